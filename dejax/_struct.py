@@ -1,0 +1,29 @@
+"""Frozen dataclasses that are pytrees: numbers are leaves, structure is static."""
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+
+T = TypeVar("T")
+
+
+def static(default: Any = dataclasses.MISSING, **kw: Any) -> Any:
+    """A dataclass field that is part of the program's structure: hashable, and a change recompiles."""
+    if default is not dataclasses.MISSING:
+        kw["default"] = default
+    return dataclasses.field(metadata={"static": True}, **kw)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def struct(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves."""
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+def check_number(owner: object, field: str, value: Any, ok: Any, want: str) -> None:
+    """Raise ValueError naming `field` when a plain Python number fails `ok`; arrays and tracers pass."""
+    if isinstance(value, bool):
+        raise TypeError(f"{type(owner).__name__}.{field} is {value!r} (bool); give {want}")
+    if isinstance(value, (int, float)) and not ok(value):
+        raise ValueError(f"{type(owner).__name__}.{field} is {value!r}; give {want}")

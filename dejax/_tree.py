@@ -1,0 +1,91 @@
+"""Small algebra on pytrees whose leaves share a leading axis."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+map = jax.tree.map
+leaves = jax.tree.leaves
+
+
+def over(c: jax.Array, x: jax.Array) -> jax.Array:
+    """`c` [n] (or [n, k], or scalar) with trailing axes added so that it broadcasts against x [n, ...]."""
+    return c.reshape(c.shape + (1,) * (x.ndim - c.ndim))
+
+
+def where(mask: jax.Array, new: Any, old: Any) -> Any:
+    """Row-wise choice: mask [n] picks rows of `new`, else of `old`."""
+    return map(lambda a, b: jnp.where(over(mask, a), a, b), new, old)
+
+
+def scale(c: Any, tree: Any) -> Any:
+    """c * tree with c scalar or [n], cast to each leaf's dtype."""
+
+    def one(x: jax.Array) -> jax.Array:
+        s = jnp.asarray(c).astype(x.dtype)
+        return (over(s, x) if s.ndim else s) * x
+
+    return map(one, tree)
+
+
+def add(*trees: Any) -> Any:
+    """Leafwise sum of one or more trees."""
+    return map(lambda first, *rest: sum(rest, first), *trees)
+
+
+def sub(a: Any, b: Any) -> Any:
+    """a - b, leafwise."""
+    return map(lambda x, y: x - y, a, b)
+
+
+def axpy(c: Any, x: Any, y: Any) -> Any:
+    """y + c * x with c scalar or [n]."""
+    return add(y, scale(c, x))
+
+
+def zeros(tree: Any) -> Any:
+    """A new tree of zeros (a buffer of its own: state is donated)."""
+    return map(jnp.zeros_like, tree)
+
+
+def tile(tree: Any, n: int) -> Any:
+    """Repeat a tree without node axis n times along a new leading axis."""
+    return map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), tree)
+
+
+def size(tree: Any) -> int:
+    """Numbers held per node: product of the trailing axes, summed over leaves."""
+    return sum(math.prod(x.shape[1:]) for x in leaves(tree))
+
+
+def dense_bits(tree: Any) -> int:
+    """Bits of one node's part of the tree, sent as it is."""
+    return sum(math.prod(x.shape[1:]) * x.dtype.itemsize * 8 for x in leaves(tree))
+
+
+def flat(tree: Any) -> jax.Array:
+    """[n, d]: all leaves raveled and joined, in tree order."""
+    xs = leaves(tree)
+    return xs[0].reshape(xs[0].shape[0], -1) if len(xs) == 1 else jnp.concatenate([x.reshape(x.shape[0], -1) for x in xs], 1)
+
+
+def unflat(matrix: jax.Array, like: Any) -> Any:
+    """The inverse of `flat`: rows of [n, d] back into the shapes and dtypes of `like`."""
+    out, start = [], 0
+    for x in leaves(like):
+        width = math.prod(x.shape[1:])
+        out.append(matrix[:, start : start + width].reshape(matrix.shape[:1] + x.shape[1:]).astype(x.dtype))
+        start += width
+    return jax.tree.unflatten(jax.tree.structure(like), out)
+
+
+def sq_norm(tree: Any) -> jax.Array:
+    """[n]: squared Euclidean norm of each node's part, accumulated in at least float32."""
+
+    def one(x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(x.shape[0], -1)
+        return jnp.sum(jnp.square(x), 1)
+
+    return sum((one(x) for x in leaves(tree)[1:]), one(leaves(tree)[0]))

@@ -1,0 +1,20 @@
+"""Test session: float64 on, silent promotion refused, eight simulated CPU devices, warnings are errors."""
+
+import os
+import zlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key(request):
+    """A key that depends on the test's name alone."""
+    return jax.random.key(zlib.crc32(request.node.name.encode()) & 0x7FFFFFFF)
