@@ -1,0 +1,1 @@
+"""Small real data sets that travel with the package; see ATTRIBUTION.md."""
