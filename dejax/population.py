@@ -1,0 +1,227 @@
+"""The population: all node models stacked along a leading node axis, and what can be said of them as a whole.
+
+A population is a pytree whose leaves are [n, ...]. Nothing here assumes that the nodes started equal.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from . import _tree as tree
+from ._types import NodeTree, Tree
+
+
+def size(params: NodeTree) -> int:
+    """Number of nodes n of a population.
+
+    Raises:
+      ValueError: no leaves, a leaf without node axis, or leaves that disagree on n.
+    Example:
+      >>> size({"w": jnp.zeros((3, 2))})
+      3
+    """
+    shapes = {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    if not shapes:
+        raise ValueError("the population has no leaves, so it has no nodes; give a tree of [n, ...] arrays")
+    for name, shape in shapes.items():
+        if not shape:
+            raise ValueError(
+                f"leaf {name or 'of the population'} is a scalar, without a node axis; give [n, ...] arrays"
+            )
+    lengths = {name: shape[0] for name, shape in shapes.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ValueError(
+            f"the leaves disagree on the number of nodes ({shown}); every leaf needs the same leading axis n"
+        )
+    return next(iter(lengths.values()))
+
+
+def stack(models: Sequence[Tree]) -> NodeTree:
+    """One population out of a list of models: leaf i of the result is models[i].
+
+    Args:
+      models: n >= 1 trees of equal structure, shapes and dtypes.
+    Returns:
+      Tree of [n, ...] leaves.
+    Raises:
+      ValueError: an empty list, or models that differ in structure, shape or dtype (named by position).
+    Identity: `unstack(stack(models))` gives the models back, bit for bit.
+    Example:
+      >>> stack([{"w": jnp.zeros(2)}, {"w": jnp.ones(2)}])["w"].shape
+      (2, 2)
+    """
+    models = list(models)
+    if not models:
+        raise ValueError("stack got an empty list of models; give at least one")
+
+    def facts(model: Tree) -> Any:
+        return jax.tree.structure(model), [(jnp.shape(x), jnp.result_type(x)) for x in tree.leaves(model)]
+
+    for i, model in enumerate(models):
+        if facts(model) != facts(models[0]):
+            raise ValueError(
+                f"model {i} differs from model 0 in structure, shape or dtype; a population needs equal architectures"
+            )
+    return tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *models)
+
+
+def unstack(params: NodeTree) -> list[Tree]:
+    """The list of node models of a population; the inverse of `stack`."""
+    return [node(params, i) for i in range(size(params))]
+
+
+def node(params: NodeTree, i: Any) -> Tree:
+    """The model of node i, a tree without node axis; i may be traced.
+
+    Raises:
+      IndexError: a Python integer i outside [-n, n).
+    Example:
+      >>> float(node({"w": jnp.arange(3.0)}, 2)["w"])
+      2.0
+    """
+    n = size(params)
+    if isinstance(i, int) and not -n <= i < n:
+        raise IndexError(f"node {i} is not in a population of {n}; give 0 <= i < {n}")
+    return tree.map(lambda x: x[i], params)
+
+
+def take(params: NodeTree, ids: Any) -> NodeTree:
+    """The sub-population of the nodes `ids` [m], in that order: leaves [m, ...]."""
+    ids = jnp.asarray(ids)
+    return tree.map(lambda x: x[ids], params)
+
+
+def tile(model: Tree, n: int) -> NodeTree:
+    """n copies of one model: the population of equal starts.
+
+    Raises:
+      ValueError: n < 1.
+    Identity: `mean(tile(model, n))` is the model up to rounding, and `consensus_distance` is 0.
+    """
+    if n < 1:
+        raise ValueError(f"tile got n = {n}; give n >= 1")
+    return tree.tile(tree.map(jnp.asarray, model), n)
+
+
+def mean(params: NodeTree, weights: Any = None) -> Tree:
+    """The mean model xbar = (1/n) sum_i x_i, or sum_i w_i x_i / sum_i w_i.
+
+    Args:
+      params: tree of [n, ...] floating leaves.
+      weights: [n], any scale, sum > 0; a node of weight 0 is left out even where its values are NaN. Default: equal.
+    Returns:
+      Tree without node axis, in each leaf's dtype, accumulated in at least float32.
+    Example:
+      >>> float(mean({"w": jnp.array([1.0, 3.0])})["w"])
+      2.0
+    """
+    if weights is None:
+        return tree.map(lambda x: x.mean(0, dtype=_wide(x)).astype(x.dtype), params)
+    weights = jnp.asarray(weights)
+
+    def one(x: jax.Array) -> jax.Array:
+        w = weights.astype(_wide(x))
+        total = jnp.sum(tree.over(w, x) * jnp.where(tree.over(weights != 0, x), x, 0), axis=0)
+        return (total / w.sum()).astype(x.dtype)
+
+    return tree.map(one, params)
+
+
+def consensus_distance(params: NodeTree, weights: Any = None) -> jax.Array:
+    """Mean squared distance of the node models to their mean.
+
+    (1/n) sum_i ||x_i - xbar||^2, summed over all leaves, accumulated in at least float32.
+
+    Args:
+      params: tree of [n, ...] floating leaves, n >= 1.
+      weights: [n] as in `mean`; e.g. 1 on honest nodes and 0 on adversaries.
+    Returns:
+      Scalar float32 (float64 for float64 leaves), in squared parameter units; 0 up to rounding when all nodes agree.
+    Raises:
+      ValueError: the leaves disagree on n.
+    Identity: unchanged when the same tree is added to every node, up to rounding.
+    Example:
+      >>> float(consensus_distance({"w": jnp.array([[0.0], [2.0]])}))
+      1.0
+    """
+    size(params)
+    wide = tree.map(lambda x: x.astype(_wide(x)), params)
+    if weights is None:
+        center = tree.map(lambda x: x.mean(0, keepdims=True), wide)
+        return jnp.mean(tree.sq_norm(tree.sub(wide, center)))
+    weights = jnp.asarray(weights)
+    center = tree.map(lambda x: x[None], mean(wide, weights))
+    off = tree.map(lambda x, c: jnp.where(tree.over(weights != 0, x), x - c, 0), wide, center)
+    squares = tree.sq_norm(off)
+    w = weights.astype(squares.dtype)
+    return jnp.sum(w * squares) / w.sum()
+
+
+def flat(params: NodeTree) -> tuple[jax.Array, Callable[[jax.Array], NodeTree]]:
+    """The population as one matrix [n, d], and the function that turns such a matrix back.
+
+    Args:
+      params: tree of [n, ...] leaves of one dtype (mixed dtypes are promoted, and cast back).
+    Returns:
+      (matrix [n, d], unflatten); `unflatten` accepts any number of rows.
+    Identity: `unflatten(matrix)` equals `params` bit for bit.
+    Example:
+      >>> matrix, back = flat({"a": jnp.ones((3, 2)), "b": jnp.zeros((3,))})
+      >>> matrix.shape
+      (3, 3)
+    """
+    size(params)
+    matrix = tree.flat(params)
+    return matrix, lambda rows: tree.unflat(rows, params)
+
+
+def dimension(params: NodeTree) -> int:
+    """Numbers held by one node, d."""
+    size(params)
+    return tree.size(params)
+
+
+def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) -> Any:
+    """fn of every node's own part: `fn(x_i, ...)` for one node, mapped over the node axis.
+
+    Args:
+      fn: function of one node's trees (no node axis) that returns a tree of arrays.
+      trees: trees of [n, ...] leaves.
+      block: nodes computed at a time, so that what fn keeps in memory does not grow with n; None: all at once.
+    Returns:
+      fn's results stacked along a leading node axis.
+    Example:
+      >>> views(lambda x: x["w"].sum(), {"w": jnp.ones((3, 2))}).tolist()
+      [2.0, 2.0, 2.0]
+    """
+    n = size(trees)
+    if block is None or block >= n:
+        return jax.vmap(fn)(*trees)
+    if block < 1:
+        raise ValueError(f"views got block = {block}; give a number of nodes >= 1, or None for all at once")
+    if block == 1:
+        return jax.lax.map(lambda args: fn(*args), trees)
+    return jax.lax.map(lambda args: fn(*args), trees, batch_size=block)
+
+
+def _wide(x: jax.Array) -> Any:
+    """The dtype that sums of x are kept in: at least float32."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+__all__ = [
+    "consensus_distance",
+    "dimension",
+    "flat",
+    "mean",
+    "node",
+    "size",
+    "stack",
+    "take",
+    "tile",
+    "unstack",
+    "views",
+]
