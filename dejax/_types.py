@@ -1,10 +1,10 @@
 """Type aliases that every room shares: n nodes, d parameters, B batch, k neighbor slots, m edges or sampled nodes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
-FloatLike = Any  # a Python float, a scalar array, a schedule, or (where the docstring says so) an [n] array
+FloatLike = Annotated[Any, "number"]  # a Python float, a scalar array, a schedule, or (where the docstring says so) an [n] array
 Tree = Any  # a pytree of arrays
 NodeTree = Any  # a pytree of arrays that all carry the node axis first: [n, ...]
 NodeInt = Int[Array, " n"]

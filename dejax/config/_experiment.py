@@ -1,0 +1,369 @@
+"""The top level of a config: its names, the runs it describes, and the objects of each run."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+
+from . import _call, _set
+from ._call import Call, Section, located
+from ._error import BY_SET, ConfigError, Path, nearest, shown
+from ._registry import Registry
+from ._yaml import dump, parse
+
+
+def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int = 0) -> Any:
+    """The samples of all nodes: a source, and how a partitioner splits it.
+
+    Args:
+      source: member of `dejax.data` that makes a data set, e.g. letters.
+      nodes: number of nodes, >= 1; a source that makes its own nodes takes it as an argument.
+      partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
+      seed: of the split.
+    """
+    if hasattr(source, "partition"):
+        if nodes is None or partition is None:
+            lacks = "nodes" if nodes is None else "partition"
+            raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
+        return source.partition(partition, nodes=nodes, seed=seed)
+    return source
+
+
+def evaluation(
+    every: int | None = None, nodes: int | None = None, metrics: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    """When and how runs are evaluated.
+
+    Args:
+      every: rounds between evaluations, >= 1; None takes about 20 in all.
+      nodes: how many node models are evaluated; None takes all.
+      metrics: names of `dejax list metrics`; None takes the usual ones.
+    """
+    return {k: v for k, v in {"every": every, "nodes": nodes, "metrics": metrics}.items() if v is not None}
+
+
+def _network() -> Callable[..., Any]:
+    from ..network import Network
+
+    return Network
+
+
+_Data = Annotated[Any, Section(lambda: data)]
+_Network = Annotated[Any, Section(_network)]
+_Eval = Annotated[Any, Section(lambda: evaluation)]
+_Sampling = Literal["full", "replacement", "epoch"] | None
+_Starts = Literal["equal", "independent"]
+
+
+def experiment(
+    rounds: int,
+    data: _Data,
+    task: Any,
+    network: _Network = None,
+    method: Any = None,
+    methods: dict[str, Any] | None = None,
+    seed: int | list[int] = 0,
+    batch_size: int | None = None,
+    sampling: _Sampling = None,
+    starts: _Starts = "equal",
+    block: int | None = None,
+    eval: _Eval = None,
+    out: str | None = None,
+) -> None:
+    """The names that stand at the top of a config; see docs/config.md."""
+
+
+def run(
+    method: Any = None,
+    network: _Network = None,
+    data: _Data = None,
+    task: Any = None,
+    batch_size: int | None = None,
+    sampling: _Sampling = None,
+    starts: _Starts | None = None,
+    block: int | None = None,
+    rounds: int | None = None,
+) -> None:
+    """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
+
+
+_PROBLEM = ("batch_size", "sampling", "starts", "block")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a config: its label, its length, and how to make its objects (`objects()`; data are shared)."""
+
+    label: str
+    rounds: int
+    args: dict[str, Any]
+    path: Path
+    config: "Config"
+
+    def plain(self) -> dict[str, Any]:
+        """All that this run takes, every default filled in."""
+        return {k: _call.unbuild(v, None, self.config.registry) for k, v in self.args.items() if v is not None}
+
+    def data(self) -> Any:
+        """NodeData (made once for all runs that share it)."""
+        return self.config.make(self.args["data"], _build_data)
+
+    def objects(self) -> tuple[Any, Any, Any]:
+        """(method, problem, network), as `simulate` takes them.
+
+        Raises:
+          ConfigError: what a constructor refused, with the path of the call.
+        """
+        from ..problem import Problem
+
+        node_data = self.data()
+        task = self.config.make(self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"])
+        given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None}
+        with located(self.path):
+            problem = Problem(task, node_data, **given)
+        return self.args["method"].build(), problem, self.network(node_data.n)
+
+    def network(self, n: int) -> Any:
+        """The network of this run for n nodes."""
+        call = self.args["network"]
+        args = {k: _call.build(v) for k, v in call.args.items()}
+        topology = args.get("topology")
+        if hasattr(topology, "build"):
+            with located(call.args["topology"].path):
+                args["topology"] = topology.build(n)
+        elif getattr(topology, "n", n) != n:
+            raise ConfigError(
+                (*call.args["topology"].path, "n"),
+                f"the graph has n = {topology.n} but data.nodes is {n}; leave n out, or make them equal.",
+            )
+        with located(call.path):
+            return call.fn(**args)
+
+
+def fit(task: Any, node_data: Any) -> Any:
+    """A task whose sizes are those of the data: members that wait for them have `build(data)`."""
+    return task.build(node_data) if hasattr(task, "build") else task
+
+
+def _build_data(call: Call) -> Any:
+    args = dict(call.args)
+    source, nodes = args["source"], args.get("nodes")
+    names = {p.name for p in _call.parameters(source.fn, source.registry)}
+    if "nodes" in names and "nodes" not in source.args and nodes is not None:
+        source = dataclasses.replace(source, args=source.args | {"nodes": nodes})
+    return dataclasses.replace(call, args=args | {"source": source}).build()
+
+
+class Config:
+    """A checked config: `runs` says what there is to do, `yaml()` is its resolved form.
+
+    Args:
+      values: plain values, as YAML gives them.
+      registry: the members that names stand for.
+    Raises:
+      ConfigError: anything that is not a call with the right arguments; nothing is built for this.
+    """
+
+    def __init__(self, values: Any, registry: Registry | None = None, source: str | None = None, lines: Any = None):
+        self.registry = registry or Registry()
+        self.source, self.lines = source, lines or {}
+        self._made: dict[str, Any] = {}
+        try:
+            self._read(values)
+        except ConfigError as error:
+            raise error.at(self.source, self.lines) from error.__cause__
+
+    def _read(self, values: Any) -> None:
+        if not isinstance(values, Mapping):
+            raise ConfigError((), f"a config is a mapping of names, e.g. rounds: 100; got {shown(values)}.")
+        self.values = dict(values)
+        self._methods = self.values.get("methods")
+        rest = {k: v for k, v in self.values.items() if k != "methods"}
+        self.top = _call.read_call(None, experiment, rest, (), self.registry, partial=True)
+        params = {p.name: p for p in _call.parameters(experiment, self.registry)}
+        labels = self._labels()
+        given = set(rest).union(
+            *(
+                {k for k, v in (spec or {}).items() if v is not None}
+                for spec in labels.values()
+                if isinstance(spec, Mapping)
+            )
+        )
+        _call.require(params, given, (), "a config")
+        self._check_numbers()
+        self.overrides = {label: self._override(label, spec) for label, spec in labels.items()}
+        self.runs = [self._run(label, call) for label, call in self.overrides.items()]
+
+    def _labels(self) -> dict[str, Any]:
+        methods = self._methods
+        if methods is None:
+            if self.values.get("method") is None:
+                members = ", ".join(self.registry.members("method"))
+                raise ConfigError(
+                    (),
+                    f"a config needs method, e.g. method: {{dsgd: {{lr: 0.1}}}}, or methods. Known methods: {members}.",
+                )
+            return {"": {}}
+        if not isinstance(methods, Mapping) or not methods:
+            raise ConfigError(
+                ("methods",), f"expected a label for each run, {{label: {{method: ...}}}}; got {shown(methods)}."
+            )
+        return dict(methods)
+
+    def _override(self, label: str, spec: Any) -> Call:
+        path: Path = ("methods", label) if label else ()
+        if not isinstance(spec, Mapping):
+            if isinstance(spec, str) and spec in self.registry.members("method"):
+                raise ConfigError(path, f"expected what this run overrides; write {{method: {spec}}}.")
+            raise ConfigError(path, f"expected what this run overrides, e.g. {{method: ...}}; got {shown(spec)}.")
+        known = [p.name for p in _call.parameters(run, self.registry)]
+        for key in spec:
+            if key not in known and key in self.registry.members("method"):
+                raise ConfigError((*path, key), f"a method stands under its name: {'.'.join((*path, 'method', key))}.")
+        return _call.read_call(None, run, spec, path, self.registry, partial=True)
+
+    def _run(self, label: str, over: Call) -> Run:
+        args: dict[str, Any] = {}
+        for p in _call.parameters(run, self.registry):
+            top, own = self.top.args.get(p.name), over.args.get(p.name)
+            if p.section is not None:
+                # one section from two places: name by name, the path of what the run says itself
+                empty = Call(None, p.section, {}, (p.name,), self.registry)
+                top, own = top or empty, own or dataclasses.replace(top or empty, args={})
+                merged = dataclasses.replace(own, args={**top.args, **own.args})
+                _call.require(
+                    {q.name: q for q in _call.parameters(p.section, self.registry)}, merged.args, merged.path, p.name
+                )
+                args[p.name] = merged
+            else:
+                args[p.name] = top if p.name not in over.args else own
+        path = over.path
+        if args["method"] is None:
+            raise ConfigError(path, "this run has no method; give method here, or at the top for all runs.")
+        for name in ("task", "rounds"):
+            if args[name] is None:
+                raise ConfigError(path, f"this run has no {name}; give it here, or at the top for all runs.")
+        _positive((*path, "rounds") if "rounds" in over.args else ("rounds",), args["rounds"])
+        return Run(label or args["method"].name, args["rounds"], args, path, self)
+
+    def _check_numbers(self) -> None:
+        evals = self.top.args.get("eval")
+        for name in ("every", "nodes"):
+            if evals is not None and evals.args.get(name) is not None:
+                _positive(("eval", name), evals.args[name])
+        section = self.top.args.get("data")
+        if section is not None and section.args.get("nodes") is not None:
+            _positive(("data", "nodes"), section.args["nodes"])
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise ConfigError(
+                ("seed",), f"expected one seed or a list of different ones, got {shown(self.top.args['seed'])}."
+            )
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of every run."""
+        seed = self.top.args.get("seed", 0)
+        return tuple(seed) if isinstance(seed, (tuple, list)) else (seed,)
+
+    @property
+    def eval(self) -> dict[str, Any]:
+        """Arguments of the evaluation: every, nodes, metrics, as far as given."""
+        call = self.top.args.get("eval")
+        return call.build() if call is not None else {}
+
+    @property
+    def out(self) -> str | None:
+        """Where the run directory goes, if the config says."""
+        return self.top.args.get("out")
+
+    def make(self, call: Call, build: Callable[[Call], Any], extra: Any = None) -> Any:
+        """Build once for all runs that spell the call alike."""
+        key = json.dumps([_call.unbuild(c, None, self.registry) for c in (call, extra)], default=repr)
+        if key not in self._made:
+            self._made[key] = build(call)
+        return self._made[key]
+
+    def plain(self) -> dict[str, Any]:
+        """The resolved form: plain values with every default filled in, which read back as the same experiment."""
+        top = self.top.plain()
+        if self._methods is None:
+            return {k: v for k, v in top.items() if k != "methods"}
+        top.pop("method")
+        shared = self.top.args.get("method")
+        if shared is not None:
+            top["method"] = shared.plain()
+        top["methods"] = {label: _given(call, self.registry) for label, call in self.overrides.items()}
+        return top
+
+    def yaml(self) -> str:
+        """The resolved form as YAML."""
+        return dump(self.plain())
+
+    def json(self) -> str:
+        """The resolved form as JSON."""
+        return json.dumps(self.plain(), indent=2)
+
+
+def _given(call: Call, registry: Registry) -> dict[str, Any]:
+    """What a run overrides, defaults filled in inside slots but not in sections."""
+    out = {}
+    for name, value in call.args.items():
+        section = isinstance(value, Call) and value.name is None
+        out[name] = _given(value, registry) if section else _call.unbuild(value, None, registry)
+    return out
+
+
+def _positive(path: Path, value: int) -> None:
+    if value < 1:
+        raise ConfigError(path, f"expected a whole number >= 1, got {value}.")
+
+
+def load(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    sets: Iterable[str] = (),
+    members: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None,
+) -> Config:
+    """Read a config.
+
+    Args:
+      source: a YAML (or JSON) file, or the plain values themselves.
+      sets: overrides such as "method.dsgd.lr=0.1", applied in order.
+      members: names of your own, `{"method": {"mine": MyMethod}}`: what a config may then call.
+    Returns:
+      Config, checked; objects are built by `config.runs[i].objects()`.
+    Raises:
+      ConfigError: no such file, not YAML, or anything that is not a call with the right arguments.
+    Example:
+      >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
+      >>> method, problem, network = config.runs[0].objects()
+    """
+    lines: dict[Path, int] = {}
+    name = None
+    if isinstance(source, Mapping):
+        values: Any = dict(source)
+    else:
+        name = os.fspath(source)
+        try:
+            text = FilePath(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            near = (
+                sorted(str(p) for p in FilePath(name).parent.glob("*.y*ml")) if FilePath(name).parent.is_dir() else []
+            )
+            raise ConfigError((), f"no config file {name!r}.{nearest(name, near) if near else ''}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError((), f"cannot read the config {name!r}: {error}") from None
+        values, lines = parse(text, name)
+        if values is None:
+            raise ConfigError((), f"the config {name!r} is empty; it needs rounds, data, task and method.")
+    registry = Registry(members)
+    assignments = [_set.split(s) for s in sets]
+    if assignments:
+        values = _set.apply(values, assignments, experiment, registry)
+        for path, _ in assignments:  # what --set wrote stands on no line of the file
+            lines = {k: v for k, v in lines.items() if k[: len(path)] != path} | {path: BY_SET}
+    return Config(values, registry, name, lines)
+
+
+__all__ = ["Config", "Run", "data", "evaluation", "experiment", "fit", "load", "run"]
