@@ -87,7 +87,7 @@ class Call:
         return {self.name: out} if out else self.name
 
 
-class located:  # noqa: N801 (reads as a word: `with located(path)`)
+class located:
     """Re-raise what a constructor refuses as a ConfigError that names the path.
 
     A message that begins with an argument (`alpha is 0; ...`, `TopK.k is 0; ...`) has that argument's path.
@@ -99,7 +99,7 @@ class located:  # noqa: N801 (reads as a word: `with located(path)`)
     def __enter__(self) -> None:
         """Nothing to set up."""
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Name the path."""
         if isinstance(error, ConfigError):
             if not error.path:
@@ -120,7 +120,7 @@ def _signature(fn: Callable[..., Any]) -> tuple[tuple[str, Any, Any], ...]:
     target = fn.__init__ if inspect.isclass(fn) and not dataclasses.is_dataclass(fn) else fn
     try:
         hints = typing.get_type_hints(target, include_extras=True)
-    except Exception:  # a hint that cannot be evaluated: take the argument as it comes
+    except (NameError, TypeError, AttributeError):  # a hint that cannot be evaluated: take the argument as it comes
         hints = {}
     out = []
     for p in inspect.signature(fn).parameters.values():
@@ -381,16 +381,6 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
 
 
 __all__ = [
-    "Call",
-    "OMIT",
-    "Parameter",
-    "Section",
-    "build",
-    "convert",
-    "located",
-    "parameters",
-    "read",
-    "read_call",
-    "require",
-    "spoken",
-]
+    "OMIT", "Call", "Parameter", "Section", "build", "convert", "located", "parameters", "read", "read_call", "require",
+    "spoken", "unbuild",
+]  # fmt: skip

@@ -141,8 +141,8 @@ def _arguments(fn: ast.FunctionDef) -> list[tuple[str, str, str]]:
 
 def _summary(doc: str) -> str:
     first = " ".join(doc.strip().split("\n\n")[0].split())
-    found = re.match(r"(.+?[.:])(?:\s|$)(?![a-z(])", first)
-    return found[1].rstrip(":") if found else first
+    found = re.match(r"(.+?\.)(?:\s|$)(?![a-z(])", first)
+    return found[1] if found else first
 
 
 def _reference(doc: str) -> str:
@@ -150,7 +150,7 @@ def _reference(doc: str) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
-def _member(name: str, target: str, file: Path, node: ast.AST) -> Member:
+def member(name: str, target: str, file: Path, node: ast.AST) -> Member:
     doc = (ast.get_docstring(node) or "") if isinstance(node, (ast.ClassDef, ast.FunctionDef)) else ""
     module_doc = ast.get_docstring(_tree(file)) or ""
     fields: list[tuple[str, str, str]] = []
@@ -194,8 +194,8 @@ def members(folder: str) -> tuple[Member, ...]:
     for name in listed:
         found = _find(init, name)
         if found and isinstance(found[1], (ast.ClassDef, ast.FunctionDef)) and name == name.lower():
-            out.append(_member(name, getattr(found[1], "name", name), *found))
+            out.append(member(name, getattr(found[1], "name", name), *found))
     return tuple(out)
 
 
-__all__ = ["Member", "members"]
+__all__ = ["Member", "member", "members"]

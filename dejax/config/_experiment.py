@@ -51,7 +51,7 @@ def _network() -> Callable[..., Any]:
 
 
 _Data = Annotated[Any, Section(lambda: data)]
-_Network = Annotated[Any, Section(_network)]
+_Network = Annotated[Any, Section(lambda: _network())]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch"] | None
 _Starts = Literal["equal", "independent"]

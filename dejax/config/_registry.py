@@ -77,7 +77,7 @@ class Registry:
         self.builtin = builtin
         unknown = set(self.extra) - set(KINDS)
         if unknown:
-            raise ValueError(f"extra names the kind {sorted(unknown)[0]!r}; give some of {', '.join(KINDS)}")
+            raise ValueError(f"extra names the kind {min(unknown)!r}; give some of {', '.join(KINDS)}")
         self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
 
     def kind_of(self, name: str, hint: Any) -> str | None:

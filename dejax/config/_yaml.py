@@ -5,9 +5,9 @@ nothing in a config can run code. Against plain `yaml.safe_load`: `1e-3` is a nu
 `12:30` is a word, and a key given twice is an error instead of the last one winning silently.
 """
 
-import json
+import math
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from ._error import ConfigError, Path
 
@@ -18,7 +18,7 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: dict[str, Any] = {}
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     for tag, pattern, first in (
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -116,7 +116,7 @@ def _inline(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        if value != value:
+        if math.isnan(value):
             return ".nan"
         if value in (float("inf"), float("-inf")):
             return ".inf" if value > 0 else "-.inf"
@@ -125,10 +125,21 @@ def _inline(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*(?: [\w./+-]+)*", value)
-        return value if plain and isinstance(_probe(value), str) else json.dumps(value)
+        return value if plain and isinstance(_probe(value), str) else _quoted(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_inline, value)) + "]"
     return "{" + ", ".join(f"{_inline(k)}: {_inline(v)}" for k, v in value.items()) + "}"
+
+
+def _quoted(text: str) -> str:
+    """Double quotes; what is not printable as an escape (JSON's pairs of surrogates are not YAML)."""
+    out = ""
+    for c in text:
+        if c in '"\\':
+            out += "\\" + c
+        else:
+            out += c if c.isprintable() and c != "\ufeff" else f"\\U{ord(c):08x}"
+    return f'"{out}"'
 
 
 def _probe(text: str) -> Any:
