@@ -1,0 +1,183 @@
+"""How well the models do: each node's own, and their mean."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _tree as tree
+from .._keys import fold_name
+from .._types import Tree
+from ._blocks import map_nodes
+from ._view import View
+
+HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
+
+
+def local_models(view: View, *, own: bool = False, block: int | None = None) -> dict[str, float]:
+    """Loss and accuracy of the nodes' own models on the global test set: mean, spread, worst node, worst decile.
+
+    Args:
+      view: the moment to measure. Of its honest nodes `view.nodes` are evaluated, evenly spread over the ids; None: all.
+      own: also measure each node on its own distribution (see `own_test`); the forward passes are shared.
+      block: nodes evaluated at a time; None: as many as keep activations within the cache (CPU) or 1 GiB.
+    Returns:
+      For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std, M/local_worst, M/local_p10 (the
+      value that 10 % of the nodes fall short of: the 10th percentile where higher is better, else the 90th; linear
+      interpolation). With `own` the same under M/own_test. Also "evaluated", the number of models.
+    Raises:
+      ValueError: the data have no test set.
+    """
+    _need_test(view)
+    if own:
+        _need_own(view)
+    ids = chosen(view.honest, view.nodes)
+    if view.shared and not own:
+        values = {
+            name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
+        }
+    else:
+        values = _all_nodes(view, ids, own, block)
+    out: dict[str, float] = {"evaluated": len(ids)}
+    for name, per_node in values.items():
+        out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
+    return out
+
+
+def own_test(view: View, *, block: int | None = None) -> dict[str, float]:
+    """Loss and accuracy of each node's model on its own distribution: how well personal models serve their nodes.
+
+    A node's own distribution is its own test rows where the partitioner made them (`data.test_index`). Otherwise the
+    global test set, each class weighted by its share among the node's training labels:
+    sum_c h_ic acc_ic / sum_c h_ic over the classes that the test set has.
+
+    Returns:
+      M/own_test, M/own_test_std, M/own_test_worst, M/own_test_p10, as in `local_models`.
+    Raises:
+      ValueError: neither own test rows nor class labels.
+    """
+    return {name: value for name, value in local_models(view, own=True, block=block).items() if "/own_test" in name}
+
+
+def mean_model(view: View) -> dict[str, float]:
+    """Loss and accuracy of the mean of the honest nodes' models on the global test set: M/mean_model.
+
+    Raises:
+      ValueError: the data have no test set.
+    """
+    _need_test(view)
+    values = jax.device_get(_one_model(view.task, view.mean, view.data.test, view.key))
+    return {f"{name}/mean_model": float(value) for name, value in values.items()}
+
+
+def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
+    """Mean, std, worst and worst decile of one number per node [m]; a node without test data (NaN on purpose) is left out.
+
+    A model that gives NaN is not without data: `DivergenceError` comes before any metric.
+    """
+    values = np.asarray(values, np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return {name: float("nan")}
+    return {
+        name: float(values.mean()),
+        f"{name}_std": float(values.std()),
+        f"{name}_worst": float(values.min() if higher else values.max()),
+        f"{name}_p10": float(np.percentile(values, 10 if higher else 90)),
+    }
+
+
+def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
+    """Ids of the nodes to evaluate: all honest ones, or `nodes` of them evenly spread, the same during a whole run."""
+    if nodes is None or nodes >= len(honest):
+        return honest
+    if nodes < 1:
+        raise ValueError(f"nodes to evaluate is {nodes}; give a whole number >= 1, or None for all")
+    rng = np.random.default_rng(0)  # one of each stratum: distinct, spread, and no periodic pattern
+    edges = np.linspace(0, len(honest), nodes + 1).astype(np.int64)
+    return honest[rng.integers(edges[:-1], edges[1:])]
+
+
+def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | None) -> dict[str, np.ndarray]:
+    """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is."""
+    width = min(view.width or len(ids), len(ids))
+    data = view.data
+    light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
+    owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
+    parts = []
+    for start in range(0, len(ids), width):
+        rows = np.resize(ids[start : start + width], width)  # the last block repeats nodes; they are cut off below
+        static = (view.task, view.shared, own, data.num_classes, block)
+        parts.append(jax.device_get(_nodes(static, view.params, data.test, light, owned, jnp.asarray(rows), view.key)))
+    return {name: np.concatenate([p[name] for p in parts])[: len(ids)] for name in parts[0]}
+
+
+def _need_test(view: View) -> None:
+    if view.data.test is None:
+        raise ValueError(
+            f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
+            "(the loss on all training data) instead"
+        )
+
+
+def _need_own(view: View) -> None:
+    data = view.data
+    if data.test_index is None and not (data.num_classes and "y" in data.arrays and "y" in data.test):
+        raise ValueError(
+            f"own_test needs class labels or own test rows of each node, but {data.name} has neither; leave own_test out"
+        )
+
+
+def _values(task: Any, params: Tree, batch: Any, key: Any) -> dict[str, jax.Array]:
+    """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
+    values = {name: v.astype(jnp.float32) for name, v in task.metrics(params, batch).items()}
+    if "loss" not in values:
+        values["loss"] = task.loss(params, batch, fold_name(key, "test")).astype(jnp.float32)
+    return values
+
+
+@partial(jax.jit, static_argnums=0)
+def _one_model(task: Any, params: Tree, test: Any, key: Any) -> dict[str, jax.Array]:
+    return {name: v.mean() for name, v in _values(task, params, test, key).items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _nodes(
+    static: Any, params: Tree, test: Any, light: Any, owned: Any, ids: jax.Array, key: Any
+) -> dict[str, jax.Array]:
+    """The numbers of the nodes `ids`; the program depends on task, data and shapes, so runs of one comparison share it."""
+    task, shared, own, classes, block = static
+    per_class = present = None
+    if own and owned is None:
+        members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
+        per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
+
+    def one(args: Any) -> dict[str, jax.Array]:
+        model, node = args
+        model = params if shared else model
+        values = _values(task, model, test, key)
+        out = {f"{name}/local": v.mean() for name, v in values.items()}
+        if owned is not None:
+            rows, count = owned[0][node], owned[1][node]
+            real = jnp.arange(rows.shape[0]) < count
+            for name, v in _values(task, model, tree.map(lambda x: x[rows], test), key).items():
+                if v.ndim:
+                    mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(jnp.float32)
+                    out[f"{name}/own_test"] = jnp.where(count > 0, mean, jnp.nan)
+        elif own:
+            real = jnp.arange(light["index"].shape[1]) < light["count"][node]
+            labels = light["y"][light["index"][node]]
+            share = jnp.where(present, jnp.zeros(classes, jnp.float32).at[labels].add(real.astype(jnp.float32)), 0)
+            for name, v in values.items():
+                if v.ndim:
+                    mean = jnp.dot(share, jnp.dot(v, per_class, precision="highest"), precision="highest") / share.sum()
+                    out[f"{name}/own_test"] = jnp.where(share.sum() > 0, mean, jnp.nan)
+        return out
+
+    rows = None if shared else tree.map(lambda x: x[ids], params)
+    return map_nodes(one, (rows, ids), block)
+
+
+__all__ = ["HIGHER_IS_BETTER", "chosen", "local_models", "mean_model", "own_test", "spread"]

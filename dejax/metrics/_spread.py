@@ -1,0 +1,72 @@
+"""How far apart the nodes are: their models, and the gradients of their data."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .. import population
+from .._keys import fold_name
+from .._types import Tree
+from ._blocks import sum_nodes
+from ._view import View
+
+
+def consensus(view: View) -> dict[str, float]:
+    """Consensus distance of the honest nodes: (1/h) sum_i ||x_i - xbar||^2, squared; 0 where one model serves all."""
+    return {"consensus": 0.0 if view.shared else float(_distance(view.honest_params))}
+
+
+def heterogeneity(view: View, *, block: int | None = None) -> dict[str, float]:
+    """Spread of the nodes' gradients at the mean model: zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
+
+    f_i is the mean loss over all training samples of node i, f = (1/h) sum_i f_i over the h honest nodes. Costs two
+    passes over the training data and holds a block of gradients at a time.
+
+    Returns:
+      "heterogeneity" (zeta^2, squared gradient units) and "gradient" (||grad f(xbar)||^2).
+    """
+    zeta, gradient = _gradients(block, view.problem, view.mean, jnp.asarray(view.honest), view.key)
+    return {"heterogeneity": float(zeta), "gradient": float(gradient)}
+
+
+def objective(view: View, *, block: int | None = None) -> dict[str, float]:
+    """The loss of the mean model on all training data, every honest node counting alike: f(xbar) = (1/h) sum_i f_i(xbar).
+
+    Returns:
+      "objective". For problems whose optimum is known, compare it with that.
+    """
+    return {"objective": float(_objective(block, view.problem, view.mean, jnp.asarray(view.honest), view.key))}
+
+
+_distance = jax.jit(population.consensus_distance)
+
+
+def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
+    """f_i: the mean loss of one model over node i's own training samples."""
+    data = problem.data
+    rows = data.index[node]
+    real = None if data.even else (jnp.arange(rows.shape[0]) < data.count[node]).astype(jnp.float32)
+    batch = tree.map(lambda x: x[rows], data.arrays)
+    return problem.scalar_loss(problem.task.loss, batch, real, fold_name(key, "train"))(params)
+
+
+@partial(jax.jit, static_argnums=0)
+def _gradients(block: int | None, problem: Any, at: Tree, ids: jax.Array, key: Any) -> tuple[jax.Array, jax.Array]:
+    gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
+    center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block))
+
+    def off(node: Any) -> jax.Array:
+        return tree.sq_norm(tree.map(lambda a, b: (a - b)[None], gradient(at, node), center))[0]
+
+    return sum_nodes(off, ids, block) / len(ids), tree.sq_norm(tree.map(lambda g: g[None], center))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _objective(block: int | None, problem: Any, at: Tree, ids: jax.Array, key: Any) -> jax.Array:
+    return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block) / len(ids)
+
+
+__all__ = ["consensus", "heterogeneity", "objective"]

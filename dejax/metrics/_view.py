@@ -1,0 +1,105 @@
+"""What a metric may look at: one moment of a run."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _tree as tree
+from .. import population
+from .._types import NodeTree, Tree
+
+Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
+
+
+class View:
+    """One moment of a run, as a metric sees it: concrete arrays, outside of any jit.
+
+    Attributes:
+      params: what is evaluated, `method.model(state)`: tree of [n, ...], or of [...] where `shared`.
+      shared: the method keeps one model for all (a server's); then `params` has no node axis.
+      state: the method's whole state. problem, network: as given to the run. index: rounds done so far.
+      n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends on the run's seed.
+      nodes: how many node models the run asks to evaluate; None: all. width: how many of them one program evaluates.
+    """
+
+    def __init__(
+        self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
+        key: Any = None, nodes: int | None = None, width: int | None = None,
+    ):  # fmt: skip
+        self.params, self.problem, self.network = params, problem, network
+        self.state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
+        self.key = jax.random.key(0) if key is None else key
+        self.shared = is_shared(problem.task, params, problem.n)
+
+    @property
+    def task(self) -> Any:
+        """What one node learns."""
+        return self.problem.task
+
+    @property
+    def data(self) -> Any:
+        """The nodes' data."""
+        return self.problem.data
+
+    @property
+    def n(self) -> int:
+        """Number of nodes, adversaries included."""
+        return self.problem.n
+
+    @cached_property
+    def honest(self) -> np.ndarray:
+        """int32 [h]: ids of the nodes that are no adversaries."""
+        attack = getattr(self.network, "attack", None)
+        if attack is None:
+            return np.arange(self.n, dtype=np.int32)
+        return np.flatnonzero(~np.asarray(attack.is_adversary(self.n))).astype(np.int32)
+
+    @cached_property
+    def honest_params(self) -> NodeTree:
+        """The honest nodes' models [h, ...] (the shared model itself where `shared`)."""
+        return self.params if self.shared or len(self.honest) == self.n else _take(self.params, self.honest)
+
+    @cached_property
+    def mean(self) -> Tree:
+        """The mean model of the honest nodes, without node axis."""
+        return self.params if self.shared else _mean(self.honest_params)
+
+    def bad_node(self) -> int | None:
+        """The first honest node whose model holds NaN or Inf; None if there is none (node 0 stands for a shared model)."""
+        bad = np.asarray(_not_finite(self.honest_params, self.shared))
+        return None if not bad.any() else 0 if self.shared else int(self.honest[bad.argmax()])
+
+
+def is_shared(task: Any, params: Tree, n: int) -> bool:
+    """Whether `params` is one model without node axis rather than n of them, by comparing with `task.init`.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    one = [x.shape for x in tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))]
+    got = [jnp.shape(x) for x in tree.leaves(params)]
+    if got == one:
+        return True
+    if got == [(n, *shape) for shape in one]:
+        return False
+    raise ValueError(
+        f"the models to evaluate have leaves of shapes {got}, but the task's model has {one} and there are {n} nodes; "
+        "method.model(state) must give one model, or one model per node along a leading axis"
+    )
+
+
+_take = jax.jit(population.take)
+_mean = jax.jit(population.mean)
+
+
+@partial(jax.jit, static_argnums=1)
+def _not_finite(params: Tree, shared: bool) -> jax.Array:
+    rows = tree.map(lambda x: x[None], params) if shared else params
+    return sum(jnp.any(~jnp.isfinite(x).reshape(x.shape[0], -1), 1) for x in tree.leaves(rows)) > 0
+
+
+__all__ = ["Metric", "View", "is_shared"]
