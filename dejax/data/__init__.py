@@ -1,13 +1,47 @@
 """Data: sources, partitioners that hand samples to nodes, and per-node sampling on the device."""
 
 from . import sampling as sampling
+from ._by_group import ByGroup as by_group
 from ._dataset import Dataset as Dataset
 from ._dirichlet import Dirichlet as dirichlet
 from ._dirichlet import DirichletByClass as dirichlet_by_class
 from ._embedded import digits as digits
 from ._embedded import letters as letters
+from ._idx import fashion_mnist as fashion_mnist
+from ._idx import from_idx as from_idx
 from ._iid import Iid as iid
 from ._nodes import NodeData as NodeData
+from ._overlapping import Overlapping as overlapping
+from ._own import from_arrays as from_arrays
+from ._own import from_clients as from_clients
+from ._own import from_npz as from_npz
 from ._parts import Parts as Parts
+from ._quantity import PowerLaw as power_law
+from ._quantity import Quantity as quantity
+from ._rotation import Rotation as rotation
+from ._shards import ClassesPerNode as classes_per_node
+from ._shards import Shards as shards
 
-__all__ = ["Dataset", "NodeData", "Parts", "digits", "dirichlet", "dirichlet_by_class", "iid", "letters", "sampling"]
+__all__ = [
+    "Dataset",
+    "NodeData",
+    "Parts",
+    "by_group",
+    "classes_per_node",
+    "digits",
+    "dirichlet",
+    "dirichlet_by_class",
+    "fashion_mnist",
+    "from_arrays",
+    "from_clients",
+    "from_idx",
+    "from_npz",
+    "iid",
+    "letters",
+    "overlapping",
+    "power_law",
+    "quantity",
+    "rotation",
+    "sampling",
+    "shards",
+]

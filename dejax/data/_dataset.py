@@ -1,7 +1,7 @@
 """A data set on the host, before it is split among nodes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,15 @@ class Dataset:
         """What partitioners see: "y", or zeros [N] where there are none."""
         return self.train["y"] if "y" in self.train else np.zeros(self.size, np.int32)
 
-    def partition(self, partitioner: Callable[..., Any], nodes: int, seed: int = 0) -> NodeData:
+    def partition(self, partitioner: Callable[..., Any], nodes: int, seed: int = 0, holdout: float = 0.0) -> NodeData:
         """Split the training samples among nodes.
 
         Args:
           partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of `dejax.data`, or yours.
           nodes: number of nodes, >= 1.
           seed: of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
+          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test rows (at least one if > 0)
+            instead of training on them; they join the rows of `test`.
         Returns:
           NodeData, with arrays on JAX's default device.
         Raises:
@@ -58,15 +60,74 @@ class Dataset:
         check_count(self, "partition(nodes)", nodes)
         if not callable(partitioner):
             raise TypeError(f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function")
-        parts = partitioner(self.labels, int(nodes), np.random.default_rng(seed), self.groups)
+        if not 0 <= holdout < 1:
+            raise ValueError(
+                f"holdout is {holdout!r}; give the share of each node's samples to test on, 0 <= holdout < 1"
+            )
+        rng = np.random.default_rng(seed)
+        parts = partitioner(self.labels, int(nodes), rng, self.groups)
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
         parts.check(self.size, int(nodes))
-        return node_data(self, parts)
+        dataset, own = _own_tests(self, parts, rng)
+        if holdout:
+            if own is not None:
+                raise ValueError(
+                    f"holdout is {holdout}, but {self.name} gives nodes own test rows already; leave holdout out"
+                )
+            dataset, parts, own = _hold_out(dataset, parts, holdout, rng)
+        return node_data(dataset, parts, own)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
         tests = 0 if self.test is None else len(next(iter(self.test.values())))
         return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
+
+
+def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
+    """The data set with features changed per node, and each node's own test rows, where the partitioner makes such."""
+    if parts.shift is not None:
+        train = {**dataset.train, "x": parts.shift.transform(dataset.train["x"], parts)}
+        test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)
+        return replace(dataset, train=train, test=test), own
+    if parts.node_of_group is not None and dataset.test_groups is not None:
+        ids, node = parts.node_of_group
+        place = np.minimum(np.searchsorted(ids, dataset.test_groups), len(ids) - 1)
+        rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
+        own = Parts.from_owner(node[place[rows]], len(parts))
+        if (own.sizes == 0).any():
+            raise ValueError(
+                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some"
+            )
+        return dataset, Parts(rows[own.rows], own.offsets)
+    return dataset, None
+
+
+def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:
+    """Move a share of each node's rows to the test part."""
+    sizes = parts.sizes
+    if sizes.min() < 2:
+        raise ValueError(
+            f"holdout is {share}, but node {int(sizes.argmin())} has one sample; use fewer nodes, or holdout=0"
+        )
+    if len(np.unique(parts.rows)) < len(parts.rows):
+        raise ValueError(
+            f"holdout is {share}, but nodes share samples, so one node would train on another's test rows; use holdout=0"
+        )
+    away = np.clip(np.round(sizes * share).astype(np.int64), 1, sizes - 1)
+    order = rng.permutation(len(parts.rows))
+    order = order[np.argsort(parts.owner[order], kind="stable")]  # shuffled inside every node
+    rank = np.arange(len(order)) - np.repeat(parts.offsets[:-1], sizes)
+    out = rank < np.repeat(away, sizes)
+    held, kept = parts.rows[order[out]], parts.rows[order[~out]]
+    old = dataset.test or {k: v[:0] for k, v in dataset.train.items()}
+    first = len(next(iter(old.values())))
+    test = {k: np.concatenate([old[k], v[held]]) for k, v in dataset.train.items()}
+    offsets = lambda s: np.concatenate([[0], np.cumsum(s)])
+    return (
+        replace(dataset, test=test),
+        Parts(kept, offsets(sizes - away), parts.facts),
+        Parts(first + np.arange(len(held)), offsets(away)),
+    )
 
 
 def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> NodeData:

@@ -16,10 +16,21 @@ class Parts(Sequence[np.ndarray]):
       offsets: int [n + 1], 0 first, total last, not decreasing.
       facts: name -> [n] array of what the partitioner knows about every node ("drift": share of its samples that
         are not what it first drew; "turn": quarter turns of its images; "group": its group).
+      shift: what changes the features node by node (`transform`, `transform_test`, as in `rotation`), or None.
+      node_of_group: (group ids [G], node of each [G]) when nodes are groups, so that test samples can follow, or None.
     """
 
-    def __init__(self, rows: np.ndarray, offsets: np.ndarray, facts: dict[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        rows: np.ndarray,
+        offsets: np.ndarray,
+        facts: dict[str, np.ndarray] | None = None,
+        *,
+        shift: Any = None,
+        node_of_group: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
         self.rows, self.offsets, self.facts = np.asarray(rows), np.asarray(offsets), dict(facts or {})
+        self.shift, self.node_of_group = shift, node_of_group
 
     @classmethod
     def from_owner(cls, owner: np.ndarray, nodes: int, facts: dict[str, np.ndarray] | None = None) -> "Parts":
