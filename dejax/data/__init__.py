@@ -21,25 +21,37 @@ from ._quantity import Quantity as quantity
 from ._rotation import Rotation as rotation
 from ._shards import ClassesPerNode as classes_per_node
 from ._shards import Shards as shards
+from ._synthetic import Synthetic as Synthetic
+from ._synthetic import consensus as consensus
+from ._synthetic import equal_quadratics as equal_quadratics
+from ._synthetic import least_squares as least_squares
+from ._synthetic import logistic as logistic
+from ._synthetic import quadratics as quadratics
 
 __all__ = [
     "Dataset",
     "NodeData",
     "Parts",
+    "Synthetic",
     "by_group",
     "classes_per_node",
+    "consensus",
     "digits",
     "dirichlet",
     "dirichlet_by_class",
+    "equal_quadratics",
     "fashion_mnist",
     "from_arrays",
     "from_clients",
     "from_idx",
     "from_npz",
     "iid",
+    "least_squares",
     "letters",
+    "logistic",
     "overlapping",
     "power_law",
+    "quadratics",
     "quantity",
     "rotation",
     "sampling",
