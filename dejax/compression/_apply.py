@@ -1,0 +1,54 @@
+"""A compressor applied to a tree of node values, and the size of the message."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .._keys import fold_name
+from .._types import NodeTree
+from ._encoding import Compressor, Size
+
+
+def accumulator(value: NodeTree) -> NodeTree:
+    """A tree of zeros like `value`, in at least float32: increments of low-precision values would drift apart."""
+    return tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), value)
+
+
+def compress(compressor: Compressor, ctx: Any, value: NodeTree) -> tuple[NodeTree, Size]:
+    """C(value) of every node, as receivers rebuild it, and the size of a message."""
+    keys = jax.vmap(lambda key: fold_name(key, "compressor"))(ctx.node_keys)
+    if compressor.scope == "global":
+        rows = tree.flat(value)
+        out, units = compressor.apply(keys, rows)
+        return tree.unflat(out, value), Size(message_bits(compressor, value), units)
+    outs, all_units = [], []
+    for i, leaf in enumerate(tree.leaves(value)):
+        leaf_keys = jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)  # noqa: B023
+        out, units = compressor.apply(leaf_keys, leaf.reshape(leaf.shape[0], -1))
+        outs.append(out.reshape(leaf.shape))
+        all_units.append(units)
+    size = Size(message_bits(compressor, value), None if None in all_units else sum(all_units))
+    return jax.tree.unflatten(jax.tree.structure(value), outs), size
+
+
+def message_bits(compressor: Compressor, value: NodeTree, least: int = 0) -> int:
+    """Bits of one node's message: values at the width of their type (`least` bits or more), and all that decoding needs."""
+    return sum(compressor.bits(d, max(width, least)) for d, width in _parts(compressor, value))
+
+
+def check_message(compressor: Compressor, value: NodeTree) -> None:
+    """Raise ValueError when the compressor cannot act on messages like `value` [n, ...]."""
+    for d, _ in _parts(compressor, value):
+        compressor.check(d)
+
+
+def _parts(compressor: Compressor, value: NodeTree) -> list[tuple[int, int]]:
+    """(numbers, bits of a number) of everything that is compressed on its own."""
+    leaves = tree.leaves(value)
+    if compressor.scope == "leaf":
+        return [(math.prod(x.shape[1:]), x.dtype.itemsize * 8) for x in leaves]
+    dtype = jnp.result_type(*[x.dtype for x in leaves])
+    return [(tree.size(value), dtype.itemsize * 8)]

@@ -1,0 +1,105 @@
+"""How many bits a message takes, and what a compressor must offer."""
+
+import math
+from typing import Any, Protocol
+
+import jax
+from jaxtyping import Array, Float, Int, Key
+
+from .._struct import static, struct
+
+
+@struct
+class Size:
+    """Size of one message: `bits` (Python int), times `units` [n] (int32) where it depends on the value.
+
+    A sender's message takes `bits * units[i]` bits, or `bits` when `units` is None.
+    """
+
+    bits: int = static()
+    units: Any = None
+
+
+class Compressor(Protocol):
+    """What a codec needs of a compressor; rows are nodes, d numbers each.
+
+    Attributes:
+      unbiased: E C(x) = x. lossless: C(x) = x. scope: "global" (one row is the whole flattened tree) or "leaf".
+    """
+
+    unbiased: bool
+    lossless: bool
+    scope: str
+
+    def apply(self, keys: Key[Array, " n"], x: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Int[Array, " n"] | None]:
+        """C(x) as the receiver rebuilds it, and the units of each row's size (None: fixed size)."""
+
+    def bits(self, d: int, width: int = 32) -> int:
+        """Bits of a row of d numbers of `width` bits (times the row's units, where sizes vary)."""
+
+    def check(self, d: int) -> None:
+        """Raise ValueError if rows of d numbers are impossible."""
+
+    def delta(self, d: int) -> float:
+        """E ||C(x) - x||^2 <= (1 - delta) ||x||^2; 0 if no such bound holds."""
+
+    def omega(self, d: int) -> float:
+        """E ||C(x) - x||^2 <= omega ||x||^2 for unbiased compressors; inf for biased ones."""
+
+
+def index_bits(d: int, k: int) -> int:
+    """Bits that say which k of d entries were kept: a list of ceil(log2 d) bits each, or a bitmap of d, the smaller.
+
+    Both ends know d and k, so they know which of the two it is; nothing when k = d.
+
+    Example:
+      >>> index_bits(1000, 10), index_bits(16, 8), index_bits(4, 4)
+      (100, 16, 0)
+    """
+    return 0 if k == d else min(k * math.ceil(math.log2(d)), d)
+
+
+def check_kept(owner: Any, d: int) -> None:
+    """Raise ValueError when `owner.k` exceeds d."""
+    if owner.k is not None and owner.k > d:
+        what = "the smallest leaf" if owner.scope == "leaf" else "the message"
+        raise ValueError(f"{type(owner).__name__}.k is {owner.k}, but {what} has d = {d} numbers; give k <= {d}, or ratio=")
+
+
+def check_sparsifier(owner: Any) -> None:
+    """Raise ValueError or TypeError unless exactly one of `k` and `ratio` is given and in range, and `scope` is known."""
+    name, k, ratio = type(owner).__name__, owner.k, owner.ratio
+    if (k is None) == (ratio is None):
+        raise ValueError(f"{name}.k is {k!r} and {name}.ratio is {ratio!r}; give exactly one of them, e.g. ratio=0.01")
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
+        raise TypeError(f"{name}.k is {k!r} ({type(k).__name__}); give a whole number >= 1, or ratio= for a share")
+    if k is not None and k < 1:
+        raise ValueError(f"{name}.k is {k}; give a whole number >= 1 of entries to keep")
+    if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, (int, float))):
+        raise TypeError(f"{name}.ratio is {ratio!r} ({type(ratio).__name__}); give the share kept, in (0, 1]")
+    if ratio is not None and not 0 < ratio <= 1:
+        raise ValueError(f"{name}.ratio is {ratio!r}; give the share of entries that is kept, in (0, 1]")
+    check_scope(owner)
+
+
+def check_scope(owner: Any) -> None:
+    """Raise ValueError unless `owner.scope` is "global" or "leaf"."""
+    if owner.scope not in ("global", "leaf"):
+        raise ValueError(f"{type(owner).__name__}.scope is {owner.scope!r}; give 'global' (whole model) or 'leaf' (each tensor)")
+
+
+def kept(owner: Any, d: int) -> int:
+    """Entries kept of d: `k`, or max(1, round(ratio d))."""
+    return owner.k if owner.k is not None else max(1, min(d, round(owner.ratio * d)))
+
+
+def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
+    """Bool [n, d]: exactly the k largest of each row, ties to the lower index; NaN counts as largest."""
+    import jax.numpy as jnp
+
+    if jnp.issubdtype(score.dtype, jnp.floating):
+        score = jnp.where(jnp.isnan(score), jnp.inf, score)
+    value, index = jax.lax.top_k(score, k)  # ties come in the order of their index
+    last, threshold = index[:, -1:], value[:, -1:]
+    column = jax.lax.broadcasted_iota(index.dtype, score.shape, 1)
+    return (score > threshold) | ((score == threshold) & (column <= last))
