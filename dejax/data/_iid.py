@@ -18,7 +18,13 @@ class Iid:
       [3, 3, 4]
     """
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(
+        self,
+        labels: np.ndarray,
+        nodes: int,
+        rng: np.random.Generator,
+        groups: Any = None,
+    ) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)

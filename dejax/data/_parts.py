@@ -1,5 +1,6 @@
 """What a partitioner returns: which rows every node holds, stored flat so that a million nodes cost no Python loop."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
@@ -29,18 +30,32 @@ class Parts(Sequence[np.ndarray]):
         shift: Any = None,
         node_of_group: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        self.rows, self.offsets, self.facts = np.asarray(rows), np.asarray(offsets), dict(facts or {})
+        self.rows, self.offsets, self.facts = (
+            np.asarray(rows),
+            np.asarray(offsets),
+            dict(facts or {}),
+        )
         self.shift, self.node_of_group = shift, node_of_group
 
     @classmethod
-    def from_owner(cls, owner: np.ndarray, nodes: int, facts: dict[str, np.ndarray] | None = None) -> "Parts":
+    def from_owner(
+        cls, owner: np.ndarray, nodes: int, facts: dict[str, np.ndarray] | None = None
+    ) -> "Parts":
         """Parts from the owner of every row, [N] in [0, nodes)."""
-        return cls(np.argsort(owner, kind="stable"), _offsets(np.bincount(owner, minlength=nodes)), facts)
+        return cls(
+            np.argsort(owner, kind="stable"),
+            _offsets(np.bincount(owner, minlength=nodes)),
+            facts,
+        )
 
     @classmethod
-    def from_matrix(cls, rows: np.ndarray, facts: dict[str, np.ndarray] | None = None) -> "Parts":
+    def from_matrix(
+        cls, rows: np.ndarray, facts: dict[str, np.ndarray] | None = None
+    ) -> "Parts":
         """Parts of equal size from a matrix [n, s]."""
-        return cls(rows.reshape(-1), np.arange(rows.shape[0] + 1) * rows.shape[1], facts)
+        return cls(
+            rows.reshape(-1), np.arange(rows.shape[0] + 1) * rows.shape[1], facts
+        )
 
     @classmethod
     def from_lists(cls, lists: Iterable[Any]) -> "Parts":
@@ -52,7 +67,12 @@ class Parts(Sequence[np.ndarray]):
                     f"the partitioner gave node {i} an array {a.dtype}{list(a.shape)}; give row numbers, int [s]"
                 )
         sizes = np.array([a.size for a in arrays], np.int64)
-        return cls(np.concatenate(arrays).astype(np.int64) if arrays else np.zeros(0, np.int64), _offsets(sizes))
+        return cls(
+            np.concatenate(arrays).astype(np.int64)
+            if arrays
+            else np.zeros(0, np.int64),
+            _offsets(sizes),
+        )
 
     @property
     def sizes(self) -> np.ndarray:
@@ -86,7 +106,9 @@ class Parts(Sequence[np.ndarray]):
                 f"the partitioner returned {len(self)} parts for nodes={nodes}; return one index array per node"
             )
         if (self.sizes < 1).any():
-            raise ValueError(f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row")
+            raise ValueError(
+                f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row"
+            )
         if self.rows.min() < 0 or self.rows.max() >= total:
             raise ValueError(
                 f"the partitioner returned rows {self.rows.min()}..{self.rows.max()} of {total}; stay below {total}"
@@ -102,7 +124,9 @@ class Parts(Sequence[np.ndarray]):
                 f"{len(self)} nodes of which one has {width} samples need a table of {len(self) * width / 1e9:.1f} billion "
                 "row numbers; cap the largest node, or use fewer nodes"
             )
-        index = np.repeat(self.rows[self.offsets[:-1]].astype(np.int32)[:, None], width, axis=1)
+        index = np.repeat(
+            self.rows[self.offsets[:-1]].astype(np.int32)[:, None], width, axis=1
+        )
         index[np.arange(width)[None, :] < sizes[:, None]] = self.rows
         return index, sizes.astype(np.int32)
 
@@ -118,9 +142,16 @@ def even_sizes(total: int, nodes: int, rng: np.random.Generator) -> np.ndarray:
     return sizes
 
 
-def deal(order: np.ndarray, sizes: np.ndarray, facts: dict[str, np.ndarray] | None = None) -> Parts:
+def deal(
+    order: np.ndarray, sizes: np.ndarray, facts: dict[str, np.ndarray] | None = None
+) -> Parts:
     """Hand out `order` [N] in runs of `sizes` [n]."""
     return Parts(order, _offsets(sizes), facts)
+
+
+def spoken(owner: object) -> str:
+    """The name under which `dejax.data` offers a partitioner: DirichletByClass -> dirichlet_by_class."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(owner).__name__).lower()
 
 
 def check_disjoint(owner: object, total: int, nodes: int, least: int = 1) -> None:
@@ -128,7 +159,7 @@ def check_disjoint(owner: object, total: int, nodes: int, least: int = 1) -> Non
     if nodes * least > total:
         each = "a sample" if least == 1 else f"{least} samples"
         raise ValueError(
-            f"nodes is {nodes}, but {type(owner).__name__.lower()} gives every node {each} of its own and there are only "
+            f"nodes is {nodes}, but {spoken(owner)} gives every node {each} of its own and there are only "
             f"{total}; use at most {total // least} nodes, or overlapping(samples=...)"
         )
 
@@ -139,7 +170,9 @@ def check_count(owner: object, field: str, value: Any, least: int = 1) -> None:
         raise TypeError(
             f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give a whole number >= {least}"
         )
-    check_number(owner, field, int(value), lambda v: v >= least, f"a whole number >= {least}")
+    check_number(
+        owner, field, int(value), lambda v: v >= least, f"a whole number >= {least}"
+    )
 
 
 def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,9 +180,11 @@ def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise TypeError(
-            f"{type(owner).__name__.lower()} splits by class, but labels are {labels.dtype}{list(labels.shape)}; give integer "
+            f"{spoken(owner)} splits by class, but labels are {labels.dtype}{list(labels.shape)}; give integer "
             "labels [N], or use iid, by_group or overlapping"
         )
     if labels.size and labels.min() < 0:
-        raise ValueError(f"labels go down to {labels.min()}; number the classes 0, 1, 2, ...")
+        raise ValueError(
+            f"labels go down to {labels.min()}; number the classes 0, 1, 2, ..."
+        )
     return labels.astype(np.int64), np.bincount(labels)

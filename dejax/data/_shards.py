@@ -32,14 +32,22 @@ class Shards:
     def __post_init__(self) -> None:
         check_count(self, "per_node", self.per_node)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(
+        self,
+        labels: np.ndarray,
+        nodes: int,
+        rng: np.random.Generator,
+        groups: Any = None,
+    ) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
         check_disjoint(self, len(labels), nodes, self.per_node)
         by_label = np.concatenate(rows_by_class(labels, per_class, rng))
         shards = nodes * self.per_node
-        shard = np.arange(len(labels)) * shards // len(labels)  # sizes differ by at most one
+        shard = (
+            np.arange(len(labels)) * shards // len(labels)
+        )  # sizes differ by at most one
         owner = np.empty(len(labels), np.int64)
         owner[by_label] = (rng.permutation(shards) // self.per_node)[shard]
         return Parts.from_owner(owner, nodes)
@@ -70,7 +78,13 @@ class ClassesPerNode:
     def __post_init__(self) -> None:
         check_count(self, "k", self.k)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(
+        self,
+        labels: np.ndarray,
+        nodes: int,
+        rng: np.random.Generator,
+        groups: Any = None,
+    ) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
@@ -99,7 +113,9 @@ class ClassesPerNode:
         return Parts.from_owner(owner, nodes)
 
 
-def _even_draws(nodes: int, k: int, classes: int, rng: np.random.Generator) -> np.ndarray:
+def _even_draws(
+    nodes: int, k: int, classes: int, rng: np.random.Generator
+) -> np.ndarray:
     """[nodes, k] distinct classes per row, every class equally often up to one: cut from one random deck after another.
 
     A row that starts at the end of a deck goes on with classes of the next deck that it does not hold yet.

@@ -56,7 +56,10 @@ class Synthetic:
 
     def summary(self) -> str:
         """One line of constants."""
-        facts = ", ".join(f"{k} {getattr(self, k):.4g}" for k in ("L", "mu", "zeta2", "sigma2", "f_star"))
+        facts = ", ".join(
+            f"{k} {getattr(self, k):.4g}"
+            for k in ("L", "mu", "zeta2", "sigma2", "f_star")
+        )
         return f"{self.name}: {self.n} nodes, d {self.task.dim}, {facts}"
 
     def __str__(self) -> str:
@@ -99,7 +102,9 @@ def least_squares(
     m = 2 * dim if samples is None else samples
     _positive("least_squares", nodes=nodes, dim=dim, samples=m)
     if not 0 < mu <= L:
-        raise ValueError(f"least_squares has mu = {mu!r} and L = {L!r}; give 0 < mu <= L")
+        raise ValueError(
+            f"least_squares has mu = {mu!r} and L = {L!r}; give 0 < mu <= L"
+        )
     _not_negative("least_squares", zeta2=zeta2, noise=noise)
     _one_node("least_squares", nodes, zeta2)
     if m < dim or (noise and m == dim):
@@ -111,20 +116,32 @@ def least_squares(
     spectrum = np.geomspace(L, mu, dim) if dim > 1 else np.array([L])
     v = _orthonormal(rng, nodes, dim, dim)
     u = _orthonormal(rng, nodes, m, dim)
-    a = np.sqrt(m) * (u * np.sqrt(spectrum)) @ v.transpose(0, 2, 1)  # A_i^T A_i / m = V Lambda V^T
+    a = (
+        np.sqrt(m) * (u * np.sqrt(spectrum)) @ v.transpose(0, 2, 1)
+    )  # A_i^T A_i / m = V Lambda V^T
     hessian = (v * spectrum) @ v.transpose(0, 2, 1)
     x_star = rng.standard_normal(dim)
-    own = x_star - np.linalg.solve(hessian, _centred(rng, nodes, dim, zeta2)[..., None])[..., 0]  # minimizer of f_i
+    own = (
+        x_star
+        - np.linalg.solve(hessian, _centred(rng, nodes, dim, zeta2)[..., None])[..., 0]
+    )  # minimizer of f_i
     e = rng.standard_normal((nodes, m))
     e = e - (u @ (u.transpose(0, 2, 1) @ e[..., None]))[..., 0]
     caused = np.mean(np.sum(a**2, 2) * e**2)
-    b = (a @ own[:, :, None])[..., 0] + (e * noise / np.sqrt(caused) if noise else 0 * e)
+    b = (a @ own[:, :, None])[..., 0] + (
+        e * noise / np.sqrt(caused) if noise else 0 * e
+    )
     task = SquaresTask(dim, dtype=dtype)
     return _squares("least_squares", a.reshape(-1, dim), b.reshape(-1), nodes, task)
 
 
 def quadratics(
-    nodes: int, dim: int, zeta2: float = 1.0, noise: float = 0.0, seed: int = 0, dtype: str = "float32"
+    nodes: int,
+    dim: int,
+    zeta2: float = 1.0,
+    noise: float = 0.0,
+    seed: int = 0,
+    dtype: str = "float32",
 ) -> Synthetic:
     """Quadratics of unequal curvature: f_i(x) = 0.5 ||A_i x - b_i||^2, A_i = (i + 1)/sqrt(n) I, i = 0 .. n - 1.
 
@@ -148,7 +165,9 @@ def quadratics(
     steep = np.arange(1, nodes + 1)
     a = (steep / np.sqrt(nodes))[:, None, None] * np.eye(dim)
     b = (np.sqrt(zeta2) / steep)[:, None] * rng.standard_normal((nodes, dim))
-    return _squares("quadratics", a, b, nodes, SquaresTask(dim, noise=noise, dtype=dtype))
+    return _squares(
+        "quadratics", a, b, nodes, SquaresTask(dim, noise=noise, dtype=dtype)
+    )
 
 
 def equal_quadratics(
@@ -178,20 +197,32 @@ def equal_quadratics(
     """
     _positive("equal_quadratics", nodes=nodes, dim=dim)
     if not 0 < mu <= L:
-        raise ValueError(f"equal_quadratics has mu = {mu!r} and L = {L!r}; give 0 < mu <= L")
+        raise ValueError(
+            f"equal_quadratics has mu = {mu!r} and L = {L!r}; give 0 < mu <= L"
+        )
     _not_negative("equal_quadratics", zeta2=zeta2, noise=noise)
     _one_node("equal_quadratics", nodes, zeta2)
     rng = np.random.default_rng(seed)
     spectrum = np.geomspace(L, mu, dim) if dim > 1 else np.array([L])
     v = _orthonormal(rng, 1, dim, dim)[0]
     root = np.sqrt(spectrum)[:, None] * v.T
-    away = np.linalg.solve((v * spectrum) @ v.T, _centred(rng, nodes, dim, zeta2).T).T  # x_star - b_i
+    away = np.linalg.solve(
+        (v * spectrum) @ v.T, _centred(rng, nodes, dim, zeta2).T
+    ).T  # x_star - b_i
     b = rng.standard_normal(dim) - away
     task = SquaresTask(dim, noise=noise, dtype=dtype)
-    return _squares("equal_quadratics", np.broadcast_to(root, (nodes, dim, dim)), b @ root.T, nodes, task)
+    return _squares(
+        "equal_quadratics",
+        np.broadcast_to(root, (nodes, dim, dim)),
+        b @ root.T,
+        nodes,
+        task,
+    )
 
 
-def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32") -> Synthetic:
+def consensus(
+    nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32"
+) -> Synthetic:
     """No gradients at all: models start as N(0, spread^2 I) and only communication moves them.
 
     Use with `Problem(..., starts="independent")`. Shows mean preservation, the rate rho^t, finite-time graphs.
@@ -206,7 +237,9 @@ def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32")
     """
     _positive("consensus", nodes=nodes, dim=dim)
     if not spread > 0:
-        raise ValueError(f"consensus has spread = {spread!r}; give a number > 0, or all nodes start equal")
+        raise ValueError(
+            f"consensus has spread = {spread!r}; give a number > 0, or all nodes start equal"
+        )
     task = SquaresTask(dim, spread=spread, dtype=dtype)
     return _squares("consensus", np.zeros((nodes, dim)), np.zeros(nodes), nodes, task)
 
@@ -238,10 +271,14 @@ def logistic(
     _positive("logistic", nodes=nodes, dim=dim, samples=samples)
     _not_negative("logistic", heterogeneity=heterogeneity)
     if not l2 > 0:
-        raise ValueError(f"logistic has l2 = {l2!r}; give a number > 0: without it separable data have no optimum")
+        raise ValueError(
+            f"logistic has l2 = {l2!r}; give a number > 0: without it separable data have no optimum"
+        )
     rng = np.random.default_rng(seed)
     centre = heterogeneity * rng.standard_normal((nodes, 1, dim)) / np.sqrt(dim)
-    truth = rng.standard_normal(dim) + heterogeneity * rng.standard_normal((nodes, dim)) / np.sqrt(dim)
+    truth = rng.standard_normal(dim) + heterogeneity * rng.standard_normal(
+        (nodes, dim)
+    ) / np.sqrt(dim)
     a = (centre + rng.standard_normal((nodes, samples, dim))).astype(dtype)
     odds = _sigmoid(np.einsum("nmd,nd->nm", a.astype(np.float64), truth))
     y = (rng.random((nodes, samples)) < odds).astype(np.int32)
@@ -263,7 +300,9 @@ def logistic(
         task=LogisticTask(dim, l2, dtype),
         x_star=x_star,
         f_star=float(losses(x_star).mean()),
-        L=float(max(np.linalg.eigvalsh(s.T @ s / samples)[-1] for s in signed) / 4 + l2),  # sup of sigmoid' is 1/4
+        L=float(
+            max(np.linalg.eigvalsh(s.T @ s / samples)[-1] for s in signed) / 4 + l2
+        ),  # sup of sigmoid' is 1/4
         mu=float(l2),
         zeta2=float((at_star**2).sum(1).mean()),
         sigma2=float(((per_row(x_star) - at_star[:, None]) ** 2).sum(2).mean()),
@@ -294,7 +333,9 @@ def _newton(signed: np.ndarray, l2: float) -> np.ndarray:
     return x
 
 
-def _squares(name: str, a: np.ndarray, b: np.ndarray, nodes: int, task: SquaresTask) -> Synthetic:
+def _squares(
+    name: str, a: np.ndarray, b: np.ndarray, nodes: int, task: SquaresTask
+) -> Synthetic:
     """The problem of rows (a [N, d], b [N]) or (A [N, r, d], b [N, r]), N / nodes each, with constants from the stored numbers."""
     data = _node_data(name, a, b, nodes, task.dtype, 0)
     inner = 1 if a.ndim == 2 else a.shape[1]
@@ -317,7 +358,9 @@ def _squares(name: str, a: np.ndarray, b: np.ndarray, nodes: int, task: SquaresT
     x_star = None
     if values.max() > 0:
         x_star = np.linalg.solve(total, np.einsum("nmrd,nmr->d", a, b) / (rows * nodes))
-        x_star = x_star - np.linalg.solve(total, gradients(x_star).mean(0))  # one refinement
+        x_star = x_star - np.linalg.solve(
+            total, gradients(x_star).mean(0)
+        )  # one refinement
     at = np.zeros(task.dim) if x_star is None else x_star
     at_star = gradients(at)
     return Synthetic(
@@ -328,26 +371,34 @@ def _squares(name: str, a: np.ndarray, b: np.ndarray, nodes: int, task: SquaresT
         L=float(values.max()),
         mu=float(values.min()),
         zeta2=float((at_star**2).sum(1).mean()),
-        sigma2=float(((per_row(at) - at_star[:, None]) ** 2).sum(2).mean() + task.noise**2),
+        sigma2=float(
+            ((per_row(at) - at_star[:, None]) ** 2).sum(2).mean() + task.noise**2
+        ),
         losses=losses,
         gradients=gradients,
         name=name,
     )
 
 
-def _node_data(name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str, num_classes: int) -> NodeData:
+def _node_data(
+    name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str, num_classes: int
+) -> NodeData:
     import jax
 
     if dtype not in ("float32", "float64"):
         raise ValueError(f"{name} has dtype = {dtype!r}; give 'float32' or 'float64'")
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-        raise ValueError(f"{name} has dtype = 'float64', but JAX would round it; set jax_enable_x64, or use 'float32'")
+        raise ValueError(
+            f"{name} has dtype = 'float64', but JAX would round it; set jax_enable_x64, or use 'float32'"
+        )
     rows = {"x": np.asarray(x, dtype), "y": y if num_classes else np.asarray(y, dtype)}
     parts = Parts.from_matrix(np.arange(len(x)).reshape(nodes, -1))
     return node_data(Dataset(rows, rows, num_classes, name, "synthetic"), parts)
 
 
-def _centred(rng: np.random.Generator, nodes: int, dim: int, mean_square: float) -> np.ndarray:
+def _centred(
+    rng: np.random.Generator, nodes: int, dim: int, mean_square: float
+) -> np.ndarray:
     """[n, d] rows that sum to zero, with mean squared norm `mean_square`."""
     g = rng.standard_normal((nodes, dim))
     g = g - g.mean(0)
@@ -355,7 +406,9 @@ def _centred(rng: np.random.Generator, nodes: int, dim: int, mean_square: float)
     return g * np.sqrt(mean_square / size) if size > 0 else g
 
 
-def _orthonormal(rng: np.random.Generator, batch: int, rows: int, columns: int) -> np.ndarray:
+def _orthonormal(
+    rng: np.random.Generator, batch: int, rows: int, columns: int
+) -> np.ndarray:
     """[batch, rows, columns] matrices with orthonormal columns."""
     return np.linalg.qr(rng.standard_normal((batch, rows, columns)))[0]
 
@@ -363,9 +416,13 @@ def _orthonormal(rng: np.random.Generator, batch: int, rows: int, columns: int) 
 def _positive(name: str, **counts: Any) -> None:
     for field, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} has {field} = {value!r} ({type(value).__name__}); give a whole number >= 1")
+            raise TypeError(
+                f"{name} has {field} = {value!r} ({type(value).__name__}); give a whole number >= 1"
+            )
         if value < 1:
-            raise ValueError(f"{name} has {field} = {value!r}; give a whole number >= 1")
+            raise ValueError(
+                f"{name} has {field} = {value!r}; give a whole number >= 1"
+            )
 
 
 def _not_negative(name: str, **numbers: Any) -> None:
