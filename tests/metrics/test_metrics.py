@@ -68,7 +68,7 @@ def test_own_test_weights_classes_by_the_nodes_labels(even):
         shares = [(h[i, c], acc[test["y"] == c].mean()) for c in range(4) if (test["y"] == c).any()]
         total = sum(s for s, _ in shares)
         own.append(sum(s * a for s, a in shares) / total if total else np.nan)
-    assert np.isnan(own).any() == (3 in problem.data.arrays["y"] and any((h[:, :3].sum(1) == 0)))
+    assert np.isnan(own).any() == (3 in problem.data.arrays["y"] and any(h[:, :3].sum(1) == 0))
     np.testing.assert_allclose(got["accuracy/own_test"], np.nanmean(own), rtol=1e-5)
     np.testing.assert_allclose(got["accuracy/own_test_p10"], np.nanquantile(own, 0.1), rtol=1e-5)
     assert not any(name.endswith("local") for name in got)

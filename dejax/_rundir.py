@@ -1,0 +1,146 @@
+"""A run directory: metric files that never run ahead of the checkpoints they are resumed from.
+
+run.json         facts and status of every run
+config.yaml      the resolved config, where the run came from one
+metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
+checkpoints/LABEL/round_...
+figure.png, report.html
+"""
+
+import os
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .checkpoint import CheckpointError
+from .history import History, Record
+from .report import _files
+
+
+class RunDir:
+    """The files of one or several runs.
+
+    Args:
+      path: the directory. `check` says before anything is compiled whether it can be used.
+      resume: go on in an existing run directory rather than make a new one.
+      config: text of the resolved config.
+    """
+
+    def __init__(self, path: Any, resume: bool = False, config: str | None = None):
+        self.path, self.resume, self.config = Path(path), resume, config
+        self._names: list[str] = []
+        self._made = False
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Refuse a directory that would be overwritten, or that is no run directory.
+
+        Raises:
+          FileExistsError, NotADirectoryError: the place is taken.
+          FileNotFoundError, CheckpointError: there is nothing to resume.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
+        if self.resume:
+            if not self.path.is_dir():
+                raise FileNotFoundError(
+                    f"resume is {str(self.path)!r}, but there is no such directory; give one that a run has written"
+                )
+            if not (self.path / "run.json").is_file():
+                raise CheckpointError(
+                    f"{self.path} is no run directory of dejax: it has no run.json; give one that a run has written"
+                )
+            try:
+                self.facts = dict(_files.read_json(self.path / "run.json")["runs"])
+            except (ValueError, KeyError, TypeError):
+                raise CheckpointError(
+                    f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
+                ) from None
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            done = (self.path / "run.json").is_file()
+            way = (
+                f"Go on with it by resume={str(self.path)!r}, or give another out"
+                if done
+                else "Give a new or empty directory"
+            )
+            raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
+
+    def make(self) -> None:
+        """Create the directory and its first files (called when nothing can be refused any more)."""
+        if self._made:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.config is not None:
+            _files.write(self.path / "config.yaml", self.config)
+        self._made = True
+
+    def note(self, label: str, **facts: Any) -> None:
+        """Set facts of one run in run.json."""
+        import jax
+
+        from . import __version__ as version
+
+        self.make()
+        self.facts.setdefault(label, {}).update(facts)
+        about = {"dejax": version, "jax": jax.__version__, "backend": jax.default_backend(), "runs": self.facts}
+        import json
+
+        _files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+
+    # ---- metrics
+    def records(self) -> list[Record]:
+        """All records in the directory so far."""
+        file = self.path / "metrics.jsonl"
+        return _files.read_jsonl(file) if file.is_file() else []
+
+    def cut(self, label: str, round: int) -> list[Record]:
+        """Drop the records of `label` after `round` (all, if < 0); returns those of `label` that stay."""
+        records = [r for r in self.records() if r["run"] != label or r["round"] <= round]
+        self.make()
+        self._rewrite(records)
+        return [r for r in records if r["run"] == label]
+
+    def append(self, records: list[Record]) -> None:
+        """Add records to both files."""
+        self.make()
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(_files.jsonl(records))
+            file.flush()
+            os.fsync(file.fileno())
+        if all(name in self._names for r in records for name in r):
+            with open(self.path / "metrics.csv", "a", encoding="utf-8", newline="") as file:
+                file.write(_files.csv_text(records, self._names, header=False))
+        else:
+            every = self.records()
+            self._names = _files.columns(every)
+            _files.write(self.path / "metrics.csv", _files.csv_text(every, self._names))
+
+    def _rewrite(self, records: list[Record]) -> None:
+        self._names = _files.columns(records)
+        _files.write(self.path / "metrics.jsonl", _files.jsonl(records))
+        _files.write(self.path / "metrics.csv", _files.csv_text(records, self._names))
+
+    # ---- checkpoints
+    def checkpoints(self, label: str) -> Path:
+        """Where the checkpoints of one run lie."""
+        return self.path / "checkpoints" / (urllib.parse.quote(label, safe=" ,()-_") or "run")
+
+    def save(self, label: str, round: int, state: Any, facts: dict[str, Any]) -> None:
+        """Write a checkpoint."""
+        checkpoint.save(self.checkpoints(label), round, state, facts)
+
+    def saved(self, label: str) -> Path | None:
+        """The newest checkpoint of one run, or None."""
+        return checkpoint.latest(self.checkpoints(label))
+
+    # ---- the end
+    def report(self, history: History) -> None:
+        """Write the figure and the page (the metric files are there already)."""
+        from .report import save
+
+        save(history, self.path, config=self.config)
+
+
+__all__ = ["RunDir"]
