@@ -10,6 +10,7 @@ from ._embedded import letters as letters
 from ._idx import fashion_mnist as fashion_mnist
 from ._idx import from_idx as from_idx
 from ._iid import Iid as iid
+from ._logistic import logistic as logistic
 from ._nodes import NodeData as NodeData
 from ._overlapping import Overlapping as overlapping
 from ._own import from_arrays as from_arrays
@@ -21,12 +22,11 @@ from ._quantity import Quantity as quantity
 from ._rotation import Rotation as rotation
 from ._shards import ClassesPerNode as classes_per_node
 from ._shards import Shards as shards
+from ._squares import consensus as consensus
+from ._squares import equal_quadratics as equal_quadratics
+from ._squares import least_squares as least_squares
+from ._squares import quadratics as quadratics
 from ._synthetic import Synthetic as Synthetic
-from ._synthetic import consensus as consensus
-from ._synthetic import equal_quadratics as equal_quadratics
-from ._synthetic import least_squares as least_squares
-from ._synthetic import logistic as logistic
-from ._synthetic import quadratics as quadratics
 
 __all__ = [
     "Dataset",

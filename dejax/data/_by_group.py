@@ -19,18 +19,12 @@ class ByGroup:
     Raises:
       ValueError: the data set has no groups; more nodes than groups.
     Example:
-      >>> parts = ByGroup()(np.zeros(4, int), 2, np.random.default_rng(0), groups=np.array([7, 9, 7, 7]))
+      >>> parts = by_group()(np.zeros(4, int), 2, np.random.default_rng(0), groups=np.array([7, 9, 7, 7]))
       >>> [p.tolist() for p in parts]
       [[0, 2, 3], [1]]
     """
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes by `groups` [N]."""
         if groups is None:
             raise ValueError(
@@ -38,17 +32,9 @@ class ByGroup:
             )
         ids, which = np.unique(np.asarray(groups), return_inverse=True)
         if nodes > len(ids):
-            raise ValueError(
-                f"nodes is {nodes}, but there are {len(ids)} groups; use at most {len(ids)} nodes"
-            )
+            raise ValueError(f"nodes is {nodes}, but there are {len(ids)} groups; use at most {len(ids)} nodes")
         exact = nodes == len(ids)
-        node = (
-            np.arange(nodes) if exact else rng.permutation(np.arange(len(ids)) % nodes)
-        )
+        node = np.arange(nodes) if exact else rng.permutation(np.arange(len(ids)) % nodes)
         parts = Parts.from_owner(node[which], nodes)
-        facts = (
-            {"group": ids}
-            if exact and ids.dtype.kind in "iu" and abs(ids).max() < 2**31
-            else {}
-        )
+        facts = {"group": ids} if exact and ids.dtype.kind in "iu" and abs(ids).max() < 2**31 else {}
         return Parts(parts.rows, parts.offsets, facts, node_of_group=(ids, node))

@@ -40,13 +40,7 @@ class Dataset:
         """What partitioners see: "y", or zeros [N] where there are none."""
         return self.train["y"] if "y" in self.train else np.zeros(self.size, np.int32)
 
-    def partition(
-        self,
-        partitioner: Callable[..., Any],
-        nodes: int,
-        seed: int = 0,
-        holdout: float = 0.0,
-    ) -> NodeData:
+    def partition(self, partitioner: Callable[..., Any], nodes: int, seed: int = 0, holdout: float = 0.0) -> NodeData:
         """Split the training samples among nodes.
 
         Args:
@@ -65,9 +59,7 @@ class Dataset:
         """
         check_count(self, "partition(nodes)", nodes)
         if not callable(partitioner):
-            raise TypeError(
-                f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function"
-            )
+            raise TypeError(f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
             raise ValueError(
                 f"holdout is {holdout!r}; give the share of each node's samples to test on, 0 <= holdout < 1"
@@ -86,31 +78,21 @@ class Dataset:
         return node_data(dataset, parts, own)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(
-            f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items()
-        )
+        shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
         tests = 0 if self.test is None else len(next(iter(self.test.values())))
         return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
 
 
-def _own_tests(
-    dataset: Dataset, parts: Parts, rng: np.random.Generator
-) -> tuple[Dataset, Parts | None]:
+def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
     """The data set with features changed per node, and each node's own test rows, where the partitioner makes such."""
     if parts.shift is not None:
         train = {**dataset.train, "x": parts.shift.transform(dataset.train["x"], parts)}
-        test, own = (
-            (None, None)
-            if dataset.test is None
-            else parts.shift.transform_test(dataset.test, parts, rng)
-        )
+        test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)
         return replace(dataset, train=train, test=test), own
     if parts.node_of_group is not None and dataset.test_groups is not None:
         ids, node = parts.node_of_group
         place = np.minimum(np.searchsorted(ids, dataset.test_groups), len(ids) - 1)
-        rows = np.flatnonzero(
-            ids[place] == dataset.test_groups
-        )  # test groups that nobody trains on are nobody's own
+        rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
         own = Parts.from_owner(node[place[rows]], len(parts))
         if (own.sizes == 0).any():
             raise ValueError(
@@ -120,9 +102,7 @@ def _own_tests(
     return dataset, None
 
 
-def _hold_out(
-    dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator
-) -> tuple[Dataset, Parts, Parts]:
+def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:
     """Move a share of each node's rows to the test part."""
     sizes = parts.sizes
     if sizes.min() < 2:
@@ -135,9 +115,7 @@ def _hold_out(
         )
     away = np.clip(np.round(sizes * share).astype(np.int64), 1, sizes - 1)
     order = rng.permutation(len(parts.rows))
-    order = order[
-        np.argsort(parts.owner[order], kind="stable")
-    ]  # shuffled inside every node
+    order = order[np.argsort(parts.owner[order], kind="stable")]  # shuffled inside every node
     rank = np.arange(len(order)) - np.repeat(parts.offsets[:-1], sizes)
     out = rank < np.repeat(away, sizes)
     held, kept = parts.rows[order[out]], parts.rows[order[~out]]
@@ -152,17 +130,13 @@ def _hold_out(
     )
 
 
-def node_data(
-    dataset: Dataset, parts: Parts, own_test: Parts | None = None
-) -> NodeData:
+def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> NodeData:
     """Hand `parts` of the data set to the device."""
     import jax.numpy as jnp
 
     index, count = parts.padded()
     test_index, test_count = own_test.padded() if own_test is not None else (None, None)
-    put = lambda tree: (
-        None if tree is None else {k: jnp.asarray(v) for k, v in tree.items()}
-    )
+    put = lambda tree: None if tree is None else {k: jnp.asarray(v) for k, v in tree.items()}
     return NodeData(
         arrays=put(dataset.train),
         index=jnp.asarray(index),
@@ -170,10 +144,7 @@ def node_data(
         test=put(dataset.test),
         test_index=None if test_index is None else jnp.asarray(test_index),
         test_count=None if test_count is None else jnp.asarray(test_count),
-        facts={
-            k: jnp.asarray(v, jnp.int32 if v.dtype.kind in "iu" else jnp.float32)
-            for k, v in parts.facts.items()
-        },
+        facts={k: jnp.asarray(v, jnp.int32 if v.dtype.kind in "iu" else jnp.float32) for k, v in parts.facts.items()},
         num_classes=dataset.num_classes,
         name=dataset.name,
         even=bool((count == count[0]).all()),

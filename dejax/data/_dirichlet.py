@@ -25,7 +25,7 @@ class Dirichlet:
     Reference: Hsu, Qi and Brown, Measuring the effects of non-identical data distribution for federated visual
       classification, 2019 (the law of the mix; serving all nodes from one finite pool is ours).
     Example:
-      >>> parts = Dirichlet(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
+      >>> parts = dirichlet(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> sorted({len(p) for p in parts})
       [10]
     """
@@ -35,19 +35,11 @@ class Dirichlet:
     def __post_init__(self) -> None:
         check_alpha(self, self.alpha)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)
-        return skewed(
-            labels, even_sizes(len(labels), nodes, rng), self.alpha, rng, self
-        )
+        return skewed(labels, even_sizes(len(labels), nodes, rng), self.alpha, rng, self)
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class DirichletByClass:
     Reference: Yurochkin et al., Bayesian nonparametric federated learning of neural networks, 2019 (who redraw until
       every node has 10 samples).
     Example:
-      >>> parts = DirichletByClass(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
+      >>> parts = dirichlet_by_class(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> sum(len(p) for p in parts)
       100
     """
@@ -75,22 +67,10 @@ class DirichletByClass:
 
     def __post_init__(self) -> None:
         check_alpha(self, self.alpha)
-        if (
-            isinstance(self.min_size, bool)
-            or not isinstance(self.min_size, int)
-            or self.min_size < 1
-        ):
-            raise ValueError(
-                f"DirichletByClass.min_size is {self.min_size!r}; give a whole number >= 1"
-            )
+        if isinstance(self.min_size, bool) or not isinstance(self.min_size, int) or self.min_size < 1:
+            raise ValueError(f"DirichletByClass.min_size is {self.min_size!r}; give a whole number >= 1")
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
@@ -115,9 +95,7 @@ def check_alpha(owner: object, alpha: Any) -> None:
         )
 
 
-def simplex(
-    alpha: float, base: np.ndarray, draws: int, rng: np.random.Generator
-) -> np.ndarray:
+def simplex(alpha: float, base: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
     """[draws, C] rows of Dir(alpha C base), safe for tiny and infinite alpha; entries with base 0 stay 0."""
     out = np.zeros((draws, len(base)))
     live = np.flatnonzero(base > 0)
@@ -125,47 +103,29 @@ def simplex(
         out[:, live] = base[live]
         return out
     with np.errstate(all="ignore"):
-        p = rng.dirichlet(
-            np.maximum(alpha * len(live) * base[live], 1e-300), size=draws
-        )
-    broken = np.flatnonzero(
-        ~(np.abs(p.sum(1) - 1) < 1e-6)
-    )  # all gammas underflowed: the limit is one class
-    p[broken] = np.eye(len(live))[
-        rng.choice(len(live), size=len(broken), p=base[live] / base[live].sum())
-    ]
+        p = rng.dirichlet(np.maximum(alpha * len(live) * base[live], 1e-300), size=draws)
+    broken = np.flatnonzero(~(np.abs(p.sum(1) - 1) < 1e-6))  # all gammas underflowed: the limit is one class
+    p[broken] = np.eye(len(live))[rng.choice(len(live), size=len(broken), p=base[live] / base[live].sum())]
     out[:, live] = p
     return out
 
 
-def rows_by_class(
-    labels: np.ndarray, per_class: np.ndarray, rng: np.random.Generator
-) -> list[np.ndarray]:
+def rows_by_class(labels: np.ndarray, per_class: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Shuffled row numbers of each class."""
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     return np.split(order, np.cumsum(per_class)[:-1])
 
 
-def skewed(
-    labels: np.ndarray,
-    sizes: np.ndarray,
-    alpha: float,
-    rng: np.random.Generator,
-    owner: object,
-) -> Parts:
+def skewed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.Generator, owner: object) -> Parts:
     """Disjoint parts of given sizes [n] (their sum at most N) with class mixes Dir(alpha C q); facts: drift [n]."""
     labels, per_class = classes_of(owner, labels)
     base = per_class / per_class.sum()
     mixes = simplex(alpha, base, len(sizes), rng)
     got, drift = serve(mixes, sizes, per_class, rng)
     pools = np.concatenate(rows_by_class(labels, per_class, rng))
-    start = np.concatenate(
-        [[0], np.cumsum(per_class)[:-1]]
-    )  # class c owns pools[start[c]:start[c] + per_class[c]]
-    first = (
-        start[None, :] + np.cumsum(got, 0) - got
-    )  # [n, C] where node i's run of class c begins
+    start = np.concatenate([[0], np.cumsum(per_class)[:-1]])  # class c owns pools[start[c]:start[c] + per_class[c]]
+    first = start[None, :] + np.cumsum(got, 0) - got  # [n, C] where node i's run of class c begins
     runs = got.reshape(-1)
     begin = np.repeat(first.reshape(-1) - (np.cumsum(runs) - runs), runs)
     rows = pools[begin + np.arange(runs.sum())]
@@ -182,11 +142,7 @@ def serve(
     """
     n, classes = mixes.shape
     got = np.zeros((n, classes), np.int64)
-    left, need, first_met = (
-        supply.astype(np.int64).copy(),
-        sizes.astype(np.int64).copy(),
-        None,
-    )
+    left, need, first_met = (supply.astype(np.int64).copy(), sizes.astype(np.int64).copy(), None)
     order = rng.permutation(n)  # who is served first
     while need.any():
         who = order[need[order] > 0]
@@ -215,9 +171,7 @@ def raise_to(
     moved = int(missing.sum())
     if moved:
         order = rng.permutation(len(owner))
-        order = order[
-            np.argsort(owner[order], kind="stable")
-        ]  # rows by owner, shuffled inside
+        order = order[np.argsort(owner[order], kind="stable")]  # rows by owner, shuffled inside
         rank = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         # the highest ranks give first, so the largest nodes shrink evenly; a rank below min_size never moves
         givers = order[np.argsort(-rank, kind="stable")[:moved]]

@@ -15,9 +15,7 @@ SHA256 = {
 
 def _load(name: str) -> tuple[np.ndarray, np.ndarray]:
     with (
-        resources.as_file(
-            resources.files("dejax.data.embedded") / f"{name}.npz"
-        ) as path,
+        resources.as_file(resources.files("dejax.data.embedded") / f"{name}.npz") as path,
         np.load(path, allow_pickle=False) as f,
     ):
         x, y = f["x"], f["y"]
@@ -71,14 +69,8 @@ def digits(flat: bool = False) -> Dataset:
     x, y = (x / 16).astype(np.float32), y.astype(np.int32)
     if flat:
         x = x.reshape(len(x), 64)
-    by_hash = np.array(
-        sorted(range(len(y)), key=lambda i: hashlib.sha256(b"%d" % i).digest())
-    )
-    test = np.sort(
-        np.concatenate(
-            [by_hash[y[by_hash] == c][: round((y == c).sum() / 5)] for c in range(10)]
-        )
-    )
+    by_hash = np.array(sorted(range(len(y)), key=lambda i: hashlib.sha256(b"%d" % i).digest()))
+    test = np.sort(np.concatenate([by_hash[y[by_hash] == c][: round((y == c).sum() / 5)] for c in range(10)]))
     train = np.setdiff1d(np.arange(len(y)), test)
     return Dataset(
         {"x": x[train], "y": y[train]},

@@ -34,19 +34,13 @@ def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
       (60000, 28, 28)
     """
     if path is not None:
-        return from_idx(
-            path, name="fashion_mnist", source="Fashion-MNIST, Zalando, MIT licence"
-        )
+        return from_idx(path, name="fashion_mnist", source="Fashion-MNIST, Zalando, MIT licence")
     own = os.environ.get("DEJAX_DATA")
     places = [Path(own) / "fashion-mnist", Path(own)] if own else []
     places.append(Path("/usr/share/datasets/fashion-mnist"))
     for place in places:
         if _find(place, STEMS["train", "x"]) is not None:
-            return from_idx(
-                place,
-                name="fashion_mnist",
-                source="Fashion-MNIST, Zalando, MIT licence",
-            )
+            return from_idx(place, name="fashion_mnist", source="Fashion-MNIST, Zalando, MIT licence")
     raise FileNotFoundError(
         f"fashion_mnist: no {STEMS['train', 'x']}(.gz) in {', '.join(map(str, places))}. dejax downloads nothing; on Debian or Ubuntu run\n"
         "  sudo apt-get install dataset-fashion-mnist\n"
@@ -57,9 +51,7 @@ def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
     )
 
 
-def from_idx(
-    path: str | os.PathLike[str], name: str = "idx", source: str = ""
-) -> Dataset:
+def from_idx(path: str | os.PathLike[str], name: str = "idx", source: str = "") -> Dataset:
     """Images and labels from the four IDX files of a folder, as MNIST and its relatives are published.
 
     x float32 [., H, W] = pixel / 255; y int32; classes counted from the labels.
@@ -85,20 +77,14 @@ def from_idx(
             raise ValueError(
                 f"{name}: {file} holds {list(a.shape)}; give {'images [N, H, W]' if kind == 'x' else 'labels [N]'}"
             )
-        arrays[part][kind] = (
-            a.astype(np.float32) / np.float32(255)
-            if kind == "x"
-            else a.astype(np.int32)
-        )
+        arrays[part][kind] = a.astype(np.float32) / np.float32(255) if kind == "x" else a.astype(np.int32)
     for part, a in arrays.items():
         if len(a["x"]) != len(a["y"]) or not len(a["x"]):
             raise ValueError(
                 f"{name}: {len(a['x'])} {part} images but {len(a['y'])} labels; give files that belong together"
             )
     classes = 1 + max(int(a["y"].max()) for a in arrays.values())
-    return Dataset(
-        arrays["train"], arrays["test"], classes, name, source or f"IDX files in {path}"
-    )
+    return Dataset(arrays["train"], arrays["test"], classes, name, source or f"IDX files in {path}")
 
 
 def read_idx(file: str | os.PathLike[str]) -> np.ndarray:
@@ -115,9 +101,7 @@ def read_idx(file: str | os.PathLike[str]) -> np.ndarray:
             raise
         raise ValueError(f"{file} is damaged ({e}); fetch it again") from e
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
-        raise ValueError(
-            f"{file} begins with {raw[:4]!r}; an IDX file of bytes begins with 0, 0, 8, number of axes"
-        )
+        raise ValueError(f"{file} begins with {raw[:4]!r}; an IDX file of bytes begins with 0, 0, 8, number of axes")
     shape = [int(s) for s in np.frombuffer(raw, ">i4", raw[3], 4)]
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
     size = int(np.prod(shape, dtype=np.int64))
@@ -129,6 +113,4 @@ def read_idx(file: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _find(folder: Path, stem: str) -> Path | None:
-    return next(
-        (f for f in (folder / stem, folder / f"{stem}.gz") if f.is_file()), None
-    )
+    return next((f for f in (folder / stem, folder / f"{stem}.gz") if f.is_file()), None)

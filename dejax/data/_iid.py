@@ -13,18 +13,12 @@ class Iid:
     """Independent nodes: shuffle once, deal equal shares (sizes differ by at most one, every sample used once).
 
     Example:
-      >>> parts = Iid()(np.zeros(10, int), 3, np.random.default_rng(0))
+      >>> parts = iid()(np.zeros(10, int), 3, np.random.default_rng(0))
       >>> sorted(len(p) for p in parts)
       [3, 3, 4]
     """
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)

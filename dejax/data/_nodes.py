@@ -70,9 +70,7 @@ class NodeData:
         real = np.arange(self.index.shape[1])[None, :] < count[:, None]
         node = np.repeat(np.arange(self.n), count)
         labels = np.asarray(self.arrays["y"])[np.asarray(self.index)[real]]
-        return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(
-            self.n, classes
-        )
+        return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
 
     def summary(self) -> str:
         """A few lines for people: sizes, classes per node, distance to the overall mix, drift of the partitioner."""
@@ -89,12 +87,8 @@ class NodeData:
             mix = h / h.sum(1, keepdims=True)
             distinct = (h > 0).sum(1)
             far = 0.5 * np.abs(mix - h.sum(0) / h.sum()).sum(1).mean()
-            lines.append(
-                f"  classes per node: mean {distinct.mean():.1f}, {distinct.min()} to {distinct.max()}"
-            )
-            lines.append(
-                f"  distance to the overall mix (total variation, mean): {far:.2f}"
-            )
+            lines.append(f"  classes per node: mean {distinct.mean():.1f}, {distinct.min()} to {distinct.max()}")
+            lines.append(f"  distance to the overall mix (total variation, mean): {far:.2f}")
         facts = {k: np.asarray(v) for k, v in (self.facts or {}).items()}
         if "drift" in facts:
             share = float((facts["drift"] * count).sum() / count.sum())
@@ -104,10 +98,7 @@ class NodeData:
         if "turn" in facts:
             lines.append(
                 "  quarter turns: "
-                + ", ".join(
-                    f"{t}: {c} nodes"
-                    for t, c in zip(*np.unique(facts["turn"], return_counts=True))
-                )
+                + ", ".join(f"{t}: {c} nodes" for t, c in zip(*np.unique(facts["turn"], return_counts=True)))
             )
         if self.test is not None:
             own = (
@@ -115,16 +106,16 @@ class NodeData:
                 if self.test_index is None
                 else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
             )
-            lines.append(
-                f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}"
-            )
+            lines.append(f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.summary()
 
     def __repr__(self) -> str:
-        return f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in self.arrays.items()} })"
+        return (
+            f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in self.arrays.items()} })"
+        )
 
 
 def _reuse(total: int, rows: int) -> str:

@@ -26,7 +26,7 @@ class Overlapping:
     Raises:
       ValueError: samples < 1 or above the number of samples; alpha <= 0.
     Example:
-      >>> parts = Overlapping(samples=8)(np.zeros(20, int), 100, np.random.default_rng(0))
+      >>> parts = overlapping(samples=8)(np.zeros(20, int), 100, np.random.default_rng(0))
       >>> {len(set(p.tolist())) for p in parts}
       {8}
     """
@@ -39,13 +39,7 @@ class Overlapping:
         if self.alpha is not None:
             check_alpha(self, self.alpha)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         total = len(labels)
@@ -65,25 +59,16 @@ class Overlapping:
             if self.alpha is None:
                 counts = np.full((size, 1), self.samples)
             else:
-                counts = _counts(
-                    simplex(self.alpha, supply / total, size, rng),
-                    self.samples,
-                    supply,
-                    rng,
-                )
+                counts = _counts(simplex(self.alpha, supply / total, size, rng), self.samples, supply, rng)
             blocks.append(draw_rows(counts, pools, rng).reshape(size, self.samples))
         return Parts.from_matrix(np.concatenate(blocks))
 
 
-def _counts(
-    mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _counts(mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Counts [n, C] with row sums `samples`, drawn from `mixes`; what exceeds a class is drawn again among the others."""
     got = np.zeros(mixes.shape, np.int64)
     need = np.full(len(mixes), samples)
-    while (
-        need.any()
-    ):  # each pass meets a node's wish or fills a class at it: at most C passes
+    while need.any():  # each pass meets a node's wish or fills a class at it: at most C passes
         who = np.flatnonzero(need)
         left = supply[None, :] - got[who]
         odds = mixes[who] * (left > 0)
@@ -97,9 +82,7 @@ def _counts(
     return got
 
 
-def draw_rows(
-    counts: np.ndarray, pools: list[np.ndarray], rng: np.random.Generator
-) -> np.ndarray:
+def draw_rows(counts: np.ndarray, pools: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     """Flat rows, node after node and class after class: counts [n, C] different entries of each class's pool.
 
     Entry j of a run is pool[(start + j stride) mod size] with start and stride drawn per run, stride coprime to the
@@ -112,13 +95,9 @@ def draw_rows(
     for c, s in enumerate(size):
         if s > 1:
             coprime = np.flatnonzero(np.gcd(np.arange(s), s) == 1)
-            stride[:, c] = coprime[
-                np.floor(rng.random(n) * len(coprime)).astype(np.int64)
-            ]
+            stride[:, c] = coprime[np.floor(rng.random(n) * len(coprime)).astype(np.int64)]
     runs = counts.reshape(-1)
     kind = np.repeat(np.tile(np.arange(classes), n), runs)
     step = np.arange(runs.sum()) - np.repeat(np.cumsum(runs) - runs, runs)
-    place = (
-        np.repeat(start.reshape(-1), runs) + step * np.repeat(stride.reshape(-1), runs)
-    ) % size[kind]
+    place = (np.repeat(start.reshape(-1), runs) + step * np.repeat(stride.reshape(-1), runs)) % size[kind]
     return np.concatenate(pools)[(np.cumsum(size) - size)[kind] + place]

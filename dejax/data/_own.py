@@ -44,24 +44,15 @@ def from_arrays(
     """
     train = _door(x, y, "")
     tests = None if test is None else _door(*_pair(test, "test"), "test ")
-    if tests is not None and (
-        tests["x"].shape[1:] != train["x"].shape[1:]
-        or tests["y"].dtype != train["y"].dtype
-    ):
+    if tests is not None and (tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype != train["y"].dtype):
         raise ValueError(
             f"test x is {list(tests['x'].shape)} with y {tests['y'].dtype}, but x is {list(train['x'].shape)} with y "
             f"{train['y'].dtype}; give both parts the same shapes and kinds"
         )
     groups = _ids(groups, len(train["x"]), "groups")
-    test_groups = _ids(
-        test_groups, 0 if tests is None else len(tests["x"]), "test_groups"
-    )
-    classes = _num_classes(
-        [train["y"]] + ([] if tests is None else [tests["y"]]), num_classes
-    )
-    return Dataset(
-        train, tests, classes, name, "given by the user", groups, test_groups
-    )
+    test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
+    classes = _num_classes([train["y"]] + ([] if tests is None else [tests["y"]]), num_classes)
+    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups)
 
 
 def from_clients(
@@ -88,24 +79,16 @@ def from_clients(
     train, parts = _stack(clients, "client")
     own, own_parts = (None, None) if tests is None else _stack(tests, "test of client")
     if own_parts is not None and len(own_parts) != len(parts):
-        raise ValueError(
-            f"tests holds {len(own_parts)} pairs for {len(parts)} clients; give one (x, y) per client"
-        )
+        raise ValueError(f"tests holds {len(own_parts)} pairs for {len(parts)} clients; give one (x, y) per client")
     everybody = None if test is None else _door(*_pair(test, "test"), "test ")
-    if (
-        everybody is not None and own is not None and own_parts is not None
-    ):  # common rows first, then own rows
+    if everybody is not None and own is not None and own_parts is not None:  # common rows first, then own rows
         own_parts = Parts(own_parts.rows + len(everybody["x"]), own_parts.offsets)
         own = {k: _join([everybody[k], own[k]], f"test {k}") for k in own}
     both = own if own is not None else everybody
     if both is not None:
         _join([train["x"][:1], both["x"][:1]], "test x beside x")
-    classes = _num_classes(
-        [train["y"]] + ([] if both is None else [both["y"]]), num_classes
-    )
-    return node_data(
-        Dataset(train, both, classes, name, "given by the user"), parts, own_parts
-    )
+    classes = _num_classes([train["y"]] + ([] if both is None else [both["y"]]), num_classes)
+    return node_data(Dataset(train, both, classes, name, "given by the user"), parts, own_parts)
 
 
 def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
@@ -127,21 +110,17 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
             f"from_npz: there is no file {path}; write one with np.savez({path.name!r}, x=x, y=y, x_test=..., y_test=...)"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise ValueError("a single array, not an archive")
-        with loaded as f:
-            arrays = {k: f[k] for k in f.files}
+        with path.open("rb") as raw:  # closed also when the file is no archive
+            loaded = np.load(raw, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise OSError("a single array, not an archive")
+            arrays = {k: loaded[k] for k in loaded.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(
             f"from_npz: {path} cannot be read ({e}); write plain arrays with np.savez(path, x=x, y=y)"
         ) from e
     known = {"x", "y", "x_test", "y_test", "groups", "test_groups"}
-    if (
-        not {"x", "y"} <= arrays.keys()
-        or not arrays.keys() <= known
-        or ("x_test" in arrays) != ("y_test" in arrays)
-    ):
+    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
             f"from_npz: {path} holds {sorted(arrays)}; it needs x and y, and may hold x_test with y_test, groups, test_groups"
         )
@@ -157,9 +136,7 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
 
 def _pair(pair: Any, what: str) -> Pair:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(
-            f"{what} is {type(pair).__name__}; give a pair (x, y) of arrays"
-        )
+        raise TypeError(f"{what} is {type(pair).__name__}; give a pair (x, y) of arrays")
     return pair[0], pair[1]
 
 
@@ -181,18 +158,14 @@ def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
             raise TypeError(f"{what}{label} is {a.dtype}; give numbers")
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             row = int(np.argwhere(~np.isfinite(a))[0, 0])
-            raise ValueError(
-                f"{what}{label} is not finite in row {row}; remove or fill such rows first"
-            )
+            raise ValueError(f"{what}{label} is not finite in row {row}; remove or fill such rows first")
     if y.dtype.kind in "iu":
         if y.ndim != 1:
             raise ValueError(
                 f"{what}y is whole numbers {list(y.shape)}; give one class per sample, [N], or floating targets"
             )
         if y.min() < 0:
-            raise ValueError(
-                f"{what}y goes down to {y.min()}; number the classes 0, 1, 2, ..."
-            )
+            raise ValueError(f"{what}y goes down to {y.min()}; number the classes 0, 1, 2, ...")
     kind = lambda a: a.astype(np.float32 if a.dtype.kind == "f" else np.int32)
     return {"x": kind(x), "y": kind(y)}
 
@@ -202,9 +175,7 @@ def _ids(ids: Any, size: int, what: str) -> np.ndarray | None:
         return None
     ids = np.asarray(ids)
     if ids.shape != (size,):
-        raise ValueError(
-            f"{what} is {list(ids.shape)}; give one id per sample, [{size}]"
-        )
+        raise ValueError(f"{what} is {list(ids.shape)}; give one id per sample, [{size}]")
     return ids
 
 
@@ -226,9 +197,7 @@ def _num_classes(labels: list[np.ndarray], given: int | None) -> int:
 def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Parts]:
     if not len(pairs):
         raise ValueError(f"there is no {what}; give at least one pair (x, y)")
-    doors = [
-        _door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)
-    ]
+    doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)]
     offsets = np.cumsum([0] + [len(d["x"]) for d in doors])
     joined = {k: _join([d[k] for d in doors], f"{k} of {what}") for k in ("x", "y")}
     return joined, Parts(np.arange(offsets[-1]), offsets)

@@ -30,32 +30,18 @@ class Parts(Sequence[np.ndarray]):
         shift: Any = None,
         node_of_group: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        self.rows, self.offsets, self.facts = (
-            np.asarray(rows),
-            np.asarray(offsets),
-            dict(facts or {}),
-        )
+        self.rows, self.offsets, self.facts = (np.asarray(rows), np.asarray(offsets), dict(facts or {}))
         self.shift, self.node_of_group = shift, node_of_group
 
     @classmethod
-    def from_owner(
-        cls, owner: np.ndarray, nodes: int, facts: dict[str, np.ndarray] | None = None
-    ) -> "Parts":
+    def from_owner(cls, owner: np.ndarray, nodes: int, facts: dict[str, np.ndarray] | None = None) -> "Parts":
         """Parts from the owner of every row, [N] in [0, nodes)."""
-        return cls(
-            np.argsort(owner, kind="stable"),
-            _offsets(np.bincount(owner, minlength=nodes)),
-            facts,
-        )
+        return cls(np.argsort(owner, kind="stable"), _offsets(np.bincount(owner, minlength=nodes)), facts)
 
     @classmethod
-    def from_matrix(
-        cls, rows: np.ndarray, facts: dict[str, np.ndarray] | None = None
-    ) -> "Parts":
+    def from_matrix(cls, rows: np.ndarray, facts: dict[str, np.ndarray] | None = None) -> "Parts":
         """Parts of equal size from a matrix [n, s]."""
-        return cls(
-            rows.reshape(-1), np.arange(rows.shape[0] + 1) * rows.shape[1], facts
-        )
+        return cls(rows.reshape(-1), np.arange(rows.shape[0] + 1) * rows.shape[1], facts)
 
     @classmethod
     def from_lists(cls, lists: Iterable[Any]) -> "Parts":
@@ -67,12 +53,7 @@ class Parts(Sequence[np.ndarray]):
                     f"the partitioner gave node {i} an array {a.dtype}{list(a.shape)}; give row numbers, int [s]"
                 )
         sizes = np.array([a.size for a in arrays], np.int64)
-        return cls(
-            np.concatenate(arrays).astype(np.int64)
-            if arrays
-            else np.zeros(0, np.int64),
-            _offsets(sizes),
-        )
+        return cls(np.concatenate(arrays).astype(np.int64) if arrays else np.zeros(0, np.int64), _offsets(sizes))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -106,9 +87,7 @@ class Parts(Sequence[np.ndarray]):
                 f"the partitioner returned {len(self)} parts for nodes={nodes}; return one index array per node"
             )
         if (self.sizes < 1).any():
-            raise ValueError(
-                f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row"
-            )
+            raise ValueError(f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row")
         if self.rows.min() < 0 or self.rows.max() >= total:
             raise ValueError(
                 f"the partitioner returned rows {self.rows.min()}..{self.rows.max()} of {total}; stay below {total}"
@@ -124,9 +103,7 @@ class Parts(Sequence[np.ndarray]):
                 f"{len(self)} nodes of which one has {width} samples need a table of {len(self) * width / 1e9:.1f} billion "
                 "row numbers; cap the largest node, or use fewer nodes"
             )
-        index = np.repeat(
-            self.rows[self.offsets[:-1]].astype(np.int32)[:, None], width, axis=1
-        )
+        index = np.repeat(self.rows[self.offsets[:-1]].astype(np.int32)[:, None], width, axis=1)
         index[np.arange(width)[None, :] < sizes[:, None]] = self.rows
         return index, sizes.astype(np.int32)
 
@@ -142,9 +119,7 @@ def even_sizes(total: int, nodes: int, rng: np.random.Generator) -> np.ndarray:
     return sizes
 
 
-def deal(
-    order: np.ndarray, sizes: np.ndarray, facts: dict[str, np.ndarray] | None = None
-) -> Parts:
+def deal(order: np.ndarray, sizes: np.ndarray, facts: dict[str, np.ndarray] | None = None) -> Parts:
     """Hand out `order` [N] in runs of `sizes` [n]."""
     return Parts(order, _offsets(sizes), facts)
 
@@ -170,9 +145,7 @@ def check_count(owner: object, field: str, value: Any, least: int = 1) -> None:
         raise TypeError(
             f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give a whole number >= {least}"
         )
-    check_number(
-        owner, field, int(value), lambda v: v >= least, f"a whole number >= {least}"
-    )
+    check_number(owner, field, int(value), lambda v: v >= least, f"a whole number >= {least}")
 
 
 def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +157,5 @@ def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
             "labels [N], or use iid, by_group or overlapping"
         )
     if labels.size and labels.min() < 0:
-        raise ValueError(
-            f"labels go down to {labels.min()}; number the classes 0, 1, 2, ..."
-        )
+        raise ValueError(f"labels go down to {labels.min()}; number the classes 0, 1, 2, ...")
     return labels.astype(np.int64), np.bincount(labels)

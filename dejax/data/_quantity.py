@@ -21,7 +21,7 @@ class Quantity:
     Raises:
       ValueError: sigma < 0, alpha <= 0, fewer than `min_size` samples per node.
     Example:
-      >>> parts = Quantity(sigma=1.0)(np.zeros(100, int), 10, np.random.default_rng(0))
+      >>> parts = quantity(sigma=1.0)(np.zeros(100, int), 10, np.random.default_rng(0))
       >>> sum(len(p) for p in parts)
       100
     """
@@ -31,18 +31,10 @@ class Quantity:
     min_size: int = 1
 
     def __post_init__(self) -> None:
-        check_number(
-            self, "sigma", self.sigma, lambda v: 0 <= v < 100, "a number >= 0, e.g. 1.0"
-        )
+        check_number(self, "sigma", self.sigma, lambda v: 0 <= v < 100, "a number >= 0, e.g. 1.0")
         _check(self)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         weights = np.exp(self.sigma * rng.standard_normal(nodes))
@@ -62,7 +54,7 @@ class PowerLaw:
     Raises:
       ValueError: exponent < 0, alpha <= 0, fewer than `min_size` samples per node.
     Example:
-      >>> parts = PowerLaw(exponent=1.0)(np.zeros(100, int), 4, np.random.default_rng(0))
+      >>> parts = power_law(exponent=1.0)(np.zeros(100, int), 4, np.random.default_rng(0))
       >>> sorted(len(p) for p in parts)
       [13, 16, 24, 47]
     """
@@ -72,27 +64,13 @@ class PowerLaw:
     min_size: int = 1
 
     def __post_init__(self) -> None:
-        check_number(
-            self,
-            "exponent",
-            self.exponent,
-            lambda v: 0 <= v < 100,
-            "a number >= 0, e.g. 1.0",
-        )
+        check_number(self, "exponent", self.exponent, lambda v: 0 <= v < 100, "a number >= 0, e.g. 1.0")
         _check(self)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
-        weights = rng.permutation(
-            np.arange(1, nodes + 1, dtype=np.float64) ** -self.exponent
-        )
+        weights = rng.permutation(np.arange(1, nodes + 1, dtype=np.float64) ** -self.exponent)
         return _split(self, labels, weights, rng)
 
 
@@ -102,12 +80,7 @@ def _check(law: Quantity | PowerLaw) -> None:
         check_alpha(law, law.alpha)
 
 
-def _split(
-    law: Quantity | PowerLaw,
-    labels: np.ndarray,
-    weights: np.ndarray,
-    rng: np.random.Generator,
-) -> Parts:
+def _split(law: Quantity | PowerLaw, labels: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Parts:
     total, nodes = len(labels), len(weights)
     check_disjoint(law, total, nodes, law.min_size)
     sizes = law.min_size + apportion(total - nodes * law.min_size, weights)

@@ -37,19 +37,11 @@ class Rotation:
         check_count(self, "turns", self.turns)
         check_count(self, "test_rows", self.test_rows)
         if self.turns > 4:
-            raise ValueError(
-                f"Rotation.turns is {self.turns}; give 1 to 4 quarter turns"
-            )
+            raise ValueError(f"Rotation.turns is {self.turns}; give 1 to 4 quarter turns")
         if self.alpha is not None:
             check_alpha(self, self.alpha)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)
@@ -60,9 +52,7 @@ class Rotation:
             else skewed(labels, sizes, self.alpha, rng, self)
         )
         turn = rng.permutation(np.arange(nodes) % self.turns)
-        return Parts(
-            parts.rows, parts.offsets, {**parts.facts, "turn": turn}, shift=self
-        )
+        return Parts(parts.rows, parts.offsets, {**parts.facts, "turn": turn}, shift=self)
 
     def transform(self, x: np.ndarray, parts: Parts) -> np.ndarray:
         """Training images [N, H, W, ...], each turned as its node wants."""
@@ -81,16 +71,12 @@ class Rotation:
         self._check_images(test["x"])
         rows = len(test["x"])
         turned = {k: np.concatenate([v] * self.turns) for k, v in test.items()}
-        turned["x"] = np.concatenate(
-            [np.rot90(test["x"], t, axes=(1, 2)) for t in range(self.turns)]
-        )
+        turned["x"] = np.concatenate([np.rot90(test["x"], t, axes=(1, 2)) for t in range(self.turns)])
         take = min(rows, self.test_rows)
         chosen = (
             rng.permutation(rows)[:take] if take < rows else np.arange(rows)
         )  # one choice for all nodes: comparable
-        return turned, Parts.from_matrix(
-            chosen[None, :] + rows * parts.facts["turn"][:, None]
-        )
+        return turned, Parts.from_matrix(chosen[None, :] + rows * parts.facts["turn"][:, None])
 
     def _check_images(self, x: np.ndarray) -> None:
         if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:

@@ -22,7 +22,7 @@ class Shards:
       ValueError: per_node < 1; fewer than `per_node` samples per node.
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
     Example:
-      >>> parts = Shards(per_node=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
+      >>> parts = shards(per_node=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> {len(p) for p in parts}
       {10}
     """
@@ -32,22 +32,14 @@ class Shards:
     def __post_init__(self) -> None:
         check_count(self, "per_node", self.per_node)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
         check_disjoint(self, len(labels), nodes, self.per_node)
         by_label = np.concatenate(rows_by_class(labels, per_class, rng))
         shards = nodes * self.per_node
-        shard = (
-            np.arange(len(labels)) * shards // len(labels)
-        )  # sizes differ by at most one
+        shard = np.arange(len(labels)) * shards // len(labels)  # sizes differ by at most one
         owner = np.empty(len(labels), np.int64)
         owner[by_label] = (rng.permutation(shards) // self.per_node)[shard]
         return Parts.from_owner(owner, nodes)
@@ -68,7 +60,7 @@ class ClassesPerNode:
     Reference: Li et al., Federated learning on non-IID data silos: an experimental study, 2022 (quantity-based label
       imbalance, "#C = k"; even numbers of owners are ours).
     Example:
-      >>> parts = ClassesPerNode(k=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
+      >>> parts = classes_per_node(k=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> {len(p) for p in parts}
       {10}
     """
@@ -78,13 +70,7 @@ class ClassesPerNode:
     def __post_init__(self) -> None:
         check_count(self, "k", self.k)
 
-    def __call__(
-        self,
-        labels: np.ndarray,
-        nodes: int,
-        rng: np.random.Generator,
-        groups: Any = None,
-    ) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
@@ -113,9 +99,7 @@ class ClassesPerNode:
         return Parts.from_owner(owner, nodes)
 
 
-def _even_draws(
-    nodes: int, k: int, classes: int, rng: np.random.Generator
-) -> np.ndarray:
+def _even_draws(nodes: int, k: int, classes: int, rng: np.random.Generator) -> np.ndarray:
     """[nodes, k] distinct classes per row, every class equally often up to one: cut from one random deck after another.
 
     A row that starts at the end of a deck goes on with classes of the next deck that it does not hold yet.

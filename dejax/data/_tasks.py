@@ -26,29 +26,21 @@ class SquaresTask:
         """Parameters {"x": [d]}."""
         return {"x": self.spread * random.normal(key, (self.dim,), self.dtype)}
 
-    def loss(
-        self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: jax.Array
-    ) -> jax.Array:
+    def loss(self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: jax.Array) -> jax.Array:
         """Loss per row, [B]."""
         x = params["x"]
         value = self._half_squares(x, batch)
         if self.noise:
-            xi = random.normal(key, (*value.shape, self.dim), x.dtype) * (
-                self.noise / self.dim**0.5
-            )
+            xi = random.normal(key, (*value.shape, self.dim), x.dtype) * (self.noise / self.dim**0.5)
             value = value + xi @ (x - lax.stop_gradient(x))
         return value
 
-    def metrics(
-        self, params: dict[str, jax.Array], batch: dict[str, jax.Array]
-    ) -> dict[str, jax.Array]:
+    def metrics(self, params: dict[str, jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """{"loss": [B]}, without noise."""
         return {"loss": self._half_squares(params["x"], batch)}
 
     def _half_squares(self, x: jax.Array, batch: dict[str, jax.Array]) -> jax.Array:
-        residual = (
-            jnp.matmul(batch["x"], x, precision=lax.Precision.HIGHEST) - batch["y"]
-        )
+        residual = jnp.matmul(batch["x"], x, precision=lax.Precision.HIGHEST) - batch["y"]
         return 0.5 * jnp.square(residual).reshape(residual.shape[0], -1).sum(1)
 
 
@@ -69,19 +61,13 @@ class LogisticTask:
         del key
         return {"x": jnp.zeros((self.dim,), self.dtype)}
 
-    def loss(
-        self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: Any = None
-    ) -> jax.Array:
+    def loss(self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: Any = None) -> jax.Array:
         """Loss per row, [B]."""
         del key
         x = params["x"]
-        return jax.nn.softplus(-self._margin(x, batch)) + 0.5 * self.l2 * jnp.sum(
-            jnp.square(x)
-        )
+        return jax.nn.softplus(-self._margin(x, batch)) + 0.5 * self.l2 * jnp.sum(jnp.square(x))
 
-    def metrics(
-        self, params: dict[str, jax.Array], batch: dict[str, jax.Array]
-    ) -> dict[str, jax.Array]:
+    def metrics(self, params: dict[str, jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """{"loss": [B], "accuracy": [B]}."""
         right = (self._margin(params["x"], batch) > 0).astype(params["x"].dtype)
         return {"loss": self.loss(params, batch), "accuracy": right}

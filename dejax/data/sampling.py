@@ -44,19 +44,10 @@ class Replacement:
         del n
         return ()
 
-    def draw(
-        self,
-        memory: Any,
-        count: jax.Array,
-        index: jax.Array,
-        keys: jax.Array,
-        base_keys: jax.Array,
-    ) -> Drawn:
+    def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """Rows [n, B], no weights."""
         del base_keys
-        uniform = jax.vmap(
-            lambda k: random.uniform(k, (self.batch_size,), jnp.float32)
-        )(keys)
+        uniform = jax.vmap(lambda k: random.uniform(k, (self.batch_size,), jnp.float32))(keys)
         place = draw_index(uniform, count[:, None])
         return jnp.take_along_axis(index, place, axis=1), None, memory
 
@@ -84,22 +75,14 @@ class Epoch:
         return jnp.zeros((n,), jnp.int32)
 
     def draw(
-        self,
-        memory: jax.Array,
-        count: jax.Array,
-        index: jax.Array,
-        keys: jax.Array,
-        base_keys: jax.Array,
+        self, memory: jax.Array, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array
     ) -> Drawn:
         """Rows [n, B] of the batch after the last one, and weights [n, B] that sum to its real size."""
         del keys
         batches = -(-count // self.batch_size)  # per epoch, rounded up
         epoch, step = memory // batches, memory % batches
 
-        place = (
-            step[:, None] * self.batch_size
-            + jnp.arange(self.batch_size, dtype=jnp.int32)[None, :]
-        )
+        place = step[:, None] * self.batch_size + jnp.arange(self.batch_size, dtype=jnp.int32)[None, :]
         real = place < count[:, None]
         place = jnp.where(real, place, 0)
         order_keys = jax.vmap(random.fold_in)(base_keys, epoch)
@@ -122,14 +105,7 @@ class Full:
         del n
         return ()
 
-    def draw(
-        self,
-        memory: Any,
-        count: jax.Array,
-        index: jax.Array,
-        keys: jax.Array,
-        base_keys: jax.Array,
-    ) -> Drawn:
+    def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """All rows [n, s], weights 1 on the first count[i] of node i."""
         del keys, base_keys
         real = jnp.arange(index.shape[1], dtype=jnp.int32)[None, :] < count[:, None]
@@ -156,13 +132,7 @@ def permuted(keys: jax.Array, place: jax.Array, count: jax.Array) -> jax.Array:
     def one_pass(r: jax.Array, x: jax.Array) -> jax.Array:
         other = lax.dynamic_index_in_dim(pair, r, 1) - x
         other = jnp.where(other < 0, other + count, other)
-        bit = (
-            _mix(
-                jnp.maximum(x, other).astype(jnp.uint32)
-                ^ lax.dynamic_index_in_dim(salt, r, 1)
-            )
-            >> 31
-        )
+        bit = _mix(jnp.maximum(x, other).astype(jnp.uint32) ^ lax.dynamic_index_in_dim(salt, r, 1)) >> 31
         return jnp.where(bit == 1, other, x)
 
     return lax.fori_loop(0, PASSES, one_pass, place)

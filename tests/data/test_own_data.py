@@ -15,29 +15,19 @@ X, Y = RNG.standard_normal((60, 3)), np.arange(60) % 4
 
 def test_from_arrays_dtypes_and_classes():
     d = data.from_arrays(X, Y, (X[:8], Y[:8]), name="mine")
-    assert (d.train["x"].dtype, d.train["y"].dtype, d.num_classes, d.size) == (
-        np.float32,
-        np.int32,
-        4,
-        60,
-    )
+    assert (d.train["x"].dtype, d.train["y"].dtype, d.num_classes, d.size) == (np.float32, np.int32, 4, 60)
     nd = d.partition(data.iid(), nodes=4, seed=1)
     assert nd.n == 4 and nd.even and nd.test["x"].shape == (8, 3)
     assert (nd.index.dtype, nd.count.dtype) == (np.int32, np.int32)
     reg = data.from_arrays(X, X @ np.ones(3))
     assert reg.num_classes == 0 and reg.train["y"].dtype == np.float32
-    assert (
-        data.from_arrays(np.zeros((4, 7), np.int64), np.arange(4)).train["x"].dtype
-        == np.int32
-    )  # tokens
+    assert data.from_arrays(np.zeros((4, 7), np.int64), np.arange(4)).train["x"].dtype == np.int32  # tokens
 
 
 def test_node_data_is_a_pytree_with_static_structure():
     d = data.from_arrays(X, Y)
     a, b = (d.partition(data.dirichlet(alpha=1.0), nodes=4, seed=s) for s in (0, 1))
-    assert jax.tree.structure(a) == jax.tree.structure(
-        b
-    )  # another seed compiles nothing
+    assert jax.tree.structure(a) == jax.tree.structure(b)  # another seed compiles nothing
     assert jax.jit(lambda nd: nd.n + nd.count.sum())(a) == 64
 
 
@@ -49,11 +39,7 @@ def test_views_and_summary():
         np.testing.assert_array_equal(np.bincount(nd.node(i)["y"], minlength=4), h[i])
         np.testing.assert_array_equal(nd.node(i)["x"], X[nd.rows(i)].astype(np.float32))
     text = str(nd)
-    assert (
-        "7 nodes, 60 samples, 4 classes" in text
-        and "samples per node: 8 to 9" in text
-        and "drift" in text
-    )
+    assert "7 nodes, 60 samples, 4 classes" in text and "samples per node: 8 to 9" in text and "drift" in text
     assert repr(nd).startswith("NodeData('data', nodes=7")
     with pytest.raises(IndexError):
         nd.rows(7)
@@ -77,9 +63,7 @@ def test_from_clients():
     for i, (x, y) in enumerate(clients):
         np.testing.assert_array_equal(nd.node(i)["x"], x.astype(np.float32))
         own = np.asarray(nd.test_index[i])[: int(nd.test_count[i])]
-        np.testing.assert_array_equal(
-            np.asarray(nd.test["x"])[own], tests[i][0].astype(np.float32)
-        )
+        np.testing.assert_array_equal(np.asarray(nd.test["x"])[own], tests[i][0].astype(np.float32))
     assert nd.test["x"].shape == (16, 3)
     assert data.from_clients(clients).test is None
     assert data.from_clients(clients, tests).test["x"].shape == (6, 3)
@@ -93,9 +77,7 @@ def test_holdout_is_disjoint_and_own():
     assert nd.test["x"].shape == (26, 3)
     tests = np.asarray(nd.test["x"])
     seen = np.concatenate([tests[o] for o in own] + [nd.node(i)["x"] for i in range(6)])
-    np.testing.assert_array_equal(
-        np.sort(seen[:, 0]), np.sort(X[:, 0].astype(np.float32))
-    )
+    np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(X[:, 0].astype(np.float32)))
     same = d.partition(data.dirichlet(alpha=0.5), nodes=6)
     for i in range(6):
         assert set(nd.rows(i)) < set(same.rows(i))
@@ -118,8 +100,7 @@ def test_rotation_turns_images_exactly():
         rows = np.asarray(nd.test_index[i])
         assert (rows // 359 == turn[i]).all()
         np.testing.assert_array_equal(
-            np.rot90(np.asarray(nd.test["x"])[rows], -turn[i], axes=(1, 2)),
-            d.test["x"][rows % 359],
+            np.rot90(np.asarray(nd.test["x"])[rows], -turn[i], axes=(1, 2)), d.test["x"][rows % 359]
         )
     assert np.asarray(nd.test["y"]).tolist() == np.tile(d.test["y"], 4).tolist()
 
@@ -128,18 +109,13 @@ def test_groups_bring_their_own_tests():
     groups, test_groups = np.repeat([3, 5, 9], 20), np.array([9, 3, 5, 5, 9, 7])
     d = data.from_arrays(X, Y, (X[:6], Y[:6]), groups=groups, test_groups=test_groups)
     nd = d.partition(data.by_group(), nodes=3)
-    assert nd.facts["group"].tolist() == [3, 5, 9] and nd.test_count.tolist() == [
-        1,
-        2,
-        2,
+    assert nd.facts["group"].tolist() == [3, 5, 9] and nd.test_count.tolist() == [1, 2, 2]
+    assert [sorted(np.asarray(nd.test_index[i])[: nd.test_count[i]].tolist()) for i in range(3)] == [
+        [1],
+        [2, 3],
+        [0, 4],
     ]
-    assert [
-        sorted(np.asarray(nd.test_index[i])[: nd.test_count[i]].tolist())
-        for i in range(3)
-    ] == [[1], [2, 3], [0, 4]]
-    lonely = data.from_arrays(
-        X, Y, (X[:2], Y[:2]), groups=groups, test_groups=np.array([3, 5])
-    )
+    lonely = data.from_arrays(X, Y, (X[:2], Y[:2]), groups=groups, test_groups=np.array([3, 5]))
     with pytest.raises(ValueError, match="node 2 has no test sample"):
         lonely.partition(data.by_group(), nodes=3)
 
@@ -176,31 +152,19 @@ def write_idx(folder, zipped=True):
         x = RNG.integers(0, 256, (n, 4, 4), np.uint8)
         y = (np.arange(n) % 3).astype(np.uint8)
         arrays[part] = (x, y)
-        for a, stem in (
-            (x, f"{part}-images-idx3-ubyte"),
-            (y, f"{part}-labels-idx1-ubyte"),
-        ):
+        for a, stem in ((x, f"{part}-images-idx3-ubyte"), (y, f"{part}-labels-idx1-ubyte")):
             raw = idx_bytes(a)
-            (folder / (stem + ".gz" * zipped)).write_bytes(
-                gzip.compress(raw) if zipped else raw
-            )
+            (folder / (stem + ".gz" * zipped)).write_bytes(gzip.compress(raw) if zipped else raw)
     return arrays
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_idx_files(tmp_path, monkeypatch, zipped):
     arrays = write_idx(tmp_path / "fashion-mnist", zipped)
-    for d in (
-        data.fashion_mnist(tmp_path / "fashion-mnist"),
-        data.from_idx(tmp_path / "fashion-mnist"),
-    ):
+    for d in (data.fashion_mnist(tmp_path / "fashion-mnist"), data.from_idx(tmp_path / "fashion-mnist")):
         np.testing.assert_array_equal(np.round(d.train["x"] * 255), arrays["train"][0])
         np.testing.assert_array_equal(d.test["y"], arrays["t10k"][1])
-        assert (
-            d.num_classes == 3
-            and d.train["x"].dtype == np.float32
-            and d.train["y"].dtype == np.int32
-        )
+        assert d.num_classes == 3 and d.train["x"].dtype == np.float32 and d.train["y"].dtype == np.int32
     for place in (tmp_path, tmp_path / "fashion-mnist"):
         monkeypatch.setenv("DEJAX_DATA", str(place))
         assert data.fashion_mnist().name == "fashion_mnist"
@@ -211,9 +175,7 @@ def test_missing_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
 
     monkeypatch.setenv("DEJAX_DATA", str(tmp_path))
     monkeypatch.setattr(_idx, "_find", lambda folder, stem: None)
-    with pytest.raises(
-        FileNotFoundError, match=r"apt-get download dataset-fashion-mnist && dpkg -x"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"apt-get download dataset-fashion-mnist && dpkg -x"):
         data.fashion_mnist()
     with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte"):
         data.fashion_mnist(tmp_path)
@@ -238,49 +200,21 @@ def test_damaged_idx_files_are_seen(tmp_path):
 @pytest.mark.parametrize(
     "make, error, text",
     [
-        (
-            lambda: data.from_arrays(X, Y[:-1]),
-            ValueError,
-            "one label or target per row",
-        ),
+        (lambda: data.from_arrays(X, Y[:-1]), ValueError, "one label or target per row"),
         (lambda: data.from_arrays(X[:0], Y[:0]), ValueError, "x is empty"),
-        (
-            lambda: data.from_arrays((X * 10).astype(np.uint8), Y),
-            TypeError,
-            "pixels or symbols",
-        ),
-        (
-            lambda: data.from_arrays(np.where(X == X[7, 1], np.nan, X), Y),
-            ValueError,
-            "not finite in row 7",
-        ),
+        (lambda: data.from_arrays((X * 10).astype(np.uint8), Y), TypeError, "pixels or symbols"),
+        (lambda: data.from_arrays(np.where(X == X[7, 1], np.nan, X), Y), ValueError, "not finite in row 7"),
         (lambda: data.from_arrays(X, Y - 1), ValueError, "goes down to -1"),
         (lambda: data.from_arrays(X, Y, num_classes=3), ValueError, "num_classes >= 4"),
-        (
-            lambda: data.from_arrays(X, X[:, 0], num_classes=3),
-            ValueError,
-            "y is floating",
-        ),
+        (lambda: data.from_arrays(X, X[:, 0], num_classes=3), ValueError, "y is floating"),
         (lambda: data.from_arrays(X, Y, (X[:, :2], Y)), ValueError, "same shapes"),
         (lambda: data.from_arrays(X, Y, X), TypeError, r"pair \(x, y\)"),
         (lambda: data.from_arrays(X, Y, groups=Y[:3]), ValueError, "groups is"),
         (lambda: data.from_arrays(X.astype(str), Y), TypeError, "give numbers"),
         (lambda: data.from_clients([]), ValueError, "no client"),
-        (
-            lambda: data.from_clients([(X, Y), (X[:, :2], Y)]),
-            ValueError,
-            "x of client 1",
-        ),
-        (
-            lambda: data.from_clients([(X, Y), (X[:0], Y[:0])]),
-            ValueError,
-            "client 1: x is empty",
-        ),
-        (
-            lambda: data.from_clients([(X, Y)], [(X, Y)] * 2),
-            ValueError,
-            "2 pairs for 1 clients",
-        ),
+        (lambda: data.from_clients([(X, Y), (X[:, :2], Y)]), ValueError, "x of client 1"),
+        (lambda: data.from_clients([(X, Y), (X[:0], Y[:0])]), ValueError, "client 1: x is empty"),
+        (lambda: data.from_clients([(X, Y)], [(X, Y)] * 2), ValueError, "2 pairs for 1 clients"),
     ],
 )
 def test_bad_arrays_are_named(make, error, text):

@@ -9,9 +9,7 @@ import pytest
 
 from dejax import data
 
-LABELS = np.repeat(np.arange(10), 60)[np.random.default_rng(7).permutation(600)].astype(
-    np.int32
-)
+LABELS = np.repeat(np.arange(10), 60)[np.random.default_rng(7).permutation(600)].astype(np.int32)
 DISJOINT = {
     "iid": data.iid(),
     "dirichlet": data.dirichlet(alpha=0.3),
@@ -83,30 +81,21 @@ def test_same_split_in_another_process():
         "print(zlib.crc32(np.asarray(p.index).tobytes()))"
     )
     outs = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        for _ in "ab"
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
     }
     import zlib
 
-    here = np.asarray(
-        data.letters().partition(data.dirichlet(alpha=0.3), nodes=64, seed=5).index
-    )
+    here = np.asarray(data.letters().partition(data.dirichlet(alpha=0.3), nodes=64, seed=5).index)
     assert outs == {f"{zlib.crc32(here.tobytes())}\n"}
 
 
 def test_dirichlet_limits():
-    far = [
-        mean_distance(split(data.dirichlet(alpha=a), 20)) for a in (1e-6, 0.1, 1.0, 1e6)
-    ]
+    far = [mean_distance(split(data.dirichlet(alpha=a), 20)) for a in (1e-6, 0.1, 1.0, 1e6)]
     iid = mean_distance(split(data.iid(), 20))
     assert far[0] > far[1] > far[2] > far[3]
     assert far[3] < iid * 1.3
     h = histogram(split(data.dirichlet(alpha=1e-9), 20))
-    assert (
-        np.median((h > 0).sum(1)) <= 2 and (h.max(1) >= 15).sum() >= 15
-    )  # one class, but for those served last
+    assert np.median((h > 0).sum(1)) <= 2 and (h.max(1) >= 15).sum() >= 15  # one class, but for those served last
     assert mean_distance(split(data.dirichlet(alpha=float("inf")), 20)) < iid * 1.3
 
 
@@ -121,9 +110,7 @@ def test_dirichlet_follows_what_it_drew_when_supply_allows():
     err = np.abs(got - 10 * mixes)
     assert err.mean() < 1.3 and (got[mixes < 1e-9] == 0).all()
     got, drift = serve(mixes, np.full(30, 10), np.full(5, 60), rng)
-    assert (
-        (got.sum(0) == 60).all() and (got.sum(1) == 10).all() and 0 < drift.mean() < 0.5
-    )
+    assert (got.sum(0) == 60).all() and (got.sum(1) == 10).all() and 0 < drift.mean() < 0.5
 
 
 def test_dirichlet_keeps_an_uneven_overall_mix():
@@ -136,9 +123,7 @@ def test_dirichlet_by_class_limits():
     even = split(data.dirichlet_by_class(alpha=1e9), 20)
     assert even.sizes.max() - even.sizes.min() <= 10 and mean_distance(even) < 0.06
     lone = histogram(split(data.dirichlet_by_class(alpha=1e-9), 5))
-    assert (
-        lone.max(0) >= 55
-    ).all()  # every class at one node, but for what the empty ones were given
+    assert (lone.max(0) >= 55).all()  # every class at one node, but for what the empty ones were given
     small = split(data.dirichlet_by_class(alpha=0.05, min_size=10), 40)
     assert small.sizes.min() >= 10 and small.facts["drift"].max() > 0
 
@@ -164,13 +149,9 @@ def test_classes_per_node(nodes, k):
 def test_quantity_laws():
     flat = split(data.quantity(sigma=0.0), 40)
     assert (flat.sizes == 15).all()
-    logs = np.log(
-        split(data.quantity(sigma=0.5), 200, labels=np.zeros(100_000, np.int32)).sizes
-    )
+    logs = np.log(split(data.quantity(sigma=0.5), 200, labels=np.zeros(100_000, np.int32)).sizes)
     assert abs(logs.std() - 0.5) < 5 * 0.5 / np.sqrt(400)
-    sizes = np.sort(
-        split(data.power_law(exponent=1.0), 4, labels=np.zeros(250, np.int32)).sizes
-    )[::-1]
+    sizes = np.sort(split(data.power_law(exponent=1.0), 4, labels=np.zeros(250, np.int32)).sizes)[::-1]
     assert np.abs(sizes - 250 / (25 / 12) / np.arange(1, 5)).max() < 2.5
     assert split(data.power_law(exponent=3.0, min_size=5), 40).sizes.min() >= 5
 
@@ -187,10 +168,7 @@ def test_overlapping_no_row_twice_at_a_node():
     parts = split(data.overlapping(samples=50, alpha=0.2), 3000)
     rows = np.stack(list(parts))
     assert rows.shape == (3000, 50) and (np.diff(np.sort(rows, 1), axis=1) > 0).all()
-    assert (
-        mean_distance(parts)
-        > mean_distance(split(data.overlapping(samples=50), 3000)) + 0.2
-    )
+    assert mean_distance(parts) > mean_distance(split(data.overlapping(samples=50), 3000)) + 0.2
     freq = np.bincount(split(data.overlapping(samples=50), 3000).rows, minlength=600)
     p = 50 / 600
     assert np.abs(freq - 3000 * p).max() < 5 * np.sqrt(3000 * p * (1 - p))
@@ -206,15 +184,7 @@ def test_by_group():
     merged = split(data.by_group(), 2, labels=labels, groups=groups)
     assert sorted(np.concatenate(list(merged)).tolist()) == list(range(6))
     assert all(
-        len(
-            {
-                m
-                for m in range(2)
-                if set(np.flatnonzero(groups == g)) & set(merged[m].tolist())
-            }
-        )
-        == 1
-        for g in "abc"
+        len({m for m in range(2) if set(np.flatnonzero(groups == g)) & set(merged[m].tolist())}) == 1 for g in "abc"
     )
     with pytest.raises(ValueError, match="there are 3 groups"):
         split(data.by_group(), 4, labels=labels, groups=groups)
@@ -238,32 +208,14 @@ def test_by_group():
         (lambda: data.shards(per_node=0), "per_node is 0"),
         (lambda: split(data.classes_per_node(k=11)), "the data have 10 classes"),
         (lambda: split(data.classes_per_node(k=2), 4), "leave some without owner"),
-        (
-            lambda: split(data.dirichlet_by_class(alpha=1.0, min_size=20)),
-            "use at most 30 nodes",
-        ),
+        (lambda: split(data.dirichlet_by_class(alpha=1.0, min_size=20)), "use at most 30 nodes"),
         (lambda: split(data.overlapping(samples=601)), "there are 600 samples"),
         (lambda: data.letters().partition(data.iid(), nodes=0), "nodes"),
-        (
-            lambda: data.letters().partition(data.iid(), nodes=2, holdout=1.0),
-            "holdout is 1",
-        ),
-        (
-            lambda: data.letters().partition(data.rotation(), nodes=2),
-            "rotation turns square images",
-        ),
-        (
-            lambda: data.letters().partition(lambda *a: [[0], []], nodes=2),
-            "node 1 got no sample",
-        ),
-        (
-            lambda: data.letters().partition(lambda *a: [[0], [16000]], nodes=2),
-            "rows 0..16000 of 16000",
-        ),
-        (
-            lambda: data.letters().partition(lambda *a: [[0]], nodes=2),
-            "returned 1 parts",
-        ),
+        (lambda: data.letters().partition(data.iid(), nodes=2, holdout=1.0), "holdout is 1"),
+        (lambda: data.letters().partition(data.rotation(), nodes=2), "rotation turns square images"),
+        (lambda: data.letters().partition(lambda *a: [[0], []], nodes=2), "node 1 got no sample"),
+        (lambda: data.letters().partition(lambda *a: [[0], [16000]], nodes=2), "rows 0..16000 of 16000"),
+        (lambda: data.letters().partition(lambda *a: [[0]], nodes=2), "returned 1 parts"),
     ],
 )
 def test_impossible_requests_are_named(make, text):
@@ -277,15 +229,9 @@ def test_impossible_requests_are_named(make, text):
         (lambda: data.dirichlet(alpha="0.3"), r"alpha is '0\.3' \(str\)"),
         (lambda: data.dirichlet(alpha=True), "alpha is True"),
         (lambda: data.shards(per_node=1.5), r"per_node is 1\.5"),
-        (
-            lambda: split(data.dirichlet(alpha=1.0), labels=np.zeros((600, 2))),
-            "splits by class",
-        ),
+        (lambda: split(data.dirichlet(alpha=1.0), labels=np.zeros((600, 2))), "splits by class"),
         (lambda: data.letters().partition("iid", nodes=2), "partitioner is 'iid'"),
-        (
-            lambda: data.letters().partition(lambda *a: [[0.5], [1]], nodes=2),
-            "give row numbers",
-        ),
+        (lambda: data.letters().partition(lambda *a: [[0.5], [1]], nodes=2), "give row numbers"),
     ],
 )
 def test_wrong_types_are_named(make, text):
@@ -299,9 +245,7 @@ def test_partitioners_are_values():
 
 
 def test_your_own_partitioner():
-    halves = lambda labels, nodes, rng, groups: [
-        np.arange(len(labels))[i::nodes] for i in range(nodes)
-    ]
+    halves = lambda labels, nodes, rng, groups: [np.arange(len(labels))[i::nodes] for i in range(nodes)]
     nd = data.letters().partition(halves, nodes=3)
     assert nd.rows(1)[:3].tolist() == [1, 4, 7]
 
@@ -310,20 +254,12 @@ def test_thousands_of_nodes_are_fast():
     letters = data.letters()
     start = time.perf_counter()
     parts = data.dirichlet(alpha=0.3)(letters.labels, 1024, np.random.default_rng(0))
-    many = data.overlapping(samples=16, alpha=0.3)(
-        letters.labels, 65_536, np.random.default_rng(0)
-    )
+    many = data.overlapping(samples=16, alpha=0.3)(letters.labels, 65_536, np.random.default_rng(0))
     seconds = time.perf_counter() - start
     assert set(parts.sizes.tolist()) == {15, 16} and len(many) == 65_536
-    assert (
-        seconds < 5
-    )  # 0.4 s alone on one core; a Python loop over nodes would take far longer
+    assert seconds < 5  # 0.4 s alone on one core; a Python loop over nodes would take far longer
 
 
 def test_quickstart_skew():
-    h = (
-        data.letters()
-        .partition(data.dirichlet(alpha=0.3), nodes=1024)
-        .label_histogram()
-    )
+    h = data.letters().partition(data.dirichlet(alpha=0.3), nodes=1024).label_histogram()
     assert 6.5 < (h > 0).sum(1).mean() < 8.5

@@ -15,9 +15,7 @@ def shards():
     """Unequal shards with distinct rows, padded with the node's own first row."""
     first = np.concatenate([[0], np.cumsum(COUNTS)[:-1]])
     place = np.arange(COUNTS.max())[None]
-    index = np.where(
-        place < COUNTS[:, None], first[:, None] + place, first[:, None]
-    ).astype(np.int32)
+    index = np.where(place < COUNTS[:, None], first[:, None] + place, first[:, None]).astype(np.int32)
     return jnp.asarray(index), jnp.asarray(COUNTS)
 
 
@@ -28,9 +26,7 @@ def run(sampler, rounds, key):
     draw = jax.jit(sampler.draw)
     memory, out = sampler.init(len(COUNTS)), []
     for t in range(rounds):
-        rows, weight, memory = draw(
-            memory, count, index, fold_ids(jax.random.fold_in(key, t), ids), base
-        )
+        rows, weight, memory = draw(memory, count, index, fold_ids(jax.random.fold_in(key, t), ids), base)
         out.append((np.asarray(rows), None if weight is None else np.asarray(weight)))
     return out, np.asarray(index)
 
@@ -50,10 +46,7 @@ def test_epoch_covers_every_sample_once_and_no_padding(key, size):
         seen = [rows[i][w[i] == 1] for rows, w in out]
         sizes = [len(s) for s in seen]
         expected = [size] * (c // size) + ([c % size] if c % size else [])
-        assert (
-            sizes[:per_epoch] * (rounds // per_epoch)
-            == sizes[: rounds // per_epoch * per_epoch]
-        )
+        assert sizes[:per_epoch] * (rounds // per_epoch) == sizes[: rounds // per_epoch * per_epoch]
         assert sizes[:per_epoch] == expected
         for e in range(rounds // per_epoch):
             epoch = np.concatenate(seen[e * per_epoch : (e + 1) * per_epoch])
@@ -69,13 +62,7 @@ def test_epoch_order_depends_on_node_and_epoch_only(key):
     ids = jnp.arange(5)
     base = fold_ids(key, ids)
     draw = jax.jit(Epoch(2).draw)
-    at = lambda t: draw(
-        jnp.full((5,), 3, jnp.int32),
-        count,
-        index,
-        fold_ids(jax.random.key(t), ids),
-        base,
-    )[0]
+    at = lambda t: draw(jnp.full((5,), 3, jnp.int32), count, index, fold_ids(jax.random.key(t), ids), base)[0]
     np.testing.assert_array_equal(at(0), at(1))
     part = draw(jnp.full((2,), 3, jnp.int32), count[3:], index[3:], base[3:], base[3:])
     np.testing.assert_array_equal(part[0], at(0)[3:])
@@ -124,9 +111,7 @@ def test_replacement_is_uniform_over_own_samples(key):
 
 def test_replacement_differs_between_nodes_and_rounds(key):
     out, index = run(Replacement(8), 2, key)
-    place = [
-        [np.argmax(index[i] == r) for r in out[t][0][i]] for t in (0, 1) for i in (3, 4)
-    ]
+    place = [[np.argmax(index[i] == r) for r in out[t][0][i]] for t in (0, 1) for i in (3, 4)]
     assert len({tuple(p) for p in place}) == 4
 
 
@@ -143,9 +128,7 @@ def test_even_nodes_need_no_weights(key):
     index = jnp.arange(12, dtype=jnp.int32).reshape(3, 4)
     count, keys = jnp.full((3,), 4, jnp.int32), jax.random.split(key, 3)
     assert Full(even=True).draw((), count, index, keys, keys)[1] is None
-    rows, weight, _ = jax.jit(Epoch(2, even=True).draw)(
-        jnp.zeros((3,), jnp.int32), count, index, keys, keys
-    )
+    rows, weight, _ = jax.jit(Epoch(2, even=True).draw)(jnp.zeros((3,), jnp.int32), count, index, keys, keys)
     assert weight is None and rows.shape == (3, 2)
 
 
@@ -155,12 +138,8 @@ def test_dtypes_are_kept(key):
     for s in (Full(), Epoch(3), Replacement(3)):
         memory = s.init(5)
         rows, weight, after = jax.jit(s.draw)(memory, count, index, keys, keys)
-        assert rows.dtype == jnp.int32 and (
-            weight is None or weight.dtype == jnp.float32
-        )
-        assert jax.tree.map(lambda x: (x.shape, x.dtype), memory) == jax.tree.map(
-            lambda x: (x.shape, x.dtype), after
-        )
+        assert rows.dtype == jnp.int32 and (weight is None or weight.dtype == jnp.float32)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), memory) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
 
 
 def test_bad_batch_sizes():

@@ -8,13 +8,9 @@ import pytest
 from dejax import data
 
 PROBLEMS = {
-    "least_squares": lambda **kw: data.least_squares(
-        nodes=6, dim=4, L=2.0, mu=0.25, zeta2=3.0, noise=0.5, **kw
-    ),
+    "least_squares": lambda **kw: data.least_squares(nodes=6, dim=4, L=2.0, mu=0.25, zeta2=3.0, noise=0.5, **kw),
     "quadratics": lambda **kw: data.quadratics(nodes=6, dim=4, zeta2=2.0, **kw),
-    "equal_quadratics": lambda **kw: data.equal_quadratics(
-        nodes=6, dim=4, L=2.0, mu=0.25, zeta2=3.0, **kw
-    ),
+    "equal_quadratics": lambda **kw: data.equal_quadratics(nodes=6, dim=4, L=2.0, mu=0.25, zeta2=3.0, **kw),
     "logistic": lambda **kw: data.logistic(nodes=6, dim=4, samples=20, **kw),
 }
 
@@ -41,15 +37,11 @@ def test_task_and_data_agree_with_the_host(name, key):
 
     def one(i):
         batch = {k: v[p.data.index[i]] for k, v in p.data.arrays.items()}
-        return jax.value_and_grad(lambda q: p.task.loss(q, batch, key).mean())(
-            {"x": jnp.asarray(x)}
-        )
+        return jax.value_and_grad(lambda q: p.task.loss(q, batch, key).mean())({"x": jnp.asarray(x)})
 
     values, grads = zip(*[one(i) for i in range(p.n)], strict=True)
     np.testing.assert_allclose(values, p.losses(x), rtol=1e-13)
-    np.testing.assert_allclose(
-        [g["x"] for g in grads], p.gradients(x), rtol=1e-11, atol=1e-13
-    )
+    np.testing.assert_allclose([g["x"] for g in grads], p.gradients(x), rtol=1e-11, atol=1e-13)
     test = p.task.metrics({"x": jnp.asarray(x)}, p.data.test)["loss"]
     np.testing.assert_allclose(test.mean(), p.losses(x).mean(), rtol=1e-13)
 
@@ -57,9 +49,7 @@ def test_task_and_data_agree_with_the_host(name, key):
 def test_constants_as_asked():
     p = data.least_squares(nodes=7, dim=5, L=3.0, mu=0.1, zeta2=2.5, dtype="float64")
     np.testing.assert_allclose([p.L, p.mu, p.zeta2], [3.0, 0.1, 2.5], rtol=1e-12)
-    p = data.least_squares(
-        nodes=7, dim=5, L=3.0, mu=0.1, zeta2=0.0, noise=0.8, dtype="float64"
-    )
+    p = data.least_squares(nodes=7, dim=5, L=3.0, mu=0.1, zeta2=0.0, noise=0.8, dtype="float64")
     np.testing.assert_allclose(p.sigma2, 0.64, rtol=1e-12)
     assert p.zeta2 < 1e-25
     p = data.equal_quadratics(nodes=7, dim=5, L=3.0, mu=0.1, zeta2=2.5, dtype="float64")
@@ -73,9 +63,7 @@ def test_constants_by_finite_differences():
     """L and mu are what second differences of the node losses show, for a problem made of rows."""
     p = data.least_squares(nodes=3, dim=3, L=2.0, mu=0.5, dtype="float64")
     eye, h = np.eye(3), 1e-3
-    hessians = np.stack(
-        [(p.gradients(h * e) - p.gradients(-h * e)) / (2 * h) for e in eye], -1
-    )
+    hessians = np.stack([(p.gradients(h * e) - p.gradients(-h * e)) / (2 * h) for e in eye], -1)
     values = np.linalg.eigvalsh(hessians)
     np.testing.assert_allclose([values.max(), values.min()], [2.0, 0.5], rtol=1e-9)
 
@@ -93,11 +81,7 @@ def test_quadratics_follow_the_published_recipe():
     a, b = np.asarray(p.data.arrays["x"]), np.asarray(p.data.arrays["y"])
     for i in range(5):
         np.testing.assert_allclose(a[i], (i + 1) / np.sqrt(5) * np.eye(3), rtol=1e-15)
-    np.testing.assert_allclose(
-        p.x_star,
-        np.linalg.solve((a @ a).sum(0), np.einsum("nij,ni->j", a, b)),
-        rtol=1e-12,
-    )
+    np.testing.assert_allclose(p.x_star, np.linalg.solve((a @ a).sum(0), np.einsum("nij,ni->j", a, b)), rtol=1e-12)
     big = data.quadratics(nodes=2, dim=20_000 // 100, zeta2=4.0)
     first = np.asarray(big.data.arrays["y"])[0]
     assert abs(first.var() - 4.0) < 5 * 4.0 * np.sqrt(2 / 200)
@@ -121,12 +105,8 @@ def test_gradient_noise_has_the_asked_variance_and_leaves_the_loss(key):
     g = np.asarray(jax.jit(jax.vmap(grad))(jax.random.split(key, 4000)))
     exact = p.gradients(np.ones(8))[0]
     assert np.abs(g.mean(0) - exact).max() < 5 * 0.6 / np.sqrt(8 * 4000)
-    assert abs(((g - exact) ** 2).sum(1).mean() - 0.36) < 5 * 0.36 * np.sqrt(
-        2 / 8 / 4000
-    )
-    np.testing.assert_allclose(
-        p.task.loss(params, batch, key), p.losses(np.ones(8))[:1], rtol=1e-13
-    )
+    assert abs(((g - exact) ** 2).sum(1).mean() - 0.36) < 5 * 0.36 * np.sqrt(2 / 8 / 4000)
+    np.testing.assert_allclose(p.task.loss(params, batch, key), p.losses(np.ones(8))[:1], rtol=1e-13)
     assert abs(p.sigma2 - 0.36) < 1e-12
 
 
@@ -134,27 +114,20 @@ def test_consensus_has_no_gradient_and_random_starts(key):
     p = data.consensus(nodes=3, dim=500, spread=2.0)
     assert p.optimum is None
     x = p.task.init(key)["x"]
-    assert x.dtype == jnp.float32 and abs(float(x.std()) - 2.0) < 5 * 2.0 / np.sqrt(
-        1000
-    )
+    assert x.dtype == jnp.float32 and abs(float(x.std()) - 2.0) < 5 * 2.0 / np.sqrt(1000)
     assert not p.gradients(np.asarray(x, np.float64)).any()
 
 
 def test_tasks_are_values():
     assert PROBLEMS["logistic"]().task == PROBLEMS["logistic"]().task
-    assert hash(PROBLEMS["quadratics"]().task) == hash(
-        PROBLEMS["quadratics"](seed=5).task
-    )
+    assert hash(PROBLEMS["quadratics"]().task) == hash(PROBLEMS["quadratics"](seed=5).task)
 
 
 def test_gradient_descent_reaches_the_optimum(key):
     p = PROBLEMS["logistic"](dtype="float64")
     f = lambda q: p.task.loss(q, p.data.test, key).mean()
     x = jax.lax.fori_loop(
-        0,
-        3000,
-        lambda _, q: jax.tree.map(lambda a, g: a - g / p.L, q, jax.grad(f)(q)),
-        p.task.init(key),
+        0, 3000, lambda _, q: jax.tree.map(lambda a, g: a - g / p.L, q, jax.grad(f)(q)), p.task.init(key)
     )
     np.testing.assert_allclose(x["x"], p.x_star, rtol=1e-9, atol=1e-9)
 
@@ -162,17 +135,11 @@ def test_gradient_descent_reaches_the_optimum(key):
 @pytest.mark.parametrize(
     "make, text",
     [
-        (
-            lambda: data.least_squares(nodes=4, dim=3, mu=2.0, L=1.0),
-            r"mu = 2\.0 and L = 1\.0",
-        ),
+        (lambda: data.least_squares(nodes=4, dim=3, mu=2.0, L=1.0), r"mu = 2\.0 and L = 1\.0"),
         (lambda: data.least_squares(nodes=4, dim=3, zeta2=-1.0), "zeta2"),
         (lambda: data.least_squares(nodes=1, dim=3), "with one node"),
         (lambda: data.least_squares(nodes=4, dim=3, samples=2), "give samples >= 3"),
-        (
-            lambda: data.least_squares(nodes=4, dim=3, samples=3, noise=1.0),
-            "give samples >= 4",
-        ),
+        (lambda: data.least_squares(nodes=4, dim=3, samples=3, noise=1.0), "give samples >= 4"),
         (lambda: data.logistic(nodes=4, dim=3, l2=0.0), "l2"),
         (lambda: data.quadratics(nodes=0, dim=3), "nodes = 0"),
         (lambda: data.consensus(nodes=4, dim=3, spread=0.0), "spread"),
