@@ -28,20 +28,28 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
             lacks = "nodes" if nodes is None else "partition"
             raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
         return source.partition(partition, nodes=nodes, seed=seed)
+    if partition is not None:
+        name = getattr(source, "name", "this source")
+        raise ValueError(f"partition is given, but {name} makes its own nodes; leave partition out")
     return source
 
 
 def evaluation(
-    every: int | None = None, nodes: int | None = None, metrics: tuple[str, ...] | None = None
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: tuple[str, ...] | None = None,
+    checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
-    """When and how runs are evaluated.
+    """When and how runs are evaluated and saved.
 
     Args:
       every: rounds between evaluations, >= 1; None takes about 20 in all.
-      nodes: how many node models are evaluated; None takes all.
+      nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the last one.
       metrics: names of `dejax list metrics`; None takes the usual ones.
+      checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the last one.
     """
-    return {k: v for k, v in {"every": every, "nodes": nodes, "metrics": metrics}.items() if v is not None}
+    return {k: v for k, v in locals().items() if v is not None}
 
 
 def _network() -> Callable[..., Any]:
@@ -60,7 +68,7 @@ _Starts = Literal["equal", "independent"]
 def experiment(
     rounds: int,
     data: _Data,
-    task: Any,
+    task: Any = None,
     network: _Network = None,
     method: Any = None,
     methods: dict[str, Any] | None = None,
@@ -107,7 +115,7 @@ class Run:
         return {k: _call.unbuild(v, None, self.config.registry) for k, v in self.args.items() if v is not None}
 
     def data(self) -> Any:
-        """NodeData (made once for all runs that share it)."""
+        """NodeData, or a synthetic problem that holds it (made once for all runs that share it)."""
         return self.config.make(self.args["data"], _build_data)
 
     def objects(self) -> tuple[Any, Any, Any]:
@@ -118,8 +126,16 @@ class Run:
         """
         from ..problem import Problem
 
-        node_data = self.data()
-        task = self.config.make(self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"])
+        made = self.data()
+        node_data = getattr(made, "data", made)
+        if self.args["task"] is not None:
+            task = self.config.make(
+                self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"]
+            )
+        elif hasattr(made, "task"):
+            task = made.task
+        else:
+            raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None}
         with located(self.path):
             problem = Problem(task, node_data, **given)
@@ -242,15 +258,14 @@ class Config:
         path = over.path
         if args["method"] is None:
             raise ConfigError(path, "this run has no method; give method here, or at the top for all runs.")
-        for name in ("task", "rounds"):
-            if args[name] is None:
-                raise ConfigError(path, f"this run has no {name}; give it here, or at the top for all runs.")
+        if args["rounds"] is None:
+            raise ConfigError(path, "this run has no rounds; give them here, or at the top for all runs.")
         _positive((*path, "rounds") if "rounds" in over.args else ("rounds",), args["rounds"])
         return Run(label or args["method"].name, args["rounds"], args, path, self)
 
     def _check_numbers(self) -> None:
         evals = self.top.args.get("eval")
-        for name in ("every", "nodes"):
+        for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             if evals is not None and evals.args.get(name) is not None:
                 _positive(("eval", name), evals.args[name])
         section = self.top.args.get("data")

@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = {
     "privacy": Kind("privacy", "privacy", _has("hook", "message", "gradient", "per_example")),
     "faults": Kind("faults", "faults", _has("awake", "arrives")),
     "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
-    "source": Kind("sources", "data", _returns("Dataset", "NodeData")),
+    "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
     "task": Kind("tasks", "tasks", _either(_has("loss"), _returns("Task"))),
     "optimizer": Kind("optimizers", "", lambda m: False),
@@ -62,7 +62,7 @@ class Registry:
     """Members by kind: those of dejax, and the user's own.
 
     Args:
-      extra: `{kind: {name: callable}}`, added to (and before) dejax's own: how a method written in a notebook gets a name
+      extra: `{kind: {name: callable}}`, added to (and winning over) dejax's own: how a method written in a notebook gets a name
         in a config.
       builtin: False for the extra members alone (tests).
     Raises:
@@ -95,7 +95,10 @@ class Registry:
     def members(self, kind: str) -> dict[str, Callable[..., Any]]:
         """Name -> callable, in the order of the folder's list."""
         if kind not in self._cache:
-            self._cache[kind] = {**self.extra.get(kind, {}), **(_builtin(kind) if self.builtin else {})}
+            own = self.extra.get(kind, {})
+            self._cache[kind] = own | {
+                k: v for k, v in (_builtin(kind) if self.builtin else {}).items() if k not in own
+            }
         return self._cache[kind]
 
     def hint(self, kind: str, name: str) -> str:

@@ -5,64 +5,14 @@ results so far kept. JAX is imported by the commands that compute, not by `--ver
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .config import ConfigError
-
-DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
-
-
-# ---- list, show
-def _list(args: argparse.Namespace) -> int:
-    from .config import _listing
-
-    groups = _listing.chosen(args.kinds)
-    if args.json:
-        _print_json(_listing.as_json(groups))
-        return DONE
-    console = _console()
-    for group, members in groups.items():
-        console.print(f"\n[bold underline]{group}[/]" + (" (none)" if not members else ""))
-        for m in members:
-            name, _, rest = m.signature.partition("(")
-            console.print(f"  [bold cyan]{name}[/]({_escape(rest)}", soft_wrap=True)
-            console.print(f"      {_escape(m.summary)}", soft_wrap=True)
-            if m.reference:
-                console.print(f"      [dim]{_escape(m.reference)}[/]", soft_wrap=True)
-    return DONE
-
-
-def _show(args: argparse.Namespace) -> int:
-    config = _load(args)
-    sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
-    return DONE
-
-
-# ---- shared
-def _load(args: argparse.Namespace) -> Any:
-    from .config import load
-
-    return load(args.config, args.set or ())
-
-
-def _console(quiet: bool = False, stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(quiet=quiet, stderr=stderr, highlight=False)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+from ..config import ConfigError
+from . import _look, _run, _sweep
+from ._shared import DONE, INTERRUPTED, USER_ERROR
 
 
 def version() -> str:
@@ -120,10 +70,46 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     _COMMANDS.clear()
-    show = command("show", _show, "print the config with every default filled in", config=True, as_json=True)
-    del show
-    listing = command("list", _list, "list what a config can name, with signature, meaning and source", as_json=True)
+    run = command("run", _run.run, "run the experiment of a config", config=True)
+    run.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
+    run.add_argument("--quiet", action="store_true", help="no progress, only the final table's directory")
+    sweep = command(
+        "sweep", _sweep.sweep, "run a config over values and seeds, numbers at once", config=True, as_json=True
+    )
+    sweep.add_argument(
+        "--over", action="append", metavar="PATH=V1,V2", help="values of one field (repeatable: all combinations)"
+    )
+    sweep.add_argument("--seeds", type=int, metavar="K", help="seeds 0 .. K-1 (default: those of the config)")
+    sweep.add_argument("--out", metavar="DIR", help="directory for the results; it must not exist")
+    sweep.add_argument("--quiet", action="store_true", help="no progress")
+    resume = command("resume", _run.resume, "go on with a run that was stopped or killed")
+    resume.add_argument("directory", metavar="RUN", help="a run directory")
+    resume.add_argument("--rounds", type=int, metavar="T", help="go on to T rounds instead of those of the config")
+    resume.add_argument("--quiet", action="store_true", help="no progress")
+    command("show", _look.show, "print the config with every default filled in", config=True, as_json=True)
+    listing = command(
+        "list", _look.listing, "list what a config can name, with signature, meaning and source", as_json=True
+    )
     listing.add_argument("kinds", nargs="*", metavar="KIND", help="methods, topologies, codecs, ... (default: all)")
+    plan = command(
+        "plan",
+        _look.plan,
+        "say what a config will take in memory and messages, without running it",
+        config=True,
+        as_json=True,
+    )
+    plan.add_argument("--memory", metavar="SIZE", help="memory to fit into, e.g. 16GB (default: this machine's)")
+    topology = command("topology", _look.topology, "facts and picture of a graph", as_json=True)
+    topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
+    topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")
+    topology.add_argument("--n", type=int, metavar="N", help="number of nodes")
+    topology.add_argument("--out", metavar="FILE", help="draw it into a .png, .svg or .pdf file")
+    topology.add_argument("--force", action="store_true", help="replace the file")
+    report = command("report", _look.report, "the table of one or several runs side by side", as_json=True)
+    report.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    report.add_argument(
+        "--out", metavar="DIR", help="also write figure, page and merged metrics there; it must not exist"
+    )
     for name, sub in commands.choices.items():
         _COMMANDS.extend([name, *sub._option_string_actions])
     return top

@@ -1,0 +1,174 @@
+"""Commands that look and do not run: list, show, plan, topology, report."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ._shared import DONE, console, escape, grid, load, print_json
+
+
+def listing(args: argparse.Namespace) -> int:
+    """What a config can name."""
+    from ..config import _listing
+
+    groups = _listing.chosen(args.kinds)
+    if args.json:
+        print_json(_listing.as_json(groups))
+        return DONE
+    out = console()
+    for group, members in groups.items():
+        out.print(f"\n[bold underline]{group}[/]" + (" (none)" if not members else ""))
+        for m in members:
+            name, _, rest = m.signature.partition("(")
+            out.print(f"  [bold cyan]{name}[/]({escape(rest)}", soft_wrap=True)
+            out.print(f"      {escape(m.summary)}", soft_wrap=True)
+            if m.reference:
+                out.print(f"      [dim]{escape(m.reference)}[/]", soft_wrap=True)
+    return DONE
+
+
+def show(args: argparse.Namespace) -> int:
+    """The resolved config."""
+    config = load(args)
+    sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
+    return DONE
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Memory and messages of every run."""
+    from .. import plan as planning
+
+    memory = planning.parse_bytes(args.memory) if args.memory else None
+    config = load(args)
+    plans = [
+        planning.plan(*run.objects(), rounds=run.rounds, memory=memory, label=run.label, seeds=len(config.seeds))
+        for run in config.runs
+    ]
+    if args.json:
+        print_json({"runs": [p.plain() for p in plans]})
+        return DONE
+    out, size = console(), planning.spoken_bytes
+    for p in plans:
+        table = grid("", "per node", "in all", "", right=(1, 2))
+        for part in p.parts:
+            table.add_row(
+                part.name,
+                size(part.per_node + part.square * p.n),
+                size(part.total(p.n)),
+                f"[dim]{escape(part.note)}[/]",
+            )
+        table.add_row("[bold]memory[/]", f"[bold]{size(p.per_node)}[/]", f"[bold]{size(p.total)}[/]", "")
+        out.print(f"\n[bold]{escape(p.label)}[/]: {p.n:,} nodes, {p.parameters:,} parameters, {p.rounds:,} rounds")
+        out.print(table)
+        fits = f"fits into {size(p.memory)}" if p.fits else f"[bold red]does not fit[/] into {size(p.memory)}"
+        out.print(f"{fits}; largest n by memory: {p.largest:,}")
+        if p.sent is not None:
+            each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
+            out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")
+    return DONE
+
+
+def topology(args: argparse.Namespace) -> int:
+    """Facts and picture of a graph."""
+    from ..config import ConfigError, Registry
+    from ..config._call import read
+    from ..config._set import _slot
+    from ..config._yaml import parse_value
+
+    registry = Registry()
+    spec: Any = parse_value(args.spec)
+    for assignment in args.arguments:
+        name, sep, text = assignment.partition("=")
+        held = (
+            spec
+            if isinstance(spec, str)
+            else next(iter(spec), None)
+            if isinstance(spec, dict) and len(spec) == 1
+            else None
+        )
+        if not sep or held is None:
+            raise ConfigError(("topology",), f"{assignment!r} is not an argument of the form name=value, e.g. n=16.")
+        spec = _slot(spec, "topology", (held, *name.split(".")), parse_value(text), ("topology",), registry)
+    graph = read(spec, "topology", ("topology",), registry).build()
+    if hasattr(graph, "build"):
+        if args.n is None:
+            raise ConfigError(("topology",), f"{args.spec} needs a number of nodes: --n 16.")
+        graph = graph.build(args.n)
+    elif args.n is not None and graph.n != args.n:
+        raise ConfigError(("topology", "n"), f"the graph has n = {graph.n} but --n is {args.n}; give one of them.")
+    facts = graph_facts(graph)
+    if args.out:
+        picture(graph, args.out, args.force)
+    if args.json:
+        print_json(facts)
+        return DONE
+    table = grid("", "", right=())
+    table.show_header = False
+    for name, value in facts.items():
+        shown = (
+            f"{value:,}"
+            if isinstance(value, int) and not isinstance(value, bool)
+            else f"{value:.4g}"
+            if isinstance(value, float)
+            else value
+        )
+        table.add_row(name.replace("_", " "), {True: "yes", False: "no", None: "-"}.get(value, str(shown)))
+    out = console()
+    out.print(table)
+    if args.out:
+        out.print(f"picture: {args.out}")
+    return DONE
+
+
+def graph_facts(graph: Any) -> dict[str, Any]:
+    """Plain facts of a topology."""
+    from .. import topology as room
+
+    facts: dict[str, Any] = {
+        "name": graph.name,
+        "nodes": graph.n,
+        "period": graph.period,
+        "weights": f"{graph.kind} stochastic",
+        "symmetric": graph.symmetric,
+        "connected": graph.connected,
+        "max_degree": graph.max_degree,
+        "mean_degree": graph.mean_degree,
+    }
+    facts |= room.facts(graph) if hasattr(room, "facts") else {}
+    return facts
+
+
+def picture(graph: Any, path: str, force: bool = False) -> None:
+    """Draw the graph and its spectrum into a file."""
+    from .. import topology as room
+
+    if Path(path).exists() and not force:
+        raise FileExistsError(f"{path} exists; give another --out, or --force to replace it")
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out is {path!r}; give a file that ends in .png, .svg or .pdf")
+    figure = room.plot(graph)
+    getattr(figure, "figure", figure).savefig(path, dpi=150, bbox_inches="tight")
+
+
+def report(args: argparse.Namespace) -> int:
+    """One or several run directories side by side."""
+    from .. import report as reports
+
+    history = reports.load(*args.runs)
+    table = reports.table(history)
+    if args.out:
+        if Path(args.out).exists():
+            raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
+        reports.save(history, args.out)
+    if args.json:
+        print_json({"runs": table.rows, "notes": list(table.notes), "facts": history.facts})
+        return DONE
+    out = console()
+    out.print(table.rich())
+    if args.out:
+        out.print(f"written to {args.out}: open {Path(args.out) / 'report.html'}")
+    return DONE
+
+
+__all__ = ["graph_facts", "listing", "picture", "plan", "report", "show", "topology"]

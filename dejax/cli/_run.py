@@ -1,0 +1,79 @@
+"""Commands that run: run and resume."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from ..config import ConfigError
+from ._shared import DONE, INTERRUPTED, console, load
+
+
+def run(args: argparse.Namespace) -> int:
+    """All runs of a config, into one run directory."""
+    config = load(args)
+    out = args.out or config.out or default_directory(args.config)
+    return _execute(config, args.quiet, out=out)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Go on in a run directory, from its newest checkpoints."""
+    from ..config import load as read
+
+    path = Path(args.directory)
+    if not path.is_dir():
+        raise FileNotFoundError(f"no run directory {args.directory!r}")
+    if not (path / "config.yaml").is_file():
+        raise ConfigError(
+            (), f"{args.directory} holds no config.yaml: it was not written by `dejax run`; resume it from Python."
+        )
+    sets = [] if args.rounds is None else [f"rounds={args.rounds}"]
+    config = read(path / "config.yaml", sets)
+    return _execute(config, args.quiet, resume=str(path))
+
+
+def default_directory(config: str) -> str:
+    """runs/NAME-DATE, one that does not exist."""
+    stem = f"{Path(config).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = Path("runs") / stem, 1
+    while path.exists():
+        count += 1
+        path = Path("runs") / f"{stem}-{count}"
+    return str(path)
+
+
+def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | None = None) -> int:
+    from .._rundir import RunDir
+
+    RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
+    from ..simulate import compare
+
+    say = console(quiet)
+    tasks = {run.label: run.objects() for run in config.runs}
+    for text in dict.fromkeys(str(problem.data) for _, problem, _ in tasks.values()):
+        say.print(text, markup=False, soft_wrap=True)
+    seeds = config.seeds
+    history = compare(
+        tasks,
+        {run.label: run.rounds for run in config.runs},
+        seed=seeds[0] if len(seeds) == 1 else list(seeds),
+        progress=not quiet,
+        out=out,
+        resume=resume,
+        config=config.yaml(),
+        **config.eval,
+    )
+    say.print(history.table().rich())
+    where = out or resume
+    if history.interrupted:
+        console(stderr=True).print(
+            f"stopped; results so far are in {where}; go on with: dejax resume {where}", markup=False, soft_wrap=True
+        )
+        return INTERRUPTED
+    console().print(
+        where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
+    )
+    return DONE
+
+
+__all__ = ["default_directory", "resume", "run"]

@@ -1,0 +1,61 @@
+"""What the commands share: reading the config, printing."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+
+def load(args: argparse.Namespace) -> Any:
+    """The config that the command names, with its overrides."""
+    from ..config import load as read
+
+    return read(args.config, args.set or ())
+
+
+def console(quiet: bool = False, stderr: bool = False) -> Any:
+    """Where people read; without colours when it is no terminal."""
+    from rich.console import Console
+
+    return Console(quiet=quiet, stderr=stderr, highlight=False)
+
+
+def escape(text: str) -> str:
+    """Text that rich prints as it is."""
+    from rich.markup import escape as quote
+
+    return quote(text)
+
+
+def grid(*columns: str, right: tuple[int, ...] = ()) -> Any:
+    """A plain table."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, title in enumerate(columns):
+        table.add_column(title, justify="right" if i in right else "left", overflow="fold")
+    return table
+
+
+def print_json(value: Any) -> None:
+    """JSON for scripts; numbers that are not finite become null."""
+    sys.stdout.write(json.dumps(clean(value), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def clean(value: Any) -> Any:
+    """Plain values that JSON can hold."""
+    import math
+
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+__all__ = ["DONE", "INTERRUPTED", "USER_ERROR", "clean", "console", "escape", "grid", "load", "print_json"]

@@ -1,0 +1,7 @@
+"""sweep"""
+
+from typing import Any
+
+
+def sweep(args: Any) -> int:
+    raise NotImplementedError
