@@ -1,10 +1,13 @@
 """The data of all nodes: shared arrays, and which rows belong to whom."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._struct import static, struct
+from ._overlapping import draw_rows
+from ._parts import check_count
 
 
 @struct
@@ -71,6 +74,61 @@ class NodeData:
         node = np.repeat(np.arange(self.n), count)
         labels = np.asarray(self.arrays["y"])[np.asarray(self.index)[real]]
         return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
+
+    def matched_test(self, rows: int = 100, seed: int = 0) -> "NodeData":
+        """The same data with `rows` test rows per node in the proportions of its own labels (largest remainders).
+
+        Right for label skew, where only the mix of classes differs between nodes; not for shifted features. Rows of a class
+        repeat at a node only where it wants more than the test part has.
+
+        Args:
+          rows: per node, >= 1; default 100. seed: of the draw.
+        Raises:
+          ValueError: no test part, no classes, own test rows already, or a class of a node that the test part lacks.
+        Example:
+          >>> digits().partition(shards(), nodes=8).matched_test(rows=20).test_index.shape
+          (8, 20)
+        """
+        if self.test is None or self.test_index is not None:
+            what = "no test part" if self.test is None else "own test rows of its nodes already"
+            raise ValueError(f"matched_test: {self.name} has {what}; use it on data with one common test part")
+        check_count(self, "matched_test(rows)", rows)
+        h = self.label_histogram()
+        labels = np.asarray(self.test["y"])
+        pools = [np.flatnonzero(labels == c) for c in range(self.num_classes)]
+        lacking = [c for c, p in enumerate(pools) if not len(p) and h[:, c].any()]
+        if lacking:
+            raise ValueError(
+                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some"
+            )
+        kept = [c for c, p in enumerate(pools) if len(p)]
+        exact = rows * h[:, kept] / h.sum(1, keepdims=True)
+        counts = np.floor(exact).astype(np.int64)
+        rank = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1)  # 0: largest remainder
+        counts += rank < (rows - counts.sum(1))[:, None]
+        index = draw_rows(counts, [pools[c] for c in kept], np.random.default_rng(seed)).reshape(self.n, rows)
+        import jax.numpy as jnp
+
+        full = jnp.full((self.n,), rows, jnp.int32)
+        return replace(self, test_index=jnp.asarray(index, jnp.int32), test_count=full)
+
+    def plot(self, nodes: int = 40) -> Any:
+        """A picture of who holds what: samples per class (rows) at each of the first `nodes` nodes (columns).
+
+        Returns:
+          A matplotlib figure.
+        """
+        from matplotlib.figure import Figure
+
+        h = self.label_histogram()[:nodes]
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(h.T, aspect="auto", cmap="Blues", interpolation="nearest")
+        axes.set(
+            xlabel="node", ylabel="class", title=f"{self.name}: samples per class, first {len(h)} of {self.n:,} nodes"
+        )
+        figure.colorbar(image, ax=axes, label="samples")
+        return figure
 
     def summary(self) -> str:
         """A few lines for people: sizes, classes per node, distance to the overall mix, drift of the partitioner."""

@@ -120,6 +120,27 @@ def test_groups_bring_their_own_tests():
         lonely.partition(data.by_group(), nodes=3)
 
 
+def test_matched_test_follows_the_label_mix():
+    nd = data.letters().partition(data.dirichlet(alpha=0.3), nodes=50).matched_test(rows=64)
+    labels = np.asarray(nd.test["y"])[np.asarray(nd.test_index)]
+    h = nd.label_histogram()
+    got = np.stack([np.bincount(row, minlength=26) for row in labels])
+    assert np.abs(got - 64 * h / h.sum(1, keepdims=True)).max() < 1
+    assert all(len(set(row.tolist())) == 64 for row in np.asarray(nd.test_index))  # 150 test rows a letter: no repeats
+    assert nd.test_count.tolist() == [64] * 50
+    with pytest.raises(ValueError, match="own test rows"):
+        nd.matched_test()
+    with pytest.raises(ValueError, match="no test part"):
+        data.from_arrays(X, Y).partition(data.iid(), nodes=2).matched_test()
+    with pytest.raises(ValueError, match="no sample of class 3"):
+        data.from_arrays(X, Y, (X[:3], Y[:3])).partition(data.iid(), nodes=2).matched_test()
+
+
+def test_plot_shows_the_histogram():
+    figure = data.digits().partition(data.shards(), nodes=12).plot(nodes=5)
+    assert figure.axes[0].images[0].get_array().shape == (10, 5)
+
+
 def test_npz_round_trip(tmp_path):
     np.savez(tmp_path / "mine.npz", x=X, y=Y, x_test=X[:5], y_test=Y[:5], groups=Y)
     d = data.from_npz(tmp_path / "mine.npz")
