@@ -6,6 +6,22 @@ from ._encoding import Compressor as Compressor
 from ._encoding import Size as Size
 from ._error_feedback import ErrorFeedback as error_feedback
 from ._identity import Identity as identity
+from ._qsgd import Qsgd as qsgd
+from ._qsgd import QsgdUnbiased as qsgd_unbiased
+from ._rand_k import RandK as rand_k
+from ._rand_k import RandKUnbiased as rand_k_unbiased
 from ._top_k import TopK as top_k
 
-__all__ = ["Compressor", "Size", "copies", "direct", "error_feedback", "identity", "top_k"]
+__all__ = [
+    "Compressor",
+    "Size",
+    "copies",
+    "direct",
+    "error_feedback",
+    "identity",
+    "qsgd",
+    "qsgd_unbiased",
+    "rand_k",
+    "rand_k_unbiased",
+    "top_k",
+]

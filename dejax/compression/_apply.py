@@ -45,6 +45,19 @@ def check_message(compressor: Compressor, value: NodeTree) -> None:
         compressor.check(d)
 
 
+def check_contractive(owner: Any, value: NodeTree) -> None:
+    """As `check_message`, and raise ValueError when the compressor's error can exceed what it compresses."""
+    check_message(owner.compressor, value)
+    for d, _ in _parts(owner.compressor, value):
+        if owner.compressor.delta(d) <= 0:
+            name = type(owner.compressor).__name__
+            raise ValueError(
+                f"{type(owner).__name__}.compressor is {name}, whose error exceeds the value at d = {d} "
+                f"(omega = {owner.compressor.omega(d):.3g}), so that the memory diverges; give a contractive one: "
+                "top_k, rand_k or qsgd, or an unbiased one with omega < 1"
+            )
+
+
 def _parts(compressor: Compressor, value: NodeTree) -> list[tuple[int, int]]:
     """(numbers, bits of a number) of everything that is compressed on its own."""
     leaves = tree.leaves(value)

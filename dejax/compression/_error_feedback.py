@@ -11,7 +11,7 @@ from typing import Any
 from .. import _tree as tree
 from .._struct import check_number, struct
 from .._types import FloatLike, NodeTree
-from ._apply import accumulator, check_message, compress, message_bits
+from ._apply import accumulator, check_contractive, compress, message_bits
 from ._encoding import Size
 
 
@@ -47,7 +47,7 @@ class ErrorFeedback:
 
     def init(self, value: NodeTree) -> NodeTree:
         """The errors, zero; checks that the compressor can act on values like this one."""
-        check_message(self.compressor, value)
+        check_contractive(self, value)
         return accumulator(value)
 
     def encode(self, ctx: Any, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
