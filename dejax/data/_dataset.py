@@ -136,12 +136,12 @@ def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> 
 
     index, count = parts.padded()
     test_index, test_count = own_test.padded() if own_test is not None else (None, None)
-    put = lambda tree: None if tree is None else {k: jnp.asarray(v) for k, v in tree.items()}
+    put = lambda tree: {k: jnp.asarray(v) for k, v in tree.items()}
     return NodeData(
         arrays=put(dataset.train),
         index=jnp.asarray(index),
         count=jnp.asarray(count),
-        test=put(dataset.test),
+        test=None if dataset.test is None else put(dataset.test),
         test_index=None if test_index is None else jnp.asarray(test_index),
         test_count=None if test_count is None else jnp.asarray(test_count),
         facts={k: jnp.asarray(v, jnp.int32 if v.dtype.kind in "iu" else jnp.float32) for k, v in parts.facts.items()},

@@ -34,9 +34,9 @@ class NodeData:
     test_index: Any = None
     test_count: Any = None
     facts: dict[str, Any] | None = None
-    num_classes: int = static(0)
-    name: str = static("data")
-    even: bool = static(False)
+    num_classes: int = static(default=0)
+    name: str = static(default="data")
+    even: bool = static(default=False)
 
     @property
     def n(self) -> int:

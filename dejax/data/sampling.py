@@ -65,7 +65,7 @@ class Epoch:
     """
 
     batch_size: int = static()
-    even: bool = static(False)
+    even: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_count(self, "batch_size", self.batch_size)
@@ -98,7 +98,7 @@ class Full:
       even: promise that all nodes have equally many samples: no weights are returned; static, default False.
     """
 
-    even: bool = static(False)
+    even: bool = static(default=False)
 
     def init(self, n: int) -> Any:
         """No memory."""
