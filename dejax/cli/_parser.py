@@ -80,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
         "--over", action="append", metavar="PATH=V1,V2", help="values of one field (repeatable: all combinations)"
     )
     sweep.add_argument("--seeds", type=int, metavar="K", help="seeds 0 .. K-1 (default: those of the config)")
+    sweep.add_argument(
+        "--at-once", type=int, metavar="K", help="at most K runs in one program (default: all of one structure)"
+    )
     sweep.add_argument("--out", metavar="DIR", help="directory for the results; it must not exist")
     sweep.add_argument("--quiet", action="store_true", help="no progress")
     resume = command("resume", _run.resume, "go on with a run that was stopped or killed")

@@ -1,7 +1,244 @@
-"""sweep"""
+"""`dejax sweep`: one config over values of its fields and over seeds.
 
+Combinations that differ in numbers alone (pytree leaves: learning rates, gamma, attack strengths, loss probabilities) and
+all seeds run at once, as one vmapped program; combinations that differ in structure (another graph, method, k of top-k) run
+one group after another.
+"""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ..config import ConfigError
+from ..config import load as read
+from ..config._yaml import parse
+from ._shared import DONE, clean, console, print_json
 
-def sweep(args: Any) -> int:
-    raise NotImplementedError
+CHUNK = 128
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """All combinations of the values given by `--over`, for all seeds."""
+    fields = [split(text) for text in args.over or ()]
+    if args.seeds is not None and args.seeds < 1:
+        raise ConfigError(("seeds",), f"--seeds is {args.seeds}; give a whole number >= 1.")
+    if not fields and args.seeds is None:
+        raise ConfigError((), "nothing to sweep over; give --over method.dsgd.lr=0.1,0.2 or --seeds 4.")
+    if args.out and Path(args.out).exists():
+        raise FileExistsError(f"--out is {args.out!r}, which exists; give a new directory: nothing is overwritten")
+    combos = [
+        dict(zip([name for name, _ in fields], values, strict=True))
+        for values in itertools.product(*(v for _, v in fields))
+    ]
+    base = read(args.config, args.set or ())
+    trials = [t for combo in combos for t in trials_of(args, combo, base)]
+    seeds = tuple(range(args.seeds)) if args.seeds is not None else base.seeds
+    records, facts = run_all(trials, seeds, base.eval, args.quiet, args.at_once)
+    from ..history import History
+
+    history = History(records, facts)
+    if args.out:
+        from .. import report
+
+        report.save(history, args.out, config=base.yaml())
+    if args.json:
+        print_json({"over": dict(fields), "seeds": seeds, "records": records, "facts": facts, "best": best(history)})
+        return DONE
+    out = console()
+    out.print(history.table().rich())
+    winner = best(history)
+    if winner is not None:
+        out.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
+    if args.out:
+        out.print(f"written to {args.out}", markup=False, soft_wrap=True)
+    return DONE
+
+
+class Trial:
+    """One run of one combination: its label, its objects, and what was set."""
+
+    def __init__(self, label: str, combo: dict[str, Any], run: Any):
+        self.label, self.combo, self.rounds = label, combo, run.rounds
+        self.method, self.problem, self.network = run.objects()
+
+
+def split(text: str) -> tuple[str, list[Any]]:
+    """`method.dsgd.lr=0.1,0.2` -> ("method.dsgd.lr", [0.1, 0.2]).
+
+    Raises:
+      ConfigError: no `=`, or no value.
+    """
+    path, sep, values = text.partition("=")
+    if not sep or not path.strip() or not values.strip():
+        raise ConfigError((), f"--over {text!r} is not of the form a.b.c=value,value, e.g. method.dsgd.lr=0.1,0.2.")
+    got = parse(f"[{values}]")[0]
+    if len({repr(v) for v in got}) != len(got):
+        raise ConfigError(tuple(path.split(".")), f"--over gives a value twice: {values}; give each once.")
+    return path.strip(), got
+
+
+def trials_of(args: argparse.Namespace, combo: dict[str, Any], base: Any) -> list[Trial]:
+    """The runs of the config with `combo` set; data are shared with `base`."""
+    from ..config._yaml import _inline
+
+    sets = [f"{path}={_inline(value)}" for path, value in combo.items()]
+    config = read(args.config, [*(args.set or ()), *sets])
+    config.share(base)
+    short = {path: path.rsplit(".", 1)[-1] for path in combo}
+    if len(set(short.values())) < len(short):
+        short = {path: path for path in combo}
+    said = ", ".join(f"{short[path]}={_inline(value)}" for path, value in combo.items())
+    many = len(config.runs) > 1 or not said
+    return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in config.runs]
+
+
+def run_all(
+    trials: Sequence[Trial], seeds: Sequence[int], evals: dict[str, Any], quiet: bool, at_once: int | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Final records and facts of every trial, groups of equal structure at once."""
+    import time
+
+    import jax
+
+    from .. import rollout as engine
+    from .._progress import Progress
+
+    groups: dict[Any, list[tuple[Trial, Any]]] = {}
+    for trial in trials:
+        ready = engine.prepare(trial.method, trial.problem, trial.network)
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((ready[0], ready[2])))
+        data = tuple(id(x) for x in jax.tree.leaves(ready[1]))
+        structure = jax.tree.structure(ready)
+        groups.setdefault((structure, shapes, data, trial.rounds), []).append((trial, ready))
+    records, facts = {}, {}
+    with Progress(not quiet) as bar:
+        for group in groups.values():
+            size = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
+            for part in (group[i : i + size] for i in range(0, len(group), size)):
+                began = time.perf_counter()
+                for trial, found in zip([t for t, _ in part], together(part, seeds, evals, bar), strict=True):
+                    records[trial.label] = [clean_record(trial, r) for r in found["records"]]
+                    facts[trial.label] = found["facts"] | {"wall": round(time.perf_counter() - began, 3)}
+    ordered = [trial.label for trial in trials]
+    return [r for label in ordered for r in records[label]], {label: facts[label] for label in ordered}
+
+
+def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
+    """A record with the trial's label, and its numbers where they can stand in a table."""
+    numbers = {k: v for k, v in trial.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {"run": trial.label} | record | numbers
+
+
+def together(
+    part: Sequence[tuple[Trial, Any]], seeds: Sequence[int], evals: dict[str, Any], bar: Any
+) -> list[dict[str, Any]]:
+    """Trials of one structure and all seeds as one vmapped program; their records after the last round."""
+    import functools
+
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from .. import rollout as engine
+    from .._counters import Counters
+    from .._driver import Schedule, _model
+    from ..metrics import View
+
+    trial = part[0][0]
+    problem = part[0][1][1]
+    flat = [jax.tree.leaves((ready[0], ready[2])) for _, ready in part]
+    shape = jax.tree.structure((part[0][1][0], part[0][1][2]))
+    same = [
+        all(x is xs[0] or np.array_equal(np.asarray(x), np.asarray(xs[0])) for x in xs)
+        for xs in zip(*flat, strict=True)
+    ]
+    varying = [i for i, equal in enumerate(same) if not equal]
+    count, width = len(part), len(seeds)
+    stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in flat]), width, axis=0) for i in varying]
+    key_of = [jax.random.key(s) for _ in range(count) for s in seeds]
+    keys = jnp.stack(key_of)
+
+    def rebuild(values: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        out = list(leaves)
+        for i, value in zip(varying, values, strict=True):
+            out[i] = value
+        return jax.tree.unflatten(shape, out)
+
+    @jax.jit
+    def start(stacked: Any, keys: Any, leaves: Any, problem: Any) -> Any:
+        def one(values: Any, key: Any) -> Any:
+            method, network = rebuild(values, leaves)
+            return engine.start(method, problem, network, key, None)
+
+        return jax.vmap(one)(stacked, keys)
+
+    plain = getattr(engine.run_chunk, "__wrapped__", engine.run_chunk)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, rounds: Any) -> Any:
+        def one(carry: Any, values: Any, key: Any) -> Any:
+            method, network = rebuild(values, leaves)
+            return plain(method, problem, network, carry, key, first, rounds, CHUNK)
+
+        return jax.vmap(one)(carry, stacked, keys)
+
+    bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
+    counters, broken = [Counters() for _ in key_of], [None] * len(key_of)
+    carry, done = start(stacked, keys, flat[0], problem), 0
+    while done < trial.rounds:
+        steps = min(CHUNK if done else 4, trial.rounds - done)
+        carry, meters = chunk(carry, stacked, keys, flat[0], problem, jnp.int32(done), jnp.int32(steps))
+        meters = jax.device_get(meters)
+        for i, counter in enumerate(counters):
+            bad = counter.add(jax.tree.map(lambda x, i=i: x[i, :steps], meters))
+            if bad is not None and broken[i] is None:
+                broken[i] = (done + bad[0], bad[1])
+        done += steps
+        alive = [c.last_loss for c, b in zip(counters, broken, strict=True) if b is None]
+        bar.update(done, {"loss": float(np.mean(alive)) if alive else float("nan")})
+    schedule = Schedule(trial.rounds, **evals)
+    measures = schedule.measures(problem)
+    out = []
+    for t, (_, (_, _, network)) in enumerate(part):
+        records, status = [], "done"
+        for s, seed in enumerate(seeds):
+            at = t * width + s
+            record: dict[str, Any] = {"seed": seed, "round": trial.rounds} | counters[at].loss()
+            if broken[at] is not None:
+                status = f"diverged in round {broken[at][0]} (seed {seed}, node {broken[at][1]})"
+            else:
+                method = rebuild([x[at] for x in stacked], flat[0])[0]
+                state = jax.tree.map(lambda x, at=at: x[at], engine.state_of(carry))
+                view = View(
+                    _model(method, state), problem, network, state=state, index=trial.rounds, key=key_of[at],
+                    nodes=schedule.final_nodes, width=schedule.nodes,
+                )  # fmt: skip
+                for measure in measures:
+                    record |= {k: clean(v) if hasattr(v, "tolist") else v for k, v in measure(view).items()}
+            records.append(record | counters[at].numbers(problem.n))
+        out.append(
+            {
+                "records": records,
+                "facts": {"status": status, "rounds": trial.rounds, "seeds": list(seeds), "nodes": problem.n},
+            }
+        )
+    bar.end(done, 0.0, 0.0, {"loss": float(np.mean([c.last_loss for c in counters]))})
+    return out
+
+
+def best(history: Any) -> dict[str, Any] | None:
+    """The run with the best final accuracy of local models, or, without accuracy, the smallest objective or loss."""
+    for name, sign in (("accuracy/local", 1), ("accuracy/mean_model", 1), ("objective", -1), ("loss", -1)):
+        scores = {}
+        for run in history.runs:
+            if history.facts.get(run, {}).get("status", "done") == "done" and name in history.names:
+                scores[run] = history.last(name, run)
+        if scores:
+            run = max(scores, key=lambda r: sign * scores[r])
+            return {"run": run, "by": name, "value": scores[run]}
+    return None
+
+
+__all__ = ["Trial", "best", "run_all", "split", "sweep", "together", "trials_of"]

@@ -300,6 +300,10 @@ class Config:
             self._made[key] = build(call)
         return self._made[key]
 
+    def share(self, other: "Config") -> None:
+        """Use data and tasks that another config has made, and the other way round."""
+        self._made = other._made
+
     def plain(self) -> dict[str, Any]:
         """The resolved form: plain values with every default filled in, which read back as the same experiment."""
         top = self.top.plain()
