@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any
+from typing import Any, Self
 
 
 class Progress:
@@ -16,7 +16,7 @@ class Progress:
         self.on, self._live, self._task = on, None, None
         self._label, self._total, self._seen, self._since = "", 0, 0, 0.0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self.on:
             from rich.console import Console
 
@@ -26,7 +26,7 @@ class Progress:
                 self._live.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None

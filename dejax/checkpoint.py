@@ -201,7 +201,9 @@ def _named(state: Any) -> dict[str, Any]:
 
 def _unwrap(got: Any, like: Any) -> Any:
     if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(got, impl=jax.random.key_impl(like))
+        kinds: list[Any] = []
+        jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)  # `like` may be a mere shape
+        return jax.random.wrap_key_data(got, impl=kinds[0])
     return got
 
 

@@ -69,7 +69,7 @@ class View:
         return self.params if self.shared else _mean(self.honest_params)
 
     def bad_node(self) -> int | None:
-        """The first honest node whose model holds NaN or Inf; None if there is none (node 0 stands for a shared model)."""
+        """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
         bad = np.asarray(_not_finite(self.honest_params, self.shared))
         return None if not bad.any() else 0 if self.shared else int(self.honest[bad.argmax()])
 
@@ -99,7 +99,7 @@ _mean = jax.jit(population.mean)
 @partial(jax.jit, static_argnums=1)
 def _not_finite(params: Tree, shared: bool) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
-    return sum(jnp.any(~jnp.isfinite(x).reshape(x.shape[0], -1), 1) for x in tree.leaves(rows)) > 0
+    return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
 
 
 __all__ = ["Metric", "View", "is_shared"]

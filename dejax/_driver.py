@@ -1,0 +1,227 @@
+"""The loop over chunks of one run: measure, write down, save, stop."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _tree as tree
+from ._interrupt import Interrupt
+from ._progress import Progress
+from ._run import Run
+from ._rundir import RunDir
+from ._schedule import Schedule
+from .history import Record
+
+CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
+CHUNK_SECONDS = 0.25  # what a chunk should take, so that the bar lives and Ctrl-C is heard
+
+
+class DivergenceError(ArithmeticError):
+    """A loss or a model stopped being finite.
+
+    Attributes:
+      round, node, seed, label: where it was first seen. what: "loss" or "model". history: the run so far.
+    """
+
+    def __init__(self, label: str, what: str, round: int, node: int, seed: int):
+        self.label, self.what, self.round, self.node, self.seed = label, what, round, node, seed
+        self.history: Any = None
+        where = "after round" if what == "model" else "in round"
+        super().__init__(
+            f"{label}: the {what} of node {node} is not finite {where} {round} (seed {seed}). The step is probably too long for "
+            "this method, graph or attack: lower lr (or gamma), or clip; `error.history` holds the run so far"
+        )
+
+
+def drive(
+    run: Run,
+    schedule: Schedule,
+    callbacks: Sequence[Callable[[Record], Any]],
+    bar: Progress,
+    directory: RunDir | None,
+    interrupt: Interrupt,
+    running: bool,
+) -> bool:
+    """Take `run` to the end of its schedule. True if it was interrupted; a divergence is kept in `run.errors`.
+
+    Args:
+      running: the run has its carry already, and goes on from it.
+    """
+    run.schedule, run.status = schedule, "running"
+    clock = _Clock(run)
+    try:
+        if not running:
+            begin(run, directory)
+        elif directory is not None:
+            directory.cut(run.label, run.round)
+        bar.begin(run.label, schedule.rounds, run.round)
+        stopped = _loop(run, schedule, callbacks, bar, directory, interrupt, clock)
+        run.status = stopped or "done"
+    except KeyboardInterrupt:
+        run.status = f"interrupted at round {run.round}"
+    except DivergenceError as error:
+        run.errors.append(error)
+        run.status = f"diverged in round {error.round} (node {error.node})"
+    except BaseException:
+        run.status = f"failed at round {run.round}"
+        if directory is not None and directory._made:
+            directory.note(run.label, **run.facts())
+        raise
+    clock.stop()
+    cut_short = run.status.startswith("interrupted")
+    if directory is not None and run.started:
+        if cut_short and run.alive and run.round > 0:
+            run.save(directory)
+        directory.note(run.label, **run.facts())
+    bar.end(run.round, run.wall, run.compile, run.records[-1] if run.records else {}, run.status)
+    return cut_short
+
+
+def begin(run: Run, directory: RunDir | None) -> None:
+    """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there."""
+    resumed = directory is not None and directory.resume and run.restore(directory)
+    if not resumed:
+        run.start()
+    if directory is not None:
+        directory.make()
+        run.records = directory.cut(run.label, run.round if resumed else -1)
+        directory.note(run.label, **(run.facts() | {"total": run.schedule.rounds}))
+
+
+def _loop(
+    run: Run,
+    schedule: Schedule,
+    callbacks: Sequence[Callable[[Record], Any]],
+    bar: Progress,
+    directory: RunDir | None,
+    interrupt: Interrupt,
+    clock: "_Clock",
+) -> str:
+    """Chunks until the last round; returns why it ended early, or nothing."""
+    measures = schedule.measures(run.problem)
+    pace, first = 4, True
+    if run.round == 0 and not run.records:
+        _record(run, schedule, measures, callbacks, directory, clock)
+    saved = time.perf_counter()
+    while run.round < schedule.rounds:
+        if interrupt.asked:
+            return f"interrupted at round {run.round}"
+        count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
+        before = time.perf_counter()
+        meters = run.advance(count, CHUNK)
+        took = time.perf_counter() - before
+        _count(run, meters, count)
+        if first:
+            first, run.compile = False, run.compile + clock.so_far()
+        else:
+            pace = max(1, min(4 * count, int(count * CHUNK_SECONDS / max(took, 1e-6))))
+        stop = False
+        if schedule.evaluates(run.round):
+            stop = _record(run, schedule, measures, callbacks, directory, clock)
+        bar.update(run.round, (run.records[-1] if run.records else {}) | {"loss": run.counters[0].last_loss})
+        if directory is not None and (stop or schedule.saves(run.round, time.perf_counter() - saved)):
+            clock.stop()
+            run.save(directory)
+            saved = time.perf_counter()
+        if stop:
+            return f"stopped by a callback at round {run.round}"
+    return ""
+
+
+def _count(run: Run, meters: Any, count: int) -> None:
+    """Add the meters of `count` rounds to the counters.
+
+    Raises:
+      DivergenceError: a loss was not finite.
+    """
+    first = run.round - count
+    for i, counters in enumerate(run.counters):
+        bad = counters.add(tree.map(lambda x, i=i: x[i], meters) if run.many else meters)
+        if bad is not None:
+            raise DivergenceError(run.label, "loss", first + bad[0], bad[1], run.seeds[i])
+
+
+def _record(
+    run: Run,
+    schedule: Schedule,
+    measures: list[Any],
+    callbacks: Sequence[Callable[[Record], Any]],
+    directory: RunDir | None,
+    clock: "_Clock",
+) -> bool:
+    """Measure this moment, write it down, tell the callbacks; True if one of them wants to stop.
+
+    Raises:
+      DivergenceError: a model is not finite.
+    """
+    last = run.round == schedule.rounds
+    new = []
+    for i, seed in enumerate(run.seeds):
+        view = run.view(seed, nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+        if not run.shape:
+            one = view.params if view.shared else tree.map(lambda x: x[0], view.params)
+            run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
+        bad = view.bad_node()
+        if bad is not None:
+            raise DivergenceError(run.label, "model", run.round, bad, seed)
+        record: Record = {"run": run.label, "seed": seed, "round": run.round}
+        record |= run.counters[i].loss()
+        for metric in measures:
+            record |= _numbers(metric, metric(view))
+        record |= run.counters[i].numbers(view.n)
+        record["wall"] = round(clock.stop(), 4)
+        new.append(record)
+    run.records += new
+    if directory is not None:
+        directory.append(new)
+    answers = [callback(record) for record in new for callback in callbacks]
+    return any(answer is True for answer in answers)
+
+
+def _numbers(metric: Any, got: Any) -> dict[str, float | int]:
+    """What a metric returned, as plain numbers.
+
+    Raises:
+      TypeError: not a dict of names and numbers.
+    """
+    name = getattr(metric, "__name__", type(metric).__name__)
+    if not isinstance(got, dict):
+        raise TypeError(
+            f"metric {name} returned {type(got).__name__}; give a dict of names and numbers, e.g. {{'spread': 0.1}}"
+        )
+    out = {}
+    for key, value in got.items():
+        if key in ("run", "seed", "round"):
+            raise ValueError(
+                f"metric {name} returned {key!r}, which names a column of every record; give it another name"
+            )
+        if np.ndim(value) != 0:
+            raise TypeError(f"metric {name} returned {key} of shape {np.shape(value)}; give one number, e.g. its mean")
+        try:
+            out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric {name} returned {key} = {value!r}; give a number") from None
+    return out
+
+
+class _Clock:
+    """Real seconds that a run has taken, those before a resume included."""
+
+    def __init__(self, run: Run):
+        self.run, self.since = run, time.perf_counter()
+
+    def so_far(self) -> float:
+        return time.perf_counter() - self.since
+
+    def stop(self) -> float:
+        """Put the time since the last stop on the run's account; returns the account."""
+        now = time.perf_counter()
+        self.run.wall += now - self.since
+        self.since = now
+        return self.run.wall
+
+
+__all__ = ["DivergenceError", "drive"]

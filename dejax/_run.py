@@ -1,0 +1,216 @@
+"""One run as the driver sees it: state on the device, counters on the host, checkpoints of both."""
+
+import copy
+import re
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _tree as tree
+from . import checkpoint
+from ._counters import Counters
+from ._fingerprint import fingerprint
+from ._rundir import RunDir
+from .checkpoint import CheckpointError
+from .history import Record
+from .metrics import View
+
+
+class Run:
+    """A method on a problem over a network, for one or several seeds, and how far it has come.
+
+    `carry` holds state and slots on the device (with a leading seeds axis if `many`); it is donated to every chunk.
+    """
+
+    def __init__(
+        self, label: str, method: Any, problem: Any, network: Any, seed: Any, plan: Any = None, params: Any = None
+    ):
+        from . import rollout as engine
+
+        if not isinstance(label, str) or not label:
+            raise TypeError(f"label is {label!r}; give a text that is not empty")
+        self.label, self.engine = label, engine
+        self.many = not isinstance(seed, (int, np.integer))
+        self.seeds = [int(s) for s in (seed if self.many else [seed])]
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+        self.description = _readable(method)
+        self.method, self.problem, self.network = engine.prepare(method, problem, network)
+        self.initial, self.plan = params, plan
+        keys = [jax.random.key(s) for s in self.seeds]
+        self.key = jnp.stack(keys) if self.many else keys[0]
+        self.carry: Any = None
+        self.round = 0
+        self.counters = [Counters() for _ in self.seeds]
+        self.records: list[Record] = []
+        self.errors: list[Any] = []
+        self.wall, self.compile = 0.0, 0.0
+        self.started, self.status = False, "done"
+        self.schedule: Any = None
+        self.shape: dict[str, Any] = {}
+
+    # ---- the device
+    def start(self) -> None:
+        """The carry before round 0."""
+        one = partial(self.engine.start, self.method, self.problem, self.network)
+        if self.many:
+            self.carry = jax.jit(jax.vmap(lambda key, params: one(key, params), in_axes=(0, None)))(
+                self.key, self.initial
+            )
+        else:
+            self.carry = one(self.key, self.initial)
+        self.round, self.started = 0, True
+        self.counters = [Counters() for _ in self.seeds]
+
+    def abstract(self) -> Any:
+        """Shapes and dtypes of the carry, without computing it."""
+        one = partial(self.engine.start, self.method, self.problem, self.network)
+        if self.many:
+            return jax.eval_shape(
+                jax.vmap(lambda key, params: one(key, params), in_axes=(0, None)), self.key, self.initial
+            )
+        return jax.eval_shape(one, self.key, self.initial)
+
+    def advance(self, count: int, length: int) -> Any:
+        """`count` more rounds; their meters on the host, with leading axis `count` (after seeds, if `many`)."""
+        first, count_ = jnp.int32(self.round), jnp.int32(count)
+        run_chunk = _many_chunk(self.engine.run_chunk) if self.many else self.engine.run_chunk
+        self.carry, meters = run_chunk(
+            self.method, self.problem, self.network, self.carry, self.key, first, count_, length
+        )
+        meters = jax.device_get(meters)
+        self.round += count
+        cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
+        return tree.map(lambda x: x[cut], meters)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the final state is there (a chunk that was interrupted half-way has none)."""
+        return self.carry is not None and not any(
+            x.is_deleted() for x in tree.leaves(self.carry) if isinstance(x, jax.Array)
+        )
+
+    # ---- what others look at
+    @property
+    def state(self) -> Any:
+        """The method's state (leading seeds axis if `many`)."""
+        return self.engine.state_of(self.carry)
+
+    def params(self, seed: int | None = None) -> Any:
+        """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
+        if not self.many:
+            self._seed(seed)
+            return _model(self.method, self.state)
+        if seed is None:
+            return jax.vmap(lambda s: _model(self.method, s))(self.state)
+        return _model(self.method, tree.map(lambda x: x[self._seed(seed)], self.state))
+
+    def view(self, seed: int | None = None, nodes: int | None = None, width: int | None = None) -> View:
+        """The current moment of one seed."""
+        at = self._seed(seed)
+        state = tree.map(lambda x: x[at], self.state) if self.many else self.state
+        key = jax.random.key(self.seeds[at])
+        return View(
+            _model(self.method, state), self.problem, self.network, state=state, index=self.round, key=key, nodes=nodes, width=width
+        )  # fmt: skip
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is None:
+            if len(self.seeds) > 1:
+                raise ValueError(f"run {self.label!r} has seeds {self.seeds}; say which: seed=...")
+            return 0
+        if seed not in self.seeds:
+            raise ValueError(f"run {self.label!r} has no seed {seed}; it has {self.seeds}")
+        return self.seeds.index(seed)
+
+    def again(self) -> "Run":
+        """A copy to go on from, with buffers of its own (this one's state stays readable)."""
+        if not self.alive:
+            raise ValueError(f"run {self.label!r} has no final state in memory; resume it from its run directory")
+        other = copy.copy(self)
+        other.carry = tree.map(jnp.copy, self.carry)
+        other.counters = [copy.deepcopy(c) for c in self.counters]
+        other.records, other.errors = list(self.records), []
+        return other
+
+    def facts(self) -> dict[str, Any]:
+        """Plain facts for tables and files."""
+        out = {"status": self.status, "rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        out |= self.shape | {"method": self.description, "wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+        return out
+
+    def fingerprints(self) -> dict[str, Any]:
+        """What a checkpoint must share with this run."""
+        return {
+            "method": fingerprint(self.method), "problem": fingerprint(self.problem), "network": fingerprint(self.network),
+            "seeds": self.seeds, "params": fingerprint(self.initial), "plan": fingerprint(self.plan),
+        }  # fmt: skip
+
+    # ---- checkpoints
+    def save(self, directory: RunDir) -> None:
+        """Write a checkpoint of this moment."""
+        facts = {"label": self.label, "experiment": self.fingerprints(), "wall": self.wall, "compile": self.compile}
+        directory.save(self.label, self.round, self.carry, facts | {"counters": [c.plain() for c in self.counters]})
+
+    def restore(self, directory: RunDir) -> bool:
+        """Go back to the newest checkpoint; False if there is none.
+
+        Raises:
+          CheckpointError: damaged, or of another experiment.
+        """
+        path = directory.saved(self.label)
+        if path is None:
+            return False
+        theirs, mine = checkpoint.read_manifest(path)["facts"].get("experiment", {}), self.fingerprints()
+        for part, value in mine.items():
+            if theirs.get(part) != value:
+                said = f" ({theirs.get(part)} there, {value} here)" if part == "seeds" else ""
+                raise CheckpointError(
+                    f"{path} is of another experiment: its {part} differs{said}. Resume with the same method, problem, network and "
+                    "seeds; to go on from its models with others, start anew with params="
+                )
+        self.carry, facts = checkpoint.load(path, self.abstract())
+        self.round, self.started = int(path.name.removeprefix("round_")), True
+        self.counters = [Counters.from_plain(c) for c in facts["counters"]]
+        self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
+        return True
+
+
+_CHUNKS: dict[int, Any] = {}
+
+
+def _many_chunk(run_chunk: Any) -> Any:
+    """`run_chunk` mapped over a leading seeds axis of carry and key, as one program."""
+    if id(run_chunk) not in _CHUNKS:
+        plain = getattr(run_chunk, "__wrapped__", run_chunk)
+
+        @partial(jax.jit, static_argnums=7, donate_argnums=3)
+        def many(
+            method: Any, problem: Any, network: Any, carry: Any, key: Any, first: Any, count: Any, length: int
+        ) -> Any:
+            return jax.vmap(lambda c, k: plain(method, problem, network, c, k, first, count, length))(carry, key)
+
+        _CHUNKS[id(run_chunk)] = many
+    return _CHUNKS[id(run_chunk)]
+
+
+def _model(method: Any, state: Any) -> Any:
+    """What is evaluated: `method.model(state)`, by default `state.params`."""
+    return method.model(state) if hasattr(method, "model") else state.params
+
+
+def name_of(method: Any) -> str:
+    """A label for a method: the name of its class as a config would write it."""
+    name = type(method).__name__
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _readable(value: Any) -> str:
+    """repr without machine addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:500]
+
+
+__all__ = ["Run", "name_of"]

@@ -1,0 +1,203 @@
+"""The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ._driver import DivergenceError, drive
+from ._interrupt import Interrupt
+from ._progress import Progress
+from ._run import Run, name_of
+from ._rundir import RunDir
+from ._schedule import Schedule
+from .history import History, Record
+
+
+def simulate(
+    method: Any,
+    problem: Any,
+    network: Any = None,
+    rounds: int = 100,
+    *,
+    seed: int | Sequence[int] = 0,
+    seeds: Sequence[int] | None = None,
+    params: Any = None,
+    plan: Any = None,
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: Sequence[Any] | None = None,
+    callbacks: Sequence[Callable[[Record], Any]] = (),
+    label: str | None = None,
+    progress: bool = True,
+    out: Any = None,
+    resume: Any = None,
+    checkpoint_every: int | None = None,
+    config: str | None = None,
+) -> History:
+    """Run a method on a problem over a network and measure it as it goes.
+
+    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how rounds are cut into chunks nor
+    on evaluations, checkpoints, or a kill and resume in between. One program is compiled whatever the number of rounds.
+
+    Args:
+      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies between nodes; may be None
+        for methods that do not communicate.
+      rounds: rounds in all, >= 1, those before a resume included.
+      seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped program.
+      params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
+      plan: an event plan for asynchronous methods.
+      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
+      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
+        takes; None: all.
+      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones. Default:
+        local_models, mean_model and consensus; objective and consensus where the data have no test set.
+      callbacks: each is called with every new record (a dict) after it was written; one that returns True ends the run.
+      label: name of the run in records, tables and plots. Default: the method's name.
+      progress: False says nothing.
+      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and report.html.
+      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut back to it.
+      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
+        always saved, and so is the round at which Ctrl-C stops the run.
+      config: text of the resolved config, kept in the run directory.
+    Returns:
+      History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
+    Raises:
+      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
+      ValueError, TypeError: impossible arguments, before anything is compiled.
+      FileExistsError: `out` exists and is not empty.
+      CheckpointError: the checkpoint to resume is damaged, or of another experiment.
+    Example:
+      >>> history = simulate(dejax.methods.dsgd(lr=2.0), problem, network, rounds=600)  # doctest: +SKIP
+      >>> history.plot("accuracy")  # doctest: +SKIP
+    """
+    if seeds is not None:
+        seed = _several(seeds)
+    label = name_of(method) if label is None else label
+    directory = _directory(out, resume, config)
+    run = Run(label, method, problem, network, seed, plan=plan, params=params)
+    schedule = Schedule(_whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+    history = _drive([(run, schedule)], callbacks, progress, directory)
+    for error in run.errors:
+        error.history = history
+        raise error
+    return history
+
+
+def compare(
+    runs: Mapping[str, tuple[Any, Any, Any]],
+    rounds: int | Mapping[str, int],
+    *,
+    seed: int | Sequence[int] = 0,
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: Sequence[Any] | None = None,
+    callbacks: Sequence[Callable[[Record], Any]] = (),
+    progress: bool = True,
+    out: Any = None,
+    resume: Any = None,
+    checkpoint_every: int | None = None,
+    config: str | None = None,
+) -> History:
+    """Run several experiments one after another, into one history, table and run directory.
+
+    Args:
+      runs: label -> (method, problem, network).
+      rounds: of all runs, or label -> rounds.
+      The others: as in `simulate`.
+    Returns:
+      History of all runs. A run that diverges is marked in the table (`history.facts[label]["status"]`); the others go on.
+      A resumed comparison skips the runs that were done and resumes the one that was cut short.
+    Raises:
+      DivergenceError: every run diverged. Otherwise as `simulate`.
+    """
+    if not runs:
+        raise ValueError("compare got no runs; give {label: (method, problem, network)}")
+    directory = _directory(out, resume, config)
+    todo = []
+    for label, (method, problem, network) in runs.items():
+        total = rounds[label] if isinstance(rounds, Mapping) else rounds
+        schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
+        todo.append((Run(label, method, problem, network, seed), schedule))
+    history = _drive(todo, callbacks, progress, directory)
+    errors = [error for run, _ in todo for error in run.errors]
+    if len(errors) == len(todo):
+        errors[0].history = history
+        raise errors[0]
+    return history
+
+
+def continue_run(history: History, label: str, rounds: int, options: dict[str, Any]) -> History:
+    """`rounds` more rounds of one run of a history; see `History.continue_`."""
+    run = history._live(label).again()
+    schedule = run.schedule.longer(run.round + _whole("rounds", rounds), options)
+    directory = RunDir(history.directory, resume=True) if history.directory is not None else None
+    callbacks = options.pop("callbacks", ())
+    progress = options.pop("progress", True)
+    if options:
+        raise TypeError(
+            f"continue_ takes no {next(iter(options))!r}; it takes every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        )
+    run.records = [r for r in history.records if r["run"] == label]
+    out = _drive([(run, schedule)], callbacks, progress, directory, running=True)
+    for error in run.errors:
+        error.history = out
+        raise error
+    return out
+
+
+def _drive(
+    todo: list[tuple[Run, Schedule]],
+    callbacks: Sequence[Callable[[Record], Any]],
+    progress: bool,
+    directory: RunDir | None,
+    running: bool = False,
+) -> History:
+    """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
+    for run, schedule in todo:
+        schedule.check(run)
+    interrupted = False
+    with Interrupt() as interrupt, Progress(progress) as bar:
+        for run, schedule in todo:
+            interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
+            if interrupted:
+                break
+    records = [r for run, _ in todo for r in run.records]
+    facts = {run.label: run.facts() for run, _ in todo if run.records or run.started}
+    states = {run.label: run for run, _ in todo if run.alive}
+    history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
+    if directory is not None and directory._made and records:
+        directory.report(history)
+    return history
+
+
+def _directory(out: Any, resume: Any, config: str | None) -> RunDir | None:
+    if resume is True:
+        resume, out = out, None
+        if resume is None:
+            raise ValueError("resume is True but out is not given; give resume='the run directory'")
+    if out is not None and resume is not None and str(out) != str(resume):
+        raise ValueError(
+            f"out is {str(out)!r} and resume is {str(resume)!r}; a resumed run goes on in its own directory: leave out away"
+        )
+    path = resume if resume is not None else out
+    return None if path is None else RunDir(path, resume is not None, config)
+
+
+def _several(seeds: Sequence[int]) -> Sequence[int]:
+    seeds = list(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")
+    return seeds
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) and not (isinstance(value, float) and value.is_integer()):
+        raise TypeError(f"{name} is {value!r}; give a whole number >= 1")
+    if value < 1 or math.isinf(value):
+        raise ValueError(f"{name} is {value!r}; give a whole number >= 1")
+    return int(value)
+
+
+__all__ = ["DivergenceError", "compare", "continue_run", "simulate"]
