@@ -1,0 +1,47 @@
+"""Tasks from plain functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+
+@dataclass(frozen=True)
+class FunctionTask:
+    """What one node learns, as three plain functions; made by `from_functions`. Equal when the functions are."""
+
+    init: Callable[[jax.Array], Any]
+    loss: Callable[[Any, Any, jax.Array], jax.Array]
+    measure: Callable[[Any, Any], dict[str, jax.Array]] | None = None
+
+    def metrics(self, params: Any, batch: Any) -> dict[str, jax.Array]:
+        """Name -> [B]; {} when the task has none."""
+        return {} if self.measure is None else self.measure(params, batch)
+
+
+def from_functions(
+    init: Callable[[jax.Array], Any],
+    loss: Callable[[Any, Any, jax.Array], jax.Array],
+    metrics: Callable[[Any, Any], dict[str, jax.Array]] | None = None,
+) -> FunctionTask:
+    """A task from plain functions, for any pytree of parameters.
+
+    Args:
+      init: key -> parameters of one model, a tree of floating arrays.
+      loss: (params, batch, key) -> [B], one number per example (or a scalar, where batches are never padded).
+      metrics: (params, batch) -> {name: [B]}; may be left out. Named functions: a fresh lambda compiles anew.
+    Raises:
+      TypeError: something that is not callable.
+    Example:
+      >>> import jax.numpy as jnp
+      >>> def init(key):
+      ...     return {"w": jnp.zeros(3)}
+      >>> def loss(params, batch, key):
+      ...     return 0.5 * jnp.square(batch["x"] @ params["w"] - batch["y"])
+      >>> task = from_functions(init, loss)
+    """
+    for name, fn in (("init", init), ("loss", loss), ("metrics", metrics)):
+        if not callable(fn) and not (name == "metrics" and fn is None):
+            raise TypeError(f"from_functions.{name} is {fn!r}, but it must be a function; give {name}=a named function")
+    return FunctionTask(init, loss, metrics)

@@ -1,0 +1,83 @@
+"""Multi-layer perceptrons."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+
+from ._flax import classifier
+from ._sized import Sized
+
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu}
+
+
+class MLP(nnx.Module):
+    """Linear layers with an activation between them: `MLP(16, 64, 26, rngs=rngs)` maps [B, 16] to [B, 26].
+
+    Inputs of more axes are flattened per example. `features` is all but the last layer, `head` the last.
+
+    Args:
+      widths: sizes from input to output, at least two.
+      activation: "relu", "tanh", "gelu" or "silu".
+      rngs: flax's random streams.
+    Example:
+      >>> MLP(16, 64, 26, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 4, 4))).shape
+      (2, 26)
+    """
+
+    def __init__(self, *widths: int, activation: str = "relu", rngs: nnx.Rngs):
+        if len(widths) < 2 or any(not isinstance(w, int) or w < 1 for w in widths):
+            raise ValueError(
+                f"MLP widths are {widths}, but it needs two or more whole numbers >= 1; give e.g. 16, 64, 26"
+            )
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(ACTIVATIONS)}")
+        self.widths, self.activation = widths, activation
+        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            setattr(self, f"layer{i}", nnx.Linear(a, b, rngs=rngs))
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Everything before the last layer: [B, ...] to [B, widths[-2]]."""
+        x = x.reshape(x.shape[0], -1)
+        for i in range(len(self.widths) - 2):
+            x = ACTIVATIONS[self.activation](getattr(self, f"layer{i}")(x))
+        return x
+
+    def head(self, features: jax.Array) -> jax.Array:
+        """The last layer."""
+        return getattr(self, f"layer{len(self.widths) - 2}")(features)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.features(x))
+
+
+def mlp(
+    *widths: int,
+    hidden: Sequence[int] = (64,),
+    features: int | None = None,
+    classes: int | None = None,
+    activation: str = "relu",
+) -> Any:
+    """Classify with a multi-layer perceptron.
+
+    Args:
+      widths: all sizes from input to output, e.g. `mlp(16, 64, 26)`; then the next three are not read.
+      hidden: widths of the hidden layers, any number of them.
+      features, classes: sizes of input and output; those of the data when left out (`build(data)`, which configs call).
+      activation: "relu", "tanh", "gelu" or "silu".
+    Returns:
+      A task, or, while sizes are missing, a `Sized` that waits for data.
+    Example:
+      >>> mlp(16, 64, 26)
+      FlaxTask(MLP, loss=classifier_loss)
+    """
+
+    def make(features: int, classes: int) -> Any:
+        sizes = (features, *hidden, classes)
+        return classifier(lambda rngs: MLP(*sizes, activation=activation, rngs=rngs))
+
+    if widths:
+        return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
+    return Sized(make, lambda shape: math.prod(shape), features, classes).ready()

@@ -1,0 +1,86 @@
+"""What a module is trained for: per-example losses and metrics of a module on a batch."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Batch = dict[str, jax.Array]
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Softmax cross entropy per example, in nats: log sum_c exp(logits_c) - logits_label.
+
+    The label's logit is picked by a mask and not by an index, so that the gradient is softmax - one_hot without a scatter.
+
+    Args:
+      logits: floating [..., C]; computed in at least float32.
+      labels: integers [...] in [0, C).
+    Returns:
+      [...] in the (widened) dtype of the logits.
+    Raises:
+      ValueError: shapes that do not belong together.
+      TypeError: labels that are no integers.
+    Example:
+      >>> cross_entropy(jnp.zeros((1, 4)), jnp.zeros(1, int)).round(3)
+      Array([1.386], dtype=float32)
+    """
+    if logits.ndim < 1 or logits.shape[:-1] != labels.shape:
+        raise ValueError(
+            f"the module gives outputs of shape {logits.shape} for labels of shape {labels.shape}, but a classifier needs one "
+            f"row of class scores per label; end the module with a Linear layer to [..., num_classes]"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"batch['y'] has dtype {labels.dtype}, but labels are integers; use int32, or tasks.regression")
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    chosen = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1) == labels[..., None]
+    return jax.nn.logsumexp(logits, axis=-1) - jnp.where(chosen, logits, 0).sum(-1)
+
+
+def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Half the squared distance per example, summed over output coordinates.
+
+    Args:
+      outputs: [B, ...], or [B, 1] for targets [B]. targets: [B, ...], same number of values per example.
+    Returns:
+      [B] in at least float32.
+    Raises:
+      ValueError: shapes that do not belong together.
+    """
+    if outputs.shape == (*targets.shape, 1):
+        outputs = outputs[..., 0]
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"the module gives outputs of shape {outputs.shape} for targets of shape {targets.shape}, but regression needs equal "
+            f"shapes (or [B, 1] for [B]); change the width of the module's last layer"
+        )
+    error = (outputs - targets.astype(outputs.dtype)).astype(jnp.promote_types(outputs.dtype, jnp.float32))
+    return 0.5 * jnp.square(error).reshape(error.shape[0], -1).sum(1)
+
+
+def _per_example(values: jax.Array) -> jax.Array:
+    return values.reshape(values.shape[0], -1).mean(1) if values.ndim > 1 else values
+
+
+def classifier_loss(module: Any, batch: Batch) -> jax.Array:
+    """Cross entropy [B] of `module(batch["x"])` against `batch["y"]`; the mean over further axes of y (tokens)."""
+    return _per_example(cross_entropy(module(batch["x"]), batch["y"]))
+
+
+def classifier_metrics(module: Any, batch: Batch) -> dict[str, jax.Array]:
+    """{"loss": [B], "accuracy": [B]} from one forward pass."""
+    logits, labels = module(batch["x"]), batch["y"]
+    loss = cross_entropy(logits, labels)
+    right = (jnp.argmax(logits, -1) == labels).astype(loss.dtype)
+    return {"loss": _per_example(loss), "accuracy": _per_example(right)}
+
+
+def regression_loss(module: Any, batch: Batch) -> jax.Array:
+    """Half squared error [B] of `module(batch["x"])` against `batch["y"]`."""
+    return squared_error(module(batch["x"]), batch["y"])
+
+
+def regression_metrics(module: Any, batch: Batch) -> dict[str, jax.Array]:
+    """{"loss": [B], "mse": [B]}: mse is the mean over output coordinates, without the half."""
+    loss = squared_error(module(batch["x"]), batch["y"])
+    return {"loss": loss, "mse": loss * (2 * batch["y"].shape[0] / batch["y"].size)}
