@@ -7,6 +7,7 @@ checkpoints/LABEL/round_...
 figure.png, report.html
 """
 
+import json
 import os
 import urllib.parse
 from pathlib import Path
@@ -80,13 +81,16 @@ class RunDir:
         """Set facts of one run in run.json."""
         import jax
 
-        from . import __version__ as version
+        import dejax
 
         self.make()
         self.facts.setdefault(label, {}).update(facts)
-        about = {"dejax": version, "jax": jax.__version__, "backend": jax.default_backend(), "runs": self.facts}
-        import json
-
+        about = {
+            "dejax": getattr(dejax, "__version__", "unknown"),
+            "jax": jax.__version__,
+            "backend": jax.default_backend(),
+            "runs": self.facts,
+        }
         _files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
 
     # ---- metrics
