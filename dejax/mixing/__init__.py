@@ -1,0 +1,13 @@
+"""Kernels that apply a mixing matrix to a stacked population, and the rule that chooses one."""
+
+from ._choose import choose as choose
+from ._circulant import Circulant as Circulant
+from ._circulant import CirculantSequence as CirculantSequence
+from ._dense import Complete as Complete
+from ._dense import Dense as Dense
+from ._edges import Edges as Edges
+from ._hubs import Hubs as Hubs
+from ._links import Links as Links
+from ._slots import Slots as Slots
+
+__all__ = ["Circulant", "CirculantSequence", "Complete", "Dense", "Edges", "Hubs", "Links", "Slots", "choose"]

@@ -1,0 +1,216 @@
+"""Weight rules: from a graph to a mixing matrix on its edges.
+
+A rule is a small frozen object called with the graph: `ring(8, weights=lazy(metropolis()))`. All sums are taken in
+float64; W_ii is what is missing to a row sum (column sum for push-sum) of 1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..mixing import Edges
+from ._graph import Graph
+
+WeightRule = Callable[[Graph], Edges]
+
+
+def weighted(graph: Graph, weights: WeightRule | type) -> Edges:
+    """Apply a rule, given as an object or as its class without arguments."""
+    if isinstance(weights, str) or not callable(weights):
+        raise TypeError(f"weights is {weights!r}; give a rule such as dejax.topology.metropolis()")
+    rule = weights() if isinstance(weights, type) else weights
+    return rule(graph)
+
+
+def _rows(graph: Graph, weights: np.ndarray) -> Edges:
+    own = 1.0 - np.bincount(graph.receivers, weights, graph.n)
+    return Edges(graph.n, graph.receivers, graph.senders, weights, own)
+
+
+def _undirected(rule: Any, graph: Graph) -> None:
+    if not graph.is_undirected:
+        raise ValueError(
+            f"{type(rule).__name__.lower()} needs an undirected graph, and this one has edges that go one way only. "
+            "Use uniform_neighbour() (row-stochastic), or push_sum() with a push-sum method."
+        )
+
+
+@dataclass(frozen=True)
+class Metropolis:
+    """Metropolis-Hastings weights 1 / (1 + max(d_i, d_j)) on edges: symmetric, doubly stochastic, own weight > 0.
+
+    The default on undirected graphs: nodes need only their neighbors' degrees.
+
+    Reference: Xiao, Boyd and Lall, A scheme for robust distributed sensor fusion based on average consensus (2005).
+    Example:
+      >>> star(4, weights=metropolis()).matrix()[0].tolist()
+      [0.25, 0.25, 0.25, 0.25]
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        _undirected(self, graph)
+        d = graph.in_degrees
+        return _rows(graph, 1.0 / (1 + np.maximum(d[graph.receivers], d[graph.senders])))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same weight on every edge: W = I - eps L with L the graph's Laplacian.
+
+    Args:
+      eps: edge weight > 0; contracts for eps < 2 / lambda_max(L), and W >= 0 for eps <= 1 / max degree.
+    Example:
+      >>> ring(4, weights=constant(0.25)).matrix()[0].tolist()
+      [0.5, 0.25, 0.0, 0.25]
+    """
+
+    eps: float
+
+    def __post_init__(self) -> None:
+        """Check eps."""
+        if not self.eps > 0:
+            raise ValueError(f"constant: eps is {self.eps}; give an edge weight > 0, e.g. 1 / (1 + max degree)")
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        return _rows(graph, np.full(len(graph.receivers), float(self.eps)))
+
+
+@dataclass(frozen=True)
+class MaxDegree:
+    """The same weight 1 / (1 + max degree) on every edge: W = I - L / (1 + d_max).
+
+    Example:
+      >>> chain(3, weights=max_degree()).matrix()[0].round(3).tolist()
+      [0.667, 0.333, 0.0]
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        _undirected(self, graph)
+        return _rows(graph, np.full(len(graph.receivers), 1.0 / (1 + graph.in_degrees.max(initial=0))))
+
+
+@dataclass(frozen=True)
+class BestConstant:
+    """The constant edge weight that contracts fastest, 2 / (lambda_2(L) + lambda_n(L)).
+
+    rho = (lambda_n - lambda_2) / (lambda_n + lambda_2). It may make own weights negative (the hub of a star).
+
+    Reference: Xiao and Boyd, Fast linear iterations for distributed averaging (2004).
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        from ._spectrum import laplacian_extremes
+
+        _undirected(self, graph)
+        if graph.n == 1:
+            return _rows(graph, np.zeros(0))
+        low, high = laplacian_extremes(graph)
+        return _rows(graph, np.full(len(graph.receivers), 2.0 / (low + high)))
+
+
+@dataclass(frozen=True)
+class UniformNeighbour:
+    """Average of all that is held: 1 / (1 + d_i) on each neighbor and on oneself.
+
+    Row-stochastic; doubly stochastic only on regular graphs. Elsewhere the nodes agree on the mean weighted by 1 + d_i.
+
+    Example:
+      >>> chain(3, weights=uniform_neighbour()).kind
+      'row'
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        d = graph.in_degrees
+        return Edges(graph.n, graph.receivers, graph.senders, 1.0 / (1 + d[graph.receivers]), 1.0 / (1 + d))
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """Weights proportional to the senders' numbers of samples, over the closed neighborhood: row-stochastic.
+
+    The value agreed on is not the mean weighted by size in general.
+
+    Args:
+      sizes: n positive numbers, one per node.
+    Example:
+      >>> complete(2, weights=data_size((1, 3))).matrix().tolist()
+      [[0.25, 0.75], [0.25, 0.75]]
+    """
+
+    sizes: Sequence[float]
+
+    def __post_init__(self) -> None:
+        """Make the sizes a tuple, so that the rule is hashable, and check them."""
+        object.__setattr__(self, "sizes", tuple(float(s) for s in np.asarray(self.sizes).ravel()))
+        if not all(0 < s < np.inf for s in self.sizes):
+            bad = next(i for i, s in enumerate(self.sizes) if not 0 < s < np.inf)
+            raise ValueError(f"data_size: sizes[{bad}] is {self.sizes[bad]}; give a positive number of samples per node")
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        size = np.asarray(self.sizes)
+        if len(size) != graph.n:
+            raise ValueError(f"data_size: {len(size)} sizes for n = {graph.n} nodes; give one per node")
+        total = size + np.bincount(graph.receivers, size[graph.senders], graph.n)
+        return Edges(
+            graph.n, graph.receivers, graph.senders, size[graph.senders] / total[graph.receivers], size / total
+        )
+
+
+@dataclass(frozen=True)
+class PushSum:
+    """Column-stochastic weights 1 / (1 + out-degree of the sender): each node splits what it has evenly.
+
+    Keeps sums but no consensus: only for methods that carry a push-sum weight. On regular graphs it is doubly stochastic.
+
+    Reference: Kempe, Dobra and Gehrke, Gossip-based computation of aggregate information (2003).
+    Example:
+      >>> random_digraph(8, degree=2, weights=push_sum()).kind
+      'column'
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        d = graph.out_degrees
+        return Edges(graph.n, graph.receivers, graph.senders, 1.0 / (1 + d[graph.senders]), 1.0 / (1 + d))
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A slower W that keeps more of the own value: W' = (1 - a) I + a W.
+
+    a = 1/2 maps an eigenvalue lambda to (1 + lambda) / 2, so that none is negative (needed by EXTRA and exact diffusion).
+
+    Args:
+      weights: the rule for W.
+      a: in (0, 1].
+    Example:
+      >>> ring(4, weights=lazy(metropolis(), 0.5)).matrix()[0].round(3).tolist()
+      [0.667, 0.167, 0.0, 0.167]
+    """
+
+    weights: WeightRule = field(default_factory=Metropolis)
+    a: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check a."""
+        if not 0 < self.a <= 1:
+            raise ValueError(f"lazy: a is {self.a}; give a number in (0, 1], e.g. 0.5")
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        e = weighted(graph, self.weights)
+        return Edges(e.n, e.receivers, e.senders, self.a * e.weights, 1.0 - self.a + self.a * e.own)
+
+
+__all__ = [
+    "BestConstant", "Constant", "DataSize", "Lazy", "MaxDegree", "Metropolis", "PushSum", "UniformNeighbour",
+    "WeightRule", "weighted",
+]  # fmt: skip
