@@ -143,7 +143,8 @@ def together(
 
     from .. import rollout as engine
     from .._counters import Counters
-    from .._driver import Schedule, _model
+    from .._run import _model
+    from .._schedule import Schedule
     from ..metrics import View
 
     trial = part[0][0]
@@ -192,7 +193,7 @@ def together(
         carry, meters = chunk(carry, stacked, keys, flat[0], problem, jnp.int32(done), jnp.int32(steps))
         meters = jax.device_get(meters)
         for i, counter in enumerate(counters):
-            bad = counter.add(jax.tree.map(lambda x, i=i: x[i, :steps], meters))
+            bad = counter.add(jax.tree.map(lambda x, i=i, steps=steps: x[i, :steps], meters))
             if bad is not None and broken[i] is None:
                 broken[i] = (done + bad[0], bad[1])
         done += steps

@@ -107,10 +107,10 @@ class located:
         elif isinstance(error, (ValueError, TypeError, OSError, ImportError, OverflowError)):
             reason = str(error) or type(error).__name__
             owner = getattr(self.fn, "__name__", "")
-            first = re.match(rf"(?:{re.escape(owner)}[.(])?(\w+)\)? (?:is|=|has) ", reason) if owner else None
+            first = re.match(rf"(?:{re.escape(owner)}(?:[.(]|: ))?(\w+)\)? (?:is|=|has) ", reason) if owner else None
             field = first[1] if first and first[1] in [name for name, *_ in _signature(self.fn)] else None
             if field is not None:
-                reason = reason.removeprefix(owner + ".")
+                reason = reason.removeprefix(owner + ".").removeprefix(owner + ": ")
             raise ConfigError((*self.path, field) if field else self.path, reason) from error
 
 

@@ -137,7 +137,7 @@ class Run:
         else:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None}
-        with located(self.path):
+        with located(self.path, Problem):
             problem = Problem(task, node_data, **given)
         return self.args["method"].build(), problem, self.network(node_data.n)
 

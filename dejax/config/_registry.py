@@ -42,6 +42,7 @@ def _either(*tests: Callable[[Member], bool]) -> Callable[[Member], bool]:
 KINDS: dict[str, Kind] = {
     "method": Kind("methods", "methods", _either(_has("step"), _returns("Method"))),
     "topology": Kind("topologies", "topology", _returns("Topology", "Deferred")),
+    "weights": Kind("weights", "topology", _has("__call__")),
     "codec": Kind("codecs", "compression", _either(_has("encode"), _returns("Codec"))),
     "compressor": Kind("compressors", "compression", _either(_has("apply"), _returns("Compressor"))),
     "rule": Kind("rules", "aggregation", _either(_has("combine"), _returns("Rule"))),
@@ -51,7 +52,7 @@ KINDS: dict[str, Kind] = {
     "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
-    "task": Kind("tasks", "tasks", _either(_has("loss"), _returns("Task"))),
+    "task": Kind("tasks", "tasks", lambda m: True),
     "optimizer": Kind("optimizers", "", lambda m: False),
     "metric": Kind("metrics", "metrics", lambda m: True),
 }
