@@ -1,0 +1,126 @@
+"""The arithmetic of robust rules on plain arrays: values [m, ...] to combine along the first axis, some of them missing.
+
+A value that is not finite counts as missing, coordinate by coordinate. The rules of this folder are these functions with
+the receivers' axis added.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from .._types import FloatLike
+
+NETWORK_ROWS = 32  # up to here rows are sorted by a network of min and max, which XLA fuses; beyond by a sort
+
+
+def coordinate_median(values: Float[Array, "m ..."], mask: Bool[Array, "m ..."] | None = None) -> Float[Array, " ..."]:
+    """Median of each coordinate over the values present; for even counts the mean of the two middle ones.
+
+    Args:
+      values: [m, ...], m >= 1. mask: broadcasts against values; False where a value is missing.
+    Returns:
+      [...]; inf where nothing is present.
+    Example:
+      >>> coordinate_median(jnp.array([[1.0], [jnp.nan], [5.0], [2.0]])).tolist()
+      [2.0]
+    """
+    rows, count = _sorted(values, mask)
+    lower, upper = (count - 1) // 2, count // 2
+    if not isinstance(rows, list):
+        pick = [jnp.take_along_axis(rows, jnp.maximum(at, 0)[None], 0)[0] for at in (lower, upper)]
+        return 0.5 * pick[0] + 0.5 * pick[1]
+    low = high = rows[0]
+    for s, row in enumerate(rows[1 : len(rows) // 2 + 1], 1):
+        low, high = jnp.where(lower == s, row, low), jnp.where(upper == s, row, high)
+    return jnp.where(lower == upper, low, 0.5 * low + 0.5 * high)
+
+
+def trimmed_mean(
+    values: Float[Array, "m ..."], f: FloatLike, mask: Bool[Array, "m ..."] | None = None
+) -> Float[Array, " ..."]:
+    """Mean of each coordinate without its f smallest and f largest values.
+
+    Where fewer than 2 f + 1 values are present, f is lowered to (count - 1) // 2, which is the median.
+
+    Args:
+      values: [m, ...], m >= 1. f: whole number >= 0. mask: broadcasts against values; False where a value is missing.
+    Returns:
+      [...]; 0 where nothing is present.
+    Example:
+      >>> trimmed_mean(jnp.array([[1.0], [9.0], [5.0], [2.0]]), 1).tolist()
+      [3.5]
+    """
+    rows, count = _sorted(values, mask)
+    cut = jnp.minimum(jnp.asarray(f, count.dtype), jnp.maximum(count - 1, 0) // 2)
+    if isinstance(rows, list):
+        total = jnp.zeros_like(rows[0])
+        for s, row in enumerate(rows):
+            total = total + jnp.where((s >= cut) & (s < count - cut), row, 0)
+    else:
+        at = jax.lax.broadcasted_iota(count.dtype, rows.shape, 0)
+        total = jnp.where((at >= cut[None]) & (at < (count - cut)[None]), rows, 0).sum(0)
+    return total / jnp.maximum(count - 2 * cut, 1).astype(total.dtype)
+
+
+def nearest_kept(sq_distances: Float[Array, "n m"], f: FloatLike, mask: Bool[Array, "n m"]) -> Bool[Array, "n m"]:
+    """Which received values nearest-neighbor averaging keeps: of those that arrived all but the f furthest.
+
+    Values at a distance that is not finite are never kept, and count among the f.
+
+    Args:
+      sq_distances: [n, m] to the own value. f: whole number >= 0. mask: what arrived.
+    Example:
+      >>> nearest_kept(jnp.array([[4.0, 1.0, jnp.inf]]), 1, jnp.ones((1, 3), bool)).tolist()
+      [[True, True, False]]
+    """
+    distance = jnp.where(mask & jnp.isfinite(sq_distances), sq_distances, jnp.inf)
+    rank = jnp.argsort(jnp.argsort(distance, 1), 1)  # both sorts are stable: ties go to the lower slot
+    keep = jnp.sum(mask, 1, keepdims=True, dtype=rank.dtype) - jnp.asarray(f, rank.dtype)
+    return (rank < keep) & jnp.isfinite(distance)
+
+
+def nearest_neighbor_average(own: Float[Array, " d"], values: Float[Array, "m d"], f: FloatLike) -> Float[Array, " d"]:
+    """Mean of the own value and of all received values but the f furthest from it.
+
+    Args:
+      own: [d]. values: [m, d] received. f: whole number >= 0.
+    Example:
+      >>> nearest_neighbor_average(jnp.zeros(1), jnp.array([[1.0], [50.0], [2.0]]), 1).tolist()
+      [1.0]
+    """
+    distance = jnp.sum(jnp.square(values - own[None]), 1)[None]
+    keep = nearest_kept(distance, f, jnp.ones_like(distance, bool))[0]
+    kept = jnp.where(keep[:, None], values, 0)
+    return (own + kept.sum(0)) / (1 + keep.sum()).astype(own.dtype)
+
+
+def _sorted(values: jax.Array, mask: jax.Array | None) -> tuple[list[jax.Array] | jax.Array, jax.Array]:
+    """Rows in ascending order (a list, or one array when many), the missing ones last as inf; and the number present."""
+    present = jnp.isfinite(values) if mask is None else mask & jnp.isfinite(values)
+    values = jnp.where(present, values, jnp.inf)
+    count = jnp.sum(present, 0, dtype=jnp.int32)
+    if values.shape[0] > NETWORK_ROWS:
+        return jnp.sort(values, 0), count
+    rows = list(values)
+    for i, j in exchanges(len(rows)):
+        rows[i], rows[j] = jnp.minimum(rows[i], rows[j]), jnp.maximum(rows[i], rows[j])
+    return rows, count
+
+
+@cache
+def exchanges(m: int) -> tuple[tuple[int, int], ...]:
+    """Batcher's merge exchange: pairs (i, j), i < j, whose compare-exchanges in this order sort m values.
+
+    Reference: Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.
+    """
+    out: list[tuple[int, int]] = []
+    top = p = 1 << max(0, (m - 1).bit_length() - 1)
+    while p and m > 1:
+        q, r, d = top, 0, p
+        while d:
+            out += [(i, i + d) for i in range(m - d) if i & p == r]
+            q, r, d = q // 2, p, q - p
+        p //= 2
+    return tuple(out)
