@@ -1,1 +1,59 @@
 """dejax: networks of learners that train together, simulated at thousands of nodes in JAX."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import (
+        aggregation as aggregation,
+        attacks as attacks,
+        compression as compression,
+        data as data,
+        events as events,
+        faults as faults,
+        methods as methods,
+        metrics as metrics,
+        population as population,
+        privacy as privacy,
+        report as report,
+        tasks as tasks,
+        topology as topology,
+    )
+    from .checkpoint import CheckpointError as CheckpointError
+    from .config import ConfigError as ConfigError
+    from .history import History as History
+    from .network import Network as Network, RefusedError as RefusedError
+    from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
+    from .problem import Problem as Problem
+    from .rollout import rollout as rollout
+    from .simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
+    "optimizers", "population", "privacy", "report", "tasks", "topology",
+)  # fmt: skip
+_NOUNS = {
+    "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "simulate",
+    "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
+    "RefusedError": "network", "compare": "simulate", "optimizer": "optimizers", "rollout": "rollout", "simulate": "simulate",
+}  # fmt: skip
+
+__all__ = sorted([*_ROOMS, *_NOUNS])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms and nouns are imported when first used, so that `import dejax` is quick."""
+    if name in _NOUNS:
+        value = getattr(importlib.import_module(f".{_NOUNS[name]}", __name__), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"dejax has no {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,114 @@
+"""A list of pair events, packed into rounds of disjoint pairs with a static width."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._struct import static, struct
+from ..mixing import Slots
+
+
+@struct
+class Plan:
+    """Events packed into rounds: row t holds up to m disjoint pairs that happen in round t.
+
+    Args:
+      initiators: int32 [T, m], nodes that finish a gradient; n pads.
+      partners: int32 [T, m], the neighbor each one averages with; n pads.
+      ticks: int32 [T, m], the event's number in the original order: randomness is indexed by it.
+      times: float32 [T], virtual seconds of the latest event so far.
+      stale: whether gradients are taken at the node's value after its last own event (as in AD-PSGD); static.
+    """
+
+    initiators: jax.Array
+    partners: jax.Array
+    ticks: jax.Array
+    times: jax.Array
+    stale: bool = static(default=True)
+
+    @property
+    def rounds(self) -> int:
+        """Packed rounds, T."""
+        return self.initiators.shape[0]
+
+    def at(self, t: Any, n: int) -> "EventRound":
+        """The events of round t."""
+        first, second, tick = self.initiators[t], self.partners[t], self.ticks[t]
+        both = jnp.concatenate([first, second])
+        zeros = jnp.zeros((n,), jnp.int32)
+        ticks = zeros.at[both].set(jnp.concatenate([tick, tick]), mode="drop")
+        awake = zeros.astype(bool).at[both].set(True, mode="drop")
+        computes = zeros.astype(bool).at[first].set(True, mode="drop")
+        partner = jnp.arange(n, dtype=jnp.int32).at[both].set(jnp.concatenate([second, first]), mode="drop")
+        return EventRound(first, partner, ticks, awake, computes, self.times[t])
+
+
+@struct
+class EventRound:
+    """One round of a plan as a Round sees it: masks and event numbers per node."""
+
+    initiators: jax.Array
+    partner: jax.Array
+    tick: jax.Array
+    awake: jax.Array
+    computes: jax.Array
+    time: jax.Array
+
+    def links(self, n: int) -> Slots:
+        """Pairs average with weights one half; the others keep their value."""
+        del n
+        half = jnp.where(self.awake, jnp.float32(0.5), jnp.float32(0))
+        return Slots(self.partner[:, None], half[:, None], 1 - half)
+
+
+def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> dict[str, np.ndarray]:
+    """Put each event into the earliest round after the last ones of its two nodes that has room.
+
+    Running the rounds in order then equals running the events one at a time: events of a round touch disjoint nodes, and
+    every node sees its own events in their order.
+
+    Args:
+      initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per round, >= 1.
+    Returns:
+      initiators, partners, ticks int32 [T, width] (padded with n) and times float32 [T].
+    """
+    last = np.zeros(n, np.int64)  # first round that is free for the node
+    filled: list[int] = []
+    where = np.empty((len(initiators), 2), np.int64)
+    open_from = 0
+    for e, (i, j) in enumerate(zip(initiators.tolist(), partners.tolist(), strict=True)):
+        t = max(int(last[i]), int(last[j]), open_from)
+        while t < len(filled) and filled[t] >= width:
+            t += 1
+        while t >= len(filled):
+            filled.append(0)
+        where[e] = t, filled[t]
+        filled[t] += 1
+        last[i] = last[j] = t + 1
+        while open_from < len(filled) and filled[open_from] >= width:
+            open_from += 1
+    rounds = len(filled)
+    out = {name: np.full((rounds, width), n, np.int32) for name in ("initiators", "partners")}
+    out["ticks"] = np.zeros((rounds, width), np.int32)
+    end = np.zeros(rounds)
+    for name, values in (("initiators", initiators), ("partners", partners), ("ticks", np.arange(len(initiators)))):
+        out[name][where[:, 0], where[:, 1]] = values
+    np.maximum.at(end, where[:, 0], times)
+    return out | {"times": np.maximum.accumulate(end).astype(np.float32)}
+
+
+def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width: int = 1, stale: bool = True) -> Plan:
+    """A plan from an explicit list of events; width 1 runs them one at a time."""
+    first, second = np.asarray(initiators, np.int64), np.asarray(partners, np.int64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"initiators and partners have shapes {first.shape} and {second.shape}; give two lists of equal length")
+    if (first == second).any() or min(first.min(), second.min()) < 0 or max(first.max(), second.max()) >= n:
+        raise ValueError(f"an event pairs a node with itself, or with an id outside 0..{n - 1}; give two different nodes")
+    when = np.arange(len(first), dtype=float) if times is None else np.asarray(times, float)
+    packed = pack(first, second, when, n, width)
+    return Plan(**{k: jnp.asarray(v) for k, v in packed.items()}, stale=stale)
+
+
+__all__ = ["EventRound", "Plan", "pack", "plan_of"]

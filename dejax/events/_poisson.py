@@ -1,0 +1,70 @@
+"""Poisson clocks: every node fires on its own and averages with a random neighbor."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._struct import check_number
+from .._struct import static as field
+from .._struct import struct
+from ._plan import Plan, pack
+
+
+@struct
+class Poisson:
+    """Every node's own Poisson clock starts an event: a gradient, and an average with a uniformly drawn neighbor.
+
+    Events are packed into rounds of disjoint pairs, exactly equal to one event at a time. A round of a run is a packed
+    round; virtual seconds come from the clocks.
+
+    Args:
+      rate: events per second and node, > 0, or a tuple of n rates.
+      width: most events in a round, >= 1; default n/8 (at least 1), so that about as many gradients are computed as events.
+      stale: gradients at the node's value after its own last event, as in AD-PSGD; False takes the present value.
+      seed: of clocks and partners.
+    Reference: Boyd, Ghosh, Prabhakar and Shah, Randomized gossip algorithms, 2006 (clocks); Lian, Zhang, Zhang and Liu,
+      Asynchronous decentralized parallel stochastic gradient descent, 2018 (stale gradients).
+    """
+
+    rate: Any = field(default=1.0)
+    width: int | None = field(default=None)
+    stale: bool = field(default=True)
+    seed: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        check_number(self, "rate", self.rate, lambda v: v > 0, "a number > 0, or one per node")
+        if self.width is not None and self.width < 1:
+            raise ValueError(f"Poisson.width is {self.width}; give a whole number >= 1, or None for n/8")
+
+    def plan(self, topology: Any, rounds: int | None) -> Plan:
+        """The first `rounds` packed rounds; a longer plan starts with the same ones."""
+        if rounds is None:
+            raise ValueError("network.events needs the number of rounds to draw its plan; give rounds")
+        n = topology.n
+        width = max(1, n // 8) if self.width is None else self.width
+        rates = np.broadcast_to(np.asarray(self.rate, float), (n,)) if np.ndim(self.rate) == 0 else np.asarray(self.rate, float)
+        if rates.shape != (n,) or (rates <= 0).any():
+            raise ValueError(f"Poisson.rate has shape {rates.shape} for n = {n} nodes, or a rate <= 0; give one number > 0 per node")
+        edges = topology.edges()
+        order = np.argsort(edges[:, 0], kind="stable")
+        receivers, senders = edges[order, 0], edges[order, 1]
+        degree = np.bincount(receivers, minlength=n)
+        start = np.concatenate([[0], np.cumsum(degree)[:-1]])
+        if (degree == 0).any():
+            raise ValueError(f"node {int(np.argmin(degree))} of {topology.name!r} has no neighbor to meet; use a connected graph")
+        rng, parts, done, time, ticks = np.random.default_rng(self.seed), [], 0, 0.0, 0
+        while done < rounds:  # blocks of events, each packed on its own, so that a longer plan has the same beginning
+            events = 8 * n
+            time_of = time + np.cumsum(rng.exponential(1 / rates.sum(), events))
+            first = rng.choice(n, events, p=rates / rates.sum())
+            second = senders[start[first] + np.minimum((rng.random(events) * degree[first]).astype(int), degree[first] - 1)]
+            block = pack(first, second, time_of, n, width)
+            block["ticks"] = block["ticks"] + np.int32(ticks)
+            parts.append(block)
+            time, ticks, done = float(time_of[-1]), ticks + events, done + len(block["times"])
+        joined = {k: np.concatenate([b[k] for b in parts])[:rounds] for k in parts[0]}
+        return Plan(**{k: jnp.asarray(v) for k, v in joined.items()}, stale=self.stale)
+
+
+__all__ = ["Poisson"]

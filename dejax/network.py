@@ -1,0 +1,231 @@
+"""The network: everything between two nodes, and which methods it can carry."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._struct import static, struct
+from .aggregation import weighted_mean
+from .compression import direct, identity
+
+NO_PLAN = "the event plan says who takes part, when and with whom"
+
+
+class RefusedError(ValueError):
+    """A method and a network option that cannot work together; the message says why and what to write instead."""
+
+
+@struct
+class Network:
+    """What lies between the nodes. Methods hand over values and never know which of these are switched on.
+
+    Args:
+      topology: the graph and its weights W, or one drawn per round; None where a method talks to a server only.
+      codec: how values are compressed on the wire (`dejax.compression`); default: as they are.
+      privacy: clipping and noise on messages or gradients (`dejax.privacy`); default: none.
+      attack: who is hostile and what they do (`dejax.attacks`); default: nobody.
+      faults: links that lose messages, nodes that sleep (`dejax.faults`); one or several.
+      rule: how a receiver combines what it has (`dejax.aggregation`); default: the mean under W.
+      clock: seconds of compute and messages (`dejax.faults.clock`); default: no virtual time.
+      events: an asynchronous schedule (`dejax.events`); default: synchronous rounds.
+      server: "star" says that a server carries the method's averages, so that a topology given beside it is unused.
+      repair: "row" lets the receiver keep the weight of a lost link even where that moves the mean (directed graphs
+        with doubly stochastic W); default: such losses are refused.
+    Raises:
+      ValueError: an option with an impossible number; a repair or server that is not known.
+    """
+
+    topology: Any = None
+    codec: Any = direct(identity())
+    privacy: Any = None
+    attack: Any = None
+    faults: tuple[Any, ...] = ()
+    rule: Any = weighted_mean()
+    clock: Any = None
+    events: Any = None
+    server: Literal["star"] | None = static(default=None)
+    repair: Literal["row"] | None = static(default=None)
+    messages: Any = dataclasses.field(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
+
+    def __post_init__(self) -> None:
+        if self.repair not in (None, "row"):
+            raise ValueError(f"Network.repair is {self.repair!r}; give 'row', or leave it out")
+        if self.server not in (None, "star"):
+            raise ValueError(f"Network.server is {self.server!r}; give 'star', or leave it out")
+        for field, default in (("codec", direct(identity())), ("rule", weighted_mean()), ("faults", ())):
+            if getattr(self, field) is None:
+                object.__setattr__(self, field, default)
+        if hasattr(self.faults, "arrives"):
+            object.__setattr__(self, "faults", (self.faults,))
+        if isinstance(self.faults, list):
+            object.__setattr__(self, "faults", tuple(self.faults))
+
+    @property
+    def kind(self) -> str:
+        """How W's lost weight is given back: "row", "column" or "doubly"."""
+        return "row" if self.repair == "row" or self.topology is None else self.topology.kind
+
+    def check(self, method: Any, problem: Any) -> None:
+        """Refuse, before anything is compiled, what cannot work.
+
+        Raises:
+          RefusedError: the method and an option of this network exclude each other; says why.
+          ValueError: sizes that do not fit.
+        """
+        channel = getattr(method, "channel", "edges")
+        name = type(method).__name__
+        n = problem.n
+        if channel == "edges":
+            self._check_edges(method, name, n)
+        elif self.topology is not None and self.server is None and not _is_isolated(self.topology):
+            where = "talks to a server" if channel == "server" else "does not communicate"
+            raise RefusedError(
+                f"network.topology is {self.topology.name!r}, but {name} {where} and would ignore it; set topology to None, "
+                "or server='star' to say that the graph is unused"
+            )
+        if channel == "none":
+            for field, default in (("codec", True), ("rule", True), ("faults", False)):
+                value = getattr(self, field)
+                idle = getattr(value, "lossless", getattr(value, "linear", False)) if default else not value
+                if not idle:
+                    raise RefusedError(
+                        f"network.{field} is {value!r}, but {name} sends no messages, so it would be ignored; leave it out"
+                    )
+        if channel == "server" and not getattr(self.rule, "linear", True) and self.rule.needs_own:
+            raise RefusedError(
+                f"network.rule {type(self.rule).__name__} measures distances to the receiver's own value, and a server has none; "
+                "use coordinate_median or trimmed_mean"
+            )
+        self._check_options(method, name, channel, problem)
+
+    def _check_edges(self, method: Any, name: str, n: int) -> None:
+        top = self.topology
+        if top is None:
+            raise ValueError(f"network.topology is None, but {name} gossips; give one, e.g. dejax.topology.ring({n})")
+        if not hasattr(top, "links"):
+            raise TypeError(f"network.topology is {top!r}; build it for the number of nodes: .build({n})")
+        if top.n != n:
+            raise ValueError(
+                f"network.topology {top.name!r} has n = {top.n} nodes, but the data are split over {n}; make both the same"
+            )
+        accepts = getattr(method, "accepts", ("doubly",))
+        if top.kind not in accepts:
+            raise RefusedError(
+                f"network.topology {top.name!r} has {top.kind}-stochastic weights, but {name} needs {' or '.join(accepts)}: "
+                + ("use sgp on directed graphs" if top.kind == "column" else "use metropolis weights on an undirected graph")
+            )
+        degree = 1 if self.events is not None else getattr(top, "max_degree", 1)
+        if not self.rule.linear:
+            if not getattr(method, "robust", True):
+                raise RefusedError(
+                    f"network.rule {type(self.rule).__name__} is not linear, but {name} needs sums: {method.robust_reason}"
+                )
+            self.rule.check(int(degree))
+        if self.codec.memory == "copies" and not top.fixed:
+            raise RefusedError(
+                f"network.codec keeps copies at every neighbor, but {top.name!r} changes its neighbors from round to round, so that "
+                "new ones would have missed messages; use direct or error_feedback, or a fixed graph"
+            )
+        directed = top.kind == "doubly" and not top.symmetric and self.repair is None
+        for fault in self.faults:
+            if directed and self.events is None:
+                raise RefusedError(
+                    f"network.faults has {type(fault).__name__} on the directed doubly stochastic graph {top.name!r}: no local "
+                    "repair keeps both row and column sums; set repair='row' (the mean then drifts), or use an undirected graph"
+                )
+            if not getattr(fault, "symmetric", True) and top.kind == "doubly" and self.repair is None:
+                raise RefusedError(
+                    f"network.faults has {type(fault).__name__}, which loses one direction alone and would break the column sums of "
+                    f"{top.name!r}; use link_loss, or set repair='row'"
+                )
+        if self.events is not None:
+            self._check_events(method, name)
+
+    def _check_events(self, method: Any, name: str) -> None:
+        if getattr(method, "footprint", None) is None:
+            raise RefusedError(
+                f"network.events is given, but {name} does not say which nodes one of its events touches; use ad_psgd or dsgd('awc')"
+            )
+        if self.topology.kind != "doubly" or not self.topology.symmetric or not self.topology.fixed:
+            raise RefusedError(
+                f"network.events pairs neighbors of an undirected fixed graph, which {self.topology.name!r} is not; use e.g. ring"
+            )
+        if self.clock is not None:
+            raise RefusedError(f"network.clock beside network.events: {NO_PLAN}; leave the clock out")
+        if self.codec.memory == "copies":
+            raise RefusedError(
+                "network.codec keeps copies at every neighbor, but an event tells one neighbor alone; use direct or error_feedback"
+            )
+        for fault in self.faults:
+            if getattr(fault, "sleeps", False):
+                raise RefusedError(f"network.faults has {type(fault).__name__} beside network.events: {NO_PLAN}; leave it out")
+
+    def _check_options(self, method: Any, name: str, channel: str, problem: Any) -> None:
+        if self.events is None and getattr(method, "needs_events", False):
+            raise RefusedError(f"{name} is driven by events; give network.events, e.g. dejax.events.poisson()")
+        if self.events is not None and channel != "edges":
+            raise RefusedError(f"network.events pairs neighbors, but {name} does not gossip; leave it out")
+        lossless = self.codec.lossless
+        if not lossless and not getattr(method, "lossy", True):
+            raise RefusedError(f"network.codec {type(self.codec).__name__} loses information: {method.lossy_reason}")
+        if self.privacy is not None and self.privacy.hook == "message":
+            if channel == "none":
+                raise RefusedError(f"network.privacy noises messages, but {name} sends none; use gaussian_gradient")
+            if not getattr(method, "lossy", True):
+                raise RefusedError(f"network.privacy changes messages: {method.lossy_reason}")
+        if self.attack is not None:
+            mask = np.asarray(self.attack.is_adversary(problem.n))
+            if self.attack.hook == "message":
+                if channel == "none":
+                    raise RefusedError(f"network.attack rewrites messages, but {name} sends none; use label_flip")
+                if mask.any() and not getattr(method, "lossy", True):
+                    raise RefusedError(f"network.attack rewrites messages: {method.lossy_reason}")
+        if self.privacy is not None and getattr(self.privacy, "per_example", False):
+            _check_per_example(self.privacy, problem)
+
+    def prepare(self, method: Any, problem: Any, rounds: int | None = None) -> "Network":
+        """A checked copy with numbers as typed arrays, messages per node counted, and the event plan drawn."""
+        self.check(method, problem)
+        changes: dict[str, Any] = {}
+        if getattr(method, "channel", "edges") != "edges":
+            changes["topology"] = None
+        elif self.topology is not None and self.messages is None and self.topology.period:
+            changes["messages"] = _messages(self.topology)
+        if self.events is not None and hasattr(self.events, "plan"):
+            changes["events"] = self.events.plan(self.topology, rounds)
+        return dataclasses.replace(self, **changes)
+
+
+def _is_isolated(topology: Any) -> bool:
+    return getattr(topology, "name", "") == "isolated"
+
+
+def _messages(topology: Any) -> Any:
+    """int32 [P, n]: messages that each node sends in each phase, or None where W is being differentiated."""
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(topology)):
+        return None
+    n, rows = topology.n, []
+    if topology.name == "complete":
+        return jnp.full((1, n), n - 1, jnp.int32)
+    for phase in range(topology.period):
+        links = topology.at(phase)
+        real = np.asarray(links.weights()) != 0
+        rows.append(np.bincount(np.asarray(links.senders())[real], minlength=n))
+    return jnp.asarray(np.stack(rows), jnp.int32)
+
+
+def _check_per_example(privacy: Any, problem: Any) -> None:
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype), problem.data.arrays)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    loss = jax.eval_shape(problem.task.loss, jax.eval_shape(problem.task.init, key), batch, key)
+    if loss.ndim == 0:
+        raise RefusedError(
+            f"network.privacy {type(privacy).__name__} clips per example, but the task's loss returns one number per batch; "
+            "return one loss per example, shape [B]"
+        )
+
+
+__all__ = ["Network", "RefusedError"]

@@ -1,0 +1,118 @@
+"""The problem: what every node learns, from which samples, and by which rule."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from . import _tree as tree
+from ._struct import static, struct
+from .data.sampling import Epoch, Full, Replacement
+
+SAMPLERS = ("full", "replacement", "epoch")
+
+
+@struct
+class Batch:
+    """One batch per node: `data` is a tree of [n, B, ...]; `weight` [n, B] is 1 on samples, 0 on padding, None if none."""
+
+    data: Any
+    weight: Any = None
+
+
+@struct
+class BackPropagation:
+    """The default rule of learning: the gradient of the (weighted) mean loss."""
+
+    def init(self, params: Any) -> Any:
+        """No memory."""
+        del params
+        return ()
+
+    def direction(self, loss: Any, params: Any, memory: Any) -> tuple[jax.Array, Any, Any]:
+        """Loss, descent direction's negative (the gradient) and memory, for one node."""
+        value, grad = jax.value_and_grad(loss)(params)
+        return value, grad, memory
+
+
+@struct
+class Problem:
+    """Task, data and sampling of all nodes.
+
+    Args:
+      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static by value.
+      data: `NodeData`: arrays without a node axis and one index list per node.
+      batch_size: samples per node and gradient, B >= 1; None takes all local samples.
+      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample once per
+        epoch; the last batch of an epoch may be smaller). Default: "full" without `batch_size`, else "replacement".
+      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
+      rule: the rule of learning; default back-propagation.
+      block: nodes whose gradients are computed at a time, so that activation memory does not grow with n;
+        None computes all at once.
+    Raises:
+      ValueError: an unknown sampling or start, batch_size < 1, a batch size without or beside its sampling.
+    """
+
+    task: Any = static()
+    data: Any = None
+    batch_size: int | None = static(None)
+    sampling: str | None = static(None)
+    starts: str = static("equal")
+    rule: Any = BackPropagation()
+    block: int | None = static(None)
+
+    def __post_init__(self) -> None:
+        if self.sampling is not None and self.sampling not in SAMPLERS:
+            raise ValueError(f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out")
+        if self.starts not in ("equal", "independent"):
+            raise ValueError(f"Problem.starts is {self.starts!r}; give 'equal' or 'independent'")
+        if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
+            raise ValueError(f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples")
+        if self.sampling == "full" and self.batch_size is not None:
+            raise ValueError(f"Problem.batch_size is {self.batch_size} but sampling is 'full'; leave one of them out")
+        if self.sampling in ("replacement", "epoch") and self.batch_size is None:
+            raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
+        if self.block is not None and self.block < 1:
+            raise ValueError(f"Problem.block is {self.block}; give a number of nodes >= 1, or None for all at once")
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.data.n
+
+    @property
+    def sampler(self) -> Any:
+        """How a node draws its batch."""
+        if self.batch_size is None:
+            return Full(even=self.data.even)
+        return Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0) if self.sampling == "epoch" else Replacement(self.batch_size)
+
+    def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[Batch, Any]:
+        """One batch for each node of `ids` [m], and the sampler's memory after it."""
+        whole = ids is None
+        index = self.data.index if whole else self.data.index[ids]
+        count = self.data.count if whole else self.data.count[ids]
+        rows, weight, memory = self.sampler.draw(memory, count, index, keys, base_keys)
+        return Batch(tree.map(lambda x: x[rows], self.data.arrays), weight), memory
+
+    def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
+        """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
+
+        def loss(params: Any) -> jax.Array:
+            values = fn(params, batch, key, *extra)
+            if values.ndim == 0:
+                if weight is not None:
+                    raise ValueError(
+                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches "
+                        "are padded; return one loss per example, shape [B], or use sampling='replacement'"
+                    )
+                return values
+            if weight is None:
+                return values.mean()
+            w = weight.astype(values.dtype)
+            return (values * w).sum() / jnp.maximum(w.sum(), 1)
+
+        return loss
+
+
+__all__ = ["BackPropagation", "Batch", "Problem"]

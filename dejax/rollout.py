@@ -1,0 +1,203 @@
+"""Rollout: a pure function of (method, problem, network, key, rounds), and the chunk that the driver repeats."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from . import _tree as tree
+from ._keys import fold_ids, fold_name
+from .network import Network
+from .problem import Problem
+from .round import Meters, Round, Store
+
+
+class Carry(NamedTuple):
+    """What goes from round to round: the method's state, and the memory of verbs and options."""
+
+    state: Any
+    slots: dict[str, Any]
+    sent: dict[str, jax.Array]  # int32 [n] by wire name: messages (or units) sent by each node since the start
+
+
+def typed(value: Any) -> Any:
+    """Python numbers among the leaves as typed arrays, so that 0.1 and an array compile once and stack in sweeps."""
+    return tree.map(lambda x: jnp.asarray(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
+
+
+def prepare(method: Any, problem: Problem, network: Any = None, rounds: int | None = None) -> tuple[Any, Problem, Network]:
+    """Check the three against each other and put their numbers into arrays; nothing is compiled.
+
+    Raises:
+      RefusedError: a method and a network option that exclude each other.
+      ValueError, TypeError: sizes or objects that do not fit.
+    """
+    network = Network() if network is None else network
+    if not hasattr(network, "prepare"):
+        raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
+    return typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
+
+
+def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n: int | None = None) -> Any:
+    """Node models before round 0, [n, ...]: `params` (with or without node axis), or draws of `task.init`.
+
+    A method with a server starts from the mean of the nodes' starts: it is handed n copies of it.
+    """
+    n = problem.n if n is None else n
+    key = fold_name(key, "init")
+    one = jax.eval_shape(problem.task.init, key)
+    if params is None:
+        if problem.starts == "equal":
+            return tree.tile(problem.task.init(key), n)
+        population = jax.vmap(problem.task.init)(fold_ids(key, jnp.arange(n, dtype=jnp.int32)))
+    else:
+        if jax.tree.structure(params) != jax.tree.structure(one):
+            raise ValueError(
+                f"params has structure {jax.tree.structure(params)}, but the task makes {jax.tree.structure(one)}; give a tree like "
+                "task.init(key), or that with a leading node axis"
+            )
+        have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
+        if all(p == s for p, s in have):
+            return tree.tile(tree.map(jnp.asarray, params), n)
+        bad = [pair for pair in have if pair[0] != (problem.n, *pair[1])]
+        if bad:
+            raise ValueError(
+                f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}"
+            )
+        population = tree.map(lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params)
+    if getattr(method, "channel", "edges") != "edges":
+        return tree.tile(tree.map(lambda x: x.mean(0), population), n)
+    return population
+
+
+def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
+    """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1."""
+
+    def shapes(n: int) -> Any:
+        return jax.eval_shape(lambda k: method.init(starts(method, problem, k, None, n), k), key)
+
+    return tree.map(lambda a, b: a.shape != b.shape, shapes(problem.n), shapes(problem.n + 1))
+
+
+def _plan_at(network: Network, t: Any, n: int) -> Any:
+    return None if network.events is None else network.events.at(t, n)
+
+
+def _stale_view(method: Any, network: Network) -> bool:
+    return network.events is not None and network.events.stale and not getattr(method, "keeps_view", False)
+
+
+def _start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any) -> Carry:
+    population = starts(method, problem, key, params)
+    state = method.init(population, fold_name(key, "method"))
+    store = Store({}, record=True)
+    round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
+    if _stale_view(method, network):
+        store.slots["view"] = store.initial["view"] = population
+    method.step(state, round)
+    sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
+    return Carry(state, store.initial, sent)  # slots as they were before the recording step
+
+
+@jax.jit
+def start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+    """The carry before round 0. The method, problem and network are those of `prepare`."""
+    return _start(method, problem, network, key, params)
+
+
+def _one_round(
+    method: Any, problem: Problem, network: Network, axis: Any, key: jax.Array, carry: Carry, t: jax.Array, horizon: Any
+) -> tuple[Carry, Meters]:
+    store = Store(carry.slots)
+    round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
+    state = method.step(carry.state, round)
+    same = jax.tree.structure(state) == jax.tree.structure(carry.state)
+    if not same:
+        raise TypeError(f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields")
+    state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
+    if round.awake is not None:  # asleep: nothing changes
+        state = tree.map(
+            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new, axis, state, carry.state
+        )
+    if "view" in store.slots:
+        store.slots["view"] = round.keep(state.params, store.slots["view"])
+    if set(store.slots) != set(carry.slots):
+        raise RuntimeError("a verb of this step was not seen when it was recorded; call the same verbs in every round")
+    sent = {name: carry.sent[name] + count for name, count in store.sent.items()}
+    everyone = jnp.int32(problem.n) if round.awake is None else round.awake.sum(dtype=jnp.int32)
+    store.meter("awake", everyone, 1)
+    return Carry(state, store.slots, sent), round.finish()
+
+
+@partial(jax.jit, static_argnums=(7,), donate_argnums=(3,))
+def run_chunk(
+    method: Any, problem: Problem, network: Network, carry: Carry, key: jax.Array,
+    first: jax.Array, count: jax.Array, length: int, horizon: Any = None,
+) -> tuple[Carry, Meters]:  # fmt: skip
+    """`count` rounds from round `first`; one program for every count up to `length`. The carry is donated.
+
+    Returns:
+      The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.
+    """
+    axis = node_axis(method, problem, key)
+    one = partial(_one_round, method, problem, network, axis, key)
+    shapes = jax.eval_shape(lambda c: one(c, first, horizon)[1], carry)
+    buffers = tree.map(lambda s: jnp.zeros((length, *s.shape), s.dtype), shapes)
+
+    def body(i: jax.Array, both: tuple[Carry, Meters]) -> tuple[Carry, Meters]:
+        carry, meters = both
+        carry, new = one(carry, first + i, horizon)
+        return carry, tree.map(lambda buffer, row: lax.dynamic_update_index_in_dim(buffer, row, i, 0), meters, new)
+
+    return lax.fori_loop(jnp.int32(0), count, body, (carry, buffers))
+
+
+@partial(jax.jit, static_argnames="rounds")
+def _rollout(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int) -> tuple[Carry, Meters]:
+    carry = _start(method, problem, network, key, params)
+    axis = node_axis(method, problem, key)
+
+    def one(carry: Carry, t: jax.Array) -> tuple[Carry, Meters]:
+        return _one_round(method, problem, network, axis, key, carry, t, rounds)
+
+    return lax.scan(one, carry, jnp.arange(rounds, dtype=jnp.int32))
+
+
+def rollout(
+    method: Any, problem: Problem, network: Any, key: jax.Array, rounds: int, *, params: Any = None
+) -> tuple[Any, Meters]:
+    """Run `rounds` rounds as one pure JAX function: inside your own jit, vmap (over keys, learning rates, ...), grad.
+
+    Args:
+      method: a member of `dejax.methods`, or your own. problem: `Problem`. network: `Network`, or None for a method that
+        does not communicate.
+      key: typed key; `simulate(seed=s)` is `key=jax.random.key(s)`.
+      rounds: T >= 1, static.
+      params: start from these: one model, or a population [n, ...]. Default: `task.init`.
+    Returns:
+      (final, meters): the method's final state (what is evaluated is `model(method, final)`, by default `final.params`), and
+      meters stacked over rounds [T].
+    Raises:
+      RefusedError: a method and a network option that exclude each other, before compilation. ValueError: rounds < 1.
+    """
+    if not isinstance(rounds, (int, np.integer)) or rounds < 1:
+        raise ValueError(f"rounds is {rounds!r}; give a whole number >= 1")
+    method, problem, network = prepare(method, problem, network, int(rounds))
+    carry, meters = _rollout(method, problem, network, key, params, rounds=int(rounds))
+    return carry.state, meters
+
+
+def state_of(carry: Carry) -> Any:
+    """The method's state out of a carry."""
+    return carry.state
+
+
+def model(method: Any, state: Any) -> Any:
+    """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
+    return method.model(state) if hasattr(method, "model") else state.params
+
+
+__all__ = ["Carry", "model", "node_axis", "prepare", "rollout", "run_chunk", "start", "starts", "state_of", "typed"]

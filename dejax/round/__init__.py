@@ -1,0 +1,10 @@
+"""The Round given to methods, and what stands behind its verbs."""
+
+from .context import Context as Context
+from .meters import NO_NODE as NO_NODE
+from .meters import Meters as Meters
+from .received import Received as Received
+from .round import Round as Round
+from .store import Store as Store
+
+__all__ = ["NO_NODE", "Context", "Meters", "Received", "Round", "Store"]

@@ -1,0 +1,125 @@
+"""Local work: batches and gradients, with the hooks of data attacks, gradient privacy and gradient attacks around them."""
+
+import copy
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .._keys import fold_ids, fold_name
+from ..problem import Batch
+from . import clocks
+from .meters import NO_NODE
+
+
+def batch(round: Any, name: str) -> Batch:
+    """One batch per node of the view; the sampler's cursor moves only where the node computes."""
+    problem = round.problem
+    memory, put = round.slot("sampler", problem.sampler.init)
+    base_keys = fold_ids(fold_name(_run_key(round), "epochs"), round.ids)
+    drawn, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
+    put(round.keep(new, memory))
+    attack = round.network.attack
+    if attack is not None and attack.hook == "batch":
+        ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
+        drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight)
+    return drawn
+
+
+def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+    """See `Round.gradient`."""
+    plan = round.plan
+    if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
+        params = round.store.slots["view"]
+    if plan is not None and given is None and round._ids is None and plan.initiators is not None:
+        return _gradient_of_events(round, name, params, loss_fn, extra)
+    network = round.network
+    if given is None:
+        given = batch(round, name + ".batch")
+    keys = round.node_keys(name + ".loss")
+    loss, grads = _per_node(round, name, params, given, keys, loss_fn, extra)
+    if network.attack is not None and network.attack.hook == "gradient":
+        ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
+        grads = network.attack.gradient(ctx, grads)
+    _observe(round, loss)
+    if round.computes is not None:
+        grads = tree.where(round.computes, grads, tree.zeros(grads))
+    clocks.compute(round, name)
+    return grads
+
+
+def _per_node(
+    round: Any, name: str, params: Any, given: Batch, keys: jax.Array, loss_fn: Any, extra: tuple[Any, ...]
+) -> tuple[jax.Array, Any]:
+    """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes where it says so."""
+    problem, privacy = round.problem, round.network.privacy
+    fn = problem.task.loss if loss_fn is None else loss_fn
+    per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
+    memory, put = (), None
+    if tree.leaves(jax.eval_shape(problem.rule.init, tree.map(lambda x: x[0], params))):
+        memory, put = round.slot("rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n)))
+
+    def one(params: Any, data: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+        if not per_example:
+            return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
+
+        def example(row: Any) -> Any:
+            single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
+            return jax.value_and_grad(single)(params)
+
+        losses, grads = jax.vmap(example)(data)
+        real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
+        return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
+
+    args = (params, given.data, given.weight, keys, memory, extra)
+    if problem.block is None or problem.block >= round.n:
+        loss, grads, memory = jax.vmap(one)(*args)
+    else:
+        loss, grads, memory = jax.lax.map(lambda a: one(*a), args, batch_size=problem.block)
+    if put is not None:
+        put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
+    if per_example:
+        weight = jnp.ones_like(tree.leaves(given.data)[0], shape=keys.shape + tree.leaves(given.data)[0].shape[1:2]) if given.weight is None else given.weight  # fmt: skip
+        grads = privacy.gradient(round._context(round.key(name + ".privacy")), grads, weight.astype(jnp.float32))
+        grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
+    return loss, grads
+
+
+def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+    """In an event plan of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
+    ids = round.plan.initiators
+    real = ids < round.n_all
+    rows = jnp.minimum(ids, round.n_all - 1)
+    view = copy.copy(round)
+    for cached in ("awake", "ids", "links"):
+        view.__dict__.pop(cached, None)
+    view._ids, view._put, view._busy = rows, ids, real
+    params_m, extra_m = (tree.map(lambda x: x[rows], t) for t in (params, extra))
+    grads = gradient(view, name, params_m, batch(view, name + ".batch"), loss_fn, extra_m)
+    return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
+
+
+def _observe(round: Any, loss: jax.Array) -> None:
+    """Meter the gradients, the mean loss, and the lowest id whose loss is not finite."""
+    store, works = round.store, round.computes
+    loss = loss.astype(jnp.float32)
+    count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    finite = jnp.isfinite(loss)
+    if works is not None:
+        loss, finite = jnp.where(works, loss, 0), finite | ~works
+    store.meter("gradients", count, 1)
+    store.value("loss", loss.sum() / jnp.maximum(count, 1))
+    store.bad(jnp.where(finite, NO_NODE, round.ids).min())
+
+
+def _run_key(round: Any) -> jax.Array:
+    """The run's key: the same in all rounds."""
+    return round.run_key
+
+
+def _rows_of_adversaries(round: Any) -> jax.Array:
+    return round._rows(jnp.asarray(round.network.attack.is_adversary(round.n_all)))
+
+
+__all__ = ["batch", "gradient"]

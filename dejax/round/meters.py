@@ -1,0 +1,63 @@
+"""Meters: static units times traced int32 counts; the product is formed on the host, in Python integers."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LOW_BITS = 12
+NO_NODE = np.int32(2**31 - 1)
+
+
+def limbs(count: jax.Array) -> dict[str, jax.Array]:
+    """Two int32 sums of int32 counts [n] that cannot overflow where one would: low 12 bits, and the rest."""
+    count = jnp.atleast_1d(jnp.asarray(count, jnp.int32))
+    low = jnp.sum(count & (2**LOW_BITS - 1), dtype=jnp.int32)
+    return {"lo": low, "hi": jnp.sum(count >> LOW_BITS, dtype=jnp.int32)}
+
+
+@jax.tree_util.register_pytree_node_class
+class Meters:
+    """What a round counted.
+
+    `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are not bits);
+    `values[name]` are float32 means over the nodes that computed; `bad_node` is the lowest id whose loss was not
+    finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock).
+    """
+
+    def __init__(self, counts: Any, values: Any, bad_node: Any, seconds: Any, units: dict[str, int]):
+        self.counts, self.values, self.bad_node, self.seconds, self.units = counts, values, bad_node, seconds, units
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Counts and values are leaves, units are structure."""
+        return (self.counts, self.values, self.bad_node, self.seconds), tuple(sorted(self.units.items()))
+
+    @classmethod
+    def tree_unflatten(cls, units: Any, children: Any) -> "Meters":
+        """Rebuild from leaves and structure."""
+        return cls(*children, dict(units))
+
+    def totals(self) -> dict[str, int]:
+        """Exact sums over all leading axes: bits of wire/, up/ and down/ names, plain counts of the others."""
+        out = {}
+        for name, count in self.counts.items():
+            lo, hi = (np.asarray(jax.device_get(count[limb])).astype(object) for limb in ("lo", "hi"))
+            out[name] = int((lo.sum() + (hi.sum() << LOW_BITS)) * self.units[name])
+        return out
+
+    def series(self) -> dict[str, np.ndarray]:
+        """Per-round figures on the host: int64 counts times units (as float64 where that could overflow), and values."""
+        out = {}
+        for name, count in self.counts.items():
+            lo, hi = (np.asarray(jax.device_get(count[limb])).astype(np.float64) for limb in ("lo", "hi"))
+            out[name] = (lo + hi * 2.0**LOW_BITS) * self.units[name]
+        out |= {name: np.asarray(jax.device_get(v)) for name, v in self.values.items()}
+        return out | {"seconds": np.asarray(self.seconds), "bad_node": np.asarray(self.bad_node)}
+
+    def bytes(self) -> int:
+        """Directed payload bytes in all: every wire/, up/ and down/ meter."""
+        return sum(bits for name, bits in self.totals().items() if "/" in name) // 8
+
+
+__all__ = ["Meters", "NO_NODE", "limbs"]

@@ -1,0 +1,387 @@
+"""The Round: the few verbs that a node has in a round."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax, random
+
+from .. import _tree as tree
+from .._keys import fold_ids, fold_name
+from ..problem import Batch
+from . import clocks, local, pipeline
+from .context import Context
+from .meters import Meters
+from .received import Received
+from .store import Store
+
+
+def trace_state() -> Any:
+    """A token of the transformation being traced (its home moved between JAX versions)."""
+    import jax.extend.core as extend
+
+    if hasattr(extend, "get_opaque_trace_state"):
+        return extend.get_opaque_trace_state()
+    import jax.core
+
+    return jax.core.get_opaque_trace_state(convention="nnx")
+
+
+class Round:
+    """What `method.step(state, round)` works with. Axis n is this view's node axis: all nodes, or those of `sample`.
+
+    Attributes:
+      index: int32 scalar, the round t. phase: int32, advances within `repeat`.
+      ids: int32 [n], global ids of the rows. n: their number. counts: int32 [n], local samples of each node.
+    """
+
+    def __init__(
+        self, problem: Any, network: Any, store: Store, run_key: jax.Array, index: jax.Array, *,
+        plan: Any = None, horizon: Any = None,
+    ):  # fmt: skip
+        self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
+        # randomness of events is indexed by their number, never by the packed round
+        key = fold_name(run_key, "events") if plan is not None else random.fold_in(run_key, index)
+        self._key = self._base = key  # key of this view; of the whole round (what links share)
+        self._clock: str | None = None  # name of a cohort's clock
+        self.index, self.plan, self.horizon = index, plan, horizon
+        self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
+        self._prefix = ""
+        self._ids: Any = None  # None: all nodes
+        self._put: Any = None  # rows to write back; an id of n is dropped
+        self._busy: Any = None
+        self._trace = trace_state()
+
+    # ---- who and when
+    @property
+    def n_all(self) -> int:
+        """Nodes of the whole population."""
+        return self.problem.n
+
+    @cached_property
+    def ids(self) -> jax.Array:
+        """[n] global ids of the rows."""
+        return jnp.arange(self.n_all, dtype=jnp.int32) if self._ids is None else self._ids
+
+    @property
+    def n(self) -> int:
+        """Length of this view's node axis."""
+        return self.n_all if self._ids is None else self._ids.shape[0]
+
+    @property
+    def counts(self) -> jax.Array:
+        """[n] local samples of each node."""
+        return self._rows(self.problem.data.count)
+
+    def _rows(self, x: Any) -> Any:
+        return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
+
+    @cached_property
+    def awake(self) -> Any:
+        """Bool [n]: takes part in this round; None when everybody does."""
+        mask = None if self.plan is None else self._rows(self.plan.awake)
+        for fault in self.network.faults:
+            up = fault.awake(self._fault_context())
+            if up is not None:
+                up = self._rows(up)
+                mask = up if mask is None else mask & up
+        return mask
+
+    @property
+    def computes(self) -> Any:
+        """Bool [n]: finishes local work in this round (implies awake); None when everybody does."""
+        mask = self.awake
+        for other in (None if self.plan is None else self._rows(self.plan.computes), self._busy):
+            if other is not None:
+                mask = other if mask is None else mask & other
+        return mask
+
+    def keep(self, new: Any, old: Any) -> Any:
+        """`new` where the node computes, else `old`."""
+        return new if self.computes is None else tree.where(self.computes, new, old)
+
+    def rate(self, lr: Any) -> Any:
+        """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
+        if callable(lr):
+            lr = lr(self.index)
+        return self._rows(lr) if jnp.ndim(lr) == 1 else lr
+
+    # ---- randomness by name
+    def key(self, name: str) -> jax.Array:
+        """The key for purpose `name` in this round, shared by all nodes."""
+        return fold_name(self._key, self._prefix + name)
+
+    def node_keys(self, name: str) -> jax.Array:
+        """Keys [n] by (name, global id, round); in an event plan by (name, global id, number of the event)."""
+        return self._per_node(self.key(name))
+
+    def _per_node(self, key: jax.Array) -> jax.Array:
+        keys = fold_ids(key, self.ids)
+        return keys if self.plan is None else jax.vmap(random.fold_in)(keys, self._rows(self.plan.tick))
+
+    def _context(self, key: jax.Array, **kw: Any) -> Context:
+        progress = None if self.horizon is None else self.index / self.horizon
+        ticks = None if self.plan is None else self._rows(self.plan.tick)
+        return Context(self.index, self.ids, key, self._per_node(key), progress=progress, ticks=ticks, **kw)
+
+    def _fault_context(self) -> Context:
+        """Of the whole population and phase: what all calls of one phase share."""
+        key = random.fold_in(fold_name(self._base, "links"), 0 if self.plan is not None else self.phase)
+        everyone = jnp.arange(self.n_all, dtype=jnp.int32)
+        ticks = None if self.plan is None else self.plan.tick
+        return Context(self.index, everyone, key, fold_ids(key, everyone), ticks=ticks)
+
+    # ---- bookkeeping
+    def _check(self) -> None:
+        if trace_state() != self._trace:
+            raise RuntimeError(
+                "a verb of Round was called inside your own scan, vmap, cond or grad, where its memory and meters would be "
+                "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
+            )
+
+    def _name(self, verb: str, name: str | None) -> str:
+        """The full name of this call; two calls of one verb in a step must be told apart by name=."""
+        self._check()
+        full = self._prefix + (verb if name is None else name)
+        if full in self.store.used:
+            raise ValueError(
+                f"round.{verb} is called twice under the name {full!r}; give each call its own name=, "
+                "so that memory, randomness and meters do not depend on the order of calls"
+            )
+        self.store.used.add(full)
+        return full
+
+    def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> "Round":
+        child = copy.copy(self)
+        for cached in ("awake", "ids", "links"):
+            child.__dict__.pop(cached, None)
+        child.store, child._key, child._prefix, child._trace = store, key, prefix, trace_state()
+        for field, value in changes.items():
+            setattr(child, field, value)
+        return child
+
+    def slot(self, name: str, init: Callable[[int], Any], per_node: bool = True) -> tuple[Any, Callable[[Any], None]]:
+        """Memory under `name`: its rows for this view, and a setter. `init(n)` makes it for all n nodes.
+
+        A node that is asleep keeps its rows.
+        """
+        store = self.store
+        if name not in store.slots:
+            if not store.record:
+                raise RuntimeError(f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values")
+            store.slots[name] = store.initial[name] = init(self.n_all)
+        full = store.slots[name]
+        old = self._rows(full) if per_node else full
+
+        def put(new: Any) -> None:
+            new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
+            if per_node and self.awake is not None:
+                new = tree.where(self.awake, new, old)
+            if per_node and self._ids is not None:
+                rows = self._ids if self._put is None else self._put
+                new = tree.map(lambda f, r: f.at[rows].set(r, mode="drop"), full, new)
+            store.slots[name] = new
+
+        return old, put
+
+    # ---- local work
+    def batch(self, name: str | None = None) -> Batch:
+        """One batch per node from its own data, a tree of [n, B, ...] with weights; draws advance the epoch's cursor."""
+        return local.batch(self, self._name("batch", name))
+
+    def gradient(
+        self, params: Any, batch: Batch | None = None, *, loss: Any = None, extra: tuple[Any, ...] = (), name: str | None = None
+    ) -> Any:
+        """One stochastic gradient per node at `params` [n, ...]; zeros where a node does not compute.
+
+        Args:
+          params: tree of [n, ...].
+          batch: from `round.batch`, to look at one sample from two points; a fresh one is drawn when it is None.
+          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's; `extra` are trees of [n, ...].
+          name: needed when a step calls `gradient` more than once.
+        """
+        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
+
+    def descend(self, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+        """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
+        self._check()
+
+        def one(g: Any, s: Any, p: Any) -> tuple[Any, Any]:
+            updates, s = optimizer.update(g, s, p)
+            return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
+
+        new_params, new_state = jax.vmap(one)(grads, opt_state, params)
+        return self.keep(new_params, params), self.keep(new_state, opt_state)
+
+    def local_steps(
+        self, params: Any, opt_state: Any, optimizer: Any, k: int, *, steps: Any = None, correction: Any = None, name: str = "local"
+    ) -> tuple[Any, Any]:
+        """k optimizer steps at each node, a fresh batch each; node i stops after steps[i]; `correction` adds to gradients."""
+
+        def one(inner: "Round", carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            params, opt_state = carry
+            grads = inner.gradient(params)
+            if correction is not None:
+                grads = tree.add(grads, correction)
+            return inner.descend(optimizer, grads, opt_state, params)
+
+        return self.repeat(k, one, (params, opt_state), steps=steps, name=name)
+
+    # ---- communication
+    @cached_property
+    def links(self) -> pipeline.Live:
+        """W of this phase after faults: the same for every call in the phase."""
+        return pipeline.live_links(self)
+
+    def exchange(self, value: Any, *, name: str | None = None, codec: Any = None) -> Received:
+        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links."""
+        return pipeline.exchange(self, self._name("exchange", name), value, codec)
+
+    def gossip(self, value: Any, *, name: str | None = None, codec: Any = None) -> Any:
+        """exchange, then base + gamma (combine(own, received) - own); exactly W value where codec and privacy are plain."""
+        name = self._name("gossip", name)
+        codec = self.network.codec if codec is None else codec
+        got = pipeline.exchange(self, name, value, codec)
+        out = got.combine()
+        if codec.lossless and got.base is got.own:
+            return out
+        gamma = codec.gamma
+        return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
+
+    def average(self, value: Any, weights: Any = None, *, name: str | None = None, codec: Any = None) -> Any:
+        """One weighted mean over the nodes of this view, through the server; a tree without node axis.
+
+        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; zeros when none does, so
+        send differences to the server's value rather than models.
+        """
+        return pipeline.average(self, self._name("average", name), value, weights, codec)
+
+    # ---- cohorts
+    def sample(self, m: int, *, name: str | None = None) -> "Round":
+        """A view whose node axis is m distinct nodes drawn uniformly, awake ones first.
+
+        Costs O(m^2) when everybody is awake, whatever the population's size.
+        Raises: ValueError: m < 1 or m > n.
+        """
+        name = self._name("sample", name)
+        if not 1 <= m <= self.n:
+            raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
+        key = fold_name(self._key, name)
+        if self.awake is None:
+            chosen = floyd(key, self.n, m)
+        else:
+            chosen = lax.top_k(random.uniform(key, (self.n,), jnp.float32) + self.awake, m)[1]
+        view = self._child(self.store, self._key, name + "/", _ids=self.ids[chosen], _put=None)
+        clocks.start_cohort(view, name)
+        return view
+
+    def take(self, value: Any) -> Any:
+        """The rows of this view out of a tree of all nodes [n_all, ...]."""
+        return tree.map(lambda x: x[self.ids], value)
+
+    def put(self, value: Any, rows: Any) -> Any:
+        """A tree of all nodes with this view's rows replaced; sleeping nodes keep theirs."""
+        if self.awake is not None:
+            rows = tree.where(self.awake, rows, self.take(value))
+        return tree.map(lambda f, r: f.at[self.ids].set(r), value, rows)
+
+    # ---- lifted control flow
+    def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
+        """vmap over nodes of code that calls no verb."""
+        self._check()
+        return jax.vmap(fn)(*trees)
+
+    def repeat(self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Any = None, name: str | None = None) -> Any:
+        """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
+
+        Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
+        """
+        name = self._name("repeat", name)
+        store, key, prefix = self.store, fold_name(self._key, name), name + "/"
+
+        def inner(store: Store, i: Any) -> "Round":
+            busy = self._busy
+            if steps is not None:
+                busy = i < steps if busy is None else busy & (i < steps)
+            return self._child(store, random.fold_in(key, i), prefix, phase=self.phase * k + i, _busy=busy)
+
+        def once(round: "Round", carry: Any) -> Any:
+            new = fn(round, carry)
+            return new if steps is None else tree.where(round._busy, new, carry)
+
+        if store.record:
+            return once(inner(store.child(), jnp.int32(0)), carry)
+        units: dict[str, int] = {}
+
+        def body(state: Any, i: jax.Array) -> Any:
+            carry, slots = state
+            own = store.child(slots)
+            carry = once(inner(own, i), carry)
+            units.update(own.units)
+            return (carry, own.slots), own.observed()
+
+        (carry, store.slots), (counts, values, bad, sent) = lax.scan(body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32))
+        total = partial(tree.map, lambda x: x.sum(0, dtype=x.dtype))
+        store.absorb((total(counts), tree.map(lambda x: x.mean(0), values), bad.min(), total(sent)), units)
+        return carry
+
+    def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Any, *, name: str | None = None) -> Any:
+        """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
+        name = self._name("when", name)
+        store, prefix, key = self.store, name + "/", fold_name(self._key, name)
+        if store.record:
+            return fn(self._child(store.child(), key, prefix), carry)
+        units: dict[str, int] = {}
+
+        def yes(state: Any) -> Any:
+            carry, slots = state
+            own = store.child(slots)
+            carry = fn(self._child(own, key, prefix), carry)
+            units.update(own.units)
+            return (carry, own.slots), own.observed()
+
+        counts, values, bad, sent = jax.eval_shape(yes, (carry, store.slots))[1]
+
+        def no(state: Any) -> Any:
+            empty = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (counts, values))
+            return state, (*empty, jnp.full(bad.shape, 2**31 - 1, bad.dtype), tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent))
+
+        (carry, store.slots), observed = lax.cond(pred, yes, no, (carry, store.slots))
+        store.absorb(observed, units)
+        return carry
+
+    def both(self, *branches: Callable[["Round"], Any]) -> tuple[Any, ...]:
+        """Independent verbs that overlap in time: clocks start together, the round goes on at the latest."""
+        slot = self._clock or "clock"
+        if self.network.clock is None or slot not in self.store.slots:
+            return tuple(branch(self) for branch in branches)
+        start, out, ends = self.store.slots[slot], [], []
+        for branch in branches:
+            self.store.slots[slot] = start
+            out.append(branch(self))
+            ends.append(self.store.slots[slot])
+        self.store.slots[slot] = jnp.stack(ends).max(0)
+        return tuple(out)
+
+    def finish(self) -> Meters:
+        """The meters of this round (called by the driver)."""
+        return self.store.meters(clocks.seconds(self))
+
+
+def floyd(key: jax.Array, n: int, m: int) -> jax.Array:
+    """m distinct ids out of n (Floyd's algorithm): O(m^2), no [n] array."""
+    uniform = random.uniform(key, (m,), jnp.float32)
+
+    def body(ids: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+        top = n - m + i
+        draw = jnp.minimum((uniform[i] * (top + 1)).astype(jnp.int32), top)
+        taken = jnp.any((ids == draw) & (jnp.arange(m) < i))
+        return ids.at[i].set(jnp.where(taken, top, draw)), None
+
+    return lax.scan(body, jnp.zeros(m, jnp.int32), jnp.arange(m, dtype=jnp.int32))[0]
+
+
+__all__ = ["Round", "floyd"]

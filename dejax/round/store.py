@@ -1,0 +1,77 @@
+"""The one mutable thing behind a Round while it is traced: slots of memory and meters, both keyed by name."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .meters import NO_NODE, Meters, limbs
+
+
+class Store:
+    """Slots (memory that Round carries for verbs and options) and the meters of one traced round.
+
+    In recording mode a slot that does not exist yet is created from its initial value, and `initial` keeps that value,
+    not what the recording step leaves in the slot.
+    """
+
+    def __init__(self, slots: dict[str, Any], record: bool = False):
+        self.slots, self.record = dict(slots), record
+        self.initial = dict(slots)
+        self.used: set[str] = set()
+        self.verbs: dict[str, str] = {}
+        self.counts: dict[str, Any] = {}
+        self.units: dict[str, int] = {}
+        self.values: dict[str, Any] = {}
+        self.sent: dict[str, jax.Array] = {}
+        self.bad_node: jax.Array = jnp.int32(NO_NODE)
+
+    def child(self, slots: dict[str, Any] | None = None) -> "Store":
+        """A store for an inner round: shares the slots when recording, else starts from the `slots` given."""
+        inner = Store(self.slots if slots is None else slots, self.record)
+        if self.record:
+            inner.slots, inner.initial = self.slots, self.initial
+        return inner
+
+    def meter(self, name: str, count: jax.Array, unit: int) -> None:
+        """Add int32 counts (scalar or [n]) of `unit` bits to meter `name`."""
+        if self.units.setdefault(name, unit) != unit:
+            raise ValueError(f"meter {name!r} counted units of {self.units[name]} bits and now of {unit}; use another name=")
+        new = limbs(count)
+        self.counts[name] = tree.add(self.counts[name], new) if name in self.counts else new
+
+    def value(self, name: str, value: jax.Array) -> None:
+        """Record a float value; the last one of a round stands."""
+        self.values[name] = value
+
+    def node_sent(self, name: str, count: jax.Array) -> None:
+        """Add messages (or units) [n] that each node sent under `name`."""
+        self.sent[name] = self.sent[name] + count if name in self.sent else count
+
+    def bad(self, node: jax.Array) -> None:
+        """Remember the lowest id of a node with a non-finite loss."""
+        self.bad_node = jnp.minimum(self.bad_node, node)
+
+    def observed(self) -> tuple[Any, Any, Any, Any]:
+        """What an inner scan or cond must hand out as arrays."""
+        return self.counts, self.values, self.bad_node, self.sent
+
+    def absorb(self, observed: Any, units: dict[str, int]) -> None:
+        """Add what an inner round observed."""
+        counts, values, bad_node, sent = observed
+        for name, count in counts.items():
+            if self.units.setdefault(name, units[name]) != units[name]:
+                raise ValueError(f"meter {name!r} counted units of two sizes; use another name=")
+            self.counts[name] = tree.add(self.counts[name], count) if name in self.counts else count
+        self.values |= values
+        self.bad(bad_node)
+        for name, count in sent.items():
+            self.node_sent(name, count)
+
+    def meters(self, seconds: jax.Array) -> Meters:
+        """The meters of this round as a pytree."""
+        return Meters(self.counts, self.values, self.bad_node, seconds, self.units)
+
+
+__all__ = ["Store"]
