@@ -29,7 +29,7 @@ class Hubs:
 
     Args:
       own: [n] self weights.
-      receivers, senders, weight: edges [m], sorted by receiver; slots of a node are its edges in order.
+      senders_, weight: edges [m], sorted by receiver; slots of a node are its edges in order.
       first: int32 [n] where a node's edges begin. degree: int32 [n].
       rows: per level int32 [m_b], the nodes in it; `rows[0]` is all nodes.
       up: per level int32 [m_b], the place of each of its nodes in the level above, or one past its end for "not there".
@@ -58,12 +58,12 @@ class Hubs:
         first = np.concatenate([[0], np.cumsum(degree)[:-1]]) if n else np.zeros(0)
         is_hub = degree > DENSE_ABOVE
         rest = np.where(is_hub, 0, degree)
-        base = max(1, int(np.median(degree)))
+        base = max(1, min(int(np.median(degree)), int(rest.max())))
         starts, widths, rows = [0], [base], [np.arange(n)]
         while (rest > starts[-1] + widths[-1]).any():
             start = starts[-1] + widths[-1]
             starts.append(start)
-            widths.append(start)
+            widths.append(min(start, int(rest.max()) - start))
             rows.append(np.flatnonzero(rest > start))
         up = []
         for lower, upper in zip(rows[:-1], rows[1:], strict=True):
