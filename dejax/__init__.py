@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .network import Network as Network, RefusedError as RefusedError
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
     from .problem import Problem as Problem
-    from .rollout import rollout as rollout
+    from .engine import rollout as rollout
     from .simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _ROOMS = (
 _NOUNS = {
     "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "RefusedError": "network", "compare": "simulate", "optimizer": "optimizers", "rollout": "rollout", "simulate": "simulate",
+    "RefusedError": "network", "compare": "simulate", "optimizer": "optimizers", "rollout": "engine", "simulate": "simulate",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])  # noqa: PLE0605

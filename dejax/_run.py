@@ -2,7 +2,7 @@
 
 import copy
 import re
-from functools import partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -26,9 +26,10 @@ class Run:
     """
 
     def __init__(
-        self, label: str, method: Any, problem: Any, network: Any, seed: Any, plan: Any = None, params: Any = None
-    ):
-        from . import rollout as engine
+        self, label: str, method: Any, problem: Any, network: Any, seed: Any, rounds: int, params: Any = None,
+        placed: dict[int, Any] | None = None,
+    ):  # fmt: skip
+        from . import engine
 
         if not isinstance(label, str) or not label:
             raise TypeError(f"label is {label!r}; give a text that is not empty")
@@ -38,8 +39,10 @@ class Run:
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
         self.description = _readable(method)
-        self.method, self.problem, self.network = engine.prepare(method, problem, network)
-        self.initial, self.plan = params, plan
+        self.given = (method, problem, network)
+        self.placed: dict[int, Any] = {} if placed is None else placed
+        self.lengthen(rounds)
+        self.initial = params
         keys = [jax.random.key(s) for s in self.seeds]
         self.key = jnp.stack(keys) if self.many else keys[0]
         self.carry: Any = None
@@ -53,34 +56,37 @@ class Run:
         self.shape: dict[str, Any] = {}
 
     # ---- the device
+    def lengthen(self, rounds: int) -> None:
+        """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
+        method, problem, network = self.engine.prepare(*self.given, rounds)
+        self.method, self.network, self.rounds = method, network, rounds
+        self.problem = tree.map(self._place, problem)
+
+    def _place(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            found = self.placed.get(id(x))
+            if found is None:
+                found = self.placed[id(x)] = (x, jnp.asarray(x))  # x is kept, so that its id stays its own
+            return found[1]
+        return x
+
     def start(self) -> None:
         """The carry before round 0."""
-        one = partial(self.engine.start, self.method, self.problem, self.network)
-        if self.many:
-            self.carry = jax.jit(jax.vmap(lambda key, params: one(key, params), in_axes=(0, None)))(
-                self.key, self.initial
-            )
-        else:
-            self.carry = one(self.key, self.initial)
+        begin = _over_seeds(self.engine.start, 1) if self.many else self.engine.start
+        self.carry = begin(self.method, self.problem, self.network, self.key, self.initial)
         self.round, self.started = 0, True
         self.counters = [Counters() for _ in self.seeds]
 
     def abstract(self) -> Any:
         """Shapes and dtypes of the carry, without computing it."""
-        one = partial(self.engine.start, self.method, self.problem, self.network)
-        if self.many:
-            return jax.eval_shape(
-                jax.vmap(lambda key, params: one(key, params), in_axes=(0, None)), self.key, self.initial
-            )
-        return jax.eval_shape(one, self.key, self.initial)
+        begin = _over_seeds(self.engine.start, 1) if self.many else self.engine.start
+        return jax.eval_shape(begin, self.method, self.problem, self.network, self.key, self.initial)
 
     def advance(self, count: int, length: int) -> Any:
         """`count` more rounds; their meters on the host, with leading axis `count` (after seeds, if `many`)."""
-        first, count_ = jnp.int32(self.round), jnp.int32(count)
-        run_chunk = _many_chunk(self.engine.run_chunk) if self.many else self.engine.run_chunk
-        self.carry, meters = run_chunk(
-            self.method, self.problem, self.network, self.carry, self.key, first, count_, length
-        )
+        run_chunk = _over_seeds(self.engine.run_chunk, 0) if self.many else self.engine.run_chunk
+        numbers = (jnp.int32(self.round), jnp.int32(count), length, jnp.int32(self.rounds))
+        self.carry, meters = run_chunk(self.method, self.problem, self.network, self.carry, self.key, *numbers)
         meters = jax.device_get(meters)
         self.round += count
         cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
@@ -103,10 +109,10 @@ class Run:
         """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
         if not self.many:
             self._seed(seed)
-            return _model(self.method, self.state)
+            return self.engine.model(self.method, self.state)
         if seed is None:
-            return jax.vmap(lambda s: _model(self.method, s))(self.state)
-        return _model(self.method, tree.map(lambda x: x[self._seed(seed)], self.state))
+            return jax.vmap(lambda s: self.engine.model(self.method, s))(self.state)
+        return self.engine.model(self.method, tree.map(lambda x: x[self._seed(seed)], self.state))
 
     def view(self, seed: int | None = None, nodes: int | None = None, width: int | None = None) -> View:
         """The current moment of one seed."""
@@ -114,7 +120,7 @@ class Run:
         state = tree.map(lambda x: x[at], self.state) if self.many else self.state
         key = jax.random.key(self.seeds[at])
         return View(
-            _model(self.method, state), self.problem, self.network, state=state, index=self.round, key=key, nodes=nodes, width=width
+            self.engine.model(self.method, state), self.problem, self.network, state=state, index=self.round, key=key, nodes=nodes, width=width
         )  # fmt: skip
 
     def _seed(self, seed: int | None) -> int:
@@ -144,10 +150,9 @@ class Run:
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
-        return {
-            "method": fingerprint(self.method), "problem": fingerprint(self.problem), "network": fingerprint(self.network),
-            "seeds": self.seeds, "params": fingerprint(self.initial), "plan": fingerprint(self.plan),
-        }  # fmt: skip
+        network = self.engine.typed(self.given[2])  # not the prepared one: an event plan grows with `rounds`
+        parts = {"method": self.method, "problem": self.problem, "network": network, "params": self.initial}
+        return {name: fingerprint(part) for name, part in parts.items()} | {"seeds": self.seeds}
 
     # ---- checkpoints
     def save(self, directory: RunDir) -> None:
@@ -179,27 +184,32 @@ class Run:
         return True
 
 
-_CHUNKS: dict[int, Any] = {}
+@cache
+def _over_seeds(fn: Any, kind: int) -> Any:
+    """`start` (kind 1) or `run_chunk` (kind 0) of the engine, mapped over a leading seeds axis of carry and key."""
+    plain = fn.__wrapped__
+    if kind:
 
+        def start(method: Any, problem: Any, network: Any, keys: Any, params: Any) -> Any:
+            return jax.vmap(lambda key: plain(method, problem, network, key, params))(keys)
 
-def _many_chunk(run_chunk: Any) -> Any:
-    """`run_chunk` mapped over a leading seeds axis of carry and key, as one program."""
-    if id(run_chunk) not in _CHUNKS:
-        plain = getattr(run_chunk, "__wrapped__", run_chunk)
+        return jax.jit(start)
 
-        @partial(jax.jit, static_argnums=7, donate_argnums=3)
-        def many(
-            method: Any, problem: Any, network: Any, carry: Any, key: Any, first: Any, count: Any, length: int
-        ) -> Any:
-            return jax.vmap(lambda c, k: plain(method, problem, network, c, k, first, count, length))(carry, key)
+    def run_chunk(
+        method: Any,
+        problem: Any,
+        network: Any,
+        carry: Any,
+        keys: Any,
+        first: Any,
+        count: Any,
+        length: int,
+        horizon: Any,
+    ) -> Any:
+        one = lambda c, k: plain(method, problem, network, c, k, first, count, length, horizon)
+        return jax.vmap(one)(carry, keys)
 
-        _CHUNKS[id(run_chunk)] = many
-    return _CHUNKS[id(run_chunk)]
-
-
-def _model(method: Any, state: Any) -> Any:
-    """What is evaluated: `method.model(state)`, by default `state.params`."""
-    return method.model(state) if hasattr(method, "model") else state.params
+    return jax.jit(run_chunk, static_argnums=7, donate_argnums=3)
 
 
 def name_of(method: Any) -> str:

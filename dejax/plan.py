@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from .round.meters import LOW_BITS
+
 KEEP = 0.9  # share of the machine's memory that a run may take; the rest is the program, Python and the allocator
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -105,28 +107,33 @@ class Plan:
 
 
 def plan(
-    method: Any, problem: Any, network: Any, rounds: int, *, memory: int | None = None, label: str = "run"
+    method: Any, problem: Any, network: Any, rounds: int, *, memory: int | None = None, label: str = "run", seeds: int = 1
 ) -> Plan:
     """Bytes of one run, by formula.
 
     Args:
       method, problem, network, rounds: as for `simulate`.
       memory: bytes that there are; None asks the machine (the accelerator's, where there is one).
-      label: name of the run.
+      label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
     Returns:
       Plan. State, data, graph and the network's memory are exact; gradients, copies that the scan holds, activations
       and evaluation are estimates (within about a factor of 2 of what XLA allocates).
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
+    from . import engine
+
     n = problem.n
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(problem.task.init, key)
     model = size(params)
     node_tree = lambda count: jax.tree.map(lambda s: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), params)
+    method, problem, network = engine.prepare(method, problem, network, rounds)
     state, more = (size(jax.eval_shape(method.init, node_tree(count), key)) for count in (n, n + 1))
     per_node = more - state
-    slots, sent_by = record(method, problem, network, params)
+    carry = jax.eval_shape(engine.start, method, problem, network, key)
+    slots = (carry.slots, carry.sent)
+    sent_by = sent_bytes(method, problem, network, carry)
     batch, activations = working(problem, params)
     together = min(n, problem.block or n, rows(method, n))
     share = together / n
@@ -141,6 +148,8 @@ def plan(
         Part("gradients, messages", model * (share + (1 if per_node else 0)), note="one gradient, one mixed model"),
         Part("activations", activations * share, note=f"{together:,} nodes at a time, estimate"),
         Part("batches", batch * share),
+    )
+    parts = tuple(dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds) for p in parts) + (
         Part("indices", index / n, note="which samples a node has"),
         Part("data", 0.0, size([data.arrays, data.test])),
         graph,
@@ -218,9 +227,47 @@ def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:
     return per_node, shared, square
 
 
-def record(method: Any, problem: Any, network: Any, params: Any) -> tuple[Any, dict[str, float] | None]:
-    """The network's memory (shapes) and the bytes sent per round by name, from tracing one round."""
-    return (), None
+def sent_bytes(method: Any, problem: Any, network: Any, carry: Any) -> dict[str, float] | None:
+    """Bytes that all nodes send per round, by message name: the mean over one period of the graph.
+
+    The meters' part of a traced round is cut out of it and evaluated alone: no gradient is computed. A codec whose sizes
+    depend on the values counts as None (unknown).
+    """
+    from jax.extend.core import jaxpr_as_fun
+    from jax.interpreters.partial_eval import dce_jaxpr
+
+    from . import engine
+
+    def counts(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
+        m, p, w = jax.tree.unflatten(shape, leaves)
+        return engine._one_round(m, p, w, axis, key, carry, t, None)[1]
+
+    leaves, shape = jax.tree.flatten((method, problem, network))
+    key = jax.random.key(0)
+    axis = engine.node_axis(method, problem, key)
+    args = (carry, leaves, key, jax.ShapeDtypeStruct((), np.int32))
+    closed, meters = jax.make_jaxpr(counts, return_shape=True)(*args)
+    wanted = jax.tree.map(lambda _: False, meters)
+    names = [name for name in meters.units if "/" in name]
+    for name in names:
+        wanted.counts[name] = jax.tree.map(lambda _: True, meters.counts[name])
+    jaxpr, used = dce_jaxpr(closed.jaxpr, jax.tree.leaves(wanted))
+    known = [*jax.tree.map(lambda _: None, jax.tree.leaves(carry)), *leaves, key]
+    used_values = []
+    for value, needed in zip([*known, "t"], used, strict=True):
+        if needed and value is None:
+            return None  # sizes depend on the values that are sent
+        if needed:
+            used_values.append(value)
+    run = jaxpr_as_fun(closed.replace(jaxpr=jaxpr)) if used_values or names else None
+    period = max(1, min(getattr(network.topology, "period", 1) or 1, 64))
+    total = dict.fromkeys(names, 0.0)
+    for t in range(period if names else 0):
+        out = iter(run(*[np.int32(t) if isinstance(v, str) else v for v in used_values]))
+        for name in sorted(names):  # dictionaries flatten in sorted order
+            limbs = {limb: int(np.asarray(next(out)).astype(np.int64).sum()) for limb in sorted(meters.counts[name])}
+            total[name] += (limbs["lo"] + (limbs["hi"] << LOW_BITS)) * meters.units[name] / 8 / period
+    return total
 
 
 def machine_memory() -> int:

@@ -102,12 +102,12 @@ def run_all(
 
     import jax
 
-    from .. import rollout as engine
+    from .. import engine
     from .._progress import Progress
 
     groups: dict[Any, list[tuple[Trial, Any]]] = {}
     for trial in trials:
-        ready = engine.prepare(trial.method, trial.problem, trial.network)
+        ready = engine.prepare(trial.method, trial.problem, trial.network, trial.rounds)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((ready[0], ready[2])))
         data = tuple(id(x) for x in jax.tree.leaves(ready[1]))
         structure = jax.tree.structure(ready)
@@ -141,7 +141,7 @@ def together(
     import jax.numpy as jnp
     import numpy as np
 
-    from .. import rollout as engine
+    from .. import engine
     from .._counters import Counters
     from .._run import _model
     from .._schedule import Schedule

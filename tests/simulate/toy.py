@@ -4,22 +4,25 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
-sys.path.insert(0, "/tmp/b")
-import softmax_toy  # noqa: E402
-import stub  # noqa: E402
+import softmax_toy
+
+from dejax import engine as rollout
+from dejax import topology
+from dejax.methods import dsgd
+from dejax.network import Network
 
 problem = softmax_toy.problem
-ITEM = 4
+ITEM = 8  # bytes of a parameter: tests run in float64
 
 
 def compilations():
     """Programs compiled so far for chunks of one seed."""
-    return stub.run_chunk._cache_size()
+    return rollout.run_chunk._cache_size()
 
 
 def experiment(lr=0.3):
     """(method, problem, network)."""
-    return stub.Dsgd(lr), problem(), None
+    return dsgd(lr=lr), problem(), Network(topology.ring(6))
 
 
 def plain(records):
