@@ -22,7 +22,6 @@ def simulate(
     seed: int | Sequence[int] = 0,
     seeds: Sequence[int] | None = None,
     params: Any = None,
-    plan: Any = None,
     every: int | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
@@ -46,7 +45,6 @@ def simulate(
       rounds: rounds in all, >= 1, those before a resume included.
       seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped program.
       params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
-      plan: an event plan for asynchronous methods.
       every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
       nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
         takes; None: all.
@@ -75,8 +73,8 @@ def simulate(
         seed = _several(seeds)
     label = name_of(method) if label is None else label
     directory = _directory(out, resume, config)
-    run = Run(label, method, problem, network, seed, plan=plan, params=params)
     schedule = Schedule(_whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+    run = Run(label, method, problem, network, seed, schedule.rounds, params)
     history = _drive([(run, schedule)], callbacks, progress, directory)
     for error in run.errors:
         error.history = history
@@ -115,11 +113,11 @@ def compare(
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
     directory = _directory(out, resume, config)
-    todo = []
+    todo, placed = [], {}
     for label, (method, problem, network) in runs.items():
         total = rounds[label] if isinstance(rounds, Mapping) else rounds
         schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
-        todo.append((Run(label, method, problem, network, seed), schedule))
+        todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed), schedule))
     history = _drive(todo, callbacks, progress, directory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
@@ -139,6 +137,7 @@ def continue_run(history: History, label: str, rounds: int, options: dict[str, A
         raise TypeError(
             f"continue_ takes no {next(iter(options))!r}; it takes every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
         )
+    run.lengthen(schedule.rounds)
     run.records = [r for r in history.records if r["run"] == label]
     out = _drive([(run, schedule)], callbacks, progress, directory, running=True)
     for error in run.errors:
@@ -193,7 +192,9 @@ def _several(seeds: Sequence[int]) -> Sequence[int]:
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) and not (isinstance(value, float) and value.is_integer()):
+    if isinstance(value, bool) or (
+        not isinstance(value, int) and not (isinstance(value, float) and value.is_integer())
+    ):
         raise TypeError(f"{name} is {value!r}; give a whole number >= 1")
     if value < 1 or math.isinf(value):
         raise ValueError(f"{name} is {value!r}; give a whole number >= 1")

@@ -99,7 +99,7 @@ def test_files_are_read_back(tmp_path):
     report.save(h, tmp_path / "run", config="rounds: 20\n")
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines][1:] == h.records[1:] and json.loads(lines[0])["consensus"] is None
-    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
     assert float(rows[4]["accuracy/local"]) == h.records[4]["accuracy/local"] and rows[0]["loss"] == ""
     back = report.load(tmp_path / "run")
     assert back.records[1:] == h.records[1:]
