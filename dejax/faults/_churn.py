@@ -1,0 +1,56 @@
+"""Churn: nodes that sleep through a round.
+
+Reference: Koloskova et al., A unified theory of decentralized SGD with changing topology and local updates, 2020 (random
+participation as a random graph).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._keys import fold_name
+from .._struct import check_number, struct
+from .._types import FloatLike, NodeMask
+
+
+@struct
+class Churn:
+    """Every node sleeps through a round with probability p: it computes, sends and changes nothing.
+
+    Links to a sleeping node are down in both directions, as in `link_loss`. Rounds and nodes are independent.
+
+    Args:
+      p: probability in [0, 1), a leaf: changing it does not recompile.
+    Raises:
+      ValueError: p outside [0, 1).
+    Identity: a sleeping node's state does not change; with symmetric W gossip keeps the mean.
+    Reference: Koloskova et al., A unified theory of decentralized SGD with changing topology and local updates, 2020.
+    Example:
+      >>> Churn(p=0.3).sleeps
+      True
+    """
+
+    p: FloatLike
+
+    symmetric = True
+    sleeps = True
+
+    def __post_init__(self) -> None:
+        check_number(self, "p", self.p, lambda v: 0 <= v < 1, "a probability in [0, 1)")
+
+    def awake(self, ctx: Any) -> NodeMask:
+        """Who takes part in this round."""
+
+        def one(key: jax.Array) -> jax.Array:
+            return jax.random.uniform(fold_name(key, "churn"), (), jnp.float32)
+
+        return jax.vmap(one)(ctx.node_keys) >= self.p
+
+    def arrives(self, ctx: Any, links: Any) -> None:
+        """Links between nodes that are awake hold."""
+        del ctx, links
+
+    def uploads(self, ctx: Any) -> None:
+        """Uploads of nodes that are awake arrive."""
+        del ctx

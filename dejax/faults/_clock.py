@@ -1,0 +1,132 @@
+"""The clock: virtual seconds of every node, by the max-plus recursion.
+
+    T_i <- T_i + c_i                                       a gradient at node i takes c_i seconds
+    T_i <- max(T_i, max_j T_j + latency + d_j b_j / B_j)   i has heard its neighbors j, which sent d_j messages of b_j bits
+
+A cost model, not a measurement: nodes wait for their neighbors only, so a round's mean time saturates as n grows.
+Reference: Baccelli et al., Synchronization and linearity, 1992.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .._keys import fold_name
+from .._struct import check_number, struct
+from .._types import FloatLike, NodeFloat, NodeMask
+
+SECONDS = "finite seconds >= 0"
+
+
+@struct
+class Clock:
+    """Virtual seconds: what gradients and messages would take on machines and links of these speeds.
+
+    A gradient takes `gradient * L + exponential * E` seconds at a node, L lognormal with mean 1 and log-deviation `sigma`,
+    E exponential with mean 1, both drawn afresh for every node and gradient: constant times by default, Exp(mean) with
+    gradient=0 and exponential=mean, shifted exponential with both, lognormal with sigma.
+
+    A message arrives `latency` plus all the sender's bits of the phase over its `bandwidth` after it was ready: one uplink
+    is shared by the d_j messages that a node sends (for links of their own give d times the bandwidth). Messages that are
+    lost are not waited for, a node does not wait for its own sending, and phases do not queue behind each other.
+
+    At a server: the slowest upload that arrives, then everybody's bits through the server's own `server_bandwidth`, and
+    the same on the way down.
+
+    Args:
+      gradient: seconds of one gradient, >= 0; a number or [n] by node id. Default 1.
+      exponential: mean of the exponential part, seconds, >= 0; a number or [n]. Default 0.
+      sigma: standard deviation of log L, >= 0. Default 0.
+      latency: seconds per message, >= 0; a number or [n] by sender. Default 0.
+      bandwidth: bits per second of a node's uplink (and downlink from a server), > 0; a number or [n]. Default inf.
+      server_bandwidth: bits per second of the server, shared by all. Default inf.
+    All are leaves: a sweep does not recompile.
+    Raises:
+      ValueError: a negative or infinite time, a bandwidth that is not positive.
+    Precision: clocks are float32. Once they read T seconds, steps below T / 1.6e7 are lost (6 ms at 1e5 s); `rebase`
+      moves whole seconds into an int32 exactly, after which microseconds last for any number of rounds.
+    Identity: never faster than without waiting, never slower than with a barrier for all; n = 1 never waits.
+    Reference: Baccelli et al., Synchronization and linearity, 1992.
+    Example:
+      >>> Clock(gradient=0.0, exponential=1.0, latency=0.01, bandwidth=1e8).latency
+      0.01
+    """
+
+    gradient: FloatLike = 1.0
+    exponential: FloatLike = 0.0
+    sigma: FloatLike = 0.0
+    latency: FloatLike = 0.0
+    bandwidth: FloatLike = math.inf
+    server_bandwidth: FloatLike = math.inf
+
+    def __post_init__(self) -> None:
+        for field in ("gradient", "exponential", "latency"):
+            check_number(self, field, getattr(self, field), lambda v: 0 <= v < math.inf, SECONDS)
+        check_number(self, "sigma", self.sigma, lambda v: 0 <= v < math.inf, "a finite number >= 0")
+        for field in ("bandwidth", "server_bandwidth"):
+            check_number(self, field, getattr(self, field), lambda v: v > 0, "bits per second > 0 (inf: free)")
+
+    def compute(self, ctx: Any, time: NodeFloat, computes: NodeMask | None) -> NodeFloat:
+        """Clocks [n] after one gradient at the nodes that compute (None: all)."""
+
+        def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            normal = jax.random.normal(fold_name(key, "clock.normal"), (), jnp.float32)
+            return normal, jax.random.exponential(fold_name(key, "clock.exponential"), (), jnp.float32)
+
+        normal, exponential = jax.vmap(draw)(ctx.node_keys)
+        sigma = jnp.asarray(self.sigma, jnp.float32)
+        factor = jnp.exp(sigma * normal - 0.5 * jnp.square(sigma))
+        seconds = _rows(self.gradient, ctx, time) * factor + _rows(self.exponential, ctx, time) * exponential
+        return time + (seconds if computes is None else jnp.where(computes, seconds, 0))
+
+    def messages(
+        self, ctx: Any, time: NodeFloat, links: Any, mask: Bool[Array, "n k"] | None, bits: Float[Array, " n"]
+    ) -> NodeFloat:
+        """Clocks [n] when every node has what arrives (mask; None: all) of its neighbors' messages of bits [n] each."""
+        real = links.weights() != 0
+        copies = jnp.zeros(time.shape, jnp.float32).at[links.senders()].add(real.astype(jnp.float32))
+        ready = time + _rows(self.latency, ctx, time) + copies * bits / _rows(self.bandwidth, ctx, time)
+        mask = real if mask is None else mask & real
+
+        def wait(latest: jax.Array, other: jax.Array, s: Any) -> jax.Array:
+            return jnp.where(mask[:, s], jnp.maximum(latest, other), latest)
+
+        return links.fold(wait, time, ready)
+
+    def server(
+        self, ctx: Any, time: NodeFloat, up: Float[Array, " n"], down: int, arrived: NodeMask | None
+    ) -> Float[Array, ""]:
+        """When everybody has the server's answer: uploads of up [n] bits, answers of `down` bits to each of the n."""
+        arrived = jnp.ones(time.shape, bool) if arrived is None else arrived
+        latency, bandwidth = _rows(self.latency, ctx, time), _rows(self.bandwidth, ctx, time)
+        server = jnp.asarray(self.server_bandwidth, jnp.float32)
+        last = jnp.max(jnp.where(arrived, time + latency + up / bandwidth, time.min()))
+        through = jnp.where(arrived, up, 0).sum() / server
+        answer = jnp.max(latency + down / bandwidth) + time.shape[0] * (down / server)
+        return last + through + answer
+
+
+def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
+    """Move the whole seconds that all clocks share out of a tree of float32 clocks, exactly.
+
+    Args:
+      clocks: tree of float32 arrays of any shape, seconds >= 0.
+    Returns:
+      (clocks less that many seconds, int32 seconds). Adding the second to an int32 total each round keeps clocks small, and
+      so precise to 1e-7 s times their spread, for 68 years.
+    Identity: no rounding while clocks are below 1.6e7 s: the difference lies on the float32 grid of the larger.
+    Example:
+      >>> rebase(jnp.array([7.5, 9.25], jnp.float32))[1].item()
+      7
+    """
+    whole = jnp.floor(jnp.stack([x.min() for x in jax.tree.leaves(clocks)]).min())
+    return jax.tree.map(lambda x: x - whole, clocks), whole.astype(jnp.int32)
+
+
+def _rows(value: FloatLike, ctx: Any, time: jax.Array) -> jax.Array:
+    """A number or [n_all] array as float32 values of the rows at hand."""
+    value = jnp.asarray(value, jnp.float32)
+    return jnp.broadcast_to(value, time.shape) if value.ndim == 0 else value[ctx.ids]

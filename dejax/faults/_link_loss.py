@@ -1,0 +1,125 @@
+"""Link loss: messages of a phase that never arrive.
+
+All exchanges of a phase lose the same links. The weight of a lost link goes back to the receiver where rows of W sum to
+one, to the sender where columns do, and to both where W is symmetric, because then links fail in both directions at once.
+Reference: Boyd et al., Randomized gossip algorithms, 2006 (gossip under random links).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from .._keys import fold_name
+from .._struct import check_number, struct
+from .._types import FloatLike, NodeMask
+
+PROBABILITY = "a probability in [0, 1]"
+
+
+@struct
+class LinkLoss:
+    """Every undirected link is down for a whole phase with probability p, in both directions at once.
+
+    Keeps symmetric W symmetric and doubly stochastic, so the mean is kept. At a server an upload is lost.
+
+    Args:
+      p: probability in [0, 1], a leaf: changing it does not recompile. Links fail independently, afresh each phase.
+    Raises:
+      ValueError: p outside [0, 1].
+    Identity: i hears j exactly when j hears i.
+    Reference: Boyd et al., Randomized gossip algorithms, 2006.
+    Example:
+      >>> LinkLoss(p=0.1).symmetric
+      True
+    """
+
+    p: FloatLike
+
+    symmetric = True
+    sleeps = False
+
+    def __post_init__(self) -> None:
+        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
+
+    def awake(self, ctx: Any) -> None:
+        """Everybody takes part."""
+        del ctx
+
+    def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
+        """Which slots deliver in this phase."""
+        receivers, senders = _ends(links)
+        low, high = jnp.minimum(receivers, senders), jnp.maximum(receivers, senders)
+        return _uniform(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
+
+    def uploads(self, ctx: Any) -> NodeMask:
+        """Which uploads reach a server."""
+        return _uploads(ctx, self.p)
+
+
+@struct
+class DirectedLinkLoss:
+    """Every directed message of a phase is lost on its own with probability p; for row- or column-stochastic W.
+
+    On a doubly stochastic W this would break the column sums, and is refused there unless the run says `repair='row'`.
+
+    Args:
+      p: probability in [0, 1], a leaf: changing it does not recompile. Directions fail independently, afresh each phase.
+    Raises:
+      ValueError: p outside [0, 1].
+    Identity: column-stochastic W keeps its column sums, row-stochastic W its row sums.
+    Reference: Hadjicostis, Vaidya and Dominguez-Garcia, Robust distributed average consensus via exchange of running
+      sums, 2016 (push-sum on links that lose messages).
+    Example:
+      >>> DirectedLinkLoss(p=0.1).symmetric
+      False
+    """
+
+    p: FloatLike
+
+    symmetric = False
+    sleeps = False
+
+    def __post_init__(self) -> None:
+        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
+
+    def awake(self, ctx: Any) -> None:
+        """Everybody takes part."""
+        del ctx
+
+    def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
+        """Which slots deliver in this phase."""
+        receivers, senders = _ends(links)
+        return _uniform(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p
+
+    def uploads(self, ctx: Any) -> NodeMask:
+        """Which uploads reach a server."""
+        return _uploads(ctx, self.p)
+
+
+def _ends(links: Any) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
+    senders = links.senders().astype(jnp.int32)
+    return jnp.broadcast_to(jnp.arange(links.n, dtype=jnp.int32)[:, None], senders.shape), senders
+
+
+def _uniform(key: jax.Array, a: jax.Array, b: jax.Array, n: int, ticks: Any) -> jax.Array:
+    """One uniform float32 per pair of node ids, whatever slot it stands on; in an event plan also by the event's number."""
+
+    def one(a: jax.Array, b: jax.Array, tick: Any) -> jax.Array:
+        if n <= 2**16:  # the pair fits one uint32: half the cost
+            edge = jax.random.fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
+        else:
+            edge = jax.random.fold_in(jax.random.fold_in(key, a), b)
+        if tick is not None:
+            edge = jax.random.fold_in(edge, tick)
+        return jax.random.uniform(edge, (), jnp.float32)
+
+    return jax.vmap(jax.vmap(one))(a, b, None if ticks is None else ticks[a])
+
+
+def _uploads(ctx: Any, p: FloatLike) -> NodeMask:
+    def one(key: jax.Array) -> jax.Array:
+        return jax.random.uniform(fold_name(key, "link_loss"), (), jnp.float32)
+
+    return jax.vmap(one)(ctx.node_keys) >= p
