@@ -84,7 +84,7 @@ class Round:
         """Bool [n]: takes part in this round; None when everybody does."""
         mask = None if self.plan is None else self._rows(self.plan.awake)
         for fault in self.network.faults:
-            up = fault.awake(self._fault_context())
+            up = fault.awake(self._fault_context("awake", 0))  # drawn once per round, whatever the phase
             if up is not None:
                 up = self._rows(up)
                 mask = up if mask is None else mask & up
@@ -127,9 +127,10 @@ class Round:
         ticks = None if self.plan is None else self._rows(self.plan.tick)
         return Context(self.index, self.ids, key, self._per_node(key), progress=progress, ticks=ticks, **kw)
 
-    def _fault_context(self) -> Context:
+    def _fault_context(self, what: str = "links", phase: Any = None) -> Context:
         """Of the whole population and phase: what all calls of one phase share."""
-        key = random.fold_in(fold_name(self._base, "links"), 0 if self.plan is not None else self.phase)
+        phase = (0 if self.plan is not None else self.phase) if phase is None else phase
+        key = random.fold_in(fold_name(self._base, what), phase)
         everyone = jnp.arange(self.n_all, dtype=jnp.int32)
         ticks = None if self.plan is None else self.plan.tick
         return Context(self.index, everyone, key, fold_ids(key, everyone), ticks=ticks)
