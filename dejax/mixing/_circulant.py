@@ -64,9 +64,7 @@ class Circulant:
 
     def mix(self, values: Any) -> Any:
         """W values."""
-        return tree.map(
-            lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values
-        )
+        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
     def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
         """Weights [n, k] of the caller's own on these links."""
@@ -125,9 +123,7 @@ class CirculantSequence:
 
     def mix(self, values: Any) -> Any:
         """W values."""
-        return tree.map(
-            lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values
-        )
+        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
     def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
         """Weights [n, k] of the caller's own on these links."""

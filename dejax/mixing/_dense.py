@@ -208,7 +208,9 @@ def gram_sq_distances(values: Any, own: Any = None) -> jax.Array:
         far = jnp.where(jnp.isfinite(far), far, jnp.inf)
         near = far <= jnp.sort(far)[(n - 1) // 2]
         near &= jnp.isfinite(far)
-        center = jnp.sum(jnp.where(near[:, None], rows, 0), 0, keepdims=True) / jnp.maximum(near.sum(), 1).astype(rows.dtype)
+        center = jnp.sum(jnp.where(near[:, None], rows, 0), 0, keepdims=True) / jnp.maximum(near.sum(), 1).astype(
+            rows.dtype
+        )
     rows, mine = rows - center, mine - center
     product = jnp.matmul(mine, rows.T, precision=jax.lax.Precision.HIGHEST)
     out = jnp.sum(jnp.square(mine), 1)[:, None] + jnp.sum(jnp.square(rows), 1)[None] - 2 * product

@@ -64,7 +64,9 @@ def accumulator(x: jax.Array) -> Any:
       TypeError: the leaf is not floating: a weighted mean of integers is not an integer.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise TypeError(f"a leaf to be mixed has dtype {x.dtype}, which cannot hold a mean; keep integers out of the tree")
+        raise TypeError(
+            f"a leaf to be mixed has dtype {x.dtype}, which cannot hold a mean; keep integers out of the tree"
+        )
     return jnp.promote_types(x.dtype, jnp.float32)
 
 

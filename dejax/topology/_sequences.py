@@ -1,10 +1,21 @@
-"""Graphs that change with the phase: few messages per phase, fast agreement over a period."""
+"""Graphs that change with the phase: one message per node and phase, fast agreement over a period."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ..mixing import Edges
+from .._struct import static, struct
+from ..mixing import Edges, Slots
+from ._closed import power_of_two
 from ._sized import sized
 from ._topology import Topology, build
+
+
+def _alone(n: int) -> Edges:
+    none = np.zeros(0, np.int64)
+    return Edges(n, none, none, np.zeros(0), np.ones(n))
 
 
 @sized
@@ -22,13 +33,106 @@ def one_peer_exponential(n: int | None = None) -> Topology:
       >>> one_peer_exponential(8).period
       3
     """
-    tau = max(1, (n - 1).bit_length())
-    i = np.arange(n)
-    half = np.full(n, 0.5)
     if n == 1:
-        none = np.zeros(0, np.int64)
-        return build("one_peer_exponential", Edges(1, none, none, np.zeros(0), np.ones(1)))
+        return build("one_peer_exponential", _alone(1))
+    tau = (n - 1).bit_length()
+    i, half = np.arange(n), np.full(n, 0.5)
     return build("one_peer_exponential", [Edges(n, i, (i + 2**t) % n, half, half) for t in range(tau)])
 
 
-__all__ = ["one_peer_exponential"]
+def pairs(n: int, partner: np.ndarray) -> Edges:
+    """Each node averages with its partner, 1/2 each; a node that is its own partner keeps its value."""
+    i = np.flatnonzero(partner != np.arange(n))
+    own = np.ones(n)
+    own[i] = 0.5
+    return Edges(n, i, partner[i], np.full(len(i), 0.5), own)
+
+
+@sized
+def one_peer_ring(n: int | None = None) -> Topology:
+    """Pairs on a circle: phases alternate between (0, 1)(2, 3)... and (1, 2)(3, 4)...(n-1, 0), weights 1/2.
+
+    Args:
+      n: even number of nodes; left out, it is filled in from the data.
+    Example:
+      >>> one_peer_ring(4).edges(1).tolist()
+      [[0, 3], [1, 2], [2, 1], [3, 0]]
+    """
+    if n % 2:
+        raise ValueError(f"one_peer_ring: n is {n}, which is odd, so one node has no partner; use {n + 1}, or ring()")
+    i = np.arange(n)
+    return build("one_peer_ring", [pairs(n, i ^ 1), pairs(n, (((i - 1) % n ^ 1) + 1) % n)])
+
+
+@sized
+def one_peer_hypercube(n: int | None = None) -> Topology:
+    """Phase t: node i averages with i XOR 2^(t mod k), n = 2^k; symmetric matchings, weights 1/2.
+
+    Args:
+      n: number of nodes, a power of two; left out, it is filled in from the data.
+    Identity: the product of k consecutive phases is 11^T / n exactly.
+    Example:
+      >>> one_peer_hypercube(4).edges(1).tolist()
+      [[0, 2], [1, 3], [2, 0], [3, 1]]
+    """
+    k = power_of_two("one_peer_hypercube", n)
+    i = np.arange(n)
+    return build("one_peer_hypercube", [pairs(n, i ^ (1 << t)) for t in range(k)] or _alone(n))
+
+
+@struct
+class Matchings:
+    """Random perfect matchings, drawn on the device: a key gives the links of one phase.
+
+    Args:
+      size: n, static. Of an odd n one node, another each time, stays alone.
+    """
+
+    size: int = static()
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.size
+
+    num_slots = 1
+
+    @property
+    def max_degree(self) -> int:
+        """Messages that a matched node sends."""
+        return min(1, self.size - 1)
+
+    @property
+    def mean_degree(self) -> float:
+        """Messages per node and phase."""
+        return (self.size - self.size % 2) / self.size
+
+    def draw(self, key: Any) -> Slots:
+        """A uniform matching."""
+        n = self.size
+        order = jax.random.permutation(key, n).astype(jnp.int32)
+        even = n - n % 2
+        swapped = jnp.concatenate([order[:even].reshape(-1, 2)[:, ::-1].reshape(-1), order[even:]])
+        partner = jnp.zeros((n,), jnp.int32).at[order].set(swapped)
+        alone = partner == jnp.arange(n, dtype=jnp.int32)
+        weight = jnp.where(alone, jnp.float32(0), jnp.float32(0.5))
+        return Slots(partner[:, None], weight[:, None], 1 - weight)
+
+
+@sized
+def random_matching(n: int | None = None) -> Topology:
+    """Each phase pairs all nodes at random (one stays alone if n is odd), weights 1/2; drawn on the device.
+
+    E[W^2] contracts the squared consensus distance by (n - 2) / (2 (n - 1)) per phase for even n.
+
+    Args:
+      n: number of nodes >= 1; left out, it is filled in from the data.
+    Reference: Boyd, Ghosh, Prabhakar and Shah, Randomized gossip algorithms (2006).
+    Example:
+      >>> random_matching(6).period
+      0
+    """
+    return Topology(Matchings(n), "random_matching", "doubly", symmetric=True, connected=True, period=0)
+
+
+__all__ = ["Matchings", "one_peer_exponential", "one_peer_hypercube", "one_peer_ring", "pairs", "random_matching"]

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,34 +31,41 @@ class Deferred:
 
     def build(self, n: int) -> Topology:
         """The topology with n nodes."""
-        return self.make(n, **dict(self.arguments))
+        return self.make(n=n, **dict(self.arguments))
 
     def __repr__(self) -> str:
         inner = "".join(f", {k}={v!r}" for k, v in self.arguments)
         return f"{self.name}(n=None{inner})"
 
 
-def sized(fn: Callable[..., Topology]) -> Callable[..., Topology]:
-    """Let `n`, the first argument, be left out: the call then gives a `Deferred`; otherwise n is checked to be an int >= 1."""
-    names = list(inspect.signature(fn).parameters)
+def sized(
+    fn: Callable[..., Any] | None = None, *, infer: Callable[..., int | None] | None = None
+) -> Callable[..., Any]:
+    """Let `n`, the first argument, be left out: the call then gives a `Deferred`; otherwise n is checked to be an int >= 1.
+
+    Args:
+      fn: the function, which sees n only as an int.
+      infer: called with the other arguments given, may say n when it was left out (rows times columns).
+    """
+    if fn is None:
+        return functools.partial(sized, infer=infer)
+    signature = inspect.signature(fn)
 
     @functools.wraps(fn)
-    def call(n: int | None = None, *args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        n = given.pop("n", None)
+        if n is None and infer is not None:
+            n = infer(**given)
         if n is None:
-            return Deferred(call, (*zip(names[1:], args, strict=False), *kwargs.items()))
-        return fn(whole(fn.__name__, "n", n, 1), *args, **kwargs)
+            return Deferred(call, tuple(given.items()))
+        return fn(whole(fn.__name__, "n", n, 1), **given)
 
     return call
 
 
 def whole(owner: str, field: str, value: Any, least: int) -> int:
-    """`value` as an int >= `least`.
-
-    Raises:
-      TypeError: no whole number. ValueError: too small.
-    """
-    import numbers
-
+    """`value` as an int >= `least`; TypeError if it is no whole number, ValueError if it is too small."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{owner}: {field} is {value!r} ({type(value).__name__}); give a whole number >= {least}")
     if value < least:

@@ -72,7 +72,9 @@ class Topology:
         if name == "float64" and not jax.config.jax_enable_x64:
             raise ValueError("dtype is float64 but jax_enable_x64 is off; switch it on first, or keep float32")
         if name not in ("float32", "float64"):
-            raise ValueError(f"dtype is {name}; weights are kept in float32 or float64: kernels sum lower dtypes in float32")
+            raise ValueError(
+                f"dtype is {name}; weights are kept in float32 or float64: kernels sum lower dtypes in float32"
+            )
         return Topology(self.links, self.name, self.kind, self.symmetric, self.connected, self.period, name)
 
     @property
@@ -132,12 +134,18 @@ def edges_of(links: Any) -> Edges:
         i = np.arange(n)
         senders = np.stack([np.delete(i, r) for r in i]).ravel() if n <= 4096 else None
         if senders is None:
-            raise ValueError(f"the complete graph of n = {n} has {n * (n - 1):,} edges, too many for a list; its W is known")
+            raise ValueError(
+                f"the complete graph of n = {n} has {n * (n - 1):,} edges, too many for a list; its W is known"
+            )
         return Edges(n, np.repeat(i, n - 1), senders, np.full(n * (n - 1), share), np.full(n, share + extra))
     if isinstance(links, mixing.Hubs):
         receivers = np.repeat(np.arange(n), np.asarray(links.degree))
         return Edges(
-            n, receivers, np.asarray(links.senders_), np.asarray(links.weight, np.float64), np.asarray(links.own, np.float64)
+            n,
+            receivers,
+            np.asarray(links.senders_),
+            np.asarray(links.weight, np.float64),
+            np.asarray(links.own, np.float64),
         )
     if isinstance(links, mixing.Circulant):
         offsets, share = np.asarray(links.offsets, np.int64), np.asarray(links.share, np.float64)
@@ -154,7 +162,11 @@ def edges_of(links: Any) -> Edges:
 
 
 def build(
-    name: str, phases: Edges | Sequence[Edges], allow_disconnected: bool = False, want: str | None = None
+    name: str,
+    phases: Edges | Sequence[Edges],
+    allow_disconnected: bool = False,
+    want: str | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Topology:
     """A topology from weighted edges per phase: kind, symmetry and connectivity are found and checked here.
 
@@ -163,7 +175,7 @@ def build(
         period is not strongly connected and `allow_disconnected` is False.
     """
     sequence = [phases] if isinstance(phases, Edges) else list(phases)
-    kind = _kind(name, sequence, want)
+    kind = _kind(name, sequence, want, tolerance)
     parts = _components(sequence)
     if parts > 1 and not allow_disconnected:
         raise ValueError(
@@ -174,14 +186,14 @@ def build(
     return Topology(links, name, kind, all(_symmetric(e) for e in sequence), parts == 1, len(sequence))
 
 
-def _kind(name: str, sequence: list[Edges], want: str | None) -> str:
+def _kind(name: str, sequence: list[Edges], want: str | None, tolerance: float) -> str:
     kinds = {"row", "column"}
     worst = {}
     for e in sequence:
         for kind, sums in (("row", e.row_sums()), ("column", e.column_sums())):
             node = int(np.argmax(np.where(np.isfinite(sums), np.abs(sums - 1), np.inf)))
             off = abs(float(sums[node]) - 1)
-            if not off <= TOLERANCE:
+            if not off <= tolerance:
                 kinds.discard(kind)
                 if kind not in worst or not off <= worst[kind][0]:
                     worst[kind] = (off, node, float(sums.min()), float(sums.max()))

@@ -151,7 +151,9 @@ class DataSize:
         object.__setattr__(self, "sizes", tuple(float(s) for s in np.asarray(self.sizes).ravel()))
         if not all(0 < s < np.inf for s in self.sizes):
             bad = next(i for i, s in enumerate(self.sizes) if not 0 < s < np.inf)
-            raise ValueError(f"data_size: sizes[{bad}] is {self.sizes[bad]}; give a positive number of samples per node")
+            raise ValueError(
+                f"data_size: sizes[{bad}] is {self.sizes[bad]}; give a positive number of samples per node"
+            )
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""

@@ -1,0 +1,293 @@
+"""Spectral facts: how fast a topology mixes, with every convention named.
+
+    rho = ||W - J||_2, J = 11^T / n        the factor by which one round shrinks the distance to the mean, at most
+    gap_abs = 1 - |lambda_2|, gap_squared = 1 - rho^2 (often called p), gap_signed = 1 - lambda_2 (real part, largest)
+
+Of a sequence the eigenvalues are those of the product over one period, and rho is per period, with rho^(1/P) beside it.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._graph import Graph
+from ._topology import Topology
+
+DENSE_UP_TO = (
+    2000  # nodes: up to here all eigenvalues are computed; beyond, only what circulants and sparse solvers give
+)
+
+
+def _offset_weights(top: Topology) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """First rows (offsets, weights) of the period if every W_t is circulant."""
+    from ..mixing import Circulant, CirculantSequence
+
+    if isinstance(top.links, Circulant):
+        offsets = np.concatenate([[0], np.asarray(top.links.offsets, np.int64)])
+        return [(offsets, np.concatenate([np.asarray(top.links.own), np.asarray(top.links.share)[0]]))]
+    if isinstance(top.links, CirculantSequence):
+        own, share, at = (np.asarray(a) for a in (top.links.own, top.links.share, top.links.offsets))
+        return [(np.concatenate([[0], at[t]]), np.concatenate([own[t : t + 1], share[t]])) for t in range(top.period)]
+    return None
+
+
+def _circulant_eigenvalues(top: Topology) -> np.ndarray | None:
+    """Eigenvalues of the product over a period in the order of the Fourier modes, or None: [n] complex."""
+    rows = _offset_weights(top)
+    if rows is None:
+        return None
+    out = np.ones(top.n, np.complex128)
+    for offsets, weights in rows:
+        first = np.zeros(top.n)
+        np.add.at(first, offsets % top.n, weights)
+        out *= np.fft.fft(first)
+    return out
+
+
+def period_matrix(top: Topology) -> np.ndarray:
+    """[n, n]: W_{P-1} ... W_0, what one period does."""
+    _fixed_sequence(top)
+    out = top.matrix(0)
+    for t in range(1, top.period):
+        out = top.matrix(t) @ out
+    return out
+
+
+def _fixed_sequence(top: Topology) -> None:
+    if top.period == 0:
+        raise ValueError(
+            f"{top.name} is drawn afresh in each phase and has no spectrum of its own; use from_matrix(top.matrix(key=key))"
+        )
+
+
+def spectrum(top: Topology) -> np.ndarray:
+    """Eigenvalues of W (of the product over one period, for a sequence), largest modulus first.
+
+    Args:
+      top: a topology of period >= 1, with at most 2,000 nodes unless it is circulant.
+    Returns:
+      [n] float64 if all are real, else complex128; the first is 1.
+    Raises:
+      ValueError: random phases, or too many nodes.
+    Example:
+      >>> spectrum(ring(4)).round(3).tolist()
+      [1.0, 0.333, 0.333, -0.333]
+    """
+    _fixed_sequence(top)
+    values = _circulant_eigenvalues(top)
+    if values is None:
+        if top.links.__class__.__name__ == "Complete":
+            share, extra = (float(np.ravel(np.asarray(a))[0]) for a in (top.links.share, top.links.extra))
+            values = np.full(top.n, extra)
+            values[0] = extra + top.n * share
+        elif top.n > DENSE_UP_TO:
+            raise ValueError(
+                f"all eigenvalues of {top.name} with n = {top.n} > {DENSE_UP_TO} take too long; use facts(), which needs only the largest"
+            )
+        else:
+            w = period_matrix(top)
+            values = np.linalg.eigvalsh(w) if np.allclose(w, w.T, rtol=0, atol=1e-13) else np.linalg.eigvals(w)
+    if np.iscomplexobj(values) and np.abs(values.imag).max(initial=0) < 1e-12:
+        values = values.real
+    # equal moduli: positive ones first, so that the order does not hang on the last bit
+    return values[np.lexsort((values.imag, -values.real, -np.abs(values).round(12)))]
+
+
+def rho(top: Topology) -> float | None:
+    """||W - J||_2, or ||W_{P-1} ... W_0 - J||_2 over one period; None where W is not doubly stochastic.
+
+    Beyond 2,000 nodes the largest singular value comes from a sparse iterative solver (relative error about 1e-6).
+
+    Example:
+      >>> rho(complete(8)) == 0
+      True
+    """
+    _fixed_sequence(top)
+    if top.kind != "doubly":
+        return None
+    r = _rho(top)
+    return 0.0 if r < 1e-12 else r  # what is left of exact averaging is rounding
+
+
+def _rho(top: Topology) -> float:
+    if top.n == 1 or top.links.__class__.__name__ == "Complete" and not np.any(np.asarray(top.links.extra)):
+        return 0.0
+    values = _circulant_eigenvalues(top)
+    if values is not None:  # circulant matrices are normal: singular values are moduli
+        return float(np.abs(values[1:]).max(initial=0))
+    if top.links.__class__.__name__ == "Complete":
+        return abs(float(np.ravel(np.asarray(top.links.extra))[0]))
+    if top.n <= DENSE_UP_TO:
+        w = period_matrix(top) - 1 / top.n
+        return float(
+            np.abs(np.linalg.eigvalsh(w)).max() if np.allclose(w, w.T, rtol=0, atol=1e-13) else np.linalg.norm(w, 2)
+        )
+    return _sparse_rho(top)
+
+
+def _operators(top: Topology) -> list[Any]:
+    from scipy.sparse import coo_array, dia_array
+
+    out = []
+    for t in range(top.period):
+        e = top.host(t)
+        w = coo_array((e.weights, (e.receivers, e.senders)), shape=(e.n, e.n)).tocsr()
+        out.append((w + dia_array((e.own[None], [0]), shape=(e.n, e.n))).tocsr())
+    return out
+
+
+def _sparse_rho(top: Topology) -> float:
+    from scipy.sparse.linalg import LinearOperator, eigsh, svds
+
+    phases = _operators(top)
+    n = top.n
+
+    def forward(x: np.ndarray) -> np.ndarray:
+        y = x - x.mean()
+        for w in phases:
+            y = w @ y
+        return y - y.mean()
+
+    def backward(x: np.ndarray) -> np.ndarray:
+        y = x - x.mean()
+        for w in reversed(phases):
+            y = w.T @ y
+        return y - y.mean()
+
+    start = np.random.default_rng(0).normal(size=n)
+    operator = LinearOperator((n, n), matvec=forward, rmatvec=backward, dtype=np.float64)
+    if top.symmetric and top.period == 1:
+        return float(np.abs(eigsh(operator, 1, which="LM", v0=start, tol=1e-7, return_eigenvectors=False)).max())
+    return float(svds(operator, 1, v0=start, tol=1e-7, return_singular_vectors=False).max())
+
+
+def _lambda2(top: Topology) -> complex | None:
+    """The eigenvalue of second largest modulus (its modulus for a large symmetric W); None for large others."""
+    if top.n == 1:
+        return 0.0
+    if top.n <= DENSE_UP_TO or _offset_weights(top) is not None or top.links.__class__.__name__ == "Complete":
+        return spectrum(top)[1]
+    return rho(top) if top.symmetric and top.period == 1 and top.kind == "doubly" else None
+
+
+def mixing_time(top: Topology, eps: float = 0.25) -> float | None:
+    """Rounds after which no start is further from its mean than eps times its first distance: ceil(ln eps / ln rho), whole periods.
+
+    Inf for a graph that never mixes, None where rho is not defined.
+
+    Args:
+      top: a topology of period >= 1.
+      eps: in (0, 1); 1/4 is customary.
+    Example:
+      >>> mixing_time(one_peer_exponential(8))
+      3
+    """
+    if not 0 < eps < 1:
+        raise ValueError(f"mixing_time: eps is {eps}; give a factor in (0, 1), e.g. 0.25")
+    r = rho(top)
+    return None if r is None else _rounds(r, eps, top.period)
+
+
+def _rounds(r: float, eps: float, period: int) -> float:
+    if r <= 1e-12:
+        return period
+    return period * max(1, math.ceil(math.log(eps) / math.log(r) - 1e-9)) if r < 1 - 1e-12 else math.inf
+
+
+def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
+    """Effective number of neighbours: by how much a decayed random walk through W averages noise away, between 1 and n.
+
+    n_W(decay) = 1/(1 - decay) / (1/n sum_t decay^t ||W^{t+1}||_F^2); for symmetric (or normal) W the denominator is
+    1/n sum_i |lambda_i|^2 / (1 - decay |lambda_i|^2). decay 0 looks one round ahead, decay -> 1 gives n for a connected graph.
+
+    Args:
+      top: a fixed topology (period 1), with at most 2,000 nodes unless circulant or complete.
+      decay: in [0, 1); related to the learning rate: steps small against 1 - decay see the whole network.
+    Returns:
+      The number; None for sequences, and for large graphs whose eigenvalues are not all known.
+    Reference: Vogels, Hendrikx and Jaggi, Beyond spectral gap: the role of the topology in decentralized learning
+      (NeurIPS 2022).
+    Example:
+      >>> round(effective_neighbours(complete(8), 0.5), 6)
+      8.0
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"effective_neighbours: decay is {decay}; give a number in [0, 1), e.g. 0.9")
+    if top.period != 1:
+        return None
+    n = top.n
+    circulant = _circulant_eigenvalues(top)
+    if circulant is not None or (top.symmetric and n <= DENSE_UP_TO) or top.links.__class__.__name__ == "Complete":
+        squares = np.abs(circulant if circulant is not None else spectrum(top)) ** 2
+        squares = np.minimum(squares, 1.0) if top.kind == "doubly" else squares
+        return float(1 / (1 - decay) / np.mean(squares / (1 - decay * squares)))
+    if n > DENSE_UP_TO:
+        return None
+    # sum_t decay^t ||W^{t+1}||_F^2 = tr(S) with S = W W^T + decay W S W^T, by doubling
+    w = top.matrix()
+    total, power, factor = w @ w.T, w, decay
+    for _ in range(60):
+        step = factor * power @ total @ power.T
+        total = total + step
+        if np.trace(step) < 1e-13 * np.trace(total):
+            break
+        power, factor = power @ power, factor * factor
+    return float(1 / (1 - decay) / (np.trace(total) / n))
+
+
+def laplacian_extremes(graph: Graph) -> tuple[float, float]:
+    """(lambda_2, lambda_n) of the Laplacian of an undirected connected graph."""
+    from scipy.sparse import coo_array, dia_array
+
+    n, ones = graph.n, np.ones(len(graph.receivers))
+    adjacency = coo_array((ones, (graph.receivers, graph.senders)), shape=(n, n))
+    laplacian = (dia_array((graph.in_degrees[None].astype(float), [0]), shape=(n, n)) - adjacency).tocsr()
+    if n <= DENSE_UP_TO:
+        values = np.linalg.eigvalsh(laplacian.toarray())
+        low, high = float(values[1]), float(values[-1])
+    else:
+        from scipy.sparse.linalg import LinearOperator, eigsh
+
+        start = np.random.default_rng(0).normal(size=n)
+        high = float(eigsh(laplacian, 1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
+        # lambda_2 is the top of high I - L once the constant vector is taken out
+        flipped = LinearOperator((n, n), matvec=lambda x: high * (x - x.mean()) - laplacian @ x, dtype=np.float64)
+        low = high - float(eigsh(flipped, 1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
+    if low <= 1e-12:
+        raise ValueError("best_constant needs a connected graph, and this one falls into parts; use metropolis()")
+    return low, high
+
+
+def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
+    """Spectral facts by name, each convention under its own: plain numbers, None where not defined or not computed.
+
+    Args:
+      top: any topology; one that is drawn afresh each phase has no spectrum, and gets an empty dictionary.
+      decay: of the effective number of neighbours.
+    Returns:
+      rho (||W - J||_2, per period), rho_per_round (its P-th root), gap_abs (1 - |lambda_2|), gap_squared (1 - rho^2),
+      gap_signed (1 - the largest real part but one), mixing_time (rounds to a quarter), effective_neighbours.
+    Example:
+      >>> round(facts(ring(8))["rho"], 4)
+      0.8047
+    """
+    if top.period == 0:
+        return {}
+    r, second = rho(top), _lambda2(top)
+    signed = None
+    if second is not None and (top.n <= DENSE_UP_TO or _offset_weights(top) is not None):
+        real = np.sort(np.real(spectrum(top)))[::-1]
+        signed = 1 - float(real[1]) if top.n > 1 else 1.0
+    return {
+        "rho": r,
+        "rho_per_round": None if r is None else float(r ** (1 / top.period)),
+        "gap_abs": None if second is None else 1 - float(abs(second)),
+        "gap_squared": None if r is None else 1 - r * r,
+        "gap_signed": signed,
+        "mixing_time": None if r is None else _rounds(r, 0.25, top.period),
+        "effective_neighbours": effective_neighbours(top, decay),
+    }
+
+
+__all__ = ["effective_neighbours", "facts", "laplacian_extremes", "mixing_time", "period_matrix", "rho", "spectrum"]
