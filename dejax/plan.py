@@ -107,7 +107,14 @@ class Plan:
 
 
 def plan(
-    method: Any, problem: Any, network: Any, rounds: int, *, memory: int | None = None, label: str = "run", seeds: int = 1
+    method: Any,
+    problem: Any,
+    network: Any,
+    rounds: int,
+    *,
+    memory: int | None = None,
+    label: str = "run",
+    seeds: int = 1,
 ) -> Plan:
     """Bytes of one run, by formula.
 
@@ -149,7 +156,9 @@ def plan(
         Part("activations", activations * share, note=f"{together:,} nodes at a time, estimate"),
         Part("batches", batch * share),
     )
-    parts = tuple(dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds) for p in parts) + (
+    each = [dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds) for p in parts]
+    parts = (
+        *each,
         Part("indices", index / n, note="which samples a node has"),
         Part("data", 0.0, size([data.arrays, data.test])),
         graph,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ._shared import DONE, console, escape, grid, load, print_json
+from ._shared import DONE, console, escape, grid, load, print_json, print_table
 
 
 def listing(args: argparse.Namespace) -> int:
@@ -165,7 +165,7 @@ def report(args: argparse.Namespace) -> int:
         print_json({"runs": table.rows, "notes": list(table.notes), "facts": history.facts})
         return DONE
     out = console()
-    out.print(table.rich())
+    print_table(table, out)
     if args.out:
         out.print(f"written to {args.out}: open {Path(args.out) / 'report.html'}")
     return DONE

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ._shared import DONE, INTERRUPTED, console, load
+from ._shared import DONE, INTERRUPTED, console, load, print_table
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +63,7 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
         config=config.yaml(),
         **config.eval,
     )
-    say.print(history.table().rich())
+    print_table(history.table(), say)
     where = out or resume
     if history.interrupted:
         console(stderr=True).print(

@@ -29,6 +29,15 @@ def escape(text: str) -> str:
     return quote(text)
 
 
+def print_table(table: Any, out: Any) -> None:
+    """A results table: ruled where the terminal is wide enough, else plain lines that never lose a column."""
+    width = max((len(line) for line in str(table).splitlines()), default=0)
+    if out.is_terminal and out.width > width + 4:
+        out.print(table.rich())
+    else:
+        out.print(f"\n{table}\n", markup=False, soft_wrap=True)
+
+
 def grid(*columns: str, right: tuple[int, ...] = ()) -> Any:
     """A plain table."""
     from rich import box
@@ -58,4 +67,15 @@ def clean(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-__all__ = ["DONE", "INTERRUPTED", "USER_ERROR", "clean", "console", "escape", "grid", "load", "print_json"]
+__all__ = [
+    "DONE",
+    "INTERRUPTED",
+    "USER_ERROR",
+    "clean",
+    "console",
+    "escape",
+    "grid",
+    "load",
+    "print_json",
+    "print_table",
+]

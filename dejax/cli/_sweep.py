@@ -14,7 +14,7 @@ from typing import Any
 from ..config import ConfigError
 from ..config import load as read
 from ..config._yaml import parse
-from ._shared import DONE, clean, console, print_json
+from ._shared import DONE, clean, console, print_json, print_table
 
 CHUNK = 128
 
@@ -47,7 +47,7 @@ def sweep(args: argparse.Namespace) -> int:
         print_json({"over": dict(fields), "seeds": seeds, "records": records, "facts": facts, "best": best(history)})
         return DONE
     out = console()
-    out.print(history.table().rich())
+    print_table(history.table(), out)
     winner = best(history)
     if winner is not None:
         out.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
@@ -136,6 +136,7 @@ def together(
 ) -> list[dict[str, Any]]:
     """Trials of one structure and all seeds as one vmapped program; their records after the last round."""
     import functools
+    import time
 
     import jax
     import jax.numpy as jnp
@@ -143,7 +144,6 @@ def together(
 
     from .. import engine
     from .._counters import Counters
-    from .._run import _model
     from .._schedule import Schedule
     from ..metrics import View
 
@@ -171,20 +171,21 @@ def together(
     def start(stacked: Any, keys: Any, leaves: Any, problem: Any) -> Any:
         def one(values: Any, key: Any) -> Any:
             method, network = rebuild(values, leaves)
-            return engine.start(method, problem, network, key, None)
+            return engine.start.__wrapped__(method, problem, network, key, None)
 
         return jax.vmap(one)(stacked, keys)
-
-    plain = getattr(engine.run_chunk, "__wrapped__", engine.run_chunk)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, rounds: Any) -> Any:
         def one(carry: Any, values: Any, key: Any) -> Any:
             method, network = rebuild(values, leaves)
-            return plain(method, problem, network, carry, key, first, rounds, CHUNK)
+            return engine.run_chunk.__wrapped__(
+                method, problem, network, carry, key, first, rounds, CHUNK, jnp.int32(trial.rounds)
+            )
 
         return jax.vmap(one)(carry, stacked, keys)
 
+    began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
     counters, broken = [Counters() for _ in key_of], [None] * len(key_of)
     carry, done = start(stacked, keys, flat[0], problem), 0
@@ -197,6 +198,7 @@ def together(
             if bad is not None and broken[i] is None:
                 broken[i] = (done + bad[0], bad[1])
         done += steps
+        compiled = compiled or time.perf_counter() - began
         alive = [c.last_loss for c, b in zip(counters, broken, strict=True) if b is None]
         bar.update(done, {"loss": float(np.mean(alive)) if alive else float("nan")})
     schedule = Schedule(trial.rounds, **evals)
@@ -213,7 +215,7 @@ def together(
                 method = rebuild([x[at] for x in stacked], flat[0])[0]
                 state = jax.tree.map(lambda x, at=at: x[at], engine.state_of(carry))
                 view = View(
-                    _model(method, state), problem, network, state=state, index=trial.rounds, key=key_of[at],
+                    engine.model(method, state), problem, network, state=state, index=trial.rounds, key=key_of[at],
                     nodes=schedule.final_nodes, width=schedule.nodes,
                 )  # fmt: skip
                 for measure in measures:
@@ -225,7 +227,7 @@ def together(
                 "facts": {"status": status, "rounds": trial.rounds, "seeds": list(seeds), "nodes": problem.n},
             }
         )
-    bar.end(done, 0.0, 0.0, {"loss": float(np.mean([c.last_loss for c in counters]))})
+    bar.end(done, time.perf_counter() - began, compiled, {"loss": float(np.mean([c.last_loss for c in counters]))})
     return out
 
 

@@ -122,9 +122,10 @@ def _signature(fn: Callable[..., Any]) -> tuple[tuple[str, Any, Any], ...]:
         hints = typing.get_type_hints(target, include_extras=True)
     except (NameError, TypeError, AttributeError):  # a hint that cannot be evaluated: take the argument as it comes
         hints = {}
+    hidden = {f.name for f in dataclasses.fields(fn) if not f.repr} if dataclasses.is_dataclass(fn) else set()
     out = []
     for p in inspect.signature(fn).parameters.values():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name.startswith("_"):
+        if p.name in hidden or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name.startswith("_"):
             continue
         out.append((p.name, hints.get(p.name, Any), p.default))
     return tuple(out)
@@ -154,6 +155,13 @@ def _options(hint: Any) -> tuple[Any, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(o for a in typing.get_args(hint) for o in _options(a))
     return (hint,)
+
+
+def takes_schedule(hint: Any) -> bool:
+    """A number that is a leaf (`FloatLike`), or optax's number-or-function."""
+    options = _options(hint)
+    functions = [o for o in options if typing.get_origin(o) is collections.abc.Callable]
+    return any(typing.get_origin(o) is typing.Annotated for o in options) or (float in options and bool(functions))
 
 
 def _is_list(hint: Any) -> bool:
@@ -243,6 +251,8 @@ def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, part
     """One argument: a section, a slot (or a list of slots), or a value converted by the hint."""
     if p.section is not None:
         return read_call(None, p.section, value, path, registry, partial)
+    if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):
+        return read(value, "schedule", path, registry)
     if p.kind is None:
         return convert(value, p.hint, path)
     if value is None and (p.default is None or type(None) in _options(p.hint)):
@@ -301,7 +311,7 @@ def _convert_one(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
             import numpy as np
 
             return True, np.asarray([_number(v) for v in value], np.float32)
-        return number is not None, number
+        return number is not None, None if number is None else float(number)
     if origin is Literal:
         # bool is an int in Python: compare types too, so that `true` is not 1
         return any(type(value) is type(a) and value == a for a in typing.get_args(o)), value
@@ -381,6 +391,18 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
 
 
 __all__ = [
-    "OMIT", "Call", "Parameter", "Section", "build", "convert", "located", "parameters", "read", "read_call", "require",
-    "spoken", "unbuild",
-]  # fmt: skip
+    "OMIT",
+    "Call",
+    "Parameter",
+    "Section",
+    "build",
+    "convert",
+    "located",
+    "parameters",
+    "read",
+    "read_call",
+    "require",
+    "spoken",
+    "takes_schedule",
+    "unbuild",
+]

@@ -63,21 +63,21 @@ def _module_file(base: Path, module: str | None, level: int) -> Path | None:
     return None
 
 
-def _find(file: Path, name: str, depth: int = 0) -> tuple[Path, ast.AST] | None:
+def find(file: Path, name: str, depth: int = 0) -> tuple[Path, ast.AST] | None:
     """Where a name is defined: a class, a function, or an assignment, followed through relative imports."""
     for node in _tree(file).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
             return file, node
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             if isinstance(node.value, ast.Name) and depth < 8:
-                return _find(file, node.value.id, depth + 1)
+                return find(file, node.value.id, depth + 1)
             return file, node
         if isinstance(node, ast.ImportFrom) and node.level and depth < 8:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
                     source = _module_file(file.parent, node.module, node.level)
                     if source is not None:
-                        return _find(source, alias.name, depth + 1)
+                        return find(source, alias.name, depth + 1)
     return None
 
 
@@ -93,7 +93,7 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
     fields: dict[str, tuple[str, str]] = {}
     names: set[str] = set()
     for base in node.bases:
-        found = _find(file, _text(base).split("[")[0])
+        found = find(file, _text(base).split("[")[0])
         if found and isinstance(found[1], ast.ClassDef):
             inherited, more = _class_parts(found[0], found[1])
             fields |= inherited
@@ -192,10 +192,10 @@ def members(folder: str) -> tuple[Member, ...]:
                 ]
     out = []
     for name in listed:
-        found = _find(init, name)
+        found = find(init, name)
         if found and isinstance(found[1], (ast.ClassDef, ast.FunctionDef)) and name == name.lower():
             out.append(member(name, getattr(found[1], "name", name), *found))
     return tuple(out)
 
 
-__all__ = ["Member", "member", "members"]
+__all__ = ["ROOT", "Member", "find", "member", "members"]

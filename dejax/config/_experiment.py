@@ -146,7 +146,9 @@ class Run:
         call = self.args["network"]
         args = {k: _call.build(v) for k, v in call.args.items()}
         topology = args.get("topology")
-        if hasattr(topology, "build"):
+        if topology is None:
+            pass
+        elif hasattr(topology, "build"):
             with located(call.args["topology"].path):
                 args["topology"] = topology.build(n)
         elif getattr(topology, "n", n) != n:

@@ -8,7 +8,7 @@ from typing import Any
 from . import _catalog
 from ._catalog import Member
 from ._error import ConfigError, nearest
-from ._registry import KINDS, OPTIMIZERS
+from ._registry import KINDS, OPTIMIZERS, SCHEDULES
 
 HELPERS = "helpers"  # members of the folders that no slot of a config takes: spectral facts, accountants, readers
 
@@ -18,8 +18,8 @@ def listing() -> dict[str, list[Member]]:
     groups: dict[str, list[Member]] = {}
     seen: set[tuple[str, str]] = set()
     for kind, entry in KINDS.items():
-        if kind == "optimizer":
-            groups[entry.plural] = optimizers()
+        if not entry.folder:
+            groups[entry.plural] = optimizers() if kind == "optimizer" else schedules()
             continue
         found = [m for m in _catalog.members(entry.folder) if entry.belongs(m)]
         groups[entry.plural] = found
@@ -68,6 +68,15 @@ def optimizers() -> list[Member]:
     return [found.get(name, empty(name)) for name in OPTIMIZERS]
 
 
+def schedules() -> list[Member]:
+    """Learning-rate schedules: they may stand where a number that is a leaf may."""
+    file = _catalog.ROOT / "optimizers.py"
+    found = [_catalog.find(file, target) for target in SCHEDULES.values()]
+    return [
+        _catalog.member(name, target, *at) for (name, target), at in zip(SCHEDULES.items(), found, strict=True) if at
+    ]
+
+
 def as_json(groups: dict[str, list[Member]]) -> dict[str, Any]:
     """Plain values for `dejax list --json`."""
     return {
@@ -85,4 +94,4 @@ def as_json(groups: dict[str, list[Member]]) -> dict[str, Any]:
     }
 
 
-__all__ = ["HELPERS", "as_json", "chosen", "listing", "optimizers"]
+__all__ = ["HELPERS", "as_json", "chosen", "listing", "optimizers", "schedules"]

@@ -12,9 +12,9 @@ from . import _catalog
 from ._catalog import Member
 
 OPTIMIZERS = (
-    "sgd", "noisy_sgd", "sign_sgd", "adam", "adamw", "nadam", "nadamw", "amsgrad", "adamax", "adabelief", "adagrad",
-    "adadelta", "rmsprop", "yogi", "lion", "lamb", "lars", "radam", "adafactor", "novograd", "sm3", "fromage",
+    "adabelief", "adadelta", "adagrad", "adam", "adamw", "amsgrad", "lamb", "lion", "nadam", "rmsprop", "sgd", "yogi",
 )  # fmt: skip
+SCHEDULES = {"cosine": "Cosine", "inverse_sqrt": "InverseSqrt"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ KINDS: dict[str, Kind] = {
     "privacy": Kind("privacy", "privacy", _has("hook", "message", "gradient", "per_example")),
     "faults": Kind("faults", "faults", _has("awake", "arrives")),
     "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
+    "events": Kind("events", "events", _has("plan")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
     "task": Kind("tasks", "tasks", lambda m: True),
     "optimizer": Kind("optimizers", "", lambda m: False),
+    "schedule": Kind("schedules", "", lambda m: False),
     "metric": Kind("metrics", "metrics", lambda m: True),
 }
 _CLASS_KINDS = {k: k for k in KINDS} | {"partitioner": "partition", "dataset": "source", "fault": "faults"}
@@ -121,8 +123,8 @@ def _flat(hint: Any) -> list[Any]:
 
 
 def _names(kind: str) -> list[str]:
-    if kind == "optimizer":
-        return list(OPTIMIZERS)
+    if kind in ("optimizer", "schedule"):
+        return list(OPTIMIZERS if kind == "optimizer" else SCHEDULES)
     return [m.name for m in _catalog.members(KINDS[kind].folder) if KINDS[kind].belongs(m)]
 
 
@@ -130,6 +132,9 @@ def _names(kind: str) -> list[str]:
 def _builtin(kind: str) -> dict[str, Callable[..., Any]]:
     if kind == "optimizer":
         return _optimizers()
+    if kind == "schedule":
+        optimizers = importlib.import_module("dejax.optimizers")
+        return {name: getattr(optimizers, target) for name, target in SCHEDULES.items()}
     names = _names(kind)
     if not names:
         return {}
@@ -152,4 +157,4 @@ def _optimizers() -> dict[str, Callable[..., Any]]:
     return {name: named(getattr(optax, name)) for name in OPTIMIZERS if hasattr(optax, name)}
 
 
-__all__ = ["KINDS", "OPTIMIZERS", "Kind", "Registry"]
+__all__ = ["KINDS", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]

@@ -65,6 +65,8 @@ def _into(old: Any, p: Parameter, rest: Path, value: Any, path: Path, registry: 
         return _section(old, p.section, rest, value, path, registry)
     if p.name == "methods" and not path[1:]:
         return _label(old, p, rest, value, path, registry)
+    if p.kind is None and _call.takes_schedule(p.hint) and rest[0] in registry.members("schedule"):
+        return _slot(old, "schedule", rest, value, path, registry)
     if p.kind is None:
         if isinstance(old, list) and rest[0].isdigit() and int(rest[0]) < len(old):
             return [*old[: int(rest[0])], value, *old[int(rest[0]) + 1 :]]
