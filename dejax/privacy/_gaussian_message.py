@@ -1,0 +1,65 @@
+"""Local differential privacy of messages: clip what leaves a node, and add Gaussian noise.
+
+    m_i = x_i min(1, C / ||x_i||) + N(0, sigma^2 C^2 I)
+
+Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014 (Gaussian mechanism).
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .._struct import check_number, struct
+from .._types import FloatLike, NodeTree
+from . import accountant
+from ._noise import add_noise
+
+
+@struct
+class GaussianMessage:
+    """Clip every message to norm C and add noise of deviation sigma C; the node goes on from the noisy value itself.
+
+    Protects a node's whole message against everybody else, with one draw for all its neighbors. The value clipped is what
+    the method sends, usually a whole model: C must exceed the norm that models reach, or they are shrunk every round.
+    Because the node keeps the noisy value too, gossip with doubly stochastic W keeps the mean of the noisy values.
+
+    Args:
+      clip: C > 0, a leaf.
+      noise_multiplier: sigma >= 0, a leaf; 0 clips only, with epsilon = inf.
+    Raises:
+      ValueError: clip or noise_multiplier out of range.
+    Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014.
+    Example:
+      >>> GaussianMessage(clip=10.0, noise_multiplier=0.01).hook
+      'message'
+    """
+
+    clip: FloatLike
+    noise_multiplier: FloatLike
+
+    hook = "message"
+    per_example = False
+
+    def __post_init__(self) -> None:
+        check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 10.0")
+        check_number(self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0")
+
+    def message(self, ctx: Any, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
+        """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""
+        wide = tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), value)
+        norm = jnp.sqrt(tree.sq_norm(wide))
+        clip = jnp.asarray(self.clip, norm.dtype)
+        factor = jnp.minimum(1, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        noisy = add_noise(ctx.node_keys, "gaussian_message", tree.scale(factor, wide), self.noise_multiplier * clip)
+        noisy = tree.map(lambda m, x: m.astype(x.dtype), noisy, value)
+        return noisy, noisy, noisy
+
+    def epsilon(self, steps: int, sampling_rate: float, delta: float) -> float:
+        """Epsilon of one node after `steps` messages (a method that sends two a round has 2 per round).
+
+        Neighbors are any two values of norm <= C, which lie 2 C apart. Messages are not sampled: sampling_rate is 1, or the
+        probability with which the node, unseen, takes part in a round.
+        """
+        return accountant.epsilon(float(self.noise_multiplier) / 2, steps, sampling_rate, delta)

@@ -1,0 +1,21 @@
+"""Gaussian noise for node-axis trees: by name and node, not by place."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import _tree as tree
+from .._keys import fold_name
+from .._types import NodeTree
+
+
+def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree:
+    """value + N(0, std^2), independent for every node (keys [n]), leaf and coordinate; std scalar."""
+    keys = jax.vmap(lambda key: fold_name(key, name))(keys)
+
+    def noisy(i: int, x: jax.Array) -> jax.Array:
+        draw = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), x.shape[1:], x.dtype))
+        return x + jnp.asarray(std, x.dtype) * draw(keys)
+
+    return jax.tree.unflatten(jax.tree.structure(value), [noisy(i, x) for i, x in enumerate(tree.leaves(value))])
