@@ -32,9 +32,11 @@ def save(history: History, directory: Any, config: str | None = None, title: str
     write(directory / "metrics.csv", csv_text(history.records))
     if config is not None:
         write(directory / "config.yaml", config)
-    if history.records:
-        write(directory / "figure.png", _figure.png(_figure.figure(history)))
-    write(directory / "report.html", _page.page(history, config, title or directory.resolve().name))
+    fig = _figure.figure(history) if history.records else None
+    if fig is not None:
+        write(directory / "figure.png", _figure.png(fig))
+        fig.set_layout_engine("none")  # the page shows the same layout; working it out takes longer than drawing
+    write(directory / "report.html", _page.page(history, config, title or directory.resolve().name, fig))
     return directory
 
 

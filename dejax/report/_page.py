@@ -17,13 +17,14 @@ pre{background:#f6f6f6;padding:.8rem 1rem;overflow-x:auto;font-size:.85rem}summa
 """
 
 
-def page(history: History, config: str | None = None, title: str = "dejax") -> str:
+def page(history: History, config: str | None = None, title: str = "dejax", fig: Any = None) -> str:
     """A self-contained HTML page: the table, the picture as inline SVG, facts of each run, the config.
 
     Args:
       history: one or several runs.
       config: text of the resolved config, shown at the end.
       title: heading.
+      fig: a figure to show; default: `figure(history)`.
     Returns:
       The page; every text in it is escaped and it refers to no other file or address.
     """
@@ -32,7 +33,7 @@ def page(history: History, config: str | None = None, title: str = "dejax") -> s
         parts.append("<p class='note'>Interrupted before its end: these are the numbers so far.</p>")
     parts.append(f"<div class='scroll'>{to_html(table(history))}</div>")
     if history.records:
-        parts.append(_figure.svg(_figure.figure(history)))
+        parts.append(_figure.svg(_figure.figure(history) if fig is None else fig))
         parts.append(
             "<p class='note'>Local models: each node's own model on the global test set, mean over nodes. Mean model: the "
             "average of all nodes' models. Bytes: directed payload of all nodes so far.</p>"
