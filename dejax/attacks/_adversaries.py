@@ -43,7 +43,9 @@ def adversary_mask(owner: Any, n: int) -> np.ndarray:
     name, who = type(owner).__name__, owner.adversaries
     if isinstance(who, tuple):
         if who and who[-1] >= n:
-            raise ValueError(f"{name}.adversaries names node {who[-1]}, but there are n = {n} nodes; give ids below {n}")
+            raise ValueError(
+                f"{name}.adversaries names node {who[-1]}, but there are n = {n} nodes; give ids below {n}"
+            )
         chosen = np.array(who, np.int64)
     else:
         f = round(who * n) if isinstance(who, float) else int(who)

@@ -38,7 +38,9 @@ def z_max(n: int, f: int) -> float:
     from scipy.special import ndtri
 
     if not 0 <= 2 * f < n:
-        raise ValueError(f"f is {f} of n = {n} nodes, but ALIE's formula for z needs 2 f < n; give z a number, e.g. z=1.5")
+        raise ValueError(
+            f"f is {f} of n = {n} nodes, but ALIE's formula for z needs 2 f < n; give z a number, e.g. z=1.5"
+        )
     support = math.floor(n / 2 + 1) - f
     return max(0.0, float(ndtri((n - f - support) / (n - f))))
 
@@ -67,7 +69,7 @@ class Alie:
 
     adversaries: Adversaries = static()
     z: FloatLike | None = None
-    seed: int = static(0)
+    seed: int = static(default=0)
 
     hook = "message"
 

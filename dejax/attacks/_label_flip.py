@@ -34,14 +34,20 @@ class LabelFlip:
 
     adversaries: Adversaries = static()
     num_classes: int = static()
-    seed: int = static(0)
+    seed: int = static(default=0)
 
     hook = "batch"
 
     def __post_init__(self) -> None:
         check_adversaries(self)
-        if isinstance(self.num_classes, bool) or not isinstance(self.num_classes, (int, np.integer)) or self.num_classes < 2:
-            raise ValueError(f"LabelFlip.num_classes is {self.num_classes!r}; give the number of classes of the data, >= 2")
+        if (
+            isinstance(self.num_classes, bool)
+            or not isinstance(self.num_classes, (int, np.integer))
+            or self.num_classes < 2
+        ):
+            raise ValueError(
+                f"LabelFlip.num_classes is {self.num_classes!r}; give the number of classes of the data, >= 2"
+            )
 
     def is_adversary(self, n: int) -> np.ndarray:
         """Bool [n] over global ids."""
@@ -51,5 +57,7 @@ class LabelFlip:
         """The batch {"x": [n, B, ...], "y": [n, B]} with the labels of adversaries mirrored."""
         labels = batch.get("y") if isinstance(batch, dict) else None
         if labels is None or not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise ValueError("LabelFlip needs batches with integer labels 'y'; regression data have none: use sign_flip")
+            raise ValueError(
+                "LabelFlip needs batches with integer labels 'y'; regression data have none: use sign_flip"
+            )
         return {**batch, "y": tree.where(ctx.is_adversary, self.num_classes - 1 - labels, labels)}

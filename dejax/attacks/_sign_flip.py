@@ -35,7 +35,7 @@ class SignFlip:
 
     adversaries: Adversaries = static()
     strength: FloatLike = 1.0
-    seed: int = static(0)
+    seed: int = static(default=0)
 
     hook = "message"
 

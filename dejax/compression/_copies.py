@@ -56,7 +56,9 @@ class Copies:
 
     def encode(self, ctx: Any, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
         """(the new copies in the value's dtype, the new copies, size of a message)."""
-        change, size = compress(self.compressor, ctx, tree.sub(tree.map(lambda x, h: x.astype(h.dtype), value, memory), memory))
+        change, size = compress(
+            self.compressor, ctx, tree.sub(tree.map(lambda x, h: x.astype(h.dtype), value, memory), memory)
+        )
         copies = tree.add(memory, change)
         return tree.map(lambda h, x: h.astype(x.dtype), copies, value), copies, size
 

@@ -1,7 +1,7 @@
 """How many bits a message takes, and what a compressor must offer."""
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ class Size:
     units: Any = None
 
 
+@runtime_checkable
 class Compressor(Protocol):
     """What a codec needs of a compressor; rows are nodes, d numbers each.
 
@@ -32,20 +33,27 @@ class Compressor(Protocol):
     lossless: bool
     scope: str
 
-    def apply(self, keys: Key[Array, " n"], x: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Int[Array, " n"] | None]:
+    def apply(
+        self, keys: Key[Array, " n"], x: Float[Array, "n d"]
+    ) -> tuple[Float[Array, "n d"], Int[Array, " n"] | None]:
         """C(x) as the receiver rebuilds it, and the units of each row's size (None: fixed size)."""
+        ...
 
     def bits(self, d: int, width: int = 32) -> int:
         """Bits of a row of d numbers of `width` bits (times the row's units, where sizes vary)."""
+        ...
 
     def check(self, d: int) -> None:
         """Raise ValueError if rows of d numbers are impossible."""
+        ...
 
     def delta(self, d: int) -> float:
         """E ||C(x) - x||^2 <= (1 - delta) ||x||^2; 0 if no such bound holds."""
+        ...
 
     def omega(self, d: int) -> float:
         """E ||C(x) - x||^2 <= omega ||x||^2 for unbiased compressors; inf for biased ones."""
+        ...
 
 
 def index_bits(d: int, k: int) -> int:
@@ -64,7 +72,9 @@ def check_kept(owner: Any, d: int) -> None:
     """Raise ValueError when `owner.k` exceeds d."""
     if owner.k is not None and owner.k > d:
         what = "the smallest leaf" if owner.scope == "leaf" else "the message"
-        raise ValueError(f"{type(owner).__name__}.k is {owner.k}, but {what} has d = {d} numbers; give k <= {d}, or ratio=")
+        raise ValueError(
+            f"{type(owner).__name__}.k is {owner.k}, but {what} has d = {d} numbers; give k <= {d}, or ratio="
+        )
 
 
 def check_sparsifier(owner: Any) -> None:
@@ -86,7 +96,9 @@ def check_sparsifier(owner: Any) -> None:
 def check_scope(owner: Any) -> None:
     """Raise ValueError unless `owner.scope` is "global" or "leaf"."""
     if owner.scope not in ("global", "leaf"):
-        raise ValueError(f"{type(owner).__name__}.scope is {owner.scope!r}; give 'global' (whole model) or 'leaf' (each tensor)")
+        raise ValueError(
+            f"{type(owner).__name__}.scope is {owner.scope!r}; give 'global' (whole model) or 'leaf' (each tensor)"
+        )
 
 
 def kept(owner: Any, d: int) -> int:

@@ -50,7 +50,8 @@ class RandK:
 
     def apply(self, keys: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
         """C(x) for keys [n], x [n, d]."""
-        return jnp.where(_subset(keys, *x.shape, kept(self, x.shape[1])), x, 0), None
+        n, d = x.shape
+        return jnp.where(_subset(keys, n, d, kept(self, d)), x, 0), None
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values."""

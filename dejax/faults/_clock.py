@@ -89,10 +89,10 @@ class Clock:
         real = links.weights() != 0
         copies = jnp.zeros(time.shape, jnp.float32).at[links.senders()].add(real.astype(jnp.float32))
         ready = time + _rows(self.latency, ctx, time) + copies * bits / _rows(self.bandwidth, ctx, time)
-        mask = real if mask is None else mask & real
+        heard = real if mask is None else mask & real
 
         def wait(latest: jax.Array, other: jax.Array, s: Any) -> jax.Array:
-            return jnp.where(mask[:, s], jnp.maximum(latest, other), latest)
+            return jnp.where(heard[:, s], jnp.maximum(latest, other), latest)
 
         return links.fold(wait, time, ready)
 

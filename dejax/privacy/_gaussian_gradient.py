@@ -47,7 +47,9 @@ class GaussianGradient:
 
     def __post_init__(self) -> None:
         check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 1.0")
-        check_number(self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0")
+        check_number(
+            self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0"
+        )
         if self.adjacency not in ("add_remove", "replace_one"):
             raise ValueError(f"GaussianGradient.adjacency is {self.adjacency!r}; give 'add_remove' or 'replace_one'")
 

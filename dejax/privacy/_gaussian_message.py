@@ -44,7 +44,9 @@ class GaussianMessage:
 
     def __post_init__(self) -> None:
         check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 10.0")
-        check_number(self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0")
+        check_number(
+            self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0"
+        )
 
     def message(self, ctx: Any, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
         """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""

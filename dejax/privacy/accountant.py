@@ -20,7 +20,8 @@ from typing import Literal
 
 import numpy as np
 
-ORDERS = (*range(2, 257), 320, 384, 448, 512, 768, 1024)  # integer orders; the best one is near 1 + sqrt(2 s^2 log(1/delta) / T)
+# Without sampling the best order is near 1 + s sqrt(2 log(1/delta) / T).
+ORDERS = (*range(2, 257), 320, 384, 448, 512, 768, 1024)
 
 
 def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[int] = ORDERS) -> np.ndarray:
@@ -168,7 +169,9 @@ def noise_multiplier(epsilon_goal: float, steps: int, sampling_rate: float, delt
     if not epsilon_goal > 0:
         raise ValueError(f"epsilon_goal is {epsilon_goal!r}; give a number > 0")
     if epsilon(1e6, steps, sampling_rate, delta) > epsilon_goal:
-        raise ValueError(f"epsilon_goal is {epsilon_goal!r}, which no noise multiplier up to 1e6 reaches; give a larger one")
+        raise ValueError(
+            f"epsilon_goal is {epsilon_goal!r}, which no noise multiplier up to 1e6 reaches; give a larger one"
+        )
     low, high = 1e-6, 1e6
     while high / low > 1 + 1e-6:
         middle = math.sqrt(low * high)

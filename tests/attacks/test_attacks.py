@@ -30,7 +30,10 @@ def context(attack, links=None):
 
 def values(seed=1, dtype=jnp.float64, at=0.0):
     rng = np.random.default_rng(seed)
-    return {"a": jnp.asarray(at + rng.normal(size=(N, 2, 3)), dtype), "b": jnp.asarray(at + rng.normal(size=(N, 5)), dtype)}
+    return {
+        "a": jnp.asarray(at + rng.normal(size=(N, 2, 3)), dtype),
+        "b": jnp.asarray(at + rng.normal(size=(N, 5)), dtype),
+    }
 
 
 def rows(tree):
@@ -57,7 +60,9 @@ def test_alie_per_receiver():
     ctx = context(attack, links)
     same, rewrite = message(attack, ctx, own, sent)
     np.testing.assert_array_equal(rows(same), rows(sent))
-    np.testing.assert_allclose(rows(rewrite), numpy_alie(links, rows(own), rows(sent), attack.is_adversary(N), 1.5), atol=1e-12)
+    np.testing.assert_allclose(
+        rows(rewrite), numpy_alie(links, rows(own), rows(sent), attack.is_adversary(N), 1.5), atol=1e-12
+    )
 
 
 def test_alie_does_not_cancel_near_consensus():

@@ -46,7 +46,9 @@ def test_leaf_scope_compresses_every_tensor_on_its_own(key):
     assert size.bits == codec.bits(x) == (3 * 64 + min(3 * 4, 12)) + (2 * 64 + 2 * 3)
 
 
-@pytest.mark.parametrize("compressor", [c.top_k(k=4), c.rand_k(ratio=0.3), c.qsgd(levels=4), c.rand_k(ratio=0.5, scope="leaf")], ids=str)
+@pytest.mark.parametrize(
+    "compressor", [c.top_k(k=4), c.rand_k(ratio=0.3), c.qsgd(levels=4), c.rand_k(ratio=0.5, scope="leaf")], ids=str
+)
 def test_copies_follow_the_value(compressor, key):
     """The copy is the running sum of what was sent, and reaches a constant value."""
     codec = c.copies(compressor, gamma=0.4)

@@ -106,7 +106,7 @@ def test_homogeneous_zero_and_shapes(compressor, key):
     keys = jax.random.split(key, 3)
     x = jnp.asarray(np.stack(list(vectors(20).values())[1:4]))
     np.testing.assert_array_equal(apply(compressor, keys, 0 * x)[0], 0)
-    np.testing.assert_array_equal(apply(compressor, keys, 8 * x)[0], 8 * apply(compressor, keys, x)[0])  # a power of 2: exact
+    np.testing.assert_array_equal(apply(compressor, keys, 8 * x)[0], 8 * apply(compressor, keys, x)[0])
     for dtype in (jnp.float32, jnp.bfloat16):
         out, units = apply(compressor, keys, x.astype(dtype))
         assert out.dtype == dtype and out.shape == x.shape and units is None

@@ -65,10 +65,14 @@ def test_against_numpy_with_slow_nodes_and_lost_links(key):
     clk = clock(gradient=jnp.asarray(speed), latency=0.1, bandwidth=jnp.asarray(speed * 1e3))
     time = np.zeros(n)
     got = jnp.zeros((n,), jnp.float32)
-    step = jax.jit(lambda ctx, t, computes, mask, bits: clk.messages(ctx, clk.compute(ctx, t, computes), links, mask, bits))
+    step = jax.jit(
+        lambda ctx, t, computes, mask, bits: clk.messages(ctx, clk.compute(ctx, t, computes), links, mask, bits)
+    )
     for t in range(30):
         computes, mask, bits = rng.random(n) < 0.7, rng.random((n, 2)) < 0.8, rng.uniform(0, 500, n)
-        got = step(context(jax.random.fold_in(key, t), n), got, computes, jnp.asarray(mask), jnp.asarray(bits, jnp.float32))
+        got = step(
+            context(jax.random.fold_in(key, t), n), got, computes, jnp.asarray(mask), jnp.asarray(bits, jnp.float32)
+        )
         time = time + np.where(computes, speed, 0)
         ready = time + 0.1 + 2 * bits / (speed * 1e3)
         new = time.copy()
@@ -116,7 +120,7 @@ def test_rebase_is_exact_and_keeps_microseconds(key):
     moved, whole = rebase(time)
     assert int(whole) == 123 and whole.dtype == jnp.int32
     np.testing.assert_array_equal(np.asarray(moved, np.float64) + 123, np.asarray(time, np.float64))
-    seconds = run(clock(gradient=1.000001), ring(4), key, 100_000)  # plain float32 would lose the microsecond after 16 s
+    seconds = run(clock(gradient=1.000001), ring(4), key, 100_000)
     assert seconds[-1].max() == pytest.approx(100_000 * float(np.float32(1.000001)), abs=2e-2)
     assert np.diff(seconds[-10:, 0]) == pytest.approx(1.000001, abs=3e-7)
 
@@ -128,7 +132,9 @@ def test_times_are_leaves(key):
     def round_time(clk):
         traces.append(1)
         ctx = context(key, 4)
-        return clk.messages(ctx, clk.compute(ctx, jnp.zeros((4,), jnp.float32), None), links, None, jnp.ones((4,), jnp.float32))
+        return clk.messages(
+            ctx, clk.compute(ctx, jnp.zeros((4,), jnp.float32), None), links, None, jnp.ones((4,), jnp.float32)
+        )
 
     for latency in (0.1, 0.2):
         round_time(clock(latency=jnp.float32(latency)))

@@ -22,7 +22,9 @@ def graph(seed=0):
 
 
 def context(key, n=N, ticks=None):
-    return Context(jnp.int32(0), jnp.arange(n), key, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n)), ticks=ticks)
+    return Context(
+        jnp.int32(0), jnp.arange(n), key, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n)), ticks=ticks
+    )
 
 
 def matrix(up, links):
@@ -55,7 +57,9 @@ def test_rate_independence_and_extremes(make, key):
     slack = 5 * math.sqrt(p * (1 - p) / draws)
     assert (np.abs(lost.mean(0) - p) < slack).all()
     assert abs(np.corrcoef(lost[:, 0, 0], lost[:, 5, 1])[0, 1]) < 5 / math.sqrt(draws)
-    assert bool(arrives(make(0.0), context(key), graph()).all()) and not bool(arrives(make(1.0), context(key), graph()).any())
+    assert bool(arrives(make(0.0), context(key), graph()).all()) and not bool(
+        arrives(make(1.0), context(key), graph()).any()
+    )
     np.testing.assert_array_equal(  # more loss loses the same links and more
         arrives(make(0.2), context(key), graph()) | arrives(make(0.6), context(key), graph()),
         arrives(make(0.2), context(key), graph()),

@@ -21,7 +21,9 @@ INTEGERS = range(2, 257)
     ],
 )
 def test_known_values(q, s, steps, simple, tight):
-    assert accountant.epsilon(s, steps, q, 1e-5, conversion="simple", orders=INTEGERS) == pytest.approx(simple, abs=5e-5)
+    assert accountant.epsilon(s, steps, q, 1e-5, conversion="simple", orders=INTEGERS) == pytest.approx(
+        simple, abs=5e-5
+    )
     assert accountant.epsilon(s, steps, q, 1e-5, orders=INTEGERS) == pytest.approx(tight, abs=5e-5)
     assert accountant.epsilon(s, steps, q, 1e-5) <= tight + 5e-5  # more orders only tighten
 

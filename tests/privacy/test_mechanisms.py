@@ -77,8 +77,12 @@ def test_message_is_clipped_and_kept_by_the_node(key):
     value = jax.tree.map(lambda g: g[:, 0], examples())
     base, own, sent = privacy.gaussian_message(2.0, 0.0).message(context(key, 4), value)
     flat = rows(value, 1)
-    np.testing.assert_allclose(rows(sent, 1), flat * np.minimum(1, 2 / np.linalg.norm(flat, axis=1, keepdims=True)), atol=1e-12)
-    assert base is own is sent or all(a is b is c for a, b, c in zip(*map(jax.tree.leaves, (base, own, sent)), strict=True))
+    np.testing.assert_allclose(
+        rows(sent, 1), flat * np.minimum(1, 2 / np.linalg.norm(flat, axis=1, keepdims=True)), atol=1e-12
+    )
+    assert base is own is sent or all(
+        a is b is c for a, b, c in zip(*map(jax.tree.leaves, (base, own, sent)), strict=True)
+    )
     wide = privacy.gaussian_message(1e6, 0.0).message(context(key, 4), value)[2]
     np.testing.assert_array_equal(rows(wide, 1), flat)  # no noise, no clipping: nothing happens
     zeros = jax.tree.map(jnp.zeros_like, value)
