@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
     from .problem import Problem as Problem
     from .engine import rollout as rollout
-    from .simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
+    from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
 
 __version__ = "0.1.0"
 
@@ -35,9 +35,9 @@ _ROOMS = (
     "optimizers", "population", "privacy", "report", "tasks", "topology",
 )  # fmt: skip
 _NOUNS = {
-    "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "simulate",
+    "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "RefusedError": "network", "compare": "simulate", "optimizer": "optimizers", "rollout": "engine", "simulate": "simulate",
+    "RefusedError": "network", "compare": "_simulate", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])  # noqa: PLE0605

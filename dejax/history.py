@@ -213,7 +213,7 @@ class History:
         Raises:
           ValueError: several runs, or none with a state.
         """
-        from .simulate import continue_run
+        from ._simulate import continue_run
 
         return continue_run(self, self._run(None), rounds, options)
 

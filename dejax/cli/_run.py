@@ -46,7 +46,7 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
     from .._rundir import RunDir
 
     RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
-    from ..simulate import compare
+    from .._simulate import compare
 
     say = console(quiet)
     tasks = {run.label: run.objects() for run in config.runs}

@@ -14,7 +14,7 @@ import pytest
 import toy
 
 from dejax import checkpoint
-from dejax.simulate import simulate
+from dejax._simulate import simulate
 
 CHILD = Path(__file__).with_name("killed_child.py")
 PATIENCE = 120.0  # seconds

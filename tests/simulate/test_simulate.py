@@ -14,7 +14,7 @@ import toy
 from dejax import _driver, checkpoint, metrics
 from dejax.checkpoint import CheckpointError
 from dejax.history import History
-from dejax.simulate import DivergenceError, compare, simulate
+from dejax._simulate import DivergenceError, compare, simulate
 
 
 def run(rounds=7, every=1, lr=0.3, **options):
