@@ -44,7 +44,7 @@ def prepare(method: Any, problem: Problem, network: Any = None, rounds: int | No
 def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n: int | None = None) -> Any:
     """Node models before round 0, [n, ...]: `params` (with or without node axis), or draws of `task.init`.
 
-    A method with a server starts from the mean of the nodes' starts: it is handed n copies of it.
+    A method with one model (at a server, or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
     """
     n = problem.n if n is None else n
     key = fold_name(key, "init")
@@ -68,7 +68,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
                 f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}"
             )
         population = tree.map(lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params)
-    if getattr(method, "channel", "edges") != "edges":
+    if getattr(method, "channel", "edges") == "server" or getattr(method, "pooled", False):
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
 

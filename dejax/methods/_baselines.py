@@ -74,6 +74,7 @@ class Centralized:
     optimizer: Any = None
 
     channel = "none"
+    pooled = True  # one model for all
 
     def __post_init__(self) -> None:
         check_step(self)
