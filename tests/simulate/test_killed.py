@@ -46,7 +46,10 @@ def killed(out, where):
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("where", ["run", "write", pytest.param("line", marks=SLOW), pytest.param("swap", marks=SLOW)])
+@pytest.mark.parametrize(
+    "where",
+    ["write", pytest.param("run", marks=SLOW), pytest.param("line", marks=SLOW), pytest.param("swap", marks=SLOW)],
+)
 def test_killed_and_resumed_equals_unbroken(where, whole, tmp_path):
     out = tmp_path / "run"
     killed(out, where)

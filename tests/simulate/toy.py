@@ -6,8 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
 import softmax_toy
 
-from dejax import engine as rollout
-from dejax import topology
+from dejax import engine, topology
 from dejax.methods import dsgd
 from dejax.network import Network
 
@@ -17,7 +16,7 @@ ITEM = 8  # bytes of a parameter: tests run in float64
 
 def compilations():
     """Programs compiled so far for chunks of one seed."""
-    return rollout.run_chunk._cache_size()
+    return engine.run_chunk._cache_size()
 
 
 def experiment(lr=0.3):
