@@ -88,9 +88,7 @@ class Centralized:
     def step(self, state: CentralizedState, round: Any) -> CentralizedState:
         """One step on the weighted mean gradient."""
         grads = round.gradient(tree.tile(state.params, round.n))
-        share = round.counts.astype(jnp.float32)
-        share = share / share.sum()
-        mean = tree.map(lambda g: jnp.tensordot(share.astype(g.dtype), g, 1, precision="highest"), grads)
+        mean = tree.map(lambda g: _weighted_mean(round.counts, g), grads)
         x, g = tree.tile(state.params, 1), tree.tile(mean, 1)
         rule = step_rule(self)
         if rule.optimizer is None:
@@ -100,6 +98,13 @@ class Centralized:
         updates, opt = optimizer.update(tree.map(lambda p: p[0], g), tree.map(lambda p: p[0], state.opt), state.params)
         x = tree.map(lambda p, u: p + u.astype(p.dtype), state.params, updates)
         return CentralizedState(x, tree.map(lambda p: p[None], opt))
+
+
+def _weighted_mean(counts: Any, g: Any) -> Any:
+    """sum_i (m_i / m) g_i, accumulated in at least float32."""
+    wide = jnp.promote_types(g.dtype, jnp.float32)
+    share = counts.astype(wide)
+    return jnp.tensordot(share / share.sum(), g.astype(wide), 1, precision="highest").astype(g.dtype)
 
 
 __all__ = ["Centralized", "CentralizedState", "LocalOnly", "LocalOnlyState"]
