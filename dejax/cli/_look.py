@@ -106,19 +106,21 @@ def topology(args: argparse.Namespace) -> int:
     table = grid("", "", right=())
     table.show_header = False
     for name, value in facts.items():
-        shown = (
-            f"{value:,}"
-            if isinstance(value, int) and not isinstance(value, bool)
-            else f"{value:.4g}"
-            if isinstance(value, float)
-            else value
-        )
-        table.add_row(name.replace("_", " "), {True: "yes", False: "no", None: "-"}.get(value, str(shown)))
+        table.add_row(name.replace("_", " "), said(value))
     out = console()
     out.print(table)
     if args.out:
         out.print(f"picture: {args.out}")
     return DONE
+
+
+def said(value: Any) -> str:
+    """A fact in words."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def graph_facts(graph: Any) -> dict[str, Any]:
@@ -135,8 +137,7 @@ def graph_facts(graph: Any) -> dict[str, Any]:
         "max_degree": graph.max_degree,
         "mean_degree": graph.mean_degree,
     }
-    facts |= room.facts(graph) if hasattr(room, "facts") else {}
-    return facts
+    return facts | room.facts(graph)
 
 
 def picture(graph: Any, path: str, force: bool = False) -> None:
@@ -171,4 +172,4 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
-__all__ = ["graph_facts", "listing", "picture", "plan", "report", "show", "topology"]
+__all__ = ["graph_facts", "listing", "picture", "plan", "report", "said", "show", "topology"]

@@ -90,8 +90,10 @@ def trials_of(args: argparse.Namespace, combo: dict[str, Any], base: Any) -> lis
     if len(set(short.values())) < len(short):
         short = {path: path for path in combo}
     said = ", ".join(f"{short[path]}={_inline(value)}" for path, value in combo.items())
-    many = len(config.runs) > 1 or not said
-    return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in config.runs]
+    labels = {path.split(".")[1] for path in combo if path.startswith("methods.") and path.count(".") > 1}
+    runs = [run for run in config.runs if not labels or run.label in labels]  # only those that the fields touch
+    many = len(runs) > 1 or not said
+    return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in runs]
 
 
 def run_all(

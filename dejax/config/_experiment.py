@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
@@ -323,8 +324,8 @@ class Config:
         return dump(self.plain())
 
     def json(self) -> str:
-        """The resolved form as JSON."""
-        return json.dumps(self.plain(), indent=2)
+        """The resolved form as JSON; infinite numbers stand as words, which read back as numbers."""
+        return json.dumps(_words(self.plain()), indent=2, allow_nan=False)
 
 
 def _given(call: Call, registry: Registry) -> dict[str, Any]:
@@ -334,6 +335,14 @@ def _given(call: Call, registry: Registry) -> dict[str, Any]:
         section = isinstance(value, Call) and value.name is None
         out[name] = _given(value, registry) if section else _call.unbuild(value, None, registry)
     return out
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _words(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_words(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _positive(path: Path, value: int) -> None:

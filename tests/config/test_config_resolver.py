@@ -1,6 +1,7 @@
 """The resolver on toy members: what configs mean, what they refuse and in which words, round trips, --set."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -12,6 +13,7 @@ from dejax.config._yaml import parse
 from . import toys
 
 pytestmark = pytest.mark.usefixtures("toy_network")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGISTRY = Registry(toys.MEMBERS, builtin=False)
 
 
@@ -213,3 +215,27 @@ def test_own_members_get_a_name():
     assert run.objects()[0] == toys.Choco(lr=0.1, compressor=toys.TopK(3))
     with pytest.raises(ValueError, match="kind 'methd'"):
         Registry({"methd": {}})
+
+
+@pytest.mark.parametrize("name", ["quickstart", "digits", "compression", "attack", "faults"])
+def test_the_configs_of_the_repository_read_back(name, monkeypatch):
+    monkeypatch.undo()  # the real network
+    from dejax.config import load
+
+    config = load(f"{ROOT}/configs/{name}.yaml")
+    for again in (load(parse(config.yaml())[0]), load(json.loads(config.json()))):
+        assert again.plain() == config.plain()
+    json.loads(config.json(), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+
+def test_schedules_stand_where_numbers_may(monkeypatch):
+    monkeypatch.undo()
+    from dejax.config import load
+    from dejax.optimizers import Cosine
+
+    config = load(f"{ROOT}/configs/digits.yaml", ["method.dsgd.lr.cosine.peak=0.5", "method.dsgd.lr.cosine.rounds=200"])
+    assert config.runs[0].args["method"].build().lr == Cosine(peak=0.5, rounds=200)
+    config = load(f"{ROOT}/configs/digits.yaml", ["method={dsgd: {optimizer: {adam: {learning_rate: 1e-3}}}}"])
+    assert config.runs[0].args["method"].build().optimizer.numbers["learning_rate"] == 0.001
+    with pytest.raises(ConfigError, match="no optimizer named 'adma'. Did you mean adam"):
+        load(f"{ROOT}/configs/digits.yaml", ["method={dsgd: {optimizer: adma}}"])

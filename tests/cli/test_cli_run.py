@@ -1,0 +1,185 @@
+"""The command end to end on a tiny experiment: run, resume, sweep, plan, topology, and what each leaves behind."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from dejax import cli
+from dejax.config import load
+
+CONFIG = """\
+rounds: 6
+data: {source: digits, nodes: 8, partition: {dirichlet: {alpha: 1.0}}}
+task: {mlp: {hidden: [8]}}
+eval: {every: 3}
+methods:
+  ring: {method: {dsgd: {lr: 0.1}}, network: {topology: ring}}
+  alone: {method: {local_only: {lr: 0.1}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 0
+    return out
+
+
+def records(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_config_metrics_picture_and_page(finished):
+    assert {"config.yaml", "metrics.jsonl", "metrics.csv", "figure.png", "report.html", "run.json"} <= {
+        p.name for p in finished.iterdir()
+    }
+    got = records(finished)
+    assert [(r["run"], r["round"]) for r in got] == [(run, t) for run in ("ring", "alone") for t in (0, 3, 6)]
+    with open(finished / "metrics.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(got)
+    page = (finished / "report.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["']https?:""", page)  # nothing is loaded from elsewhere
+
+
+def test_the_kept_config_is_the_same_experiment(config, finished):
+    kept = load(finished / "config.yaml")
+    assert kept.plain() == load(config).plain()
+
+
+def test_a_directory_that_exists_is_refused_and_left_alone(config, finished, capsys):
+    before = {p.name: p.stat().st_mtime_ns for p in finished.iterdir()}
+    assert cli.main(["run", config, "--out", str(finished)]) == 2
+    assert "exists and is not empty" in capsys.readouterr().err
+    assert {p.name: p.stat().st_mtime_ns for p in finished.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("methods.ring.network.topology.ring.n=9", "methods.ring.network.topology.ring.n: the graph has n = 9"),
+        ("methods.ring.network.topology=random_digraph", "column-stochastic"),
+        ("data.nodes=100000", "nodes"),
+        ("eval.metrics=[acuracy]", "no metric"),
+        ("methods.alone.network.topology=ring", "would ignore it"),
+        ("data.partition.dirichlet.alpha=-1", "data.partition.dirichlet.alpha"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_leaves_nothing(config, tmp_path, override, words, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["run", config, "--out", str(out), "--quiet", "--set", override]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    assert not out.exists()
+
+
+def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, capsys):
+    short, long = tmp_path / "short", tmp_path / "long"
+    assert cli.main(["run", config, "--out", str(short), "--quiet", "--set", "rounds=3"]) == 0
+    assert cli.main(["resume", str(short), "--rounds", "6", "--quiet"]) == 0
+    assert cli.main(["run", config, "--out", str(long), "--quiet"]) == 0
+    capsys.readouterr()
+    skip = {"wall"}
+    a, b = ([{k: v for k, v in r.items() if k not in skip} for r in records(d)] for d in (short, long))
+    assert sorted(a, key=lambda r: (r["run"], r["round"])) == sorted(b, key=lambda r: (r["run"], r["round"]))
+
+
+def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
+    from dejax import _run
+
+    advance = _run.Run.advance
+
+    def stop(self, *args):
+        if self.round >= 3:
+            raise KeyboardInterrupt
+        return advance(self, *args)
+
+    monkeypatch.setattr(_run.Run, "advance", stop)
+    out = tmp_path / "run"
+    assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 130
+    assert "dejax resume" in capsys.readouterr().err
+    assert [r["round"] for r in records(out)] == [0, 3]
+
+
+def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
+    """Numbers and seeds share one program; each result is that of a run of its own."""
+    argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet", "--json"]
+    assert cli.main(argv) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert [r["run"] for r in got["records"]] == ["lr=0.05", "lr=0.05", "lr=0.2", "lr=0.2"]
+    out = tmp_path / "one"
+    sets = ["--set", "methods.ring.method.dsgd.lr=0.2", "--set", "seed=1"]
+    assert cli.main(["run", config, "--out", str(out), "--quiet", *sets]) == 0
+    alone = next(r for r in records(out) if r["run"] == "ring" and r["round"] == 6)
+    swept = got["records"][3]
+    assert swept["seed"] == 1
+    assert swept["bytes"] == alone["bytes"]
+    for name in ("accuracy/local", "accuracy/mean_model", "consensus"):
+        np.testing.assert_allclose(swept[name], alone[name], rtol=2e-5, err_msg=name)
+    assert got["best"]["by"] == "accuracy/local"
+
+
+def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(config, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,1e30"]
+    assert cli.main(["sweep", config, *over, "--quiet", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "topology=complete, lr=0.1" in text
+    assert "diverged in round" in text
+    assert len(records(out)) == 4
+    assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
+
+
+def test_plan_counts_what_the_meters_count(config, finished, capsys):
+    assert cli.main(["plan", config, "--json", "--memory", "1GB"]) == 0
+    ring, alone = json.loads(capsys.readouterr().out)["runs"]
+    last = [r for r in records(finished) if r["round"] == 6]
+    assert ring["sent"] == last[0]["bytes"]
+    assert alone["sent"] == 0
+    assert ring["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
+    state = next(p for p in ring["parts"] if p["name"] == "state")
+    assert state["bytes"] == 8 * 4 * ring["parameters"]
+    assert ring["largest_n"] > 8
+    assert cli.main(["plan", config, "--memory", "1GB"]) == 0
+    assert "largest n by memory" in capsys.readouterr().out
+
+
+def test_plan_says_when_it_does_not_fit(config, capsys):
+    assert cli.main(["plan", config, "--json", "--memory", "1kB"]) == 0
+    ring = json.loads(capsys.readouterr().out)["runs"][0]
+    assert not ring["fits"]
+    assert ring["largest_n"] == 0
+
+
+def test_topology_gives_facts_and_a_picture(tmp_path, capsys):
+    out = tmp_path / "ring.png"
+    assert cli.main(["topology", "ring", "--n", "16", "--out", str(out), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["max_degree"] == 2
+    assert facts["rho"] == pytest.approx(1 / 3 + 2 / 3 * np.cos(2 * np.pi / 16))
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["topology", "ring", "--n", "16", "--out", str(out)]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert cli.main(["topology", "random_regular", "degree=3", "seed=1", "--n", "8"]) == 0
+    assert "doubly stochastic" in capsys.readouterr().out
+    assert cli.main(["topology", "ring", "degree=3", "--n", "8"]) == 2
+    assert "takes no 'degree'" in capsys.readouterr().err
+
+
+def test_show_round_trips(config, tmp_path, capsys):
+    assert cli.main(["show", config, "--set", "rounds=9"]) == 0
+    again = tmp_path / "again.yaml"
+    again.write_text(capsys.readouterr().out)
+    assert load(again).plain() == load(config, ["rounds=9"]).plain()
+    assert cli.main(["show", config, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == load(config).plain()
