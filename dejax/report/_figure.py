@@ -81,7 +81,7 @@ def figure(history: History, title: str | None = None) -> Any:
         FigureCanvasAgg(fig)
         panels = np.atleast_1d(fig.subplots(1, 2 if sent else 1, sharey=True))
         for ax, by in zip(panels, ("round", "bytes"), strict=False):
-            _lines(ax, history, members, by)
+            _lines(ax, history, members, by, positive=by == "bytes" and _wide(history))
             ax.set_xlabel(AXIS[by])
             if sent:
                 ax.set_title(f"at equal {AXIS[by].split()[0]}", loc="left", fontsize=11, color="#444444")
@@ -129,8 +129,8 @@ def _family(history: History, name: str) -> list[str]:
     return [name]
 
 
-def _lines(ax: Any, history: History, members: list[str], by: str) -> None:
-    """All lines of one panel: colour is the run, width the kind of model."""
+def _lines(ax: Any, history: History, members: list[str], by: str, positive: bool = False) -> None:
+    """All lines of one panel: colour is the run, width the kind of model; `positive` leaves out x = 0 (a log axis)."""
     for i, run in enumerate(history.runs):
         color = COLORS[i % len(COLORS)]
         for name in members:
@@ -144,6 +144,8 @@ def _lines(ax: Any, history: History, members: list[str], by: str) -> None:
                 if not thin:
                     ax.axhline(level, color=color, lw=1.6, ls=(0, (1, 1.5)))
                 continue
+            if positive:
+                x = np.where(x > 0, x, np.nan)
             if not np.isfinite(x).any():
                 continue
             ax.plot(x, np.nanmean(values, 0), color=color, solid_capstyle="round", **look)
@@ -152,19 +154,19 @@ def _lines(ax: Any, history: History, members: list[str], by: str) -> None:
     ax.margins(x=0.02)
 
 
+def _wide(history: History) -> bool:
+    """Whether the runs' totals differ so much that bytes need a logarithmic axis."""
+    totals = [history.last("bytes", run) for run in history.runs if _has(history, "bytes", run)]
+    sent = [t for t in totals if t > 0]
+    return bool(sent) and max(sent) > 8 * min(sent)
+
+
 def _bytes_axis(ax: Any, history: History) -> None:
     """Bytes in readable units; logarithmic where totals differ a lot; the point of equal bytes marked."""
     from matplotlib.ticker import FuncFormatter
 
-    totals = [history.last("bytes", run) for run in history.runs if _has(history, "bytes", run)]
-    sent = [t for t in totals if t > 0]
-    if max(sent) > 8 * min(sent):
-        first = min(
-            (r["bytes"] for r in history.records if (r.get("bytes") or 0) > 0),
-            default=min(sent),
-        )
+    if _wide(history):
         ax.set_xscale("log")
-        ax.set_xlim(left=first)
     else:
         ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: data_size(v) if v > 0 else "0"))

@@ -15,8 +15,8 @@ jax.config.update("jax_enable_x64", True)
 import toy  # noqa: E402
 
 from dejax import _rundir, checkpoint  # noqa: E402
-from dejax.report import _files  # noqa: E402
 from dejax._simulate import simulate  # noqa: E402
+from dejax.report import _files  # noqa: E402
 
 out, where = Path(sys.argv[1]), sys.argv[2]
 marker = out.with_name("marker")

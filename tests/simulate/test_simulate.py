@@ -12,9 +12,9 @@ import pytest
 import toy
 
 from dejax import _driver, checkpoint, metrics
+from dejax._simulate import DivergenceError, compare, simulate
 from dejax.checkpoint import CheckpointError
 from dejax.history import History
-from dejax._simulate import DivergenceError, compare, simulate
 
 
 def run(rounds=7, every=1, lr=0.3, **options):
