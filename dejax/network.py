@@ -117,13 +117,17 @@ class Network:
                 f"network.topology {top.name!r} has {top.kind}-stochastic weights, but {name} needs {' or '.join(accepts)}: "
                 + ("use sgp on directed graphs" if top.kind == "column" else "use metropolis weights on an undirected graph")
             )
-        degree = 1 if self.events is not None else getattr(top, "max_degree", 1)
         if not self.rule.linear:
+            if self.events is not None:
+                raise RefusedError(
+                    f"network.rule {type(self.rule).__name__} needs several values to judge one, but an event combines two; leave "
+                    "it out, or use synchronous rounds"
+                )
             if not getattr(method, "robust", True):
                 raise RefusedError(
                     f"network.rule {type(self.rule).__name__} is not linear, but {name} needs sums: {method.robust_reason}"
                 )
-            self.rule.check(int(degree))
+            self.rule.check(int(top.max_degree))
         if self.codec.memory == "copies" and not top.fixed:
             raise RefusedError(
                 f"network.codec keeps copies at every neighbor, but {top.name!r} changes its neighbors from round to round, so that "
@@ -158,6 +162,11 @@ class Network:
         if self.codec.memory == "copies":
             raise RefusedError(
                 "network.codec keeps copies at every neighbor, but an event tells one neighbor alone; use direct or error_feedback"
+            )
+        if getattr(self.attack, "needs_spread", False):
+            raise RefusedError(
+                f"network.attack {type(self.attack).__name__} hides in the spread of several honest values, but in an event the "
+                "receiver has only its own; use sign_flip, or synchronous rounds"
             )
         for fault in self.faults:
             if getattr(fault, "sleeps", False):

@@ -72,6 +72,7 @@ class Alie:
     seed: int = static(default=0)
 
     hook = "message"
+    needs_spread = True
 
     def __post_init__(self) -> None:
         check_adversaries(self)
