@@ -1,0 +1,39 @@
+"""What the documents show is run, and what they must not say is not there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.slow
+def test_your_own_method_runs_as_it_stands():
+    (code,) = blocks("docs/write-your-own-method.md")
+    space = {}
+    exec(compile(code, "write-your-own-method.md", "exec"), space)
+    assert space["meters"].totals()["gradients"] == 80
+
+
+def test_readme_names_commands_that_exist():
+    text = (ROOT / "README.md").read_text()
+    assert "configs/quickstart.yaml" in text and (ROOT / "configs/quickstart.yaml").exists()
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (ROOT / link).exists(), link
+
+
+def test_nothing_installs_the_foreign_package_or_names_a_machine():
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in files:
+        path = ROOT / name
+        if path.suffix not in {".md", ".py", ".ipynb", ".yaml", ".toml", ".yml"} or not path.exists() or path == Path(__file__):
+            continue
+        text = path.read_text()
+        assert not re.search(r"pip install (-\S+ )*dejax(?!-sim)\b", text) or name == "README.md" or "tests/repo" in name, name
+        assert not re.search(r"/(work|root)/", text) or "tests/repo" in name, name
