@@ -32,8 +32,14 @@ def test_nothing_installs_the_foreign_package_or_names_a_machine():
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in files:
         path = ROOT / name
-        if path.suffix not in {".md", ".py", ".ipynb", ".yaml", ".toml", ".yml"} or not path.exists() or path == Path(__file__):
+        if (
+            path.suffix not in {".md", ".py", ".ipynb", ".yaml", ".toml", ".yml"}
+            or not path.exists()
+            or path == Path(__file__)
+        ):
             continue
         text = path.read_text()
-        assert not re.search(r"pip install (-\S+ )*dejax(?!-sim)\b", text) or name == "README.md" or "tests/repo" in name, name
+        assert (
+            not re.search(r"pip install (-\S+ )*dejax(?!-sim)\b", text) or name == "README.md" or "tests/repo" in name
+        ), name
         assert not re.search(r"/(work|root)/", text) or "tests/repo" in name, name

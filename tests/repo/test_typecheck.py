@@ -1,0 +1,15 @@
+"""The shape checks of the test session are really on."""
+
+import jax.numpy as jnp
+import jaxtyping
+import pytest
+
+from dejax.aggregation import functions
+
+
+@pytest.mark.worlds
+def test_a_wrong_shape_is_caught():
+    values = jnp.zeros((5, 3), jnp.float32)
+    assert functions.coordinate_median(values, jnp.ones((5, 3), bool)).shape == (3,)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        functions.coordinate_median(values, jnp.ones((4, 3), bool))
