@@ -145,6 +145,8 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """Plain facts for tables and files."""
         out = {"status": self.status, "rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        steps = getattr(self.method, "local_steps", None)
+        out |= {"local_steps": steps} if isinstance(steps, int) else {}
         out |= self.shape | {"method": self.description, "wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         return out
 

@@ -64,17 +64,21 @@ class Table:
 def table(history: History) -> Table:
     """The final numbers of every run, one row each.
 
-    Columns (where any run has them): rounds, accuracy of the local models on the global test set (mean over nodes, 10th
-    percentile), accuracy of the mean model, the same on each node's own distribution, loss, consensus distance, directed
-    payload bytes (all nodes), the accuracy of local models at equal bytes (the total of the run that sent least, if any
-    sent; linear interpolation between evaluations; a run that sends nothing stands with its final value), virtual
-    seconds, real seconds. Several seeds: mean +- standard deviation.
+    Columns (where any run has them): rounds; local steps per round at a node that takes part; accuracy of the local models
+    on the global test set (mean over nodes, 10th percentile); accuracy of the mean model; local accuracy on each node's own
+    distribution; objective; accuracy of local models at equal bytes (the total of the run that sent least, if any sent;
+    linear interpolation between evaluations; a run that sends nothing stands with its final value); consensus distance;
+    directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +- standard deviation.
+
     Args:
       history: one or several runs.
     """
     main = _main_metric(history)
     budget = equal_bytes(history)
     wanted = [("run", "run"), ("rounds", "rounds")]
+    wanted += (
+        [("local_steps", "local steps")] if any("local_steps" in facts for facts in history.facts.values()) else []
+    )
     wanted += [
         (f"{main}/local", f"local {main}"),
         (f"{main}/local_p10", "worst 10 %"),
@@ -109,6 +113,8 @@ def _row(history: History, run: str, keys: list[str], main: str, budget: float |
     for key in keys:
         if key == "rounds":
             row[key] = max((r["round"] for r in history.records if r["run"] == run), default=None)
+        elif key == "local_steps":
+            row[key] = history.facts.get(run, {}).get(key, 1)
         elif key == "equal":
             row[key] = at_bytes(history, f"{main}/local", run, budget)
         elif key != "run" and _has(history, key, run):
@@ -153,7 +159,7 @@ def cell(key: str, value: Any) -> str:
         return "not finite"
     if key == "bytes":
         return data_size(value)
-    if key in ("rounds",):
+    if key in ("rounds", "local_steps"):
         return f"{value:,}"
     if key in ("wall", "seconds"):
         return f"{value:.1f}"
