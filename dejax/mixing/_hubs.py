@@ -6,6 +6,7 @@ row per node. Widths double, so the work stays within twice the edges. Nodes bey
 all of them together read X once.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -66,14 +67,14 @@ class Hubs:
             widths.append(min(start, int(rest.max()) - start))
             rows.append(np.flatnonzero(rest > start))
         up = []
-        for lower, upper in zip(rows[:-1], rows[1:], strict=True):
+        for lower, upper in itertools.pairwise(rows):
             place = np.full(n, len(upper))
             place[upper] = np.arange(len(upper))
             up.append(place[lower].astype(np.int32))
         hubs = np.flatnonzero(is_hub)
         hub_up = np.full(n, len(hubs))
         hub_up[hubs] = np.arange(len(hubs))
-        i32 = lambda x: np.asarray(x, np.int32)  # noqa: E731
+        i32 = lambda x: np.asarray(x, np.int32)
         return Hubs(
             e.own.copy(), i32(e.senders), e.weights.copy(), i32(first), i32(degree), tuple(map(i32, rows)), tuple(up),
             i32(hubs), i32(hub_up), tuple(starts), tuple(widths), widest,
@@ -124,10 +125,10 @@ class Hubs:
     def mix(self, values: Any) -> Any:
         """W values."""
 
-        def weight(rows: jax.Array, s: Any) -> jax.Array:
-            at, real = self._edge(rows, s)
+        def weight(rows: jax.Array, slots: jax.Array) -> jax.Array:
+            at, real = self._edge(rows, slots)
             is_hub = self.hub_up[rows] < self.hubs.shape[0]
-            return jnp.where(real & ~is_hub, self.weight[at], jnp.zeros((), self.weight.dtype))
+            return jnp.where(real & ~is_hub[:, None], self.weight[at], jnp.zeros((), self.weight.dtype))
 
         # the edges of the hubs, as dense rows without slots
         slots = jnp.arange(self.widest if self.hubs.shape[0] else 0, dtype=jnp.int32)[None]
@@ -139,8 +140,8 @@ class Hubs:
         """Weights [n, k] of the caller's own; a hub that weighs a non-finite row gets NaN in the whole leaf."""
         is_hub = self.hub_up < self.hubs.shape[0]
 
-        def weight(rows: jax.Array, s: Any) -> jax.Array:
-            return jnp.where(is_hub[rows], jnp.zeros((), weights.dtype), weights[rows, s])
+        def weight(rows: jax.Array, slots: jax.Array) -> jax.Array:
+            return jnp.where(is_hub[rows][:, None], jnp.zeros((), weights.dtype), weights[rows[:, None], slots])
 
         dense = self._dense_rows(weights[self.hubs])
         own = values if own is None else own
@@ -161,6 +162,11 @@ class Hubs:
         times: Callable[..., Any], product: Callable[..., Any],
     ) -> Any:  # fmt: skip
         h = self.hubs.shape[0]
+        levels = []  # senders and weights [m_b, width] of each level, once for all leaves
+        for rows, start, width in zip(self.rows, self.starts, self.widths, strict=True):
+            slots = jnp.arange(start, start + width, dtype=jnp.int32)[None]
+            at, real = self._edge(rows, slots)
+            levels.append((jnp.where(real, self.senders_[at], rows[:, None]), weight(rows, slots)))
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
@@ -172,16 +178,12 @@ class Hubs:
 
             above = None
             for b in range(len(self.rows) - 1, -1, -1):
-                rows, start = self.rows[b], self.starts[b]
-
-                def slot(s: Any, rows: jax.Array = rows, start: int = start) -> Any:
-                    return self._sender(rows, s + start)
-
+                index, level = levels[b]
                 out = sum_slots(
-                    lambda x, s, slot=slot: take_rows(x, slot(s)),
+                    lambda x, s, index=index: take_rows(x, index[:, s]),
                     x,
-                    mine if b == 0 else jnp.zeros((rows.shape[0], *x.shape[1:]), dtype),
-                    lambda s, rows=rows, start=start: weight(rows, s + start),
+                    mine if b == 0 else jnp.zeros((index.shape[0], *x.shape[1:]), dtype),
+                    lambda s, level=level: level[:, s],
                     self_weights if b == 0 else jnp.zeros((), dtype),
                     self.widths[b],
                     times,

@@ -141,8 +141,7 @@ def slot_sq_distances(links: Any, values: NodeTree, own: NodeTree | None) -> jax
 
     if k == 0:
         return jnp.zeros((links.n, 0), jnp.float32)
-    if k <= UNROLL:
-        return jnp.stack([one(s) for s in range(k)], 1)
+    # one slot after another: written out, XLA on CPUs keeps the differences of all slots at once (measured: k copies of X)
     return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
 

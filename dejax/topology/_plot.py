@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..mixing import Complete
 from ._spectrum import DENSE_UP_TO, _offset_weights, facts, spectrum
 from ._topology import Topology
 
@@ -62,12 +63,8 @@ def plot_graph(top: Topology, ax: Any = None) -> Any:
     from matplotlib.collections import LineCollection
 
     figure, ax = _axes(ax, (5, 5))
-    if top.period == 0:
-        phases = []
-    elif top.links.__class__.__name__ == "Complete" and top.n > 200:
-        phases = []
-    else:
-        phases = [top.edges(t) for t in range(top.period)]
+    known = top.period and not (isinstance(top.links, Complete) and top.n > 200)  # else no lines, or all of them
+    phases = [top.edges(t) for t in range(top.period)] if known else []
     union = np.unique(np.concatenate([*phases, np.zeros((0, 2), np.int64)]), axis=0)
     place = _places(top, union)
     hues = (
@@ -121,9 +118,7 @@ def plot_spectrum(top: Topology, ax: Any = None) -> Any:
       The matplotlib Figure.
     """
     figure, ax = _axes(ax, (5, 4))
-    known = top.period and (
-        top.n <= DENSE_UP_TO or _offset_weights(top) is not None or top.links.__class__.__name__ == "Complete"
-    )
+    known = top.period and (top.n <= DENSE_UP_TO or _offset_weights(top) is not None or isinstance(top.links, Complete))
     if not known:
         ax.text(0.5, 0.5, "spectrum not computed", ha="center", va="center", color=GREY, transform=ax.transAxes)
         ax.set_axis_off()

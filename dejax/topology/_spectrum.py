@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..mixing import Circulant, CirculantSequence, Complete
 from ._graph import Graph
 from ._topology import Topology
 
@@ -21,8 +22,6 @@ DENSE_UP_TO = (
 
 def _offset_weights(top: Topology) -> list[tuple[np.ndarray, np.ndarray]] | None:
     """First rows (offsets, weights) of the period if every W_t is circulant."""
-    from ..mixing import Circulant, CirculantSequence
-
     if isinstance(top.links, Circulant):
         offsets = np.concatenate([[0], np.asarray(top.links.offsets, np.int64)])
         return [(offsets, np.concatenate([np.asarray(top.links.own), np.asarray(top.links.share)[0]]))]
@@ -77,7 +76,7 @@ def spectrum(top: Topology) -> np.ndarray:
     _fixed_sequence(top)
     values = _circulant_eigenvalues(top)
     if values is None:
-        if top.links.__class__.__name__ == "Complete":
+        if isinstance(top.links, Complete):
             share, extra = (float(np.ravel(np.asarray(a))[0]) for a in (top.links.share, top.links.extra))
             values = np.full(top.n, extra)
             values[0] = extra + top.n * share
@@ -111,12 +110,12 @@ def rho(top: Topology) -> float | None:
 
 
 def _rho(top: Topology) -> float:
-    if top.n == 1 or top.links.__class__.__name__ == "Complete" and not np.any(np.asarray(top.links.extra)):
+    if top.n == 1:
         return 0.0
     values = _circulant_eigenvalues(top)
     if values is not None:  # circulant matrices are normal: singular values are moduli
         return float(np.abs(values[1:]).max(initial=0))
-    if top.links.__class__.__name__ == "Complete":
+    if isinstance(top.links, Complete):
         return abs(float(np.ravel(np.asarray(top.links.extra))[0]))
     if top.n <= DENSE_UP_TO:
         w = period_matrix(top) - 1 / top.n
@@ -166,7 +165,7 @@ def _lambda2(top: Topology) -> complex | None:
     """The eigenvalue of second largest modulus (its modulus for a large symmetric W); None for large others."""
     if top.n == 1:
         return 0.0
-    if top.n <= DENSE_UP_TO or _offset_weights(top) is not None or top.links.__class__.__name__ == "Complete":
+    if top.n <= DENSE_UP_TO or _offset_weights(top) is not None or isinstance(top.links, Complete):
         return spectrum(top)[1]
     return rho(top) if top.symmetric and top.period == 1 and top.kind == "doubly" else None
 
@@ -218,7 +217,7 @@ def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
         return None
     n = top.n
     circulant = _circulant_eigenvalues(top)
-    if circulant is not None or (top.symmetric and n <= DENSE_UP_TO) or top.links.__class__.__name__ == "Complete":
+    if circulant is not None or (top.symmetric and n <= DENSE_UP_TO) or isinstance(top.links, Complete):
         squares = np.abs(circulant if circulant is not None else spectrum(top)) ** 2
         squares = np.minimum(squares, 1.0) if top.kind == "doubly" else squares
         return float(1 / (1 - decay) / np.mean(squares / (1 - decay * squares)))

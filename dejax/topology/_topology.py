@@ -147,9 +147,7 @@ def edges_of(links: Any) -> Edges:
             np.asarray(links.weight, np.float64),
             np.asarray(links.own, np.float64),
         )
-    if isinstance(links, mixing.Circulant):
-        offsets, share = np.asarray(links.offsets, np.int64), np.asarray(links.share, np.float64)
-    elif isinstance(links, mixing.CirculantSequence):
+    if isinstance(links, (mixing.Circulant, mixing.CirculantSequence)):
         offsets, share = np.asarray(links.offsets, np.int64), np.asarray(links.share, np.float64)
     else:
         index, weight = np.asarray(links.index), np.asarray(links.weight, np.float64)
