@@ -7,7 +7,6 @@ out first. On other back ends nothing is changed: their libraries take either or
 """
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -35,6 +34,7 @@ def dot_general(
       >>> nnx.Linear(16, 64, dot_general=dot_general, rngs=nnx.Rngs(0))(jnp.ones((2, 16))).shape
       (2, 64)
     """
+    kwargs = {k: v for k, v in kwargs.items() if v is not None}  # e.g. out_sharding, which not every version knows
     contract, batch = dimension_numbers
     last = ((lhs.ndim - 1,), (0,))
     if (

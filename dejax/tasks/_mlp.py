@@ -1,5 +1,6 @@
 """Multi-layer perceptrons."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 from flax import nnx
 
 from ._flax import classifier
+from ._linear import dot_general
 from ._sized import Sized
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu}
@@ -35,8 +37,8 @@ class MLP(nnx.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(ACTIVATIONS)}")
         self.widths, self.activation = widths, activation
-        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            setattr(self, f"layer{i}", nnx.Linear(a, b, rngs=rngs))
+        for i, (a, b) in enumerate(itertools.pairwise(widths)):
+            setattr(self, f"layer{i}", nnx.Linear(a, b, dot_general=dot_general, rngs=rngs))
 
     def features(self, x: jax.Array) -> jax.Array:
         """Everything before the last layer: [B, ...] to [B, widths[-2]]."""

@@ -1,0 +1,100 @@
+"""Small convolutional networks, fast under a node axis: LeNet-like, and a stack of blocks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+
+from ._flax import classifier
+from ._linear import dot_general
+from ._pool import max_pool
+from ._sized import Sized
+from .conv import conv_general_dilated
+
+
+class CNN(nnx.Module):
+    """Convolution, ReLU and 2x2 max-pool, once per width, then one linear layer.
+
+    `features` is everything before the linear layer, `head` that layer.
+
+    Args:
+      shape: (height, width) or (height, width, channels) of one image; without channels, images are gray.
+      widths: channels of the convolutions. classes: number of outputs. kernel: side of the square windows ("SAME" padding).
+      rngs: flax's random streams.
+    Raises:
+      ValueError: an image too small for that many pools.
+    Example:
+      >>> CNN((28, 28), (16, 32), 10, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 28, 28))).shape
+      (2, 10)
+    """
+
+    def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int, *, kernel: int = 5, rngs: nnx.Rngs):
+        shape, widths = tuple(shape), tuple(widths)
+        if len(shape) not in (2, 3):
+            raise ValueError(f"CNN.shape is {shape}, but an image is (height, width) or (height, width, channels)")
+        if min(shape[:2]) < 2 ** len(widths):
+            raise ValueError(
+                f"CNN.shape is {shape} with {len(widths)} pools of 2x2, but images must be at least {2 ** len(widths)} on a side; "
+                "give fewer widths"
+            )
+        height, width, channels = (*shape, 1)[:3]
+        self.shape, self.depth = (height, width, channels), len(widths)
+        for i, (a, b) in enumerate(zip((channels, *widths), widths, strict=False)):
+            conv = nnx.Conv(a, b, (kernel, kernel), conv_general_dilated=conv_general_dilated, rngs=rngs)
+            setattr(self, f"conv{i}", conv)
+            height, width = height // 2, width // 2
+        flat = height * width * (*(channels,), *widths)[-1]
+        self.linear = nnx.Linear(flat, classes, dot_general=dot_general, rngs=rngs)
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Everything before the linear layer: [B, ...] to [B, features]."""
+        x = x.reshape(x.shape[0], *self.shape)
+        for i in range(self.depth):
+            x = max_pool(nnx.relu(getattr(self, f"conv{i}")(x)))
+        return x.reshape(x.shape[0], -1)
+
+    def head(self, features: jax.Array) -> jax.Array:
+        """The linear layer."""
+        return self.linear(features)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.features(x))
+
+
+def cnn(
+    widths: Sequence[int] = (16, 32),
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    kernel: int = 5,
+) -> Any:
+    """Classify images with convolutions, ReLU and 2x2 max-pools, then one linear layer.
+
+    Args:
+      widths: channels of each convolution. kernel: side of their windows.
+      shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the data when left out.
+    Returns:
+      A task, or, while sizes are missing, a `Sized` that waits for data.
+    Example:
+      >>> cnn((8,), shape=(8, 8), classes=10, kernel=3)
+      FlaxTask(CNN, loss=classifier_loss)
+    """
+
+    def make(shape: tuple[int, ...], classes: int) -> Any:
+        return classifier(lambda rngs: CNN(shape, widths, classes, kernel=kernel, rngs=rngs))
+
+    return Sized(make, tuple, None if shape is None else tuple(shape), classes).ready()
+
+
+def lenet(shape: Sequence[int] | None = None, classes: int | None = None) -> Any:
+    """Classify images with a LeNet-like network: 5x5x16, pool, 5x5x32, pool, linear.
+
+    Args:
+      shape, classes: as for `cnn`.
+    Reference: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition (the idea; widths
+      and padding are those common in federated learning benchmarks).
+    Example:
+      >>> lenet(shape=(28, 28), classes=10)
+      FlaxTask(CNN, loss=classifier_loss)
+    """
+    return cnn((16, 32), shape=shape, classes=classes)

@@ -1,0 +1,231 @@
+"""Convolution and pooling for models that live under a node axis.
+
+`jax.vmap` turns a convolution whose weights differ between nodes into one grouped convolution with a group per node, which is
+10 to 40 times slower than it need be on CPU. `conv_general_dilated` here has the same numbers and arguments as
+`lax.conv_general_dilated` and a batching rule of its own; it is the argument that keeps a user's module plain flax:
+
+    nnx.Conv(16, 32, (5, 5), conv_general_dilated=dejax.tasks.conv.conv_general_dilated, rngs=rngs)
+
+How it works. A convolution is linear in the input x and in the weights w, so with a cotangent g of its output there is one number
+<g, conv(x, w)> linear in all three, and the convolution and its two gradients are what is left when one of the three is taken
+out. They are one primitive with the missing one as its `role`; derivatives of a member of the family are members of it, at any
+order, forward or reverse. Batching:
+
+    x alone has the node axis      it joins the batch axis of x: one convolution
+    w alone (a shared test set)    it joins the output features: one convolution
+    both                           CPU: one node after another (`lax.map`), each by the native convolution;
+                                   GPU and TPU: patches of x, and one batched matrix product
+
+The CPU choice is measured (docs/performance.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
+small groups leaves matrix units idle, a batched product does not.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from ._pool import avg_pool as avg_pool
+from ._pool import max_pool as max_pool
+
+KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output
+conv_p = Primitive("dejax_conv")
+
+
+def conv_general_dilated(
+    lhs: jax.Array,
+    rhs: jax.Array,
+    window_strides: Any,
+    padding: Any,
+    lhs_dilation: Any = None,
+    rhs_dilation: Any = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    **more: Any,
+) -> jax.Array:
+    """`lax.conv_general_dilated` that stays fast when `vmap` gives every node weights of its own.
+
+    Same arguments, same numbers up to rounding. `batch_group_count` other than 1, mixed or non-floating dtypes are passed on to lax.
+
+    Example:
+      >>> x, w = jnp.ones((4, 2, 8, 8, 3)), jnp.ones((4, 5, 5, 3, 6))  # 4 nodes, 2 images each
+      >>> conv = lambda x, w: conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+      >>> jax.vmap(conv)(x, w).shape
+      (4, 2, 8, 8, 6)
+    """
+    wanted = None if preferred_element_type is None else jnp.dtype(preferred_element_type)
+    plain = lhs.dtype == rhs.dtype and jnp.issubdtype(lhs.dtype, jnp.floating) and wanted in (None, lhs.dtype)
+    more = {k: v for k, v in more.items() if v is not None}  # e.g. out_sharding, which not every version knows
+    if batch_group_count != 1 or not plain or more:
+        return lax.conv_general_dilated(
+            lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
+            batch_group_count, precision, preferred_element_type, **more,
+        )  # fmt: skip
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    d = lhs.ndim - 2
+    lhs_dilation = tuple(lhs_dilation or (1,) * d)
+    rhs_dilation = tuple(rhs_dilation or (1,) * d)
+    window_strides = tuple(window_strides)
+    if isinstance(padding, str):
+        if max(lhs_dilation, default=1) > 1:
+            raise ValueError(
+                f"padding is {padding!r} with lhs_dilation {lhs_dilation}; give padding as pairs (low, high)"
+            )
+        spatial = [lhs.shape[i] for i in numbers.lhs_spec[2:]]
+        window = [(rhs.shape[i] - 1) * r + 1 for i, r in zip(numbers.rhs_spec[2:], rhs_dilation, strict=True)]
+        padding = lax.padtype_to_pads(spatial, window, window_strides, padding)
+    call = {
+        "window_strides": window_strides,
+        "padding": tuple((int(a), int(b)) for a, b in padding),
+        "lhs_dilation": lhs_dilation,
+        "rhs_dilation": rhs_dilation,
+        "dimension_numbers": numbers,
+        "feature_group_count": feature_group_count,
+        "precision": tuple(precision) if isinstance(precision, list) else precision,
+    }
+    return _bind("g", {"x": lhs, "w": rhs}, nodes=False, shapes=(lhs.shape, rhs.shape), call=tuple(call.items()))
+
+
+def _bind(role: str, operands: dict[str, Any], *, nodes: bool, shapes: Any, call: Any) -> Any:
+    """The member of the family whose result is of kind `role`; `shapes` are those of x and w without node axis."""
+    a, b = (operands[k] for k in KINDS if k != role)
+    return conv_p.bind(a, b, role=role, nodes=nodes, shapes=shapes, call=call)
+
+
+def _native(x: Any, w: Any, call: Any) -> Any:
+    return lax.conv_general_dilated(x, w, **dict(call))
+
+
+def _patches(x: Any, w: Any, call: Any) -> Any:
+    """The convolution as one matrix product with the patches of x; plain operations that batch well."""
+    opt = dict(call)
+    numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
+    d = x.ndim - 2
+    x = x.transpose(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1])  # [B, spatial, C]
+    w = w.transpose(*numbers.rhs_spec[2:], numbers.rhs_spec[1], numbers.rhs_spec[0])  # [window, C / groups, O]
+    pads = [
+        (0, 0, 0),
+        *((lo, hi, k - 1) for (lo, hi), k in zip(opt["padding"], opt["lhs_dilation"], strict=True)),
+        (0, 0, 0),
+    ]
+    x = lax.pad(x, jnp.zeros((), x.dtype), pads)
+    window, cin, out = w.shape[:d], w.shape[d], w.shape[d + 1]
+    pick, strides, dilation = [], opt["window_strides"], opt["rhs_dilation"]
+    size = [(x.shape[1 + i] - (window[i] - 1) * dilation[i] - 1) // strides[i] + 1 for i in range(d)]
+    for offset in _offsets(window):
+        low = [o * r for o, r in zip(offset, dilation, strict=True)]
+        high = [a + (s - 1) * st + 1 for a, s, st in zip(low, size, strides, strict=True)]
+        pick.append(lax.slice(x, (0, *low, 0), (x.shape[0], *high, x.shape[-1]), (1, *strides, 1)))
+    if groups == 1:
+        rows = jnp.concatenate(pick, -1).reshape(-1, len(pick) * cin)
+        y = jnp.matmul(rows, w.reshape(-1, out), precision=opt["precision"])
+    else:
+        rows = jnp.stack(pick, -2).reshape(-1, len(pick), groups, cin)
+        y = jnp.einsum("rkgc,kcgo->rgo", rows, w.reshape(-1, cin, groups, out // groups), precision=opt["precision"])
+    y = y.reshape(x.shape[0], *size, out)
+    out_spec = numbers.out_spec
+    back = [0] * (d + 2)
+    for place, axis in zip((out_spec[0], *out_spec[2:], out_spec[1]), range(d + 2), strict=True):
+        back[place] = axis
+    return y.transpose(back)
+
+
+def _offsets(window: tuple[int, ...]) -> list[tuple[int, ...]]:
+    out: list[tuple[int, ...]] = [()]
+    for k in window:
+        out = [(*o, i) for o in out for i in range(k)]
+    return out
+
+
+def _one(a: Any, b: Any, *, role: str, shapes: Any, call: Any, conv: Any) -> Any:
+    """One member of the family, without node axis, from a function conv(x, w)."""
+    if role == "g":
+        return conv(a, b, call)
+    like = jax.ShapeDtypeStruct(shapes[KINDS.index(role)], a.dtype)
+    fn = (lambda x: conv(x, a, call)) if role == "x" else (lambda w: conv(a, w, call))
+    return jax.linear_transpose(fn, like)(b)[0]
+
+
+def _cpu(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+    channels = shapes[1][dict(call)["dimension_numbers"].rhs_spec[1]]
+    few = role == "g" and channels == 1 and dict(call)["feature_group_count"] == 1  # gray images: measured, 2.5x
+    one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches if few else _native)
+    return lax.map(lambda ab: one(*ab), (a, b)) if nodes else one(a, b)
+
+
+def _accelerator(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+    one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches if nodes else _native)
+    return jax.vmap(one)(a, b) if nodes else one(a, b)
+
+
+def _abstract(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+    x, w = (jax.ShapeDtypeStruct(s, a.dtype) for s in shapes)
+    out = {"x": x, "w": w}.get(role) or jax.eval_shape(lambda x, w: _native(x, w, call), x, w)
+    return jax.core.ShapedArray((a.shape[0], *out.shape) if nodes else out.shape, a.dtype)
+
+
+@functools.lru_cache(maxsize=512)
+def _eager(**params: Any) -> Any:
+    return jax.jit(functools.partial(conv_p.bind, **params))
+
+
+def _transpose(which: int, ct: Any, a: Any, b: Any, *, role: str, **params: Any) -> Any:
+    """<ct, member(a, b)> is linear in the operand that is missing: the member of the family with that one as its role."""
+    first, second = (k for k in KINDS if k != role)
+    missing, other = (first, second) if which == 0 else (second, first)
+    return _bind(missing, {role: ct, other: b if which == 0 else a}, **params)
+
+
+def _batch(args: Any, dims: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> tuple[Any, int]:
+    size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
+    kinds = [k for k in KINDS if k != role]
+    numbers = dict(call)["dimension_numbers"]
+    if not nodes:
+        alone = [k for k, d in zip(kinds, dims, strict=True) if d is not None]
+        if len(alone) == 1 and alone[0] != "w" and role != "w":  # role g with x, or role x with g: join the batch axis
+            spec = {"x": numbers.lhs_spec, "g": numbers.out_spec}
+            place, back = spec[alone[0]][0], spec[role][0]
+            ops = {k: _join(a, d, place) if k == alone[0] else a for k, a, d in zip(kinds, args, dims, strict=True)}
+            rows = list(shapes[0])
+            rows[numbers.lhs_spec[0]] *= size
+            out = _bind(role, ops, nodes=False, shapes=(tuple(rows), shapes[1]), call=call)
+            return _split(out, back, size), back
+        if alone == ["w"] and role == "g" and dict(call)["feature_group_count"] == 1:  # join the output features
+            place, back = numbers.rhs_spec[0], numbers.out_spec[1]
+            wide = list(shapes[1])
+            wide[place] *= size
+            ops = {"x": args[0], "w": _join(args[1], dims[1], place)}
+            return _split(_bind(role, ops, nodes=False, shapes=(shapes[0], tuple(wide)), call=call), back, size), back
+    full = [
+        jnp.broadcast_to(a, (size, *a.shape)) if d is None else jnp.moveaxis(a, d, 0)
+        for a, d in zip(args, dims, strict=True)
+    ]
+    if nodes:  # a second node axis (runs x nodes) joins the first
+        full = [a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in full]
+    out = _bind(role, dict(zip(kinds, full, strict=True)), nodes=True, shapes=shapes, call=call)
+    return out.reshape(size, -1, *out.shape[1:]) if nodes else out, 0
+
+
+def _join(x: Any, axis: int, place: int) -> Any:
+    """The node axis becomes the slow part of axis `place` (counted without the node axis)."""
+    x = jnp.moveaxis(x, axis, place)
+    return x.reshape(*x.shape[:place], x.shape[place] * x.shape[place + 1], *x.shape[place + 2 :])
+
+
+def _split(x: Any, place: int, size: int) -> Any:
+    return x.reshape(*x.shape[:place], size, x.shape[place] // size, *x.shape[place + 1 :])
+
+
+conv_p.def_impl(lambda a, b, **params: _eager(**params)(a, b))
+conv_p.def_abstract_eval(_abstract)
+ad.defbilinear(conv_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
+batching.primitive_batchers[conv_p] = _batch
+mlir.register_lowering(conv_p, mlir.lower_fun(_cpu, multiple_results=False), platform="cpu")
+mlir.register_lowering(conv_p, mlir.lower_fun(_accelerator, multiple_results=False))

@@ -1,0 +1,118 @@
+"""Convolution and pooling under a node axis equal XLA's own, derivatives included."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from dejax import tasks
+from dejax.tasks import conv
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+CASES = {  # x, w, strides, padding, lhs dilation, rhs dilation, dimension numbers, groups
+    "strides, groups, dilation": ((2, 5, 4, 4), (3, 2, 2, 6), (2, 1), "SAME", None, (1, 2), NHWC, 2),
+    "gray": ((2, 6, 6, 1), (3, 3, 1, 2), (1, 1), "VALID", None, None, NHWC, 1),
+    "transposed, channels first": (
+        (2, 2, 4, 4),
+        (3, 2, 3, 3),
+        (1, 1),
+        ((2, 2), (1, 2)),
+        (2, 2),
+        None,
+        ("NCHW", "OIHW", "NCHW"),
+        1,
+    ),
+    "one axis": ((2, 7, 3), (3, 3, 4), (2,), ((1, 1),), None, None, ("NHC", "HIO", "NHC"), 1),
+}
+
+
+def pair(case):
+    x, w, strides, padding, ld, rd, dn, groups = CASES[case]
+    rng = np.random.default_rng(0)
+    args = (strides, padding, ld, rd, dn, groups)
+    fns = [lambda x, w, f=f: f(x, w, *args) for f in (conv.conv_general_dilated, lax.conv_general_dilated)]
+    return jnp.asarray(rng.normal(size=(3, *x))), jnp.asarray(rng.normal(size=(3, *w))), *fns
+
+
+def close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-9), a, b)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_numbers_and_gradients_equal_lax(case):
+    x, w, mine, native = pair(case)
+
+    def all_of(f):
+        grad = jax.grad(lambda x, w: jnp.sin(f(x, w)).sum(), (0, 1))
+        return jax.jit(lambda x, w: (f(x[0], w[0]), jax.vmap(grad)(x, w), jax.vmap(grad, (None, 0))(x[0], w)))(x, w)
+
+    close(all_of(mine), all_of(native))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_compositions_equal_lax(case):
+    x, w, mine, native = pair(case)
+
+    def all_of(f):
+        grad = jax.grad(lambda x, w: jnp.sin(f(x, w)).sum(), (0, 1))
+        curvature = lambda x, w: jax.jvp(grad, (x, w), (x, w))[1]
+        runs = lambda g: jax.vmap(jax.vmap(g, (None, 0)), (0, None))
+        outer = jax.grad(lambda x, w: jnp.sin(jax.vmap(f)(x, w)).sum(), (0, 1))
+        return jax.jit(
+            lambda x, w: (jax.vmap(curvature)(x, w), runs(grad)(x, w), outer(x, w), jax.vmap(f, (0, None))(x, w[0]))
+        )(x, w)
+
+    close(all_of(mine), all_of(native))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_patches_of_the_accelerator_path_equal_lax(case):
+    x, w, mine, native = pair(case)
+    params = next(e for e in jax.make_jaxpr(mine)(x[0], w[0]).eqns if e.primitive is conv.conv_p).params
+    got = jax.jit(functools.partial(conv._accelerator, **(params | {"nodes": True})))(x, w)
+    close(got, jax.vmap(native)(x, w))
+
+
+def test_no_grouped_convolution_is_left():
+    x, w, mine, _ = pair("gray")
+    text = jax.jit(jax.vmap(jax.grad(lambda w, x: mine(x, w).sum()))).lower(w, x).as_text()
+    assert "feature_group_count = 3" not in text and "batch_group_count = 3" not in text
+
+
+@pytest.mark.parametrize(("shape", "window"), [((2, 8, 8, 3), (2, 2)), ((2, 9, 7, 3), (2, 3)), ((2, 9, 3), (3,))])
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+def test_pools_equal_flax_with_ties(name, shape, window):
+    x = jnp.asarray(np.round(np.random.default_rng(0).normal(size=shape) * 2))
+    mine, ref = getattr(conv, name), getattr(nnx, name)
+    y, back = jax.vjp(lambda x: mine(x, window), x)
+    y2, back2 = jax.vjp(lambda x: ref(x, window, window), x)
+    close((y, back(jnp.cos(y))), (y2, back2(jnp.cos(y2))))
+
+
+def test_pool_refusals():
+    with pytest.raises(ValueError, match="one size per spatial axis"):
+        conv.max_pool(jnp.ones((1, 4, 4, 1)), (2,))
+    with pytest.raises(ValueError, match="larger than x"):
+        conv.max_pool(jnp.ones((1, 4, 4, 1)), (5, 5))
+
+
+class Plain(nnx.Module):
+    def __init__(self, rngs):
+        self.conv, self.linear = nnx.Conv(1, 2, (3, 3), rngs=rngs), nnx.Linear(2, 3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.linear(self.conv(x[..., None]).mean((1, 2)))
+
+
+def test_warning_for_native_convolutions_once():
+    batch = {"x": jnp.ones((2, 4, 4)), "y": jnp.zeros(2, jnp.int32)}
+    task = tasks.classifier(Plain)
+    with pytest.warns(UserWarning, match="conv_general_dilated=dejax"):
+        assert tasks.warn_if_batched_conv(task, batch)
+    assert tasks.warn_if_batched_conv(task, batch)  # a second warning would be an error here
+    assert not tasks.warn_if_batched_conv(tasks.cnn((2,), shape=(4, 4), classes=3, kernel=3), batch)
