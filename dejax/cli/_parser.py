@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `dejax list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (ConfigError, ValueError, TypeError, OSError, ImportError) as error:
+    except (ConfigError, ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         if os.environ.get("DEJAX_DEBUG"):
             raise
         sys.stderr.write(f"dejax {args.command}: {error}\n")

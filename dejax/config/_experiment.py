@@ -140,7 +140,11 @@ class Run:
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None}
         with located(self.path, Problem):
             problem = Problem(task, node_data, **given)
-        return self.args["method"].build(), problem, self.network(node_data.n)
+        method, network = self.args["method"].build(), self.network(node_data.n)
+        if hasattr(network, "check"):
+            with located(self.path):
+                network.check(method, problem)  # what cannot work together, before anything is compiled
+        return method, problem, network
 
     def network(self, n: int) -> Any:
         """The network of this run for n nodes."""

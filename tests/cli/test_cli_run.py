@@ -70,7 +70,10 @@ def test_a_directory_that_exists_is_refused_and_left_alone(config, finished, cap
         ("methods.ring.network.topology=random_digraph", "column-stochastic"),
         ("data.nodes=100000", "nodes"),
         ("eval.metrics=[acuracy]", "no metric"),
-        ("methods.alone.network.topology=ring", "would ignore it"),
+        (
+            "methods.alone.network.topology=ring",
+            "methods.alone: network.topology is 'ring', but LocalOnly does not communicate",
+        ),
         ("data.partition.dirichlet.alpha=-1", "data.partition.dirichlet.alpha"),
     ],
 )
@@ -92,6 +95,16 @@ def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, c
     skip = {"wall"}
     a, b = ([{k: v for k, v in r.items() if k not in skip} for r in records(d)] for d in (short, long))
     assert sorted(a, key=lambda r: (r["run"], r["round"])) == sorted(b, key=lambda r: (r["run"], r["round"]))
+
+
+def test_a_run_that_diverges_is_a_user_error_that_says_where(config, tmp_path, capsys):
+    out = tmp_path / "run"
+    sets = ["--set", "methods={ring: {method: {dsgd: {lr: 1e30}}, network: {topology: ring}}}"]
+    assert cli.main(["run", config, "--out", str(out), "--quiet", *sets]) == 2
+    err = capsys.readouterr().err
+    assert "not finite" in err
+    assert "lower lr" in err
+    assert "Traceback" not in err
 
 
 def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
@@ -129,6 +142,7 @@ def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
     assert got["best"]["by"] == "accuracy/local"
 
 
+@pytest.mark.slow
 def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(config, tmp_path, capsys):
     out = tmp_path / "sweep"
     over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,1e30"]
