@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -25,7 +26,7 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(("\x1f".join(str(w) for w in words) + "\x1e").encode())
 
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
-        if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             value = jax.random.key_data(value)
         array = np.asarray(value)
         put("array", array.dtype, array.shape)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import _tree as tree
@@ -189,7 +190,7 @@ def _named(state: Any) -> dict[str, Any]:
     """Leaves under short names that are file names; typed keys as their bits."""
     out = {}
     for i, x in enumerate(tree.leaves(state)):
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = (
                 jax.eval_shape(jax.random.key_data, x)
                 if isinstance(x, jax.ShapeDtypeStruct)
@@ -200,7 +201,7 @@ def _named(state: Any) -> dict[str, Any]:
 
 
 def _unwrap(got: Any, like: Any) -> Any:
-    if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         kinds: list[Any] = []
         jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)  # `like` may be a mere shape
         return jax.random.wrap_key_data(got, impl=kinds[0])

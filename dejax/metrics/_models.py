@@ -149,7 +149,8 @@ def _nodes(
 ) -> dict[str, jax.Array]:
     """The numbers of the nodes `ids`; the program depends on task, data and shapes, so runs of one comparison share it."""
     task, shared, own, classes, block = static
-    per_class = present = None
+    per_class: Any = None
+    present: Any = None
     if own and owned is None:
         members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
         per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0

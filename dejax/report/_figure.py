@@ -11,7 +11,7 @@ from ._table import _has, _main_metric, cell, data_size, equal_bytes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
 GREY = "#666666"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -94,7 +94,7 @@ def table(history: History) -> Table:
         status = history.facts.get(run, {}).get("status", "done")
         if status not in ("done", "running"):
             notes.append(f"{run}: {status}")
-    if any(key == "equal" for key, _ in columns):
+    if budget is not None and any(key == "equal" for key, _ in columns):
         notes.append(
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
