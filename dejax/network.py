@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ._struct import static, struct
 from .aggregation import weighted_mean
@@ -214,7 +215,7 @@ def _is_isolated(topology: Any) -> bool:
 
 def _messages(topology: Any) -> Any:
     """int32 [P, n]: messages that each node sends in each phase, or None where W is being differentiated."""
-    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(topology)):
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(topology)):
         return None
     n, rows = topology.n, []
     if topology.name == "complete":

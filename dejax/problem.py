@@ -55,11 +55,11 @@ class Problem:
 
     task: Any = static()
     data: Any = None
-    batch_size: int | None = static(None)
-    sampling: str | None = static(None)
-    starts: str = static("equal")
+    batch_size: int | None = static(default=None)
+    sampling: str | None = static(default=None)
+    starts: str = static(default="equal")
     rule: Any = BackPropagation()
-    block: int | None = static(None)
+    block: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         if self.sampling is not None and self.sampling not in SAMPLERS:
