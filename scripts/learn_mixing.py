@@ -1,6 +1,6 @@
 """Learn the mixing weights of a small graph by gradient descent through 30 rounds of gossip.
 
-    python scripts/learn_mixing.py
+python scripts/learn_mixing.py
 """
 
 import jax

@@ -1,6 +1,6 @@
 """Time FedAvg over 1,000,000 clients of which 10 are sampled in a round: nothing is carried per client.
 
-    python scripts/time_fedavg.py
+python scripts/time_fedavg.py
 """
 
 import time

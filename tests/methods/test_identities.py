@@ -2,10 +2,10 @@
 
 import jax
 import numpy as np
+import problems as zoo
 import pytest
 
 import dejax as dj
-import problems as zoo
 from dejax.events._plan import plan_of
 
 LR, N = 0.2, zoo.N
@@ -260,7 +260,12 @@ def test_one_node_is_the_local_optimizer(method):
 
 @pytest.mark.parametrize(
     "method",
-    [m.dsgd(lr=LR), m.gradient_tracking(lr=LR), m.choco(lr=LR, gamma=0.3, compressor=TOP), m.scaffold(lr=LR, local_steps=2)],
+    [
+        m.dsgd(lr=LR),
+        m.gradient_tracking(lr=LR),
+        m.choco(lr=LR, gamma=0.3, compressor=TOP),
+        m.scaffold(lr=LR, local_steps=2),
+    ],
     ids=lambda method: type(method).__name__,
 )
 def test_relabelling_nodes_permutes_the_result(method):
@@ -281,7 +286,9 @@ def test_equal_nodes_stay_equal():
     import dataclasses
 
     data = dataclasses.replace(
-        uneven.problem.data, index=np.repeat(uneven.problem.data.index, N, 0), count=np.repeat(uneven.problem.data.count, N)
+        uneven.problem.data,
+        index=np.repeat(uneven.problem.data.index, N, 0),
+        count=np.repeat(uneven.problem.data.count, N),
     )
     problem = jax.tree.map(jax.numpy.asarray, dataclasses.replace(uneven.problem, data=data))
     x = run(m.gradient_tracking(lr=LR), RING, 5, problem, np.broadcast_to(X0[0], X0.shape))[1]

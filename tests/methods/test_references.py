@@ -2,10 +2,10 @@
 
 import jax
 import numpy as np
+import problems as zoo
 import pytest
 
 import dejax as dj
-import problems as zoo
 from dejax._keys import fold_name
 from dejax.events._plan import plan_of
 from dejax.round.round import floyd
