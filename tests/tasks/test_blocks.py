@@ -10,15 +10,16 @@ from dejax import tasks
 from dejax.tasks import _blocks
 
 
-@pytest.mark.parametrize("block", [None, 1, 2, 5, 9])
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize(("block", "remat"), [(None, False), (2, False), (2, True), (5, False)])
 def test_block_map_is_vmap(block, remat, key):
     task = tasks.mlp(3, 4, 2)
-    params = jax.vmap(task.init)(jax.random.split(key, 5))
+    params = jax.jit(jax.vmap(task.init))(jax.random.split(key, 5))
     x = jax.random.normal(key, (5, 6, 3), jnp.float32)
     grad = jax.grad(lambda p, x: task.loss(p, {"x": x, "y": jnp.zeros(6, jnp.int32)}).mean())
-    got = tasks.block_map(grad, 5, block, remat)(params, x)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), got, jax.vmap(grad)(params, x))
+    got = jax.jit(tasks.block_map(grad, 5, block, remat))(params, x)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), got, jax.jit(jax.vmap(grad))(params, x)
+    )
 
 
 def test_block_of_nothing_is_refused():

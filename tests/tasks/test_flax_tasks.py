@@ -30,7 +30,7 @@ def numpy_mlp(params, x, y):
 
 def test_mlp_against_numpy_under_vmap_grad(key):
     task = tasks.mlp(4, 8, 3)
-    params = jax.vmap(task.init)(jax.random.split(key, 3))
+    params = jax.jit(jax.vmap(task.init))(jax.random.split(key, 3))
     batch = jax.tree.map(lambda x: jnp.stack([x, x[::-1], x]), BATCH)
     keys = jax.random.split(key, 3)
     loss = jax.vmap(task.loss)(params, batch, keys)
@@ -145,7 +145,7 @@ def test_refusals(key):
 
 
 class Data:
-    arrays = {"x": np.ones((9, 4, 4))}
+    arrays = {"x": np.ones((9, 4, 4))}  # noqa: RUF012
     num_classes = 3
     name = "toy"
 
