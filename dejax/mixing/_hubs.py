@@ -1,9 +1,10 @@
 """W of graphs with a few hubs: nobody is padded to the degree of the largest.
 
 All nodes share `base` slots. Nodes of higher degree reappear in levels: level b holds the nodes with more than
-`starts[b]` senders and the next `widths[b]` slots of each, and a level hands its sums to the level below by one gathered
-row per node. Widths double, so the work stays within twice the edges. Nodes beyond the last level are dense rows [h, n]:
-all of them together read X once.
+`starts[b]` senders and the next `widths[b]` slots of each, and a level adds its sums to its rows of the level below: an
+indexed add of few rows (Barabasi-Albert, n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather
+by all nodes of the level below took 4.4). Widths double, so the work stays within twice the edges. Nodes beyond the last
+level are dense rows [h, n]: all of them together read X once.
 """
 
 import itertools
@@ -33,8 +34,8 @@ class Hubs:
       senders_, weight: edges [m], sorted by receiver; slots of a node are its edges in order.
       first: int32 [n] where a node's edges begin. degree: int32 [n].
       rows: per level int32 [m_b], the nodes in it; `rows[0]` is all nodes.
-      up: per level int32 [m_b], the place of each of its nodes in the level above, or one past its end for "not there".
-      hubs: int32 [h], nodes with dense rows; `hub_up` int32 [n], the place of a node among them, h for "none".
+      up: per level but the last int32 [m_{b+1}], where the nodes of the next level stand in this one, ascending.
+      hubs: int32 [h], nodes with dense rows, ascending; `hub_up` int32 [n], the place of a node among them, h for "none".
       starts, widths: slots of each level, static. widest: k, static.
     """
 
@@ -68,9 +69,7 @@ class Hubs:
             rows.append(np.flatnonzero(rest > start))
         up = []
         for lower, upper in itertools.pairwise(rows):
-            place = np.full(n, len(upper))
-            place[upper] = np.arange(len(upper))
-            up.append(place[lower].astype(np.int32))
+            up.append(np.searchsorted(lower, upper).astype(np.int32))
         hubs = np.flatnonzero(is_hub)
         hub_up = np.full(n, len(hubs))
         hub_up[hubs] = np.arange(len(hubs))
@@ -171,11 +170,6 @@ class Hubs:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
 
-            def below(sums: jax.Array, place: jax.Array) -> jax.Array:
-                """Sums of a smaller set of nodes, read by a larger one: 0 for nodes that are not in the set."""
-                padded = jnp.concatenate([sums, jnp.zeros((1, *sums.shape[1:]), dtype)])
-                return take_rows(padded, place)
-
             above = None
             for b in range(len(self.rows) - 1, -1, -1):
                 index, level = levels[b]
@@ -190,10 +184,10 @@ class Hubs:
                     dtype,
                 )
                 if above is not None:
-                    out = out + below(above, self.up[b])
+                    out = out.at[self.up[b]].add(above, indices_are_sorted=True, unique_indices=True)
                 above = out
             if h:
-                above = above + below(product(dense, x), self.hub_up)
+                above = above.at[self.hubs].add(product(dense, x), indices_are_sorted=True, unique_indices=True)
             return above.astype(x.dtype)
 
         return tree.map(leaf, values, own)
