@@ -75,15 +75,23 @@ def measure(name: str, top: tp.Topology, x: jax.Array, repeats: int) -> dict[str
 
 
 def rows(
-    sizes: Sequence[int] = SIZES, megabytes: float = MEGABYTES, repeats: int = 9, only: str = ""
+    sizes: Sequence[int] = SIZES,
+    megabytes: float = MEGABYTES,
+    repeats: int = 9,
+    only: str = "",
+    show: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> list[dict[str, Any]]:
-    """All measurements: dicts with group, name, n, ms, bound, ratio, and spread, kernel, temporary (copies of X)."""
+    """All measurements: dicts with group, name, n, ms, bound, ratio, and spread, kernel, temporary (copies of X).
+
+    `show` is called with each row as soon as it is there.
+    """
     out = []
     for n in sizes:
         x = jax.random.normal(jax.random.key(0), (n, math.ceil(megabytes * 2**20 / 4 / n)), jnp.float32)
         for name, make in cases(n):
             if only in name:
                 out.append(measure(name, make(), x, repeats))
+                show(out[-1])
     return out
 
 
@@ -98,12 +106,16 @@ def main() -> None:
     args = parser.parse_args()
     device = jax.devices()[0]
     print(f"{device.platform} {device.device_kind}, jax {jax.__version__}, X of {args.megabytes:g} MB float32")
-    table = rows(args.n, args.megabytes, args.repeats, args.only)
     print(f"{'name':24}{'n':>7}{'kernel':>19}{'ms':>9}  {'bound':16}{'ratio':>6}  {'quartiles':12}{'temporary':>9}")
-    for r in table:
+
+    def show(r: dict[str, Any]) -> None:
         print(
-            f"{r['name']:24}{r['n']:7}{r['kernel']:>19}{r['ms']:9.1f}  {r['bound']:16}{r['ratio']:6.2f}  {r['spread']:12}{r['temporary']:9.2f}"
+            f"{r['name']:24}{r['n']:7}{r['kernel']:>19}{r['ms']:9.1f}  {r['bound']:16}{r['ratio']:6.2f}  "
+            f"{r['spread']:12}{r['temporary']:9.2f}",
+            flush=True,
         )
+
+    table = rows(args.n, args.megabytes, args.repeats, args.only, show)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(table, file, indent=1)

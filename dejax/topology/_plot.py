@@ -75,9 +75,10 @@ def plot_graph(top: Topology, ax: Any = None) -> Any:
             e = e[e[:, 0] < e[:, 1]]
         shown = e if len(e) <= LINES_UP_TO else e[:: -(-len(e) // LINES_UP_TO)]
         alpha = float(np.clip(60 / max(len(shown), 1), 0.06, 0.8))
-        bend = 0.0 if top.symmetric else 0.12
         a, b = place[shown[:, 1]], place[shown[:, 0]]
-        s = np.linspace(0, 1, 2 if not bend else 12)[None, :, None]
+        wraps = (top.name == "torus") & (np.abs(a - b).max(1, initial=0) > 1.5)  # or they would hide behind the lattice
+        bend = np.where(wraps | (not top.symmetric), 0.12, 0.0)[:, None, None]
+        s = np.linspace(0, 1, 12 if bend.any() else 2)[None, :, None]
         normal = np.stack([-(b - a)[:, 1], (b - a)[:, 0]], 1)[:, None] * bend
         curve = a[:, None] * (1 - s) + b[:, None] * s + 4 * s * (1 - s) * normal
         label = f"phase {t}" if len(phases) > 1 else None
