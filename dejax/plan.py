@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .round.meters import LOW_BITS
@@ -181,7 +182,7 @@ def size(tree: Any) -> int:
 
 
 def _item(x: Any) -> int:
-    return 8 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.dtype(x.dtype).itemsize
+    return 8 if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.dtype(x.dtype).itemsize
 
 
 def rows(method: Any, n: int) -> int:
@@ -268,7 +269,7 @@ def sent_bytes(method: Any, problem: Any, network: Any, carry: Any) -> dict[str,
             return None  # sizes depend on the values that are sent
         if needed:
             used_values.append(value)
-    run = jaxpr_as_fun(closed.replace(jaxpr=jaxpr)) if used_values or names else None
+    run: Any = jaxpr_as_fun(closed.replace(jaxpr=jaxpr))
     period = max(1, min(getattr(network.topology, "period", 1) or 1, 64))
     total = dict.fromkeys(names, 0.0)
     for t in range(period if names else 0):

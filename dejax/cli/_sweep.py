@@ -138,6 +138,7 @@ def together(
 ) -> list[dict[str, Any]]:
     """Trials of one structure and all seeds as one vmapped program; their records after the last round."""
     import functools
+    import inspect
     import time
 
     import jax
@@ -169,11 +170,14 @@ def together(
             out[i] = value
         return jax.tree.unflatten(shape, out)
 
+    start_one: Any = inspect.unwrap(engine.start)
+    chunk_one: Any = inspect.unwrap(engine.run_chunk)
+
     @jax.jit
     def start(stacked: Any, keys: Any, leaves: Any, problem: Any) -> Any:
         def one(values: Any, key: Any) -> Any:
             method, network = rebuild(values, leaves)
-            return engine.start.__wrapped__(method, problem, network, key, None)
+            return start_one(method, problem, network, key, None)
 
         return jax.vmap(one)(stacked, keys)
 
@@ -181,15 +185,14 @@ def together(
     def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, rounds: Any) -> Any:
         def one(carry: Any, values: Any, key: Any) -> Any:
             method, network = rebuild(values, leaves)
-            return engine.run_chunk.__wrapped__(
-                method, problem, network, carry, key, first, rounds, CHUNK, jnp.int32(trial.rounds)
-            )
+            return chunk_one(method, problem, network, carry, key, first, rounds, CHUNK, jnp.int32(trial.rounds))
 
         return jax.vmap(one)(carry, stacked, keys)
 
     began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
-    counters, broken = [Counters() for _ in key_of], [None] * len(key_of)
+    counters = [Counters() for _ in key_of]
+    broken: dict[int, tuple[int, int]] = {}
     carry, done = start(stacked, keys, flat[0], problem), 0
     while done < trial.rounds:
         steps = min(CHUNK if done else 4, trial.rounds - done)
@@ -197,11 +200,11 @@ def together(
         meters = jax.device_get(meters)
         for i, counter in enumerate(counters):
             bad = counter.add(jax.tree.map(lambda x, i=i, steps=steps: x[i, :steps], meters))
-            if bad is not None and broken[i] is None:
+            if bad is not None and i not in broken:
                 broken[i] = (done + bad[0], bad[1])
         done += steps
         compiled = compiled or time.perf_counter() - began
-        alive = [c.last_loss for c, b in zip(counters, broken, strict=True) if b is None]
+        alive = [c.last_loss for i, c in enumerate(counters) if i not in broken]
         bar.update(done, {"loss": float(np.mean(alive)) if alive else float("nan")})
     schedule = Schedule(trial.rounds, **evals)
     measures = schedule.measures(problem)
@@ -211,7 +214,7 @@ def together(
         for s, seed in enumerate(seeds):
             at = t * width + s
             record: dict[str, Any] = {"seed": seed, "round": trial.rounds} | counters[at].loss()
-            if broken[at] is not None:
+            if at in broken:
                 status = f"diverged in round {broken[at][0]} (seed {seed}, node {broken[at][1]})"
             else:
                 method = rebuild([x[at] for x in stacked], flat[0])[0]

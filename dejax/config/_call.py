@@ -116,7 +116,7 @@ class located:
 
 # ---- signatures
 @functools.lru_cache(maxsize=1024)
-def _signature(fn: Callable[..., Any]) -> tuple[tuple[str, Any, Any], ...]:
+def _signature(fn: Any) -> tuple[tuple[str, Any, Any], ...]:
     target = fn.__init__ if inspect.isclass(fn) and not dataclasses.is_dataclass(fn) else fn
     try:
         hints = typing.get_type_hints(target, include_extras=True)
@@ -277,7 +277,7 @@ def _is_array(hint: Any) -> bool:
     )
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any) -> Any:
     """A number, also one written as a word ("1e-3"); None if it is none."""
     if isinstance(value, str):
         try:

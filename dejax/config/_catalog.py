@@ -122,7 +122,8 @@ def _default(value: ast.AST | None) -> str | None:
     if not isinstance(value, ast.Call) or _text(value.func).split(".")[-1] not in ("static", "field"):
         return _text(value)
     given = {k.arg: k.value for k in value.keywords}
-    if isinstance(given.get("init"), ast.Constant) and given["init"].value is False:
+    init = given.get("init")
+    if isinstance(init, ast.Constant) and init.value is False:
         return None
     if value.args:
         return _text(value.args[0])
@@ -131,7 +132,7 @@ def _default(value: ast.AST | None) -> str | None:
     return _text(given.get("default"))
 
 
-def _arguments(fn: ast.FunctionDef) -> list[tuple[str, str, str]]:
+def _arguments(fn: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, str, str]]:
     a = fn.args
     plain = [*a.posonlyargs, *a.args]
     defaults = [None] * (len(plain) - len(a.defaults)) + list(a.defaults)

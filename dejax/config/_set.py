@@ -97,7 +97,7 @@ def _slot(old: Any, kind: str, rest: Path, value: Any, path: Path, registry: Reg
     members = registry.members(kind)
     name = rest[0]
     if name not in members:
-        held = old if isinstance(old, str) else next(iter(old), None) if isinstance(old, dict) else None
+        held = old if isinstance(old, str) else next(iter(old), "") if isinstance(old, dict) else ""
         params = [p.name for p in _call.parameters(members[held], registry)] if held in members else []
         if name in params:
             raise ConfigError(

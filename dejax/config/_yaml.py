@@ -7,7 +7,7 @@ nothing in a config can run code. Against plain `yaml.safe_load`: `1e-3` is a nu
 
 import math
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from ._error import ConfigError, Path
 
@@ -18,7 +18,9 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+        pass
+
+    Loader.yaml_implicit_resolvers = {}
 
     for tag, pattern, first in (
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),

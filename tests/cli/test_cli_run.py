@@ -86,6 +86,7 @@ def test_what_cannot_work_is_refused_and_leaves_nothing(config, tmp_path, overri
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, capsys):
     short, long = tmp_path / "short", tmp_path / "long"
     assert cli.main(["run", config, "--out", str(short), "--quiet", "--set", "rounds=3"]) == 0
@@ -124,6 +125,7 @@ def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
     assert [r["round"] for r in records(out)] == [0, 3]
 
 
+@pytest.mark.slow
 def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
     """Numbers and seeds share one program; each result is that of a run of its own."""
     argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet", "--json"]

@@ -71,7 +71,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=6), values, max_size=4))
 def test_what_is_written_reads_back(tree):
     assert parse(dump(tree))[0] == tree
