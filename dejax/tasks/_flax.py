@@ -177,7 +177,7 @@ def _check(abstract: nnx.Module) -> tuple[list[Path], list[tuple[Path, Any]]]:
     paths: list[Path] = []
     streams: list[tuple[Path, Any]] = []
     for path, leaf in nnx.to_flat_state(nnx.state(abstract)):
-        kind = getattr(leaf, "type", type(leaf))
+        kind = type(leaf) if isinstance(leaf, nnx.Variable) else getattr(leaf, "type", type(leaf))
         if issubclass(kind, nnx.Param):
             paths.append(path)
         elif issubclass(kind, nnx.RngState):
