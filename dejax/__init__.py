@@ -6,27 +6,56 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import (
         aggregation as aggregation,
+    )
+    from . import (
         attacks as attacks,
+    )
+    from . import (
         compression as compression,
+    )
+    from . import (
         data as data,
+    )
+    from . import (
         events as events,
+    )
+    from . import (
         faults as faults,
+    )
+    from . import (
         methods as methods,
+    )
+    from . import (
         metrics as metrics,
+    )
+    from . import (
         population as population,
+    )
+    from . import (
         privacy as privacy,
+    )
+    from . import (
         report as report,
+    )
+    from . import (
         tasks as tasks,
+    )
+    from . import (
         topology as topology,
     )
+    from ._simulate import DivergenceError as DivergenceError
+    from ._simulate import compare as compare
+    from ._simulate import simulate as simulate
     from .checkpoint import CheckpointError as CheckpointError
     from .config import ConfigError as ConfigError
-    from .history import History as History
-    from .network import Network as Network, RefusedError as RefusedError
-    from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
-    from .problem import Problem as Problem
     from .engine import rollout as rollout
-    from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
+    from .history import History as History
+    from .network import Network as Network
+    from .network import RefusedError as RefusedError
+    from .optimizers import Cosine as Cosine
+    from .optimizers import InverseSqrt as InverseSqrt
+    from .optimizers import optimizer as optimizer
+    from .problem import Problem as Problem
 
 __version__ = "0.1.0"
 
@@ -40,7 +69,7 @@ _NOUNS = {
     "RefusedError": "network", "compare": "_simulate", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
 }  # fmt: skip
 
-__all__ = sorted([*_ROOMS, *_NOUNS])  # noqa: PLE0605
+__all__ = sorted([*_ROOMS, *_NOUNS])
 
 
 def __getattr__(name: str) -> Any:

@@ -68,7 +68,11 @@ def dense_bits(tree: Any) -> int:
 def flat(tree: Any) -> jax.Array:
     """[n, d]: all leaves raveled and joined, in tree order."""
     xs = leaves(tree)
-    return xs[0].reshape(xs[0].shape[0], -1) if len(xs) == 1 else jnp.concatenate([x.reshape(x.shape[0], -1) for x in xs], 1)
+    return (
+        xs[0].reshape(xs[0].shape[0], -1)
+        if len(xs) == 1
+        else jnp.concatenate([x.reshape(x.shape[0], -1) for x in xs], 1)
+    )
 
 
 def unflat(matrix: jax.Array, like: Any) -> Any:

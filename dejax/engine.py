@@ -28,7 +28,9 @@ def typed(value: Any) -> Any:
     return tree.map(lambda x: jnp.asarray(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
 
 
-def prepare(method: Any, problem: Problem, network: Any = None, rounds: int | None = None) -> tuple[Any, Problem, Network]:
+def prepare(
+    method: Any, problem: Problem, network: Any = None, rounds: int | None = None
+) -> tuple[Any, Problem, Network]:
     """Check the three against each other and put their numbers into arrays; nothing is compiled.
 
     Raises:
@@ -67,7 +69,9 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
             raise ValueError(
                 f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}"
             )
-        population = tree.map(lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params)
+        population = tree.map(
+            lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
+        )
     if getattr(method, "channel", "edges") == "server" or getattr(method, "pooled", False):
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
@@ -116,11 +120,16 @@ def _one_round(
     state = method.step(carry.state, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)
     if not same:
-        raise TypeError(f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields")
+        raise TypeError(
+            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields"
+        )
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
         state = tree.map(
-            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new, axis, state, carry.state
+            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
+            axis,
+            state,
+            carry.state,
         )
     if "view" in store.slots:
         store.slots["view"] = round.keep(state.params, store.slots["view"])
@@ -156,7 +165,9 @@ def run_chunk(
 
 
 @partial(jax.jit, static_argnames="rounds")
-def _rollout(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int) -> tuple[Carry, Meters]:
+def _rollout(
+    method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int
+) -> tuple[Carry, Meters]:
     carry = _start(method, problem, network, key, params)
     axis = node_axis(method, problem, key)
 

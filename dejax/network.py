@@ -116,7 +116,11 @@ class Network:
         if top.kind not in accepts:
             raise RefusedError(
                 f"network.topology {top.name!r} has {top.kind}-stochastic weights, but {name} needs {' or '.join(accepts)}: "
-                + ("use sgp on directed graphs" if top.kind == "column" else "use metropolis weights on an undirected graph")
+                + (
+                    "use sgp on directed graphs"
+                    if top.kind == "column"
+                    else "use metropolis weights on an undirected graph"
+                )
             )
         if not self.rule.linear:
             if self.events is not None:
@@ -171,7 +175,9 @@ class Network:
             )
         for fault in self.faults:
             if getattr(fault, "sleeps", False):
-                raise RefusedError(f"network.faults has {type(fault).__name__} beside network.events: {NO_PLAN}; leave it out")
+                raise RefusedError(
+                    f"network.faults has {type(fault).__name__} beside network.events: {NO_PLAN}; leave it out"
+                )
 
     def _check_options(self, method: Any, name: str, channel: str, problem: Any) -> None:
         if self.events is None and getattr(method, "needs_events", False):
@@ -220,10 +226,11 @@ def _messages(topology: Any) -> Any:
     n, rows = topology.n, []
     if topology.name == "complete":
         return jnp.full((1, n), n - 1, jnp.int32)
-    for phase in range(topology.period):
-        links = topology.at(phase)
-        real = np.asarray(links.weights()) != 0
-        rows.append(np.bincount(np.asarray(links.senders())[real], minlength=n))
+    with jax.ensure_compile_time_eval():  # inside a user's jit, too, a constant graph is looked at now
+        for phase in range(topology.period):
+            links = topology.at(phase)
+            real = np.asarray(links.weights()) != 0
+            rows.append(np.bincount(np.asarray(links.senders())[real], minlength=n))
     return jnp.asarray(np.stack(rows), jnp.int32)
 
 

@@ -13,7 +13,20 @@ import optax
 from . import _tree as tree
 from ._struct import check_number, static, struct
 
-FACTORIES = ("adabelief", "adadelta", "adagrad", "adam", "adamw", "amsgrad", "lamb", "lion", "nadam", "rmsprop", "sgd", "yogi")
+FACTORIES = (
+    "adabelief",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "rmsprop",
+    "sgd",
+    "yogi",
+)
 
 
 @struct
@@ -42,7 +55,9 @@ def optimizer(factory: Callable[..., Any], **options: Any) -> Optimizer:
       {'learning_rate': 0.001}
     """
     if not callable(factory):
-        raise TypeError(f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)")
+        raise TypeError(
+            f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)"
+        )
     fixed = {k: v for k, v in options.items() if isinstance(v, (bool, str)) or v is None}
     numbers = {k: v for k, v in options.items() if k not in fixed}
     made = Optimizer(factory, numbers, tuple(sorted(fixed.items())))
@@ -122,7 +137,9 @@ def check_step(owner: Any) -> None:
     """Exactly one of `lr` and `optimizer`; a plain number lr must be finite and >= 0."""
     name = type(owner).__name__
     if owner.lr is None and owner.optimizer is None:
-        raise ValueError(f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, ...)")
+        raise ValueError(
+            f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, ...)"
+        )
     if owner.lr is not None and owner.optimizer is not None:
         raise ValueError(f"{name} got both lr and optimizer; put the rate into the optimizer and leave lr out")
     check_lr(owner)
@@ -138,4 +155,14 @@ def check_lr(owner: Any, field: str = "lr") -> None:
     check_number(owner, field, getattr(owner, field), lambda v: 0 <= v < 3e38, "a finite number >= 0 that fits float32")
 
 
-__all__ = ["FACTORIES", "Cosine", "InverseSqrt", "Optimizer", "StepRule", "check_lr", "check_step", "optimizer", "step_rule"]
+__all__ = [
+    "FACTORIES",
+    "Cosine",
+    "InverseSqrt",
+    "Optimizer",
+    "StepRule",
+    "check_lr",
+    "check_step",
+    "optimizer",
+    "step_rule",
+]

@@ -63,11 +63,15 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.sampling is not None and self.sampling not in SAMPLERS:
-            raise ValueError(f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out")
+            raise ValueError(
+                f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out"
+            )
         if self.starts not in ("equal", "independent"):
             raise ValueError(f"Problem.starts is {self.starts!r}; give 'equal' or 'independent'")
         if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
-            raise ValueError(f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples")
+            raise ValueError(
+                f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples"
+            )
         if self.sampling == "full" and self.batch_size is not None:
             raise ValueError(f"Problem.batch_size is {self.batch_size} but sampling is 'full'; leave one of them out")
         if self.sampling in ("replacement", "epoch") and self.batch_size is None:
@@ -85,7 +89,11 @@ class Problem:
         """How a node draws its batch."""
         if self.batch_size is None:
             return Full(even=self.data.even)
-        return Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0) if self.sampling == "epoch" else Replacement(self.batch_size)
+        return (
+            Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0)
+            if self.sampling == "epoch"
+            else Replacement(self.batch_size)
+        )
 
     def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[Batch, Any]:
         """One batch for each node of `ids` [m], and the sampler's memory after it."""

@@ -6,9 +6,9 @@ import zlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import jax
+import pytest
+from jaxtyping import install_import_hook
 
 install_import_hook("dejax", "typecheck.shapes")  # before the first import of dejax; tests/typecheck.py
 

@@ -103,9 +103,13 @@ def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width:
     """A plan from an explicit list of events; width 1 runs them one at a time."""
     first, second = np.asarray(initiators, np.int64), np.asarray(partners, np.int64)
     if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"initiators and partners have shapes {first.shape} and {second.shape}; give two lists of equal length")
+        raise ValueError(
+            f"initiators and partners have shapes {first.shape} and {second.shape}; give two lists of equal length"
+        )
     if (first == second).any() or min(first.min(), second.min()) < 0 or max(first.max(), second.max()) >= n:
-        raise ValueError(f"an event pairs a node with itself, or with an id outside 0..{n - 1}; give two different nodes")
+        raise ValueError(
+            f"an event pairs a node with itself, or with an id outside 0..{n - 1}; give two different nodes"
+        )
     when = np.arange(len(first), dtype=float) if times is None else np.asarray(times, float)
     packed = pack(first, second, when, n, width)
     return Plan(**{k: jnp.asarray(v) for k, v in packed.items()}, stale=stale)

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import check_number
+from .._struct import check_number, struct
 from .._struct import static as field
-from .._struct import struct
 from ._plan import Plan, pack
 
 
@@ -43,22 +42,32 @@ class Poisson:
             raise ValueError("network.events needs the number of rounds to draw its plan; give rounds")
         n = topology.n
         width = max(1, n // 8) if self.width is None else self.width
-        rates = np.broadcast_to(np.asarray(self.rate, float), (n,)) if np.ndim(self.rate) == 0 else np.asarray(self.rate, float)
+        rates = (
+            np.broadcast_to(np.asarray(self.rate, float), (n,))
+            if np.ndim(self.rate) == 0
+            else np.asarray(self.rate, float)
+        )
         if rates.shape != (n,) or (rates <= 0).any():
-            raise ValueError(f"Poisson.rate has shape {rates.shape} for n = {n} nodes, or a rate <= 0; give one number > 0 per node")
+            raise ValueError(
+                f"Poisson.rate has shape {rates.shape} for n = {n} nodes, or a rate <= 0; give one number > 0 per node"
+            )
         edges = topology.edges()
         order = np.argsort(edges[:, 0], kind="stable")
         receivers, senders = edges[order, 0], edges[order, 1]
         degree = np.bincount(receivers, minlength=n)
         start = np.concatenate([[0], np.cumsum(degree)[:-1]])
         if (degree == 0).any():
-            raise ValueError(f"node {int(np.argmin(degree))} of {topology.name!r} has no neighbor to meet; use a connected graph")
+            raise ValueError(
+                f"node {int(np.argmin(degree))} of {topology.name!r} has no neighbor to meet; use a connected graph"
+            )
         rng, parts, done, time, ticks = np.random.default_rng(self.seed), [], 0, 0.0, 0
         while done < rounds:  # blocks of events, each packed on its own, so that a longer plan has the same beginning
             events = 8 * n
             time_of = time + np.cumsum(rng.exponential(1 / rates.sum(), events))
             first = rng.choice(n, events, p=rates / rates.sum())
-            second = senders[start[first] + np.minimum((rng.random(events) * degree[first]).astype(int), degree[first] - 1)]
+            second = senders[
+                start[first] + np.minimum((rng.random(events) * degree[first]).astype(int), degree[first] - 1)
+            ]
             block = pack(first, second, time_of, n, width)
             block["ticks"] = block["ticks"] + np.int32(ticks)
             parts.append(block)

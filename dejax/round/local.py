@@ -58,7 +58,9 @@ def _per_node(
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
     memory, put = (), None
     if tree.leaves(jax.eval_shape(problem.rule.init, tree.map(lambda x: x[0], params))):
-        memory, put = round.slot("rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n)))
+        memory, put = round.slot(
+            "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
+        )
 
     def one(params: Any, data: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
         if not per_example:

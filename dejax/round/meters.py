@@ -60,4 +60,4 @@ class Meters:
         return sum(bits for name, bits in self.totals().items() if "/" in name) // 8
 
 
-__all__ = ["Meters", "NO_NODE", "limbs"]
+__all__ = ["NO_NODE", "Meters", "limbs"]

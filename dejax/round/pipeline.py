@@ -23,7 +23,9 @@ class Live(NamedTuple):
 def live_links(round: Any) -> Live:
     """W_t with lost links repaired: to the receiver if rows sum to one, to the sender if columns do, to both if both."""
     network, awake = round.network, round.awake
-    links = round.plan.links(round.n_all) if round.plan is not None else network.topology.at(round.phase, _graph_key(round))
+    links = (
+        round.plan.links(round.n_all) if round.plan is not None else network.topology.at(round.phase, _graph_key(round))
+    )
     attack = network.attack
     hostile = None if attack is None or attack.hook != "message" else jnp.asarray(attack.is_adversary(round.n_all))
     real = links.weights() != 0
@@ -84,9 +86,7 @@ def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
     live = round.links
     base, own, sent, size = _encode(round, name, value, codec)
     rewrite = None
-    ctx = round._context(
-        round.key(name + ".attack"), links=live.links, mask=live.mask, is_adversary=live.is_adversary
-    )
+    ctx = round._context(round.key(name + ".attack"), links=live.links, mask=live.mask, is_adversary=live.is_adversary)
     if live.is_adversary is not None:
         sent, rewrite = network.attack.message(ctx, own, sent)
         own = tree.where(live.is_adversary, value, own)  # an adversary's own row is neither noised nor compressed

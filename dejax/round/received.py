@@ -127,10 +127,14 @@ class Received:
             def flat(x: jax.Array) -> jax.Array:
                 return jnp.pad(x.reshape(x.shape[0], -1), ((0, 0), (0, blocks * columns - width)))
 
-            sent, mine, hostile = flat(sent), None if mine is None else flat(mine), None if hostile is None else flat(hostile)
+            sent, mine, hostile = (
+                flat(sent),
+                None if mine is None else flat(mine),
+                None if hostile is None else flat(hostile),
+            )
 
             def block(b: jax.Array) -> jax.Array:
-                cut = lambda x: jax.lax.dynamic_slice_in_dim(x, b * columns, columns, 1)  # noqa: E731
+                cut = lambda x: jax.lax.dynamic_slice_in_dim(x, b * columns, columns, 1)
                 part = cut(sent)
                 values = [self.links.take(part, s) for s in range(self.links.num_slots)]
                 if hostile is not None:

@@ -172,7 +172,9 @@ class Round:
         store = self.store
         if name not in store.slots:
             if not store.record:
-                raise RuntimeError(f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values")
+                raise RuntimeError(
+                    f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values"
+                )
             store.slots[name] = store.initial[name] = init(self.n_all)
         full = store.slots[name]
         old = self._rows(full) if per_node else full
@@ -194,7 +196,13 @@ class Round:
         return local.batch(self, self._name("batch", name))
 
     def gradient(
-        self, params: Any, batch: Batch | None = None, *, loss: Any = None, extra: tuple[Any, ...] = (), name: str | None = None
+        self,
+        params: Any,
+        batch: Batch | None = None,
+        *,
+        loss: Any = None,
+        extra: tuple[Any, ...] = (),
+        name: str | None = None,
     ) -> Any:
         """One stochastic gradient per node at `params` [n, ...]; zeros where a node does not compute.
 
@@ -218,7 +226,15 @@ class Round:
         return self.keep(new_params, params), self.keep(new_state, opt_state)
 
     def local_steps(
-        self, params: Any, opt_state: Any, optimizer: Any, k: int, *, steps: Any = None, correction: Any = None, name: str = "local"
+        self,
+        params: Any,
+        opt_state: Any,
+        optimizer: Any,
+        k: int,
+        *,
+        steps: Any = None,
+        correction: Any = None,
+        name: str = "local",
     ) -> tuple[Any, Any]:
         """k optimizer steps at each node, a fresh batch each; node i stops after steps[i]; `correction` adds to gradients."""
 
@@ -295,7 +311,9 @@ class Round:
         self._check()
         return jax.vmap(fn)(*trees)
 
-    def repeat(self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Any = None, name: str | None = None) -> Any:
+    def repeat(
+        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Any = None, name: str | None = None
+    ) -> Any:
         """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
 
         Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
@@ -324,7 +342,9 @@ class Round:
             units.update(own.units)
             return (carry, own.slots), own.observed()
 
-        (carry, store.slots), (counts, values, bad, sent) = lax.scan(body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32))
+        (carry, store.slots), (counts, values, bad, sent) = lax.scan(
+            body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32)
+        )
         total = partial(tree.map, lambda x: x.sum(0, dtype=x.dtype))
         store.absorb((total(counts), tree.map(lambda x: x.mean(0), values), bad.min(), total(sent)), units)
         return carry
@@ -348,7 +368,11 @@ class Round:
 
         def no(state: Any) -> Any:
             empty = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (counts, values))
-            return state, (*empty, jnp.full(bad.shape, 2**31 - 1, bad.dtype), tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent))
+            return state, (
+                *empty,
+                jnp.full(bad.shape, 2**31 - 1, bad.dtype),
+                tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent),
+            )
 
         (carry, store.slots), observed = lax.cond(pred, yes, no, (carry, store.slots))
         store.absorb(observed, units)

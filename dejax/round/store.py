@@ -37,7 +37,9 @@ class Store:
     def meter(self, name: str, count: jax.Array, unit: int) -> None:
         """Add int32 counts (scalar or [n]) of `unit` bits to meter `name`."""
         if self.units.setdefault(name, unit) != unit:
-            raise ValueError(f"meter {name!r} counted units of {self.units[name]} bits and now of {unit}; use another name=")
+            raise ValueError(
+                f"meter {name!r} counted units of {self.units[name]} bits and now of {unit}; use another name="
+            )
         new = limbs(count)
         self.counts[name] = tree.add(self.counts[name], new) if name in self.counts else new
 

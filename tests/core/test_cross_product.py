@@ -3,11 +3,11 @@
 import gc
 
 import jax
+import members
 import numpy as np
 import pytest
 
 import dejax as dj
-import members
 from dejax import engine
 
 ROUNDS = 2
@@ -16,7 +16,9 @@ ROUNDS = 2
 def trajectory(name, method, **options):
     """(final models as one vector, meters) after a few rounds, run eagerly: nothing is compiled per pair."""
     with jax.disable_jit():
-        state, meters = dj.rollout(method, members.problem(), members.network(name, **options), jax.random.key(3), ROUNDS)
+        state, meters = dj.rollout(
+            method, members.problem(), members.network(name, **options), jax.random.key(3), ROUNDS
+        )
     leaves = jax.tree.leaves(engine.model(method, state))
     return np.concatenate([np.asarray(x, np.float64).ravel() for x in leaves]), meters
 
@@ -50,7 +52,9 @@ def test_every_option_acts_or_is_refused(name):
             if (weak == strong).all():
                 ignored.append(option + " (its strength)")
         if option in ("direct_top_k", "direct_qsgd", "error_feedback", "copies_rand_k"):
-            assert name == "choco" or meters.bytes() < quiet.bytes(), f"{name} x {option}: compressed messages are smaller"
+            assert name == "choco" or meters.bytes() < quiet.bytes(), (
+                f"{name} x {option}: compressed messages are smaller"
+            )
     assert not ignored, f"{name} ignores {ignored}"
     assert acted >= 2
     gc.collect()
@@ -71,7 +75,9 @@ def test_each_method_compiles_once_and_agrees_with_the_eager_run(name):
 def test_each_option_compiles_once_for_all_strengths(option):
     method, problem = members.methods()["dsgd_atc"], members.problem()
     before = engine._rollout._cache_size()
-    for strength in (1.0, 0.75) if option in members.STRENGTHLESS | {"clock"} or "k" not in option.split("_") else (1.0,):
+    for strength in (
+        (1.0, 0.75) if option in members.STRENGTHLESS | {"clock"} or "k" not in option.split("_") else (1.0,)
+    ):
         kwargs = members.options(strength)[option]
         state, _ = dj.rollout(method, problem, members.network("dsgd_atc", **kwargs), jax.random.key(3), ROUNDS)
         assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(state))

@@ -60,7 +60,7 @@ def test_from_clients():
     tests = [(X[20:22], Y[20:22]), (X[22:25], Y[22:25]), (X[25:26], Y[25:26])]
     nd = data.from_clients(clients, tests, (X[30:40], Y[30:40]))
     assert nd.count.tolist() == [5, 1, 14] and nd.test_count.tolist() == [2, 3, 1]
-    for i, (x, y) in enumerate(clients):
+    for i, (x, _) in enumerate(clients):
         np.testing.assert_array_equal(nd.node(i)["x"], x.astype(np.float32))
         own = np.asarray(nd.test_index[i])[: int(nd.test_count[i])]
         np.testing.assert_array_equal(np.asarray(nd.test["x"])[own], tests[i][0].astype(np.float32))
@@ -224,7 +224,7 @@ def test_damaged_idx_files_are_seen(tmp_path):
         (lambda: data.from_arrays(X, Y[:-1]), ValueError, "one label or target per row"),
         (lambda: data.from_arrays(X[:0], Y[:0]), ValueError, "x is empty"),
         (lambda: data.from_arrays((X * 10).astype(np.uint8), Y), TypeError, "pixels or symbols"),
-        (lambda: data.from_arrays(np.where(X == X[7, 1], np.nan, X), Y), ValueError, "not finite in row 7"),
+        (lambda: data.from_arrays(np.where(X[7, 1] == X, np.nan, X), Y), ValueError, "not finite in row 7"),
         (lambda: data.from_arrays(X, Y - 1), ValueError, "goes down to -1"),
         (lambda: data.from_arrays(X, Y, num_classes=3), ValueError, "num_classes >= 4"),
         (lambda: data.from_arrays(X, X[:, 0], num_classes=3), ValueError, "y is floating"),
