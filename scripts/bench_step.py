@@ -94,7 +94,7 @@ def rows(repeats: int = 15, quick: bool = False) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
 
     def add(name: str, n: int, times: list[float], bound: float) -> None:
-        low, ms, high = np.percentile(times, (10, 50, 90))
+        low, ms, high = (float(t) for t in np.percentile(times, (10, 50, 90)))
         out.append(
             {"group": "step", "name": name, "n": n, "ms": ms, "spread": high - low, "bound": bound, "ratio": ms / bound}
         )
