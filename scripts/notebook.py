@@ -30,6 +30,7 @@ index the name `dejax` belongs to another project, so install it from its source
     """py
 SOURCE = ".."  # or "dejax_sim-0.1.0-py3-none-any.whl", or "git+<address of the repository>"
 
+%matplotlib inline
 import importlib.util
 import subprocess
 import sys
@@ -138,7 +139,7 @@ import jax.numpy as jnp
 
 def final_params(lr):
     final, meters = dj.rollout(dj.methods.dsgd(lr=lr), problem, dj.Network(one_peer), jax.random.key(0), rounds=50)
-    return final.state.params
+    return final.params
 
 
 stacks = jax.jit(jax.vmap(final_params))(jnp.array([0.25, 0.5, 1.0], jnp.float32))

@@ -1,5 +1,6 @@
 """Installing into an environment like Colab's changes none of the JAX packages that are there."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,7 +17,8 @@ def test_colab_keeps_its_jax(tmp_path):
     """pip's dry run, told that exactly these versions are wanted: it must be satisfied by them, not by others."""
     wanted = [f"{name}=={version}" for name, version in COLAB.items()]
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", str(report)]
+    python = sys.executable if importlib.util.find_spec("pip") else sys._base_executable
+    command = [python, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", str(report)]
     try:
         done = subprocess.run([*command, *wanted, str(repository.ROOT)], capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired:
