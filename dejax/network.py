@@ -185,6 +185,12 @@ class Network:
         if self.events is not None and channel != "edges":
             raise RefusedError(f"network.events pairs neighbors, but {name} does not gossip; leave it out")
         lossless = self.codec.lossless
+        own = getattr(method, "own_codec", None)
+        if own is not None and not lossless:
+            raise RefusedError(
+                f"network.codec is {type(self.codec).__name__}, but {name} sends its messages through a codec of its own and would ignore "
+                f"it; set {name}.{own}, or compress dsgd by network.codec"
+            )
         if not lossless and not getattr(method, "lossy", True):
             raise RefusedError(f"network.codec {type(self.codec).__name__} loses information: {method.lossy_reason}")
         if self.privacy is not None and self.privacy.hook == "message":

@@ -43,6 +43,7 @@ class Choco:
 
     channel = "edges"
     accepts = ("doubly",)
+    own_codec = "compressor"  # the field that holds it: a codec of the network would be ignored
 
     def __post_init__(self) -> None:
         check_lr(self)

@@ -75,7 +75,9 @@ class Scaffold:
 
         y = cohort.repeat(k, one, x)
         new = cohort.keep(tree.add(tree.sub(mine, c), tree.scale(1 / (k * jnp.asarray(lr)), tree.sub(x, y))), mine)
-        moved, learned = cohort.average((tree.sub(y, x), tree.sub(new, mine)))
+        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would keep one of them only
+        moved = cohort.average(tree.sub(y, x), name="model")
+        learned = cohort.average(tree.sub(new, mine), name="control")
         return ScaffoldState(
             tree.axpy(self.server_lr, moved, state.params),
             tree.axpy(cohort.n / round.n, learned, state.control),

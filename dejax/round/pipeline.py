@@ -134,7 +134,7 @@ def average(round: Any, name: str, value: Any, weights: Any, codec: Any) -> Any:
     awake = round.awake
     arrived = awake
     for fault in network.faults:
-        up = fault.uploads(round._context(round.key(name + ".uploads")))
+        up = fault.uploads(round._context(round.key("uploads")))  # one draw for all averages of a phase
         if up is not None:
             arrived = up if arrived is None else arrived & up
     leaf = tree.leaves(sent)[0]
