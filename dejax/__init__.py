@@ -6,55 +6,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import (
         aggregation as aggregation,
-    )
-    from . import (
         attacks as attacks,
-    )
-    from . import (
         compression as compression,
-    )
-    from . import (
         data as data,
-    )
-    from . import (
         events as events,
-    )
-    from . import (
         faults as faults,
-    )
-    from . import (
         methods as methods,
-    )
-    from . import (
         metrics as metrics,
-    )
-    from . import (
         population as population,
-    )
-    from . import (
         privacy as privacy,
-    )
-    from . import (
         report as report,
-    )
-    from . import (
         tasks as tasks,
-    )
-    from . import (
         topology as topology,
     )
-    from ._simulate import DivergenceError as DivergenceError
-    from ._simulate import compare as compare
-    from ._simulate import simulate as simulate
+    from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
+    from ._struct import static as static, struct as struct
     from .checkpoint import CheckpointError as CheckpointError
     from .config import ConfigError as ConfigError
     from .engine import rollout as rollout
     from .history import History as History
-    from .network import Network as Network
-    from .network import RefusedError as RefusedError
-    from .optimizers import Cosine as Cosine
-    from .optimizers import InverseSqrt as InverseSqrt
-    from .optimizers import optimizer as optimizer
+    from .network import Network as Network, RefusedError as RefusedError
+    from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
     from .problem import Problem as Problem
 
 __version__ = "0.1.0"
@@ -67,6 +39,7 @@ _NOUNS = {
     "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "RefusedError": "network", "compare": "_simulate", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
+    "static": "_struct", "struct": "_struct",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

@@ -85,8 +85,7 @@ def said(numbers: dict[str, Any]) -> str:
 
 
 def _bar(console: Any) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Rich
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Rich, TextColumn
 
     columns = [
         TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _tree as tree
-from . import checkpoint
+from . import _tree as tree, checkpoint
 from ._counters import Counters
 from ._fingerprint import fingerprint
 from ._rundir import RunDir

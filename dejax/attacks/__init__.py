@@ -1,7 +1,6 @@
 """Adversaries: nodes that send what they should not."""
 
-from ._alie import Alie as alie
-from ._alie import z_max as z_max
+from ._alie import Alie as alie, z_max as z_max
 from ._label_flip import LabelFlip as label_flip
 from ._sign_flip import SignFlip as sign_flip
 

@@ -18,8 +18,7 @@ from ._shared import DONE, INTERRUPTED, USER_ERROR
 def version() -> str:
     """`dejax 0.1.0 (jax 0.10.2, Python 3.11.7)`, read from the installed packages without importing them."""
     import platform
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
+    from importlib.metadata import PackageNotFoundError, version as installed
 
     import dejax
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import ConfigError
-from ..config import load as read
+from ..config import ConfigError, load as read
 from ..config._yaml import parse
 from ._shared import DONE, clean, console, print_json, print_table
 

@@ -2,14 +2,11 @@
 
 from ._copies import Copies as copies
 from ._direct import Direct as direct
-from ._encoding import Compressor as Compressor
-from ._encoding import Size as Size
+from ._encoding import Compressor as Compressor, Size as Size
 from ._error_feedback import ErrorFeedback as error_feedback
 from ._identity import Identity as identity
-from ._qsgd import Qsgd as qsgd
-from ._qsgd import QsgdUnbiased as qsgd_unbiased
-from ._rand_k import RandK as rand_k
-from ._rand_k import RandKUnbiased as rand_k_unbiased
+from ._qsgd import Qsgd as qsgd, QsgdUnbiased as qsgd_unbiased
+from ._rand_k import RandK as rand_k, RandKUnbiased as rand_k_unbiased
 from ._top_k import TopK as top_k
 
 __all__ = [

@@ -253,10 +253,10 @@ def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, part
         return read_call(None, p.section, value, path, registry, partial)
     if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):
         return read(value, "schedule", path, registry)
+    if value is None and (p.default is None or (p.kind is not None and type(None) in _options(p.hint))):
+        return None  # what the default says may be written down
     if p.kind is None:
         return convert(value, p.hint, path)
-    if value is None and (p.default is None or type(None) in _options(p.hint)):
-        return None
     if not p.many:
         options = [o for o in _options(p.hint) if o in (bool, int, float, str) or typing.get_origin(o) is Literal]
         if options and not isinstance(value, (str, Mapping)):

@@ -3,29 +3,24 @@
 from . import sampling as sampling
 from ._by_group import ByGroup as by_group
 from ._dataset import Dataset as Dataset
-from ._dirichlet import Dirichlet as dirichlet
-from ._dirichlet import DirichletByClass as dirichlet_by_class
-from ._embedded import digits as digits
-from ._embedded import letters as letters
-from ._idx import fashion_mnist as fashion_mnist
-from ._idx import from_idx as from_idx
+from ._dirichlet import Dirichlet as dirichlet, DirichletByClass as dirichlet_by_class
+from ._embedded import digits as digits, letters as letters
+from ._idx import fashion_mnist as fashion_mnist, from_idx as from_idx
 from ._iid import Iid as iid
 from ._logistic import logistic as logistic
 from ._nodes import NodeData as NodeData
 from ._overlapping import Overlapping as overlapping
-from ._own import from_arrays as from_arrays
-from ._own import from_clients as from_clients
-from ._own import from_npz as from_npz
+from ._own import from_arrays as from_arrays, from_clients as from_clients, from_npz as from_npz
 from ._parts import Parts as Parts
-from ._quantity import PowerLaw as power_law
-from ._quantity import Quantity as quantity
+from ._quantity import PowerLaw as power_law, Quantity as quantity
 from ._rotation import Rotation as rotation
-from ._shards import ClassesPerNode as classes_per_node
-from ._shards import Shards as shards
-from ._squares import consensus as consensus
-from ._squares import equal_quadratics as equal_quadratics
-from ._squares import least_squares as least_squares
-from ._squares import quadratics as quadratics
+from ._shards import ClassesPerNode as classes_per_node, Shards as shards
+from ._squares import (
+    consensus as consensus,
+    equal_quadratics as equal_quadratics,
+    least_squares as least_squares,
+    quadratics as quadratics,
+)
 from ._synthetic import Synthetic as Synthetic
 
 __all__ = [

@@ -5,8 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import check_number, struct
-from .._struct import static as field
+from .._struct import check_number, static as field, struct
 from ._plan import Plan, pack
 
 

@@ -1,9 +1,7 @@
 """What fails between nodes, and the clock that counts virtual seconds."""
 
 from ._churn import Churn as churn
-from ._clock import Clock as clock
-from ._clock import rebase as rebase
-from ._link_loss import DirectedLinkLoss as directed_link_loss
-from ._link_loss import LinkLoss as link_loss
+from ._clock import Clock as clock, rebase as rebase
+from ._link_loss import DirectedLinkLoss as directed_link_loss, LinkLoss as link_loss
 
 __all__ = ["churn", "clock", "directed_link_loss", "link_loss", "rebase"]

@@ -1,12 +1,7 @@
 """What is measured on a population. A metric is any function `fn(view) -> {name: number}`; these are the built-in ones."""
 
-from ._models import local_models as local_models
-from ._models import mean_model as mean_model
-from ._models import own_test as own_test
-from ._spread import consensus as consensus
-from ._spread import heterogeneity as heterogeneity
-from ._spread import objective as objective
-from ._view import Metric as Metric
-from ._view import View as View
+from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
+from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
+from ._view import Metric as Metric, View as View
 
 __all__ = ["Metric", "View", "consensus", "heterogeneity", "local_models", "mean_model", "objective", "own_test"]

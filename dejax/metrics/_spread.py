@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .. import population
+from .. import _tree as tree, population
 from .._keys import fold_name
 from .._types import Tree
 from ._blocks import sum_nodes

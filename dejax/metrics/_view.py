@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _tree as tree
-from .. import population
+from .. import _tree as tree, population
 from .._types import NodeTree, Tree
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays

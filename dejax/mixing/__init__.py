@@ -1,10 +1,8 @@
 """Kernels that apply a mixing matrix to a stacked population, and the rule that chooses one."""
 
 from ._choose import choose as choose
-from ._circulant import Circulant as Circulant
-from ._circulant import CirculantSequence as CirculantSequence
-from ._dense import Complete as Complete
-from ._dense import Dense as Dense
+from ._circulant import Circulant as Circulant, CirculantSequence as CirculantSequence
+from ._dense import Complete as Complete, Dense as Dense
 from ._edges import Edges as Edges
 from ._hubs import Hubs as Hubs
 from ._links import Links as Links

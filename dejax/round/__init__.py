@@ -1,8 +1,7 @@
 """The Round given to methods, and what stands behind its verbs."""
 
 from .context import Context as Context
-from .meters import NO_NODE as NO_NODE
-from .meters import Meters as Meters
+from .meters import NO_NODE as NO_NODE, Meters as Meters
 from .received import Received as Received
 from .round import Round as Round
 from .store import Store as Store

@@ -1,23 +1,18 @@
 """Tasks: what one node learns: init, loss and metrics, from flax modules or plain functions."""
 
 from . import conv as conv
-from ._blocks import activation_bytes as activation_bytes
-from ._blocks import block_map as block_map
-from ._blocks import choose_block as choose_block
-from ._blocks import warn_if_batched_conv as warn_if_batched_conv
-from ._flax import FlaxTask as FlaxTask
-from ._flax import classifier as classifier
-from ._flax import from_module as from_module
-from ._flax import regression as regression
-from ._functions import FunctionTask as FunctionTask
-from ._functions import from_functions as from_functions
-from ._images import CNN as CNN
-from ._images import cnn as cnn
-from ._images import lenet as lenet
+from ._blocks import (
+    activation_bytes as activation_bytes,
+    block_map as block_map,
+    choose_block as choose_block,
+    warn_if_batched_conv as warn_if_batched_conv,
+)
+from ._flax import FlaxTask as FlaxTask, classifier as classifier, from_module as from_module, regression as regression
+from ._functions import FunctionTask as FunctionTask, from_functions as from_functions
+from ._images import CNN as CNN, cnn as cnn, lenet as lenet
 from ._linear import dot_general as dot_general
 from ._logistic import logistic as logistic
-from ._mlp import MLP as MLP
-from ._mlp import mlp as mlp
+from ._mlp import MLP as MLP, mlp as mlp
 
 __all__ = [
     "CNN",

@@ -29,8 +29,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ._pool import avg_pool as avg_pool
-from ._pool import max_pool as max_pool
+from ._pool import avg_pool as avg_pool, max_pool as max_pool
 
 KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output
 conv_p = Primitive("dejax_conv")

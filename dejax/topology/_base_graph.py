@@ -10,7 +10,7 @@ import numpy as np
 
 from ..mixing import Edges
 from ._graph import Graph
-from ._sized import sized, whole
+from ._sized import FROM_DATA, sized, whole
 from ._topology import Topology, build
 
 Round = dict[tuple[int, int], float]  # weight of each undirected edge (i < j)
@@ -118,7 +118,7 @@ def _rounds(n: int, b: int) -> list[Round]:
 
 
 @sized
-def base_graph(n: int | None = None, *, degree: int = 1) -> Topology:
+def base_graph(n: int = FROM_DATA, *, degree: int = 1) -> Topology:
     """The Base-(k+1) graph: after one short period all nodes hold the exact mean, for any n, at most k = degree messages each.
 
     Every W_t is symmetric and doubly stochastic; the period is at most 2 log_{k+1}(n) + 2.

@@ -1,12 +1,13 @@
 """Fixed graphs in closed form."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..mixing import Edges
 from ._graph import Graph
-from ._sized import sized, whole
+from ._sized import FROM_DATA, sized, whole
 from ._topology import Topology, build, is_power_of
 from ._weights import Metropolis, UniformNeighbour, WeightRule, weighted
 
@@ -14,7 +15,7 @@ COMPLETE_LISTED = 256  # nodes: beyond, the edges of the complete graph are not 
 
 
 @sized
-def ring(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def ring(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """Each node hears its two neighbors on a circle, with weight 1/3 each.
 
     rho = 1/3 + (2/3) cos(2 pi / n) for n >= 4; the gap shrinks as (4 pi^2 / 3) / n^2.
@@ -31,7 +32,7 @@ def ring(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topolog
 
 
 @sized
-def directed_ring(n: int | None = None, *, weights: WeightRule = UniformNeighbour()) -> Topology:
+def directed_ring(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour()) -> Topology:
     """Each node hears the one before it, with weight 1/2: directed, doubly stochastic.
 
     Eigenvalues (1 + exp(2 pi i k / n)) / 2; rho = cos(pi / n).
@@ -48,7 +49,7 @@ def directed_ring(n: int | None = None, *, weights: WeightRule = UniformNeighbou
 
 
 @sized
-def chain(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def chain(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """A path: each node hears the one before and the one after it.
 
     With Metropolis weights rho = 1/3 + (2/3) cos(pi / n): a chain of n mixes like a ring of 2n.
@@ -64,7 +65,7 @@ def chain(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topolo
     return build("chain", weighted(Graph.undirected(n, i, i + 1), weights))
 
 
-def _sides(owner: str, n: int | None, rows: int | None, columns: int | None) -> tuple[int, int]:
+def _sides(owner: str, n: Any, rows: int | None, columns: int | None) -> tuple[int, int]:
     """Rows and columns of n nodes; what is not given is filled in, as square as possible."""
     for field, value in (("rows", rows), ("columns", columns)):
         if value is not None:
@@ -89,7 +90,7 @@ def _lattice_n(rows: int | None = None, columns: int | None = None, **_: object)
 
 @sized(infer=_lattice_n)
 def torus(
-    n: int | None = None, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
+    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
 ) -> Topology:
     """A rows x columns lattice that wraps around: 4 neighbors with weight 1/5 each (both sides >= 3).
 
@@ -112,7 +113,7 @@ def torus(
 
 @sized(infer=_lattice_n)
 def grid(
-    n: int | None = None, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
+    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
 ) -> Topology:
     """A rows x columns lattice with borders: 2 to 4 neighbors.
 
@@ -142,7 +143,7 @@ def power_of_two(owner: str, n: int) -> int:
 
 
 @sized
-def hypercube(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def hypercube(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """n = 2^k corners: each node hears the k that differ from it in one bit, with weight 1 / (k + 1).
 
     Eigenvalues 1 - 2 h / (k + 1), h = 0..k; rho = (k - 1) / (k + 1) for k >= 2.
@@ -163,7 +164,7 @@ def hypercube(n: int | None = None, *, weights: WeightRule = Metropolis()) -> To
 
 
 @sized
-def exponential(n: int | None = None, *, weights: WeightRule = UniformNeighbour()) -> Topology:
+def exponential(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour()) -> Topology:
     """Each node hears those 1, 2, 4, ... places on: tau = ceil(log2 n) neighbors with weight 1 / (tau + 1).
 
     Directed, circulant, doubly stochastic; rho = (tau - 1) / (tau + 1) for even n, smaller for odd n.
@@ -185,7 +186,7 @@ def exponential(n: int | None = None, *, weights: WeightRule = UniformNeighbour(
 
 
 @sized
-def complete(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def complete(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """All nodes hear all others: W = 11^T / n, rho = 0.
 
     Args:
@@ -206,7 +207,7 @@ def complete(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Top
 
 
 @sized
-def star(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def star(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """Node 0 hears all others, and they only it.
 
     With Metropolis weights (1/n on each edge) rho = 1 - 1/n. `best_constant()` gives (n - 1) / (n + 1), but with a
@@ -223,7 +224,7 @@ def star(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topolog
 
 
 @sized
-def binary_tree(n: int | None = None, *, weights: WeightRule = Metropolis()) -> Topology:
+def binary_tree(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
     """A balanced binary tree: node i is joined to 2i + 1 and 2i + 2. Its gap shrinks as 1/n.
 
     Args:
@@ -238,7 +239,7 @@ def binary_tree(n: int | None = None, *, weights: WeightRule = Metropolis()) -> 
 
 
 @sized
-def isolated(n: int | None = None) -> Topology:
+def isolated(n: int = FROM_DATA) -> Topology:
     """No communication: W = I. What each node reaches alone.
 
     Args:

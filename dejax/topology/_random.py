@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._graph import Graph
-from ._sized import sized, whole
+from ._sized import FROM_DATA, sized, whole
 from ._topology import Topology, build
 from ._weights import Metropolis, PushSum, WeightRule, weighted
 
@@ -59,7 +59,7 @@ def _draw(
 
 @sized
 def random_regular(
-    n: int | None = None, *, degree: int = 4, seed: int = 0, weights: WeightRule = Metropolis()
+    n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weights: WeightRule = Metropolis()
 ) -> Topology:
     """A random connected graph in which each node has exactly `degree` neighbors, weights 1 / (degree + 1).
 
@@ -95,7 +95,7 @@ def random_regular(
 
 @sized
 def erdos_renyi(
-    n: int | None = None,
+    n: int = FROM_DATA,
     *,
     p: float | None = None,
     seed: int = 0,
@@ -129,7 +129,7 @@ def erdos_renyi(
 
 
 @sized
-def barabasi_albert(n: int | None = None, *, m: int = 2, seed: int = 0, weights: WeightRule = Metropolis()) -> Topology:
+def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: WeightRule = Metropolis()) -> Topology:
     """Preferential attachment: a few hubs, many nodes of small degree; each new node joins m earlier ones.
 
     Starts from a star of m + 1 nodes, so that there are m (n - m) edges; connected by construction.
@@ -153,7 +153,7 @@ def barabasi_albert(n: int | None = None, *, m: int = 2, seed: int = 0, weights:
 
 @sized
 def watts_strogatz(
-    n: int | None = None,
+    n: int = FROM_DATA,
     *,
     k: int = 4,
     beta: float = 0.1,
@@ -195,7 +195,7 @@ def watts_strogatz(
 
 @sized
 def stochastic_block(
-    n: int | None = None,
+    n: int = FROM_DATA,
     *,
     blocks: int = 2,
     p_in: float = 0.5,
@@ -241,7 +241,7 @@ def stochastic_block(
 
 @sized
 def geometric(
-    n: int | None = None,
+    n: int = FROM_DATA,
     *,
     radius: float | None = None,
     seed: int = 0,
@@ -277,9 +277,7 @@ def geometric(
 
 
 @sized
-def random_digraph(
-    n: int | None = None, *, degree: int = 2, seed: int = 0, weights: WeightRule = PushSum()
-) -> Topology:
+def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weights: WeightRule = PushSum()) -> Topology:
     """Each node sends to the next one of a random circle and to `degree` - 1 others drawn at random: directed.
 
     Strongly connected by the circle; numbers of senders differ between nodes, so that no doubly stochastic weights are

@@ -9,7 +9,7 @@ import numpy as np
 from .._struct import static, struct
 from ..mixing import Edges, Slots
 from ._closed import power_of_two
-from ._sized import sized
+from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
 
 
@@ -19,7 +19,7 @@ def _alone(n: int) -> Edges:
 
 
 @sized
-def one_peer_exponential(n: int | None = None) -> Topology:
+def one_peer_exponential(n: int = FROM_DATA) -> Topology:
     """Phase t: each node hears the one 2^(t mod tau) places on, with weight 1/2; tau = ceil(log2 n) phases.
 
     Directed, doubly stochastic. One period is exact averaging if n is a power of two, and a contraction otherwise.
@@ -49,7 +49,7 @@ def pairs(n: int, partner: np.ndarray) -> Edges:
 
 
 @sized
-def one_peer_ring(n: int | None = None) -> Topology:
+def one_peer_ring(n: int = FROM_DATA) -> Topology:
     """Pairs on a circle: phases alternate between (0, 1)(2, 3)... and (1, 2)(3, 4)...(n-1, 0), weights 1/2.
 
     Args:
@@ -65,7 +65,7 @@ def one_peer_ring(n: int | None = None) -> Topology:
 
 
 @sized
-def one_peer_hypercube(n: int | None = None) -> Topology:
+def one_peer_hypercube(n: int = FROM_DATA) -> Topology:
     """Phase t: node i averages with i XOR 2^(t mod k), n = 2^k; symmetric matchings, weights 1/2.
 
     Args:
@@ -120,7 +120,7 @@ class Matchings:
 
 
 @sized
-def random_matching(n: int | None = None) -> Topology:
+def random_matching(n: int = FROM_DATA) -> Topology:
     """Each phase pairs all nodes at random (one stays alone if n is odd), weights 1/2; drawn on the device.
 
     E[W^2] contracts the squared consensus distance by (n - 2) / (2 (n - 1)) per phase for even n.

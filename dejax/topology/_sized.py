@@ -9,6 +9,8 @@ from typing import Any
 
 from ._topology import Topology
 
+FROM_DATA: Any = None  # default of `n` in graphs whose number of nodes may be left out
+
 
 @dataclass(frozen=True)
 class Deferred:
@@ -73,4 +75,4 @@ def whole(owner: str, field: str, value: Any, least: int) -> int:
     return int(value)
 
 
-__all__ = ["Deferred", "sized", "whole"]
+__all__ = ["FROM_DATA", "Deferred", "sized", "whole"]

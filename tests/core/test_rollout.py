@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import problems as zoo
 import pytest
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 import dejax as dj
 from dejax import engine

@@ -4,11 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from dejax import mixing
-from dejax import topology as tp
+from dejax import mixing, topology as tp
 
 
 def _regular(n, degree, seed):
