@@ -1,4 +1,4 @@
-"""Which kernel a W gets: one rule, from measured costs (see scripts/bench_mixing.py)."""
+"""Which kernel a W gets: one rule, from measured costs (see scripts/bench.py)."""
 
 from collections.abc import Sequence
 from typing import Any
