@@ -66,6 +66,7 @@ def test_kappa_inequality(n, f):
     assert trimmed <= 6 * ratio * (1 + ratio)
 
 
+@pytest.mark.slow
 def test_nearest_neighbor_average_drops_the_furthest():
     own, values = jnp.zeros(2), jnp.array([[1.0, 0.0], [100.0, 0.0], [0.0, -2.0], [jnp.nan, 0.0]])
     np.testing.assert_allclose(functions.nearest_neighbor_average(own, values, 2), [1 / 3, -2 / 3])

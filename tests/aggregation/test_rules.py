@@ -130,6 +130,7 @@ def test_translation_equal_inputs_and_dtypes(name):
     assert {x.dtype for x in jax.tree.leaves(out)} == {jnp.dtype(jnp.bfloat16)}
 
 
+@pytest.mark.slow
 def test_f_can_be_swept():
     graph, sent = links(), tree()
     for kind in (aggregation.nna, aggregation.trimmed_mean):

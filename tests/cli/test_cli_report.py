@@ -25,6 +25,7 @@ def directory(tmp_path, name, label, final):
     return str(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_runs_stand_side_by_side(tmp_path, capsys):
     a, b = directory(tmp_path, "a", "ring", 0.5), directory(tmp_path, "b", "complete", 0.7)
     assert cli.main(["report", a, b]) == 0
@@ -36,6 +37,7 @@ def test_runs_stand_side_by_side(tmp_path, capsys):
     assert [row["run"] for row in got["runs"]] == ["ring", "complete"]
 
 
+@pytest.mark.slow
 def test_out_is_written_once(tmp_path, capsys):
     a, b = directory(tmp_path, "a", "ring", 0.5), directory(tmp_path, "b", "ring", 0.7)
     out = tmp_path / "both"

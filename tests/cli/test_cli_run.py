@@ -108,6 +108,7 @@ def test_a_run_that_diverges_is_a_user_error_that_says_where(config, tmp_path, c
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
     from dejax import _run
 
@@ -156,6 +157,7 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
     assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
 
 
+@pytest.mark.slow
 def test_plan_counts_what_the_meters_count(config, finished, capsys):
     assert cli.main(["plan", config, "--json", "--memory", "1GB"]) == 0
     ring, alone = json.loads(capsys.readouterr().out)["runs"]

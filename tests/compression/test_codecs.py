@@ -27,6 +27,7 @@ def rows(tree):
     return np.concatenate([np.asarray(x).reshape(x.shape[0], -1) for x in jax.tree.leaves(tree)], 1)
 
 
+@pytest.mark.slow
 def test_direct_is_the_compressor(key):
     x, ctx = values(), context(key, 5)
     codec = c.direct(c.top_k(k=3))
@@ -46,6 +47,7 @@ def test_leaf_scope_compresses_every_tensor_on_its_own(key):
     assert size.bits == codec.bits(x) == (3 * 64 + min(3 * 4, 12)) + (2 * 64 + 2 * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "compressor", [c.top_k(k=4), c.rand_k(ratio=0.3), c.qsgd(levels=4), c.rand_k(ratio=0.5, scope="leaf")], ids=str
 )

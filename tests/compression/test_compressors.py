@@ -57,6 +57,7 @@ def test_error_and_mean_bounds(compressor, key):
             assert compressor.omega(d) == math.inf
 
 
+@pytest.mark.slow
 def test_qsgd_variance_is_the_closed_form(key):
     d = 30
     for levels, (name, x) in itertools.product([1, 4, 16], vectors(d).items()):
@@ -101,6 +102,7 @@ def test_top_k_equals_a_sort_and_ties_go_to_the_lower_index():
     assert error == 12 - 3  # equality of the bound when all entries are equal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compressor", MEMBERS[:1] + MEMBERS[2:6] + MEMBERS[7:9], ids=str)
 def test_homogeneous_zero_and_shapes(compressor, key):
     keys = jax.random.split(key, 3)

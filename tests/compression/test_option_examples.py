@@ -16,6 +16,7 @@ ROOMS = ["compression", "aggregation", "attacks", "privacy", "faults"]
 NAMES = {"jnp": jnp, "np": np, "Identity": Identity, "TopK": TopK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_examples_run(room):
     package = importlib.import_module(f"dejax.{room}")

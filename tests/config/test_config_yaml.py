@@ -56,6 +56,7 @@ def test_bad_documents_name_the_line(text, line, words):
     assert f"line {line}" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_aliases_of_aliases_do_not_expand_for_ever():
     text = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
     for i in range(1, 9):

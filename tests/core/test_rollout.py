@@ -49,6 +49,7 @@ def test_seven_rounds_are_three_and_four_bit_for_bit_in_one_program(key):
 
 
 # ---- transformations
+@pytest.mark.slow
 def test_sweeps_over_rates_and_keys_equal_separate_runs():
     problem = zoo.Uneven(batch_size=2).problem
 
@@ -93,6 +94,7 @@ def test_learned_mixing_weights_beat_the_rules_on_unseen_starts(monkeypatch):
     assert scores["learned"] < min(scores["metropolis"], scores["best constant"]) - 0.3  # log of squared distance
 
 
+@pytest.mark.slow
 def test_sharded_over_four_devices_gives_the_same_numbers():
     problem, _ = zoo.squares(n=8)
     problem = dataclasses.replace(problem, batch_size=2, sampling="replacement")
@@ -202,6 +204,7 @@ def test_limbs_are_exact_where_one_int32_would_overflow(count):
     assert meters.totals()["wire/x"] == 7 * sum(count)
 
 
+@pytest.mark.slow
 def test_bits_of_a_run_are_the_messages_times_their_size():
     _, meters = zoo.run(m.gradient_tracking(lr=LR), PROBLEM, RING, 3, X0)
     bits = 3 * 2 * N * 64 * zoo.D

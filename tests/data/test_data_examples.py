@@ -30,6 +30,7 @@ def test_members_are_documented(name):
     assert all(p.annotation is not inspect.Parameter.empty for p in hints.parameters.values())
 
 
+@pytest.mark.slow
 def test_import_touches_no_device():
     """Importing the room creates no array, so that it works before JAX is configured."""
     import subprocess

@@ -75,6 +75,7 @@ def test_seeded(name):
     assert not all(np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 
 
+@pytest.mark.slow
 def test_same_split_in_another_process():
     code = (
         "import numpy as np, zlib, dejax.data as d; "

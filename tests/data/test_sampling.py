@@ -35,6 +35,7 @@ def own(index, i):
     return set(index[i, : COUNTS[i]].tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 20])
 def test_epoch_covers_every_sample_once_and_no_padding(key, size):
     epochs = 6
@@ -68,6 +69,7 @@ def test_epoch_order_depends_on_node_and_epoch_only(key):
     np.testing.assert_array_equal(part[0], at(0)[3:])
 
 
+@pytest.mark.slow
 def test_permuted_is_a_uniform_permutation(key):
     """All 24 orders of 4 places equally often, within 5 standard errors; and exactly permutations for every size."""
     draws = 24_000

@@ -29,6 +29,7 @@ def test_gradient_vanishes_at_the_optimum(name, dtype):
         assert p.mu / 2 * r * (1 - 1e-9) <= gap <= p.L / 2 * r * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_task_and_data_agree_with_the_host(name, key):
     """jax.grad of the mean loss over each node's own rows is the host's gradient, also away from the optimum."""
@@ -97,6 +98,7 @@ def test_equal_quadratics_mean_identity():
     np.testing.assert_allclose(p.x_star, np.linalg.solve(r, rb.T).T.mean(0), rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_gradient_noise_has_the_asked_variance_and_leaves_the_loss(key):
     p = data.quadratics(nodes=2, dim=8, noise=0.6, dtype="float64")
     batch = {k: v[:1] for k, v in p.data.arrays.items()}

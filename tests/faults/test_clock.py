@@ -42,6 +42,7 @@ def run(clk, links, key, rounds, bits=0.0):
     return np.asarray(time, np.float64) + np.asarray(whole, np.float64)[:, None]
 
 
+@pytest.mark.slow
 def test_ring_of_exponential_nodes(key):
     """Mean round time on a ring saturates: 2.16 s a round at n = 8 and Exp(1), against 2.72 with a barrier for all."""
     rounds = 20_000
@@ -51,6 +52,7 @@ def test_ring_of_exponential_nodes(key):
     assert 1 < seconds[-1].max() / rounds < barrier
 
 
+@pytest.mark.slow
 def test_constant_times_are_exact(key):
     """n equal nodes: a round is gradient + latency + 2 messages over the uplink; half the bandwidth doubles that term."""
     for bandwidth, wire in ((1e3, 2 * 100 / 1e3), (500.0, 2 * 100 / 500)):
@@ -115,6 +117,7 @@ def test_a_single_node_never_waits(key):
     np.testing.assert_allclose(seconds[:, 0], 0.5 * np.arange(1, 6))
 
 
+@pytest.mark.slow
 def test_rebase_is_exact_and_keeps_microseconds(key):
     time = jnp.array([123.4567, 125.75, 1e5], jnp.float32)
     moved, whole = rebase(time)

@@ -81,6 +81,7 @@ def test_heavy_ball_without_momentum_is_local_sgd():
     assert np.abs(a - run(m.dfedavgm(lr=LR, momentum=0.9, local_steps=3), RING)[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_full_graph_and_equal_starts_are_centralized():
     equal = np.broadcast_to(X0[0], X0.shape)
     complete = dj.topology.complete(N).astype("float64")
@@ -89,6 +90,7 @@ def test_full_graph_and_equal_starts_are_centralized():
         close(run(method, complete, x0=equal)[1], np.broadcast_to(want, X0.shape))
 
 
+@pytest.mark.slow
 def test_identity_matrix_is_no_communication():
     alone = dj.topology.from_matrix(np.eye(N), allow_disconnected=True).astype("float64")
     want = run(m.local_only(lr=LR))[1]
@@ -103,6 +105,7 @@ def test_adapt_then_combine_and_combine_then_adapt_are_one_sequence():
     close(w @ x, p)
 
 
+@pytest.mark.slow
 def test_fedavg_with_all_nodes_and_one_step_is_gradient_descent():
     for problem in (PROBLEM, zoo.Uneven().problem):
         close(run(m.fedavg(lr=0.1), None, 5, problem)[1], run(m.centralized(lr=0.1), None, 5, problem)[1])
@@ -114,10 +117,12 @@ def test_fedavg_with_all_nodes_is_local_sgd_on_the_complete_graph():
     close(run(m.local_sgd(lr=LR, local_steps=3), complete, x0=equal)[1], np.broadcast_to(want, X0.shape))
 
 
+@pytest.mark.slow
 def test_sampling_everybody_by_number_is_everybody():
     close(run(m.fedavg(lr=LR, clients=N, local_steps=2))[1], run(m.fedavg(lr=LR, local_steps=2))[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["atc", "awc"])
 @pytest.mark.parametrize("compressor", [TOP, QSGD], ids=["top_k", "qsgd"])
 def test_choco_is_dsgd_with_a_copies_codec_bit_for_bit(order, compressor):
@@ -131,6 +136,7 @@ def test_choco_that_keeps_everything_is_dsgd():
     close(run(choco, RING)[1], run(m.dsgd(lr=LR), RING)[1])
 
 
+@pytest.mark.slow
 def test_fixed_point_of_choco_does_not_depend_on_the_compressor():
     gamma, rounds = 0.2, 1200
     w = np.eye(N) + gamma * (RING.matrix() - np.eye(N))
@@ -143,6 +149,7 @@ def test_fixed_point_of_choco_does_not_depend_on_the_compressor():
 
 
 # ---- exactness on unequal data
+@pytest.mark.slow
 def test_tracker_follows_the_mean_gradient_and_reaches_the_optimum():
     state, x = run(m.gradient_tracking(lr=LR), RING, 3)
     close(np.asarray(state.tracker["x"]).mean(0), np.asarray(state.last_grad["x"]).mean(0))
@@ -156,6 +163,7 @@ def test_tracker_follows_the_mean_gradient_and_reaches_the_optimum():
     assert 3 < ratio < 20  # the bias is of the order of lr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [None, 2])
 def test_scaffold_controls_agree_and_the_optimum_is_reached(clients):
     method = m.scaffold(lr=0.1, local_steps=3, clients=clients)
@@ -173,6 +181,7 @@ def test_one_step_scaffold_learns_the_gradients():
 
 
 # ---- push-sum
+@pytest.mark.slow
 def test_push_sum_keeps_the_total_weight_and_finds_the_mean():
     graph = zoo.digraph()
     state, _ = run(m.sgp(lr=LR), graph, 3)
@@ -183,6 +192,7 @@ def test_push_sum_keeps_the_total_weight_and_finds_the_mean():
     assert np.abs(np.asarray(state.mass["x"]) - X0.mean(0)).max() > 1e-2  # the sums alone are biased
 
 
+@pytest.mark.slow
 def test_push_sum_on_doubly_stochastic_weights_is_dsgd():
     graph = dj.topology.directed_ring(N).astype("float64")
     state, z = run(m.sgp(lr=LR), graph)
@@ -211,6 +221,7 @@ def adam():
     return m.dsgd(optimizer=dj.optimizer(optax.adam, learning_rate=0.05), order="awc")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method, sampling, options",
     [
@@ -227,6 +238,7 @@ def test_packed_events_equal_one_event_at_a_time_bit_for_bit(method, sampling, o
     assert np.abs(packed - X0).max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2])
 def test_ad_psgd_is_dsgd_with_stale_gradients_bit_for_bit(width):
     problem = minibatches("replacement")
@@ -240,6 +252,7 @@ def test_averages_of_events_keep_the_mean():
 
 
 # ---- one node, and other names for the same nodes
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [
@@ -281,6 +294,7 @@ def test_relabelling_nodes_permutes_the_result(method):
     close(y, x if x.ndim == 1 else x[p])
 
 
+@pytest.mark.slow
 def test_equal_nodes_stay_equal():
     uneven = zoo.Uneven(n=1)
     import dataclasses

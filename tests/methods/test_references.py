@@ -101,6 +101,7 @@ def sampled(t, clients, seed=0):
     return np.asarray(floyd(key, N, clients))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [None, 2])
 def test_fedavg_on_unequal_shards(clients):
     uneven = zoo.Uneven()
@@ -119,6 +120,7 @@ def test_fedavg_on_unequal_shards(clients):
     close(zoo.models(method, state), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [None, 3])
 def test_scaffold(clients):
     x, c, controls = X0.mean(0), np.zeros(zoo.D), np.zeros_like(X0)

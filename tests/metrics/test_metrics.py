@@ -89,6 +89,7 @@ def test_own_test_on_own_rows():
     np.testing.assert_allclose(got["accuracy/own_test"], np.mean(own), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("even", [True, False])
 @pytest.mark.parametrize("block", [None, 1, 4])
 def test_heterogeneity_and_objective_against_a_loop(even, block):
@@ -132,6 +133,7 @@ def test_a_sample_of_nodes_is_distinct_and_stable():
         metrics.local_models(metrics.View(params, problem, nodes=0))
 
 
+@pytest.mark.slow
 def test_blocks_follow_memory_and_sums_do_not_depend_on_them():
     small, large = jnp.zeros((8, 4), jnp.float32), jnp.zeros((8, 2**20), jnp.float32)
     assert _blocks.block_size(lambda x: x * 2, large) == 1 < _blocks.block_size(lambda x: x * 2, small)

@@ -65,6 +65,7 @@ mix = jax.jit(lambda links, x: links.mix(x))
 weighted = jax.jit(lambda links, x, w, v, own: links.weighted(x, w, v, own))
 
 
+@pytest.mark.slow
 def test_slots_rebuild_the_matrix(case):
     w, links, _ = case
     senders, weights = np.asarray(links.senders()), np.asarray(links.weights())
@@ -119,6 +120,7 @@ def test_a_zero_weight_silences_what_is_not_a_number(case, poison):
         assert np.isfinite(np.asarray(loud["a"])[~rows & (np.arange(links.n) != bad)]).all()
 
 
+@pytest.mark.slow
 def test_squared_distances_also_near_consensus(case):
     _, links, x = case
     flat = np.concatenate([np.asarray(a).reshape(links.n, -1) for a in jax.tree.leaves(x)], 1)
@@ -136,6 +138,7 @@ def test_squared_distances_also_near_consensus(case):
     np.testing.assert_allclose(got[real], want[real], rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_squared_distances_to_another_own_value(case):
     _, links, x = case
     own = jax.tree.map(lambda a: a[::-1] + 0.5, x)
@@ -146,6 +149,7 @@ def test_squared_distances_to_another_own_value(case):
     np.testing.assert_allclose(np.asarray(got)[real], want[real], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_fold_and_take_walk_the_slots_in_order(case):
     _, links, x = case
     senders = np.asarray(links.senders())
@@ -166,6 +170,7 @@ def test_fold_and_take_walk_the_slots_in_order(case):
         np.testing.assert_array_equal(links.take(x, s)["a"], traced["a"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_leaves_keep_their_dtype_and_sums_are_float32(case, dtype):
     w, links, x = case
@@ -180,6 +185,7 @@ def test_leaves_keep_their_dtype_and_sums_are_float32(case, dtype):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=rtol, atol=rtol), got, want)
 
 
+@pytest.mark.slow
 def test_kernels_are_differentiable_in_values_and_weights():
     top = tp.random_regular(8, degree=3).astype(jnp.float64)
     links, w = top.at(0), top.matrix()
@@ -207,6 +213,7 @@ def test_integers_are_refused():
         tp.ring(4).at(0).mix(jnp.arange(4, dtype=jnp.int32))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 24), st.floats(0, 1), st.integers(0, 2**31 - 1))
 def test_choose_keeps_any_matrix(n, density, seed):

@@ -21,6 +21,7 @@ def test_stack_and_unstack_are_inverse(params):
     assert all((again[k] == params[k]).all() for k in params)
 
 
+@pytest.mark.slow
 def test_mean_and_distance_against_a_loop(params):
     rows = [np.concatenate([np.asarray(params["b"][i]).ravel(), np.asarray(params["w"][i]).ravel()]) for i in range(5)]
     center = sum(rows) / 5

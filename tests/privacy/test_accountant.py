@@ -67,6 +67,7 @@ def test_rdp_limits_and_monotonicity():
     assert np.isfinite(accountant.rdp(0.05, 0.5, [1024])).all()  # exponents far beyond float64
 
 
+@pytest.mark.slow
 def test_noise_multiplier_inverts_epsilon():
     for goal in (0.5, 3.0, 20.0):
         s = accountant.noise_multiplier(goal, 500, 0.05, 1e-5)

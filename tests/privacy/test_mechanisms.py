@@ -60,6 +60,7 @@ def test_sensitivity_of_the_gradient(key):
         assert (np.linalg.norm(moved - base, axis=1) <= 2 * clip / 6 + 1e-12).all()
 
 
+@pytest.mark.slow
 def test_noise_has_the_stated_deviation_and_is_independent(key):
     n, batch, clip, sigma = 50, 4, 0.5, 1.7
     grads = {"a": jnp.zeros((n, batch, 400)), "b": jnp.zeros((n, batch, 400))}
@@ -73,6 +74,7 @@ def test_noise_has_the_stated_deviation_and_is_independent(key):
     assert abs(sent.std() / (sigma * clip) - 1) < 5 / math.sqrt(2 * sent.size)
 
 
+@pytest.mark.slow
 def test_message_is_clipped_and_kept_by_the_node(key):
     value = jax.tree.map(lambda g: g[:, 0], examples())
     base, own, sent = privacy.gaussian_message(2.0, 0.0).message(context(key, 4), value)
@@ -89,6 +91,7 @@ def test_message_is_clipped_and_kept_by_the_node(key):
     np.testing.assert_array_equal(rows(privacy.gaussian_message(1.0, 0.0).message(context(key, 4), zeros)[2], 1), 0)
 
 
+@pytest.mark.slow
 def test_numbers_are_leaves_and_dtypes_are_kept(key):
     traces = []
 

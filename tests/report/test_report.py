@@ -66,6 +66,7 @@ def test_sizes_in_words(count, text):
     assert _table.data_size(count) == text
 
 
+@pytest.mark.slow
 def test_series_join_and_errors():
     h = history(seeds=(0, 1))
     x, values = h.series("accuracy/local", "ring", by="bytes")
@@ -85,6 +86,7 @@ def test_series_join_and_errors():
     assert both.runs == [*h.runs, "more"] and len(both) == len(h) + 3
 
 
+@pytest.mark.slow
 def test_columns():
     h = history()
     columns = h.to_numpy()
@@ -93,6 +95,7 @@ def test_columns():
     assert isinstance(h.to_pandas(), pandas.DataFrame) and len(h.to_pandas()) == 9
 
 
+@pytest.mark.slow
 def test_files_are_read_back(tmp_path):
     h = history()
     h.records[0]["consensus"] = math.nan
@@ -132,6 +135,7 @@ class Reader(HTMLParser):
         self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "data", "action")]
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_escapes_everything():
     text = report.page(history(), config="out: <img src=x onerror=alert(1)>", title="<i>t</i>")
     reader = Reader()

@@ -46,6 +46,7 @@ def killed(out, where):
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     ["write", pytest.param("run", marks=SLOW), pytest.param("line", marks=SLOW), pytest.param("swap", marks=SLOW)],
@@ -80,6 +81,7 @@ def test_killed_and_resumed_equals_unbroken(where, whole, tmp_path):
     assert not [p for p in saved.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path):
     out = tmp_path / "run"
     simulate(*toy.experiment(), 9, every=1, progress=False, out=out, callbacks=[lambda r: r["round"] == 1])

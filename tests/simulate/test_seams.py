@@ -24,6 +24,7 @@ def test_the_mean_model_comes_out_as_the_users_module():
     assert type(h.model(node=2)).__name__ == "MLP"
 
 
+@pytest.mark.slow
 def test_starting_from_given_models():
     method, problem, network = toy.experiment()
     several = toy.softmax_toy.population()
@@ -35,6 +36,7 @@ def test_starting_from_given_models():
         dj.simulate(method, problem, network, 1, params={"w": jnp.zeros(3)}, progress=False)
 
 
+@pytest.mark.slow
 def test_a_servers_model_is_everybodys():
     h = dj.simulate(dj.methods.fedavg(lr=0.3, clients=3, local_steps=2), toy.problem(), None, 4, progress=False)
     last = h.records[-1]
@@ -60,6 +62,7 @@ def test_refused_pairs_leave_nothing_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_simulate_is_rollout():
     method, problem, network = toy.experiment()
     h = dj.simulate(method, problem, network, 5, seed=3, progress=False)

@@ -50,6 +50,7 @@ def test_bytes_are_directed_payload(seven):
     assert seven.records[-1]["bytes/node"] == 7 * 2 * d * toy.ITEM
 
 
+@pytest.mark.slow
 def test_three_plus_four_is_seven_from_a_directory_and_in_memory(seven, tmp_path):
     run(rounds=3, out=tmp_path / "run")
     resumed = run(rounds=7, resume=tmp_path / "run")
@@ -63,6 +64,7 @@ def test_three_plus_four_is_seven_from_a_directory_and_in_memory(seven, tmp_path
     same_bits(three.state(), before)  # the old history keeps its state
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_in_its_directory(seven, tmp_path):
     longer = run(rounds=3, out=tmp_path / "run").continue_(4, progress=False)
     same_bits(longer.state(), seven.state())
@@ -84,6 +86,7 @@ def test_one_compilation_whatever_the_rounds(seven):
     assert toy.compilations() == size
 
 
+@pytest.mark.slow
 def test_several_seeds_at_once_equal_separate_runs(seven, tmp_path):
     several = run(seeds=[0, 5, 2], out=tmp_path / "run")
     assert several.seeds() == [0, 5, 2] and len(several.records) == 24
@@ -133,6 +136,7 @@ def test_data_without_a_test_set_are_measured_by_their_objective():
         simulate(method, toy.problem(test=0), network, 3, progress=False, metrics=["mean_model"])
 
 
+@pytest.mark.slow
 def test_callbacks_see_records_and_can_stop(tmp_path):
     seen = []
     h = run(rounds=9, callbacks=[seen.append, lambda r: r["round"] == 4], out=tmp_path / "run")
@@ -143,6 +147,8 @@ def test_callbacks_see_records_and_can_stop(tmp_path):
 
 # ---- stops
 def test_ctrl_c_keeps_the_history_and_the_run_goes_on(seven, tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
     def press(record):
         if record["round"] == 3:
             os.kill(os.getpid(), signal.SIGINT)
@@ -191,6 +197,7 @@ def test_a_diverging_run_does_not_take_the_others_along(tmp_path):
         compare({"bad": bad}, 20, progress=False)
 
 
+@pytest.mark.slow
 def test_a_comparison_is_resumed_where_it_was_cut_short(tmp_path):
     runs = {"a": toy.experiment(0.3), "b": toy.experiment(0.2)}
     whole = compare(runs, 6, every=2, progress=False)

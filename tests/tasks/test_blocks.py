@@ -10,6 +10,7 @@ from dejax import tasks
 from dejax.tasks import _blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("block", "remat"), [(None, False), (2, False), (2, True), (5, False)])
 def test_block_map_is_vmap(block, remat, key):
     task = tasks.mlp(3, 4, 2)

@@ -28,6 +28,7 @@ def numpy_mlp(params, x, y):
     }
 
 
+@pytest.mark.slow
 def test_mlp_against_numpy_under_vmap_grad(key):
     task = tasks.mlp(4, 8, 3)
     params = jax.jit(jax.vmap(task.init))(jax.random.split(key, 3))
@@ -43,6 +44,7 @@ def test_mlp_against_numpy_under_vmap_grad(key):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one[2], slope)
 
 
+@pytest.mark.slow
 def test_metrics_and_module(key):
     task = tasks.mlp(4, 8, 3)
     params = task.init(key)
@@ -54,6 +56,7 @@ def test_metrics_and_module(key):
     np.testing.assert_allclose(metrics["loss"], task.loss(params, BATCH), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_rebuilt_task_is_equal_and_compiles_once(key):
     count = []
 

@@ -169,6 +169,7 @@ def test_random_families():
         assert not np.array_equal(make(30, seed=3).edges(), make(30, seed=4).edges())
 
 
+@pytest.mark.slow
 def test_random_matching_pairs_everybody_and_changes(key):
     for n in (1, 2, 7, 8):
         w = np.stack([tp.random_matching(n).matrix(key=k) for k in jax.random.split(key, 4)])

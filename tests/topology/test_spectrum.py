@@ -63,6 +63,7 @@ def test_large_graphs_use_sparse_solvers(monkeypatch):
     assert tp.rho(tp.ring(100_000)) == pytest.approx(1 / 3 + 2 / 3 * np.cos(2 * np.pi / 100_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ring", "torus", "star", "binary_tree", "erdos_renyi", "one_peer_exponential", "exponential",
                                   "random_matching", "complete"])  # fmt: skip
 def test_pictures_are_figures(name, tmp_path):
