@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from . import _tree as tree
+from ._fit import check_fit
 from ._keys import fold_ids, fold_name
 from .network import Network
 from .problem import Problem
@@ -40,6 +41,9 @@ def prepare(
     network = Network() if network is None else network
     if not hasattr(network, "prepare"):
         raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
+    if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
+        raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
+    check_fit(problem)
     return typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
 
 
@@ -196,6 +200,8 @@ def rollout(
     """
     if not isinstance(rounds, (int, np.integer)) or rounds < 1:
         raise ValueError(f"rounds is {rounds!r}; give a whole number >= 1")
+    if isinstance(key, (int, np.integer)):
+        raise TypeError(f"key is {key!r}; give jax.random.key({key})")
     method, problem, network = prepare(method, problem, network, int(rounds))
     carry, meters = _rollout(method, problem, network, key, params, rounds=int(rounds))
     return carry.state, meters

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._fit import check_task
 from ._struct import static, struct
 from .data.sampling import Epoch, Full, Replacement
 
@@ -40,7 +41,8 @@ class Problem:
     """Task, data and sampling of all nodes.
 
     Args:
-      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static by value.
+      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static by value. Built-in models
+        without sizes (`dejax.tasks.mlp(hidden=[64])`) take those of the data.
       data: `NodeData`: arrays without a node axis and one index list per node.
       batch_size: samples per node and gradient, B >= 1; None takes all local samples.
       sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample once per
@@ -50,6 +52,7 @@ class Problem:
       block: nodes whose gradients are computed at a time, so that activation memory does not grow with n;
         None computes all at once.
     Raises:
+      TypeError: a task without init and loss; data that are not partitioned.
       ValueError: an unknown sampling or start, batch_size < 1, a batch size without or beside its sampling.
     """
 
@@ -62,6 +65,14 @@ class Problem:
     block: int | None = static(default=None)
 
     def __post_init__(self) -> None:
+        if hasattr(self.data, "partition"):
+            raise TypeError(
+                f"Problem.data is {self.data!r}, whose samples belong to no node yet; give e.g. "
+                "data.partition(dejax.data.iid(), nodes=8, seed=0)"
+            )
+        if hasattr(self.task, "build"):  # sizes are those of the data
+            object.__setattr__(self, "task", self.task.build(self.data))
+        check_task(self.task)
         if self.sampling is not None and self.sampling not in SAMPLERS:
             raise ValueError(
                 f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out"

@@ -31,6 +31,15 @@ def check_clients(owner: Any) -> None:
         raise ValueError(f"{type(owner).__name__}.clients is {m!r}; give a whole number >= 1, or None for all nodes")
 
 
+def check_cohort(owner: Any, params: NodeTree) -> None:
+    """clients must not be more than there are nodes."""
+    n = tree.leaves(params)[0].shape[0]
+    if owner.clients is not None and owner.clients > n:
+        raise ValueError(
+            f"{type(owner).__name__}.clients is {owner.clients}, but there are {n} nodes; give at most {n}"
+        )
+
+
 @struct
 class FedAvg:
     """Federated averaging: sampled nodes train from the server's model, which becomes their weighted mean.
@@ -64,6 +73,7 @@ class FedAvg:
     def init(self, params: NodeTree, key: PRNGKey) -> FedAvgState:
         """The server's model: the mean of the nodes' starts, of which the driver hands over n copies."""
         del key
+        check_cohort(self, params)
         return FedAvgState(tree.map(lambda x: x[0], params))
 
     def step(self, state: FedAvgState, round: Any) -> FedAvgState:
@@ -80,4 +90,4 @@ class FedAvg:
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 
 
-__all__ = ["FedAvg", "FedAvgState", "check_clients"]
+__all__ = ["FedAvg", "FedAvgState", "check_clients", "check_cohort"]

@@ -16,7 +16,7 @@ from .. import _tree as tree
 from .._struct import check_number, static, struct
 from .._types import FloatLike, NodeTree, PRNGKey, Tree
 from ..optimizers import check_lr
-from ._fedavg import check_clients
+from ._fedavg import check_clients, check_cohort
 from ._local_sgd import check_local_steps
 
 
@@ -59,6 +59,7 @@ class Scaffold:
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
         """Controls start at zero."""
         del key
+        check_cohort(self, params)
         x = tree.map(lambda p: p[0], params)
         return ScaffoldState(x, tree.zeros(x), tree.zeros(params))
 

@@ -71,6 +71,12 @@ class FlaxTask:
         """The user's own module with these parameters (no node axis), in evaluation mode."""
         return self._merge(self._eval, params, None)
 
+    def num_scores(self, params: Any, batch: Any) -> int | None:
+        """Class scores that a classifier gives, from shapes alone; None for other tasks."""
+        if self._loss is not objectives.classifier_loss:
+            return None
+        return jax.eval_shape(lambda p, b: self.module(p)(b["x"]), params, batch).shape[-1]
+
     def _merge(self, graphdef: Any, params: Any, key: jax.Array | None) -> Any:
         flat: list[tuple[Path, Any]] = []
         for path in self._paths:

@@ -17,9 +17,7 @@ import numpy as np
 import dejax as dj
 from dejax import engine
 
-from . import _harness as h
-from . import _models as models
-from . import _rivals as rivals
+from . import _harness as h, _models as models, _rivals as rivals
 
 BATCH, LOCAL, POOL, LR, CHUNK = 16, 128, 8192, 0.1, 128
 

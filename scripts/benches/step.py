@@ -10,8 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import _harness as h
-from . import _models as models
+from . import _harness as h, _models as models
 
 BIG = 2048  # side of the one big matrix product
 

@@ -31,7 +31,7 @@ def test_a_config_is_a_call():
     method, problem, network = config().runs[0].objects()
     assert method == toys.Choco(lr=0.1, compressor=toys.TopK(3))
     assert problem.data == toys.Nodes(8, toys.Dirichlet(0.3), 0)
-    assert problem.task == ("mlp", (64,))
+    assert problem.task.hidden == (64,)
     assert network.topology == toys.Ring(8, (1,))
 
 

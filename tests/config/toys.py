@@ -138,9 +138,24 @@ def toy() -> Source:
     return Source()
 
 
+@dataclass(frozen=True)
+class Task:
+    """A task that nobody runs."""
+
+    hidden: tuple[int, ...]
+
+    def init(self, key: Any) -> Any:
+        """No parameters."""
+        return key
+
+    def loss(self, params: Any, batch: Any, key: Any) -> Any:
+        """No loss."""
+        return params, batch, key
+
+
 def mlp(hidden: tuple[int, ...] = (64,)) -> Any:
     """A task."""
-    return ("mlp", hidden)
+    return Task(hidden)
 
 
 MEMBERS = {

@@ -246,7 +246,7 @@ BAD = {
     "momentum": (lambda: m.dfedavgm(lr=0.1, momentum=1.0), r"give a number in \[0, 1\)"),
     "clients": (lambda: m.fedavg(lr=0.1, clients=0), "give a whole number >= 1, or None"),
     "gamma": (lambda: m.choco(lr=0.1, gamma=1.5, compressor=dj.compression.top_k(k=1)), r"give a number in \(0, 1\]"),
-    "too many clients": (lambda: zoo.run(m.fedavg(lr=0.1, clients=N + 1), PROBLEM), "give 1 <= m <= 5"),
+    "too many clients": (lambda: zoo.run(m.fedavg(lr=0.1, clients=N + 1), PROBLEM), "FedAvg.clients is 6, but there are 5 nodes; give at most 5"),
     "no graph": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM), r"give one, e.g. dejax.topology.ring\(5\)"),
     "other n": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, zoo.ring(6)), "n = 6 nodes, but the data are split over 5"),
     "rounds": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, RING, 0), "rounds is 0; give a whole number >= 1"),
@@ -292,3 +292,27 @@ def test_a_topology_is_no_network():
 def test_a_rate_that_diverges_names_the_node():
     _, meters = zoo.run(m.local_only(lr=1e30), PROBLEM, None, 10, X0.astype(np.float32))
     assert 0 in np.asarray(meters.bad_node)
+
+
+def test_what_does_not_fit_is_named_before_anything_is_compiled(key):
+    data = dj.data.digits(flat=True)
+    parts, ring = data.partition(dj.data.iid(), nodes=4, seed=0), dj.Network(dj.topology.ring(4))
+    method = dj.methods.dsgd(lr=0.1)
+    with pytest.raises(TypeError, match=r"belong to no node yet; give e.g. data.partition"):
+        dj.Problem(dj.tasks.mlp(64, 10), data)
+    with pytest.raises(TypeError, match=r"call it: dejax.tasks.mlp"):
+        dj.Problem(dj.tasks.mlp, parts)
+    with pytest.raises(
+        ValueError, match=r"does not take batches of data 'digits' \(x float32\[B, 64\], y int32\[B\]\)"
+    ):
+        dj.rollout(method, dj.Problem(dj.tasks.mlp(16, 10), parts), ring, key, 2)
+    with pytest.raises(ValueError, match=r"gives 5 class scores, but data 'digits' have 10 classes"):
+        dj.rollout(method, dj.Problem(dj.tasks.mlp(64, 5), parts), ring, key, 2)
+    problem = dj.Problem(dj.tasks.mlp(hidden=(8,)), parts)  # sizes from the data
+    assert problem.task == dj.tasks.mlp(64, 8, 10)
+    with pytest.raises(TypeError, match=r"give an object with init and step"):
+        dj.rollout(dj.methods.dsgd, problem, ring, key, 2)
+    with pytest.raises(TypeError, match=r"key is 0; give jax.random.key\(0\)"):
+        dj.rollout(method, problem, ring, 0, 2)
+    with pytest.raises(ValueError, match=r"FedAvg.clients is 9, but there are 4 nodes"):
+        dj.rollout(dj.methods.fedavg(lr=0.1, clients=9), problem, None, key, 2)
