@@ -138,7 +138,7 @@ def toy() -> Source:
     return Source()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Task:
     """A task that nobody runs."""
 
