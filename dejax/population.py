@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._blocks import block_map
 from ._types import NodeTree, Tree
 
 
@@ -197,14 +198,9 @@ def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) ->
       >>> views(lambda x: x["w"].sum(), {"w": jnp.ones((3, 2))}).tolist()
       [2.0, 2.0, 2.0]
     """
-    n = size(trees)
-    if block is None or block >= n:
-        return jax.vmap(fn)(*trees)
-    if block < 1:
+    if block is not None and block < 1:
         raise ValueError(f"views got block = {block}; give a number of nodes >= 1, or None for all at once")
-    if block == 1:
-        return jax.lax.map(lambda args: fn(*args), trees)
-    return jax.lax.map(lambda args: fn(*args), trees, batch_size=block)
+    return block_map(fn, size(trees), block)(*trees)
 
 
 def _wide(x: jax.Array) -> Any:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._blocks import checked
 from ._fit import check_task
 from ._struct import static, struct
 from .data.sampling import Epoch, Full, Replacement
@@ -49,11 +50,14 @@ class Problem:
         epoch; the last batch of an epoch may be smaller). Default: "full" without `batch_size`, else "replacement".
       starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
       rule: the rule of learning; default back-propagation.
-      block: nodes whose gradients are computed at a time, so that activation memory does not grow with n;
-        None computes all at once.
+      block: nodes whose gradients are computed at a time, so that activations and batches do not grow with n; "auto" takes as many
+        as hold about 32 MiB (CPU) or 1 GiB (accelerators), None all at once. Draws do not depend on it.
+      remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep parameters and batches alone and
+        compute each loss again. It saves nothing in plain runs, whose gradients end within a round: there `block` bounds memory,
+        and a deep model wraps its own layers in `nnx.remat`.
     Raises:
       TypeError: a task without init and loss; data that are not partitioned.
-      ValueError: an unknown sampling or start, batch_size < 1, a batch size without or beside its sampling.
+      ValueError: an unknown sampling or start, batch_size or block < 1, a batch size without or beside its sampling.
     """
 
     task: Any = static()
@@ -62,7 +66,8 @@ class Problem:
     sampling: str | None = static(default=None)
     starts: str = static(default="equal")
     rule: Any = BackPropagation()
-    block: int | None = static(default=None)
+    block: int | str | None = static(default="auto")
+    remat: bool = static(default=False)
 
     def __post_init__(self) -> None:
         if hasattr(self.data, "partition"):
@@ -87,8 +92,7 @@ class Problem:
             raise ValueError(f"Problem.batch_size is {self.batch_size} but sampling is 'full'; leave one of them out")
         if self.sampling in ("replacement", "epoch") and self.batch_size is None:
             raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
-        if self.block is not None and self.block < 1:
-            raise ValueError(f"Problem.block is {self.block}; give a number of nodes >= 1, or None for all at once")
+        checked("Problem.block", self.block)
 
     @property
     def n(self) -> int:
@@ -106,16 +110,20 @@ class Problem:
             else Replacement(self.batch_size)
         )
 
-    def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[Batch, Any]:
-        """One batch for each node of `ids` [m], and the sampler's memory after it."""
+    def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
+        """One batch for each node of `ids` [m] (None: all): rows of the data [m, B], weights [m, B] or None, the sampler's memory."""
         whole = ids is None
         index = self.data.index if whole else self.data.index[ids]
         count = self.data.count if whole else self.data.count[ids]
-        rows, weight, memory = self.sampler.draw(memory, count, index, keys, base_keys)
-        return Batch(tree.map(lambda x: x[rows], self.data.arrays), weight), memory
+        return self.sampler.draw(memory, count, index, keys, base_keys)
+
+    def fetch(self, rows: jax.Array) -> Any:
+        """The samples at these rows [...]: a tree of [..., *sample]."""
+        return tree.map(lambda x: x[rows], self.data.arrays)
 
     def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
         """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
+        fn = jax.checkpoint(fn) if self.remat else fn
 
         def loss(params: Any) -> jax.Array:
             values = fn(params, batch, key, *extra)

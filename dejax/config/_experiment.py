@@ -77,7 +77,7 @@ def experiment(
     batch_size: int | None = None,
     sampling: _Sampling = None,
     starts: _Starts = "equal",
-    block: int | None = None,
+    block: int | Literal["auto"] | None = "auto",
     eval: _Eval = None,
     out: str | None = None,
 ) -> None:
@@ -92,7 +92,7 @@ def run(
     batch_size: int | None = None,
     sampling: _Sampling = None,
     starts: _Starts | None = None,
-    block: int | None = None,
+    block: int | Literal["auto"] | None = None,
     rounds: int | None = None,
 ) -> None:
     """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
@@ -137,7 +137,7 @@ class Run:
             task = made.task
         else:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
-        given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None}
+        given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
         with located(self.path, Problem):
             problem = Problem(task, node_data, **given)
         method, network = self.args["method"].build(), self.network(node_data.n)
@@ -262,6 +262,8 @@ class Config:
                 args[p.name] = merged
             else:
                 args[p.name] = top if p.name not in over.args else own
+        if not any("block" in call.args for call in (self.top, over)):
+            args["block"] = "auto"  # null says: all nodes at once
         path = over.path
         if args["method"] is None:
             raise ConfigError(path, "this run has no method; give method here, or at the top for all runs.")

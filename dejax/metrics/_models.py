@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree
+from .._blocks import map_nodes
 from .._keys import fold_name
 from .._types import Tree
-from ._blocks import map_nodes
 from ._view import View
 
 HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
 
 
-def local_models(view: View, *, own: bool = False, block: int | None = None) -> dict[str, float]:
+def local_models(view: View, *, own: bool = False, block: Any = "auto") -> dict[str, float]:
     """Loss and accuracy of the nodes' own models on the global test set: mean, spread, worst node, worst decile.
 
     Args:
       view: the moment to measure. Of its honest nodes `view.nodes` are evaluated, evenly spread over the ids; None: all.
       own: also measure each node on its own distribution (see `own_test`); the forward passes are shared.
-      block: nodes evaluated at a time; None: as many as keep activations within the cache (CPU) or 1 GiB.
+      block: nodes evaluated at a time; "auto": as many as keep activations within the cache (CPU) or 1 GiB; None: all.
     Returns:
       For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std, M/local_worst, M/local_p10 (the
       value that 10 % of the nodes fall short of: the 10th percentile where higher is better, else the 90th; linear
@@ -46,7 +46,7 @@ def local_models(view: View, *, own: bool = False, block: int | None = None) -> 
     return out
 
 
-def own_test(view: View, *, block: int | None = None) -> dict[str, float]:
+def own_test(view: View, *, block: Any = "auto") -> dict[str, float]:
     """Loss and accuracy of each node's model on its own distribution: how well personal models serve their nodes.
 
     A node's own distribution is its own test rows where the partitioner made them (`data.test_index`). Otherwise the
@@ -100,7 +100,7 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
     return honest[rng.integers(edges[:-1], edges[1:])]
 
 
-def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | None) -> dict[str, np.ndarray]:
+def _all_nodes(view: View, ids: np.ndarray, own: bool, block: Any) -> dict[str, np.ndarray]:
     """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is."""
     width = min(view.width or len(ids), len(ids))
     data = view.data

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree, population
+from .._blocks import sum_nodes
 from .._keys import fold_name
 from .._types import Tree
-from ._blocks import sum_nodes
 from ._view import View
 
 
@@ -18,7 +18,7 @@ def consensus(view: View) -> dict[str, float]:
     return {"consensus": 0.0 if view.shared else float(_distance(view.honest_params))}
 
 
-def heterogeneity(view: View, *, block: int | None = None) -> dict[str, float]:
+def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
     """Spread of the nodes' gradients at the mean model: zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
 
     f_i is the mean loss over all training samples of node i, f = (1/h) sum_i f_i over the h honest nodes. Costs two
@@ -31,7 +31,7 @@ def heterogeneity(view: View, *, block: int | None = None) -> dict[str, float]:
     return {"heterogeneity": float(zeta), "gradient": float(gradient)}
 
 
-def objective(view: View, *, block: int | None = None) -> dict[str, float]:
+def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
     """The loss of the mean model on all training data, every honest node counting alike: f(xbar) = (1/h) sum_i f_i(xbar).
 
     Returns:
@@ -53,7 +53,7 @@ def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradients(block: int | None, problem: Any, at: Tree, ids: jax.Array, key: Any) -> tuple[jax.Array, jax.Array]:
+def _gradients(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any) -> tuple[jax.Array, jax.Array]:
     gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
     center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block))
 
@@ -64,7 +64,7 @@ def _gradients(block: int | None, problem: Any, at: Tree, ids: jax.Array, key: A
 
 
 @partial(jax.jit, static_argnums=0)
-def _objective(block: int | None, problem: Any, at: Tree, ids: jax.Array, key: Any) -> jax.Array:
+def _objective(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any) -> jax.Array:
     return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block) / len(ids)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
+from .._blocks import TRAINING, block_map, budget, choose_block, node_bytes
 from .._keys import fold_ids, fold_name
 from ..problem import Batch
 from . import clocks
@@ -15,16 +16,23 @@ from .meters import NO_NODE
 
 def batch(round: Any, name: str) -> Batch:
     """One batch per node of the view; the sampler's cursor moves only where the node computes."""
-    problem = round.problem
-    memory, put = round.slot("sampler", problem.sampler.init)
-    base_keys = fold_ids(fold_name(_run_key(round), "epochs"), round.ids)
-    drawn, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
-    put(round.keep(new, memory))
+    rows, weight = _draw(round, name)
+    drawn = Batch(round.problem.fetch(rows), weight)
     attack = round.network.attack
     if attack is not None and attack.hook == "batch":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight)
     return drawn
+
+
+def _draw(round: Any, name: str) -> tuple[jax.Array, Any]:
+    """Rows [m, B] of the data for each node's batch, and their weights [m, B] or None."""
+    problem = round.problem
+    memory, put = round.slot("sampler", problem.sampler.init)
+    base_keys = fold_ids(fold_name(_run_key(round), "epochs"), round.ids)
+    rows, weight, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
+    put(round.keep(new, memory))
+    return rows, weight
 
 
 def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
@@ -35,10 +43,14 @@ def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: A
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
         return _gradient_of_events(round, name, params, loss_fn, extra)
     network = round.network
-    if given is None:
-        given = batch(round, name + ".batch")
+    source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
+    if given is None and (network.attack is None or network.attack.hook != "batch"):
+        source, weight = _draw(round, name + ".batch")
+    else:
+        given = batch(round, name + ".batch") if given is None else given
+        source, weight, fetch = given.data, given.weight, lambda data: data
     keys = round.node_keys(name + ".loss")
-    loss, grads = _per_node(round, name, params, given, keys, loss_fn, extra)
+    loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
@@ -50,9 +62,16 @@ def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: A
 
 
 def _per_node(
-    round: Any, name: str, params: Any, given: Batch, keys: jax.Array, loss_fn: Any, extra: tuple[Any, ...]
+    round: Any,
+    name: str,
+    params: Any,
+    given: tuple[Any, Any, Any],
+    keys: jax.Array,
+    loss_fn: Any,
+    extra: tuple[Any, ...],
 ) -> tuple[jax.Array, Any]:
-    """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes where it says so."""
+    """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes; `given` is (source, weights, source_i -> batch_i)."""
+    source, weight, fetch = given
     problem, privacy = round.problem, round.network.privacy
     fn = problem.task.loss if loss_fn is None else loss_fn
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
@@ -62,7 +81,8 @@ def _per_node(
             "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
         )
 
-    def one(params: Any, data: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+    def one(params: Any, source: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+        data = fetch(source)
         if not per_example:
             return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
 
@@ -74,15 +94,16 @@ def _per_node(
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    args = (params, given.data, given.weight, keys, memory, extra)
-    if problem.block is None or problem.block >= round.n:
-        loss, grads, memory = jax.vmap(one)(*args)
-    else:
-        loss, grads, memory = jax.lax.map(lambda a: one(*a), args, batch_size=problem.block)
+    block = problem.block
+    args = (params, source, weight, keys, memory, extra)
+    if block == "auto":
+        block = choose_block(node_bytes(one, *args), round.n, budget(TRAINING))
+    loss, grads, memory = block_map(one, round.n, block)(*args)
     if put is not None:
         put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
-        weight = jnp.ones_like(tree.leaves(given.data)[0], shape=keys.shape + tree.leaves(given.data)[0].shape[1:2]) if given.weight is None else given.weight  # fmt: skip
+        if weight is None:
+            weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
         grads = privacy.gradient(round._context(round.key(name + ".privacy")), grads, weight.astype(jnp.float32))
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
     return loss, grads

@@ -1,27 +1,19 @@
 """Tasks: what one node learns: init, loss and metrics, from flax modules or plain functions."""
 
 from . import conv as conv
-from ._blocks import (
-    activation_bytes as activation_bytes,
-    block_map as block_map,
-    choose_block as choose_block,
-    warn_if_batched_conv as warn_if_batched_conv,
-)
 from ._flax import FlaxTask as FlaxTask, classifier as classifier, from_module as from_module, regression as regression
 from ._functions import FunctionTask as FunctionTask, from_functions as from_functions
 from ._images import CNN as CNN, cnn as cnn, lenet as lenet
 from ._linear import dot_general as dot_general
 from ._logistic import logistic as logistic
 from ._mlp import MLP as MLP, mlp as mlp
+from ._native_conv import warn_if_batched_conv as warn_if_batched_conv
 
 __all__ = [
     "CNN",
     "MLP",
     "FlaxTask",
     "FunctionTask",
-    "activation_bytes",
-    "block_map",
-    "choose_block",
     "classifier",
     "cnn",
     "conv",

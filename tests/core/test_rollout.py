@@ -188,11 +188,11 @@ def test_epochs_over_unequal_shards_see_every_row_once():
     ids = jnp.arange(N, dtype=jnp.int32)
     draw = jax.jit(problem.draw)
     for step in range(3):
-        batch, memory = draw(memory, ids, keys, keys)
+        rows, weight, memory = draw(memory, ids, keys, keys)
         for i in range(N):
-            real = np.asarray(batch.weight[i]) > 0
+            real = np.asarray(weight[i]) > 0
             if step < -(-uneven.count[i] // 2):
-                seen[i] += np.asarray(batch.data["y"][i])[real].tolist()
+                seen[i] += np.asarray(problem.fetch(rows)["y"][i])[real].tolist()
     for i in range(N):
         assert sorted(seen[i]) == sorted(uneven.b[uneven.rows[i]].tolist())
 

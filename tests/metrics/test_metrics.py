@@ -9,7 +9,7 @@ import pytest
 import softmax_toy as linear
 
 from dejax import metrics
-from dejax.metrics import _blocks, _models
+from dejax.metrics import _models
 
 
 def forward(w, b, x, y):
@@ -131,16 +131,6 @@ def test_a_sample_of_nodes_is_distinct_and_stable():
     assert got["evaluated"] == 3
     with pytest.raises(ValueError, match="nodes to evaluate is 0"):
         metrics.local_models(metrics.View(params, problem, nodes=0))
-
-
-@pytest.mark.slow
-def test_blocks_follow_memory_and_sums_do_not_depend_on_them():
-    small, large = jnp.zeros((8, 4), jnp.float32), jnp.zeros((8, 2**20), jnp.float32)
-    assert _blocks.block_size(lambda x: x * 2, large) == 1 < _blocks.block_size(lambda x: x * 2, small)
-    values = jnp.arange(28, dtype=jnp.float32).reshape(7, 4)
-    for block in (1, 2, 3, 7, 50):
-        assert _blocks.sum_nodes(lambda x: x * 2, values, block).tolist() == (2 * values.sum(0)).tolist()
-        assert (_blocks.map_nodes(lambda x: x * 2, values, block) == 2 * values).all()
 
 
 def test_bad_input_names_what_is_missing():

@@ -1,0 +1,190 @@
+"""How many bytes a traced program holds at its peak, estimated without compiling it.
+
+The operations are walked in order. A value takes memory from the operation that makes it to the last one that reads it, and
+arithmetic takes over the buffer of an operand that dies there. What XLA fuses takes none: the result of arithmetic that is read by
+arithmetic and sums alone, and cheap views of other values. A loop holds one body at a time, and its stacked results whole.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import Literal
+
+VIEWS = {
+    "reshape",
+    "squeeze",
+    "expand_dims",
+    "copy",
+    "stop_gradient",
+    "optimization_barrier",
+    "random_wrap",
+    "random_unwrap",
+}
+SUMS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"}
+DEAR = {
+    "exp",
+    "log",
+    "log1p",
+    "tanh",
+    "logistic",
+    "erf",
+    "erf_inv",
+    "pow",
+    "rsqrt",
+    "sqrt",
+    "sin",
+    "cos",
+}  # not done twice
+PLACED = {"scatter", "scatter-add", "scatter_add", "dynamic_update_slice", "while", "scan"}  # may write into an operand
+SOLID = PLACED | {
+    "dot_general", "conv_general_dilated", "sort", "top_k", "cond", "cumsum", "reduce_window", "reduce_window_max",
+    "reduce_window_sum", "select_and_scatter_add", "random_bits", "threefry2x32", "custom_call", "ffi_call", "fft", "cholesky", "lu", "qr",
+    "shard_map", "custom_vmap_call",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Op:
+    """One operation: its name, the values it reads and makes (numbers), their bytes, and what it holds beside them."""
+
+    name: str
+    reads: tuple[int, ...]
+    makes: tuple[tuple[int, int], ...]
+    inside: int = 0
+    reuse: int | None = None  # most bytes of dying operands that it may write into; None: all of them
+
+
+def size(x: Any) -> int:
+    """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        return 0
+    key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
+
+
+def peak(jaxpr: Any, donated: Sequence[bool] | None = None) -> int:
+    """Bytes that a program holds at its peak beside its inputs, results included.
+
+    Args:
+      jaxpr: of `jax.make_jaxpr(fn)(*args)`; closed or not.
+      donated: per input, whether its buffer may be taken over once it was read for the last time; default: none.
+    """
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    fresh = itertools.count()
+    values: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
+    ops = list(_flat(jaxpr, values, fresh))
+    results = {values[v] for v in jaxpr.outvars if not isinstance(v, Literal)}
+    given = {values[v]: size(v.aval) for v, d in zip(jaxpr.invars, donated or (), strict=False) if d}
+    kept = {values[v] for v in (*jaxpr.constvars, *jaxpr.invars)} - set(given)
+    return _walk(ops, results, given, kept)
+
+
+def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int]) -> Iterator[_Op]:
+    """The operations of a program, calls of other programs written out, views taken for what they look at."""
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        reads = [None if isinstance(v, Literal) else values[v] for v in eqn.invars]
+        inner = _program(eqn)
+        if name in VIEWS and len(reads) == len(eqn.outvars) and None not in reads:
+            values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))
+        elif inner is not None and len(inner.invars) == len(reads):
+            own = {v: next(fresh) if r is None else r for v, r in zip(inner.invars, reads, strict=True)}
+            own |= {v: next(fresh) for v in inner.constvars}
+            yield from _flat(inner, own, fresh)
+            for v, w in zip(eqn.outvars, inner.outvars, strict=True):
+                values[v] = next(fresh) if isinstance(w, Literal) else own[w]
+        else:
+            makes = {v: next(fresh) for v in eqn.outvars}
+            values.update(makes)
+            sizes = tuple((number, size(v.aval)) for v, number in makes.items())
+            carried = sum(size(v.aval) for v in eqn.outvars[: eqn.params["num_carry"]]) if name == "scan" else None
+            yield _Op(name, tuple(r for r in reads if r is not None), sizes, _inside(eqn), carried)
+
+
+def _program(eqn: Any) -> Any:
+    """The program that a plain call calls; None for a primitive or a loop."""
+    if eqn.primitive.name in ("scan", "while", "cond", "shard_map", "custom_vmap_call"):
+        return None
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        inner = eqn.params.get(name)
+        if inner is not None:
+            return getattr(inner, "jaxpr", inner)
+    return None
+
+
+def _inside(eqn: Any) -> int:
+    """What a loop or branch holds beside its operands and results."""
+    p = eqn.params
+    match eqn.primitive.name:
+        case "scan":
+            body = p["jaxpr"].jaxpr
+            fixed, carried = p["num_consts"], p["num_consts"] + p["num_carry"]
+            rows = sum(size(v.aval) for v in body.invars[carried:])
+            return rows + peak(body, [fixed <= i for i in range(len(body.invars))])
+        case "while":
+            body = p["body_jaxpr"].jaxpr
+            return peak(body, [i >= p["body_nconsts"] for i in range(len(body.invars))])
+        case "cond":
+            return max(peak(b) for b in p["branches"])
+        case "shard_map" | "custom_vmap_call":
+            inner = p.get("jaxpr", p.get("call"))
+            return 0 if inner is None else peak(inner)
+    return 0
+
+
+def _walk(ops: list[_Op], results: set[int], given: dict[int, int], kept: set[int]) -> int:
+    """The peak: bytes live after each operation, those of `given` inputs taken off."""
+    readers: dict[int, list[_Op]] = {}
+    for op in ops:
+        for r in set(op.reads):
+            readers.setdefault(r, []).append(op)
+
+    def fused(op: _Op) -> bool:
+        if op.name in SOLID:
+            return False
+        for number, _ in op.makes:
+            by = readers.get(number, ())
+            if number in results or any(o.name in SOLID for o in by) or (op.name in DEAR | {"gather"} and len(by) > 1):
+                return False
+        return True
+
+    base: dict[int, frozenset[int]] = {}  # what must be there for a value to be read
+    of = lambda number: base.get(number, frozenset((number,)))
+    needs: list[frozenset[int]] = []
+    solid: list[bool] = []
+    for op in ops:
+        need = frozenset().union(*(of(r) for r in op.reads)) - kept
+        solid.append(not fused(op))
+        needs.append(need)
+        if not solid[-1]:
+            base.update({number: need for number, _ in op.makes})
+    last: dict[int, int] = {}
+    for i, need in enumerate(needs):
+        if solid[i]:
+            last.update(dict.fromkeys(need, i))
+    for number in results:
+        last.update(dict.fromkeys(of(number) - kept, len(ops)))
+
+    live = dict(given)
+    total = most = sum(given.values())
+    for i, op in enumerate(ops):
+        if not solid[i]:
+            continue
+        dying = {r for r in needs[i] if last.get(r) == i and r in live}
+        new = sum(bytes for number, bytes in op.makes if number not in kept)
+        reuse = sum(live[r] for r in dying) if op.name in PLACED or op.name not in SOLID else 0
+        reuse = reuse if op.reuse is None else min(reuse, op.reuse)
+        most = max(most, total + op.inside + new - min(reuse, new))
+        live.update(op.makes)
+        total += new
+        for r in {*dying, *(number for number, _ in op.makes if number not in last)}:
+            total -= live.pop(r)
+    return most - sum(given.values())
+
+
+__all__ = ["peak", "size"]

@@ -1,0 +1,62 @@
+"""A warning for convolutions that a node axis would turn into slow grouped ones."""
+
+import functools
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import Literal
+
+_TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
+
+
+def warn_if_batched_conv(task: Any, batch: Any) -> bool:
+    """Warn once per task whose loss holds a native convolution that the node axis would make a grouped one.
+
+    Args:
+      task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
+    Returns:
+      Whether it holds one.
+    """
+    found = _has_native_conv(task, tuple((str(k), v.shape, str(v.dtype)) for k, v in sorted(batch.items())))
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _has_native_conv(task: Any, shapes: Any) -> bool:
+    batch = {k: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for k, shape, dtype in shapes}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(task.init, key)
+    jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)
+    count = len(jax.tree.leaves(params))
+    found = _walk(jaxpr.jaxpr, [True] * count + [False] * (len(jaxpr.jaxpr.invars) - count))[0]
+    if found:
+        warnings.warn(
+            f"{task!r} uses lax convolutions, which vmap over nodes turns into slow grouped ones; "
+            "pass conv_general_dilated=dejax.tasks.conv.conv_general_dilated to nnx.Conv",
+            UserWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _walk(jaxpr: Any, learned: list[bool]) -> tuple[bool, list[bool]]:
+    """(is there a convolution whose weights depend on the parameters, which outputs depend on them)."""
+    marked = {v for v, m in zip(jaxpr.invars, learned, strict=True) if m}
+    found = False
+    for eqn in jaxpr.eqns:
+        flags = [not isinstance(v, Literal) and v in marked for v in eqn.invars]
+        if eqn.primitive.name == "conv_general_dilated":
+            found |= flags[1]
+        inner = [
+            getattr(j, "jaxpr", j)
+            for value in eqn.params.values()
+            for j in (value if isinstance(value, tuple) else (value,))
+        ]
+        for j in (j for j in inner if hasattr(j, "eqns")):
+            same = eqn.primitive.name in _TRANSPARENT and len(j.invars) == len(flags)
+            found |= _walk(j, flags if same else [any(flags)] * len(j.invars))[0]
+        if any(flags):
+            marked.update(eqn.outvars)
+    return found, [not isinstance(v, Literal) and v in marked for v in jaxpr.outvars]

@@ -1,0 +1,110 @@
+"""Nodes in blocks: same numbers, memory that does not grow with n, and blocks chosen by a budget."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import dejax as dj
+from dejax import _blocks, _liveness, engine
+
+
+def problem(n, block, **kw):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x": jnp.asarray(rng.standard_normal((64, 8)), jnp.float32),
+        "y": jnp.asarray(rng.integers(0, 3, 64), jnp.int32),
+    }
+    index, count = jnp.asarray(rng.integers(0, 64, (n, 4)), jnp.int32), jnp.full((n,), 4, jnp.int32)
+    data = dj.data.NodeData(arrays, index, count, even=True, num_classes=3)
+    return dj.Problem(dj.tasks.mlp(8, 16, 3), data, block=block, **{"batch_size": 4} | kw)
+
+
+def chunk(problem):
+    """The compiled chunk of D-PSGD on a ring."""
+    parts = engine.prepare(dj.methods.dsgd(lr=0.1), problem, dj.Network(dj.topology.ring(problem.n)))
+    key = jax.random.key(0)
+    carry = jax.eval_shape(engine.start, *parts, key)
+    return engine.run_chunk.lower(*parts, carry, key, jnp.int32(0), jnp.int32(1), 1).compile()
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_a_block_changes_nothing_but_rounding(block):
+    ran = []
+    for b in (None, block):
+        state, meters = dj.rollout(
+            dj.methods.dsgd(lr=0.1), problem(5, b), dj.Network(dj.topology.ring(5)), jax.random.key(3), 3
+        )
+        ran.append((state.params, meters.values["loss"]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), *ran)
+
+
+@pytest.mark.slow
+def test_activations_and_batches_do_not_grow_with_n(monkeypatch):
+    def scratch_beyond_models(n):
+        program = chunk(problem(n, "auto", batch_size=256))
+        model = 4 * (8 * 16 + 16 + 16 * 3 + 3)
+        return program.memory_analysis().temp_size_in_bytes - 2 * model * n
+
+    monkeypatch.setattr("dejax.round.local.TRAINING", (2**22, 2**22))
+    small, large = scratch_beyond_models(64), scratch_beyond_models(512)
+    assert large < small + 2**22 < 512 * 256 * (8 + 16) * 4  # rows of the batches alone would be 1 kB a node
+
+
+def test_auto_takes_a_divisor_that_fits():
+    assert _blocks.choose_block(1000, 1024, 300_000) == 256
+    assert _blocks.choose_block(1000, 1024, 1_024_000) is None
+    assert _blocks.choose_block(1000, 1021, 300_000) == 300  # prime: as many as fit
+    assert _blocks.choose_block(10**9, 8, 1) == 1
+
+
+def test_evaluation_follows_memory_and_sums_do_not_depend_on_blocks():
+    double = lambda x: jnp.sort(x) * 2
+    small, large = jnp.zeros((8, 4), jnp.float32), jnp.zeros((8, 2**20), jnp.float32)
+    room = _blocks.budget(_blocks.EVALUATION)
+    assert _blocks.choose_block(_blocks.node_bytes(double, small), 8, room) is None
+    assert _blocks.choose_block(_blocks.node_bytes(double, large), 8, room) in (1, 2)
+    values = jnp.arange(28, dtype=jnp.float32).reshape(7, 4)
+    for block in (1, 2, 3, 7, 50, None, "auto"):
+        assert _blocks.sum_nodes(double, values, block).tolist() == (2 * values.sum(0)).tolist()
+        assert (_blocks.map_nodes(double, values, block) == 2 * values).all()
+
+
+@pytest.mark.parametrize("block", [0, -1, True, "all", 2.0])
+def test_impossible_blocks_are_refused(block):
+    with pytest.raises(ValueError, match="Problem.block is .*'auto'"):
+        problem(5, block)
+
+
+@pytest.mark.slow
+def test_remat_keeps_less_through_rounds_and_changes_no_gradient():
+    network, key = dj.Network(dj.topology.ring(8)), jax.random.key(0)
+
+    def far(lr, given):
+        state, _ = dj.rollout(dj.methods.dsgd(lr=lr), given, network, key, 2)
+        return sum(jnp.sum(x**2) for x in jax.tree.leaves(state.params))
+
+    plain = problem(8, None, batch_size=256)
+    programs = [
+        jax.jit(jax.grad(far)).lower(jnp.float32(0.1), p).compile()
+        for p in (plain, dataclasses.replace(plain, remat=True))
+    ]
+    kept, again = (p.memory_analysis().temp_size_in_bytes for p in programs)
+    assert again < 0.8 * kept
+    values = [
+        p(jnp.float32(0.1), q) for p, q in zip(programs, (plain, dataclasses.replace(plain, remat=True)), strict=True)
+    ]
+    np.testing.assert_allclose(*values, rtol=1e-5)
+
+
+def test_a_live_range_ends_with_its_last_reader():
+    x = jax.ShapeDtypeStruct((256, 256), jnp.float32)
+    one = 256 * 256 * 4
+    chain = lambda x: ((x @ x) @ x) @ x  # two products at a time: operand and result
+    assert _liveness.peak(jax.make_jaxpr(chain)(x)) == 2 * one
+    assert _liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2 + x)(x)) == one  # fused: the result alone
+    assert _liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2)(x), [True]) == 0  # into the donated input
+    looped = lambda x: jax.lax.scan(lambda c, _: (c @ c, None), x, None, length=100)[0]
+    assert _liveness.peak(jax.make_jaxpr(looped)(x)) == 2 * one
