@@ -165,7 +165,8 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
         )
 
     def abstract(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+        here = getattr(x, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
