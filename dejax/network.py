@@ -11,6 +11,7 @@ from jax.core import Tracer
 from ._struct import static, struct
 from .aggregation import weighted_mean
 from .compression import direct, identity
+from .mixing import EdgeList
 
 NO_PLAN = "the event plan says who takes part, when and with whom"
 
@@ -49,6 +50,9 @@ class Network:
     events: Any = None
     server: Literal["star"] | None = static(default=None)
     repair: Literal["row"] | None = static(default=None)
+    edges: Any = dataclasses.field(
+        default=None, repr=False
+    )  # EdgeList, filled by `prepare` where rows per edge are sent
     messages: Any = dataclasses.field(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
 
     def __post_init__(self) -> None:
@@ -150,8 +154,36 @@ class Network:
                     f"network.faults has {type(fault).__name__}, which loses one direction alone and would break the column sums of "
                     f"{top.name!r}; use link_loss, or set repair='row'"
                 )
+        if getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False):
+            self._check_per_edge(method, name)
         if self.events is not None:
             self._check_events(method, name)
+
+    def _check_per_edge(self, method: Any, name: str) -> None:
+        what = f"{name} sends" if getattr(method, "per_edge", False) else "network.codec with per_edge=True keeps"
+        top = self.topology
+        if not top.fixed or not _both_ways(top):
+            raise RefusedError(
+                f"{what} rows per edge, which need one fixed graph with links in both directions, but {top.name!r} "
+                f"{'changes its neighbors from round to round' if not top.fixed else 'is directed'}; use e.g. chain or binary_tree"
+            )
+        if not getattr(method, "per_edge", False):
+            return
+        if not self.rule.linear:
+            raise RefusedError(
+                f"network.rule {type(self.rule).__name__} compares the values that a node receives, but {name} sends another message on "
+                "every edge, so that they are not comparable; leave it out, or use dsgd"
+            )
+        if getattr(self.attack, "needs_spread", False):
+            raise RefusedError(
+                f"network.attack {type(self.attack).__name__} hides in the spread of values that estimate one quantity, but {name} sends "
+                "another message on every edge; use sign_flip, or attack dsgd"
+            )
+        if getattr(method, "needs_tree", False) and len(top.edges()) != 2 * (top.n - 1):
+            raise RefusedError(
+                f"network.topology {top.name!r} has {len(top.edges()) // 2} links for n = {top.n} nodes, but {name} relays sums that "
+                f"would come round a cycle; use a tree, which has {top.n - 1}: chain, binary_tree or star"
+            )
 
     def _check_events(self, method: Any, name: str) -> None:
         if getattr(method, "footprint", None) is None:
@@ -216,6 +248,9 @@ class Network:
             changes["topology"] = None
         elif self.topology is not None and self.messages is None and self.topology.period:
             changes["messages"] = _messages(self.topology)
+        if "topology" not in changes and (getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False)):
+            with jax.ensure_compile_time_eval():
+                changes["edges"] = EdgeList.of(self.topology.at(0))
         if self.events is not None and hasattr(self.events, "plan"):
             changes["events"] = self.events.plan(self.topology, rounds)
         return dataclasses.replace(self, **changes)
@@ -223,6 +258,13 @@ class Network:
 
 def _is_isolated(topology: Any) -> bool:
     return getattr(topology, "name", "") == "isolated"
+
+
+def _both_ways(topology: Any) -> bool:
+    if topology.symmetric:
+        return True
+    edges = {tuple(e) for e in topology.edges().tolist()}
+    return edges == {(j, i) for i, j in edges}
 
 
 def _messages(topology: Any) -> Any:

@@ -29,6 +29,7 @@ def methods(strength=1.0):
         "dfedavgm": m.dfedavgm(lr=lr, local_steps=2),
         "gradient_tracking": m.gradient_tracking(lr=lr),
         "choco": m.choco(lr=lr, gamma=0.3, compressor=top),
+        "relaysgd": m.relaysgd(lr=lr),
         "sgp": m.sgp(lr=lr),
         "ad_psgd": m.ad_psgd(lr=lr),
         "fedavg": m.fedavg(lr=lr, clients=4, local_steps=2),
@@ -49,6 +50,7 @@ def options(strength=1.0):
         "direct_top_k": {"codec": c.direct(c.top_k(k=kept), gamma=0.5)},
         "direct_qsgd": {"codec": c.direct(c.qsgd(levels=2 * kept), gamma=0.5)},
         "error_feedback": {"codec": c.error_feedback(c.top_k(k=kept), gamma=0.2)},
+        "copies_per_edge": {"codec": c.copies(c.top_k(k=kept), gamma=0.2, per_edge=True)},
         "copies_rand_k": {"codec": c.copies(c.rand_k(k=kept), gamma=0.2)},
         "alie": {"attack": dj.attacks.alie(adversaries=(1,), z=1.5 * s)},
         "sign_flip": {"attack": dj.attacks.sign_flip(adversaries=(1,), strength=0.5 * s)},
@@ -82,7 +84,7 @@ def problem():
 
 def network(method_name, **options):
     """A network that the method can be carried by."""
-    topology = dj.topology.ring(N)
+    topology = dj.topology.binary_tree(N) if method_name == "relaysgd" else dj.topology.ring(N)
     if method_name == "ad_psgd":
         return dj.Network(topology, events=plan(), **options)
     if method_name in ("fedavg", "scaffold", "local_only", "centralized"):

@@ -7,6 +7,7 @@ from ._dsgd import Dsgd as dsgd
 from ._fedavg import FedAvg as fedavg
 from ._gradient_tracking import GradientTracking as gradient_tracking
 from ._local_sgd import DFedAvgM as dfedavgm, LocalSgd as local_sgd
+from ._relaysgd import RelaySgd as relaysgd
 from ._scaffold import Scaffold as scaffold
 from ._sgp import Sgp as sgp
 
@@ -20,6 +21,7 @@ __all__ = [
     "gradient_tracking",
     "local_only",
     "local_sgd",
+    "relaysgd",
     "scaffold",
     "sgp",
 ]

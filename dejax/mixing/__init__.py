@@ -3,9 +3,22 @@
 from ._choose import choose as choose
 from ._circulant import Circulant as Circulant, CirculantSequence as CirculantSequence
 from ._dense import Complete as Complete, Dense as Dense
+from ._edge_rows import EdgeList as EdgeList, EdgeRows as EdgeRows
 from ._edges import Edges as Edges
 from ._hubs import Hubs as Hubs
 from ._links import Links as Links
 from ._slots import Slots as Slots
 
-__all__ = ["Circulant", "CirculantSequence", "Complete", "Dense", "Edges", "Hubs", "Links", "Slots", "choose"]
+__all__ = [
+    "Circulant",
+    "CirculantSequence",
+    "Complete",
+    "Dense",
+    "EdgeList",
+    "EdgeRows",
+    "Edges",
+    "Hubs",
+    "Links",
+    "Slots",
+    "choose",
+]

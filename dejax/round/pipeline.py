@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from . import clocks
+from .edge_rows import exchange_copies
 from .received import Received
 
 
@@ -54,12 +55,17 @@ def _graph_key(round: Any) -> jax.Array:
     return jax.random.fold_in(round.run_key, round.phase)
 
 
+def _private(round: Any, name: str, value: Any) -> tuple[Any, Any, Any]:
+    """(what the node goes on from, its own value in the rule, what leaves)."""
+    privacy = round.network.privacy
+    if privacy is None or privacy.hook != "message":
+        return value, value, value
+    return privacy.message(round._context(round.key(name + ".privacy")), value)
+
+
 def _encode(round: Any, name: str, value: Any, codec: Any) -> tuple[Any, Any, Any, Any]:
     """Sender's side: (base, own, what receivers reconstruct, size of a message)."""
-    privacy = round.network.privacy
-    base = own = sent = value
-    if privacy is not None and privacy.hook == "message":
-        base, own, sent = privacy.message(round._context(round.key(name + ".privacy")), value)
+    base, own, sent = _private(round, name, value)
     # `init` may check the value and refuse it, so it is called even where there is no memory
     memory, put = codec.init(sent), None
     if tree.leaves(memory):
@@ -83,6 +89,8 @@ def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
     """See `Round.exchange`."""
     network = round.network
     codec = network.codec if codec is None else codec
+    if getattr(codec, "per_edge", False):
+        return exchange_copies(round, name, codec, *_private(round, name, value), value)
     live = round.links
     base, own, sent, size = _encode(round, name, value, codec)
     rewrite = None

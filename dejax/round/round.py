@@ -12,7 +12,7 @@ from jax import lax, random
 from .. import _tree as tree
 from .._keys import fold_ids, fold_name
 from ..problem import Batch
-from . import clocks, local, pipeline
+from . import clocks, edge_rows, local, pipeline
 from .context import Context
 from .meters import Meters
 from .received import Received
@@ -253,8 +253,33 @@ class Round:
         """W of this phase after faults: the same for every call in the phase."""
         return pipeline.live_links(self)
 
-    def exchange(self, value: Any, *, name: str | None = None, codec: Any = None) -> Received:
-        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links."""
+    @property
+    def edges(self) -> Any:
+        """Directed edges of the fixed base graph (`EdgeList`), for a method that says `per_edge = True`."""
+        if self.network.edges is None:
+            raise ValueError(
+                "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
+            )
+        return self.network.edges
+
+    def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
+        """Memory on edges: its rows [m, ...], and a setter. `init(m)` makes it. A sleeping node's rows stay."""
+        return edge_rows.edge_slot(self, self._prefix + name, init)
+
+    def exchange(
+        self, value: Any, *, name: str | None = None, codec: Any = None, per_edge: bool = False
+    ) -> Received | edge_rows.ReceivedRows:
+        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
+
+        Args:
+          value: tree of [n, ...]. With `per_edge` of [m, ...], one row per directed edge as in `edges`: row e is sent by
+            edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
+          codec: used instead of the network's for this call.
+        Returns:
+          `Received`; with `per_edge`, `ReceivedRows`.
+        """
+        if per_edge:
+            return edge_rows.exchange_rows(self, self._name("exchange", name), value, codec)
         return pipeline.exchange(self, self._name("exchange", name), value, codec)
 
     def gossip(self, value: Any, *, name: str | None = None, codec: Any = None) -> Any:
