@@ -18,7 +18,7 @@ class Plan:
       initiators: int32 [T, m], nodes that finish a gradient; n pads.
       partners: int32 [T, m], the neighbor each one averages with; n pads.
       ticks: int32 [T, m], the event's number in the original order: randomness is indexed by it.
-      times: float32 [T], virtual seconds of the latest event so far.
+      whole, times: int32 and float32 [T], virtual seconds of the latest event so far, in whole seconds and the rest.
       stale: whether gradients are taken at the node's value after its last own event (as in AD-PSGD); static.
     """
 
@@ -26,6 +26,7 @@ class Plan:
     partners: jax.Array
     ticks: jax.Array
     times: jax.Array
+    whole: jax.Array
     stale: bool = static(default=True)
 
     @property
@@ -42,7 +43,7 @@ class Plan:
         awake = zeros.astype(bool).at[both].set(True, mode="drop")
         computes = zeros.astype(bool).at[first].set(True, mode="drop")
         partner = jnp.arange(n, dtype=jnp.int32).at[both].set(jnp.concatenate([second, first]), mode="drop")
-        return EventRound(first, partner, ticks, awake, computes, self.times[t])
+        return EventRound(first, partner, ticks, awake, computes, self.times[t], self.whole[t])
 
 
 @struct
@@ -55,6 +56,7 @@ class EventRound:
     awake: jax.Array
     computes: jax.Array
     time: jax.Array
+    whole: jax.Array
 
     def links(self, n: int) -> Slots:
         """Pairs average with weights one half; the others keep their value."""
@@ -72,7 +74,7 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
     Args:
       initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per round, >= 1.
     Returns:
-      initiators, partners, ticks int32 [T, width] (padded with n) and times float32 [T].
+      initiators, partners, ticks int32 [T, width] (padded with n) times float32 [T] and whole int32 [T], which add up to seconds.
     """
     last = np.zeros(n, np.int64)  # first round that is free for the node
     filled: list[int] = []
@@ -96,7 +98,9 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
     for name, values in (("initiators", initiators), ("partners", partners), ("ticks", np.arange(len(initiators)))):
         out[name][where[:, 0], where[:, 1]] = values
     np.maximum.at(end, where[:, 0], times)
-    return out | {"times": np.maximum.accumulate(end).astype(np.float32)}
+    end = np.maximum.accumulate(end)
+    whole = np.floor(end)
+    return out | {"times": (end - whole).astype(np.float32), "whole": whole.astype(np.int32)}
 
 
 def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width: int = 1, stale: bool = True) -> Plan:

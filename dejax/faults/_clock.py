@@ -46,8 +46,8 @@ class Clock:
     All are leaves: a sweep does not recompile.
     Raises:
       ValueError: a negative or infinite time, a bandwidth that is not positive.
-    Precision: clocks are float32. Once they read T seconds, steps below T / 1.6e7 are lost (6 ms at 1e5 s); `rebase`
-      moves whole seconds into an int32 exactly, after which microseconds last for any number of rounds.
+    Precision: clocks are float32, and a run moves the whole seconds that all of them have passed into an int32 after every
+      round (`rebase`), exactly: microseconds last for 68 years. Only what nodes lie apart is rounded, to 6e-8 of it.
     Identity: never faster than without waiting, never slower than with a barrier for all; n = 1 never waits.
     Reference: Baccelli et al., Synchronization and linearity, 1992.
     Example:

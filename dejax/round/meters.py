@@ -23,20 +23,29 @@ class Meters:
 
     `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are not bits);
     `values[name]` are float32 means over the nodes that computed; `bad_node` is the lowest id whose loss was not
-    finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock).
+    finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock), held in two
+    parts, `time` = (int32 whole seconds, float32 rest), so that it stays exact in runs of any length.
     """
 
-    def __init__(self, counts: Any, values: Any, bad_node: Any, seconds: Any, units: dict[str, int]):
-        self.counts, self.values, self.bad_node, self.seconds, self.units = counts, values, bad_node, seconds, units
+    def __init__(self, counts: Any, values: Any, bad_node: Any, time: Any, units: dict[str, int]):
+        self.counts, self.values, self.bad_node, self.time, self.units = counts, values, bad_node, time, units
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Counts and values are leaves, units are structure."""
-        return (self.counts, self.values, self.bad_node, self.seconds), tuple(sorted(self.units.items()))
+        return (self.counts, self.values, self.bad_node, self.time), tuple(sorted(self.units.items()))
 
     @classmethod
     def tree_unflatten(cls, units: Any, children: Any) -> "Meters":
         """Rebuild from leaves and structure."""
         return cls(*children, dict(units))
+
+    @property
+    def seconds(self) -> Any:
+        """Virtual seconds: float64 on the host, float32 inside a traced function."""
+        whole, rest = self.time
+        if isinstance(whole, jax.core.Tracer):
+            return whole.astype(jnp.float32) + rest
+        return np.asarray(jax.device_get(whole), np.float64) + np.asarray(jax.device_get(rest), np.float64)
 
     def totals(self) -> dict[str, int]:
         """Exact sums over all leading axes: bits of wire/, up/ and down/ names, plain counts of the others."""

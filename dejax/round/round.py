@@ -418,7 +418,7 @@ class Round:
 
     def finish(self) -> Meters:
         """The meters of this round (called by the driver)."""
-        return self.store.meters(clocks.seconds(self))
+        return self.store.meters(clocks.settle(self))
 
 
 def floyd(key: jax.Array, n: int, m: int) -> jax.Array:

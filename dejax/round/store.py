@@ -71,9 +71,9 @@ class Store:
         for name, count in sent.items():
             self.node_sent(name, count)
 
-    def meters(self, seconds: jax.Array) -> Meters:
+    def meters(self, time: tuple[jax.Array, jax.Array]) -> Meters:
         """The meters of this round as a pytree."""
-        return Meters(self.counts, self.values, self.bad_node, seconds, self.units)
+        return Meters(self.counts, self.values, self.bad_node, time, self.units)
 
 
 __all__ = ["Store"]

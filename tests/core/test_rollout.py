@@ -316,3 +316,18 @@ def test_what_does_not_fit_is_named_before_anything_is_compiled(key):
         dj.rollout(method, problem, ring, 0, 2)
     with pytest.raises(ValueError, match=r"FedAvg.clients is 9, but there are 4 nodes"):
         dj.rollout(dj.methods.fedavg(lr=0.1, clients=9), problem, None, key, 2)
+
+
+def test_clocks_are_exact_in_long_runs():
+    """1,000 steps of 1 ms after 1e6 s of virtual time: float32 clocks, spaced 0.06 s there, would stand still."""
+    problem, _ = zoo.squares()
+    clock = dj.faults.clock(gradient=1e-3)
+    cases = [(dj.methods.dsgd(lr=0.1), zoo.ring()), (dj.methods.fedavg(lr=0.1, clients=2), None)]
+    for method, topology in cases:
+        method, problem, network = engine.prepare(method, problem, dj.Network(topology, clock=clock), 1000)
+        carry = engine.start(method, problem, network, jax.random.key(0))
+        carry.slots["clock_seconds"] = carry.slots["clock_seconds"] + 1_000_000
+        *_, meters = engine.run_chunk(
+            method, problem, network, carry, jax.random.key(0), jnp.int32(0), jnp.int32(1000), 1000
+        )
+        np.testing.assert_allclose(meters.seconds, 1e6 + 1e-3 * np.arange(1, 1001), rtol=0, atol=1e-4)
