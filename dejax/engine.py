@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from . import _tree as tree
+from ._arrays import check_arrays
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
 from .network import Network
@@ -43,6 +44,9 @@ def prepare(
         raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
     if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
         raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
+    check_arrays(
+        method, *(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults
+    )
     check_fit(problem)
     return typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
 

@@ -104,6 +104,9 @@ class Network:
                 f"network.rule {type(self.rule).__name__} measures distances to the receiver's own value, and a server has none; "
                 "use coordinate_median or trimmed_mean"
             )
+        if channel == "server":
+            clients = getattr(method, "clients", None)
+            self.rule.check(n if clients is None else min(clients, n), server=True)
         self._check_options(method, name, channel, problem)
 
     def _check_edges(self, method: Any, name: str, n: int) -> None:

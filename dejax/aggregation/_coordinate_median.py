@@ -27,7 +27,7 @@ class CoordinateMedian:
     linear = False
     needs_own = False
 
-    def check(self, degree: int) -> None:
+    def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do; below 2 it is the mean."""
 
     def combine(self, ctx: Any, received: Any) -> NodeTree:

@@ -16,14 +16,16 @@ def check_f(owner: Any) -> None:
     )
 
 
-def check_majority(owner: Any, degree: int, values: int) -> None:
-    """Raise ValueError when `owner.f` bad values are half or more of `values`."""
+def check_majority(owner: Any, degree: int, server: bool = False) -> None:
+    """Raise ValueError when `owner.f` bad values are half or more of those of `degree` neighbors and a node (or of a server's senders)."""
     if isinstance(owner.f, Tracer):
         return
     f = int(np.max(np.asarray(jax.device_get(owner.f))))
+    values = degree if server else degree + 1
     if 2 * f >= values:
         best = max(0, (values - 1) // 2)
         raise ValueError(
-            f"{type(owner).__name__}.f is {f}, but a node with {degree} neighbors combines {values} values and at most "
-            f"{best} of them may be bad; give f <= {best}, or a graph of higher degree"
+            f"{type(owner).__name__}.f is {f}, but {'the server' if server else f'a node with {degree} neighbors'} combines {values} "
+            f"values and at most {best} of them may be bad; give f <= {best}, or "
+            + ("let it sample more nodes (clients)" if server else "a graph of higher degree")
         )

@@ -44,9 +44,9 @@ class Nna:
     def __post_init__(self) -> None:
         check_f(self)
 
-    def check(self, degree: int) -> None:
+    def check(self, degree: int, server: bool = False) -> None:
         """ValueError when f is half or more of a neighborhood with `degree` neighbors."""
-        check_majority(self, degree, degree + 1)
+        check_majority(self, degree, server)
 
     def combine(self, ctx: Any, received: Any) -> NodeTree:
         """One value per receiver."""

@@ -38,9 +38,9 @@ class TrimmedMean:
     def __post_init__(self) -> None:
         check_f(self)
 
-    def check(self, degree: int) -> None:
+    def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""
-        check_majority(self, degree, degree + 1)
+        check_majority(self, degree, server)
 
     def combine(self, ctx: Any, received: Any) -> NodeTree:
         """One value per receiver."""

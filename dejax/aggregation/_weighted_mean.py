@@ -21,7 +21,7 @@ class WeightedMean:
     linear = True
     needs_own = False
 
-    def check(self, degree: int) -> None:
+    def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do."""
 
     def combine(self, ctx: Any, received: Any) -> NodeTree:

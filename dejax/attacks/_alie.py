@@ -110,13 +110,13 @@ class Alie:
         return sent, tree.map(shifted, mean, squares, sent)
 
     def server(self, ctx: Any, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
-        """What arrives of senders [m]: adversaries' rows are mean - z std over the honest ones."""
-        del ctx
-        honest = ~is_adversary
+        """What arrives of senders [m]: adversaries' rows are mean - z std over the honest ones that are awake (ctx.mask [m])."""
+        present = jnp.ones_like(is_adversary) if ctx.mask is None else ctx.mask  # sleepers send nothing
+        honest = ~is_adversary & present
         count = jnp.maximum(honest.sum(dtype=jnp.int32), 1)
         if self.z is None:
-            m = honest.shape[0]
-            support = math.floor(m / 2 + 1) - (m - count)
+            m = present.sum(dtype=jnp.int32)  # of whom m - count are adversaries
+            support = m // 2 + 1 - (m - count)
             quantile = jax.scipy.special.ndtri((count - support).astype(jnp.float32) / count.astype(jnp.float32))
             z = jnp.where(2 * count > m, jnp.maximum(quantile, 0), 0)
         else:

@@ -132,14 +132,13 @@ def average(round: Any, name: str, value: Any, weights: Any, codec: Any) -> Any:
     network = round.network
     codec = network.codec if codec is None else codec
     _, _, sent, size = _encode(round, name, value, codec)
-    n = round.n
+    n, awake = round.n, round.awake
     hostile = None
     attack = network.attack
     if attack is not None and attack.hook == "message":
         hostile = jnp.asarray(attack.is_adversary(round.n_all))[round.ids]
-        ctx = round._context(round.key(name + ".attack"), is_adversary=hostile)
+        ctx = round._context(round.key(name + ".attack"), mask=awake, is_adversary=hostile)
         sent = attack.server(ctx, sent, hostile)
-    awake = round.awake
     arrived = awake
     for fault in network.faults:
         up = fault.uploads(round._context(round.key("uploads")))  # one draw for all averages of a phase

@@ -98,6 +98,18 @@ def test_alie_at_a_server():
     np.testing.assert_allclose(by_formula[bad][0], honest.mean(0) - z * honest.std(0, ddof=1), atol=1e-6)
 
 
+def test_alie_at_a_server_counts_those_who_send():
+    """Of 8 nodes 6 are awake, one of them an adversary: mean, std and z are those of a network of 6."""
+    attack = attacks.alie(adversaries=(2, 5))
+    awake = np.array([True, True, True, False, True, False, True, True])
+    sent, bad = values(), attack.is_adversary(N)
+    ctx = context(attack)._replace(mask=jnp.asarray(awake))
+    got = rows(server(attack, ctx, sent, jnp.asarray(bad)))
+    honest = rows(sent)[~bad & awake]
+    want = honest.mean(0) - attacks.z_max(6, 1) * honest.std(0, ddof=1)
+    np.testing.assert_allclose(got[2], want, atol=1e-6)
+
+
 def test_z_of_the_formula():
     known = {(10, 2): 0.0, (16, 3): 0.097, (20, 4): 0.157, (25, 5): 0.253, (26, 5): 0.180, (50, 10): 0.253,
              (51, 12): 0.361, (64, 8): 0.135, (100, 20): 0.286}  # fmt: skip

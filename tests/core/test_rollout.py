@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import problems as zoo
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
@@ -331,3 +332,35 @@ def test_clocks_are_exact_in_long_runs():
             method, problem, network, carry, jax.random.key(0), jnp.int32(0), jnp.int32(1000), 1000
         )
         np.testing.assert_allclose(meters.seconds, 1e6 + 1e-3 * np.arange(1, 1001), rtol=0, atol=1e-4)
+
+
+# ---- numbers out of range
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: m.dsgd(lr=jnp.float32(jnp.inf)), "Dsgd.lr is inf"),
+        (lambda: m.gradient_tracking(lr=jnp.float64(-0.1)), "GradientTracking.lr is -0.1"),
+        (lambda: m.local_sgd(lr=np.array([0.1, 0.2, np.nan, 0.1, 0.1])), r"LocalSgd.lr is nan.*row 2"),
+        (lambda: m.dfedavgm(lr=0.1, momentum=jnp.float32(1.5)), "DFedAvgM.momentum is 1.5"),
+        (
+            lambda: m.dsgd(optimizer=dj.optimizer(optax.adam, learning_rate=jnp.float32(jnp.nan))),
+            "learning_rate is nan",
+        ),
+    ],
+)
+def test_arrays_out_of_range_are_refused_before_compilation(make, text):
+    before = engine._rollout._cache_size()
+    with pytest.raises(ValueError, match=text):
+        dj.rollout(make(), PROBLEM, dj.Network(RING), jax.random.key(0), 2)
+    assert engine._rollout._cache_size() == before
+
+
+def test_options_at_a_server_are_checked_against_its_cohort():
+    method = m.fedavg(lr=0.1, clients=4)
+    for f, text in (
+        (2, "TrimmedMean.f is 2, but the server combines 4 values and at most 1"),
+        (jnp.int32(3), "f is 3"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            dj.rollout(method, PROBLEM, dj.Network(rule=dj.aggregation.trimmed_mean(f=f)), jax.random.key(0), 1)
+    dj.rollout(method, PROBLEM, dj.Network(rule=dj.aggregation.trimmed_mean(f=1)), jax.random.key(0), 1)
