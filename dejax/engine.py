@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from . import _tree as tree
+from . import _tree as tree, roles
 from ._arrays import check_arrays
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
@@ -48,6 +48,8 @@ def prepare(
         method, *(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults
     )
     check_fit(problem)
+    if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
+        roles.check(problem, method, network)
     return typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
 
 
@@ -89,7 +91,9 @@ def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
     """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1."""
 
     def shapes(n: int) -> Any:
-        return jax.eval_shape(lambda k: method.init(starts(method, problem, k, None, n), k), key)
+        return jax.eval_shape(
+            lambda k: method.init(roles.split(problem.rules, starts(method, problem, k, None, n)).shared, k), key
+        )
 
     return tree.map(lambda a, b: a.shape != b.shape, shapes(problem.n), shapes(problem.n + 1))
 
@@ -104,8 +108,12 @@ def _stale_view(method: Any, network: Network) -> bool:
 
 def _start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any) -> Carry:
     population = starts(method, problem, key, params)
-    state = method.init(population, fold_name(key, "method"))
     store = Store({}, record=True)
+    same = problem.starts == "equal" and (
+        params is None or tree.leaves(params)[0].shape == tree.leaves(population)[0].shape[1:]
+    )
+    population = roles.start(problem, method, population, store, same)
+    state = method.init(population, fold_name(key, "method"))
     round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
@@ -208,16 +216,22 @@ def rollout(
         raise TypeError(f"key is {key!r}; give jax.random.key({key})")
     method, problem, network = prepare(method, problem, network, int(rounds))
     carry, meters = _rollout(method, problem, network, key, params, rounds=int(rounds))
-    return carry.state, meters
+    return state_of(carry), meters
 
 
 def state_of(carry: Carry) -> Any:
-    """The method's state out of a carry."""
-    return carry.state
+    """The method's state out of a carry; `WithRoles` where the model has roles."""
+    names = [roles.SLOT + role for role in roles.ROLES[1:]]
+    if not any(name in carry.slots for name in names):
+        return carry.state
+    personal, frozen, statistics = (carry.slots.get(name) for name in names)
+    return roles.WithRoles(carry.state, None if personal is None else personal[0], frozen, statistics)
 
 
 def model(method: Any, state: Any) -> Any:
     """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
+    if isinstance(state, roles.WithRoles):
+        return roles.model(method, model(method, state.state), state)
     return method.model(state) if hasattr(method, "model") else state.params
 
 

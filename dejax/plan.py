@@ -129,7 +129,7 @@ def plan(
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
-    from . import engine
+    from . import engine, roles
 
     n = problem.n
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -137,7 +137,10 @@ def plan(
     model = size(params)
     node_tree = lambda count: jax.tree.map(lambda s: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), params)
     method, problem, network = engine.prepare(method, problem, network, rounds)
-    state, more = (size(jax.eval_shape(method.init, node_tree(count), key)) for count in (n, n + 1))
+    state, more = (
+        size(jax.eval_shape(method.init, roles.split(problem.rules, node_tree(count)).shared, key))
+        for count in (n, n + 1)
+    )
     per_node = more - state
     carry = jax.eval_shape(engine.start, method, problem, network, key)
     slots = (carry.slots, carry.sent)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from . import _tree as tree
 from ._blocks import checked
 from ._fit import check_task
-from ._struct import static, struct
+from ._struct import check_number, static, struct
 from .data.sampling import Epoch, Full, Replacement
+from .roles import Rules, as_rules
 
 SAMPLERS = ("full", "replacement", "epoch")
 
@@ -52,6 +53,10 @@ class Problem:
       rule: the rule of learning; default back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not grow with n; "auto" takes as many
         as hold about 32 MiB (CPU) or 1 GiB (accelerators), None all at once. Draws do not depend on it.
+      roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or "statistics", e.g.
+        {"head": "personal", "layer0": "frozen"}: a path names its first parts, * stands for any one part. See `dejax.roles`.
+      personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar, [n] or a schedule), or an
+        optax optimizer; one of them where there are personal leaves.
       remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep parameters and batches alone and
         compute each loss again. It saves nothing in plain runs, whose gradients end within a round: there `block` bounds memory,
         and a deep model wraps its own layers in `nnx.remat`.
@@ -68,6 +73,9 @@ class Problem:
     rule: Any = BackPropagation()
     block: int | str | None = static(default="auto")
     remat: bool = static(default=False)
+    roles: Any = static(default=())
+    personal_lr: Any = None
+    personal_optimizer: Any = None
 
     def __post_init__(self) -> None:
         if hasattr(self.data, "partition"):
@@ -93,11 +101,20 @@ class Problem:
         if self.sampling in ("replacement", "epoch") and self.batch_size is None:
             raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
         checked("Problem.block", self.block)
+        object.__setattr__(self, "roles", as_rules(self.roles))
+        check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
+        if self.personal_lr is not None and self.personal_optimizer is not None:
+            raise ValueError("Problem got both personal_lr and personal_optimizer; give one of them")
 
     @property
     def n(self) -> int:
         """Number of nodes."""
         return self.data.n
+
+    @property
+    def rules(self) -> Rules:
+        """Paths and roles, those that the task brings (running statistics) first."""
+        return tuple(getattr(self.task, "roles", ())) + self.roles
 
     @property
     def sampler(self) -> Any:

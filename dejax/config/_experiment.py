@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
+from .._types import FloatLike
 from . import _call, _set
 from ._call import Call, Section, located
 from ._error import BY_SET, ConfigError, Path, nearest, shown
@@ -63,6 +64,7 @@ _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch"] | None
+_Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]
 
 
@@ -78,6 +80,8 @@ def experiment(
     sampling: _Sampling = None,
     starts: _Starts = "equal",
     block: int | Literal["auto"] | None = "auto",
+    roles: dict[str, _Role] | None = None,
+    personal_lr: FloatLike = None,
     eval: _Eval = None,
     out: str | None = None,
 ) -> None:
@@ -93,12 +97,14 @@ def run(
     sampling: _Sampling = None,
     starts: _Starts | None = None,
     block: int | Literal["auto"] | None = None,
+    roles: dict[str, _Role] | None = None,
+    personal_lr: FloatLike = None,
     rounds: int | None = None,
 ) -> None:
     """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
 
 
-_PROBLEM = ("batch_size", "sampling", "starts", "block")
+_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
 
 @dataclasses.dataclass(frozen=True)

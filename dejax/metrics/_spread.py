@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree, population
+from .. import _tree as tree, population, roles
 from .._blocks import sum_nodes
 from .._keys import fold_name
 from .._types import Tree
@@ -14,8 +14,12 @@ from ._view import View
 
 
 def consensus(view: View) -> dict[str, float]:
-    """Consensus distance of the honest nodes: (1/h) sum_i ||x_i - xbar||^2, squared; 0 where one model serves all."""
-    return {"consensus": 0.0 if view.shared else float(_distance(view.honest_params))}
+    """Consensus distance of the honest nodes: (1/h) sum_i ||x_i - xbar||^2 over shared leaves; 0 where one model serves all."""
+    return {
+        "consensus": 0.0
+        if view.shared
+        else float(_distance(roles.split(view.problem.rules, view.honest_params).shared))
+    }
 
 
 def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:

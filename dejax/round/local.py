@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
+from .. import _tree as tree, roles
 from .._blocks import TRAINING, block_map, budget, choose_block, node_bytes
 from .._keys import fold_ids, fold_name
 from ..problem import Batch
@@ -50,7 +50,10 @@ def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: A
         given = batch(round, name + ".batch") if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
     keys = round.node_keys(name + ".loss")
-    loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
+    if not round.problem.rules:
+        loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
+    else:
+        loss, grads = _with_roles(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
@@ -106,6 +109,34 @@ def _per_node(
             weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
         grads = privacy.gradient(round._context(round.key(name + ".privacy")), grads, weight.astype(jnp.float32))
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
+    return loss, grads
+
+
+def _with_roles(
+    round: Any,
+    name: str,
+    params: Any,
+    given: tuple[Any, Any, Any],
+    keys: jax.Array,
+    loss_fn: Any,
+    extra: tuple[Any, ...],
+) -> tuple[jax.Array, Any]:
+    """As `_per_node`, joined with the leaves that the method does not see, which are updated on the way."""
+    task, joined = round.problem.task, roles.Joined(round, params)
+    fn = joined.loss(task.loss if loss_fn is None else loss_fn)
+    fixed = joined.frozen, joined.statistics
+    loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra))
+    if tree.leaves(joined.statistics):  # the same forward pass as in the loss, which XLA computes once
+        source, _, fetch = given
+        one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
+        model = roles.join(params, joined.personal, *fixed)
+        block = round.problem.block
+        if block == "auto":
+            block = choose_block(node_bytes(one, model, source, keys), round.n, budget(TRAINING))
+        joined.observe(block_map(one, round.n, block)(model, source, keys))
+    if round.computes is not None:
+        own = tree.where(round.computes, own, tree.zeros(own))
+    joined.update(own)
     return loss, grads
 
 

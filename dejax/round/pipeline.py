@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
+from ..roles import average_statistics
 from . import clocks
 from .edge_rows import exchange_copies
 from .received import Received
@@ -157,6 +158,7 @@ def average(round: Any, name: str, value: Any, weights: Any, codec: Any) -> Any:
     if network.clock is not None:
         units = jnp.ones((n,), jnp.float32) if size.units is None else size.units.astype(jnp.float32)
         clocks.server(round, name, units * size.bits, down, arrived)
+    average_statistics(round, name, average, weights, codec)
     star = _Star(share)
     ctx = round._context(round.key(name + ".rule"), links=star, is_adversary=hostile)
     got = Received(ctx, network.rule, None, sent, base=None, mask=None if arrived is None else arrived[None])

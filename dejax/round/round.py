@@ -99,6 +99,11 @@ class Round:
                 mask = other if mask is None else mask & other
         return mask
 
+    @property
+    def stays(self) -> bool:
+        """Whether a model's statistics stay at their nodes; at a server they are averaged."""
+        return "role/statistics.server" not in self.store.slots
+
     def keep(self, new: Any, old: Any) -> Any:
         """`new` where the node computes, else `old`."""
         return new if self.computes is None else tree.where(self.computes, new, old)

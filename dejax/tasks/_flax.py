@@ -6,7 +6,7 @@ definition; `init` runs the factory, `loss` puts a module together again from pa
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -39,7 +39,7 @@ class FlaxTask:
                 f"factory gives {abstract!r} ({type(abstract).__name__}), but a task needs a flax nnx module; "
                 "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
             )
-        self._paths, self._streams = _check(abstract)
+        self._kinds, self._streams = _check(abstract)
         abstract.train()
         self._train = nnx.graphdef(abstract)
         abstract.eval()
@@ -49,15 +49,20 @@ class FlaxTask:
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         """One model's parameters, a nested dict of arrays; pure, so it can be jitted and vmapped over keys."""
-        state = nnx.state(self._factory(nnx.Rngs(key)), nnx.Param)
-        params: dict[str, Any] = {}
-        for path, variable in nnx.to_flat_state(state):
-            *folders, name = (str(p) for p in path)
-            place = params
-            for folder in folders:
-                place = place.setdefault(folder, {})
-            place[name] = variable[...]
-        return params
+        state = dict(nnx.to_flat_state(nnx.state(self._factory(nnx.Rngs(key)))))
+        return _nested((path, state[path][...]) for path, _ in self._kinds)
+
+    @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """Leaves that the module itself writes (nnx.BatchStat) have role statistics; see `dejax.roles`."""
+        return tuple(("/".join(map(str, path)), "statistics") for path, kind in self._kinds if kind is nnx.BatchStat)
+
+    def statistics(self, params: Any, batch: Any, key: jax.Array | None = None) -> dict[str, Any]:
+        """`params` with the statistics as the module leaves them after its loss on this batch, in training mode."""
+        module = self._merge(self._train, params, key)
+        self._loss(module, batch)
+        state = dict(nnx.to_flat_state(nnx.state(module)))
+        return _nested((path, state[path][...]) for path, _ in self._kinds)
 
     def loss(self, params: Any, batch: Any, key: jax.Array | None = None) -> jax.Array:
         """Loss of one node's model on its batch, [B] (or whatever the task's own loss function returns)."""
@@ -79,11 +84,11 @@ class FlaxTask:
 
     def _merge(self, graphdef: Any, params: Any, key: jax.Array | None) -> Any:
         flat: list[tuple[Path, Any]] = []
-        for path in self._paths:
+        for path, kind in self._kinds:
             value = params
             for p in path:
                 value = value[str(p)]
-            flat.append((path, nnx.Param(value)))
+            flat.append((path, kind(value)))
         if self._streams and key is None:
             key = jax.random.key(0)  # evaluation, or a loss asked for without a key: any fixed stream
         for path, kind in self._streams:
@@ -109,7 +114,7 @@ def classifier(factory: Factory | nnx.Module) -> FlaxTask:
         parameters are then everybody's start. Batches are {"x": [B, ...], "y": int [B]}.
     Raises:
       TypeError: a factory that does not take one argument, or gives no nnx module.
-      ValueError: a module with state besides nnx.Param (batch statistics, caches).
+      ValueError: a module with state besides nnx.Param and nnx.BatchStat (caches).
     Example:
       >>> task = classifier(lambda rngs: nnx.Linear(4, 3, rngs=rngs))
       >>> jax.tree.map(jnp.shape, task.init(jax.random.key(0)))
@@ -146,6 +151,18 @@ def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | No
     return FlaxTask(factory, loss, metrics)
 
 
+def _nested(leaves: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
+    """A nested dict out of paths and values."""
+    out: dict[str, Any] = {}
+    for path, value in leaves:
+        *folders, name = (str(p) for p in path)
+        place = out
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = value
+    return out
+
+
 def _as_factory(factory: Any) -> Factory:
     if isinstance(factory, nnx.Module):
         return _Built(factory)
@@ -178,32 +195,29 @@ class _Built:
         return nnx.merge(self.graphdef, jax.tree.map(jnp.asarray, self.state))
 
 
-def _check(abstract: nnx.Module) -> tuple[list[Path], list[tuple[Path, Any]]]:
-    """Paths of the parameters, and of the random streams with their kinds; anything else is refused."""
-    paths: list[Path] = []
+def _check(abstract: nnx.Module) -> tuple[list[tuple[Path, Any]], list[tuple[Path, Any]]]:
+    """Paths and kinds of parameters and statistics, and of the random streams; anything else is refused."""
+    kinds: list[tuple[Path, Any]] = []
     streams: list[tuple[Path, Any]] = []
     for path, leaf in nnx.to_flat_state(nnx.state(abstract)):
         kind = type(leaf) if isinstance(leaf, nnx.Variable) else getattr(leaf, "type", type(leaf))
         if issubclass(kind, nnx.Param):
-            paths.append(path)
+            kinds.append((path, nnx.Param))
+        elif issubclass(kind, nnx.BatchStat):
+            kinds.append((path, nnx.BatchStat))
         elif issubclass(kind, nnx.RngState):
             streams.append((path, nnx.RngKey if issubclass(kind, nnx.RngKey) else nnx.RngCount))
         else:
             name = ".".join(map(str, path))
             raise ValueError(
-                f"the module's {name} is {kind.__name__}, but a task's state is nnx.Param alone: other variables would have to "
-                "be mixed, counted and evaluated by rules of their own. "
-                + (
-                    "Use nnx.LayerNorm or nnx.GroupNorm instead of batch statistics."
-                    if issubclass(kind, nnx.BatchStat)
-                    else "Make it an nnx.Param, or compute it in __call__."
-                )
+                f"the module's {name} is {kind.__name__}, but a task's state is nnx.Param and nnx.BatchStat: other variables would have "
+                "to be mixed, counted and evaluated by rules of their own. Make it an nnx.Param, or compute it in __call__."
             )
-    if not paths:
+    if not any(kind is nnx.Param for _, kind in kinds):
         raise ValueError(
             f"the module {type(abstract).__name__} has no nnx.Param, so there is nothing to learn; add a layer"
         )
-    return paths, streams
+    return kinds, streams
 
 
 def _fingerprint(init: Callable[[jax.Array], Any]) -> str:
