@@ -82,7 +82,8 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
         population = tree.map(
             lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
         )
-    if getattr(method, "channel", "edges") == "server" or getattr(method, "pooled", False):
+    one_model = getattr(method, "channel", "edges") == "server" and not getattr(method, "own_starts", False)
+    if one_model or getattr(method, "pooled", False):
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
 

@@ -33,7 +33,10 @@ class Network:
       rule: how a receiver combines what it has (`dejax.aggregation`); default: the mean under W.
       clock: seconds of compute and messages (`dejax.faults.clock`); default: no virtual time.
       events: an asynchronous schedule (`dejax.events`); default: synchronous rounds.
-      server: "star" says that a server carries the method's averages, so that a topology given beside it is unused.
+      server: who carries the averages of a method that has them; a topology given beside it is unused. "star" (default): a server;
+        every node sends and gets whole models. "shards": each node holds an n-th of the model; it keeps its own part and trades
+        the others, with nobody's bandwidth shared. "all_reduce": partial sums go round a ring of the nodes, the same bytes in
+        2 (n - 1) steps; sums alone exist, so no lossy codec, robust rule or lost upload. They differ in bytes and seconds.
       repair: "row" lets the receiver keep the weight of a lost link even where that moves the mean (directed graphs
         with doubly stochastic W); default: such losses are refused.
     Raises:
@@ -48,7 +51,7 @@ class Network:
     rule: Any = weighted_mean()
     clock: Any = None
     events: Any = None
-    server: Literal["star"] | None = static(default=None)
+    server: Literal["star", "shards", "all_reduce"] | None = static(default=None)
     repair: Literal["row"] | None = static(default=None)
     edges: Any = dataclasses.field(
         default=None, repr=False
@@ -58,8 +61,10 @@ class Network:
     def __post_init__(self) -> None:
         if self.repair not in (None, "row"):
             raise ValueError(f"Network.repair is {self.repair!r}; give 'row', or leave it out")
-        if self.server not in (None, "star"):
-            raise ValueError(f"Network.server is {self.server!r}; give 'star', or leave it out")
+        if self.server not in (None, "star", "shards", "all_reduce"):
+            raise ValueError(
+                f"Network.server is {self.server!r}; give 'star', 'shards' or 'all_reduce', or leave it out"
+            )
         for field, default in (("codec", direct(identity())), ("rule", weighted_mean()), ("faults", ())):
             if getattr(self, field) is None:
                 object.__setattr__(self, field, default)
@@ -84,6 +89,10 @@ class Network:
         name = type(method).__name__
         n = problem.n
         if channel == "edges":
+            if self.server is not None:
+                raise RefusedError(
+                    f"network.server is {self.server!r}, but {name} gossips over network.topology and would ignore it; leave it out"
+                )
             self._check_edges(method, name, n)
         elif self.topology is not None and self.server is None and not _is_isolated(self.topology):
             where = "talks to a server" if channel == "server" else "does not communicate"
@@ -106,7 +115,12 @@ class Network:
             )
         if channel == "server":
             clients = getattr(method, "clients", None)
+            self._check_server(method, name)
             self.rule.check(n if clients is None else min(clients, n), server=True)
+        if getattr(method, "own_starts", False) and problem.starts == "equal":
+            raise RefusedError(
+                f"{name} tells its models apart by their starts, but the problem's are equal; give Problem(..., starts='independent')"
+            )
         self._check_options(method, name, channel, problem)
 
     def _check_edges(self, method: Any, name: str, n: int) -> None:
@@ -161,6 +175,25 @@ class Network:
             self._check_per_edge(method, name)
         if self.events is not None:
             self._check_events(method, name)
+
+    def _check_server(self, method: Any, name: str) -> None:
+        if self.server in ("shards", "all_reduce") and getattr(method, "groups", False):
+            raise RefusedError(
+                f"network.server is {self.server!r}, which forms one sum of all nodes, but {name} averages by groups; leave it out"
+            )
+        if self.server != "all_reduce":
+            return
+        why = None
+        if not self.rule.linear:
+            why = f"network.rule {type(self.rule).__name__} must see single values"
+        elif not self.codec.lossless:
+            why = f"network.codec {type(self.codec).__name__} compresses single values"
+        elif any(not getattr(fault, "sleeps", False) for fault in self.faults):
+            why = "network.faults loses uploads, and a ring of sums has no single upload to lose"
+        if why is not None:
+            raise RefusedError(
+                f"network.server is 'all_reduce', where partial sums travel alone, but {why}; use 'star' or 'shards'"
+            )
 
     def _check_per_edge(self, method: Any, name: str) -> None:
         what = f"{name} sends" if getattr(method, "per_edge", False) else "network.codec with per_edge=True keeps"

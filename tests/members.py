@@ -34,6 +34,7 @@ def methods(strength=1.0):
         "ad_psgd": m.ad_psgd(lr=lr),
         "fedavg": m.fedavg(lr=lr, clients=4, local_steps=2),
         "scaffold": m.scaffold(lr=lr, clients=4, local_steps=2),
+        "ifca": m.ifca(lr=lr, clusters=2, clients=4, local_steps=2),
         "local_only": m.local_only(lr=lr),
         "centralized": m.centralized(lr=lr),
     }
@@ -87,6 +88,6 @@ def network(method_name, **options):
     topology = dj.topology.binary_tree(N) if method_name == "relaysgd" else dj.topology.ring(N)
     if method_name == "ad_psgd":
         return dj.Network(topology, events=plan(), **options)
-    if method_name in ("fedavg", "scaffold", "local_only", "centralized"):
+    if method_name in ("fedavg", "ifca", "scaffold", "local_only", "centralized"):
         return dj.Network(**options)
     return dj.Network(topology, **options)

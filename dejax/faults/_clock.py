@@ -97,13 +97,25 @@ class Clock:
         return links.fold(wait, time, ready)
 
     def server(
-        self, ctx: Any, time: NodeFloat, up: Float[Array, " n"], down: int, arrived: NodeMask | None
+        self, ctx: Any, time: NodeFloat, up: Float[Array, " n"], down: int, arrived: NodeMask | None, kind: str = "star"
     ) -> Float[Array, ""]:
-        """When everybody has the server's answer: uploads of up [n] bits, answers of `down` bits to each of the n."""
+        """When everybody has the mean: uploads of up [n] bits, answers of `down` bits to each of the n.
+
+        "star": the slowest upload that arrives, all bits through the server, the answers. "shards": the same without a server's
+        bandwidth, as every node holds a part. "all_reduce": the last to start, then 2 (n - 1) steps round a ring, of an n-th of a
+        model each (up + down bits in all), at the pace of the slowest link.
+        """
         arrived = jnp.ones(time.shape, bool) if arrived is None else arrived
         latency, bandwidth = _rows(self.latency, ctx, time), _rows(self.bandwidth, ctx, time)
         server = jnp.asarray(self.server_bandwidth, jnp.float32)
+        n = time.shape[0]
+        if kind == "all_reduce":
+            begin = jnp.max(jnp.where(arrived, time, time.min()))
+            steps = 2 * max(n - 1, 0)
+            return begin + steps * jnp.max(latency) + jnp.max((up + down) / bandwidth)
         last = jnp.max(jnp.where(arrived, time + latency + up / bandwidth, time.min()))
+        if kind == "shards":
+            return last + jnp.max(latency + down / bandwidth)
         through = jnp.where(arrived, up, 0).sum() / server
         answer = jnp.max(latency + down / bandwidth) + time.shape[0] * (down / server)
         return last + through + answer

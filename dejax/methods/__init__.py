@@ -6,6 +6,7 @@ from ._choco import Choco as choco
 from ._dsgd import Dsgd as dsgd
 from ._fedavg import FedAvg as fedavg
 from ._gradient_tracking import GradientTracking as gradient_tracking
+from ._ifca import Ifca as ifca
 from ._local_sgd import DFedAvgM as dfedavgm, LocalSgd as local_sgd
 from ._relaysgd import RelaySgd as relaysgd
 from ._scaffold import Scaffold as scaffold
@@ -19,6 +20,7 @@ __all__ = [
     "dsgd",
     "fedavg",
     "gradient_tracking",
+    "ifca",
     "local_only",
     "local_sgd",
     "relaysgd",

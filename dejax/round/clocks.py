@@ -57,14 +57,14 @@ def start_cohort(view: Any, name: str) -> None:
     view.store.slots[view._clock] = start
 
 
-def server(round: Any, name: str, up: jax.Array, down: int, arrived: Any) -> None:
+def server(round: Any, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
     """Upload, mean, download: the server waits for the slowest upload that arrives; then everybody has the result."""
     clock = round.network.clock
     if clock is None:
         return
     time, put = _slot(round)
     _, put_server = _server(round)
-    done = clock.server(round._context(round.key(name + ".seconds")), time, up, down, arrived)
+    done = clock.server(round._context(round.key(name + ".seconds")), time, up, down, arrived, kind)
     put_server(done)
     put(jnp.broadcast_to(done, time.shape))
 

@@ -140,6 +140,23 @@ def _with_roles(
     return loss, grads
 
 
+def loss(round: Any, name: str, params: Any, given: Batch) -> jax.Array:
+    """See `Round.loss`."""
+    problem, fn, fixed = round.problem, round.problem.task.loss, ()
+    if problem.rules:
+        joined = roles.Joined(round, params)
+        fn, params, fixed = joined.loss(fn), (params, joined.personal), ((joined.frozen, joined.statistics),)
+
+    def one(params: Any, data: Any, weight: Any, key: jax.Array, fixed: Any) -> jax.Array:
+        return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
+
+    args = (params, given.data, given.weight, round.node_keys(name), fixed)
+    block = problem.block
+    if block == "auto":
+        block = choose_block(node_bytes(one, *args), round.n, budget(TRAINING))
+    return block_map(one, round.n, block)(*args)
+
+
 def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
     """In an event plan of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
     ids = round.plan.initiators
@@ -176,4 +193,4 @@ def _rows_of_adversaries(round: Any) -> jax.Array:
     return round._rows(jnp.asarray(round.network.attack.is_adversary(round.n_all)))
 
 
-__all__ = ["batch", "gradient"]
+__all__ = ["batch", "gradient", "loss"]

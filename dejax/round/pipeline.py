@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
-from ..roles import average_statistics
 from . import clocks
 from .edge_rows import exchange_copies
 from .received import Received
@@ -64,7 +63,7 @@ def _private(round: Any, name: str, value: Any) -> tuple[Any, Any, Any]:
     return privacy.message(round._context(round.key(name + ".privacy")), value)
 
 
-def _encode(round: Any, name: str, value: Any, codec: Any) -> tuple[Any, Any, Any, Any]:
+def encode(round: Any, name: str, value: Any, codec: Any) -> tuple[Any, Any, Any, Any]:
     """Sender's side: (base, own, what receivers reconstruct, size of a message)."""
     base, own, sent = _private(round, name, value)
     # `init` may check the value and refuse it, so it is called even where there is no memory
@@ -93,7 +92,7 @@ def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
     if getattr(codec, "per_edge", False):
         return exchange_copies(round, name, codec, *_private(round, name, value), value)
     live = round.links
-    base, own, sent, size = _encode(round, name, value, codec)
+    base, own, sent, size = encode(round, name, value, codec)
     rewrite = None
     ctx = round._context(round.key(name + ".attack"), links=live.links, mask=live.mask, is_adversary=live.is_adversary)
     if live.is_adversary is not None:
@@ -128,82 +127,4 @@ def _meter(round: Any, name: str, live: Live, size: Any) -> None:
         clocks.messages(round, name, links, live.mask, units * size.bits)
 
 
-def average(round: Any, name: str, value: Any, weights: Any, codec: Any) -> Any:
-    """See `Round.average`: the same pipeline with one receiver."""
-    network = round.network
-    codec = network.codec if codec is None else codec
-    _, _, sent, size = _encode(round, name, value, codec)
-    n, awake = round.n, round.awake
-    hostile = None
-    attack = network.attack
-    if attack is not None and attack.hook == "message":
-        hostile = jnp.asarray(attack.is_adversary(round.n_all))[round.ids]
-        ctx = round._context(round.key(name + ".attack"), mask=awake, is_adversary=hostile)
-        sent = attack.server(ctx, sent, hostile)
-    arrived = awake
-    for fault in network.faults:
-        up = fault.uploads(round._context(round.key("uploads")))  # one draw for all averages of a phase
-        if up is not None:
-            arrived = up if arrived is None else arrived & up
-    leaf = tree.leaves(sent)[0]
-    share = jnp.ones((n,), jnp.promote_types(leaf.dtype, jnp.float32)) if weights is None else weights
-    share = share.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-    if arrived is not None:
-        share = jnp.where(arrived, share, 0)
-    share = share / jnp.maximum(share.sum(), jnp.finfo(share.dtype).tiny)
-    one = jnp.ones((n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
-    round.store.meter("up/" + name, one if size.units is None else one * size.units, size.bits)
-    down = tree.dense_bits(sent)
-    round.store.meter("down/" + name, one, down)
-    if network.clock is not None:
-        units = jnp.ones((n,), jnp.float32) if size.units is None else size.units.astype(jnp.float32)
-        clocks.server(round, name, units * size.bits, down, arrived)
-    average_statistics(round, name, average, weights, codec)
-    star = _Star(share)
-    ctx = round._context(round.key(name + ".rule"), links=star, is_adversary=hostile)
-    got = Received(ctx, network.rule, None, sent, base=None, mask=None if arrived is None else arrived[None])
-    return tree.map(lambda x: x[0], got.combine())
-
-
-class _Star:
-    """Links of a server: one receiver, whose slots are the n senders; W is the row of their shares."""
-
-    n = 1
-
-    def __init__(self, share: jax.Array):
-        self.share = share
-        self.num_slots = share.shape[0]
-
-    def senders(self) -> jax.Array:
-        return jnp.arange(self.num_slots, dtype=jnp.int32)[None]
-
-    def weights(self) -> jax.Array:
-        return self.share[None]
-
-    def self_weights(self) -> jax.Array:
-        return jnp.zeros((1,), self.share.dtype)
-
-    def take(self, value: Any, s: Any) -> Any:
-        return tree.map(lambda x: x[s][None], value)
-
-    def mix(self, value: Any) -> Any:
-        return self.weighted(value, self.weights(), None)
-
-    def weighted(self, value: Any, weights: jax.Array, self_weights: Any, own: Any = None) -> Any:
-        del self_weights, own
-        w = weights[0]
-
-        def leaf(x: jax.Array) -> jax.Array:
-            wide = jnp.promote_types(x.dtype, jnp.float32)
-            x_ = jnp.where(tree.over(w != 0, x), x, 0).astype(wide)
-            return jnp.tensordot(w.astype(wide), x_, 1, precision="highest").astype(x.dtype)[None]
-
-        return tree.map(leaf, value)
-
-    def fold(self, fn: Any, carry: Any, value: Any) -> Any:
-        for s in range(self.num_slots):
-            carry = fn(carry, self.take(value, s), s)
-        return carry
-
-
-__all__ = ["Live", "average", "exchange", "live_links"]
+__all__ = ["Live", "encode", "exchange", "live_links"]

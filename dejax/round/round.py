@@ -12,7 +12,7 @@ from jax import lax, random
 from .. import _tree as tree
 from .._keys import fold_ids, fold_name
 from ..problem import Batch
-from . import clocks, edge_rows, local, pipeline
+from . import clocks, edge_rows, local, pipeline, server
 from .context import Context
 from .meters import Meters
 from .received import Received
@@ -219,6 +219,10 @@ class Round:
         """
         return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
 
+    def loss(self, params: Any, batch: Batch, *, name: str | None = None) -> jax.Array:
+        """[n]: the mean loss of each node's row of `params` on its batch (from `round.batch`): a forward pass, no gradient."""
+        return local.loss(self, self._name("loss", name), params, batch)
+
     def descend(self, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
         """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
         self._check()
@@ -298,13 +302,24 @@ class Round:
         gamma = codec.gamma
         return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
 
-    def average(self, value: Any, weights: Any = None, *, name: str | None = None, codec: Any = None) -> Any:
+    def average(
+        self, value: Any, weights: Any = None, *, name: str | None = None, codec: Any = None,
+        groups: Any = None, num_groups: int | None = None, downloads: int = 1,
+    ) -> Any:  # fmt: skip
         """One weighted mean over the nodes of this view, through the server; a tree without node axis.
 
         Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; zeros when none does, so
         send differences to the server's value rather than models.
+
+        Args:
+          value: tree of [n, ...].
+          groups: int [n], which group a node belongs to, 0 <= g < `num_groups`: one mean for each, a tree of [num_groups, ...];
+            zeros for a group that nobody is in.
+          num_groups: how many, static.
+          downloads: how many results every node fetches, for meter and clock.
         """
-        return pipeline.average(self, self._name("average", name), value, weights, codec)
+        name = self._name("average", name)
+        return server.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

@@ -1,0 +1,107 @@
+"""Averages by groups, and who carries them: bytes, seconds, and what each kind refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems as zoo
+import pytest
+
+import dejax as dj
+
+PROBLEM, MADE = zoo.squares()
+N = zoo.N
+
+
+def test_one_cluster_is_fedavg():
+    uneven = zoo.Uneven(starts="independent")
+    x0 = np.tile(zoo.starts()[:1], (N, 1))
+    for clients in (None, 3):
+        kw = {"lr": 0.1, "local_steps": 2, "clients": clients}
+        one, _ = zoo.run(dj.methods.ifca(clusters=1, **kw), uneven.problem, None, 6, x0)
+        avg, _ = zoo.run(dj.methods.fedavg(**kw), uneven.problem, None, 6, x0)
+        np.testing.assert_allclose(one.models["x"][0], avg.params["x"], rtol=0, atol=1e-14)
+
+
+def test_two_kinds_of_nodes_are_told_apart():
+    """Nodes whose data follow one of two opposite linear models end in two groups, each at its own optimum."""
+    rng = np.random.default_rng(0)
+    kind, w = np.arange(12) % 2, rng.standard_normal(4)
+    x = rng.standard_normal((12, 20, 4))
+    y = np.einsum("nsd,nd->ns", x, np.where(kind[:, None], w, -w))
+    clients = [(x[i], y[i]) for i in range(12)]
+    data = dj.data.from_clients(clients)
+    problem = dj.Problem(dj.tasks.from_functions(zoo.rows_init, zoo.rows_loss), data, starts="independent")
+    state, meters = dj.rollout(dj.methods.ifca(lr=0.3, clusters=2), problem, None, jax.random.key(1), 100)
+    choice = np.asarray(state.choice)
+    assert (choice == choice[0])[kind == kind[0]].all() and (choice != choice[0])[kind != kind[0]].all()
+    np.testing.assert_allclose(state.models["x"][choice[1]], w, atol=1e-6)
+    bits = 4 * 64
+    assert meters.totals()["up/average"] == 100 * 12 * bits and meters.totals()["down/average"] == 2 * 100 * 12 * bits
+
+
+def test_robust_rules_work_within_groups():
+    """A median by group ignores the value of its group that is not finite."""
+    from dejax.round.context import Context
+    from dejax.round.received import Received
+    from dejax.round.server import _Star
+
+    groups, value = np.array([0, 0, 0, 2, 2]), np.array([[1.0], [2.0], [np.inf], [5.0], [7.0]])
+    member = groups[None] == np.arange(3)[:, None]
+    share = jnp.asarray(member / np.maximum(member.sum(1, keepdims=True), 1))
+    ctx = Context(None, None, None, None, links=_Star(share))
+    rule = dj.aggregation.coordinate_median()
+    got = Received(ctx, rule, None, {"x": jnp.asarray(value)}, base=None, mask=jnp.asarray(member)).combine()
+    assert np.asarray(got["x"]).shape == (3, 1)
+    np.testing.assert_allclose(np.asarray(got["x"])[[0, 2], 0], [1.5, 6.0])
+
+
+@pytest.mark.parametrize("rule", ["weighted_mean", "coordinate_median"])
+def test_a_group_without_members_gets_zeros(rule):
+    class Probe(dj.methods.fedavg):
+        def step(self, state, round):
+            value = {"x": jnp.ones((N, 4), jnp.float64)}
+            got = round.average(value, groups=jnp.zeros((N,), jnp.int32), num_groups=2)
+            return type(state)({"x": got["x"][1] + 2 * got["x"][0]})
+
+    network = dj.Network(rule=getattr(dj.aggregation, rule)())
+    state, _ = zoo.run(dj.struct(Probe)(lr=0.1), PROBLEM, network, 1, zoo.starts())
+    np.testing.assert_allclose(state.params["x"], 2.0)
+
+
+@pytest.mark.parametrize("kind", ["star", "shards", "all_reduce"])
+def test_kinds_of_server_differ_in_bytes_and_seconds_alone(kind):
+    clock = dj.faults.clock(gradient=1.0, latency=0.5, bandwidth=64.0, server_bandwidth=128.0)
+    network = dj.Network(server=kind, clock=clock)
+    state, meters = zoo.run(dj.methods.fedavg(lr=0.1), PROBLEM, network, 2, zoo.starts())
+    plain, _ = zoo.run(dj.methods.fedavg(lr=0.1), PROBLEM, None, 2, zoo.starts())
+    np.testing.assert_array_equal(state.params["x"], plain.params["x"])
+    whole = 4 * 64
+    part = whole - whole // N
+    sent = whole if kind == "star" else part
+    assert meters.totals()["up/average"] == meters.totals()["down/average"] == 2 * N * sent
+    seconds = {
+        "star": 1 + 2 * (0.5 + whole / 64) + 2 * N * whole / 128,
+        "shards": 1 + 2 * (0.5 + part / 64),
+        "all_reduce": 1 + 2 * (N - 1) * 0.5 + 2 * part / 64,
+    }[kind]
+    np.testing.assert_allclose(meters.seconds, [seconds, 2 * seconds], rtol=1e-6)
+
+
+def test_sums_alone_refuse_what_needs_single_values():
+    c = dj.compression
+    for kw in (
+        {"rule": dj.aggregation.coordinate_median()},
+        {"codec": c.direct(c.top_k(k=2))},
+        {"faults": dj.faults.link_loss(p=0.1)},
+    ):
+        with pytest.raises(dj.RefusedError, match="partial sums travel alone"):
+            zoo.run(dj.methods.fedavg(lr=0.1), PROBLEM, dj.Network(server="all_reduce", **kw), 1)
+    independent = zoo.Uneven(starts="independent").problem
+    with pytest.raises(dj.RefusedError, match="averages by groups"):
+        zoo.run(dj.methods.ifca(lr=0.1), independent, dj.Network(server="shards"), 1)
+    with pytest.raises(dj.RefusedError, match="starts='independent'"):
+        zoo.run(dj.methods.ifca(lr=0.1), PROBLEM, None, 1)
+    with pytest.raises(dj.RefusedError, match="gossips over network.topology"):
+        zoo.run(dj.methods.dsgd(lr=0.1), PROBLEM, dj.Network(zoo.ring(), server="all_reduce"), 1)
+    with pytest.raises(ValueError, match="'star', 'shards' or 'all_reduce'"):
+        dj.Network(server="ring")
