@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from .._types import FloatLike
 from . import _call, _set
 from ._call import Call, Section, located
 from ._error import BY_SET, ConfigError, Path, nearest, shown
@@ -64,6 +63,7 @@ _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch"] | None
+_Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]
 
@@ -81,7 +81,7 @@ def experiment(
     starts: _Starts = "equal",
     block: int | Literal["auto"] | None = "auto",
     roles: dict[str, _Role] | None = None,
-    personal_lr: FloatLike = None,
+    personal_lr: _Number = None,
     eval: _Eval = None,
     out: str | None = None,
 ) -> None:
@@ -98,7 +98,7 @@ def run(
     starts: _Starts | None = None,
     block: int | Literal["auto"] | None = None,
     roles: dict[str, _Role] | None = None,
-    personal_lr: FloatLike = None,
+    personal_lr: _Number = None,
     rounds: int | None = None,
 ) -> None:
     """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
