@@ -2,7 +2,8 @@
 
 Combinations that differ in numbers alone (pytree leaves: learning rates, gamma, attack strengths, loss probabilities) and
 all seeds run at once, as one vmapped program; combinations that differ in structure (another graph, method, k of top-k) run
-one group after another.
+one group after another. Every combination is a run of the history, measured as `dejax run` measures it. Nothing is saved before
+the end: a sweep has no checkpoints.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..config import ConfigError, load as read
 from ..config._yaml import parse
-from ._shared import DONE, clean, console, print_json, print_table
+from ._shared import DONE, INTERRUPTED, clean, console, print_json, print_table
 
 CHUNK = 128
 
@@ -34,7 +35,9 @@ def sweep(args: argparse.Namespace) -> int:
     base = read(args.config, args.set or ())
     trials = [t for combo in combos for t in trials_of(args, combo, base)]
     seeds = tuple(range(args.seeds)) if args.seeds is not None else base.seeds
-    records, facts = run_all(trials, seeds, base.eval, args.quiet, args.at_once)
+    records, facts, whole = run_all(trials, seeds, base.eval, args.quiet, args.at_once)
+    if not records:
+        return INTERRUPTED
     from ..history import History
 
     history = History(records, facts)
@@ -44,7 +47,7 @@ def sweep(args: argparse.Namespace) -> int:
         report.save(history, args.out, config=base.yaml())
     if args.json:
         print_json({"over": dict(fields), "seeds": seeds, "records": records, "facts": facts, "best": best(history)})
-        return DONE
+        return DONE if whole else INTERRUPTED
     out = console()
     print_table(history.table(), out)
     winner = best(history)
@@ -52,7 +55,12 @@ def sweep(args: argparse.Namespace) -> int:
         out.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
     if args.out:
         out.print(f"written to {args.out}", markup=False, soft_wrap=True)
-    return DONE
+    if not whole:
+        out.print(
+            f"stopped after {len(history.runs)} of {len(trials)} combinations; those that were running are lost",
+            markup=False,
+        )
+    return DONE if whole else INTERRUPTED
 
 
 class Trial:
@@ -97,8 +105,11 @@ def trials_of(args: argparse.Namespace, combo: dict[str, Any], base: Any) -> lis
 
 def run_all(
     trials: Sequence[Trial], seeds: Sequence[int], evals: dict[str, Any], quiet: bool, at_once: int | None
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Final records and facts of every trial, groups of equal structure at once."""
+) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    """Records and facts of every trial, groups of equal structure at once, and whether all of them came to their end.
+
+    Ctrl-C keeps the groups that are done.
+    """
     import time
 
     import jax
@@ -114,16 +125,20 @@ def run_all(
         structure = jax.tree.structure(ready)
         groups.setdefault((structure, shapes, data, trial.rounds), []).append((trial, ready))
     records, facts = {}, {}
+    sizes = [(group, max(1, (at_once or len(group) * len(seeds)) // len(seeds))) for group in groups.values()]
+    parts = [group[i : i + size] for group, size in sizes for i in range(0, len(group), size)]
     with Progress(not quiet) as bar:
-        for group in groups.values():
-            size = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
-            for part in (group[i : i + size] for i in range(0, len(group), size)):
+        try:
+            for part in parts:
                 began = time.perf_counter()
                 for trial, found in zip([t for t, _ in part], together(part, seeds, evals, bar), strict=True):
                     records[trial.label] = [clean_record(trial, r) for r in found["records"]]
                     facts[trial.label] = found["facts"] | {"wall": round(time.perf_counter() - began, 3)}
-    ordered = [trial.label for trial in trials]
-    return [r for label in ordered for r in records[label]], {label: facts[label] for label in ordered}
+        except KeyboardInterrupt:
+            pass
+    ordered = [trial.label for trial in trials if trial.label in records]
+    whole = len(ordered) == len(trials)
+    return [r for label in ordered for r in records[label]], {label: facts[label] for label in ordered}, whole
 
 
 def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +150,7 @@ def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
 def together(
     part: Sequence[tuple[Trial, Any]], seeds: Sequence[int], evals: dict[str, Any], bar: Any
 ) -> list[dict[str, Any]]:
-    """Trials of one structure and all seeds as one vmapped program; their records after the last round."""
+    """Trials of one structure and all seeds as one vmapped program; their records by trial, then round, then seed."""
     import functools
     import inspect
     import time
@@ -193,8 +208,34 @@ def together(
     counters = [Counters() for _ in key_of]
     broken: dict[int, tuple[int, int]] = {}
     carry, done = start(stacked, keys, flat[0], problem), 0
+    schedule = Schedule(trial.rounds, **evals)
+    measures = schedule.measures(problem)
+    records: list[list[dict[str, Any]]] = [[] for _ in part]
+
+    def record() -> None:
+        """Measure every run that is still finite."""
+        for at, (key, counter) in enumerate(zip(key_of, counters, strict=True)):
+            t, seed = at // width, seeds[at % width]
+            row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()
+            if at not in broken:
+                method = rebuild([x[at] for x in stacked], flat[0])[0]
+                state = jax.tree.map(lambda x, at=at: x[at], engine.state_of(carry))
+                view = View(
+                    engine.model(method, state), problem, part[t][1][2], state=state, index=done, key=key,
+                    nodes=schedule.final_nodes if done == trial.rounds else schedule.nodes, width=schedule.nodes,
+                )  # fmt: skip
+                bad = view.bad_node()
+                if bad is None:
+                    for measure in measures:
+                        row |= {k: clean(v) if hasattr(v, "tolist") else v for k, v in measure(view).items()}
+                else:
+                    broken[at] = (done, bad)
+            if at not in broken or done == trial.rounds:
+                records[t].append(row | counter.numbers(problem.n) | {"wall": round(time.perf_counter() - began, 3)})
+
+    record()
     while done < trial.rounds:
-        steps = min(CHUNK if done else 4, trial.rounds - done)
+        steps = min(CHUNK if done else 4, schedule.next_stop(done) - done)
         carry, meters = chunk(carry, stacked, keys, flat[0], problem, jnp.int32(done), jnp.int32(steps))
         meters = jax.device_get(meters)
         for i, counter in enumerate(counters):
@@ -205,32 +246,16 @@ def together(
         compiled = compiled or time.perf_counter() - began
         alive = [c.last_loss for i, c in enumerate(counters) if i not in broken]
         bar.update(done, {"loss": float(np.mean(alive)) if alive else float("nan")})
-    schedule = Schedule(trial.rounds, **evals)
-    measures = schedule.measures(problem)
+        if schedule.evaluates(done):
+            record()
     out = []
-    for t, (_, (_, _, network)) in enumerate(part):
-        records, status = [], "done"
-        for s, seed in enumerate(seeds):
-            at = t * width + s
-            record: dict[str, Any] = {"seed": seed, "round": trial.rounds} | counters[at].loss()
-            if at in broken:
-                status = f"diverged in round {broken[at][0]} (seed {seed}, node {broken[at][1]})"
-            else:
-                method = rebuild([x[at] for x in stacked], flat[0])[0]
-                state = jax.tree.map(lambda x, at=at: x[at], engine.state_of(carry))
-                view = View(
-                    engine.model(method, state), problem, network, state=state, index=trial.rounds, key=key_of[at],
-                    nodes=schedule.final_nodes, width=schedule.nodes,
-                )  # fmt: skip
-                for measure in measures:
-                    record |= {k: clean(v) if hasattr(v, "tolist") else v for k, v in measure(view).items()}
-            records.append(record | counters[at].numbers(problem.n))
-        out.append(
-            {
-                "records": records,
-                "facts": {"status": status, "rounds": trial.rounds, "seeds": list(seeds), "nodes": problem.n},
-            }
-        )
+    for t in range(count):
+        first = min((at for at in broken if at // width == t), default=None)
+        status = "done"
+        if first is not None:
+            status = f"diverged in round {broken[first][0]} (seed {seeds[first % width]}, node {broken[first][1]})"
+        facts = {"status": status, "rounds": trial.rounds, "seeds": list(seeds), "nodes": problem.n}
+        out.append({"records": records[t], "facts": facts})
     bar.end(done, time.perf_counter() - began, compiled, {"loss": float(np.mean([c.last_loss for c in counters]))})
     return out
 

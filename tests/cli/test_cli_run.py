@@ -132,16 +132,18 @@ def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
     argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet", "--json"]
     assert cli.main(argv) == 0
     got = json.loads(capsys.readouterr().out)
-    assert [r["run"] for r in got["records"]] == ["lr=0.05", "lr=0.05", "lr=0.2", "lr=0.2"]
+    last = [r for r in got["records"] if r["round"] == 6]
+    assert [r["run"] for r in last] == ["lr=0.05", "lr=0.05", "lr=0.2", "lr=0.2"]
     out = tmp_path / "one"
     sets = ["--set", "methods.ring.method.dsgd.lr=0.2", "--set", "seed=1"]
     assert cli.main(["run", config, "--out", str(out), "--quiet", *sets]) == 0
-    alone = next(r for r in records(out) if r["run"] == "ring" and r["round"] == 6)
-    swept = got["records"][3]
-    assert swept["seed"] == 1
-    assert swept["bytes"] == alone["bytes"]
-    for name in ("accuracy/local", "accuracy/mean_model", "consensus"):
-        np.testing.assert_allclose(swept[name], alone[name], rtol=2e-5, err_msg=name)
+    alone = [r for r in records(out) if r["run"] == "ring"]
+    swept = [r for r in got["records"] if r["run"] == "lr=0.2" and r["seed"] == 1]
+    assert [r["round"] for r in swept] == [r["round"] for r in alone] == [0, 3, 6]
+    for mine, theirs in zip(swept, alone, strict=True):
+        assert mine["bytes"] == theirs["bytes"]
+        for name in ("accuracy/local", "accuracy/mean_model", "consensus"):
+            np.testing.assert_allclose(mine[name], theirs[name], rtol=2e-5, err_msg=name)
     assert got["best"]["by"] == "accuracy/local"
 
 
@@ -153,7 +155,10 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
     text = capsys.readouterr().out
     assert "topology=complete, lr=0.1" in text
     assert "diverged in round" in text
-    assert len(records(out)) == 4
+    assert len([r for r in records(out) if r["round"] == 6]) == 4
+    assert len([r for r in records(out) if r["run"] == "topology=ring, lr=0.1"]) == 3  # its curve
+    assert {"metrics.csv", "metrics.jsonl", "report.html"} <= {p.name for p in out.iterdir()}
+    assert list(out.glob("*.png"))
     assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
 
 
