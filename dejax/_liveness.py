@@ -8,44 +8,75 @@ arithmetic and sums alone, and cheap views of other values. A loop holds one bod
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.extend.core import Literal
 
-VIEWS = {
-    "reshape",
-    "squeeze",
-    "expand_dims",
-    "copy",
-    "stop_gradient",
-    "optimization_barrier",
-    "random_wrap",
-    "random_unwrap",
-}
-SUMS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"}
-DEAR = {
-    "exp",
-    "log",
-    "log1p",
-    "tanh",
-    "logistic",
-    "erf",
-    "erf_inv",
-    "pow",
-    "rsqrt",
-    "sqrt",
-    "sin",
-    "cos",
-}  # not done twice
-PLACED = {"scatter", "scatter-add", "scatter_add", "dynamic_update_slice", "while", "scan"}  # may write into an operand
-SOLID = PLACED | {
-    "dot_general", "conv_general_dilated", "sort", "top_k", "cond", "cumsum", "reduce_window", "reduce_window_max",
-    "reduce_window_sum", "select_and_scatter_add", "random_bits", "threefry2x32", "custom_call", "ffi_call", "fft", "cholesky", "lu", "qr",
-    "shard_map", "custom_vmap_call",
-}  # fmt: skip
+VIEWS = frozenset(
+    [
+        "reshape",
+        "squeeze",
+        "expand_dims",
+        "copy",
+        "stop_gradient",
+        "optimization_barrier",
+        "random_wrap",
+        "random_unwrap",
+    ]
+)
+SUMS = frozenset(
+    ["reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"]
+)
+# not written twice, for two readers
+DEAR = frozenset(
+    ["exp", "log", "log1p", "tanh", "logistic", "erf", "erf_inv", "pow", "rsqrt", "sqrt", "sin", "cos", "stack"]
+)
+# not point by point, so that the result cannot be written over what it reads
+MOVES = SUMS | frozenset(
+    ["gather", "slice", "dynamic_slice", "concatenate", "stack", "pad", "rev", "transpose", "broadcast_in_dim"]
+)
+# may be written over an operand
+PLACED = frozenset(["scatter", "scatter-add", "scatter_add", "dynamic_update_slice", "while", "scan"])
+# reads and makes whole arrays
+SOLID = PLACED | frozenset(
+    [
+        "dot_general",
+        "conv_general_dilated",
+        "sort",
+        "top_k",
+        "cond",
+        "cumsum",
+        "reduce_window",
+        "reduce_window_max",
+        "reduce_window_sum",
+        "random_bits",
+        "threefry2x32",
+        "select_and_scatter_add",
+        "custom_call",
+        "ffi_call",
+        "fft",
+        "cholesky",
+        "lu",
+        "qr",
+        "shard_map",
+        "custom_vmap_call",
+    ]
+)
+READERS = 8  # into more of them XLA does not fuse a value
+LONGEST = 64  # operations that XLA writes twice to fuse them into two readers
+
+# primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
+written_out: dict[str, Callable[..., Callable[..., Any]]] = {}
+
+
+class Peak(NamedTuple):
+    """Bytes at the peak, and how many of them are inside the loop (or branch) that makes it: those of one turn of it."""
+
+    bytes: int
+    inside: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,20 +99,27 @@ def size(x: Any) -> int:
 
 
 def peak(jaxpr: Any, donated: Sequence[bool] | None = None) -> int:
-    """Bytes that a program holds at its peak beside its inputs, results included.
+    """Bytes that a program holds at its peak beside its inputs, results included; see `parts`."""
+    return parts(jaxpr, donated).bytes
+
+
+def parts(jaxpr: Any, donated: Sequence[bool] | None = None) -> Peak:
+    """Bytes that a program holds at its peak beside its inputs, results included, and those of one turn of a loop.
 
     Args:
       jaxpr: of `jax.make_jaxpr(fn)(*args)`; closed or not.
-      donated: per input, whether its buffer may be taken over once it was read for the last time; default: none.
+      donated: per input, whether it is a slot that a result goes back into: the first result into the first of them, and so on (the
+        carry of a loop); default: none.
     """
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     fresh = itertools.count()
     values: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
     ops = list(_flat(jaxpr, values, fresh))
     results = {values[v] for v in jaxpr.outvars if not isinstance(v, Literal)}
-    given = {values[v]: size(v.aval) for v, d in zip(jaxpr.invars, donated or (), strict=False) if d}
-    kept = {values[v] for v in (*jaxpr.constvars, *jaxpr.invars)} - set(given)
-    return _walk(ops, results, given, kept)
+    given = [values[v] for v, d in zip(jaxpr.invars, donated or (), strict=False) if d]
+    slots = {values[v]: g for v, g in zip(jaxpr.outvars, given, strict=False) if not isinstance(v, Literal)}
+    kept = {values[v] for v in (*jaxpr.constvars, *jaxpr.invars)}
+    return _walk(ops, results, slots, kept)
 
 
 def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int]) -> Iterator[_Op]:
@@ -108,6 +146,8 @@ def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int]) -> Iterator[
 
 def _program(eqn: Any) -> Any:
     """The program that a plain call calls; None for a primitive or a loop."""
+    if eqn.primitive.name in written_out:
+        return jax.make_jaxpr(written_out[eqn.primitive.name](**eqn.params))(*(v.aval for v in eqn.invars)).jaxpr
     if eqn.primitive.name in ("scan", "while", "cond", "shard_map", "custom_vmap_call"):
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
@@ -125,7 +165,7 @@ def _inside(eqn: Any) -> int:
             body = p["jaxpr"].jaxpr
             fixed, carried = p["num_consts"], p["num_consts"] + p["num_carry"]
             rows = sum(size(v.aval) for v in body.invars[carried:])
-            return rows + peak(body, [fixed <= i for i in range(len(body.invars))])
+            return rows + peak(body, [fixed <= i < carried for i in range(len(body.invars))])
         case "while":
             body = p["body_jaxpr"].jaxpr
             return peak(body, [i >= p["body_nconsts"] for i in range(len(body.invars))])
@@ -137,54 +177,70 @@ def _inside(eqn: Any) -> int:
     return 0
 
 
-def _walk(ops: list[_Op], results: set[int], given: dict[int, int], kept: set[int]) -> int:
-    """The peak: bytes live after each operation, those of `given` inputs taken off."""
+def _walk(ops: list[_Op], results: set[int], slots: dict[int, int], kept: set[int]) -> Peak:
+    """The peak of what is live: `kept` inputs take nothing, and a result nothing where its slot, an input, was read for the last time."""
     readers: dict[int, list[_Op]] = {}
     for op in ops:
         for r in set(op.reads):
             readers.setdefault(r, []).append(op)
+
+    lengths: dict[int, int] = {}  # operations behind a value that takes no memory
+
+    def length(op: _Op) -> int:
+        return 1 + sum(lengths.get(r, 0) for r in op.reads)
 
     def fused(op: _Op) -> bool:
         if op.name in SOLID:
             return False
         for number, _ in op.makes:
             by = readers.get(number, ())
-            if number in results or any(o.name in SOLID for o in by) or (op.name in DEAR | {"gather"} and len(by) > 1):
+            if number in results or any(o.name in SOLID for o in by) or len(by) > READERS:
+                return False
+            if len(by) > 1 and (op.name in DEAR or length(op) > LONGEST):
                 return False
         return True
 
     base: dict[int, frozenset[int]] = {}  # what must be there for a value to be read
+    moved: dict[int, frozenset[int]] = {}  # and what of that is not read point by point
     of = lambda number: base.get(number, frozenset((number,)))
+    nothing: frozenset[int] = frozenset()
     needs: list[frozenset[int]] = []
+    fixed: list[frozenset[int]] = []
     solid: list[bool] = []
     for op in ops:
-        need = frozenset().union(*(of(r) for r in op.reads)) - kept
+        need = nothing.union(*(of(r) for r in op.reads))
+        still = need if op.name in MOVES else nothing.union(*(moved.get(r, nothing) for r in op.reads))
         solid.append(not fused(op))
         needs.append(need)
+        fixed.append(still)
         if not solid[-1]:
             base.update({number: need for number, _ in op.makes})
+            moved.update({number: still for number, _ in op.makes})
+            lengths.update({number: length(op) for number, _ in op.makes})
     last: dict[int, int] = {}
     for i, need in enumerate(needs):
         if solid[i]:
             last.update(dict.fromkeys(need, i))
     for number in results:
-        last.update(dict.fromkeys(of(number) - kept, len(ops)))
+        last.update(dict.fromkeys(of(number), len(ops)))
 
-    live = dict(given)
-    total = most = sum(given.values())
+    live: dict[int, int] = {}
+    total, most = 0, Peak(0, 0)
     for i, op in enumerate(ops):
         if not solid[i]:
             continue
+        over = needs[i] - fixed[i] if op.name in PLACED or op.name not in SOLID else nothing  # what it may write into
+        placed = {m for m, _ in op.makes if m in slots and (last.get(slots[m], -1) < i or slots[m] in over)}
+        makes = {number: 0 if number in placed else bytes for number, bytes in op.makes}
         dying = {r for r in needs[i] if last.get(r) == i and r in live}
-        new = sum(bytes for number, bytes in op.makes if number not in kept)
-        reuse = sum(live[r] for r in dying) if op.name in PLACED or op.name not in SOLID else 0
+        new, reuse = sum(makes.values()), sum(live[r] for r in dying & over)
         reuse = reuse if op.reuse is None else min(reuse, op.reuse)
-        most = max(most, total + op.inside + new - min(reuse, new))
-        live.update(op.makes)
+        most = max(most, Peak(total + op.inside + new - min(reuse, new), op.inside))
+        live |= makes
         total += new
-        for r in {*dying, *(number for number, _ in op.makes if number not in last)}:
+        for r in {*dying, *(number for number in makes if number not in last)}:
             total -= live.pop(r)
-    return most - sum(given.values())
+    return most
 
 
-__all__ = ["peak", "size"]
+__all__ = ["Peak", "parts", "peak", "size"]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from . import _fits
 from ._driver import DivergenceError, drive
 from ._interrupt import Interrupt
 from ._progress import Progress
@@ -33,6 +34,7 @@ def simulate(
     resume: Any = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
+    check_memory: bool = True,
 ) -> History:
     """Run a method on a problem over a network and measure it as it goes.
 
@@ -58,9 +60,11 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
+      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is compiled.
       DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
@@ -75,7 +79,7 @@ def simulate(
     directory = _directory(out, resume, config)
     schedule = Schedule(_whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
     run = Run(label, method, problem, network, seed, schedule.rounds, params)
-    history = _drive([(run, schedule)], callbacks, progress, directory)
+    history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
         raise error
@@ -97,6 +101,7 @@ def compare(
     resume: Any = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
+    check_memory: bool = True,
 ) -> History:
     """Run several experiments one after another, into one history, table and run directory.
 
@@ -118,7 +123,7 @@ def compare(
         total = rounds[label] if isinstance(rounds, Mapping) else rounds
         schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
         todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed), schedule))
-    history = _drive(todo, callbacks, progress, directory)
+    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history
@@ -152,10 +157,14 @@ def _drive(
     progress: bool,
     directory: RunDir | None,
     running: bool = False,
+    check_memory: bool = False,
 ) -> History:
     """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
     for run, schedule in todo:
         schedule.check(run)
+        if check_memory:
+            parts = (run.label, *run.given, schedule.rounds)
+            _fits.check(*parts, seeds=len(run.seeds), nodes=schedule.nodes, final_nodes=schedule.final_nodes)
     interrupted = False
     with Interrupt() as interrupt, Progress(progress) as bar:
         for run, schedule in todo:

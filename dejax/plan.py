@@ -1,38 +1,43 @@
-"""What a run will take: bytes per node and in all, and the largest n that fits. By formula; nothing is computed.
+"""What a run will take: bytes per node and in all, and the largest n that fits. From shapes alone; nothing is compiled or computed.
 
-Shapes come from tracing (`jax.eval_shape`): parameters from `task.init`, state from `method.init` for n and n + 1 nodes,
-the network's memory from recording one round. Sizes of activations come from the traced loss.
+Shapes come from tracing: parameters from `task.init`, state from `method.init` for n and n + 1 nodes, the network's memory
+from recording one round. What a round holds beside them comes from the live ranges of its traced program (`_liveness`), what an
+evaluation holds from that of the metrics.
 """
 
 import dataclasses
 import math
 import os
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from . import _blocks, _liveness
 from .round.meters import LOW_BITS
 
+EVALUATION, PROGRAM = "evaluation", "Python, JAX, compiler"
+PROGRAM_BYTES = 400 * 10**6  # of a process that ran a tiny experiment on a CPU: docs/running.md
 KEEP = 0.9  # share of the machine's memory that a run may take; the rest is the program, Python and the allocator
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One line of a plan: `per_node` bytes that grow with n, `shared` bytes that do not, `square` bytes per n^2."""
+    """One line of a plan: `per_node` bytes that grow with n up to `most`, `shared` bytes that do not, `square` bytes per n^2."""
 
     name: str
     per_node: float
     shared: float = 0.0
     square: float = 0.0
     note: str = ""
+    most: float = math.inf
 
     def total(self, n: int) -> float:
         """Bytes for n nodes."""
-        return self.shared + self.per_node * n + self.square * n * n
+        return self.shared + min(self.per_node * n, self.most) + self.square * n * n
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,23 +62,30 @@ class Plan:
     @property
     def per_node(self) -> float:
         """Bytes that one more node costs."""
-        return sum(p.per_node + p.square * self.n for p in self.parts)
+        return sum(p.total(self.n + 1) - p.total(self.n) for p in self.parts)
 
     @property
     def total(self) -> float:
         """Bytes of the run."""
-        return sum(p.total(self.n) for p in self.parts)
+        return self.at(self.n)
+
+    @property
+    def rounds_alone(self) -> float:
+        """Bytes of the compiled rounds: without evaluations and the program around them."""
+        return sum(p.total(self.n) for p in self.parts if p.name not in (EVALUATION, PROGRAM))
+
+    def at(self, n: int) -> float:
+        """Bytes for n nodes, everything else equal."""
+        return sum(p.total(n) for p in self.parts)
 
     @property
     def largest(self) -> int:
-        """Most nodes that fit into KEEP of the memory, everything else equal."""
-        room = self.memory * KEEP - sum(p.shared for p in self.parts)
-        linear, square = sum(p.per_node for p in self.parts), sum(p.square for p in self.parts)
-        if room <= 0:
-            return 0
-        if square > 0:
-            return int((-linear + math.sqrt(linear * linear + 4 * square * room)) / (2 * square))
-        return int(room / linear) if linear > 0 else 0
+        """Most nodes that fit into KEEP of the memory, everything else equal (at most 2^40)."""
+        low, high = 0, 1 << 40
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.at(middle) <= self.memory * KEEP else (low, middle - 1)
+        return low
 
     @property
     def fits(self) -> bool:
@@ -98,6 +110,7 @@ class Plan:
             ],
             "bytes_per_node": round(self.per_node),
             "bytes": round(self.total),
+            "bytes_of_rounds": round(self.rounds_alone),
             "memory": self.memory,
             "fits": self.fits,
             "largest_n": self.largest,
@@ -116,56 +129,62 @@ def plan(
     memory: int | None = None,
     label: str = "run",
     seeds: int = 1,
+    nodes: int | None = None,
 ) -> Plan:
-    """Bytes of one run, by formula.
+    """Bytes of one run at its peak, without compiling it.
 
     Args:
       method, problem, network, rounds: as for `simulate`.
       memory: bytes that there are; None asks the machine (the accelerator's, where there is one).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
+      nodes: how many node models an evaluation takes at a time; None: all.
     Returns:
-      Plan. State, data, graph and the network's memory are exact; gradients, copies that the scan holds, activations
-      and evaluation are estimates (within about a factor of 2 of what XLA allocates).
+      Plan. State, data, graph and the network's memory are exact; what a round and an evaluation hold beside them is an estimate.
+      The rounds in all (`rounds_alone`) lie within 20 % of what XLA allocates: docs/running.md has the table.
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
-    from . import engine, roles
+    from . import engine
 
     n = problem.n
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    method, problem, network = engine.prepare(method, problem, network, rounds)
+    key = jax.random.key(0)
     params = jax.eval_shape(problem.task.init, key)
     model = size(params)
-    node_tree = lambda count: jax.tree.map(lambda s: jax.ShapeDtypeStruct((count, *s.shape), s.dtype), params)
-    method, problem, network = engine.prepare(method, problem, network, rounds)
-    state, more = (
-        size(jax.eval_shape(method.init, roles.split(problem.rules, node_tree(count)).shared, key))
-        for count in (n, n + 1)
-    )
-    per_node = more - state
     carry = jax.eval_shape(engine.start, method, problem, network, key)
-    slots = (carry.slots, carry.sent)
-    sent_by = sent_bytes(method, problem, network, carry)
-    batch, activations = working(problem, params)
-    together = min(n, problem.block or n, rows(method, n))
-    share = together / n
-    data = problem.data
-    index = size([x for x in (data.index, data.count, data.test_index, data.test_count, data.facts) if x is not None])
-    graph = Part("graph", *graph_bytes(network, n))
-    slot_node, slot_shared = slot_bytes(slots, n)
+    state = size(carry.state)
+    axis = jax.tree.leaves(engine.node_axis(method, problem, key))
+    per_node = sum(size(x) for x, has in zip(jax.tree.leaves(carry.state), axis, strict=True) if has) / n
+    slot_node, slot_shared = slot_bytes((carry.slots, carry.sent), n)
+    traced = trace(method, problem, network, carry)
+    scratch, activations = round_parts(method, problem, network, carry, traced)
+    inspection = evaluation(method, problem, carry, nodes)
+    beyond = max(0.0, inspection.total(n) - scratch.total(n) - activations.total(n))
+    ratio = beyond / inspection.total(n) if beyond else 0.0
     parts = (
         Part("state", per_node, state - per_node * n, note=f"{per_node / model:.3g} models per node" if model else ""),
         Part("memory of the network", slot_node, slot_shared, note="codecs, samplers, clocks"),
-        Part("copy in the scan", per_node + slot_node, note="the loop holds one more of its carry"),
-        Part("gradients, messages", model * (share + (1 if per_node else 0)), note="one gradient, one mixed model"),
-        Part("activations", activations * share, note=f"{together:,} nodes at a time, estimate"),
-        Part("batches", batch * share),
+        scratch,
+        activations,
+        dataclasses.replace(inspection, per_node=inspection.per_node * ratio, shared=inspection.shared * ratio),
     )
-    each = [dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds) for p in parts]
+    each = [
+        dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds, most=p.most * seeds) for p in parts
+    ]
+    data = problem.data
+    index = size([x for x in (data.index, data.count, data.test_index, data.test_count, data.facts) if x is not None])
+    sent_by = sent_bytes(network, traced)
     parts = (
         *each,
         Part("indices", index / n, note="which samples a node has"),
         Part("data", 0.0, size([data.arrays, data.test])),
-        graph,
+        Part("graph", *graph_bytes(network, n)),
+        Part(
+            PROGRAM,
+            0.0,
+            PROGRAM_BYTES if jax.default_backend() == "cpu" else 0,
+            note="measured: it does not follow from shapes",
+        ),
     )
     return Plan(
         label=label,
@@ -179,42 +198,95 @@ def plan(
     )
 
 
+def compiled_bytes(method: Any, problem: Any, network: Any, rounds: int) -> int:
+    """Bytes of one run's rounds as XLA allocates them: arguments, results that are no arguments, and scratch. Compiles, does not run."""
+    from . import engine
+
+    parts, key, number = engine.prepare(method, problem, network, rounds), jax.random.key(0), jnp.int32(1)
+    carry = jax.eval_shape(engine.start, *parts, key)
+    m = engine.run_chunk.lower(*parts, carry, key, number, number, 1, number).compile().memory_analysis()
+    return m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
+
+
+class Traced(NamedTuple):
+    """One round as a traced program of (carry, leaves of method, problem and network, key, t)."""
+
+    jaxpr: Any
+    meters: Any
+    leaves: list[Any]
+    carried: int  # how many of its inputs are the carry
+
+
+def trace(method: Any, problem: Any, network: Any, carry: Any) -> Traced:
+    """Trace one round."""
+    from . import engine
+
+    leaves, shape = jax.tree.flatten((method, problem, network))
+    key = jax.random.key(0)
+    axis = engine.node_axis(method, problem, key)
+
+    def one(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
+        m, p, w = jax.tree.unflatten(shape, leaves)
+        return engine._one_round(m, p, w, axis, key, carry, t, t)
+
+    args = (carry, leaves, key, jax.ShapeDtypeStruct((), np.int32))
+    closed, out = jax.make_jaxpr(one, return_shape=True)(*args)
+    return Traced(closed, out[1], leaves, len(jax.tree.leaves(carry)))
+
+
+def round_parts(method: Any, problem: Any, network: Any, carry: Any, traced: Traced) -> tuple[Part, Part]:
+    """What a round holds beside its carry: what grows with n, and what a block of nodes bounds."""
+    n = problem.n
+
+    def peak(traced: Traced) -> _liveness.Peak:
+        inputs = len(traced.jaxpr.jaxpr.invars)
+        return _liveness.parts(traced.jaxpr, [i < traced.carried for i in range(inputs)])
+
+    whole = peak(traced)
+    base, most = whole.bytes - whole.inside, float(whole.inside)
+    if n >= 8 and not whole.inside:  # no blocks yet at this n: look at a quarter of the nodes at a time
+        quarter = dataclasses.replace(problem, block=n // 4)
+        blocked = peak(trace(method, quarter, network, carry))
+        base = min(whole.bytes, blocked.bytes - blocked.inside)
+        most = max(whole.bytes - base, _blocks.budget(_blocks.TRAINING)) if problem.block == "auto" else math.inf
+    held = whole.bytes - base
+    at_a_time = "" if most == math.inf else f"at most {spoken_bytes(most)}, by blocks of nodes"
+    return (
+        Part("gradients, messages", base / n, note="estimate: live ranges of the traced round"),
+        Part("activations, batches", held / n, note=at_a_time if held else "", most=most if held else math.inf),
+    )
+
+
+def evaluation(method: Any, problem: Any, carry: Any, nodes: int | None) -> Part:
+    """What the usual metrics hold beside the state: the dearest of them."""
+    from . import engine, population
+    from .metrics import _models
+    from .metrics._view import is_shared
+
+    params = jax.eval_shape(lambda carry: engine.model(method, engine.state_of(carry)), carry)
+    shared, n, data = is_shared(problem.task, params, problem.n), problem.n, problem.data
+    found = [] if shared else [_liveness.parts(jax.make_jaxpr(population.consensus_distance)(params))]
+    width = n if nodes is None else min(nodes, n)
+    if data.test is not None and not shared:
+        static = (problem.task, shared, False, data.num_classes, "auto")
+        args = (static, params, data.test, None, None, jax.ShapeDtypeStruct((width,), np.int32), jax.random.key(0))
+        found.append(_liveness.parts(jax.make_jaxpr(_models._nodes, static_argnums=0)(*args)))
+    if not found:
+        return Part(EVALUATION, 0.0)
+    dear = max(found)
+    grows = nodes is None or len(found) == 1 or dear is found[0]
+    outside = dear.bytes - dear.inside
+    return Part(
+        EVALUATION,
+        outside / n if grows else 0.0,
+        dear.inside + (0 if grows else outside),
+        note="beyond what a round holds",
+    )
+
+
 def size(tree: Any) -> int:
     """Bytes of all arrays (or shapes) in a tree."""
-    return sum(math.prod(x.shape) * _item(x) for x in jax.tree.leaves(tree) if hasattr(x, "shape"))
-
-
-def _item(x: Any) -> int:
-    return 8 if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.dtype(x.dtype).itemsize
-
-
-def rows(method: Any, n: int) -> int:
-    """How many nodes compute in a round: the size of the cohort where the method samples one."""
-    clients = getattr(method, "clients", None) or getattr(method, "sample", None)
-    return min(n, clients) if isinstance(clients, int) and not isinstance(clients, bool) else n
-
-
-def working(problem: Any, params: Any) -> tuple[int, int]:
-    """Bytes of one node's batch, and of what its loss keeps for the backward pass (every intermediate once)."""
-    data = problem.data
-    count = problem.batch_size or data.index.shape[1]
-    batch = {k: jax.ShapeDtypeStruct((count, *v.shape[1:]), v.dtype) for k, v in data.arrays.items()}
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    jaxpr = jax.make_jaxpr(lambda p, b, k: problem.task.loss(p, b, k))(params, batch, key)
-    return size(batch), _outputs(jaxpr.jaxpr)
-
-
-def _outputs(jaxpr: Any) -> int:
-    total = 0
-    for eqn in jaxpr.eqns:
-        inner = [getattr(v, "jaxpr", v) for v in eqn.params.values()]
-        inner = [j for j in inner if hasattr(j, "eqns")]
-        if inner:
-            times = eqn.params.get("length", 1) if eqn.primitive.name == "scan" else 1
-            total += times * sum(_outputs(j) for j in inner)
-        else:
-            total += sum(math.prod(v.aval.shape) * _item(v.aval) for v in eqn.outvars if hasattr(v.aval, "shape"))
-    return total
+    return sum(_liveness.size(x) for x in jax.tree.leaves(tree))
 
 
 def slot_bytes(slots: Any, n: int) -> tuple[float, float]:
@@ -240,7 +312,7 @@ def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:
     return per_node, shared, square
 
 
-def sent_bytes(method: Any, problem: Any, network: Any, carry: Any) -> dict[str, float] | None:
+def sent_bytes(network: Any, traced: Traced) -> dict[str, float] | None:
     """Bytes that all nodes send per round, by message name: the mean over one period of the graph.
 
     The meters' part of a traced round is cut out of it and evaluated alone: no gradient is computed. A codec whose sizes
@@ -249,23 +321,15 @@ def sent_bytes(method: Any, problem: Any, network: Any, carry: Any) -> dict[str,
     from jax.extend.core import jaxpr_as_fun
     from jax.interpreters.partial_eval import dce_jaxpr
 
-    from . import engine
-
-    def counts(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
-        m, p, w = jax.tree.unflatten(shape, leaves)
-        return engine._one_round(m, p, w, axis, key, carry, t, None)[1]
-
-    leaves, shape = jax.tree.flatten((method, problem, network))
+    closed, meters, leaves, carried = traced
     key = jax.random.key(0)
-    axis = engine.node_axis(method, problem, key)
-    args = (carry, leaves, key, jax.ShapeDtypeStruct((), np.int32))
-    closed, meters = jax.make_jaxpr(counts, return_shape=True)(*args)
     wanted = jax.tree.map(lambda _: False, meters)
     names = [name for name in meters.units if "/" in name]
     for name in names:
         wanted.counts[name] = jax.tree.map(lambda _: True, meters.counts[name])
-    jaxpr, used = dce_jaxpr(closed.jaxpr, jax.tree.leaves(wanted))
-    known = [*jax.tree.map(lambda _: None, jax.tree.leaves(carry)), *leaves, key]
+    outputs = len(closed.jaxpr.outvars) - len(jax.tree.leaves(meters))
+    jaxpr, used = dce_jaxpr(closed.jaxpr, [False] * outputs + jax.tree.leaves(wanted))
+    known = [*[None] * carried, *leaves, key]
     used_values = []
     for value, needed in zip([*known, "t"], used, strict=True):
         if needed and value is None:
@@ -325,4 +389,4 @@ def spoken_bytes(value: float) -> str:
     raise AssertionError
 
 
-__all__ = ["Part", "Plan", "machine_memory", "parse_bytes", "plan", "spoken_bytes"]
+__all__ = ["Part", "Plan", "compiled_bytes", "machine_memory", "parse_bytes", "plan", "spoken_bytes"]

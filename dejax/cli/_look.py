@@ -41,15 +41,18 @@ def plan(args: argparse.Namespace) -> int:
 
     memory = planning.parse_bytes(args.memory) if args.memory else None
     config = load(args)
-    plans = [
-        planning.plan(*run.objects(), rounds=run.rounds, memory=memory, label=run.label, seeds=len(config.seeds))
-        for run in config.runs
-    ]
+    seeds, nodes = len(config.seeds), config.eval.get("nodes")
+    plans, compiled = [], []
+    for run in config.runs:
+        parts = run.objects()
+        plans.append(planning.plan(*parts, run.rounds, memory=memory, label=run.label, seeds=seeds, nodes=nodes))
+        compiled.append(planning.compiled_bytes(*parts, run.rounds) * seeds if args.compile else None)
     if args.json:
-        print_json({"runs": [p.plain() for p in plans]})
+        more = [{} if c is None else {"compiled": c} for c in compiled]
+        print_json({"runs": [p.plain() | m for p, m in zip(plans, more, strict=True)]})
         return DONE
     out, size = console(), planning.spoken_bytes
-    for p in plans:
+    for p, known in zip(plans, compiled, strict=True):
         table = grid("", "per node", "in all", "", right=(1, 2))
         for part in p.parts:
             table.add_row(
@@ -63,6 +66,8 @@ def plan(args: argparse.Namespace) -> int:
         out.print(table)
         fits = f"fits into {size(p.memory)}" if p.fits else f"[bold red]does not fit[/] into {size(p.memory)}"
         out.print(f"{fits}; largest n by memory: {p.largest:,}")
+        if known is not None:
+            out.print(f"the rounds as compiled: {size(known)}, planned {size(p.rounds_alone)}")
         if p.sent is not None:
             each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
             out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")

@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", _run.run, "run the experiment of a config", config=True)
     run.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
     run.add_argument("--quiet", action="store_true", help="no progress, only the final table's directory")
+    run.add_argument("--anyway", action="store_true", help="run even if it does not seem to fit into memory")
     sweep = command(
         "sweep", _sweep.sweep, "run a config over values and seeds, numbers at once", config=True, as_json=True
     )
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
         as_json=True,
     )
     plan.add_argument("--memory", metavar="SIZE", help="memory to fit into, e.g. 16GB (default: this machine's)")
+    plan.add_argument("--compile", action="store_true", help="also compile the rounds, and say what XLA allocates")
     topology = command("topology", _look.topology, "facts and picture of a graph", as_json=True)
     topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
     topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")

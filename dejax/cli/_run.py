@@ -13,7 +13,7 @@ def run(args: argparse.Namespace) -> int:
     """All runs of a config, into one run directory."""
     config = load(args)
     out = args.out or config.out or default_directory(args.config)
-    return _execute(config, args.quiet, out=out)
+    return _execute(config, args.quiet, out=out, anyway=args.anyway)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def default_directory(config: str) -> str:
     return str(path)
 
 
-def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | None = None) -> int:
+def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | None = None, anyway: bool = False) -> int:
     from .._rundir import RunDir
 
     RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
@@ -61,6 +61,7 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
         out=out,
         resume=resume,
         config=config.yaml(),
+        check_memory=not anyway,
         **config.eval,
     )
     print_table(history.table(), say)

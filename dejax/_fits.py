@@ -1,0 +1,77 @@
+"""Refuse, before anything is compiled, a run that the memory cannot hold."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import _blocks, plan as planning
+from ._liveness import size
+
+SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
+MODELS = 16  # the rough count's models per node: state, copies, gradients
+
+
+class TooLargeError(ValueError):
+    """A run that needs more memory than there is.
+
+    Attributes:
+      needed, memory: bytes that the run takes by `dejax.plan`, and that there are. largest: most nodes that fit.
+    """
+
+    def __init__(self, plan: planning.Plan, text: str):
+        self.needed, self.memory, self.largest = plan.total, plan.memory, plan.largest
+        super().__init__(text)
+
+
+def check(
+    label: str, method: Any, problem: Any, network: Any, rounds: int, *, seeds: int = 1, nodes: int | None = None,
+    final_nodes: int | None = None,
+) -> None:  # fmt: skip
+    """Raise TooLargeError where the plan of a run does not fit into the memory of the device.
+
+    Args:
+      label, method, problem, network, rounds: the run. seeds: runs at once.
+      nodes, final_nodes: models evaluated on the way and at the end; None: all.
+    """
+    memory = planning.machine_memory()
+    if _rough(method, problem, network) * seeds <= SURE * memory:
+        return
+    width = None if final_nodes is None and nodes is None else nodes or final_nodes
+    plan = planning.plan(method, problem, network, rounds, memory=memory, label=label, seeds=seeds, nodes=width)
+    if plan.fits:
+        return
+    say = planning.spoken_bytes
+    parts = sorted(plan.parts, key=lambda p: -p.total(plan.n))[:3]
+    where = ", ".join(f"{p.name} {say(p.total(plan.n))}" for p in parts)
+    names = {p.name for p in parts}
+    change = ["fewer nodes"]
+    if problem.block != 1 and "activations, batches" in names:
+        change.append(f"a smaller block (now {problem.block})" if problem.block is not None else "block='auto'")
+    if width is None and planning.EVALUATION in names:
+        change.append("fewer evaluated nodes (nodes=, eval.nodes)")
+    if seeds > 1:
+        change.append(f"fewer runs at once (now {seeds})")
+    raise TooLargeError(
+        plan,
+        f"{label}: {plan.n:,} nodes need about {say(plan.total)} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of the "
+        f"{say(plan.memory)} that there are; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
+        "check_memory=False (--anyway)",
+    )
+
+
+def _rough(method: Any, problem: Any, network: Any) -> float:
+    """A generous count of bytes that costs a few milliseconds: models, data, graph, and activations where no block bounds them."""
+    one = jax.eval_shape(problem.task.init, jax.eval_shape(lambda: jax.random.key(0)))
+    model = sum(size(x) for x in jax.tree.leaves(one))
+    given = sum(size(x) for x in jax.tree.leaves((method, problem, network)) if hasattr(x, "shape"))
+    total = MODELS * model * problem.n + 2 * given + 8 * _blocks.budget(_blocks.TRAINING)
+    if problem.block != "auto":
+        rows = problem.batch_size or problem.data.index.shape[1]
+        sample = sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in problem.data.arrays.values())
+        total += min(problem.block or problem.n, problem.n) * 100 * rows * sample
+    return total
+
+
+__all__ = ["TooLargeError", "check"]

@@ -1,0 +1,67 @@
+"""What a run takes: the plan against the compiled program, and runs that do not fit."""
+
+import jax
+import pytest
+
+import dejax as dj
+from dejax import plan as planning
+
+
+def letters(n, task, method, topology, batch_size=None):
+    data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
+    return method, dj.Problem(task, data, batch_size=batch_size), dj.Network(topology)
+
+
+def digits(n):
+    data = dj.data.digits().partition(dj.data.iid(), nodes=n, seed=0)
+    return (
+        dj.methods.dsgd(lr=0.1),
+        dj.Problem(dj.tasks.cnn(), data, batch_size=16),
+        dj.Network(dj.topology.ring(n)),
+    )
+
+
+CONFIGS = {
+    "quickstart": lambda: letters(256, dj.tasks.mlp(16, 64, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(256)),
+    "convolution": lambda: digits(32),
+    "scale": lambda: letters(
+        16384, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.one_peer_exponential(16384), batch_size=8
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_plan_is_within_a_fifth_of_what_is_compiled(name):
+    parts = CONFIGS[name]()
+    plan = planning.plan(*parts, rounds=10)
+    assert plan.rounds_alone == pytest.approx(planning.compiled_bytes(*parts, rounds=10), rel=0.2)
+    assert plan.at(plan.largest) <= plan.memory * planning.KEEP < plan.at(plan.largest + 1)
+
+
+@pytest.fixture
+def small():
+    return letters(8, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(8), batch_size=4)
+
+
+def test_what_does_not_fit_is_refused_before_it_compiles(small, monkeypatch):
+    plan = planning.plan(*small, rounds=3)
+    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, _, **kw: compiled.append(name))
+    compiled.clear()
+    with pytest.raises(
+        dj.TooLargeError, match=r"8 nodes need about .* 7 nodes would fit. Take fewer nodes.*check_memory=False"
+    ) as error:
+        dj.simulate(*small, rounds=3, progress=False, label="big")
+    assert not [name for name in compiled if name.endswith("backend_compile_duration")]
+    assert error.value.needed == pytest.approx(plan.total)
+    assert error.value.largest == 7
+    assert dj.simulate(*small, rounds=1, progress=False, check_memory=False, label="big").facts["big"]["rounds"] == 1
+
+
+def test_memory_that_blocks_bound_does_not_limit_n():
+    part = planning.Part("activations", per_node=100.0, most=1000.0)
+    assert [part.total(n) for n in (5, 10, 20)] == [500.0, 1000.0, 1000.0]
+    plan = planning.Plan("x", 5, 1, 1, (part, planning.Part("state", 10.0)), int(2000 / planning.KEEP) + 1, None, {})
+    assert plan.largest == 100
