@@ -7,6 +7,7 @@ the end: a sweep has no checkpoints.
 """
 
 import argparse
+import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,13 +126,18 @@ def run_all(
         structure = jax.tree.structure(ready)
         groups.setdefault((structure, shapes, data, trial.rounds), []).append((trial, ready))
     records, facts = {}, {}
-    sizes = [(group, max(1, (at_once or len(group) * len(seeds)) // len(seeds))) for group in groups.values()]
-    parts = [group[i : i + size] for group, size in sizes for i in range(0, len(group), size)]
+    parts = []
+    for group in groups.values():
+        most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
+        size = -(-len(group) // -(-len(group) // most))  # parts as equal as can be: one program serves them all
+        varying = varying_leaves([ready for _, ready in group])
+        parts += [(group[i : i + size], size, varying) for i in range(0, len(group), size)]
     with Progress(not quiet) as bar:
         try:
-            for part in parts:
+            for part, size, varying in parts:
                 began = time.perf_counter()
-                for trial, found in zip([t for t, _ in part], together(part, seeds, evals, bar), strict=True):
+                done = together(part, seeds, evals, bar, size, varying)
+                for trial, found in zip([t for t, _ in part], done, strict=True):
                     records[trial.label] = [clean_record(trial, r) for r in found["records"]]
                     facts[trial.label] = found["facts"] | {"wall": round(time.perf_counter() - began, 3)}
         except KeyboardInterrupt:
@@ -147,12 +153,66 @@ def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
     return {"run": trial.label} | record | numbers
 
 
-def together(
-    part: Sequence[tuple[Trial, Any]], seeds: Sequence[int], evals: dict[str, Any], bar: Any
-) -> list[dict[str, Any]]:
-    """Trials of one structure and all seeds as one vmapped program; their records by trial, then round, then seed."""
-    import functools
+def varying_leaves(group: Sequence[Any]) -> tuple[int, ...]:
+    """Which leaves of (method, network) differ between prepared trials of one structure."""
+    import jax
+    import numpy as np
+
+    flat = [jax.tree.leaves((ready[0], ready[2])) for ready in group]
+    same = lambda xs: all(x is xs[0] or np.array_equal(np.asarray(x), np.asarray(xs[0])) for x in xs)
+    return tuple(i for i, xs in enumerate(zip(*flat, strict=True)) if not same(xs))
+
+
+@functools.lru_cache(maxsize=32)
+def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, Any, Any]:
+    """(rebuild, start, chunk) of all trials whose (method, network) have this structure and differ in these leaves."""
     import inspect
+
+    import jax
+    import jax.numpy as jnp
+
+    from .. import engine
+
+    start_one: Any = inspect.unwrap(engine.start)
+    chunk_one: Any = inspect.unwrap(engine.run_chunk)
+
+    def rebuild(values: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        out = list(leaves)
+        for i, value in zip(varying, values, strict=True):
+            out[i] = value
+        return jax.tree.unflatten(shape, out)
+
+    @jax.jit
+    def start(stacked: Any, keys: Any, leaves: Any, problem: Any) -> Any:
+        def one(values: Any, key: Any) -> Any:
+            method, network = rebuild(values, leaves)
+            return start_one(method, problem, network, key, None)
+
+        return jax.vmap(one)(stacked, keys)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, count: Any) -> Any:
+        def one(carry: Any, values: Any, key: Any) -> Any:
+            method, network = rebuild(values, leaves)
+            return chunk_one(method, problem, network, carry, key, first, count, CHUNK, jnp.int32(rounds))
+
+        return jax.vmap(one)(carry, stacked, keys)
+
+    return rebuild, start, chunk
+
+
+def together(
+    part: Sequence[tuple[Trial, Any]],
+    seeds: Sequence[int],
+    evals: dict[str, Any],
+    bar: Any,
+    size: int,
+    varying: tuple[int, ...],
+) -> list[dict[str, Any]]:
+    """Trials of one structure and all seeds as one vmapped program; their records by trial, then round, then seed.
+
+    A part of fewer than `size` trials is filled up with its last one, whose copies are not looked at: no other program for it.
+    """
     import time
 
     import jax
@@ -168,40 +228,12 @@ def together(
     problem = part[0][1][1]
     flat = [jax.tree.leaves((ready[0], ready[2])) for _, ready in part]
     shape = jax.tree.structure((part[0][1][0], part[0][1][2]))
-    same = [
-        all(x is xs[0] or np.array_equal(np.asarray(x), np.asarray(xs[0])) for x in xs)
-        for xs in zip(*flat, strict=True)
-    ]
-    varying = [i for i, equal in enumerate(same) if not equal]
     count, width = len(part), len(seeds)
-    stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in flat]), width, axis=0) for i in varying]
-    key_of = [jax.random.key(s) for _ in range(count) for s in seeds]
-    keys = jnp.stack(key_of)
-
-    def rebuild(values: Sequence[Any], leaves: Sequence[Any]) -> Any:
-        out = list(leaves)
-        for i, value in zip(varying, values, strict=True):
-            out[i] = value
-        return jax.tree.unflatten(shape, out)
-
-    start_one: Any = inspect.unwrap(engine.start)
-    chunk_one: Any = inspect.unwrap(engine.run_chunk)
-
-    @jax.jit
-    def start(stacked: Any, keys: Any, leaves: Any, problem: Any) -> Any:
-        def one(values: Any, key: Any) -> Any:
-            method, network = rebuild(values, leaves)
-            return start_one(method, problem, network, key, None)
-
-        return jax.vmap(one)(stacked, keys)
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, rounds: Any) -> Any:
-        def one(carry: Any, values: Any, key: Any) -> Any:
-            method, network = rebuild(values, leaves)
-            return chunk_one(method, problem, network, carry, key, first, rounds, CHUNK, jnp.int32(trial.rounds))
-
-        return jax.vmap(one)(carry, stacked, keys)
+    full = [*flat, *[flat[-1]] * (size - count)]
+    stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in full]), width, axis=0) for i in varying]
+    key_of = [jax.random.key(s) for _ in range(size) for s in seeds]
+    keys, key_of = jnp.stack(key_of), key_of[: count * width]
+    rebuild, start, chunk = programs(shape, varying, trial.rounds)
 
     began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)

@@ -1,0 +1,79 @@
+"""Evaluation of n models on one test set against the matrix products in it, and the draw of all nodes' batches against their gather.
+
+Only the forward products count as the bound: loss and accuracy of each model come on top.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import dejax as dj
+from dejax.metrics import View, local_models
+
+from . import _harness as h, _models as models
+
+TEST, POOL, BATCH, BLOCK = 4000, 8192, 16, 4
+
+
+def _problem(model: models.Model, n: int, options: h.Options) -> dj.Problem:
+    rng = np.random.default_rng(0)
+    index = jnp.asarray(rng.integers(0, POOL, (n, 128)), jnp.int32)
+    count = jnp.full((n,), 128, jnp.int32)
+    arrays, test = (models.data(model, (rows,), options.real) for rows in (POOL, TEST))
+    return dj.Problem(
+        model.own, dj.data.NodeData(arrays, index, count, test=test, num_classes=10, even=True), batch_size=BATCH
+    )
+
+
+def _evaluation(model: models.Model, n: int, nodes: int | None, options: h.Options) -> h.Row:
+    problem = _problem(model, n, options)
+    params = jax.jit(jax.vmap(model.own.init))(jax.random.split(jax.random.key(0), n))
+    view = View(params, problem, nodes=nodes)
+    taken, widths = nodes or n, model.widths
+    rng = np.random.default_rng(0)
+    inputs = [jnp.asarray(rng.standard_normal((TEST, a), np.float32)) for a in widths[:-1]]
+    weights = [jnp.asarray(rng.standard_normal((taken, *s), np.float32)) for s in zip(widths, widths[1:], strict=False)]
+    one = lambda ws: sum((jnp.matmul(x, w).max() for x, w in zip(inputs, ws, strict=True)), jnp.float32(0))
+    products = jax.jit(lambda ws: jax.lax.map(one, ws, batch_size=BLOCK))
+    got = h.turns({"own": lambda: local_models(view), "products": lambda: products(weights)}, options, least=3)
+    each = got.ms("own") / taken * 1e6
+    name = f"local models, {model.name}" + ("" if nodes is None else f", {nodes} of them")
+    return got.row("eval", name, n, "own", "products", note=f"{each:,.0f} ns per model", nanoseconds=each)
+
+
+def rows(options: h.Options) -> Iterable[h.Row]:
+    """Local models at three sizes, then the draw of batches."""
+    model = models.mlp(16, 64, 10)
+    for n, nodes in [(64, None)] if options.quick else [(64, None), (1024, None), (65536, 256)]:
+        if options.wants("local models", n):
+            yield _evaluation(model, n, nodes, options)
+    for n in (1024,) if options.quick else (1024, 65536):
+        if not options.wants("draw", n):
+            continue
+        problem = _problem(model, n, options)
+        keys = jax.random.split(jax.random.key(0), n)
+        for sampling in ("replacement", "epoch"):
+            sampler = dj.Problem(model.own, problem.data, batch_size=BATCH, sampling=sampling).sampler
+            memory = sampler.init(n)
+            draw = h.compiled(
+                lambda m, i, c, k, s=sampler: s.draw(m, c, i, k, k),
+                memory,
+                problem.data.index,
+                problem.data.count,
+                keys,
+            )
+            picked = jnp.zeros((n, BATCH), jnp.int32)
+            fetch = h.compiled(lambda p, r: p.fetch(r), problem, picked)
+            got = h.turns({"draw": draw[0], "gather": fetch[0]}, options)
+            each = got.ms("draw") / n * 1e6
+            yield got.row(
+                "eval",
+                f"draw of {BATCH} rows, {sampling}",
+                n,
+                "draw",
+                "gather",
+                bound="gather",
+                note=f"{each:,.0f} ns per node",
+            )

@@ -1,0 +1,77 @@
+"""Every compressor and every rule of aggregation on X [n, d], as nanoseconds per parameter and node, against one copy of X."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import dejax as dj
+from dejax import aggregation, compression, engine
+
+from . import _harness as h
+
+N, D, DEGREE = 1024, 2048, 8
+
+
+def _compressors() -> dict[str, Any]:
+    make = compression
+    return {
+        "top-k 1 %": make.top_k(ratio=0.01), "top-k 10 %": make.top_k(ratio=0.1), "rand-k 10 %": make.rand_k(ratio=0.1),
+        "rand-k 10 %, unbiased": make.rand_k_unbiased(ratio=0.1), "qsgd 15": make.qsgd(levels=15),
+        "qsgd 15, unbiased": make.qsgd_unbiased(levels=15),
+    }  # fmt: skip
+
+
+def _rules() -> dict[str, Any]:
+    return {
+        "weighted mean": aggregation.weighted_mean(), "coordinate median": aggregation.coordinate_median(),
+        "trimmed mean, f = 2": aggregation.trimmed_mean(f=2), "nearest neighbors, f = 2": aggregation.nna(f=2),
+    }  # fmt: skip
+
+
+def _zeros(key: Any) -> Any:
+    del key
+    return {"x": jnp.zeros(D, jnp.float32)}
+
+
+def _nothing(params: Any, batch: Any, key: Any) -> jax.Array:
+    del key
+    return 0.0 * params["x"][0] * batch["y"]
+
+
+class Gossip:
+    """Rounds of D-PSGD whose gradient costs nothing: what is left is the rule."""
+
+    def __init__(self, rule: Any, n: int):
+        data = dj.data.NodeData(
+            {"y": jnp.ones(n, jnp.float32)}, jnp.arange(n)[:, None].astype(jnp.int32), jnp.ones(n, jnp.int32), even=True
+        )
+        network = dj.Network(dj.topology.random_regular(n, degree=DEGREE), rule=rule)
+        problem = dj.Problem(dj.tasks.from_functions(_zeros, _nothing), data, block=None)
+        self.parts, self.key = engine.prepare(dj.methods.dsgd(lr=0.0), problem, network), jax.random.key(0)
+        self.carry = engine.start(*self.parts, self.key, {"x": jax.random.normal(self.key, (n, D), jnp.float32)})
+
+    def round(self) -> Any:
+        """One round."""
+        self.carry, _ = engine.run_chunk(*self.parts, self.carry, self.key, jnp.int32(0), jnp.int32(1), 1)
+        return self.carry.state
+
+
+def _row(got: h.Turns, name: str, n: int) -> h.Row:
+    each = got.ms("own") / n / D * 1e6
+    return got.row("rules", name, n, "own", "copy", note=f"{each:.2f} ns per parameter and node", nanoseconds=each)
+
+
+def rows(options: h.Options) -> Iterable[h.Row]:
+    """Compressors, then rules on a random 8-regular graph (a copy is the bound; a neighborhood's values are 9 reads)."""
+    n = 64 if options.quick else N
+    x = jax.random.normal(jax.random.key(0), (n, D), jnp.float32)
+    copy, keys = h.compiled(lambda x: x + 1, x)[0], jax.random.split(jax.random.key(1), n)
+    for name, compressor in _compressors().items():
+        if options.wants(name, n):
+            own = h.compiled(lambda keys, x, c=compressor: c.apply(keys, x)[0], keys, x)[0]
+            yield _row(h.turns({"own": own, "copy": copy}, options), name, n)
+    for name, rule in _rules().items():
+        if options.wants(name, n):
+            yield _row(h.turns({"own": Gossip(rule, n).round, "copy": copy}, options), f"{name}, {DEGREE} neighbors", n)
