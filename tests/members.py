@@ -51,7 +51,7 @@ def options(strength=1.0):
         "direct_top_k": {"codec": c.direct(c.top_k(k=kept), gamma=0.5)},
         "direct_qsgd": {"codec": c.direct(c.qsgd(levels=2 * kept), gamma=0.5)},
         "error_feedback": {"codec": c.error_feedback(c.top_k(k=kept), gamma=0.2)},
-        "copies_per_edge": {"codec": c.copies(c.top_k(k=kept), gamma=0.2, per_edge=True)},
+        "copies_top_k_per_edge": {"codec": c.copies(c.top_k(k=kept), gamma=0.2, per_edge=True)},
         "copies_rand_k": {"codec": c.copies(c.rand_k(k=kept), gamma=0.2)},
         "alie": {"attack": dj.attacks.alie(adversaries=(1,), z=1.5 * s)},
         "sign_flip": {"attack": dj.attacks.sign_flip(adversaries=(1,), strength=0.5 * s)},

@@ -30,7 +30,8 @@ class Ifca:
     """Iterative federated clustering (IFCA): nodes choose among K models, which are trained by those who chose them.
 
     The starts of the first K nodes are those of the K models, so they must differ: `Problem(starts="independent")`. It may end
-    in a poor partition, as k-means may: try several seeds.
+    in a poor partition, as k-means may: on clustered regression 10 of 10 seeds found the clusters from starts of their law,
+    2 of 10 from standard normal ones (docs/experiments.md). Try several seeds.
 
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.

@@ -126,7 +126,7 @@ def _with_roles(
     fn = joined.loss(task.loss if loss_fn is None else loss_fn)
     fixed = joined.frozen, joined.statistics
     loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra))
-    if tree.leaves(joined.statistics):  # the same forward pass as in the loss, which XLA computes once
+    if tree.leaves(joined.statistics):  # a second forward pass, which XLA merges with that of the loss in part
         source, _, fetch = given
         one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
         model = roles.join(params, joined.personal, *fixed)
