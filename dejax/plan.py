@@ -19,7 +19,7 @@ from . import _blocks, _liveness
 from .round.meters import LOW_BITS
 
 EVALUATION, PROGRAM = "evaluation", "Python, JAX, compiler"
-PROGRAM_BYTES = 400 * 10**6  # of a process that ran a tiny experiment on a CPU: docs/running.md
+PROGRAM_BYTES = 480 * 10**6  # of a process that ran a tiny experiment on a CPU: docs/running.md
 KEEP = 0.9  # share of the machine's memory that a run may take; the rest is the program, Python and the allocator
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
