@@ -1,5 +1,6 @@
 """Rollout: a pure function of (method, problem, network, key, rounds), and the chunk that the driver repeats."""
 
+import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from . import _tree as tree, roles
+from . import _place, _tree as tree, roles
 from ._arrays import check_arrays
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
@@ -31,9 +32,9 @@ def typed(value: Any) -> Any:
 
 
 def prepare(
-    method: Any, problem: Problem, network: Any = None, rounds: int | None = None
+    method: Any, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
 ) -> tuple[Any, Problem, Network]:
-    """Check the three against each other and put their numbers into arrays; nothing is compiled.
+    """Check the three against each other and put their numbers into arrays, on `mesh` if there is one; nothing is compiled.
 
     Raises:
       RefusedError: a method and a network option that exclude each other.
@@ -50,7 +51,11 @@ def prepare(
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem, method, network)
-    return typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
+    method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
+    if mesh is None:
+        return method, problem, network
+    problem, network = _place.spread(method, problem, network, mesh)
+    return _place.everywhere(method, problem.place.mesh), problem, network
 
 
 def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n: int | None = None) -> Any:
@@ -64,7 +69,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
     if params is None:
         if problem.starts == "equal":
             return tree.tile(problem.task.init(key), n)
-        population = jax.vmap(problem.task.init)(fold_ids(key, jnp.arange(n, dtype=jnp.int32)))
+        population = jax.vmap(problem.task.init)(fold_ids(key, _ids(problem, n)))
     else:
         if jax.tree.structure(params) != jax.tree.structure(one):
             raise ValueError(
@@ -82,10 +87,18 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
         population = tree.map(
             lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
         )
+        if problem.place is not None and problem.place.ids is not None and n == problem.n:
+            population = tree.map(lambda x: x[problem.place.ids], population)
     one_model = getattr(method, "channel", "edges") == "server" and not getattr(method, "own_starts", False)
     if one_model or getattr(method, "pooled", False):
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
+
+
+def _ids(problem: Problem, n: int) -> jax.Array:
+    """The node at each position."""
+    place = problem.place
+    return jnp.arange(n, dtype=jnp.int32) if place is None or place.ids is None or n != problem.n else place.ids
 
 
 def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
@@ -107,7 +120,26 @@ def _stale_view(method: Any, network: Network) -> bool:
     return network.events is not None and network.events.stale and not getattr(method, "keeps_view", False)
 
 
-def _start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any) -> Carry:
+def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+    """Which leaves of the carry have the node axis: of the state as `node_axis` finds them, of slots as verbs declared them."""
+    found: dict[str, bool] = {}
+    bare = dataclasses.replace(problem, place=None)
+    carry = jax.eval_shape(lambda key, params: _start(method, bare, network, key, params, found), key, params)
+    slots = {
+        name: tree.map(lambda x, name=name: found.get(name, False) and jnp.ndim(x) > 0, x)
+        for name, x in carry.slots.items()
+    }
+    return Carry(node_axis(method, problem, key), slots, dict.fromkeys(carry.sent, True))
+
+
+def _start(
+    method: Any,
+    problem: Problem,
+    network: Network,
+    key: jax.Array,
+    params: Any,
+    per_node: dict[str, bool] | None = None,
+) -> Carry:
     population = starts(method, problem, key, params)
     store = Store({}, record=True)
     same = problem.starts == "equal" and (
@@ -118,9 +150,15 @@ def _start(method: Any, problem: Problem, network: Network, key: jax.Array, para
     round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
+        store.per_node["view"] = True
     method.step(state, round)
     sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
-    return Carry(state, store.initial, sent)  # slots as they were before the recording step
+    if per_node is not None:
+        per_node.update(store.per_node)
+    carry = Carry(state, store.initial, sent)  # slots as they were before the recording step
+    if problem.place is None:
+        return carry
+    return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
 
 
 @jax.jit
@@ -130,7 +168,14 @@ def start(method: Any, problem: Problem, network: Network, key: jax.Array, param
 
 
 def _one_round(
-    method: Any, problem: Problem, network: Network, axis: Any, key: jax.Array, carry: Carry, t: jax.Array, horizon: Any
+    method: Any,
+    problem: Problem,
+    network: Network,
+    axes: Carry,
+    key: jax.Array,
+    carry: Carry,
+    t: jax.Array,
+    horizon: Any,
 ) -> tuple[Carry, Meters]:
     store = Store(carry.slots)
     round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
@@ -144,7 +189,7 @@ def _one_round(
     if round.awake is not None:  # asleep: nothing changes
         state = tree.map(
             lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
-            axis,
+            axes.state,
             state,
             carry.state,
         )
@@ -155,7 +200,18 @@ def _one_round(
     sent = {name: carry.sent[name] + count for name, count in store.sent.items()}
     everyone = jnp.int32(problem.n) if round.awake is None else round.awake.sum(dtype=jnp.int32)
     store.meter("awake", everyone, 1)
-    return Carry(state, store.slots, sent), round.finish()
+    meters, carry = round.finish(), Carry(state, store.slots, sent)
+    if problem.place is not None:
+        carry = problem.place.constrain(axes, carry)
+        meters = problem.place.constrain(tree.map(lambda _: False, meters), meters)
+    return carry, meters
+
+
+def _axes(method: Any, problem: Problem, network: Network, key: jax.Array) -> Carry:
+    """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
+    if problem.place is not None:
+        return carry_axes(method, problem, network, key)
+    return Carry(node_axis(method, problem, key), {}, {})
 
 
 @partial(jax.jit, static_argnums=(7,), donate_argnums=(3,))
@@ -168,8 +224,8 @@ def run_chunk(
     Returns:
       The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.
     """
-    axis = node_axis(method, problem, key)
-    one = partial(_one_round, method, problem, network, axis, key)
+    axes = _axes(method, problem, network, key)
+    one = partial(_one_round, method, problem, network, axes, key)
     shapes = jax.eval_shape(lambda c: one(c, first, horizon)[1], carry)
     buffers = tree.map(lambda s: jnp.zeros((length, *s.shape), s.dtype), shapes)
 
@@ -186,16 +242,16 @@ def _rollout(
     method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int
 ) -> tuple[Carry, Meters]:
     carry = _start(method, problem, network, key, params)
-    axis = node_axis(method, problem, key)
+    axes = _axes(method, problem, network, key)
 
     def one(carry: Carry, t: jax.Array) -> tuple[Carry, Meters]:
-        return _one_round(method, problem, network, axis, key, carry, t, rounds)
+        return _one_round(method, problem, network, axes, key, carry, t, rounds)
 
     return lax.scan(one, carry, jnp.arange(rounds, dtype=jnp.int32))
 
 
 def rollout(
-    method: Any, problem: Problem, network: Any, key: jax.Array, rounds: int, *, params: Any = None
+    method: Any, problem: Problem, network: Any, key: jax.Array, rounds: int, *, params: Any = None, mesh: Any = None
 ) -> tuple[Any, Meters]:
     """Run `rounds` rounds as one pure JAX function: inside your own jit, vmap (over keys, learning rates, ...), grad.
 
@@ -205,6 +261,8 @@ def rollout(
       key: typed key; `simulate(seed=s)` is `key=jax.random.key(s)`.
       rounds: T >= 1, static.
       params: start from these: one model, or a population [n, ...]. Default: `task.init`.
+      mesh: devices to spread the nodes over: a number, {"nodes": 8}, or a JAX mesh with an axis "nodes" (docs/scale.md); the
+        numbers are those of one device up to the order of sums. In your own vmap over keys say `spmd_axis_name="runs"`.
     Returns:
       (final, meters): the method's final state (what is evaluated is `model(method, final)`, by default `final.params`), and
       meters stacked over rounds [T].
@@ -215,9 +273,19 @@ def rollout(
         raise ValueError(f"rounds is {rounds!r}; give a whole number >= 1")
     if isinstance(key, (int, np.integer)):
         raise TypeError(f"key is {key!r}; give jax.random.key({key})")
-    method, problem, network = prepare(method, problem, network, int(rounds))
+    layout = _place.as_layout(mesh)
+    method, problem, network = prepare(method, problem, network, int(rounds), layout)
+    if layout is not None:
+        key, params = _place.everywhere((key, params), problem.place.mesh)
     carry, meters = _rollout(method, problem, network, key, params, rounds=int(rounds))
+    if problem.place is not None and problem.place.ids is not None:
+        carry = _in_order(method, problem, network, key, carry)
     return state_of(carry), meters
+
+
+@jax.jit
+def _in_order(method: Any, problem: Problem, network: Network, key: jax.Array, carry: Carry) -> Carry:
+    return problem.place.in_order(carry_axes(method, problem, network, key), carry)
 
 
 def state_of(carry: Carry) -> Any:
@@ -236,4 +304,16 @@ def model(method: Any, state: Any) -> Any:
     return method.model(state) if hasattr(method, "model") else state.params
 
 
-__all__ = ["Carry", "model", "node_axis", "prepare", "rollout", "run_chunk", "start", "starts", "state_of", "typed"]
+__all__ = [
+    "Carry",
+    "carry_axes",
+    "model",
+    "node_axis",
+    "prepare",
+    "rollout",
+    "run_chunk",
+    "start",
+    "starts",
+    "state_of",
+    "typed",
+]

@@ -1,5 +1,6 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -76,6 +77,7 @@ class Problem:
     roles: Any = static(default=())
     personal_lr: Any = None
     personal_optimizer: Any = None
+    place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 
     def __post_init__(self) -> None:
         if hasattr(self.data, "partition"):

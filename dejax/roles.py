@@ -173,13 +173,16 @@ def start(problem: Any, method: Any, population: Any, store: Any, same: bool) ->
         parts.personal,
         personal_step(problem).init(parts.personal) if tree.leaves(parts.personal) else (),
     )
+    rows = problem.n
     if getattr(method, "channel", "edges") == "server":
         rows = getattr(method, "clients", None) or problem.n
         slots["statistics"] = tree.map(lambda x: x[:rows], parts.statistics)
         slots["statistics.server"] = tree.map(lambda x: x[0], parts.statistics)
+    axes = {"personal": True, "frozen": not same, "statistics": rows == problem.n, "statistics.server": False}
     for role, value in slots.items():
         if tree.leaves(value):
             store.slots[SLOT + role] = store.initial[SLOT + role] = value
+            store.per_node[SLOT + role] = axes[role]
     return parts.shared
 
 

@@ -99,7 +99,10 @@ class DirectedLinkLoss:
 
 
 def _ends(links: Any) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
-    senders = links.senders().astype(jnp.int32)
+    """Node ids of the two ends of every slot."""
+    senders, ids = links.senders().astype(jnp.int32), getattr(links, "ids", None)
+    if ids is not None:  # nodes were relabelled: positions are not ids
+        return jnp.broadcast_to(ids[:, None], senders.shape), ids[senders]
     return jnp.broadcast_to(jnp.arange(links.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
 

@@ -5,6 +5,8 @@ from ._circulant import Circulant as Circulant, CirculantSequence as CirculantSe
 from ._dense import Complete as Complete, Dense as Dense
 from ._edge_rows import EdgeList as EdgeList, EdgeRows as EdgeRows
 from ._edges import Edges as Edges
+from ._exchange import Wires as Wires, crossing as crossing, relabelling as relabelling
+from ._halo import Everywhere as Everywhere, Halo as Halo, relabel as relabel
 from ._hubs import Hubs as Hubs
 from ._links import Links as Links
 from ._slots import Slots as Slots
@@ -17,8 +19,14 @@ __all__ = [
     "EdgeList",
     "EdgeRows",
     "Edges",
+    "Everywhere",
+    "Halo",
     "Hubs",
     "Links",
     "Slots",
+    "Wires",
     "choose",
+    "crossing",
+    "relabel",
+    "relabelling",
 ]

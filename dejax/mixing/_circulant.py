@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import static, struct
-from ._links import fold_slots, silenced, slot_sq_distances, sum_slots
+from ._links import Whole, fold_slots, silenced, slot_sq_distances, sum_slots
 
 ROLL_UP_TO = 4  # offsets: up to here a roll per offset is as fast as a gather, and shards as a boundary exchange
 
 
 @struct
-class Circulant:
+class Circulant(Whole):
     """A fixed circulant graph: offsets are part of the program, weights are data.
 
     Args:
@@ -80,7 +80,7 @@ class Circulant:
 
 
 @struct
-class CirculantSequence:
+class CirculantSequence(Whole):
     """A circulant graph whose offsets change with the phase: offsets are data, so that one program serves the period.
 
     Args:

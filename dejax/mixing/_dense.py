@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from .. import _tree as tree
 from .._struct import static, struct
 from ._circulant import take_rows
-from ._links import accumulator, fold_slots, slot_sq_distances
+from ._links import Whole, accumulator, fold_slots, slot_sq_distances
 
 GRAM_FROM = 32  # nodes: from here squared distances come from one Gram matrix instead of n - 1 passes
 
 
 @struct
-class Dense:
+class Dense(Whole):
     """A full mixing matrix, applied by one matrix product in full precision.
 
     Args:
@@ -76,7 +76,7 @@ class Dense:
 
 
 @struct
-class Complete:
+class Complete(Whole):
     """All pairs with one weight: W = extra I + share 11^T, applied as a mean, without a matrix.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _tree as tree
 from .._struct import static, struct
-from ._links import accumulator, fold_slots, silenced
+from ._links import Whole, accumulator, fold_slots, silenced
 
 
 @struct
@@ -84,7 +84,7 @@ class EdgeList:
         return per_slot[self.receiver, self.slot]
 
 
-class EdgeRows:
+class EdgeRows(Whole):
     """Links of a phase whose values are rows [m, ...] instead of the senders' [n, ...]: the rest is the kernel's own."""
 
     def __init__(self, links: Any, edges: EdgeList):

@@ -20,13 +20,13 @@ from .._struct import static, struct
 from ._circulant import take_rows
 from ._dense import matmul, silent_matmul
 from ._edges import Edges
-from ._links import accumulator, fold_slots, plain, silenced, sum_slots
+from ._links import Whole, accumulator, fold_slots, plain, silenced, sum_slots
 
 DENSE_ABOVE = 128  # senders: rows of higher degree are multiplied as dense rows
 
 
 @struct
-class Hubs:
+class Hubs(Whole):
     """Degree buckets with power-of-two widths, and dense rows for the hubs.
 
     Args:

@@ -39,6 +39,12 @@ class Links(Protocol):
     def self_weights(self) -> NodeFloat:
         """Weight of the own value."""
 
+    def spread(self, tree: NodeTree) -> Any:
+        """`tree` as `take`, `weighted`, `sq_distances` and `fold` read it: the one exchange between devices, where there are several.
+
+        Those four also take `tree` itself, and then exchange for themselves.
+        """
+
     def take(self, tree: NodeTree, s: Any) -> NodeTree:
         """Row i of the result is row senders[i, s] of `tree`; s is a Python int or a traced int32."""
 
@@ -55,6 +61,14 @@ class Links(Protocol):
 
     def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, tree: NodeTree) -> Any:
         """carry <- fn(carry, take(tree, s), s) over all slots in order."""
+
+
+class Whole:
+    """What kernels of one device share: every row is at hand."""
+
+    def spread(self, values: Any) -> Any:
+        """The values themselves."""
+        return values
 
 
 def accumulator(x: jax.Array) -> Any:
@@ -145,4 +159,14 @@ def slot_sq_distances(links: Any, values: NodeTree, own: NodeTree | None) -> jax
     return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
 
-__all__ = ["UNROLL", "Links", "accumulator", "fold_slots", "plain", "silenced", "slot_sq_distances", "sum_slots"]
+__all__ = [
+    "UNROLL",
+    "Links",
+    "Whole",
+    "accumulator",
+    "fold_slots",
+    "plain",
+    "silenced",
+    "slot_sq_distances",
+    "sum_slots",
+]

@@ -8,11 +8,11 @@ import jax
 from .. import _tree as tree
 from .._struct import struct
 from ._circulant import take_rows, weighted_slots
-from ._links import fold_slots, slot_sq_distances, sum_slots
+from ._links import Whole, fold_slots, slot_sq_distances, sum_slots
 
 
 @struct
-class Slots:
+class Slots(Whole):
     """Neighbor lists: one gathered neighbor at a time is added, so that XLA fuses the whole sum into one loop.
 
     A matching is the case k = 1 (unmatched nodes hear themselves with weight 0).

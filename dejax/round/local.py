@@ -99,9 +99,10 @@ def _per_node(
 
     block = problem.block
     args = (params, source, weight, keys, memory, extra)
+    shards = 1 if problem.place is None or round.n % problem.place.devices else problem.place.devices
     if block == "auto":
-        block = choose_block(node_bytes(one, *args), round.n, budget(TRAINING))
-    loss, grads, memory = block_map(one, round.n, block)(*args)
+        block = choose_block(node_bytes(one, *args), round.n // shards, budget(TRAINING))
+    loss, grads, memory = block_map(one, round.n, block, shards)(*args)
     if put is not None:
         put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
@@ -190,7 +191,7 @@ def _run_key(round: Any) -> jax.Array:
 
 
 def _rows_of_adversaries(round: Any) -> jax.Array:
-    return round._rows(jnp.asarray(round.network.attack.is_adversary(round.n_all)))
+    return round.by_id(round.network.attack.is_adversary(round.n_all))
 
 
 __all__ = ["batch", "gradient", "loss"]

@@ -28,7 +28,7 @@ def live_links(round: Any) -> Live:
         round.plan.links(round.n_all) if round.plan is not None else network.topology.at(round.phase, _graph_key(round))
     )
     attack = network.attack
-    hostile = None if attack is None or attack.hook != "message" else jnp.asarray(attack.is_adversary(round.n_all))
+    hostile = None if attack is None or attack.hook != "message" else round.by_id(attack.is_adversary(round.n_all))
     real = links.weights() != 0
     arrives = None
     ctx = round._fault_context()

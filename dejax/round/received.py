@@ -1,6 +1,7 @@
 """What the receivers hold of one exchange, and the only ways to combine it."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -54,6 +55,11 @@ class Received:
         """[n, k]: True where a value arrived."""
         return self.links.weights() != 0 if self._mask is None else self._mask
 
+    @cached_property
+    def _spread(self) -> Any:
+        """What was sent, where the receivers' devices can read it: one exchange serves all that follows."""
+        return self.links.spread(self.sent)
+
     def _from_adversary(self) -> jax.Array:
         return self.adversary[self.links.senders()]
 
@@ -70,15 +76,15 @@ class Received:
     def weighted(self, weights: jax.Array, self_weights: jax.Array) -> Any:
         """sum_s weights[:, s] * value on slot s + self_weights * own; a zero weight silences NaN and Inf."""
         if self.rewrite is None:
-            return self.links.weighted(self.sent, weights, self_weights, self.own)
+            return self.links.weighted(self._spread, weights, self_weights, self.own)
         hostile = self._from_adversary()
-        honest = self.links.weighted(self.sent, jnp.where(hostile, 0, weights), self_weights, self.own)
+        honest = self.links.weighted(self._spread, jnp.where(hostile, 0, weights), self_weights, self.own)
         share = jnp.where(hostile, weights, 0).sum(1)
         return tree.add(honest, tree.where(share != 0, tree.scale(share, self.rewrite), tree.zeros(self.rewrite)))
 
     def sq_distances(self) -> jax.Array:
         """[n, k]: squared distance of each received value to the own one; inf where nothing (or no number) arrived."""
-        distance = self.links.sq_distances(self.sent, self.own)
+        distance = self.links.sq_distances(self._spread, self.own)
         if self.rewrite is not None:
             to_rewrite = tree.sq_norm(tree.sub(self.rewrite, self.own)).astype(distance.dtype)
             distance = jnp.where(self._from_adversary(), to_rewrite[:, None], distance)
@@ -86,7 +92,7 @@ class Received:
 
     def value(self, s: Any) -> Any:
         """The values received on slot s: row i from senders[i, s]."""
-        value = self.links.take(self.sent, s)
+        value = self.links.take(self._spread, s)
         if self.rewrite is None:
             return value
         return tree.where(self._from_adversary()[:, s], self.rewrite, value)
@@ -101,7 +107,7 @@ class Received:
                 value = tree.where(hostile[:, s], self.rewrite, value)
             return fn(carry, value, weights[:, s], mask[:, s], s)
 
-        return self.links.fold(one, carry, self.sent)
+        return self.links.fold(one, carry, self._spread)
 
     def each(self) -> tuple[Any, jax.Array]:
         """The stacked form [n, k, ...] and the mask [n, k]; for small trees only."""
@@ -149,7 +155,7 @@ class Received:
         outs = [
             leaf(sent, mine, hostile)
             for sent, mine, hostile in zip(
-                tree.leaves(self.sent),
+                tree.leaves(self._spread),
                 tree.leaves(self.own) if own else [None] * len(tree.leaves(self.sent)),
                 tree.leaves(self.rewrite) if self.rewrite is not None else [None] * len(tree.leaves(self.sent)),
                 strict=True,

@@ -50,7 +50,7 @@ class Round:
         self.index, self.plan, self.horizon = index, plan, horizon
         self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
         self._prefix = ""
-        self._ids: Any = None  # None: all nodes
+        self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
         self._put: Any = None  # rows to write back; an id of n is dropped
         self._busy: Any = None
         self._trace = trace_state()
@@ -64,7 +64,21 @@ class Round:
     @cached_property
     def ids(self) -> jax.Array:
         """[n] global ids of the rows."""
-        return jnp.arange(self.n_all, dtype=jnp.int32) if self._ids is None else self._ids
+        return self._everyone if self._ids is None else self._ids if self._order is None else self._order[self._ids]
+
+    @property
+    def _order(self) -> Any:
+        """int32 [n_all]: the node at each position; None where node i stands at position i."""
+        return None if self.problem.place is None else self.problem.place.ids
+
+    @property
+    def _everyone(self) -> jax.Array:
+        return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
+
+    def by_id(self, values: Any) -> jax.Array:
+        """The rows of this view out of an array [n_all, ...] ordered by node id."""
+        values = jnp.asarray(values)
+        return values if self._ids is None and self._order is None else values[self.ids]
 
     @property
     def n(self) -> int:
@@ -112,7 +126,7 @@ class Round:
         """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
         if callable(lr):
             lr = lr(self.index)
-        return self._rows(lr) if jnp.ndim(lr) == 1 else lr
+        return self.by_id(lr) if jnp.ndim(lr) == 1 else lr
 
     # ---- randomness by name
     def key(self, name: str) -> jax.Array:
@@ -136,7 +150,7 @@ class Round:
         """Of the whole population and phase: what all calls of one phase share."""
         phase = (0 if self.plan is not None else self.phase) if phase is None else phase
         key = random.fold_in(fold_name(self._base, what), phase)
-        everyone = jnp.arange(self.n_all, dtype=jnp.int32)
+        everyone = self._everyone
         ticks = None if self.plan is None else self.plan.tick
         return Context(self.index, everyone, key, fold_ids(key, everyone), ticks=ticks)
 
@@ -181,6 +195,7 @@ class Round:
                     f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values"
                 )
             store.slots[name] = store.initial[name] = init(self.n_all)
+            store.per_node[name] = per_node
         full = store.slots[name]
         old = self._rows(full) if per_node else full
 
@@ -333,22 +348,28 @@ class Round:
             raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
         key = fold_name(self._key, name)
         if self.awake is None:
-            chosen = floyd(key, self.n, m)
+            chosen = floyd(key, self.n, m)  # ids (of a view: places in it)
+            if self._ids is None and self._order is not None:
+                chosen = self.problem.place.positions()[chosen]
         else:
-            chosen = lax.top_k(random.uniform(key, (self.n,), jnp.float32) + self.awake, m)[1]
-        view = self._child(self.store, self._key, name + "/", _ids=self.ids[chosen], _put=None)
+            score = random.uniform(key, (self.n,), jnp.float32)
+            score = score if self._ids is not None or self._order is None else score[self._order]
+            chosen = lax.top_k(score + self.awake, m)[1]
+        rows = chosen if self._ids is None else self._ids[chosen]
+        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
         clocks.start_cohort(view, name)
         return view
 
     def take(self, value: Any) -> Any:
         """The rows of this view out of a tree of all nodes [n_all, ...]."""
-        return tree.map(lambda x: x[self.ids], value)
+        return self._rows(value)
 
     def put(self, value: Any, rows: Any) -> Any:
         """A tree of all nodes with this view's rows replaced; sleeping nodes keep theirs."""
         if self.awake is not None:
             rows = tree.where(self.awake, rows, self.take(value))
-        return tree.map(lambda f, r: f.at[self.ids].set(r), value, rows)
+        at = jnp.arange(self.n, dtype=jnp.int32) if self._ids is None else self._ids
+        return tree.map(lambda f, r: f.at[at].set(r), value, rows)
 
     # ---- lifted control flow
     def map(self, fn: Callable[..., Any], *trees: Any) -> Any:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
+from ..mixing._links import Whole
 from ..roles import average_statistics
 from . import clocks
 from .pipeline import encode
@@ -81,7 +82,7 @@ def _meter(round: Any, name: str, kind: str, size: Any, down: int, downloads: in
         clocks.server(round, name, units * up, down, arrived, kind)
 
 
-class _Star:
+class _Star(Whole):
     """Links of a server: receivers [g], whose slots are the n senders; W [g, n] holds their shares."""
 
     def __init__(self, share: jax.Array):

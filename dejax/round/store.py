@@ -19,6 +19,7 @@ class Store:
     def __init__(self, slots: dict[str, Any], record: bool = False):
         self.slots, self.record = dict(slots), record
         self.initial = dict(slots)
+        self.per_node: dict[str, bool] = {}  # which slots have a node axis, found when recording
         self.used: set[str] = set()
         self.verbs: dict[str, str] = {}
         self.counts: dict[str, Any] = {}
@@ -31,7 +32,7 @@ class Store:
         """A store for an inner round: shares the slots when recording, else starts from the `slots` given."""
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
-            inner.slots, inner.initial = self.slots, self.initial
+            inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
         return inner
 
     def meter(self, name: str, count: jax.Array, unit: int) -> None:

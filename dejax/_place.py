@@ -1,0 +1,253 @@
+"""Nodes on a mesh of devices: which node stands where, and what is sharded.
+
+The mesh has the axes `runs` (several seeds) and `nodes`. Everything with a node axis is sharded along `nodes`, data arrays
+are replicated, and the compiler splits the program; rows cross between devices in mixing kernels and means only.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+
+from . import _tree as tree, mixing
+from ._struct import static, struct
+
+NODES, RUNS = "nodes", "runs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A mesh, and whether nodes may be relabelled so that few edges cross between devices."""
+
+    mesh: Mesh
+    relabel: bool = True
+
+
+def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, devices: Any = None) -> Layout:
+    """Devices for a run: `runs` groups, each of which holds all nodes, split into `nodes` equal parts.
+
+    Args:
+      nodes: devices along the node axis, >= 1; None: all there are, over `runs`.
+      runs: devices along the axis of seeds, >= 1; several seeds are split into that many equal groups.
+      relabel: let nodes change places so that few edges cross between devices (numbers stay the same); False keeps node i
+        at place i.
+      devices: JAX devices to use; None: all of them, of all processes.
+    Raises:
+      ValueError: more devices than there are.
+    Example:
+      >>> layout(nodes=1).mesh.shape["nodes"]
+      1
+    """
+    devices = list(jax.devices() if devices is None else devices)
+    for name, value in (("nodes", nodes), ("runs", runs)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"mesh.{name} is {value!r}; give a number of devices >= 1")
+    nodes = max(1, len(devices) // runs) if nodes is None else nodes
+    if nodes * runs > len(devices):
+        raise ValueError(
+            f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there are {len(devices)}; on a CPU more are simulated by "
+            f"the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
+        )
+    grid = np.asarray(devices[: nodes * runs], object).reshape(runs, nodes)
+    return Layout(Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2), relabel)
+
+
+def as_layout(value: Any) -> Layout | None:
+    """What users may write as `mesh=`: None, a number of devices, {nodes, runs, relabel}, a JAX mesh, or a Layout.
+
+    Raises:
+      TypeError, ValueError: anything else; a mesh without an axis `nodes`.
+    """
+    if value is None or isinstance(value, Layout):
+        return value
+    if isinstance(value, Mapping):
+        return layout(**value)
+    if isinstance(value, int):
+        return layout(value)
+    if not isinstance(value, Mesh):
+        raise TypeError(
+            f"mesh is {value!r}; give a number of devices, e.g. 8, or a mapping such as {{'nodes': 4, 'runs': 2}}"
+        )
+    if NODES not in value.axis_names or not set(value.axis_names) <= {NODES, RUNS}:
+        raise ValueError(f"mesh has axes {value.axis_names}; name them 'runs' (may be left out) and 'nodes'")
+    grid = value.devices if value.axis_names == (RUNS, NODES) else value.devices.reshape(-1, value.shape[NODES])
+    if value.axis_names == (NODES, RUNS):
+        grid = value.devices.T
+    return Layout(Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2))
+
+
+@struct
+class Place:
+    """Where the nodes of a problem stand.
+
+    Args:
+      ids: int32 [n], the node at each position of the node axis; None: node i stands at position i.
+      mesh: the devices, axes `runs` and `nodes`; static.
+    """
+
+    ids: Any
+    mesh: Any = static()
+
+    @property
+    def devices(self) -> int:
+        """Devices along the node axis."""
+        return self.mesh.shape[NODES]
+
+    def sharding(self, has: bool = True, lead: tuple[Any, ...] = ()) -> NamedSharding:
+        """Of a leaf with a node axis (`has`), after the axes `lead`, or of one without."""
+        return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
+
+    def constrain(self, axes: Any, values: Any) -> Any:
+        """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
+        return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
+
+    def positions(self) -> Any:
+        """int32 [n]: where each node stands; None where node i stands at i."""
+        if self.ids is None:
+            return None
+        return jnp.zeros_like(self.ids).at[self.ids].set(jnp.arange(self.ids.shape[0], dtype=self.ids.dtype))
+
+    def in_order(self, axes: Any, values: Any, lead: int = 0) -> Any:
+        """Rows by node id again (after `lead` axes)."""
+        return self._moved(self.positions(), axes, values, lead)
+
+    def to_places(self, axes: Any, values: Any, lead: int = 0) -> Any:
+        """Rows by position, of rows by node id."""
+        return self._moved(self.ids, axes, values, lead)
+
+    def _moved(self, at: Any, axes: Any, values: Any, lead: int) -> Any:
+        if at is None:
+            return values
+        lead_axes = (RUNS,) * lead
+
+        def one(has: bool, x: Any) -> Any:
+            if not has:
+                return x
+            return jax.lax.with_sharding_constraint(jnp.take(x, at, axis=lead), self.sharding(True, lead_axes))
+
+        return tree.map(one, axes, values)
+
+
+def put(x: Any, sharding: NamedSharding) -> Any:
+    """An array, the same on every process, laid out on the mesh."""
+    if isinstance(x, Tracer):
+        return jax.lax.with_sharding_constraint(x, sharding)
+    if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
+        impl = jax.random.key_impl(x)
+        return jax.random.wrap_key_data(put(jax.random.key_data(x), sharding), impl=impl)
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    host = np.asarray(x)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype))
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+def everywhere(values: Any, mesh: Mesh) -> Any:
+    """A tree on every device."""
+    return tree.map(lambda x: put(x, NamedSharding(mesh, P())), values)
+
+
+def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any, Any]:
+    """A prepared problem and network on a mesh: nodes placed, kernels that exchange rows, per-node arrays sharded.
+
+    Warns:
+      UserWarning: the devices do not divide the nodes; fewer devices are used.
+    """
+    mesh = _fitting(given.mesh, problem.n)
+    topology, order = network.topology, None
+    if _halo(network, mesh):
+        phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
+        if phases and given.relabel and not _per_node_leaves(method, network, problem.n):
+            order = mixing.relabel(phases, mesh.shape[NODES])
+        links = (
+            mixing.Halo.build(phases, mesh, NODES, order)
+            if phases
+            else mixing.Everywhere(topology.links, mixing.Wires(mesh, NODES, None, 0))
+        )
+        topology = dataclasses.replace(topology, links=links)
+    place = Place(None if order is None else put(order, NamedSharding(mesh, P(NODES))), mesh)
+    per_node = place.sharding()
+    data, messages = problem.data, network.messages
+    if messages is not None:
+        messages = messages if order is None else messages[:, order]
+    rows = lambda x: put(x if order is None else x[order], per_node)
+    data = dataclasses.replace(
+        data,
+        arrays=everywhere(data.arrays, mesh),
+        index=rows(data.index),
+        count=rows(data.count),
+        test=None,
+        test_index=None,
+        test_count=None,
+        facts=None,
+    )
+    rest = dataclasses.replace(problem, data=None, place=None)
+    problem = dataclasses.replace(everywhere(rest, mesh), data=data, place=place)
+    rest = everywhere(dataclasses.replace(network, topology=None, messages=None), mesh)
+    if messages is not None:
+        messages = put(messages, place.sharding(True, (None,)))
+    return problem, dataclasses.replace(rest, topology=_laid_out(topology, place), messages=messages)
+
+
+def _halo(network: Any, mesh: Mesh) -> bool:
+    """Whether the topology gets a kernel that exchanges rows; else the compiler splits the kernel of one device."""
+    top = network.topology
+    if top is None or network.events is not None or network.edges is not None or mesh.shape[NODES] == 1:
+        return False
+    if any(isinstance(x, Tracer) for x in tree.leaves(top)):
+        return False
+    if isinstance(top.links, (mixing.Dense, mixing.Complete)):  # one product, or one mean: fine as they are
+        linear = network.rule.linear and (network.attack is None or network.attack.hook != "message")
+        return not linear and top.n <= 4096
+    return True
+
+
+def _per_node_leaves(method: Any, network: Any, n: int) -> bool:
+    """Whether a number of the method or of an option is given per node: by id, so that ids must stay positions."""
+    rest = dataclasses.replace(network, topology=None, messages=None)
+    return any(jnp.ndim(x) and jnp.shape(x)[0] == n for x in tree.leaves((method, rest)))
+
+
+def _laid_out(topology: Any, place: Place) -> Any:
+    """Weights and lists with a node axis, which stands after the period's, sharded along it; the others everywhere."""
+    if topology is None:
+        return None
+    links = topology.links
+    split = isinstance(links, (mixing.Halo, mixing.Dense))
+
+    def one(x: Any) -> Any:
+        return put(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))
+
+    return dataclasses.replace(topology, links=tree.map(one, links))
+
+
+def _fitting(mesh: Mesh, n: int) -> Mesh:
+    """The mesh, or its largest part of which the node axis divides n."""
+    devices, hosts = mesh.shape[NODES], len({d.process_index for d in mesh.devices.flat})
+    if n % devices == 0:
+        return mesh
+    fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
+    if fits is None:
+        raise ValueError(
+            f"mesh has {devices} devices on {hosts} hosts along its node axis, but there are n = {n} nodes, which no number of devices "
+            f"that uses all hosts divides; make n a multiple of {devices}"
+        )
+    warnings.warn(
+        f"n = {n} nodes do not split evenly over {devices} devices: {fits} of them are used; make n a multiple of {devices} "
+        "to use all",
+        stacklevel=2,
+    )
+    each = devices // hosts
+    keep = [h * each + i for h in range(hosts) for i in range(fits // hosts)] if hosts > 1 else list(range(fits))
+    return Mesh(mesh.devices[:, keep], mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
+
+
+__all__ = ["NODES", "RUNS", "Layout", "Place", "as_layout", "everywhere", "layout", "put", "spread"]

@@ -1,0 +1,186 @@
+"""Who must send which rows to whom when nodes are spread over devices: found once, on the host.
+
+Nodes are relabelled so that few edges cross between devices, each device's missing rows are listed, and the device x
+device matrix of row counts is taken apart into permutation rounds: in a round every device sends to at most one other and
+hears from at most one, so that a round is one collective permute. Its buffers have the size of its largest pair, so that
+pairs of like size are put together by repeated linear assignment.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The static part of an exchange: part of the program.
+
+    Args:
+      mesh: the devices. axis: its node axis.
+      rounds: per phase of the topology, per permutation round: (pairs of devices (source, target), rows sent);
+        None: every device gets all rows (an all-gather).
+      extra: received rows per device and phase, the largest of the phases.
+    """
+
+    mesh: Any
+    axis: str
+    rounds: tuple[tuple[tuple[Pairs, int], ...], ...] | None
+    extra: int
+
+    @property
+    def devices(self) -> int:
+        """Devices along the node axis."""
+        return self.mesh.shape[self.axis]
+
+
+def needed(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> list[list[np.ndarray]]:
+    """need[p][q]: sorted rows of device q that device p must get, for edges [m] between positions 0..n-1."""
+    block = n // devices
+    target, source = receivers // block, senders // block
+    far = target != source
+    unique = np.unique(target[far].astype(np.int64) * n + senders[far])
+    target, rows = unique // n, unique % n
+    cut = np.searchsorted(target * devices + rows // block, np.arange(devices * devices + 1))
+    return [[rows[cut[p * devices + q] : cut[p * devices + q + 1]] for q in range(devices)] for p in range(devices)]
+
+
+def crossing(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> int:
+    """Rows that must cross between devices in one exchange: (row, other device that hears it), each once."""
+    return sum(len(rows) for row in needed(senders, receivers, n, devices) for rows in row)
+
+
+def permutation_rounds(counts: np.ndarray) -> list[tuple[Pairs, int]]:
+    """Take a matrix counts[target, source] >= 0 apart into rounds of one-to-one sends.
+
+    Each round is the assignment of largest total of what is left; its width is a quantile of its pairs, and what a larger
+    pair has beyond it waits for a later round. Of a few quantiles the one that moves the fewest rows, padding included,
+    wins, among those with at most three rounds per other device (each round costs a latency).
+
+    Returns:
+      (pairs (source, target), width) per round: every pair of a round moves `width` rows, padding included.
+    """
+    devices = len(counts)
+    tried = [_take_apart(counts, quantile, power) for quantile in (1.0, 0.75, 0.5, 0.25) for power in (1, 2)]
+    few = [r for r in tried if len(r) <= 3 * (devices - 1)] or tried[:1]
+    return min(few, key=lambda r: (sum(len(pairs) * width for pairs, width in r), len(r)))
+
+
+def _take_apart(counts: np.ndarray, quantile: float, power: int) -> list[tuple[Pairs, int]]:
+    from scipy.optimize import linear_sum_assignment
+
+    left, rounds = counts.astype(np.int64).copy(), []
+    while left.any():
+        targets, sources = linear_sum_assignment(left.astype(float) ** power, maximize=True)
+        pairs = [(int(q), int(p)) for p, q in zip(targets, sources) if left[p, q] > 0]
+        sizes = [int(left[p, q]) for q, p in pairs]
+        last = np.count_nonzero(left) == len(pairs)
+        width = max(sizes) if last else int(np.quantile(sizes, quantile, method="higher"))
+        rounds.append((tuple(pairs), width))
+        for q, p in pairs:
+            left[p, q] = max(0, left[p, q] - width)
+    return rounds
+
+
+def schedule(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The rounds of one phase, what each device sends, and where each row lies at each device.
+
+    Args:
+      senders, receivers: int [m] edges between positions; device p holds positions p n/D ... (p+1) n/D - 1.
+    Returns:
+      (rounds, send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's sender in the rows of
+      its receiver's device, own rows first, then received ones in order of rounds).
+    """
+    block, need = n // devices, needed(senders, receivers, n, devices)
+    counts = np.array([[len(rows) for rows in row] for row in need])
+    rounds = permutation_rounds(counts)
+    total = sum(width for _, width in rounds)
+    send = np.zeros((devices, total), np.int32)
+    place = [np.full(n, -1, np.int64) for _ in range(devices)]
+    for p in range(devices):
+        place[p][p * block : (p + 1) * block] = np.arange(block)
+    start, sent = 0, np.zeros((devices, devices), np.int64)
+    for pairs, width in rounds:
+        for source, target in pairs:
+            first = sent[target, source]
+            rows = need[target][source][first : first + width]
+            sent[target, source] += len(rows)
+            send[source, start : start + len(rows)] = rows - source * block
+            place[target][rows] = block + start + np.arange(len(rows))
+        start += width
+    where = np.stack(place)[receivers // block, senders]
+    return tuple(rounds), send, where.astype(np.int32)
+
+
+def relabelling(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
+    """int32 [n]: which node stands at each position so that few rows cross between devices; None: as they stand.
+
+    Tries the given order, reverse Cuthill-McKee (scipy) and, where it is installed, a multilevel partition (pymetis); the
+    order with the fewest crossing rows wins, the given one in a tie.
+    """
+    best, order = crossing(senders, receivers, n, devices), None
+    for candidate in (_cuthill_mckee, _metis):
+        got = candidate(senders, receivers, n, devices)
+        if got is None:
+            continue
+        at = np.empty(n, np.int64)
+        at[got] = np.arange(n)
+        rows = crossing(at[senders], at[receivers], n, devices)
+        if rows < best:
+            best, order = rows, got
+    return None if order is None else order.astype(np.int32)
+
+
+def _graph(senders: np.ndarray, receivers: np.ndarray, n: int) -> Any:
+    from scipy.sparse import coo_array
+
+    both = np.concatenate([senders, receivers]), np.concatenate([receivers, senders])
+    graph = coo_array((np.ones(2 * len(senders), np.int32), both), shape=(n, n)).tocsr()
+    graph.sum_duplicates()
+    return graph
+
+
+def _cuthill_mckee(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray:
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    del devices
+    return np.asarray(reverse_cuthill_mckee(_graph(senders, receivers, n), symmetric_mode=True), np.int64)
+
+
+def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
+    """Positions by the parts of a multilevel partition, made equal in size by moving nodes that cut least."""
+    try:
+        import pymetis
+    except ImportError:
+        return None
+    graph = _graph(senders, receivers, n)
+    _, part = pymetis.part_graph(devices, xadj=graph.indptr.tolist(), adjncy=graph.indices.tolist())
+    part = balanced(graph, np.asarray(part), devices)
+    return np.argsort(part, kind="stable")
+
+
+def balanced(graph: Any, part: np.ndarray, devices: int) -> np.ndarray:
+    """Parts of exactly n / devices nodes: nodes of too large parts go, one by one, where they add the fewest cut edges."""
+    part, size = part.copy(), len(part) // devices
+    links = np.zeros((len(part), devices), np.int64)  # neighbors of each node in each part
+    rows = np.repeat(np.arange(len(part)), np.diff(graph.indptr))
+    np.add.at(links, (rows, part[graph.indices]), 1)
+    counts = np.bincount(part, minlength=devices)
+    while (counts > size).any():
+        nodes = np.flatnonzero(counts[part] > size)
+        open_ = np.flatnonzero(counts < size)
+        loss = links[nodes, part[nodes]][:, None] - links[np.ix_(nodes, open_)]
+        i, j = np.unravel_index(np.argmin(loss), loss.shape)
+        node, old, new = nodes[i], part[nodes[i]], open_[j]
+        around = graph.indices[graph.indptr[node] : graph.indptr[node + 1]]
+        np.add.at(links, (around, old), -1)
+        np.add.at(links, (around, new), 1)
+        part[node] = new
+        counts[old] -= 1
+        counts[new] += 1
+    return part
+
+
+__all__ = ["Wires", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "schedule"]
