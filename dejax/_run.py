@@ -2,14 +2,14 @@
 
 import copy
 import re
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _tree as tree, checkpoint
+from . import _place, _tree as tree, checkpoint
 from ._counters import Counters
 from ._fingerprint import fingerprint
 from ._rundir import RunDir
@@ -26,7 +26,7 @@ class Run:
 
     def __init__(
         self, label: str, method: Any, problem: Any, network: Any, seed: Any, rounds: int, params: Any = None,
-        placed: dict[int, Any] | None = None,
+        placed: dict[int, Any] | None = None, mesh: Any = None,
     ):  # fmt: skip
         from . import engine
 
@@ -40,10 +40,13 @@ class Run:
         self.description = _readable(method)
         self.given = (method, problem, network)
         self.placed: dict[int, Any] = {} if placed is None else placed
+        self.layout: Any = _place.as_layout(mesh)
         self.lengthen(rounds)
         self.initial = params
         keys = [jax.random.key(s) for s in self.seeds]
         self.key = jnp.stack(keys) if self.many else keys[0]
+        if self.layout is not None:
+            self._lay_out_seeds()
         self.carry: Any = None
         self.round = 0
         self.counters = [Counters() for _ in self.seeds]
@@ -59,34 +62,84 @@ class Run:
         """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
         method, problem, network = self.engine.prepare(*self.given, rounds)
         self.method, self.network, self.rounds = method, network, rounds
-        self.problem = tree.map(self._place, problem)
+        self.problem = tree.map(self._put, problem)
+        self.ready = (method, self.problem, network)  # what runs; on a mesh with nodes in their places
+        if self.layout is not None:
+            self.ready = self.engine.placed(method, self.problem, network, self.layout)
 
-    def _place(self, x: Any) -> Any:
+    def _put(self, x: Any) -> Any:
         if isinstance(x, np.ndarray):
             found = self.placed.get(id(x))
             if found is None:
-                found = self.placed[id(x)] = (x, jnp.asarray(x))  # x is kept, so that its id stays its own
+                alone = self.layout is None or jax.process_count() > 1
+                there = jnp.asarray(x) if alone else _place.everywhere(x, self.layout.mesh)
+                found = self.placed[id(x)] = (x, there)  # x is kept, so that its id stays its own
             return found[1]
         return x
 
+    def _lay_out_seeds(self) -> None:
+        """Put keys and starts on the mesh.
+
+        Raises:
+          ValueError: the axis `runs` does not split the seeds evenly.
+        """
+        mesh = self.place.mesh
+        runs = mesh.shape[_place.RUNS]
+        if len(self.seeds) % runs:
+            raise ValueError(
+                f"mesh has {runs} devices along runs, but there are {len(self.seeds)} seeds; make runs a divisor of their number"
+            )
+        lead = (_place.RUNS,) if self.many else ()
+        self.key = _place.put(self.key, self.place.sharding(False, lead))
+        self.initial = _place.everywhere(self.initial, mesh)
+        self._axes: Any = None
+
+    @property
+    def place(self) -> Any:
+        """Where nodes stand; None without a mesh."""
+        return self.ready[1].place
+
+    def _moved(self, which: str, values: Any) -> Any:
+        """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
+        if self.place is None or self.place.ids is None:
+            return values
+        return _move(which, int(self.many), _Static(self.axes), self.place, values)
+
+    @property
+    def axes(self) -> Any:
+        """Which leaves of the carry have the node axis."""
+        if self._axes is None:
+            key = self.key[0] if self.many else self.key
+            self._axes = self.engine.carry_axes(*self.ready, key, self.initial)
+        return self._axes
+
     def start(self) -> None:
         """The carry before round 0."""
-        begin = _over_seeds(self.engine.start, 1) if self.many else self.engine.start
-        self.carry = begin(self.method, self.problem, self.network, self.key, self.initial)
+        begin = _over_seeds(self.engine.start, 1, self.place is not None) if self.many else self.engine.start
+        self.carry = begin(*self.ready, self.key, self.initial)
         self.round, self.started = 0, True
         self.counters = [Counters() for _ in self.seeds]
 
     def abstract(self) -> Any:
-        """Shapes and dtypes of the carry, without computing it."""
-        begin = _over_seeds(self.engine.start, 1) if self.many else self.engine.start
-        return jax.eval_shape(begin, self.method, self.problem, self.network, self.key, self.initial)
+        """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
+        begin = _over_seeds(self.engine.start, 1, self.place is not None) if self.many else self.engine.start
+        carry = jax.eval_shape(begin, *self.ready, self.key, self.initial)
+        if self.place is None:
+            return carry
+        lead = (_place.RUNS,) if self.many else ()
+        return tree.map(
+            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.sharding(has, lead)),
+            self.axes,
+            carry,
+        )
 
     def advance(self, count: int, length: int) -> Any:
         """`count` more rounds; their meters on the host, with leading axis `count` (after seeds, if `many`)."""
-        run_chunk = _over_seeds(self.engine.run_chunk, 0) if self.many else self.engine.run_chunk
-        numbers = (jnp.int32(self.round), jnp.int32(count), length, jnp.int32(self.rounds))
-        self.carry, meters = run_chunk(self.method, self.problem, self.network, self.carry, self.key, *numbers)
-        meters = jax.device_get(meters)
+        on_mesh = self.place is not None
+        run_chunk = _over_seeds(self.engine.run_chunk, 0, on_mesh) if self.many else self.engine.run_chunk
+        numbers = (np.int32(self.round), np.int32(count), length, np.int32(self.rounds))
+        self.carry, meters = run_chunk(*self.ready, self.carry, self.key, *numbers)
+        meters = to_host(meters)
         self.round += count
         cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
         return tree.map(lambda x: x[cut], meters)
@@ -101,8 +154,9 @@ class Run:
     # ---- what others look at
     @property
     def state(self) -> Any:
-        """The method's state (leading seeds axis if `many`)."""
-        return self.engine.state_of(self.carry)
+        """The method's state (leading seeds axis if `many`), by node id; with several hosts a copy of all of it on each."""
+        carry = self._moved("in_order", self.carry)
+        return self.engine.state_of(carry if jax.process_count() == 1 else to_host(carry))
 
     def params(self, seed: int | None = None) -> Any:
         """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
@@ -159,7 +213,10 @@ class Run:
     def save(self, directory: RunDir) -> None:
         """Write a checkpoint of this moment."""
         facts = {"label": self.label, "experiment": self.fingerprints(), "wall": self.wall, "compile": self.compile}
-        directory.save(self.label, self.round, self.carry, facts | {"counters": [c.plain() for c in self.counters]})
+        carry = self._moved("in_order", self.carry)
+        if jax.process_count() > 1:
+            carry = to_host(carry)
+        directory.save(self.label, self.round, carry, facts | {"counters": [c.plain() for c in self.counters]})
 
     def restore(self, directory: RunDir) -> bool:
         """Go back to the newest checkpoint; False if there is none.
@@ -178,21 +235,56 @@ class Run:
                     f"{path} is of another experiment: its {part} differs{said}. Resume with the same method, problem, network and "
                     "seeds; to go on from its models with others, start anew with params="
                 )
-        self.carry, facts = checkpoint.load(path, self.abstract())
+        carry, facts = checkpoint.load(path, self.abstract())
+        self.carry = self._moved("to_places", carry)
         self.round, self.started = int(path.name.removeprefix("round_")), True
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
         return True
 
 
+class _Static:
+    """A tree of flags as a static argument: equal where the trees are."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        leaves, self._structure = jax.tree.flatten(value)
+        self._leaves = tuple(leaves)
+
+    def __hash__(self) -> int:
+        return hash((self._leaves, self._structure))
+
+    def __eq__(self, other: Any) -> bool:
+        return (self._leaves, self._structure) == (other._leaves, other._structure)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _move(which: str, lead: int, axes: _Static, place: Any, values: Any) -> Any:
+    return getattr(place, which)(axes.value, values, lead)
+
+
+def to_host(values: Any) -> Any:
+    """Arrays on the host; with several hosts the whole of them on each (all hosts must ask)."""
+
+    def one(x: Any) -> Any:
+        if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
+            return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.device_get(x)
+        from jax.experimental.multihost_utils import process_allgather
+
+        return process_allgather(x, tiled=True)
+
+    return tree.map(one, values)
+
+
 @cache
-def _over_seeds(fn: Any, kind: int) -> Any:
+def _over_seeds(fn: Any, kind: int, mesh: bool) -> Any:
     """`start` (kind 1) or `run_chunk` (kind 0) of the engine, mapped over a leading seeds axis of carry and key."""
     plain = fn.__wrapped__
+    vmap = partial(jax.vmap, spmd_axis_name=_place.RUNS) if mesh else jax.vmap
     if kind:
 
         def start(method: Any, problem: Any, network: Any, keys: Any, params: Any) -> Any:
-            return jax.vmap(lambda key: plain(method, problem, network, key, params))(keys)
+            return vmap(lambda key: plain(method, problem, network, key, params))(keys)
 
         return jax.jit(start)
 
@@ -208,7 +300,7 @@ def _over_seeds(fn: Any, kind: int) -> Any:
         horizon: Any,
     ) -> Any:
         one = lambda c, k: plain(method, problem, network, c, k, first, count, length, horizon)
-        return jax.vmap(one)(carry, keys)
+        return vmap(one)(carry, keys)
 
     return jax.jit(run_chunk, static_argnums=7, donate_argnums=3)
 

@@ -7,6 +7,7 @@ from typing import Any
 from . import _fits
 from ._driver import DivergenceError, drive
 from ._interrupt import Interrupt
+from ._place import as_layout
 from ._progress import Progress
 from ._run import Run, name_of
 from ._rundir import RunDir
@@ -35,6 +36,7 @@ def simulate(
     checkpoint_every: int | None = None,
     config: str | None = None,
     check_memory: bool = True,
+    mesh: Any = None,
 ) -> History:
     """Run a method on a problem over a network and measure it as it goes.
 
@@ -61,6 +63,8 @@ def simulate(
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
       check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it.
+      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
+        (docs/scale.md). The numbers are those of one device up to the order of sums.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
@@ -78,7 +82,8 @@ def simulate(
     label = name_of(method) if label is None else label
     directory = _directory(out, resume, config)
     schedule = Schedule(_whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
-    run = Run(label, method, problem, network, seed, schedule.rounds, params)
+    run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
+    check_memory = check_memory and mesh is None  # the plan is of one device
     history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
@@ -102,6 +107,7 @@ def compare(
     checkpoint_every: int | None = None,
     config: str | None = None,
     check_memory: bool = True,
+    mesh: Any = None,
 ) -> History:
     """Run several experiments one after another, into one history, table and run directory.
 
@@ -118,12 +124,14 @@ def compare(
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
     directory = _directory(out, resume, config)
-    todo, placed = [], {}
+    todo, placed, layout = [], {}, as_layout(mesh)
     for label, (method, problem, network) in runs.items():
         total = rounds[label] if isinstance(rounds, Mapping) else rounds
         schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
         todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed), schedule))
-    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory)
+    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
+        todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=layout), schedule))
+    history = _drive(todo, callbacks, progress, directory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history

@@ -54,7 +54,12 @@ def prepare(
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
     if mesh is None:
         return method, problem, network
-    problem, network = _place.spread(method, problem, network, mesh)
+    return placed(method, problem, network, mesh)
+
+
+def placed(method: Any, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
+    """What `prepare` made, on the devices of a layout."""
+    problem, network = _place.spread(method, problem, network, layout)
     return _place.everywhere(method, problem.place.mesh), problem, network
 
 
@@ -129,7 +134,8 @@ def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, 
         name: tree.map(lambda x, name=name: found.get(name, False) and jnp.ndim(x) > 0, x)
         for name, x in carry.slots.items()
     }
-    return Carry(node_axis(method, problem, key), slots, dict.fromkeys(carry.sent, True))
+    sent: Any = dict.fromkeys(carry.sent, True)
+    return Carry(node_axis(method, problem, key), slots, sent)
 
 
 def _start(

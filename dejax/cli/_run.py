@@ -62,6 +62,7 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
         resume=resume,
         config=config.yaml(),
         check_memory=not anyway,
+        mesh=config.mesh,
         **config.eval,
     )
     print_table(history.table(), say)

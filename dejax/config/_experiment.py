@@ -53,6 +53,17 @@ def evaluation(
     return {k: v for k, v in locals().items() if v is not None}
 
 
+def mesh(nodes: int | None = None, runs: int = 1, relabel: bool = True) -> dict[str, Any]:
+    """The devices that nodes and seeds are spread over; see docs/scale.md.
+
+    Args:
+      nodes: devices along the node axis, >= 1; None takes all, over `runs`.
+      runs: devices along the axis of seeds, >= 1.
+      relabel: let nodes change places so that few edges cross between devices; numbers stay the same.
+    """
+    return locals()
+
+
 def _network() -> Callable[..., Any]:
     from ..network import Network
 
@@ -61,6 +72,7 @@ def _network() -> Callable[..., Any]:
 
 _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
+_Mesh = Annotated[Any, Section(lambda: mesh)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
@@ -84,6 +96,7 @@ def experiment(
     personal_lr: _Number = None,
     eval: _Eval = None,
     out: str | None = None,
+    mesh: _Mesh = None,
 ) -> None:
     """The names that stand at the top of a config; see docs/config.md."""
 
@@ -302,6 +315,12 @@ class Config:
         """Arguments of the evaluation: every, nodes, metrics, as far as given."""
         call = self.top.args.get("eval")
         return call.build() if call is not None else {}
+
+    @property
+    def mesh(self) -> dict[str, Any] | None:
+        """The devices, as `compare(mesh=...)` takes them; None for one device."""
+        call = self.top.args.get("mesh")
+        return None if call is None else call.build()
 
     @property
     def out(self) -> str | None:

@@ -152,7 +152,7 @@ def _cuthill_mckee(senders: np.ndarray, receivers: np.ndarray, n: int, devices: 
 def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
     """Positions by the parts of a multilevel partition, made equal in size by moving nodes that cut least."""
     try:
-        import pymetis
+        import pymetis  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     graph = _graph(senders, receivers, n)

@@ -40,13 +40,13 @@ class Halo:
       wires: who sends to whom, static. starts: first slot of each level, static. widest: k, static.
     """
 
-    own: jax.Array
-    index: tuple[jax.Array, ...]
-    sender: tuple[jax.Array, ...]
-    weight: tuple[jax.Array, ...]
-    rows: tuple[jax.Array, ...]
-    send: jax.Array
-    phase: jax.Array
+    own: Any
+    index: tuple[Any, ...]
+    sender: tuple[Any, ...]
+    weight: tuple[Any, ...]
+    rows: tuple[Any, ...]
+    send: Any
+    phase: Any
     ids: Any
     wires: Wires = static()
     starts: tuple[int, ...] = static()
@@ -377,7 +377,7 @@ def _stacked(phases: list[Any]) -> Any:
     return kind(0, np.int32), kind(1, np.int32), kind(2, np.float64), kind(3, np.int32)
 
 
-def _gaps(mine: Any, ext: Any, index: jax.Array) -> jax.Array:
+def _gaps(mine: Any, ext: Any, index: jax.Array) -> Any:
     def leaf(m: jax.Array, x: jax.Array) -> jax.Array:
         dtype = accumulator(x)
         gap = m.astype(dtype) - take_rows(x, index).astype(dtype)

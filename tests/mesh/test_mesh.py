@@ -1,0 +1,221 @@
+"""Nodes spread over 8 simulated devices: the numbers of one device, sharded, with few bytes between devices."""
+
+import dataclasses
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems as zoo
+import pytest
+from jax.sharding import PartitionSpec as P
+
+import dejax as dj
+from dejax import _place, engine, mixing
+from dejax._traffic import collectives
+
+N, D = 64, 8
+PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
+T, F, m = dj.topology, dj.faults, dj.methods
+MOVED = T.geometric(N, seed=0).astype("float64")  # nodes change places
+
+
+def plain(graph, **kw):
+    return dj.Network(graph.astype("float64"), **kw)
+
+
+ALIE = dj.attacks.alie(adversaries=2, z=1.5)
+COMMON = {
+    "ring": (m.dsgd(lr=0.2), plain(T.ring(N))),
+    "relabelled, lossy": (m.dsgd(lr=0.2), plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)))),
+}
+RARE = {
+    "one-peer exponential": (m.dsgd(lr=0.2), plain(T.one_peer_exponential(N))),
+    "hubs": (m.gradient_tracking(lr=0.1), plain(T.barabasi_albert(N, m=2, seed=0))),
+    "matching": (m.dsgd(lr=0.2), plain(T.random_matching(N))),
+    "complete": (m.dsgd(lr=0.2), plain(T.complete(N))),
+    "distances": (m.dsgd(lr=0.2), plain(MOVED, rule=dj.aggregation.nna(f=1))),
+    "attacked": (m.dsgd(lr=0.2), plain(MOVED, attack=ALIE, rule=dj.aggregation.trimmed_mean(f=1))),
+    "dense, robust": (m.dsgd(lr=0.2), plain(T.complete(N), rule=dj.aggregation.coordinate_median())),
+    "copies": (m.dsgd(lr=0.2), plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3))),
+    "per edge": (
+        m.dsgd(lr=0.2),
+        plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3, per_edge=True)),
+    ),
+    "clock": (m.dsgd(lr=0.2), plain(MOVED, clock=F.clock(gradient=1.0, exponential=0.5))),
+    "server": (m.fedavg(lr=0.1, clients=8), dj.Network()),
+    "events": (m.ad_psgd(lr=0.1), plain(T.ring(N), events=dj.events.poisson())),
+}
+
+
+def check(method, network):
+    key = jax.random.key(0)
+    one, meters = dj.rollout(method, PROBLEM, network, key, 4)
+    many, spread = dj.rollout(method, PROBLEM, network, key, 4, mesh=D)
+    axes = engine.node_axis(method, PROBLEM, key)
+    for a, b, has in zip(*map(jax.tree.leaves, (one, many, axes)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+        if has:
+            assert {s.data.shape for s in b.addressable_shards} == {(N // D, *b.shape[1:])}
+    assert meters.totals() == spread.totals()  # who slept, what was lost: the draws are the same bits
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_eight_devices_give_the_numbers_of_one(name):
+    check(*COMMON[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RARE)
+def test_eight_devices_give_the_numbers_of_one_in_every_setting(name):
+    check(*RARE[name])
+
+
+def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
+    ids = mixing.relabel([MOVED.host()], D)
+    assert ids is not None and sorted(ids) == list(range(N))
+    assert not np.array_equal(ids, np.arange(N))
+    problem, network = _place.spread(m.dsgd(lr=0.1), PROBLEM, plain(MOVED), _place.layout(D))
+    assert network.topology.links.wires.rounds is not None
+    np.testing.assert_array_equal(problem.place.ids, ids)
+    np.testing.assert_array_equal(problem.data.index, np.asarray(PROBLEM.data.index)[ids])
+    links = network.topology.at(0)
+    matrix = np.diag(np.asarray(links.self_weights()))
+    np.add.at(matrix, (np.arange(N)[:, None], np.asarray(links.senders())), np.asarray(links.weights()))
+    np.testing.assert_allclose(matrix, MOVED.matrix()[np.ix_(ids, ids)], atol=1e-15)
+    rates, _ = _place.spread(m.dsgd(lr=jnp.full((N,), 0.1)), PROBLEM, plain(MOVED), _place.layout(D))
+    assert rates.place.ids is None  # numbers given per node stand in the order of ids, so nobody moves
+
+
+@pytest.mark.slow
+def test_the_kernel_offers_what_every_kernel_offers(key):
+    phases = [MOVED.host()]
+    mesh = _place.layout(D).mesh
+    halo = jax.tree.map(lambda x: jnp.asarray(x[0]), mixing.Halo.build(phases, mesh, "nodes"))
+    hubs = jax.tree.map(jnp.asarray, mixing.Hubs.build(T.barabasi_albert(N, m=2, seed=0).host()))
+    spread = jax.tree.map(lambda x: x[0], mixing.Halo.build([T.barabasi_albert(N, m=2, seed=0).host()], mesh, "nodes"))
+    spread = jax.tree.map(jnp.asarray, spread)
+    slots = jax.tree.map(jnp.asarray, MOVED.at(0))
+    x = {"a": jax.random.normal(key, (N, 3)), "b": jax.random.normal(key, (N, 2))}
+    for ours, theirs in ((halo, slots), (spread, hubs)):
+        assert isinstance(ours, mixing.Links) and len(spread.index) > 1
+
+        def both(links, x=x):
+            w = links.weights() ** 2
+            ext = links.spread(x)
+            swap = jax.tree.map(lambda v: -v, x)
+            total = links.fold(lambda c, v, s: c + jnp.square(v["a"]) * w[:, s][:, None], x["a"], ext)
+            return (
+                links.mix(x), links.weighted(ext, w, links.self_weights()), links.weighted(x, w, w.sum(1), swap),
+                links.sq_distances(ext).sum(1), links.sq_distances(ext, swap).max(1), total, links.weights().sum(1),
+            )  # fmt: skip
+
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12),
+            jax.jit(both)(ours),
+            jax.jit(both)(theirs),
+        )
+
+
+def test_a_number_of_nodes_that_devices_do_not_divide_takes_fewer_of_them():
+    problem = zoo.squares(n=12)[0]
+    network = plain(T.ring(12))
+    one, _ = dj.rollout(m.dsgd(lr=0.2), problem, network, jax.random.key(0), 2)
+    with pytest.warns(UserWarning, match="n = 12 nodes do not split evenly over 8 devices: 6 of them"):
+        many, _ = dj.rollout(m.dsgd(lr=0.2), problem, network, jax.random.key(0), 2, mesh=D)
+    assert len(many.params["x"].sharding.device_set) == 6
+    np.testing.assert_allclose(one.params["x"], many.params["x"], rtol=0, atol=1e-12)
+
+
+def test_meshes_that_cannot_be():
+    with pytest.raises(ValueError, match="1 x 99 devices, but there are"):
+        _place.as_layout(99)
+    with pytest.raises(ValueError, match="name them 'runs'"):
+        _place.as_layout(jax.make_mesh((8,), ("x",)))
+    with pytest.raises(TypeError, match="give a number of devices"):
+        _place.as_layout("all")
+    with pytest.raises(ValueError, match="2 devices along runs, but there are 3 seeds"):
+        dj.simulate(
+            m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), seeds=[0, 1, 2], mesh={"runs": 2, "nodes": 4}, progress=False
+        )
+
+
+# ---- the driver
+@pytest.mark.slow
+def test_seeds_go_on_their_own_axis():
+    method, network = COMMON["relabelled, lossy"]
+    kw = {"rounds": 3, "seeds": [0, 1], "progress": False}
+    one = dj.simulate(method, PROBLEM, network, **kw)
+    many = dj.simulate(method, PROBLEM, network, mesh={"runs": 2, "nodes": 4}, **kw)
+    for seed in (0, 1):
+        a, b = one.params(seed=seed)["x"], many.params(seed=seed)["x"]
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    (run,) = many._states.values() if hasattr(many, "_states") else many.states.values()
+    assert run.carry.state.params["x"].sharding.spec == P("runs", "nodes")
+
+
+@pytest.mark.slow
+def test_checkpoints_go_on_on_another_number_of_devices(tmp_path):
+    method = m.gradient_tracking(lr=0.1)
+    network = plain(
+        MOVED, codec=dj.compression.copies(dj.compression.qsgd(levels=8), gamma=0.3), faults=(F.churn(p=0.2),)
+    )
+    problem = dataclasses.replace(PROBLEM, sampling="epoch")
+    kw = {"progress": False}
+    whole = dj.simulate(method, problem, network, rounds=6, **kw)
+    dj.simulate(method, problem, network, rounds=2, out=tmp_path / "run", mesh=8, **kw)
+    dj.simulate(method, problem, network, rounds=4, resume=tmp_path / "run", mesh=2, **kw)
+    end = dj.simulate(method, problem, network, rounds=6, resume=tmp_path / "run", **kw)
+    np.testing.assert_allclose(whole.params()["x"], end.params()["x"], rtol=0, atol=1e-12)
+    a, b = whole.records[-1], end.records[-1]
+    assert a.keys() == b.keys() and all(a[name] == b[name] for name in ("round", "bytes", "awake", "gradients"))
+
+
+# ---- bytes
+def round_bytes(graph, d=256):
+    """(bytes between devices in one compiled round, bytes of the rows that must cross)."""
+    n = graph.n
+    task = dj.tasks.from_functions(lambda key: {"x": jnp.zeros((d,), jnp.float32)}, _loss)
+    data = dj.data.NodeData(
+        {"y": np.ones((n, 1), np.float32)}, np.arange(n, dtype=np.int32)[:, None], np.ones(n, np.int32), even=True
+    )
+    ready = engine.prepare(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph), 8, _place.layout(D))
+    key = _place.everywhere(jax.random.key(0), ready[1].place.mesh)
+    carry = jax.eval_shape(engine.start, *ready, key)
+    axes = engine.carry_axes(*ready, key)
+    carry = jax.tree.map(
+        lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=ready[1].place.sharding(has)), axes, carry
+    )
+    numbers = (np.int32(0), np.int32(1), 4, np.int32(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text = engine.run_chunk.lower(*ready, carry, key, *numbers).compile().as_text()
+    e = graph.host()
+    order = ready[1].place.ids
+    at = np.arange(n) if order is None else np.argsort(np.asarray(order))
+    rows = mixing.crossing(at[e.senders], at[e.receivers], n, D)
+    return sum(collectives(text, D).values()), rows * d * 4
+
+
+def _loss(params, batch, key):
+    del key
+    return jnp.square(params["x"].sum() - batch["y"][:, 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("graph", "most"),
+    [
+        (lambda n: T.ring(n), 1.1),
+        (lambda n: T.exponential(n), 1.1),
+        (lambda n: T.torus(n), 1.6),
+        (lambda n: T.random_regular(n, degree=4, seed=0), 1.6),
+        (lambda n: T.barabasi_albert(n, m=2, seed=0), 1.6),
+        (lambda n: T.watts_strogatz(n, seed=0), 1.6),
+        (lambda n: T.geometric(n, seed=0), 1.6),
+    ],
+    ids=["ring", "exponential", "torus", "regular", "hubs", "small world", "geometric"],
+)
+def test_a_round_sends_little_more_than_the_rows_that_must_cross(graph, most):
+    sent, must = round_bytes(graph(1024))
+    assert must <= sent <= most * must
