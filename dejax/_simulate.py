@@ -62,7 +62,8 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it.
+      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it. Not
+        asked on a mesh.
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums.
     Returns:
@@ -128,10 +129,8 @@ def compare(
     for label, (method, problem, network) in runs.items():
         total = rounds[label] if isinstance(rounds, Mapping) else rounds
         schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
-        todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed), schedule))
-    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
         todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=layout), schedule))
-    history = _drive(todo, callbacks, progress, directory)
+    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history
