@@ -41,6 +41,10 @@ class Run:
         self.given = (method, problem, network)
         self.placed: dict[int, Any] = {} if placed is None else placed
         self.layout: Any = _place.as_layout(mesh)
+        if self.layout is not None and jax.process_count() > 1:
+            raise ValueError(
+                f"mesh is given and there are {jax.process_count()} processes, but simulate drives one; call rollout(..., mesh=...) on each"
+            )
         self.lengthen(rounds)
         self.initial = params
         keys = [jax.random.key(s) for s in self.seeds]
