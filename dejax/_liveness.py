@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
@@ -94,7 +95,7 @@ def size(x: Any) -> int:
     """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         return 0
-    key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
 
 

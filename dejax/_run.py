@@ -75,8 +75,10 @@ class Run:
         if isinstance(x, np.ndarray):
             found = self.placed.get(id(x))
             if found is None:
-                alone = self.layout is None or jax.process_count() > 1
-                there = jnp.asarray(x) if alone else _place.everywhere(x, self.layout.mesh)
+                if self.layout is None or jax.process_count() > 1:
+                    there = jnp.asarray(x)
+                else:
+                    there = _place.everywhere(x, self.layout.mesh)
                 found = self.placed[id(x)] = (x, there)  # x is kept, so that its id stays its own
             return found[1]
         return x

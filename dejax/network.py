@@ -284,7 +284,11 @@ class Network:
             changes["topology"] = None
         elif self.topology is not None and self.messages is None and self.topology.period:
             changes["messages"] = _messages(self.topology)
-        if "topology" not in changes and (getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False)):
+        if (
+            self.topology is not None
+            and "topology" not in changes
+            and (getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False))
+        ):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(self.topology.at(0))
         if self.events is not None and hasattr(self.events, "plan"):

@@ -205,6 +205,8 @@ def compiled_bytes(method: Any, problem: Any, network: Any, rounds: int) -> int:
     parts, key, number = engine.prepare(method, problem, network, rounds), jax.random.key(0), jnp.int32(1)
     carry = jax.eval_shape(engine.start, *parts, key)
     m = engine.run_chunk.lower(*parts, carry, key, number, number, 1, number).compile().memory_analysis()
+    if m is None:
+        raise RuntimeError(f"the {jax.default_backend()} compiler does not say what it allocates; leave --compile out")
     return m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
 
 

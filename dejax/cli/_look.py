@@ -44,9 +44,13 @@ def plan(args: argparse.Namespace) -> int:
     seeds, nodes = len(config.seeds), config.eval.get("nodes")
     plans, compiled = [], []
     for run in config.runs:
-        parts = run.objects()
-        plans.append(planning.plan(*parts, run.rounds, memory=memory, label=run.label, seeds=seeds, nodes=nodes))
-        compiled.append(planning.compiled_bytes(*parts, run.rounds) * seeds if args.compile else None)
+        method, problem, network = run.objects()
+        plans.append(
+            planning.plan(
+                method, problem, network, run.rounds, memory=memory, label=run.label, seeds=seeds, nodes=nodes
+            )
+        )
+        compiled.append(planning.compiled_bytes(method, problem, network, run.rounds) * seeds if args.compile else None)
     if args.json:
         more = [{} if c is None else {"compiled": c} for c in compiled]
         print_json({"runs": [p.plain() | m for p, m in zip(plans, more, strict=True)]})

@@ -53,7 +53,8 @@ class EdgeList:
             raise ValueError(
                 f"node {receiver[e]} hears node {sender[e]}, but not the other way round; messages per edge need both directions"
             )
-        return EdgeList(*(jnp.asarray(x, jnp.int32) for x in (receiver, sender, reverse, slot)), links.n)
+        ids = lambda x: jnp.asarray(x, jnp.int32)
+        return EdgeList(ids(receiver), ids(sender), ids(reverse), ids(slot), links.n)
 
     @property
     def m(self) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 LOW_BITS = 12
 NO_NODE = np.int32(2**31 - 1)
@@ -43,7 +44,7 @@ class Meters:
     def seconds(self) -> Any:
         """Virtual seconds: float64 on the host, float32 inside a traced function."""
         whole, rest = self.time
-        if isinstance(whole, jax.core.Tracer):
+        if isinstance(whole, Tracer):
             return whole.astype(jnp.float32) + rest
         return np.asarray(jax.device_get(whole), np.float64) + np.asarray(jax.device_get(rest), np.float64)
 
