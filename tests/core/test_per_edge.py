@@ -18,6 +18,7 @@ def still(n, dim):
     return problem, np.random.default_rng(1).standard_normal((n, dim))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", ["chain", "star", "barabasi_albert", "complete", "ring"])
 def test_edge_rows_agree_with_the_kernel_they_stand_on(graph):
     top = (

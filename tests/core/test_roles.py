@@ -135,6 +135,7 @@ def running(task, params, batches):
     return np.asarray(module.norm.mean[...])
 
 
+@pytest.mark.slow
 def test_statistics_stay_at_their_node_and_follow_its_data():
     task = net_task()
     given = float32(problem(task))
@@ -168,6 +169,7 @@ def test_a_server_averages_statistics_with_the_models():
     assert meters.totals()["up/sample/average/statistics"] == 2 * 3 * 8 * 32
 
 
+@pytest.mark.slow
 def test_a_run_with_batch_norm_evaluates_resumes_and_gives_its_module_back(tmp_path):
     given = float32(problem(net_task(), roles={"out": "personal"}, personal_lr=0.05))
     args = dj.methods.dsgd(lr=0.05), given, dj.Network(dj.topology.ring(N))

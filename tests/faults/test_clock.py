@@ -87,6 +87,7 @@ def test_against_numpy_with_slow_nodes_and_lost_links(key):
     assert got.dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "exponential"), [(0.5, 0.0), (0.0, 2.0), (0.3, 0.5)])
 def test_distributions(sigma, exponential, key):
     n = 20_000

@@ -240,6 +240,7 @@ def test_relaysgd(graph):
     close(ours(m.relaysgd(lr=LR), graph)[1], relay(graph, ROUNDS, grads))
 
 
+@pytest.mark.slow
 def test_relaysgd_keeps_the_last_message_of_a_link_that_fails():
     graph = dj.topology.binary_tree(N).astype("float64")
     faults = dj.faults.directed_link_loss(p=0.4)

@@ -86,6 +86,7 @@ def test_mix_is_the_dense_product_bitwise_repeatable(case):
     jax.tree.map(np.testing.assert_array_equal, first, again)
 
 
+@pytest.mark.slow
 def test_weighted_takes_other_weights_and_another_own_value(case):
     w, links, x = case
     rng = np.random.default_rng(3)

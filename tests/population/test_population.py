@@ -34,6 +34,7 @@ def test_mean_and_distance_against_a_loop(params):
     np.testing.assert_allclose(population.consensus_distance(params, weights), want, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_a_node_of_weight_zero_is_silent_even_when_broken(params):
     broken = jax.tree.map(lambda x: x.at[1].set(jnp.nan), params)
     weights = jnp.array([1.0, 0, 1, 1, 1])

@@ -74,6 +74,7 @@ def test_noise_multiplier_inverts_epsilon():
         assert accountant.epsilon(s, 500, 0.05, 1e-5) <= goal < accountant.epsilon(s / 1.001, 500, 0.05, 1e-5)
 
 
+@pytest.mark.slow
 def test_against_a_library():
     """The same orders give the same epsilon in dp-accounting, and its exact accountant lies below."""
     pytest.importorskip("dp_accounting", reason="NOT CHECKED against a library: pip install dp-accounting==0.6.0")

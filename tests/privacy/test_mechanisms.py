@@ -36,6 +36,7 @@ def rows(tree, lead):
     return np.concatenate([np.asarray(x, np.float64).reshape(*x.shape[:lead], -1) for x in jax.tree.leaves(tree)], lead)
 
 
+@pytest.mark.slow
 def test_clipped_mean_against_numpy(key):
     """Without noise: the mean over real examples of gradients cut to norm C; padding is silent even when it is NaN."""
     grads, weight = examples(), np.ones((4, 6))

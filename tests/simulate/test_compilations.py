@@ -29,6 +29,7 @@ def compilations():
     watching = False
 
 
+@pytest.mark.slow
 def test_a_longer_run_with_more_evaluations_compiles_nothing_more():
     data = dj.data.digits().partition(dj.data.iid(), nodes=4, seed=0)
     run = lambda rounds: dj.simulate(

@@ -84,6 +84,7 @@ def test_no_grouped_convolution_is_left():
     assert "feature_group_count = 3" not in text and "batch_group_count = 3" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "window"), [((2, 8, 8, 3), (2, 2)), ((2, 9, 7, 3), (2, 3)), ((2, 9, 3), (3,))])
 @pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
 def test_pools_equal_flax_with_ties(name, shape, window):

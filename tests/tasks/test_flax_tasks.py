@@ -102,6 +102,7 @@ class Noisy(nnx.Module):
         return self.drop(self.linear(x))
 
 
+@pytest.mark.slow
 def test_dropout_follows_the_key_and_rests_in_metrics(key):
     task = tasks.classifier(Noisy)
     params = task.init(key)
