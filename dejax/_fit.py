@@ -1,4 +1,4 @@
-"""Whether a task fits its data: found by tracing the loss on shapes, before anything is compiled."""
+"""Whether a task fits its data, and a node axis: found by tracing the loss on shapes, before anything is compiled."""
 
 from functools import lru_cache
 from typing import Any
@@ -49,6 +49,11 @@ def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> No
             f"Problem.task {task!r} gives {scores} class scores, but data {name!r} have {classes} classes; give the model {classes} "
             "outputs"
         )
+
+    if isinstance(batch, dict):
+        from .tasks._native_conv import warn_if_batched_conv
+
+        warn_if_batched_conv(task, batch)
 
 
 def _items(batch: Any) -> list[tuple[str, Any]]:

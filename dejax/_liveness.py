@@ -45,6 +45,8 @@ PLACED = frozenset(["scatter", "scatter-add", "scatter_add", "dynamic_update_sli
 SOLID = PLACED | frozenset(
     [
         "dot_general",
+        "dejax_matmul",
+        "dejax_conv",
         "conv_general_dilated",
         "sort",
         "top_k",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._apart import materialize
 from ._blocks import checked
 from ._fit import check_task
 from ._struct import check_number, static, struct
@@ -138,7 +139,9 @@ class Problem:
 
     def fetch(self, rows: jax.Array) -> Any:
         """The samples at these rows [...]: a tree of [..., *sample]."""
-        return tree.map(lambda x: x[rows], self.data.arrays)
+        rows = materialize(rows)  # each row number is read by every number of its sample
+        # no wrapping of negative indices and no filling: rows come from index lists
+        return tree.map(lambda x: jnp.asarray(x).at[rows].get(mode="promise_in_bounds"), self.data.arrays)
 
     def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
         """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
+from .._apart import materialize
 from . import clocks
 from .edge_rows import exchange_copies
 from .received import Received
@@ -92,6 +93,7 @@ def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
     if getattr(codec, "per_edge", False):
         return exchange_copies(round, name, codec, *_private(round, name, value), value)
     live = round.links
+    value = materialize(value)  # several receivers read it
     base, own, sent, size = encode(round, name, value, codec)
     rewrite = None
     ctx = round._context(round.key(name + ".attack"), links=live.links, mask=live.mask, is_adversary=live.is_adversary)

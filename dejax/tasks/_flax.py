@@ -15,6 +15,8 @@ from flax import nnx
 
 from .._keys import fold_name
 from . import _objectives as objectives
+from ._linear import dot_general
+from .conv import conv_general_dilated
 
 Factory = Callable[[nnx.Rngs], nnx.Module]
 Loss = Callable[[Any, Any], jax.Array]
@@ -27,7 +29,8 @@ class FlaxTask:
 
     `init(key)` gives a nested dict of arrays (keys are the module's attribute names), `loss(params, batch, key)` runs the module
     in training mode with the key behind its dropout, `metrics(params, batch)` in evaluation mode, `module(params)` gives the
-    user's own module. Two tasks are equal when the modules' structure, the way they are initialized and the functions are equal.
+    user's own module. Its plain `nnx.Linear` and `nnx.Conv` layers get products and convolutions that are fast under a node axis,
+    with the same numbers up to rounding. Two tasks are equal when the modules' structure, the way they are initialized and the functions are equal.
     """
 
     def __init__(self, factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None):
@@ -39,6 +42,7 @@ class FlaxTask:
                 f"factory gives {abstract!r} ({type(abstract).__name__}), but a task needs a flax nnx module; "
                 "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
             )
+        _quicken(abstract)
         self._kinds, self._streams = _check(abstract)
         abstract.train()
         self._train = nnx.graphdef(abstract)
@@ -193,6 +197,15 @@ class _Built:
     def __call__(self, rngs: nnx.Rngs) -> nnx.Module:
         del rngs
         return nnx.merge(self.graphdef, jax.tree.map(jnp.asarray, self.state))
+
+
+def _quicken(module: nnx.Module) -> None:
+    """Give plain flax layers products and convolutions that stay fast under a node axis: same numbers, up to rounding."""
+    for _, layer in nnx.iter_graph(module):
+        if getattr(layer, "dot_general", None) is jax.lax.dot_general:
+            layer.dot_general = dot_general
+        if getattr(layer, "conv_general_dilated", None) is jax.lax.conv_general_dilated:
+            layer.conv_general_dilated = conv_general_dilated
 
 
 def _check(abstract: nnx.Module) -> tuple[list[tuple[Path, Any]], list[tuple[Path, Any]]]:

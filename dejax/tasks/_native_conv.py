@@ -34,7 +34,7 @@ def _has_native_conv(task: Any, shapes: Any) -> bool:
     if found:
         warnings.warn(
             f"{task!r} uses lax convolutions, which vmap over nodes turns into slow grouped ones; "
-            "pass conv_general_dilated=dejax.tasks.conv.conv_general_dilated to nnx.Conv",
+            "call dejax.tasks.conv.conv_general_dilated instead (plain nnx.Conv layers get it by themselves)",
             UserWarning,
             stacklevel=4,
         )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from dejax import tasks
@@ -39,6 +40,20 @@ class PlainCNN(nnx.Module):
         for conv in (self.conv0, self.conv1):
             x = nnx.max_pool(nnx.relu(conv(x)), (2, 2), (2, 2))
         return self.linear(x.reshape(x.shape[0], -1))
+
+
+class PlainTask:
+    """Initialization and loss of a flax module by flax's own functions, nothing of dejax in it."""
+
+    def __init__(self, factory: Callable[[nnx.Rngs], nnx.Module]):
+        self.factory = factory
+        self.graphdef = nnx.split(nnx.eval_shape(lambda: factory(nnx.Rngs(0))))[0]
+
+    def loss(self, params: Any, batch: dict[str, jax.Array], key: Any) -> jax.Array:
+        """Cross entropy [B]."""
+        del key
+        logits = nnx.merge(self.graphdef, nnx.State(params))(batch["x"])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"])
 
 
 class Model(NamedTuple):
@@ -73,13 +88,13 @@ class Model(NamedTuple):
 
 def mlp(*widths: int) -> Model:
     """Classifier of vectors."""
-    plain = tasks.classifier(lambda rngs: PlainMLP(widths, rngs))
+    plain = PlainTask(lambda rngs: PlainMLP(widths, rngs))
     return Model("MLP " + "-".join(map(str, widths)), widths[:1], widths, tasks.mlp(*widths), plain)
 
 
 def lenet() -> Model:
     """Classifier of gray 28x28 images."""
-    return Model("LeNet 28x28", (28, 28), (), tasks.lenet(shape=(28, 28), classes=10), tasks.classifier(PlainCNN))
+    return Model("LeNet 28x28", (28, 28), (), tasks.lenet(shape=(28, 28), classes=10), PlainTask(PlainCNN))
 
 
 def data(model: Model, leading: tuple[int, ...], dtype: Any) -> dict[str, jax.Array]:

@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from dejax import tasks
+import dejax as dj
+from dejax import engine, tasks
 from dejax.tasks import conv
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -110,10 +111,28 @@ class Plain(nnx.Module):
         return self.linear(self.conv(x[..., None]).mean((1, 2)))
 
 
-def test_warning_for_native_convolutions_once():
-    batch = {"x": jnp.ones((2, 4, 4)), "y": jnp.zeros(2, jnp.int32)}
-    task = tasks.classifier(Plain)
-    with pytest.warns(UserWarning, match="conv_general_dilated=dejax"):
-        assert tasks.warn_if_batched_conv(task, batch)
-    assert tasks.warn_if_batched_conv(task, batch)  # a second warning would be an error here
-    assert not tasks.warn_if_batched_conv(tasks.cnn((2,), shape=(4, 4), classes=3, kernel=3), batch)
+def test_plain_flax_layers_become_fast_ones():
+    task, batch = tasks.classifier(Plain), {"x": jnp.ones((2, 4, 4)), "y": jnp.zeros(2, jnp.int32)}
+    params = task.init(jax.random.key(0))
+    names = str(jax.make_jaxpr(task.loss)(params, batch))
+    assert "dejax_conv" in names and "dejax_matmul" in names
+    assert not tasks.warn_if_batched_conv(task, batch)
+    plain = Plain(nnx.Rngs(jax.random.key(0)))
+    close(task.module(params)(batch["x"]), plain(batch["x"]))
+
+
+def native(params, batch, key):
+    del key
+    y = lax.conv_general_dilated(batch["x"][..., None], params, (1, 1), "SAME", dimension_numbers=NHWC)
+    return y.reshape(len(y), -1).mean(1)
+
+
+def test_native_convolutions_warn_once_before_anything_is_compiled():
+    task = tasks.from_functions(lambda key: jnp.ones((3, 3, 1, 2), jnp.float32), native)
+    arrays = {"x": jnp.ones((6, 4, 4), jnp.float32), "y": jnp.zeros(6, jnp.int32)}
+    index = jnp.arange(6, dtype=jnp.int32).reshape(3, 2)
+    data = dj.data.NodeData(arrays, index, jnp.full(3, 2, jnp.int32), even=True)
+    parts = dj.methods.dsgd(lr=0.1), dj.Problem(task, data), dj.Network(dj.topology.ring(3))
+    with pytest.warns(UserWarning, match="slow grouped ones; call dejax"):
+        engine.prepare(*parts)
+    engine.prepare(*parts)  # a second warning would be an error here

@@ -24,3 +24,14 @@ def test_dot_general_equals_lax_at_any_order(shape, key):
         all_of(tasks.dot_general),
         all_of(lax.dot_general),
     )
+
+
+def test_products_under_a_node_axis_stay_apart_from_what_reads_them():
+    """XLA must not fuse a layer's output into the loops that read it: the ring below would compute it three times."""
+    x, w = jnp.ones((4, 8, 16), jnp.float32), jnp.ones((4, 16, 8), jnp.float32)
+    layer = jax.vmap(lambda x, w: tasks.dot_general(x, w, (((1,), (0,)), ((), ()))))
+    ring = lambda y: y + jnp.roll(y, 1, 0) + jnp.roll(y, -1, 0)
+    program = jax.jit(lambda x, w: ring(layer(x, w))).lower(x, w).compile()
+    np.testing.assert_array_equal(program(x, w), 48.0)
+    if jax.default_backend() == "cpu":
+        assert " call(" in program.as_text()

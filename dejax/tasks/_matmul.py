@@ -1,0 +1,121 @@
+"""A matrix product as a primitive of its own, so that under a node axis it can be computed the way that is fast there.
+
+Three forms, closed under differentiation (a product is linear in either operand):
+
+    nn   a [m, k]  b [k, c]  a b          the layer itself
+    tn   a [k, m]  b [k, c]  a^T b        gradient of the weights: k is the batch
+    nt   a [m, k]  b [c, k]  a b^T        gradient of the input
+
+When both operands have a node axis (each node has weights of its own) a CPU is handed thousands of small products, on which matrix
+libraries spend more time on calls and layouts than on arithmetic. There, products with a short contracted axis are written out as a
+sum of k outer terms in one elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the SGD
+update), so that the weight gradient is never written to memory. Measured for 1,024 nodes: weight gradient of 64 x 16 x 32 and its
+update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance.md). Other back ends get one batched product.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from .._apart import materialize_on_cpu as materialize
+
+matmul_p = Primitive("dejax_matmul")
+CONTRACT = {"nn": (1, 0), "tn": (0, 0), "nt": (1, 1)}
+PARTS = 4  # partial sums: a chain of fused multiply-adds as long as k would wait for itself
+LONGEST = 64  # contracted axis that is written out; beyond it a library wins, and programs grow
+CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should stay in the first-level cache
+
+
+def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None) -> jax.Array:
+    """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps."""
+    return matmul_p.bind(a, b, form=form, nodes=False, precision=precision)
+
+
+def _library(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
+    """`lax.dot_general`, with the node axis as its batch axis."""
+    i, j = CONTRACT[form]
+    numbers = (((i + nodes,), (j + nodes,)), (((0,), (0,)) if nodes else ((), ())))
+    return lax.dot_general(a, b, numbers, precision, a.dtype)
+
+
+def _written_out(a: Any, b: Any, form: str) -> Any:
+    """Both [n, ...]: a sum of outer terms over the contracted axis, forms nn and tn."""
+    if form == "nn":
+        terms = [a[:, :, i, None] * b[:, None, i, :] for i in range(a.shape[2])]
+    else:
+        terms = [a[:, i, :, None] * b[:, None, i, :] for i in range(a.shape[1])]
+    parts = [sum(terms[j + PARTS :: PARTS], terms[j]) for j in range(min(PARTS, len(terms)))]
+    return sum(parts[1:], parts[0])
+
+
+def _cpu(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
+    wide = a.dtype in (jnp.float32, jnp.float64)
+    if nodes and wide and form != "nt":
+        k, c = b.shape[1:]
+        # a long contraction pays only while few columns leave room for the sums in registers
+        if k <= LONGEST // 2 or (k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE):
+            # a layer's output is read twice, by the activation and by its derivative; a weight gradient once, by the update
+            out = _written_out(a, b, form)
+            return materialize(out) if form == "nn" else out
+    return _library(a, b, form=form, nodes=nodes, precision=precision)
+
+
+def _abstract(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
+    del precision
+    i, j = CONTRACT[form]
+    shape = (*a.shape[:nodes], a.shape[nodes + 1 - i], b.shape[nodes + 1 - j])
+    return jax.core.ShapedArray(shape, a.dtype)
+
+
+def _transpose_a(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
+    del a
+    bind = functools.partial(matmul_p.bind, **params)
+    return {
+        "nn": lambda: bind(ct, b, form="nt"),
+        "tn": lambda: bind(b, ct, form="nt"),
+        "nt": lambda: bind(ct, b, form="nn"),
+    }[form]()
+
+
+def _transpose_b(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
+    del b
+    bind = functools.partial(matmul_p.bind, **params)
+    return {
+        "nn": lambda: bind(a, ct, form="tn"),
+        "tn": lambda: bind(a, ct, form="nn"),
+        "nt": lambda: bind(ct, a, form="tn"),
+    }[form]()
+
+
+def _batch(args: Any, dims: Any, *, form: str, nodes: bool, precision: Any) -> tuple[Any, int]:
+    (a, b), (i, j) = args, dims
+    size = a.shape[i] if i is not None else b.shape[j]
+    if not nodes and (i is None or j is None):
+        if form == "nn" and j is None:  # one weight for all: the nodes' rows are rows of one product
+            rows = jnp.moveaxis(a, i, 0)
+            out = matmul(form, rows.reshape(-1, rows.shape[2]), b, precision)
+            return out.reshape(size, -1, out.shape[1]), 0
+        plain = functools.partial(_library, form=form, nodes=False, precision=precision)
+        return jax.vmap(plain, (i, j))(a, b), 0
+    a, b = (
+        jnp.broadcast_to(x, (size, *x.shape)) if d is None else jnp.moveaxis(x, d, 0)
+        for x, d in ((a, i), (b, j))
+    )  # fmt: skip
+    if not nodes:
+        return matmul_p.bind(a, b, form=form, nodes=True, precision=precision), 0
+    join = lambda x: x.reshape(-1, *x.shape[2:])  # a second node axis (runs x nodes) joins the first
+    out = matmul_p.bind(join(a), join(b), form=form, nodes=True, precision=precision)
+    return out.reshape(size, -1, *out.shape[1:]), 0
+
+
+matmul_p.def_impl(_library)
+matmul_p.def_abstract_eval(_abstract)
+ad.defbilinear(matmul_p, _transpose_a, _transpose_b)
+batching.primitive_batchers[matmul_p] = _batch
+mlir.register_lowering(matmul_p, mlir.lower_fun(_cpu, multiple_results=False), platform="cpu")
+mlir.register_lowering(matmul_p, mlir.lower_fun(_library, multiple_results=False))
