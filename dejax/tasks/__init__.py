@@ -9,6 +9,7 @@ from ._logistic import logistic as logistic
 from ._mlp import MLP as MLP, mlp as mlp
 from ._native_conv import warn_if_batched_conv as warn_if_batched_conv
 
+# what a config can name, and the classes behind it; `dot_general` and `conv` are for layers of your own
 __all__ = [
     "CNN",
     "MLP",
@@ -17,12 +18,10 @@ __all__ = [
     "classifier",
     "cnn",
     "conv",
-    "dot_general",
     "from_functions",
     "from_module",
     "lenet",
     "logistic",
     "mlp",
     "regression",
-    "warn_if_batched_conv",
 ]

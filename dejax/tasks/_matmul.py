@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -69,7 +70,7 @@ def _abstract(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
     del precision
     i, j = CONTRACT[form]
     shape = (*a.shape[:nodes], a.shape[nodes + 1 - i], b.shape[nodes + 1 - j])
-    return jax.core.ShapedArray(shape, a.dtype)
+    return ShapedArray(shape, a.dtype)
 
 
 def _transpose_a(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
@@ -96,7 +97,7 @@ def _batch(args: Any, dims: Any, *, form: str, nodes: bool, precision: Any) -> t
     (a, b), (i, j) = args, dims
     size = a.shape[i] if i is not None else b.shape[j]
     if not nodes and (i is None or j is None):
-        if form == "nn" and j is None:  # one weight for all: the nodes' rows are rows of one product
+        if form == "nn" and i is not None:  # one weight for all: the nodes' rows are rows of one product
             rows = jnp.moveaxis(a, i, 0)
             out = matmul(form, rows.reshape(-1, rows.shape[2]), b, precision)
             return out.reshape(size, -1, out.shape[1]), 0
