@@ -83,6 +83,11 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
             )
         have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
         if all(p == s for p, s in have):
+            if getattr(method, "own_starts", False):
+                raise ValueError(
+                    f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
+                    f"{(n, *have[0][1])}, or starts='independent' without params"
+                )
             return tree.tile(tree.map(jnp.asarray, params), n)
         bad = [pair for pair in have if pair[0] != (problem.n, *pair[1])]
         if bad:

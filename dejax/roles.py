@@ -112,6 +112,11 @@ def check(problem: Any, method: Any, network: Any) -> None:
             near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"Problem.roles names {pattern!r}, but the task's leaves are {', '.join(paths)}{hint}")
+    if getattr(method, "groups", False):
+        raise RefusedError(
+            f"the leaves {dict(rules)} have roles of their own, but {type(method).__name__} keeps several models at the server, and "
+            "none of them is the one that they belong to; use fedavg, or share all leaves"
+        )
     parts = split(rules, shapes)
     if not tree.leaves(parts.shared):
         raise ValueError(

@@ -89,7 +89,8 @@ class Alie:
         """(sent, what every adversary delivers to receiver i, at row i)."""
         links, n = ctx.links, ctx.links.n
         honest = ~jnp.asarray(ctx.is_adversary)
-        counted = (links.weights() != 0) & honest[links.senders()]  # [n, k]
+        talking = honest if ctx.awake is None else honest & ctx.awake  # sleepers send nothing
+        counted = (links.weights() != 0) & talking[links.senders()]  # [n, k]
         count = 1 + counted.sum(1, dtype=jnp.int32)
         z = z_max(n, int(self.is_adversary(n).sum())) if self.z is None else self.z
         wide_own, wide_sent = _widen(own), _widen(sent)

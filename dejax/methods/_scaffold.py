@@ -39,7 +39,7 @@ class Scaffold:
       server_lr: step along the mean difference.
     Raises:
       ValueError: lr <= 0; clients or local_steps < 1.
-    Identity: c = mean_i c_i always, while every upload arrives; K = 1, all nodes: c_i = g_i(x).
+    Identity: c = mean_i c_i always, also under churn and lost uploads (with the plain rule and codec); K = 1, all nodes: c_i = g_i(x).
     Reference: Karimireddy et al., 2020.
     """
 
@@ -75,13 +75,22 @@ class Scaffold:
             return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
 
         y = cohort.repeat(k, one, x)
-        new = cohort.keep(tree.add(tree.sub(mine, c), tree.scale(1 / (k * jnp.asarray(lr)), tree.sub(x, y))), mine)
+        lr = jnp.asarray(lr)
+        new = tree.add(tree.sub(mine, c), tree.scale(1 / (k * jnp.where(lr > 0, lr, 1)), tree.sub(x, y)))
+        new = tree.where(jnp.broadcast_to(lr > 0, (cohort.n,)), new, mine)  # a schedule may end at 0
+        heard = cohort.uploads  # a node whose upload was lost keeps its control, so that c stays the mean
+        new, count = cohort.keep(new, mine), cohort.n
+        if heard is not None:
+            new, count = (
+                tree.where(heard, new, mine),
+                heard.sum(dtype=jnp.promote_types(tree.leaves(c)[0].dtype, jnp.float32)),
+            )
         # two messages, as their scales differ by 1 / (K lr): a compressor of both together would keep one of them only
         moved = cohort.average(tree.sub(y, x), name="model")
         learned = cohort.average(tree.sub(new, mine), name="control")
         return ScaffoldState(
             tree.axpy(self.server_lr, moved, state.params),
-            tree.axpy(cohort.n / round.n, learned, state.control),
+            tree.axpy(count / round.n, learned, state.control),
             cohort.put(state.controls, new),
         )
 

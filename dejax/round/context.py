@@ -11,7 +11,7 @@ class Context(NamedTuple):
     index: int32 round. ids [n]: global ids of the rows. key: of this call, shared by all nodes. node_keys [n]: one per
     node, by global id. links: W of the phase, None at a server. mask [n, k]: slots that deliver in this phase (at a
     server [n]: who is awake), None when all do. is_adversary [n]: over the rows, or None. progress: t / T or None.
-    ticks [n]: the event number of each node in an event plan (its randomness is indexed by it), else None.
+    ticks [n]: the event number of each node in an event plan (its randomness is indexed by it), else None. awake [n]: rows that take part, None when all do.
     """
 
     index: jax.Array
@@ -23,6 +23,7 @@ class Context(NamedTuple):
     is_adversary: Any = None
     progress: Any = None
     ticks: Any = None
+    awake: Any = None
 
 
 __all__ = ["Context"]

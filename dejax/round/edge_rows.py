@@ -102,7 +102,10 @@ def exchange_copies(round: Any, name: str, codec: Any, base: Any, own: Any, sent
     edges, network, live = round.edges, round.network, round.links
     held, told, size = _two_copies(round, name, codec, edges.of_nodes(sent), arrivals(round, live))
     links, zeros = EdgeRows(live.links, edges), jnp.zeros((round.n,), jnp.float32)
-    own = tree.scale(1 / (1 - links.self_weights()), links.weighted(told, links.weights(), zeros, tree.zeros(value)))
+    alone = links.self_weights() == 1  # no neighbor holds a copy of it
+    share = 1 / jnp.where(alone, 1, 1 - links.self_weights())
+    own = tree.scale(share, links.weighted(told, links.weights(), zeros, tree.zeros(value)))
+    own = tree.where(alone, value, own)
     rewrite = None
     ctx = round._context(round.key(name + ".attack"), links=links, is_adversary=live.is_adversary)
     if live.is_adversary is not None:

@@ -1,6 +1,5 @@
 """Local work: batches and gradients, with the hooks of data attacks, gradient privacy and gradient attacks around them."""
 
-import copy
 from typing import Any
 
 import jax
@@ -163,9 +162,7 @@ def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra:
     ids = round.plan.initiators
     real = ids < round.n_all
     rows = jnp.minimum(ids, round.n_all - 1)
-    view = copy.copy(round)
-    for cached in ("awake", "ids", "links"):
-        view.__dict__.pop(cached, None)
+    view = round._fresh()
     view._ids, view._put, view._busy = rows, ids, real
     params_m, extra_m = (tree.map(lambda x: x[rows], t) for t in (params, extra))
     grads = gradient(view, name, params_m, batch(view, name + ".batch"), loss_fn, extra_m)

@@ -30,6 +30,9 @@ def trace_state() -> Any:
     return jax.core.get_opaque_trace_state(convention="nnx")
 
 
+CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
+
+
 class Round:
     """What `method.step(state, round)` works with. Axis n is this view's node axis: all nodes, or those of `sample`.
 
@@ -113,6 +116,16 @@ class Round:
                 mask = other if mask is None else mask & other
         return mask
 
+    @cached_property
+    def uploads(self) -> Any:
+        """Bool [n]: whose messages reach the server in this phase (implies awake); None when all do. The same for all averages."""
+        mask = self.awake
+        for fault in self.network.faults:
+            up = fault.uploads(self._context(self.key("uploads")))
+            if up is not None:
+                mask = up if mask is None else mask & up
+        return mask
+
     @property
     def stays(self) -> bool:
         """Whether a model's statistics stay at their nodes; at a server they are averaged."""
@@ -144,7 +157,8 @@ class Round:
     def _context(self, key: jax.Array, **kw: Any) -> Context:
         progress = None if self.horizon is None else self.index / self.horizon
         ticks = None if self.plan is None else self._rows(self.plan.tick)
-        return Context(self.index, self.ids, key, self._per_node(key), progress=progress, ticks=ticks, **kw)
+        fixed = {"progress": progress, "ticks": ticks, "awake": self.awake}
+        return Context(self.index, self.ids, key, self._per_node(key), **fixed, **kw)
 
     def _fault_context(self, what: str = "links", phase: Any = None) -> Context:
         """Of the whole population and phase: what all calls of one phase share."""
@@ -174,10 +188,15 @@ class Round:
         self.store.used.add(full)
         return full
 
-    def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> "Round":
+    def _fresh(self) -> "Round":
+        """A copy that finds its cached properties anew."""
         child = copy.copy(self)
-        for cached in ("awake", "ids", "links"):
+        for cached in CACHED:
             child.__dict__.pop(cached, None)
+        return child
+
+    def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> "Round":
+        child = self._fresh()
         child.store, child._key, child._prefix, child._trace = store, key, prefix, trace_state()
         for field, value in changes.items():
             setattr(child, field, value)

@@ -37,11 +37,7 @@ def average(
         hostile = jnp.asarray(attack.is_adversary(round.n_all))[round.ids]
         ctx = round._context(round.key(name + ".attack"), mask=awake, is_adversary=hostile)
         sent = attack.server(ctx, sent, hostile)
-    arrived = awake
-    for fault in network.faults:
-        up = fault.uploads(round._context(round.key("uploads")))  # one draw for all averages of a phase
-        if up is not None:
-            arrived = up if arrived is None else arrived & up
+    arrived = round.uploads
     leaf = tree.leaves(sent)[0]
     share = jnp.ones((n,), jnp.promote_types(leaf.dtype, jnp.float32)) if weights is None else weights
     share = share.astype(jnp.promote_types(leaf.dtype, jnp.float32))

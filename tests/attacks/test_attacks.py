@@ -65,6 +65,17 @@ def test_alie_per_receiver():
     )
 
 
+def test_alie_does_not_count_sleepers():
+    attack = attacks.alie(adversaries=(1,), z=1.5)
+    ctx, own = context(attack, graph()), values()
+    awake = jnp.ones(ctx.links.n, bool).at[3].set(False)
+    far = {k: v.at[3].add(100.0) for k, v in own.items()}
+    ctx = ctx._replace(awake=awake)
+    here, there = (rows(attack.message(ctx, x, x)[1]) for x in (own, far))
+    others = np.arange(ctx.links.n) != 3
+    np.testing.assert_allclose(here[others], there[others], atol=1e-12)
+
+
 def test_alie_does_not_cancel_near_consensus():
     """Values that differ in the sixth digit: float32 sums of squares would give noise for the variance."""
     links, sent = graph(), values(dtype=jnp.float32)

@@ -138,3 +138,13 @@ def test_what_cannot_be_relayed_is_refused():
             jax.random.key(0),
             1,
         )
+
+
+def test_copies_per_edge_leave_a_node_without_neighbors_alone():
+    graph = dj.topology.from_edges([(0, 1), (1, 2)], n=4, allow_disconnected=True)
+    codec = dj.compression.copies(dj.compression.top_k(k=1), gamma=0.3, per_edge=True)
+    problem, x0 = still(4, 3)
+    method = dj.methods.dsgd(lr=0.0)
+    x = zoo.models(method, zoo.run(method, problem, dj.Network(graph.astype("float64"), codec=codec), 4, x0=x0)[0])
+    assert np.isfinite(x).all() and not np.array_equal(x[0], x0[0])
+    np.testing.assert_array_equal(x[3], x0[3])

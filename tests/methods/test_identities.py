@@ -175,6 +175,18 @@ def test_scaffold_controls_agree_and_the_optimum_is_reached(clients):
     assert np.linalg.norm(drifted - MADE.x_star) > 1e-3
 
 
+@pytest.mark.parametrize("fault", [dj.faults.churn(p=0.4), dj.faults.link_loss(p=0.4)], ids=["churn", "lost uploads"])
+def test_scaffold_controls_agree_whoever_is_heard(fault):
+    state, _ = run(m.scaffold(lr=0.1, local_steps=2, clients=3), dj.Network(faults=fault), 6)
+    assert np.abs(np.asarray(state.controls["x"])).max() > 1e-3
+    close(np.asarray(state.control["x"]), np.asarray(state.controls["x"]).mean(0))
+
+
+def test_scaffold_survives_a_rate_of_zero():
+    state, x = run(m.scaffold(lr=dj.Cosine(peak=0.1, rounds=2)), None, 4)
+    assert np.isfinite(x).all() and np.isfinite(np.asarray(state.controls["x"])).all()
+
+
 def test_one_step_scaffold_learns_the_gradients():
     state, _ = run(m.scaffold(lr=LR), None, 1)
     close(np.asarray(state.controls["x"]), MADE.gradients(X0.mean(0)))
