@@ -83,6 +83,11 @@ def drive(
 def begin(run: Run, directory: RunDir | None) -> None:
     """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there."""
     resumed = directory is not None and directory.resume and run.restore(directory)
+    if resumed and run.round > run.schedule.rounds:
+        raise ValueError(
+            f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
+            f"give rounds >= {run.round}"
+        )
     if not resumed:
         run.start()
     if directory is not None:

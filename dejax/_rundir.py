@@ -129,7 +129,8 @@ class RunDir:
     # ---- checkpoints
     def checkpoints(self, label: str) -> Path:
         """Where the checkpoints of one run lie."""
-        return self.path / "checkpoints" / (urllib.parse.quote(label, safe=" ,()-_") or "run")
+        name = urllib.parse.quote(label, safe=" ,()-_") or "run"
+        return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
     def save(self, label: str, round: int, state: Any, facts: dict[str, Any]) -> None:
         """Write a checkpoint."""

@@ -268,6 +268,12 @@ def test_directories_that_are_taken_or_foreign(tmp_path):
         run(lr=0.1, resume=tmp_path / "run")
     with pytest.raises(CheckpointError, match=r"its seeds differs \(\[0\] there, \[1\] here\)"):
         run(seed=1, resume=tmp_path / "run")
+    before = {p: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
+    with pytest.raises(ValueError, match="rounds is 1, but .* has done 2; give rounds >= 2"):
+        run(rounds=1, resume=tmp_path / "run")
+    assert {p: p.read_bytes() for p in (tmp_path / "run").glob("*.*")} == before
+    run(rounds=1, out=tmp_path / "dots", label="..")
+    assert (tmp_path / "dots" / "checkpoints" / "%2E%2E").is_dir()
     (tmp_path / "run" / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"run.json is damaged"):
         run(resume=tmp_path / "run")
