@@ -114,7 +114,7 @@ def parts(jaxpr: Any, donated: Sequence[bool] | None = None) -> Peak:
       donated: per input, whether it is a slot that a result goes back into: the first result into the first of them, and so on (the
         carry of a loop); default: none.
     """
-    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    jaxpr = _bare(jaxpr)
     fresh = itertools.count()
     values: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
     ops = list(_flat(jaxpr, values, fresh))
@@ -143,7 +143,7 @@ def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int]) -> Iterator[
             makes = {v: next(fresh) for v in eqn.outvars}
             values.update(makes)
             sizes = tuple((number, size(v.aval)) for v, number in makes.items())
-            carried = sum(size(v.aval) for v in eqn.outvars[: eqn.params["num_carry"]]) if name == "scan" else None
+            carried = sum(size(v.aval) for v in eqn.outvars[: _carry(eqn)[1]]) if name == "scan" else None
             yield _Op(name, tuple(r for r in reads if r is not None), sizes, _inside(eqn), carried)
 
 
@@ -156,8 +156,25 @@ def _program(eqn: Any) -> Any:
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         inner = eqn.params.get(name)
         if inner is not None:
-            return getattr(inner, "jaxpr", inner)
+            return _bare(inner)
     return None
+
+
+def _bare(jaxpr: Any) -> Any:
+    """A program without the constants that it was closed over."""
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def _carry(eqn: Any) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are carried.
+
+    Read off the shapes, since the names of the parameters change between releases of JAX: the body sees a constant and the carry as
+    they are, and a row of everything else.
+    """
+    body = _bare(eqn.params["jaxpr"])
+    whole = lambda outer, inner: sum(v.aval.shape == w.aval.shape for v, w in zip(outer, inner, strict=True))
+    carried = whole(eqn.outvars, body.outvars)
+    return whole(eqn.invars, body.invars) - carried, carried
 
 
 def _inside(eqn: Any) -> int:
@@ -165,12 +182,13 @@ def _inside(eqn: Any) -> int:
     p = eqn.params
     match eqn.primitive.name:
         case "scan":
-            body = p["jaxpr"].jaxpr
-            fixed, carried = p["num_consts"], p["num_consts"] + p["num_carry"]
+            body = _bare(p["jaxpr"])
+            fixed, carry = _carry(eqn)
+            carried = fixed + carry
             rows = sum(size(v.aval) for v in body.invars[carried:])
             return rows + peak(body, [fixed <= i < carried for i in range(len(body.invars))])
         case "while":
-            body = p["body_jaxpr"].jaxpr
+            body = _bare(p["body_jaxpr"])
             return peak(body, [i >= p["body_nconsts"] for i in range(len(body.invars))])
         case "cond":
             return max(peak(b) for b in p["branches"])
