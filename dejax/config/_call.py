@@ -29,7 +29,7 @@ class Parameter:
     """One argument of a member: its name, hint, default (`inspect.Parameter.empty` if required) and form.
 
     `kind` is the kind of slot, if it is one, `many` whether the slot takes several; `section` is the callable whose
-    arguments stand directly under the name (`network: {topology: ring}`).
+    arguments stand directly under the name (`network: {topology: ring}`); `switch`: without them there is no call, see `Section`.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Parameter:
     kind: str | None = None
     many: bool = False
     section: Callable[..., Any] | None = None
+    switch: bool = False
 
     @property
     def required(self) -> bool:
@@ -47,9 +48,13 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """Mark of a hint, `Annotated[Any, Section(lambda: Network)]`: the mapping under this name holds that call's arguments."""
+    """Mark of a hint, `Annotated[Any, Section(lambda: Network)]`: the mapping under this name holds that call's arguments.
+
+    Left out or null is the call without arguments; where `switch` is set it is no call at all, but None.
+    """
 
     fn: Callable[[], Callable[..., Any]]
+    switch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Call:
         out = {}
         for p in parameters(self.fn, self.registry):
             value = unbuild(self.args[p.name], p.kind, self.registry) if p.name in self.args else OMIT
-            if p.name not in self.args and p.section is not None:
+            if p.name not in self.args and p.section is not None and not p.switch:
                 value = Call(None, p.section, {}, (*self.path, p.name), self.registry).plain()
             elif p.name not in self.args and not p.required:
                 value = unbuild(p.default, p.kind, self.registry)
@@ -135,10 +140,11 @@ def parameters(fn: Callable[..., Any], registry: Registry) -> list[Parameter]:
     """The arguments of a member, with the kind of slot that each is."""
     out = []
     for name, hint, default in _signature(fn):
-        section = next((m.fn() for m in getattr(hint, "__metadata__", ()) if isinstance(m, Section)), None)
+        mark = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Section)), None)
+        section, switch = (mark.fn(), mark.switch) if mark else (None, False)
         kind = None if section else registry.kind_of(name, hint)
         many = kind is not None and (isinstance(default, tuple) or _is_list(hint))
-        out.append(Parameter(name, hint, default, kind, many, section))
+        out.append(Parameter(name, hint, default, kind, many, section, switch))
     return out
 
 
@@ -249,6 +255,8 @@ def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str)
 
 def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:
     """One argument: a section, a slot (or a list of slots), or a value converted by the hint."""
+    if p.section is not None and value is None and p.switch:
+        return None
     if p.section is not None:
         return read_call(None, p.section, value, path, registry, partial)
     if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):

@@ -80,6 +80,20 @@ def test_the_resolved_form_is_the_same_experiment(text):
             assert a.objects() == b.objects()
 
 
+ALL = {"nodes": None, "runs": 1, "relabel": True}
+
+
+@pytest.mark.parametrize(
+    ("sets", "mesh"),
+    [([], None), (["mesh=null"], None), (["mesh={}"], ALL), (["mesh={nodes: 2}"], ALL | {"nodes": 2})],
+)
+def test_no_mesh_stays_no_mesh_in_the_resolved_form(sets, mesh):
+    """It once came back as all devices, and a resumed run differed from a whole one in the last bit."""
+    first = config(toys.TEXT, *sets)
+    assert first.mesh == mesh
+    assert Config(json.loads(first.json()), REGISTRY).mesh == mesh
+
+
 def test_the_resolved_form_fills_in_defaults():
     plain = config().plain()
     assert plain["method"]["choco"]["gamma"] == 0.4
