@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
-from .._keys import fold_name
+from .._keys import fold_in, fold_name
 from .._types import NodeTree
 from ._encoding import Compressor, Size
 
@@ -19,15 +19,14 @@ def accumulator(value: NodeTree) -> NodeTree:
 
 def compress(compressor: Compressor, ctx: Any, value: NodeTree) -> tuple[NodeTree, Size]:
     """C(value) of every node, as receivers rebuild it, and the size of a message."""
-    keys = jax.vmap(lambda key: fold_name(key, "compressor"))(ctx.node_keys)
+    keys = fold_name(ctx.node_keys, "compressor")
     if compressor.scope == "global":
         rows = tree.flat(value)
         out, units = compressor.apply(keys, rows)
         return tree.unflat(out, value), Size(message_bits(compressor, value), units)
     outs, all_units = [], []
     for i, leaf in enumerate(tree.leaves(value)):
-        leaf_keys = jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)  # noqa: B023
-        out, units = compressor.apply(leaf_keys, leaf.reshape(leaf.shape[0], -1))
+        out, units = compressor.apply(fold_in(keys, i), leaf.reshape(leaf.shape[0], -1))
         outs.append(out.reshape(leaf.shape))
         all_units.append(units)
     size = Size(message_bits(compressor, value), None if None in all_units else sum(all_units))

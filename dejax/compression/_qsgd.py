@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._keys import uniform
 from .._struct import static, struct
 from ._encoding import check_scope
 
@@ -132,6 +133,9 @@ def _quantize(keys: jax.Array, x: jax.Array, levels: int) -> jax.Array:
     largest = jnp.max(jnp.abs(y), 1, keepdims=True, initial=0)
     y = y / jnp.where(largest == 0, 1, largest)  # squares of the raw entries could over- or underflow
     norm = jnp.sqrt(jnp.sum(jnp.square(y), 1, keepdims=True))
-    uniform = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:], wide))(keys)
-    level = jnp.floor(jnp.abs(y) * (levels / jnp.where(norm == 0, 1, norm)) + uniform)
+    if wide == jnp.float32:
+        fraction = uniform(keys, x.shape[1:])
+    else:
+        fraction = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:], wide))(keys)
+    level = jnp.floor(jnp.abs(y) * (levels / jnp.where(norm == 0, 1, norm)) + fraction)
     return (jnp.sign(y) * level * (largest * norm / levels)).astype(x.dtype)

@@ -10,6 +10,7 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbias
 import jax
 import jax.numpy as jnp
 
+from .._keys import bits
 from .._struct import static, struct
 from ._encoding import check_kept, check_sparsifier, kept, mask_of_largest
 
@@ -124,7 +125,7 @@ def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
     """Bool [n, d]: k True in each row, every subset equally likely (ties of 30 bits go to the lower index)."""
     if k == d:
         return jnp.ones((n, d), bool)
-    bits = jax.vmap(lambda key: jax.random.bits(key, (d,), jnp.uint32))(keys)
+    random = bits(keys, (d,))
     # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is not
-    score = jax.lax.bitcast_convert_type((bits >> 2) + jnp.uint32(2**23), jnp.float32)
+    score = jax.lax.bitcast_convert_type((random >> 2) + jnp.uint32(2**23), jnp.float32)
     return mask_of_largest(score, k)

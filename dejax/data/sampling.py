@@ -15,9 +15,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
-from .._keys import draw_index
+from .._keys import bits, draw_index, fold_in, uniform
 from .._struct import static, struct
 from ._parts import check_count
 
@@ -47,8 +47,7 @@ class Replacement:
     def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """Rows [n, B], no weights."""
         del base_keys
-        uniform = jax.vmap(lambda k: random.uniform(k, (self.batch_size,), jnp.float32))(keys)
-        place = draw_index(uniform, count[:, None])
+        place = draw_index(uniform(keys, (self.batch_size,)), count[:, None])
         return jnp.take_along_axis(index, place, axis=1), None, memory
 
 
@@ -85,7 +84,7 @@ class Epoch:
         place = step[:, None] * self.batch_size + jnp.arange(self.batch_size, dtype=jnp.int32)[None, :]
         real = place < count[:, None]
         place = jnp.where(real, place, 0)
-        order_keys = jax.vmap(random.fold_in)(base_keys, epoch)
+        order_keys = fold_in(base_keys, epoch)
         rows = jnp.take_along_axis(index, permuted(order_keys, place, count), axis=1)
         return rows, None if self.even else real.astype(jnp.float32), memory + 1
 
@@ -125,9 +124,9 @@ def permuted(keys: jax.Array, place: jax.Array, count: jax.Array) -> jax.Array:
     Reference: Hoang, Morris and Rogaway, An enciphering scheme based on a card shuffle, 2012.
     """
     count = count[:, None]
-    bits = jax.vmap(lambda k: random.bits(k, (2, PASSES), jnp.uint32))(keys)
-    uniform = (bits[:, 0] >> 8).astype(jnp.float32) * jnp.float32(2**-24)
-    pair, salt = draw_index(uniform, count), bits[:, 1]
+    random = bits(keys, (2, PASSES))
+    fraction = (random[:, 0] >> 8).astype(jnp.float32) * jnp.float32(2**-24)
+    pair, salt = draw_index(fraction, count), random[:, 1]
 
     def one_pass(r: jax.Array, x: jax.Array) -> jax.Array:
         other = lax.dynamic_index_in_dim(pair, r, 1) - x

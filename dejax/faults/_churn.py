@@ -6,10 +6,7 @@ participation as a random graph).
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from .._keys import fold_name
+from .._keys import fold_name, uniform
 from .._struct import check_number, struct
 from .._types import FloatLike, NodeMask
 
@@ -41,11 +38,7 @@ class Churn:
 
     def awake(self, ctx: Any) -> NodeMask:
         """Who takes part in this round."""
-
-        def one(key: jax.Array) -> jax.Array:
-            return jax.random.uniform(fold_name(key, "churn"), (), jnp.float32)
-
-        return jax.vmap(one)(ctx.node_keys) >= self.p
+        return uniform(fold_name(ctx.node_keys, "churn")) >= self.p
 
     def arrives(self, ctx: Any, links: Any) -> None:
         """Links between nodes that are awake hold."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from .._keys import fold_name
+from .._keys import fold_in, fold_name, uniform
 from .._struct import check_number, struct
 from .._types import FloatLike, NodeMask
 
@@ -108,21 +108,12 @@ def _ends(links: Any) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
 
 def _uniform(key: jax.Array, a: jax.Array, b: jax.Array, n: int, ticks: Any) -> jax.Array:
     """One uniform float32 per pair of node ids, whatever slot it stands on; in an event plan also by the event's number."""
-
-    def one(a: jax.Array, b: jax.Array, tick: Any) -> jax.Array:
-        if n <= 2**16:  # the pair fits one uint32: half the cost
-            edge = jax.random.fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
-        else:
-            edge = jax.random.fold_in(jax.random.fold_in(key, a), b)
-        if tick is not None:
-            edge = jax.random.fold_in(edge, tick)
-        return jax.random.uniform(edge, (), jnp.float32)
-
-    return jax.vmap(jax.vmap(one))(a, b, None if ticks is None else ticks[a])
+    if n <= 2**16:  # the pair fits one uint32: half the cost
+        edge = fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
+    else:
+        edge = fold_in(fold_in(key, a), b)
+    return uniform(edge if ticks is None else fold_in(edge, ticks[a]))
 
 
 def _uploads(ctx: Any, p: FloatLike) -> NodeMask:
-    def one(key: jax.Array) -> jax.Array:
-        return jax.random.uniform(fold_name(key, "link_loss"), (), jnp.float32)
-
-    return jax.vmap(one)(ctx.node_keys) >= p
+    return uniform(fold_name(ctx.node_keys, "link_loss")) >= p

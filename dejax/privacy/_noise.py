@@ -12,7 +12,7 @@ from .._types import NodeTree
 
 def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree:
     """value + N(0, std^2), independent for every node (keys [n]), leaf and coordinate; std scalar."""
-    keys = jax.vmap(lambda key: fold_name(key, name))(keys)
+    keys = fold_name(keys, name)
 
     def noisy(i: int, x: jax.Array) -> jax.Array:
         draw = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), x.shape[1:], x.dtype))

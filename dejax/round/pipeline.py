@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._apart import materialize
+from .._keys import fold_in
 from . import clocks
 from .edge_rows import exchange_copies
 from .received import Received
@@ -53,7 +54,7 @@ def live_links(round: Any) -> Live:
 
 def _graph_key(round: Any) -> jax.Array:
     """What random graphs are drawn from: shared by all nodes, indexed by the phase."""
-    return jax.random.fold_in(round.run_key, round.phase)
+    return fold_in(round.run_key, round.phase)
 
 
 def _private(round: Any, name: str, value: Any) -> tuple[Any, Any, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax, random
+from jax import lax
 
 from .. import _tree as tree
-from .._keys import fold_ids, fold_name
+from .._keys import fold_ids, fold_in, fold_name, uniform
 from ..problem import Batch
 from . import clocks, edge_rows, local, pipeline, server
 from .context import Context
@@ -47,7 +47,7 @@ class Round:
     ):  # fmt: skip
         self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
         # randomness of events is indexed by their number, never by the packed round
-        key = fold_name(run_key, "events") if plan is not None else random.fold_in(run_key, index)
+        key = fold_name(run_key, "events") if plan is not None else fold_in(run_key, index)
         self._key = self._base = key  # key of this view; of the whole round (what links share)
         self._clock: str | None = None  # name of a cohort's clock
         self.index, self.plan, self.horizon = index, plan, horizon
@@ -152,7 +152,7 @@ class Round:
 
     def _per_node(self, key: jax.Array) -> jax.Array:
         keys = fold_ids(key, self.ids)
-        return keys if self.plan is None else jax.vmap(random.fold_in)(keys, self._rows(self.plan.tick))
+        return keys if self.plan is None else fold_in(keys, self._rows(self.plan.tick))
 
     def _context(self, key: jax.Array, **kw: Any) -> Context:
         progress = None if self.horizon is None else self.index / self.horizon
@@ -163,7 +163,7 @@ class Round:
     def _fault_context(self, what: str = "links", phase: Any = None) -> Context:
         """Of the whole population and phase: what all calls of one phase share."""
         phase = (0 if self.plan is not None else self.phase) if phase is None else phase
-        key = random.fold_in(fold_name(self._base, what), phase)
+        key = fold_in(fold_name(self._base, what), phase)
         everyone = self._everyone
         ticks = None if self.plan is None else self.plan.tick
         return Context(self.index, everyone, key, fold_ids(key, everyone), ticks=ticks)
@@ -371,7 +371,7 @@ class Round:
             if self._ids is None and self._order is not None:
                 chosen = self.problem.place.positions()[chosen]
         else:
-            score = random.uniform(key, (self.n,), jnp.float32)
+            score = uniform(key, (self.n,))
             score = score if self._ids is not None or self._order is None else score[self._order]
             chosen = lax.top_k(score + self.awake, m)[1]
         rows = chosen if self._ids is None else self._ids[chosen]
@@ -410,7 +410,7 @@ class Round:
             busy = self._busy
             if steps is not None:
                 busy = i < steps if busy is None else busy & (i < steps)
-            return self._child(store, random.fold_in(key, i), prefix, phase=self.phase * k + i, _busy=busy)
+            return self._child(store, fold_in(key, i), prefix, phase=self.phase * k + i, _busy=busy)
 
         def once(round: "Round", carry: Any) -> Any:
             new = fn(round, carry)
@@ -483,11 +483,11 @@ class Round:
 
 def floyd(key: jax.Array, n: int, m: int) -> jax.Array:
     """m distinct ids out of n (Floyd's algorithm): O(m^2), no [n] array."""
-    uniform = random.uniform(key, (m,), jnp.float32)
+    fraction = uniform(key, (m,))
 
     def body(ids: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
         top = n - m + i
-        draw = jnp.minimum((uniform[i] * (top + 1)).astype(jnp.int32), top)
+        draw = jnp.minimum((fraction[i] * (top + 1)).astype(jnp.int32), top)
         taken = jnp.any((ids == draw) & (jnp.arange(m) < i))
         return ids.at[i].set(jnp.where(taken, top, draw)), None
 

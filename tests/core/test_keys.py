@@ -1,0 +1,53 @@
+"""Draws by name: the numbers of jax.random, bit for bit, whatever the key's kind and however they are batched."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dejax import _keys
+
+IDS = jnp.array([0, 5, 1023, 2**31 - 1, -3], jnp.int32)
+
+
+def data(keys):
+    return np.asarray(jax.random.key_data(keys))
+
+
+@pytest.fixture(params=["threefry2x32", "rbg"])
+def key(request):
+    return jax.random.key(7, impl=request.param)
+
+
+def test_folding_is_that_of_jax(key):
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(IDS)
+    np.testing.assert_array_equal(data(_keys.fold_ids(key, IDS)), data(keys))
+    np.testing.assert_array_equal(
+        data(jax.jit(_keys.fold_in)(keys, IDS)), data(jax.vmap(jax.random.fold_in)(keys, IDS))
+    )
+    np.testing.assert_array_equal(
+        data(_keys.fold_name(key, "batch")), data(jax.random.fold_in(key, _keys.name_id("batch")))
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (16,), (2, 24), (300,)])
+def test_draws_are_those_of_jax(key, shape):
+    keys = _keys.fold_ids(key, IDS)
+    if data(key).size == 2:  # rbg draws depend on how they are batched
+        np.testing.assert_array_equal(
+            jax.jit(lambda k: _keys.bits(k, shape))(keys), [jax.random.bits(k, shape, jnp.uint32) for k in keys]
+        )
+        want = [jax.random.uniform(k, shape, jnp.float32) for k in keys]
+        np.testing.assert_array_equal(jax.jit(lambda k: _keys.uniform(k, shape))(keys), want)
+    for draw in (_keys.bits, _keys.uniform):
+        assert draw(keys, shape).shape == (5, *shape)
+        assert draw(keys.reshape(5, 1), shape).shape == (5, 1, *shape)
+        assert draw(keys[0], shape).shape == shape
+
+
+def test_draws_survive_a_map_over_keys(key):
+    keys = _keys.fold_ids(key, IDS)
+    mapped = jax.vmap(lambda k: _keys.uniform(_keys.fold_ids(k, IDS), (16,)))(keys)
+    assert mapped.shape == (5, 5, 16)
+    if data(key).size == 2:
+        np.testing.assert_array_equal(mapped[2], _keys.uniform(_keys.fold_ids(keys[2], IDS), (16,)))
