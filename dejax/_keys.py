@@ -50,7 +50,7 @@ def fold_ids(key: jax.Array, ids: jax.Array) -> jax.Array:
 def bits(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
     """uint32 [..., *shape]: `random.bits(key, shape)` of each of keys [...]."""
     size = math.prod(shape)
-    if not (_threefry_key(keys) and jax.config.jax_threefry_partitionable and 0 < size < 2**32):
+    if not (_threefry_key(keys) and getattr(jax.config, "jax_threefry_partitionable", True) and 0 < size < 2**32):
         each = lambda key: random.bits(key, shape, jnp.uint32)
         for _ in keys.shape:
             each = jax.vmap(each)

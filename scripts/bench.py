@@ -13,6 +13,8 @@ import sys
 
 from benches import _harness as harness
 
+import dejax
+
 
 def main() -> None:
     """Print the table; write it as JSON where asked."""
@@ -28,7 +30,8 @@ def main() -> None:
     args = parser.parse_args()
     seconds = args.seconds or (0.5 if args.quick else 6.0)
     options = harness.Options(args.quick, args.dtype, seconds, args.match, None if args.n is None else tuple(args.n))
-    machine = harness.machine()
+    flags = dejax.fast_cpu()
+    machine = harness.machine() + (", with the flags of dejax.fast_cpu()" if flags else "")
     print(machine)
     table = []
     for group in args.only:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .._cpu import fast_cpu
 from ..config import ConfigError
 from . import _look, _run, _sweep
 from ._shared import DONE, INTERRUPTED, USER_ERROR
@@ -125,6 +126,8 @@ _COMMANDS: list[str] = []
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(argv)
+    if argv is None:  # a process of our own
+        fast_cpu()
     try:
         return args.run(args)
     except KeyboardInterrupt:

@@ -25,7 +25,8 @@ import numpy as np
 
 DTYPES = ("float32", "bfloat16")
 ORDER = ("mixing", "step", "round", "eval", "rules", "sweep", "growth")
-SAMPLE = 0.004  # seconds: shorter calls are repeated within a turn, so that the clock and the dispatch do not count
+SAMPLE = 0.01  # seconds: shorter calls are repeated within a turn, so that the clock and the dispatch do not count
+COLD = 0.3  # seconds: shorter turns begin with a call that is not timed, since the turn before has taken the caches
 HEADER = f"{'name':50}{'n':>7}{'ms':>11}  {'bound':28}{'ratio':>8}  {'spread':14}"
 
 
@@ -124,28 +125,27 @@ class Turns:
         return Row(group, label, n, ms, bound or against, bound_ms, mid, (low, high), rival, note, more)
 
 
-def turns(
-    calls: dict[str, Callable[[], Any]], options: Options, least: int = 5, most: int = 51, settle: float = 0
-) -> Turns:
+def turns(calls: dict[str, Callable[[], Any]], options: Options, least: int = 5, most: int = 51) -> Turns:
     """Time calls in turns: a, b, c, a, b, c, ... after one warm-up of each, which compiles.
 
     Args:
       calls: name -> function without arguments; what it returns is waited for. Functions that donate keep their own state.
       least, most: turns; `options.seconds` lies between (a quick run takes 3).
-      settle: seconds of rest before each call, where another library's threads may still be spinning.
     """
-    inner = {}
+    inner, warm = {}, {}
     once = 0.0
     for name, fn in calls.items():
         jax.block_until_ready(fn())
         took = _seconds(fn, 1)
         inner[name] = max(1, min(200, int(SAMPLE / max(took, 1e-7))))
-        once += took * inner[name]
+        warm[name] = took * inner[name] < COLD
+        once += took * inner[name] * (1 + warm[name])
     count = 3 if options.quick else int(min(most, max(least, options.seconds / max(once, 1e-6))))
     out: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(count):
         for name, fn in calls.items():
-            time.sleep(settle)
+            if warm[name]:
+                _seconds(fn, inner[name])
             out[name].append(_seconds(fn, inner[name]))
     return Turns({name: np.array(times) for name, times in out.items()})
 

@@ -45,7 +45,7 @@ class Own:
         self.round()
         began = time.perf_counter()
         jax.block_until_ready(self.round())
-        self.count = int(np.clip(0.05 / (time.perf_counter() - began), 1, CHUNK))
+        self.count = int(np.clip(0.1 / (time.perf_counter() - began), 1, CHUNK))
 
     def round(self) -> Any:
         """`count` rounds."""
@@ -101,7 +101,7 @@ def _rows(model: models.Model, n: int, options: h.Options) -> Iterable[h.Row]:
             yield h.Row("round", f"{name}, {label}", n, note="left out: minutes a round")
             continue
         rival = make(model, start, batches, LR)
-        got = h.turns({"own": own.round, label: rival.round}, options, least=3, settle=0.01)
+        got = h.turns({"own": own.round, label: rival.round}, options, least=3)
         yield got.row("round", f"{name}, {label}", n, "own", label, per=own.count, against_per=rival.rounds, rival=True)
         del rival
 
