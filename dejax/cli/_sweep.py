@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError, load as read
+from ..config._set import readers
 from ..config._yaml import parse
 from ._shared import DONE, INTERRUPTED, clean, console, print_json, print_table
 
@@ -98,10 +99,16 @@ def trials_of(args: argparse.Namespace, combo: dict[str, Any], base: Any) -> lis
     if len(set(short.values())) < len(short):
         short = {path: path for path in combo}
     said = ", ".join(f"{short[path]}={_inline(value)}" for path, value in combo.items())
-    labels = {path.split(".")[1] for path in combo if path.startswith("methods.") and path.count(".") > 1}
-    runs = [run for run in config.runs if not labels or run.label in labels]  # only those that the fields touch
+    runs = touched(config, [tuple(path.split(".")) for path in combo])
     many = len(runs) > 1 or not said
     return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in runs]
+
+
+def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:
+    """The runs that some field is read by: those of the labels that fields name, where any does; all without fields."""
+    named = [path for path in paths if path[0] == "methods" and len(path) > 1]
+    labels = {label for path in named or paths for label in readers(config, path)}
+    return [run for run in config.runs if not paths or run.label in labels]
 
 
 def run_all(

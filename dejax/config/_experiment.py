@@ -395,7 +395,7 @@ def load(
     Returns:
       Config, checked; objects are built by `config.runs[i].objects()`.
     Raises:
-      ConfigError: no such file, not YAML, or anything that is not a call with the right arguments.
+      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or an override that no run reads.
     Example:
       >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
       >>> method, problem, network = config.runs[0].objects()
@@ -424,7 +424,13 @@ def load(
         values = _set.apply(values, assignments, experiment, registry)
         for path, _ in assignments:  # what --set wrote stands on no line of the file
             lines = {k: v for k, v in lines.items() if k[: len(path)] != path} | {path: BY_SET}
-    return Config(values, registry, name, lines)
+    config = Config(values, registry, name, lines)
+    for path, _ in assignments:
+        try:
+            _set.check_used(config, path)
+        except ConfigError as error:
+            raise error.at(name, lines) from None
+    return config
 
 
 __all__ = ["Config", "Run", "data", "evaluation", "experiment", "fit", "load", "run"]

@@ -124,4 +124,50 @@ def _label(old: Any, p: Parameter, rest: Path, value: Any, path: Path, registry:
     return runs
 
 
-__all__ = ["apply", "split"]
+def check_used(config: Any, path: Path) -> None:
+    """Refuse a path that was written but that no run reads, because every label says the same thing itself.
+
+    Raises:
+      ConfigError: names the path under `methods.LABEL` that would work.
+    """
+    if readers(config, path):
+        return
+    fits = [label for label, over in config.overrides.items() if _holds(over, path)] or list(config.overrides)
+    others = f" (labels: {', '.join(config.overrides)})" if len(config.overrides) > 1 else ""
+    raise ConfigError(
+        path,
+        f"no run reads it: each label of methods gives its own {_own(path)}. Write methods.{fits[0]}.{'.'.join(path)}{others}.",
+    )
+
+
+def readers(config: Any, path: Path) -> list[str]:
+    """The labels (of `config.runs`) whose runs read what stands at the path."""
+    if path[0] == "methods":
+        return [run.label for run in config.runs if path[1:2] in ((), (run.label,))]
+    labels = zip(config.runs, config.overrides.values(), strict=True)
+    return [run.label for run, over in labels if not _overrides(over, config.top.args.get(path[0]), path)]
+
+
+def _overrides(over: Any, top: Any, path: Path) -> bool:
+    """Whether a run gives its own value of the argument at a path of the top level."""
+    own = over.args.get(path[0])
+    if not (isinstance(own, _call.Call) and own.name is None):  # no section: whole
+        return path[0] in over.args
+    names = path[1:2] or tuple(top.args)
+    return bool(names) and all(name in own.args for name in names)
+
+
+def _own(path: Path) -> str:
+    """The part of a path that a label replaces as a whole: `method`, `network.topology`."""
+    return ".".join(path[: 2 if path[0] in ("network", "data") else 1])
+
+
+def _holds(over: Any, path: Path) -> bool:
+    """Whether a run's own value is the member that the path goes through."""
+    at: Any = over
+    for name in _own(path).split("."):
+        at = at.args.get(name) if isinstance(at, _call.Call) else None
+    return isinstance(at, _call.Call) and path[len(_own(path).split(".")) :][:1] == (at.name,)
+
+
+__all__ = ["apply", "check_used", "readers", "split"]

@@ -149,6 +149,33 @@ def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "argv", [["run", "--set", "method.dsgd.lr=0.2"], ["sweep", "--over", "method.dsgd.lr=0.1,0.2"]]
+)
+def test_a_method_that_every_run_overrides_cannot_be_set(config, argv, tmp_path, capsys):
+    command, *rest = argv
+    assert cli.main([command, config, *rest, "--out", str(tmp_path / "none")]) == 2
+    assert "method.dsgd.lr: no run reads it" in (said := capsys.readouterr().err)
+    assert "Write methods.ring.method.dsgd.lr (labels: ring, alone)" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_sweep_takes_the_runs_that_read_its_fields(config):
+    import argparse
+
+    from dejax.cli._sweep import trials_of
+
+    args = argparse.Namespace(config=config, set=None)
+    taken = lambda **combo: [
+        t.label for t in trials_of(args, {k.replace("_", "."): v for k, v in combo.items()}, load(config))
+    ]
+    assert taken(methods_ring_network_topology="complete") == ["topology=complete"]
+    assert taken(rounds=5) == ["ring rounds=5", "alone rounds=5"]
+    args.set = ["methods.alone.rounds=3"]
+    assert taken(rounds=5) == ["rounds=5"]  # the other run would be the same for every value
+    assert taken() == ["ring", "alone"]
+
+
 def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(config, tmp_path, capsys):
     out = tmp_path / "sweep"
     over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,1e30"]

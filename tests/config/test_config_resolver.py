@@ -177,6 +177,41 @@ def test_what_set_wrote_is_said_to_come_from_set():
 
 
 @pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("method.plain", r"own method\. Write methods\.alone\.method\.plain \(labels: first, packed, alone\)"),
+        ("method.choco.lr=0.5", r"own method\. Write methods\.first\.method\.choco\.lr "),
+        ("method=plain", r"own method\. Write methods\.first\.method "),
+        ("network.topology.ring.offsets=[1]", r"own network\.topology\. Write methods\.first\.network\.topology\.ring"),
+        ("network={topology: ring}", r"own network\. Write methods\.first\.network "),
+        ("rounds=5", r"own rounds\. Write methods\.first\.rounds"),
+    ],
+)
+def test_what_no_run_reads_cannot_be_set(path, said):
+    from dejax.config import load
+
+    values = parse(toys.SIDE_BY_SIDE)[0]
+    for spec in values["methods"].values():
+        spec.setdefault("network", {})["topology"] = "ring"
+        spec["rounds"] = 3
+    with pytest.raises(ConfigError, match=r"no run reads it.*" + said):
+        load(values, [path if "=" in path else path + "="], members=toys.MEMBERS)
+
+
+def test_what_one_run_reads_can_be_set():
+    from dejax.config import load
+    from dejax.config._set import readers
+
+    sets = ["rounds=5", "network.faults=[]", "network.topology=ring", "data.nodes=4", "eval.every=2"]
+    got = load(parse(toys.SIDE_BY_SIDE)[0], sets, members=toys.MEMBERS)
+    assert [run.rounds for run in got.runs] == [5, 5, 3]
+    assert readers(got, ("rounds",)) == ["first", "packed"] == readers(got, ("data", "nodes"))
+    assert readers(got, ("network", "faults")) == ["first", "packed"]
+    assert readers(got, ("methods", "alone", "rounds")) == ["alone"]
+    assert readers(got, ("eval", "every")) == ["first", "packed", "alone"]
+
+
+@pytest.mark.parametrize(
     ("sets", "path", "value"),
     [
         (["method.choco.lr=0.5"], ("method", "choco"), {"lr": 0.5, "compressor": {"top_k": {"k": 3}}}),
