@@ -1,11 +1,16 @@
-"""Hyper-parameters given as arrays: checked by the same rules as plain numbers, where their values are known."""
+"""Hyper-parameters given as arrays: their shapes, and their values by the same rules as plain numbers, where they are known."""
 
 import dataclasses
+import typing
+from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+from .optimizers import Optimizer
 
 
 def check_arrays(*objects: Any) -> None:
@@ -37,6 +42,59 @@ def check_arrays(*objects: Any) -> None:
                         raise ValueError(f"{error}{at}") from None
 
 
+def check_shapes(n: int, *objects: Any) -> None:
+    """Every field that holds a number is a scalar, or [n] where its hint says so (`NodeFloatLike`); schedules by what they return.
+
+    Gathered by node id, an array of another length would be read out of bounds, which JAX clamps without a word.
+
+    Raises:
+      ValueError: names the field, its shape, and what is right. TypeError: a schedule that is a bare function.
+    """
+    for owner in objects:
+        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+            continue
+        kinds = _kinds(type(owner))
+        for field in dataclasses.fields(owner):
+            value, name = getattr(owner, field.name), f"{type(owner).__name__}.{field.name}"
+            if field.name in kinds:
+                _check_shape(name, value, (n,) if kinds[field.name] else None)
+            elif isinstance(owner, Optimizer) and field.name == "numbers":
+                for key, number in value.items():
+                    _check_shape(f"{getattr(owner.factory, '__name__', 'optimizer')}({key})", number, None)
+            elif dataclasses.is_dataclass(value):
+                check_shapes(n, value)
+
+
+@lru_cache(maxsize=256)
+def _kinds(cls: type) -> dict[str, bool]:
+    """The fields of a class whose hint is a number, and whether it may be given per node."""
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # hints of a user's class that cannot be evaluated
+        return {}
+    marks = {
+        name: {m for option in (hint, *typing.get_args(hint)) for m in getattr(option, "__metadata__", ())}
+        for name, hint in hints.items()
+    }
+    return {name: "[n]" in found for name, found in marks.items() if "number" in found}
+
+
+def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
+    if value is None:
+        return
+    if callable(value) and jax.tree_util.all_leaves([value]):
+        raise TypeError(
+            f"{name} is {value!r}, a function and no pytree, which a compiled program cannot take; give a schedule whose numbers are "
+            "leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)"
+        )
+    shape = jax.eval_shape(value, jax.ShapeDtypeStruct((), jnp.int32)).shape if callable(value) else jnp.shape(value)
+    if shape in ((), per_node):
+        return
+    what = "returns an array of shape" if callable(value) else "has shape"
+    want = "one number" if per_node is None else f"one number, or {per_node[0]}, one per node: shape {per_node}"
+    raise ValueError(f"{name} {what} {tuple(shape)}; give {want}")
+
+
 def _finite(name: str, value: Any) -> None:
     if _is_numbers(value) or isinstance(value, float):
         bad = [x for x in _extremes(value) if not np.isfinite(x)]
@@ -62,4 +120,4 @@ def _extremes(value: Any) -> list[float]:
     return [*found, *{cast(x) for x in (values.min(), values.max()) if not np.isnan(x)}]
 
 
-__all__ = ["check_arrays"]
+__all__ = ["check_arrays", "check_shapes"]

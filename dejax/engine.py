@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from . import _place, _tree as tree, roles
-from ._arrays import check_arrays
+from ._arrays import check_arrays, check_shapes
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
 from .network import Network
@@ -45,9 +45,9 @@ def prepare(
         raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
     if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
         raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
-    check_arrays(
-        method, *(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults
-    )
+    options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
+    check_arrays(method, *options)
+    check_shapes(problem.n, method, problem, *options)
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem, method, network)

@@ -11,6 +11,7 @@ from ._apart import materialize
 from ._blocks import checked
 from ._fit import check_task
 from ._struct import check_number, static, struct
+from ._types import NodeFloatLike
 from .data.sampling import Epoch, Full, Replacement
 from .roles import Rules, as_rules
 
@@ -76,7 +77,7 @@ class Problem:
     block: int | str | None = static(default="auto")
     remat: bool = static(default=False)
     roles: Any = static(default=())
-    personal_lr: Any = None
+    personal_lr: NodeFloatLike = None
     personal_optimizer: Any = None
     place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 

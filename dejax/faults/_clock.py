@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._keys import fold_name
 from .._struct import check_number, struct
-from .._types import FloatLike, NodeFloat, NodeMask
+from .._types import FloatLike, NodeFloat, NodeFloatLike, NodeMask
 
 SECONDS = "finite seconds >= 0"
 
@@ -55,11 +55,11 @@ class Clock:
       0.01
     """
 
-    gradient: FloatLike = 1.0
-    exponential: FloatLike = 0.0
+    gradient: NodeFloatLike = 1.0
+    exponential: NodeFloatLike = 0.0
     sigma: FloatLike = 0.0
-    latency: FloatLike = 0.0
-    bandwidth: FloatLike = math.inf
+    latency: NodeFloatLike = 0.0
+    bandwidth: NodeFloatLike = math.inf
     server_bandwidth: FloatLike = math.inf
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
     return jax.tree.map(lambda x: x - whole, clocks), whole.astype(jnp.int32)
 
 
-def _rows(value: FloatLike, ctx: Any, time: jax.Array) -> jax.Array:
+def _rows(value: NodeFloatLike, ctx: Any, time: jax.Array) -> jax.Array:
     """A number or [n_all] array as float32 values of the rows at hand."""
     value = jnp.asarray(value, jnp.float32)
     return jnp.broadcast_to(value, time.shape) if value.ndim == 0 else value[ctx.ids]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_lr
 
 
@@ -36,7 +36,7 @@ class AdPsgd:
     Reference: Lian, Zhang, Zhang and Liu, 2018.
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
 
     channel = "edges"
     accepts = ("doubly",)

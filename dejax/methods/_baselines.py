@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import struct
-from .._types import FloatLike, NodeTree, PRNGKey, Tree
+from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ..optimizers import check_step, step_rule
 
 
@@ -33,7 +33,7 @@ class LocalOnly:
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
-    lr: FloatLike = None
+    lr: NodeFloatLike = None
     optimizer: Any = None
 
     channel = "none"

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import _tree as tree
 from .._struct import static, struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ..compression import copies
 from ..optimizers import check_lr
 
@@ -36,7 +36,7 @@ class Choco:
     Reference: Koloskova, Stich and Jaggi, 2019; Koloskova, Lin, Stich and Jaggi, 2020 (deep learning).
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
     gamma: FloatLike
     compressor: Any
     order: Literal["atc", "awc"] = static(default="atc")

@@ -12,7 +12,7 @@ Reference: Lian et al., Can decentralized algorithms outperform centralized algo
 from typing import Any, Literal, NamedTuple
 
 from .._struct import static, struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_step, step_rule
 
 
@@ -37,7 +37,7 @@ class Dsgd:
     Reference: Lian et al., Can decentralized algorithms outperform centralized algorithms?, 2017.
     """
 
-    lr: FloatLike = None
+    lr: NodeFloatLike = None
     order: Literal["atc", "awc", "cta"] = static(default="atc")
     optimizer: Any = None
 

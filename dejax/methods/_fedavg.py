@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import check_number, static, struct
-from .._types import FloatLike, NodeTree, PRNGKey, Tree
+from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ..optimizers import check_step, step_rule
 from ._local_sgd import check_local_steps
 
@@ -56,7 +56,7 @@ class FedAvg:
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
     """
 
-    lr: FloatLike = None
+    lr: NodeFloatLike = None
     clients: int | None = static(default=None)
     local_steps: int = static(default=1)
     optimizer: Any = None

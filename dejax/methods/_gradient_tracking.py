@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import _tree as tree
 from .._struct import struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_lr
 
 
@@ -34,7 +34,7 @@ class GradientTracking:
     Reference: Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
 
     channel = "edges"
     accepts = ("doubly",)

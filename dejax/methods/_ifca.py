@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import static, struct
-from .._types import FloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from .._types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
 from ..optimizers import check_step, step_rule
 from ._fedavg import check_clients
 from ._local_sgd import check_local_steps
@@ -45,7 +45,7 @@ class Ifca:
     Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
     """
 
-    lr: FloatLike = None
+    lr: NodeFloatLike = None
     clusters: int = static(default=2)
     clients: int | None = static(default=None)
     local_steps: int = static(default=1)

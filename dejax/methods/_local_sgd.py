@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import _tree as tree
 from .._struct import check_number, static, struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_lr, check_step, step_rule
 
 
@@ -44,7 +44,7 @@ class LocalSgd:
     Reference: Stich, Local SGD converges fast and communicates little, 2019.
     """
 
-    lr: FloatLike = None
+    lr: NodeFloatLike = None
     local_steps: int = static(default=5)
     optimizer: Any = None
 
@@ -90,7 +90,7 @@ class DFedAvgM:
     Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
     momentum: FloatLike = 0.9
     local_steps: int = static(default=5)
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import struct
-from .._types import FloatLike, NodeTree, PRNGKey
+from .._types import NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_lr
 
 
@@ -39,7 +39,7 @@ class RelaySgd:
     Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021.
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
 
     channel = "edges"
     accepts = ("doubly", "row", "column")

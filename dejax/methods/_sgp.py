@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree
 from .._struct import struct
-from .._types import FloatLike, NodeFloat, NodeTree, PRNGKey
+from .._types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
 from ..optimizers import check_lr
 
 EXACT = "push-sum divides sums by weights that must have travelled with them unharmed; use dsgd on an undirected graph"
@@ -35,7 +35,7 @@ class Sgp:
     Reference: Assran, Loizou, Ballas and Rabbat, 2019.
     """
 
-    lr: FloatLike
+    lr: NodeFloatLike
 
     channel = "edges"
     accepts = ("column", "doubly")

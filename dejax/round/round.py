@@ -79,8 +79,14 @@ class Round:
         return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
 
     def by_id(self, values: Any) -> jax.Array:
-        """The rows of this view out of an array [n_all, ...] ordered by node id."""
+        """The rows of this view out of an array [n_all, ...] ordered by node id.
+
+        Raises:
+          ValueError: another length, which indexing would clamp.
+        """
         values = jnp.asarray(values)
+        if values.shape[:1] != (self.n_all,):
+            raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
         return values if self._ids is None and self._order is None else values[self.ids]
 
     @property
@@ -139,6 +145,10 @@ class Round:
         """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
         if callable(lr):
             lr = lr(self.index)
+        if jnp.ndim(lr) > 1:
+            raise ValueError(
+                f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
+            )
         return self.by_id(lr) if jnp.ndim(lr) == 1 else lr
 
     # ---- randomness by name

@@ -355,6 +355,82 @@ def test_arrays_out_of_range_are_refused_before_compilation(make, text):
     assert engine._rollout._cache_size() == before
 
 
+# ---- shapes of numbers
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: (m.fedavg(lr=jnp.ones(N - 1), clients=2), {}), r"FedAvg.lr has shape \(4,\).*shape \(5,\)"),
+        (lambda: (m.fedavg(lr=jnp.ones((N, 1)), clients=2), {}), r"FedAvg.lr has shape \(5, 1\).*shape \(5,\)"),
+        (lambda: (m.ifca(lr=np.ones(1)), {}), r"Ifca.lr has shape \(1,\)"),
+        (lambda: (m.fedavg(lr=0.1, server_lr=jnp.ones(N)), {}), r"FedAvg.server_lr has shape \(5,\); give one number$"),
+        (lambda: (m.scaffold(lr=jnp.ones(N)), {}), r"Scaffold.lr has shape \(5,\); give one number$"),
+        (lambda: (m.dsgd(lr=dj.optimizers.Cosine(jnp.ones(2), 9)), {}), r"Dsgd.lr returns an array of shape \(2,\)"),
+        (
+            lambda: (m.dsgd(optimizer=dj.optimizer(optax.sgd, learning_rate=jnp.ones(N))), {}),
+            r"sgd\(learning_rate\) has shape",
+        ),
+        (
+            lambda: (m.dsgd(lr=0.1), {"clock": dj.faults.clock(latency=jnp.ones(N + 1))}),
+            r"Clock.latency has shape \(6,\)",
+        ),
+        (lambda: (m.dsgd(lr=0.1), {"faults": (dj.faults.link_loss(p=jnp.zeros(N)),)}), r"LinkLoss.p has shape \(5,\)"),
+        (
+            lambda: (
+                m.dsgd(lr=0.1),
+                {"codec": dj.compression.direct(dj.compression.qsgd(levels=4), gamma=jnp.ones(N))},
+            ),
+            r"Direct.gamma has shape \(5,\); give one number$",
+        ),
+    ],
+)
+def test_arrays_of_another_length_are_refused_before_compilation(make, text):
+    method, options = make()
+    before = engine._rollout._cache_size()
+    topology = RING if getattr(method, "channel", "edges") == "edges" else None
+    with pytest.raises(ValueError, match=text):
+        dj.rollout(method, zoo.squares()[0], dj.Network(topology, **options), jax.random.key(0), 2)
+    assert engine._rollout._cache_size() == before
+
+
+def test_a_bare_function_is_no_schedule():
+    with pytest.raises(TypeError, match="Dsgd.lr is <function.*give a schedule whose numbers are leaves"):
+        dj.rollout(m.dsgd(lr=lambda t: 0.1), PROBLEM, dj.Network(RING), jax.random.key(0), 1)
+
+
+def test_a_wrong_personal_rate_is_refused():
+    problem = dataclasses.replace(PROBLEM, personal_lr=jnp.ones(2))
+    with pytest.raises(ValueError, match=r"Problem.personal_lr has shape \(2,\)"):
+        dj.rollout(m.dsgd(lr=0.1), problem, dj.Network(RING), jax.random.key(0), 2)
+
+
+def test_the_rate_of_a_method_of_ones_own_is_checked_where_it_is_read():
+    @dj.struct
+    class Own:
+        lr: object
+
+        def init(self, params, key):
+            return m.dsgd(lr=0.1).init(params, key)
+
+        def step(self, state, round):
+            return m.dsgd(lr=round.sample(2).rate(self.lr)).step(state, round)
+
+    for lr, text in (
+        (jnp.ones(N - 1), r"shape \(4,\); give one row per node: \(5"),
+        (jnp.ones((N, 1)), r"shape \(5, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            dj.rollout(Own(lr), PROBLEM, dj.Network(RING), jax.random.key(0), 1)
+
+
+def test_one_rate_per_node_is_that_of_each_node_in_a_cohort():
+    rates = jnp.linspace(0.1, 0.3, N)
+    run = lambda lr: dj.rollout(m.fedavg(lr=lr, clients=N), PROBLEM, None, jax.random.key(0), 2)[0]
+    same(run(rates), run(dj.optimizers.InverseSqrt(rates, jnp.inf)))
+    x = jax.tree.leaves(run(rates).params)[0]
+    assert not np.allclose(x, jax.tree.leaves(run(rates[::-1]).params)[0])
+    same(run(jnp.full(N, 0.2)), run(0.2))
+
+
 def test_options_at_a_server_are_checked_against_its_cohort():
     method = m.fedavg(lr=0.1, clients=4)
     for f, text in (
