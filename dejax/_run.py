@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -33,10 +34,7 @@ class Run:
         if not isinstance(label, str) or not label:
             raise TypeError(f"label is {label!r}; give a text that is not empty")
         self.label, self.engine = label, engine
-        self.many = not isinstance(seed, (int, np.integer))
-        self.seeds = [int(s) for s in (seed if self.many else [seed])]
-        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
-            raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+        self.seeds, self.many = seeds_of(seed)
         self.description = _readable(method)
         self.given = (method, problem, network)
         self.placed: dict[int, Any] = {} if placed is None else placed
@@ -247,6 +245,22 @@ class Run:
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
         return True
+
+
+def seeds_of(seed: Any) -> tuple[list[int], bool]:
+    """The seeds of a run, and whether they were given as several (a list of one is: its arrays have a seeds axis).
+
+    Raises:
+      TypeError: no whole numbers. ValueError: none, or one of them twice.
+    """
+    many = isinstance(seed, Iterable) and not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
+    given = list(seed) if many else [seed]
+    if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
+        raise TypeError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+    seeds = [int(s) for s in given]
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+    return seeds, many
 
 
 class _Static:

@@ -1,6 +1,5 @@
 """The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from ._progress import Progress
 from ._run import Run, name_of
 from ._rundir import RunDir
 from ._schedule import Schedule
+from ._struct import whole
 from .history import History, Record
 
 
@@ -82,7 +82,7 @@ def simulate(
         seed = _several(seeds)
     label = name_of(method) if label is None else label
     directory = _directory(out, resume, config)
-    schedule = Schedule(_whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+    schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
     run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
     check_memory = check_memory and mesh is None  # the plan is of one device
     history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
@@ -128,7 +128,7 @@ def compare(
     todo, placed, layout = [], {}, as_layout(mesh)
     for label, (method, problem, network) in runs.items():
         total = rounds[label] if isinstance(rounds, Mapping) else rounds
-        schedule = Schedule(_whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
+        schedule = Schedule(whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
         todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=layout), schedule))
     history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
     errors = [error for run, _ in todo for error in run.errors]
@@ -141,7 +141,7 @@ def compare(
 def continue_run(history: History, label: str, rounds: int, options: dict[str, Any]) -> History:
     """`rounds` more rounds of one run of a history; see `History.continue_`."""
     run = history._live(label).again()
-    schedule = run.schedule.longer(run.round + _whole("rounds", rounds), options)
+    schedule = run.schedule.longer(run.round + whole("rounds", rounds), options)
     directory = RunDir(history.directory, resume=True) if history.directory is not None else None
     callbacks = options.pop("callbacks", ())
     progress = options.pop("progress", True)
@@ -205,16 +205,6 @@ def _several(seeds: Sequence[int]) -> Sequence[int]:
     if not seeds:
         raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")
     return seeds
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or (
-        not isinstance(value, int) and not (isinstance(value, float) and value.is_integer())
-    ):
-        raise TypeError(f"{name} is {value!r}; give a whole number >= 1")
-    if value < 1 or math.isinf(value):
-        raise ValueError(f"{name} is {value!r}; give a whole number >= 1")
-    return int(value)
 
 
 __all__ = ["DivergenceError", "compare", "continue_run", "simulate"]

@@ -1,6 +1,7 @@
 """Frozen dataclasses that are pytrees: numbers are leaves, structure is static."""
 
 import dataclasses
+import operator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -22,8 +23,25 @@ def struct(cls: type[T]) -> type[T]:
 
 
 def check_number(owner: object, field: str, value: Any, ok: Any, want: str) -> None:
-    """Raise ValueError naming `field` when a plain Python number fails `ok`; arrays and tracers pass."""
-    if isinstance(value, bool):
-        raise TypeError(f"{type(owner).__name__}.{field} is {value!r} (bool); give {want}")
+    """Raise ValueError naming `field` when a plain Python number fails `ok`, TypeError for truth values and text.
+
+    Arrays, tracers, schedules and None pass.
+    """
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give {want}")
     if isinstance(value, (int, float)) and not ok(value):
         raise ValueError(f"{type(owner).__name__}.{field} is {value!r}; give {want}")
+
+
+def whole(name: str, value: Any) -> int:
+    """`value` as an int >= 1; whole floats such as 1e3 are taken.
+
+    Raises:
+      TypeError: no whole number. ValueError: one below 1.
+    """
+    given = value if isinstance(value, (int, float)) else operator.index(value) if hasattr(value, "__index__") else None
+    if given is None or isinstance(given, bool) or not float(given).is_integer():
+        raise TypeError(f"{name} is {value!r}; give a whole number >= 1")
+    if given < 1:
+        raise ValueError(f"{name} is {value!r}; give a whole number >= 1")
+    return int(given)

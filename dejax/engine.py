@@ -13,6 +13,7 @@ from . import _place, _tree as tree, roles
 from ._arrays import check_arrays, check_shapes
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
+from ._struct import whole
 from .network import Network
 from .problem import Problem
 from .round import Meters, Round, Store
@@ -278,17 +279,20 @@ def rollout(
       (final, meters): the method's final state (what is evaluated is `model(method, final)`, by default `final.params`), and
       meters stacked over rounds [T].
     Raises:
-      RefusedError: a method and a network option that exclude each other, before compilation. ValueError: rounds < 1.
+      RefusedError: a method and a network option that exclude each other, before compilation.
+      ValueError: rounds < 1; several keys. TypeError: rounds is no whole number, key is no typed key.
     """
-    if not isinstance(rounds, (int, np.integer)) or rounds < 1:
-        raise ValueError(f"rounds is {rounds!r}; give a whole number >= 1")
-    if isinstance(key, (int, np.integer)):
-        raise TypeError(f"key is {key!r}; give jax.random.key({key})")
+    rounds = whole("rounds", rounds)
+    if not isinstance(key, (jax.Array, np.ndarray)) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        whole_number = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+        raise TypeError(f"key is {key!r}; give jax.random.key({key if whole_number else 0})")
+    if key.shape:
+        raise ValueError(f"key is an array of {key.shape} keys; give one, or vmap over them")
     layout = _place.as_layout(mesh)
-    method, problem, network = prepare(method, problem, network, int(rounds), layout)
+    method, problem, network = prepare(method, problem, network, rounds, layout)
     if layout is not None:
         key, params = _place.everywhere((key, params), problem.place.mesh)
-    carry, meters = _rollout(method, problem, network, key, params, rounds=int(rounds))
+    carry, meters = _rollout(method, problem, network, key, params, rounds=rounds)
     if problem.place is not None and problem.place.ids is not None:
         carry = _in_order(method, problem, network, key, carry)
     return state_of(carry), meters

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ._options import KINDS, check_option
 from ._struct import static, struct
 from .aggregation import weighted_mean
 from .compression import direct, identity
@@ -41,6 +42,7 @@ class Network:
         with doubly stochastic W); default: such losses are refused.
     Raises:
       ValueError: an option with an impossible number; a repair or server that is not known.
+      TypeError: an option of another kind, or one that was not called.
     """
 
     topology: Any = None
@@ -68,10 +70,11 @@ class Network:
         for field, default in (("codec", direct(identity())), ("rule", weighted_mean()), ("faults", ())):
             if getattr(self, field) is None:
                 object.__setattr__(self, field, default)
-        if hasattr(self.faults, "arrives"):
-            object.__setattr__(self, "faults", (self.faults,))
-        if isinstance(self.faults, list):
-            object.__setattr__(self, "faults", tuple(self.faults))
+        if not isinstance(self.faults, tuple):
+            object.__setattr__(self, "faults", tuple(self.faults) if isinstance(self.faults, list) else (self.faults,))
+        for field in KINDS:
+            for value in self.faults if field == "faults" else (getattr(self, field),):
+                check_option(field, value)
 
     @property
     def kind(self) -> str:

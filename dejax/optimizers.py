@@ -58,6 +58,10 @@ def optimizer(factory: Callable[..., Any], **options: Any) -> Optimizer:
         raise TypeError(
             f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)"
         )
+    if isinstance(options.get("learning_rate"), (bool, str)):
+        raise TypeError(
+            f"learning_rate is {options['learning_rate']!r}; give a number or a schedule, e.g. learning_rate=1e-3"
+        )
     fixed = {k: v for k, v in options.items() if isinstance(v, (bool, str)) or v is None}
     numbers = {k: v for k, v in options.items() if k not in fixed}
     made = Optimizer(factory, numbers, tuple(sorted(fixed.items())))

@@ -11,7 +11,7 @@ communication, 2019.
 from typing import Any, Literal, NamedTuple
 
 from .. import _tree as tree
-from .._struct import static, struct
+from .._struct import check_number, static, struct
 from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ..compression import copies
 from ..optimizers import check_lr
@@ -47,7 +47,7 @@ class Choco:
 
     def __post_init__(self) -> None:
         check_lr(self)
-        copies(self.compressor, self.gamma)  # checks gamma
+        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
         if self.order not in ("atc", "awc"):
             raise ValueError(f"Choco.order is {self.order!r}; give 'atc' or 'awc'")
 
