@@ -2,7 +2,6 @@
 
 import copy
 import re
-from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -253,8 +252,8 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     Raises:
       TypeError: no whole numbers. ValueError: none, or one of them twice.
     """
-    many = isinstance(seed, Iterable) and not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
-    given = list(seed) if many else [seed]
+    many = not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
+    given: list[Any] = list(seed) if many else [seed]
     if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
         raise TypeError(f"seed is {seed!r}; give one whole number, or a list of different ones")
     seeds = [int(s) for s in given]

@@ -125,17 +125,39 @@ def compare(
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
     directory = _directory(out, resume, config)
-    todo, placed, layout = [], {}, as_layout(mesh)
-    for label, (method, problem, network) in runs.items():
-        total = rounds[label] if isinstance(rounds, Mapping) else rounds
-        schedule = Schedule(whole("rounds", total), every, nodes, final_nodes, metrics, checkpoint_every)
-        todo.append((Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=layout), schedule))
+    layout = as_layout(mesh)
+    todo = planned(
+        runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
+        checkpoint_every=checkpoint_every, mesh=layout,
+    )  # fmt: skip
     history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history
         raise errors[0]
     return history
+
+
+def planned(
+    runs: Mapping[str, tuple[Any, Any, Any]],
+    rounds: int | Mapping[str, int],
+    *,
+    seed: int | Sequence[int] = 0,
+    mesh: Any = None,
+    **when: Any,
+) -> list[tuple[Run, Schedule]]:
+    """The runs of `compare`, checked as far as can be without compiling anything.
+
+    Raises:
+      RefusedError, ValueError, TypeError: as `compare`.
+    """
+    todo, placed = [], {}
+    for label, (method, problem, network) in runs.items():
+        schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
+        run = Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=mesh)
+        schedule.check(run)
+        todo.append((run, schedule))
+    return todo
 
 
 def continue_run(history: History, label: str, rounds: int, options: dict[str, Any]) -> History:
@@ -207,4 +229,4 @@ def _several(seeds: Sequence[int]) -> Sequence[int]:
     return seeds
 
 
-__all__ = ["DivergenceError", "compare", "continue_run", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "planned", "simulate"]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ._shared import DONE, console, escape, grid, load, print_json, print_table
+from ._shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of
 
 
 def listing(args: argparse.Namespace) -> int:
@@ -29,8 +29,11 @@ def listing(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """The resolved config."""
+    """The resolved config, after all that `dejax run` would refuse for another reason than this machine's memory and devices."""
+    from .._simulate import planned
+
     config = load(args)
+    planned(objects_of(config), {run.label: run.rounds for run in config.runs}, seed=seed_of(config), **config.eval)
     sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
     return DONE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ._shared import DONE, INTERRUPTED, console, load, print_table
+from ._shared import DONE, INTERRUPTED, console, load, objects_of, print_table, seed_of
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,14 +49,13 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
     from .._simulate import compare
 
     say = console(quiet)
-    tasks = {run.label: run.objects() for run in config.runs}
+    tasks = objects_of(config)
     for text in dict.fromkeys(str(problem.data) for _, problem, _ in tasks.values()):
         say.print(text, markup=False, soft_wrap=True)
-    seeds = config.seeds
     history = compare(
         tasks,
         {run.label: run.rounds for run in config.runs},
-        seed=seeds[0] if len(seeds) == 1 else list(seeds),
+        seed=seed_of(config),
         progress=not quiet,
         out=out,
         resume=resume,

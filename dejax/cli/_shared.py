@@ -15,6 +15,17 @@ def load(args: argparse.Namespace) -> Any:
     return read(args.config, args.set or ())
 
 
+def objects_of(config: Any) -> dict[str, tuple[Any, Any, Any]]:
+    """label -> (method, problem, network) of every run, as `compare` takes them."""
+    return {run.label: run.objects() for run in config.runs}
+
+
+def seed_of(config: Any) -> int | list[int]:
+    """The seed of a config: a number where there is one."""
+    seeds = config.seeds
+    return seeds[0] if len(seeds) == 1 else list(seeds)
+
+
 def console(quiet: bool = False, stderr: bool = False) -> Any:
     """Where people read; without colours when it is no terminal."""
     from rich.console import Console
@@ -76,6 +87,8 @@ __all__ = [
     "escape",
     "grid",
     "load",
+    "objects_of",
     "print_json",
     "print_table",
+    "seed_of",
 ]

@@ -149,9 +149,10 @@ class Run:
         made = self.data()
         node_data = getattr(made, "data", made)
         if self.args["task"] is not None:
-            task = self.config.make(
-                self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"]
-            )
+            with located(self.args["task"].path):
+                task = self.config.make(
+                    self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"]
+                )
         elif hasattr(made, "task"):
             task = made.task
         else:

@@ -212,6 +212,30 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
     assert ring["largest_n"] == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("methods.ring.method.dsgd.lr=-1", "methods.ring.method.dsgd.lr: lr is -1.0; give a finite number >= 0"),
+        ("methods.ring.method.dsgd.lr=[0.1, 0.2]", "Dsgd.lr has shape (2,); give one number, or 8"),
+        ("methods.ring.network.topology.ring.n=9", "n = 9 but data.nodes is 8"),
+        ("methods.alone.network.topology=ring", "LocalOnly does not communicate"),
+        ("eval.metrics=[accuracy]", "metrics holds 'accuracy', which is no metric"),
+        ("task.mlp.hidden=[0]", "task.mlp: MLP widths are (64, 0, 10)"),
+    ],
+)
+def test_show_refuses_what_run_refuses_in_the_same_words(config, wrong, text, tmp_path, capsys):
+    from dejax import engine
+
+    before = engine.start._cache_size(), engine.run_chunk._cache_size()
+    assert cli.main(["show", config, "--set", wrong]) == 2
+    shown = capsys.readouterr()
+    assert text in shown.err
+    assert shown.out == ""
+    assert cli.main(["run", config, "--set", wrong, "--out", str(tmp_path / "none"), "--quiet"]) == 2
+    assert capsys.readouterr().err == shown.err.replace("dejax show", "dejax run", 1)
+    assert (engine.start._cache_size(), engine.run_chunk._cache_size()) == before
+
+
 def test_topology_gives_facts_and_a_picture(tmp_path, capsys):
     out = tmp_path / "ring.png"
     assert cli.main(["topology", "ring", "--n", "16", "--out", str(out), "--json"]) == 0
