@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _place, _tree as tree, checkpoint
+from . import _code, _place, _tree as tree, checkpoint
 from ._counters import Counters
 from ._fingerprint import fingerprint
 from ._rundir import RunDir
@@ -210,7 +210,16 @@ class Run:
         """What a checkpoint must share with this run."""
         network = self.engine.typed(self.given[2])  # not the prepared one: an event plan grows with `rounds`
         parts = {"method": self.method, "problem": self.problem, "network": network, "params": self.initial}
-        return {name: fingerprint(part) for name, part in parts.items()} | {"seeds": self.seeds}
+        found = {
+            k: v
+            for name, part in zip(("method", "problem", "network"), self.given, strict=True)
+            for k, v in _code.functions(part, name).items()
+        }
+        seeds = self.seeds if self.many else self.seeds[0]  # the arrays of several have a seeds axis, even those of one
+        return {name: fingerprint(part) for name, part in parts.items()} | {
+            "seeds": seeds,
+            "code": {"python": _code.python(), "functions": found},
+        }
 
     # ---- checkpoints
     def save(self, directory: RunDir) -> None:
@@ -231,19 +240,34 @@ class Run:
         if path is None:
             return False
         theirs, mine = checkpoint.read_manifest(path)["facts"].get("experiment", {}), self.fingerprints()
-        for part, value in mine.items():
-            if theirs.get(part) != value:
-                said = f" ({theirs.get(part)} there, {value} here)" if part == "seeds" else ""
-                raise CheckpointError(
-                    f"{path} is of another experiment: its {part} differs{said}. Resume with the same method, problem, network and "
-                    "seeds; to go on from its models with others, start anew with params="
-                )
+        if (other := _difference(theirs, mine)) is not None:
+            raise CheckpointError(
+                f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
+                "seeds; to go on from its models with others, start anew with params="
+            )
         carry, facts = checkpoint.load(path, self.abstract())
         self.carry = self._moved("to_places", carry)
         self.round, self.started = int(path.name.removeprefix("round_")), True
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
         return True
+
+
+def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
+    """In words, the first part in which two experiments differ."""
+    for part, value in mine.items():
+        if part != "code" and theirs.get(part) != value:
+            return f"{part} differs ({theirs.get(part)} there, {value} here)" if part == "seeds" else f"{part} differs"
+    code = theirs.get("code", {})
+    if code.get("python") != mine["code"]["python"]:  # another bytecode for the same functions
+        return None
+    ours, others = mine["code"]["functions"], code["functions"]
+    name = next((name for name in sorted({*ours, *others}) if ours.get(name) != others.get(name)), None)
+    return (
+        None
+        if name is None
+        else f"{name.partition('.')[0]} differs: the code of {name} was edited, or something that it reads"
+    )
 
 
 def seeds_of(seed: Any) -> tuple[list[int], bool]:

@@ -266,8 +266,10 @@ def test_directories_that_are_taken_or_foreign(tmp_path):
         run(out=tmp_path / "other", resume=tmp_path / "run")
     with pytest.raises(CheckpointError, match="another experiment: its method differs"):
         run(lr=0.1, resume=tmp_path / "run")
-    with pytest.raises(CheckpointError, match=r"its seeds differs \(\[0\] there, \[1\] here\)"):
+    with pytest.raises(CheckpointError, match=r"its seeds differs \(0 there, 1 here\)"):
         run(seed=1, resume=tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"its seeds differs \(0 there, \[0\] here\)"):
+        run(seeds=[0], resume=tmp_path / "run")  # its arrays have a seeds axis
     before = {p: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
     with pytest.raises(ValueError, match="rounds is 1, but .* has done 2; give rounds >= 2"):
         run(rounds=1, resume=tmp_path / "run")
