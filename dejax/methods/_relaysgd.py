@@ -6,6 +6,9 @@
 
 Node i so averages the h_j of n nodes, that of j as it was dist(i, j) - 1 rounds ago; x0_i, its own start, stands in for those not
 heard of yet. W is not used: the graph must be a tree. A lost message leaves the last one in place.
+Deviation: the paper and its code start all nodes from one x0, as equal starts do here. With unequal ones no node knows another's, so
+that x0_i has the weight (n - c_i)/n before round diameter and pulls each model to its own start; from then on c_i = n, starts have
+no weight, and the fixed point is the same.
 Wire: 1 model and 1 number per directed edge and round. Memory: 1 model per directed edge.
 Reference: Vogels, He, Koloskova, Lin, Karimireddy, Stich and Jaggi, RelaySum for decentralized deep learning on heterogeneous
 data, 2021.
@@ -25,7 +28,7 @@ class RelayState(NamedTuple):
     """What the next round needs, beside the last message on every edge."""
 
     params: NodeTree  # x, one model per node
-    start: NodeTree  # x0, stands for nodes not heard of yet
+    start: NodeTree  # x0_i, stands for nodes not heard of yet
 
 
 @struct

@@ -70,6 +70,30 @@ def test_relaysgd_reaches_the_optimum_where_dsgd_stalls():
     assert error["dsgd"] > 1e-2, error
 
 
+def test_relaysgd_forgets_unequal_starts():
+    """A node's own start stands for those not heard of: after the diameter no weight is left on it, and the end is the same."""
+    problem, made = zoo.squares(15, 3, zeta2=4.0)
+    graph = dj.topology.binary_tree(15).astype("float64")
+    state, _ = zoo.run(dj.methods.relaysgd(lr=0.1), problem, graph, 3000, zoo.starts(15, 3))
+    assert np.abs(zoo.models(None, state) - np.asarray(made.optimum["x"])).max() < 1e-13
+
+    @dj.struct
+    class Elsewhere(dj.methods.relaysgd):
+        since: int = 0
+
+        def step(self, state, round):
+            moved = jax.tree.map(lambda x: x + 1.0 * (round.index >= self.since), state.start)
+            new = super().step(state._replace(start=moved), round)
+            return new._replace(start=state.start)
+
+    plain, early, late = (
+        zoo.models(None, zoo.run(method, problem, graph, 12, zoo.starts(15, 3))[0])
+        for method in (dj.methods.relaysgd(lr=0.1), Elsewhere(lr=0.1, since=4), Elsewhere(lr=0.1, since=6))
+    )
+    np.testing.assert_array_equal(late, plain)
+    assert np.abs(early - plain).max() > 1e-3
+
+
 def consensus(x):
     return np.mean(np.sum((x - x.mean(0)) ** 2, 1))
 
