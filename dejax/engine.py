@@ -179,7 +179,7 @@ def start(method: Any, problem: Problem, network: Network, key: jax.Array, param
     return _start(method, problem, network, key, params)
 
 
-def _one_round(
+def one_round(
     method: Any,
     problem: Problem,
     network: Network,
@@ -189,6 +189,7 @@ def _one_round(
     t: jax.Array,
     horizon: Any,
 ) -> tuple[Carry, Meters]:
+    """Round t: the next carry, and what was metered. `axes`: of `round_axes`."""
     store = Store(carry.slots)
     round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
     state = method.step(carry.state, round)
@@ -219,7 +220,7 @@ def _one_round(
     return carry, meters
 
 
-def _axes(method: Any, problem: Problem, network: Network, key: jax.Array) -> Carry:
+def round_axes(method: Any, problem: Problem, network: Network, key: jax.Array) -> Carry:
     """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
     if problem.place is not None:
         return carry_axes(method, problem, network, key)
@@ -236,8 +237,8 @@ def run_chunk(
     Returns:
       The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.
     """
-    axes = _axes(method, problem, network, key)
-    one = partial(_one_round, method, problem, network, axes, key)
+    axes = round_axes(method, problem, network, key)
+    one = partial(one_round, method, problem, network, axes, key)
     shapes = jax.eval_shape(lambda c: one(c, first, horizon)[1], carry)
     buffers = tree.map(lambda s: jnp.zeros((length, *s.shape), s.dtype), shapes)
 
@@ -254,10 +255,10 @@ def _rollout(
     method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int
 ) -> tuple[Carry, Meters]:
     carry = _start(method, problem, network, key, params)
-    axes = _axes(method, problem, network, key)
+    axes = round_axes(method, problem, network, key)
 
     def one(carry: Carry, t: jax.Array) -> tuple[Carry, Meters]:
-        return _one_round(method, problem, network, axes, key, carry, t, rounds)
+        return one_round(method, problem, network, axes, key, carry, t, rounds)
 
     return lax.scan(one, carry, jnp.arange(rounds, dtype=jnp.int32))
 
@@ -324,8 +325,10 @@ __all__ = [
     "carry_axes",
     "model",
     "node_axis",
+    "one_round",
     "prepare",
     "rollout",
+    "round_axes",
     "run_chunk",
     "start",
     "starts",

@@ -153,11 +153,12 @@ def plan(
     model = size(params)
     carry = jax.eval_shape(engine.start, method, problem, network, key)
     state = size(carry.state)
-    axis = jax.tree.leaves(engine.node_axis(method, problem, key))
-    per_node = sum(size(x) for x, has in zip(jax.tree.leaves(carry.state), axis, strict=True) if has) / n
+    axes = engine.round_axes(method, problem, network, key)
+    has_axis = zip(jax.tree.leaves(carry.state), jax.tree.leaves(axes.state), strict=True)
+    per_node = sum(size(x) for x, has in has_axis if has) / n
     slot_node, slot_shared = slot_bytes((carry.slots, carry.sent), n)
-    traced = trace(method, problem, network, carry)
-    scratch, activations = round_parts(method, problem, network, carry, traced)
+    traced = trace(method, problem, network, axes, carry)
+    scratch, activations = round_parts(method, problem, network, axes, carry, traced)
     inspection = evaluation(method, problem, carry, nodes)
     beyond = max(0.0, inspection.total(n) - scratch.total(n) - activations.total(n))
     ratio = beyond / inspection.total(n) if beyond else 0.0
@@ -219,24 +220,22 @@ class Traced(NamedTuple):
     carried: int  # how many of its inputs are the carry
 
 
-def trace(method: Any, problem: Any, network: Any, carry: Any) -> Traced:
-    """Trace one round."""
+def trace(method: Any, problem: Any, network: Any, axes: Any, carry: Any) -> Traced:
+    """Trace one round. axes: of `engine.round_axes`; carry: of `engine.start`, or its shapes."""
     from . import engine
 
     leaves, shape = jax.tree.flatten((method, problem, network))
-    key = jax.random.key(0)
-    axis = engine.node_axis(method, problem, key)
 
     def one(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
         m, p, w = jax.tree.unflatten(shape, leaves)
-        return engine._one_round(m, p, w, axis, key, carry, t, t)
+        return engine.one_round(m, p, w, axes, key, carry, t, t)
 
-    args = (carry, leaves, key, jax.ShapeDtypeStruct((), np.int32))
+    args = (carry, leaves, jax.random.key(0), jax.ShapeDtypeStruct((), np.int32))
     closed, out = jax.make_jaxpr(one, return_shape=True)(*args)
     return Traced(closed, out[1], leaves, len(jax.tree.leaves(carry)))
 
 
-def round_parts(method: Any, problem: Any, network: Any, carry: Any, traced: Traced) -> tuple[Part, Part]:
+def round_parts(method: Any, problem: Any, network: Any, axes: Any, carry: Any, traced: Traced) -> tuple[Part, Part]:
     """What a round holds beside its carry: what grows with n, and what a block of nodes bounds."""
     n = problem.n
 
@@ -248,7 +247,7 @@ def round_parts(method: Any, problem: Any, network: Any, carry: Any, traced: Tra
     base, most = whole.bytes - whole.inside, float(whole.inside)
     if n >= 8 and not whole.inside:  # no blocks yet at this n: look at a quarter of the nodes at a time
         quarter = dataclasses.replace(problem, block=n // 4)
-        blocked = peak(trace(method, quarter, network, carry))
+        blocked = peak(trace(method, quarter, network, axes, carry))
         base = min(whole.bytes, blocked.bytes - blocked.inside)
         most = max(whole.bytes - base, _blocks.budget(_blocks.TRAINING)) if problem.block == "auto" else math.inf
     held = whole.bytes - base

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 import dejax as dj
-from dejax import plan as planning
+from dejax import _fits, plan as planning
 
 
 def letters(n, task, method, topology, batch_size=None):
@@ -65,3 +65,36 @@ def test_memory_that_blocks_bound_does_not_limit_n():
     assert [part.total(n) for n in (5, 10, 20)] == [500.0, 1000.0, 1000.0]
     plan = planning.Plan("x", 5, 1, 1, (part, planning.Part("state", 10.0)), int(2000 / planning.KEEP) + 1, None, {})
     assert plan.largest == 100
+
+
+def sleeping(kind, n=8):
+    """Runs in which nodes sleep, events drive the rounds, or edges have memory: (method, problem, network)."""
+    data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
+    problem = dj.Problem(dj.tasks.logistic(16, 26), data, batch_size=4)
+    ring, churn = dj.topology.ring(n), (dj.faults.churn(p=0.2),)
+    copies = dj.compression.copies(dj.compression.top_k(k=5), gamma=0.3, per_edge=True)
+    method, network = {
+        "churn": (dj.methods.dsgd(lr=1.0), dj.Network(ring, faults=churn)),
+        "events": (dj.methods.ad_psgd(lr=1.0), dj.Network(ring, events=dj.events.poisson())),
+        "server churn": (dj.methods.fedavg(lr=1.0, clients=4), dj.Network(faults=churn)),
+        "per edge": (dj.methods.dsgd(lr=1.0), dj.Network(ring, codec=copies, faults=(dj.faults.link_loss(p=0.1),))),
+        "per edge churn": (dj.methods.dsgd(lr=1.0), dj.Network(ring, codec=copies, faults=churn)),
+    }[kind]
+    return method, problem, network
+
+
+@pytest.mark.parametrize("kind", ["churn", "events", "server churn", "per edge", "per edge churn"])
+def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind, monkeypatch):
+    parts = sleeping(kind)
+    plan = planning.plan(*parts, rounds=3, memory=10**12)
+    model = 4 * (16 * 26 + 26)
+    held = {p.name: p.total(8) for p in plan.parts}
+    assert held["state"] >= (model if kind == "server churn" else 8 * model)
+    if kind.startswith("per edge"):
+        assert held["memory of the network"] >= 2 * 8 * model  # what each of 16 directed edges holds
+    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
+    with pytest.raises(dj.TooLargeError, match="8 nodes need about") as error:
+        dj.simulate(*parts, rounds=3, progress=False)
+    assert error.value.needed == pytest.approx(plan.total)
+    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) + 10)
+    _fits.check("fits", *parts, rounds=3)
