@@ -17,7 +17,7 @@ from . import _harness as h
 
 SIZES = (64, 1024, 8192, 65536)
 MEGABYTES = 64
-DENSE_UP_TO = 1024  # nodes: a [n, n] matrix, and a product of 2 n bytes of X operations
+DENSE_UP_TO = 8192  # nodes: W [n, n] takes 256 MB there, 16 GB at the next size
 
 
 def cases(n: int) -> Iterable[tuple[str, Callable[[], tp.Topology]]]:
