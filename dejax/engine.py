@@ -13,6 +13,7 @@ from . import _place, _tree as tree, roles
 from ._arrays import check_arrays, check_shapes
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
+from ._method import check_method, flags
 from ._struct import whole
 from .network import Network
 from .problem import Problem
@@ -44,8 +45,7 @@ def prepare(
     network = Network() if network is None else network
     if not hasattr(network, "prepare"):
         raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
-    if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
-        raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
+    check_method(method)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
     check_arrays(method, *options)
     check_shapes(problem.n, method, problem, *options)
@@ -84,7 +84,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
             )
         have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
         if all(p == s for p, s in have):
-            if getattr(method, "own_starts", False):
+            if flags(method).own_starts:
                 raise ValueError(
                     f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
                     f"{(n, *have[0][1])}, or starts='independent' without params"
@@ -100,8 +100,8 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
         )
         if problem.place is not None and problem.place.ids is not None and n == problem.n:
             population = tree.map(lambda x: x[problem.place.ids], population)
-    one_model = getattr(method, "channel", "edges") == "server" and not getattr(method, "own_starts", False)
-    if one_model or getattr(method, "pooled", False):
+    one_model = flags(method).channel == "server" and not flags(method).own_starts
+    if one_model or flags(method).pooled:
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
 
@@ -128,7 +128,7 @@ def _plan_at(network: Network, t: Any, n: int) -> Any:
 
 
 def _stale_view(method: Any, network: Network) -> bool:
-    return network.events is not None and network.events.stale and not getattr(method, "keeps_view", False)
+    return network.events is not None and network.events.stale and not flags(method).keeps_view
 
 
 def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:

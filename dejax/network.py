@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ._method import check_method, flags
 from ._options import KINDS, check_option
 from ._struct import static, struct
 from .aggregation import weighted_mean
@@ -88,7 +89,8 @@ class Network:
           RefusedError: the method and an option of this network exclude each other; says why.
           ValueError: sizes that do not fit.
         """
-        channel = getattr(method, "channel", "edges")
+        check_method(method)
+        channel = flags(method).channel
         name = type(method).__name__
         n = problem.n
         if channel == "edges":
@@ -117,10 +119,10 @@ class Network:
                 "use coordinate_median or trimmed_mean"
             )
         if channel == "server":
-            clients = getattr(method, "clients", None)
+            clients = flags(method).clients
             self._check_server(method, name)
             self.rule.check(n if clients is None else min(clients, n), server=True)
-        if getattr(method, "own_starts", False) and problem.starts == "equal":
+        if flags(method).own_starts and problem.starts == "equal":
             raise RefusedError(
                 f"{name} tells its models apart by their starts, but the problem's are equal; give Problem(..., starts='independent')"
             )
@@ -136,7 +138,7 @@ class Network:
             raise ValueError(
                 f"network.topology {top.name!r} has n = {top.n} nodes, but the data are split over {n}; make both the same"
             )
-        accepts = getattr(method, "accepts", ("doubly",))
+        accepts = flags(method).accepts
         if top.kind not in accepts:
             raise RefusedError(
                 f"network.topology {top.name!r} has {top.kind}-stochastic weights, but {name} needs {' or '.join(accepts)}: "
@@ -152,9 +154,9 @@ class Network:
                     f"network.rule {type(self.rule).__name__} needs several values to judge one, but an event combines two; leave "
                     "it out, or use synchronous rounds"
                 )
-            if not getattr(method, "robust", True):
+            if not flags(method).robust:
                 raise RefusedError(
-                    f"network.rule {type(self.rule).__name__} is not linear, but {name} needs sums: {method.robust_reason}"
+                    f"network.rule {type(self.rule).__name__} is not linear, but {name} needs sums: {flags(method).robust_reason}"
                 )
             self.rule.check(int(top.max_degree))
         if self.codec.memory == "copies" and not top.fixed:
@@ -174,13 +176,13 @@ class Network:
                     f"network.faults has {type(fault).__name__}, which loses one direction alone and would break the column sums of "
                     f"{top.name!r}; use link_loss, or set repair='row'"
                 )
-        if getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False):
+        if flags(method).per_edge or getattr(self.codec, "per_edge", False):
             self._check_per_edge(method, name)
         if self.events is not None:
             self._check_events(method, name)
 
     def _check_server(self, method: Any, name: str) -> None:
-        if self.server in ("shards", "all_reduce") and getattr(method, "groups", False):
+        if self.server in ("shards", "all_reduce") and flags(method).groups:
             raise RefusedError(
                 f"network.server is {self.server!r}, which forms one sum of all nodes, but {name} averages by groups; leave it out"
             )
@@ -199,14 +201,14 @@ class Network:
             )
 
     def _check_per_edge(self, method: Any, name: str) -> None:
-        what = f"{name} sends" if getattr(method, "per_edge", False) else "network.codec with per_edge=True keeps"
+        what = f"{name} sends" if flags(method).per_edge else "network.codec with per_edge=True keeps"
         top = self.topology
         if not top.fixed or not _both_ways(top):
             raise RefusedError(
                 f"{what} rows per edge, which need one fixed graph with links in both directions, but {top.name!r} "
                 f"{'changes its neighbors from round to round' if not top.fixed else 'is directed'}; use e.g. chain or binary_tree"
             )
-        if not getattr(method, "per_edge", False):
+        if not flags(method).per_edge:
             return
         if not self.rule.linear:
             raise RefusedError(
@@ -218,14 +220,14 @@ class Network:
                 f"network.attack {type(self.attack).__name__} hides in the spread of values that estimate one quantity, but {name} sends "
                 "another message on every edge; use sign_flip, or attack dsgd"
             )
-        if getattr(method, "needs_tree", False) and len(top.edges()) != 2 * (top.n - 1):
+        if flags(method).needs_tree and len(top.edges()) != 2 * (top.n - 1):
             raise RefusedError(
                 f"network.topology {top.name!r} has {len(top.edges()) // 2} links for n = {top.n} nodes, but {name} relays sums that "
                 f"would come round a cycle; use a tree, which has {top.n - 1}: chain, binary_tree or star"
             )
 
     def _check_events(self, method: Any, name: str) -> None:
-        if getattr(method, "footprint", None) is None:
+        if flags(method).footprint is None:
             raise RefusedError(
                 f"network.events is given, but {name} does not say which nodes one of its events touches; use ad_psgd or dsgd('awc')"
             )
@@ -251,31 +253,33 @@ class Network:
                 )
 
     def _check_options(self, method: Any, name: str, channel: str, problem: Any) -> None:
-        if self.events is None and getattr(method, "needs_events", False):
+        if self.events is None and flags(method).needs_events:
             raise RefusedError(f"{name} is driven by events; give network.events, e.g. dejax.events.poisson()")
         if self.events is not None and channel != "edges":
             raise RefusedError(f"network.events pairs neighbors, but {name} does not gossip; leave it out")
         lossless = self.codec.lossless
-        own = getattr(method, "own_codec", None)
+        own = flags(method).own_codec
         if own is not None and not lossless:
             raise RefusedError(
                 f"network.codec is {type(self.codec).__name__}, but {name} sends its messages through a codec of its own and would ignore "
                 f"it; set {name}.{own}, or compress dsgd by network.codec"
             )
-        if not lossless and not getattr(method, "lossy", True):
-            raise RefusedError(f"network.codec {type(self.codec).__name__} loses information: {method.lossy_reason}")
+        if not lossless and not flags(method).lossy:
+            raise RefusedError(
+                f"network.codec {type(self.codec).__name__} loses information: {flags(method).lossy_reason}"
+            )
         if self.privacy is not None and self.privacy.hook == "message":
             if channel == "none":
                 raise RefusedError(f"network.privacy noises messages, but {name} sends none; use gaussian_gradient")
-            if not getattr(method, "lossy", True):
-                raise RefusedError(f"network.privacy changes messages: {method.lossy_reason}")
+            if not flags(method).lossy:
+                raise RefusedError(f"network.privacy changes messages: {flags(method).lossy_reason}")
         if self.attack is not None:
             mask = np.asarray(self.attack.is_adversary(problem.n))
             if self.attack.hook == "message":
                 if channel == "none":
                     raise RefusedError(f"network.attack rewrites messages, but {name} sends none; use label_flip")
-                if mask.any() and not getattr(method, "lossy", True):
-                    raise RefusedError(f"network.attack rewrites messages: {method.lossy_reason}")
+                if mask.any() and not flags(method).lossy:
+                    raise RefusedError(f"network.attack rewrites messages: {flags(method).lossy_reason}")
         if self.privacy is not None and getattr(self.privacy, "per_example", False):
             _check_per_example(self.privacy, problem)
 
@@ -283,14 +287,14 @@ class Network:
         """A checked copy with numbers as typed arrays, messages per node counted, and the event plan drawn."""
         self.check(method, problem)
         changes: dict[str, Any] = {}
-        if getattr(method, "channel", "edges") != "edges":
+        if flags(method).channel != "edges":
             changes["topology"] = None
         elif self.topology is not None and self.messages is None and self.topology.period:
             changes["messages"] = _messages(self.topology)
         if (
             self.topology is not None
             and "topology" not in changes
-            and (getattr(method, "per_edge", False) or getattr(self.codec, "per_edge", False))
+            and (flags(method).per_edge or getattr(self.codec, "per_edge", False))
         ):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(self.topology.at(0))

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._method import flags
 
 ROLES = ("shared", "personal", "frozen", "statistics")
 SLOT = "role/"  # + a role: the leaves of that role in a run's slots
@@ -112,7 +113,7 @@ def check(problem: Any, method: Any, network: Any) -> None:
             near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"Problem.roles names {pattern!r}, but the task's leaves are {', '.join(paths)}{hint}")
-    if getattr(method, "groups", False):
+    if flags(method).groups:
         raise RefusedError(
             f"the leaves {dict(rules)} have roles of their own, but {type(method).__name__} keeps several models at the server, and "
             "none of them is the one that they belong to; use fedavg, or share all leaves"
@@ -128,7 +129,7 @@ def check(problem: Any, method: Any, network: Any) -> None:
             raise ValueError(
                 "Problem.roles has personal leaves, but no step for them; give personal_lr=0.1, or personal_optimizer=dejax.optimizer(...)"
             )
-        if getattr(method, "pooled", False):
+        if flags(method).pooled:
             raise RefusedError(
                 f"Problem.roles has personal leaves, but {type(method).__name__} keeps one model for all; share them"
             )
@@ -148,7 +149,7 @@ def check(problem: Any, method: Any, network: Any) -> None:
             "holds it as nnx.BatchStat, or make it frozen"
         )
     privacy = network.privacy
-    if getattr(method, "pooled", False):
+    if flags(method).pooled:
         reason = (
             f"{type(method).__name__} trains one model on the batches of all nodes, which would leave n sets of them"
         )
@@ -156,7 +157,7 @@ def check(problem: Any, method: Any, network: Any) -> None:
         reason = "shards of different sizes pad their batches, and padding would be counted; set sampling='replacement'"
     elif privacy is not None and getattr(privacy, "per_example", False):
         reason = f"network.privacy {type(privacy).__name__} clips per example, which batch statistics tie together"
-    elif privacy is not None and privacy.hook == "message" and getattr(method, "channel", "edges") == "server":
+    elif privacy is not None and privacy.hook == "message" and flags(method).channel == "server":
         reason = f"network.privacy {type(privacy).__name__} would add noise to variances at the server"
     else:
         return
@@ -179,8 +180,8 @@ def start(problem: Any, method: Any, population: Any, store: Any, same: bool) ->
         personal_step(problem).init(parts.personal) if tree.leaves(parts.personal) else (),
     )
     rows = problem.n
-    if getattr(method, "channel", "edges") == "server":
-        rows = getattr(method, "clients", None) or problem.n
+    if flags(method).channel == "server":
+        rows = flags(method).clients or problem.n
         slots["statistics"] = tree.map(lambda x: x[:rows], parts.statistics)
         slots["statistics.server"] = tree.map(lambda x: x[0], parts.statistics)
     axes = {"personal": True, "frozen": not same, "statistics": rows == problem.n, "statistics.server": False}
@@ -250,7 +251,7 @@ def average_statistics(round: Any, name: str, average: Any, weights: Any, codec:
 
 def model(method: Any, shared: Any, end: WithRoles) -> Any:
     """What is evaluated: the method's own leaves with those of the other roles; a node axis where any of them has one."""
-    one = getattr(method, "channel", "edges") == "server" or getattr(method, "pooled", False)
+    one = flags(method).one_model
     rest = [end.personal, end.frozen, end.statistics]
     if not one:
         n = tree.leaves(shared)[0].shape[0]
