@@ -136,7 +136,11 @@ class _Digest:
         if hasattr(fn, "__func__"):
             self.feed(fn.__self__)
             fn = fn.__func__
-        fn = fn if hasattr(fn, "__code__") else fn.__wrapped__
+        if not hasattr(fn, "__code__"):  # jitted, or with a derivative of its own
+            for rule in (getattr(fn, name, None) for name in ("jvp", "fwd", "bwd")):
+                if callable(rule):
+                    self.feed(rule)
+            fn = fn.__wrapped__
         self.put("function", fn.__qualname__)
         if _of_library(fn.__globals__.get("__name__")) or fn.__code__.co_filename.startswith(
             "<@"

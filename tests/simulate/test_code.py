@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 import toy
+from flax import nnx
 
 from dejax import Problem, tasks
 from dejax._code import functions
@@ -130,6 +131,29 @@ def test_libraries_count_by_name_but_what_they_carry_counts():
     wrapped = functools.partial(jax.jit(jax.vmap(lambda x: x + 1)))
     other = functools.partial(jax.jit(jax.vmap(lambda x: x + 2)))
     assert functions(wrapped, "f") != functions(other, "f")
+
+
+def test_derivatives_and_modules_of_ones_own_count():
+    def clipped(limit):
+        @jax.custom_vjp
+        def same(x):
+            return x
+
+        same.defvjp(lambda x: (x, None), lambda _, g: (jnp.clip(g, -limit, limit),))
+        return functools.partial(lambda f, x: f(x), same)
+
+    def module(sign):
+        class Net(nnx.Module):
+            def __init__(self, rngs):
+                self.layer = nnx.Linear(4, 3, rngs=rngs)
+
+            def __call__(self, x):
+                return sign * self.layer(x)
+
+        return tasks.classifier(lambda rngs: Net(rngs))
+
+    for make in (clipped, module):
+        assert functions(make(1.0), "it") == functions(make(1.0), "it") != functions(make(-1.0), "it")
 
 
 def losses(scale):
