@@ -7,10 +7,14 @@ import jax
 import numpy as np
 
 from . import _blocks, plan as planning
-from ._liveness import size
+from ._liveness import largest, size
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
-MODELS = 16  # the rough count's models per node: state, copies, gradients
+MODELS, CARRIES, ARRAYS = (
+    16,
+    3,
+    8,
+)  # the rough count's multiples of a model per node, of the carry, of the largest array
 
 
 class TooLargeError(ValueError):
@@ -25,21 +29,22 @@ class TooLargeError(ValueError):
         super().__init__(text)
 
 
-def check(
-    label: str, method: Any, problem: Any, network: Any, rounds: int, *, seeds: int = 1, nodes: int | None = None,
-    final_nodes: int | None = None,
-) -> None:  # fmt: skip
+def check(run: Any, schedule: Any) -> None:
     """Raise TooLargeError where the plan of a run does not fit into the memory of the device.
 
     Args:
-      label, method, problem, network, rounds: the run. seeds: runs at once.
-      nodes, final_nodes: models evaluated on the way and at the end; None: all.
+      run: a `Run`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
     """
     memory = planning.machine_memory()
-    if _rough(method, problem, network) * seeds <= SURE * memory:
+    if _rough(run) <= SURE * memory:
         return
+    label, seeds = run.label, len(run.seeds)
+    method, problem, network = run.given
+    nodes, final_nodes = schedule.nodes, schedule.final_nodes
     width = None if final_nodes is None and nodes is None else nodes or final_nodes
-    plan = planning.plan(method, problem, network, rounds, memory=memory, label=label, seeds=seeds, nodes=width)
+    plan = planning.plan(
+        method, problem, network, schedule.rounds, memory=memory, label=label, seeds=seeds, nodes=width
+    )
     if plan.fits:
         return
     say = planning.spoken_bytes
@@ -61,16 +66,24 @@ def check(
     )
 
 
-def _rough(method: Any, problem: Any, network: Any) -> float:
-    """A generous count of bytes that costs a few milliseconds: models, data, graph, and activations where no block bounds them."""
+def _rough(run: Any) -> float:
+    """A generous count of bytes that costs milliseconds, for it reads a trace that the run needs anyway.
+
+    Models, the carry (what edges and codecs hold is in it), the largest array of a round (of a robust rule over many
+    neighbors, say), data and graph; activations where no block bounds them.
+    """
+    method, problem, network = run.given
     one = jax.eval_shape(problem.task.init, jax.eval_shape(lambda: jax.random.key(0)))
-    model = sum(size(x) for x in jax.tree.leaves(one))
+    models = sum(size(x) for x in jax.tree.leaves(one)) * problem.n * len(run.seeds)
     given = sum(size(x) for x in jax.tree.leaves((method, problem, network)) if hasattr(x, "shape"))
-    total = MODELS * model * problem.n + 2 * given + 8 * _blocks.budget(_blocks.TRAINING)
+    start = run.recorded()
+    carry = sum(size(x) for x in start.out_avals)
+    total = MODELS * models + CARRIES * carry + ARRAYS * largest(start) + 2 * given
+    total += 8 * _blocks.budget(_blocks.TRAINING)
     if problem.block != "auto":
         rows = problem.batch_size or problem.data.index.shape[1]
         sample = sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in problem.data.arrays.values())
-        total += min(problem.block or problem.n, problem.n) * 100 * rows * sample
+        total += min(problem.block or problem.n, problem.n) * len(run.seeds) * 100 * rows * sample
     return total
 
 

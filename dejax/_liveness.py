@@ -101,6 +101,19 @@ def size(x: Any) -> int:
     return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
 
 
+def largest(jaxpr: Any) -> int:
+    """Bytes of the largest array that a traced program makes, in loops and branches too."""
+    most, todo, seen = 0, [_bare(jaxpr)], set()
+    while todo:
+        for eqn in todo.pop().eqns:
+            most = max(most, *(size(v.aval) for v in eqn.outvars), 0)
+            inner = [_bare(x) for p in eqn.params.values() for x in (p if isinstance(p, tuple) else (p,))]
+            new = [j for j in inner if hasattr(j, "eqns") and id(j) not in seen]
+            seen.update(map(id, new))
+            todo.extend(new)
+    return most
+
+
 def peak(jaxpr: Any, donated: Sequence[bool] | None = None) -> int:
     """Bytes that a program holds at its peak beside its inputs, results included; see `parts`."""
     return parts(jaxpr, donated).bytes
@@ -264,4 +277,4 @@ def _walk(ops: list[_Op], results: set[int], slots: dict[int, int], kept: set[in
     return most
 
 
-__all__ = ["Peak", "parts", "peak", "size"]
+__all__ = ["Peak", "largest", "parts", "peak", "size"]

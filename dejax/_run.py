@@ -116,17 +116,23 @@ class Run:
             self._axes = self.engine.carry_axes(*self.ready, key, self.initial)
         return self._axes
 
+    @property
+    def _begin(self) -> Any:
+        return _over_seeds(self.engine.start, 1, self.place is not None) if self.many else self.engine.start
+
+    def recorded(self) -> Any:
+        """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
+        return self._begin.trace(*self.ready, self.key, self.initial).jaxpr
+
     def start(self) -> None:
         """The carry before round 0."""
-        begin = _over_seeds(self.engine.start, 1, self.place is not None) if self.many else self.engine.start
-        self.carry = begin(*self.ready, self.key, self.initial)
+        self.carry = self._begin(*self.ready, self.key, self.initial)
         self.round, self.started = 0, True
         self.counters = [Counters() for _ in self.seeds]
 
     def abstract(self) -> Any:
         """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
-        begin = _over_seeds(self.engine.start, 1, self.place is not None) if self.many else self.engine.start
-        carry = jax.eval_shape(begin, *self.ready, self.key, self.initial)
+        carry = jax.eval_shape(self._begin, *self.ready, self.key, self.initial)
         if self.place is None:
             return carry
         lead = (_place.RUNS,) if self.many else ()

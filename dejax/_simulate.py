@@ -192,8 +192,7 @@ def _drive(
     for run, schedule in todo:
         schedule.check(run)
         if check_memory:
-            parts = (run.label, *run.given, schedule.rounds)
-            _fits.check(*parts, seeds=len(run.seeds), nodes=schedule.nodes, final_nodes=schedule.final_nodes)
+            _fits.check(run, schedule)
     interrupted = False
     with Interrupt() as interrupt, Progress(progress) as bar:
         for run, schedule in todo:

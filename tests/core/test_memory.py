@@ -1,10 +1,12 @@
 """What a run takes: the plan against the compiled program, and runs that do not fit."""
 
 import jax
+import numpy as np
 import pytest
 
 import dejax as dj
 from dejax import _fits, plan as planning
+from dejax._simulate import planned
 
 
 def letters(n, task, method, topology, batch_size=None):
@@ -97,4 +99,48 @@ def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind,
         dj.simulate(*parts, rounds=3, progress=False)
     assert error.value.needed == pytest.approx(plan.total)
     monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) + 10)
-    _fits.check("fits", *parts, rounds=3)
+    _fits.check(*planned({"fits": parts}, 3)[0])
+
+
+def wide(kind):
+    """Runs of 4,000 parameters on 64 nodes whose memory lies elsewhere than in models: on edges, in a rule, with seeds."""
+    n, d = 64, 4000
+    task = dj.tasks.from_functions(
+        lambda key: {"x": jax.numpy.zeros((d,), "float32")}, lambda p, batch, key: (p["x"].sum() - batch["y"]) ** 2
+    )
+    data = dj.data.NodeData(
+        {"y": np.ones(n, np.float32)}, np.arange(n, dtype=np.int32)[:, None], np.ones(n, np.int32), even=True
+    )
+    network = {
+        "edges": lambda: dj.Network(
+            dj.topology.random_regular(n, degree=40, seed=0),
+            codec=dj.compression.copies(dj.compression.top_k(k=10), gamma=0.3, per_edge=True),
+        ),
+        "rule": lambda: dj.Network(dj.topology.complete(n), rule=dj.aggregation.coordinate_median()),
+        "seeds": lambda: dj.Network(dj.topology.ring(n)),
+    }[kind]()
+    return dj.methods.dsgd(lr=0.1), dj.Problem(task, data), network
+
+
+@pytest.mark.parametrize(("kind", "seeds"), [("edges", 0), ("rule", 0), ("seeds", range(40))])
+def test_the_rough_count_sees_edges_rules_and_seeds(kind, seeds, monkeypatch):
+    parts = wide(kind)
+    many = 1 if seeds == 0 else len(seeds)
+    monkeypatch.setattr(planning, "PROGRAM_BYTES", 0)
+    plan = planning.plan(*parts, rounds=3, seeds=many, memory=10**12)
+    assert plan.rounds_alone > 20 * 64 * 4000 * 4  # not told by the number of models
+    monkeypatch.setattr(_fits._blocks, "budget", lambda which: 0)  # what it adds hides the rest at this size
+    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
+    with pytest.raises(dj.TooLargeError, match="64 nodes need about"):
+        _fits.check(*planned({"big": parts}, 3, seed=seeds)[0])
+
+
+def test_the_trace_of_the_check_serves_the_run(monkeypatch):
+    parts = letters(9, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(9), batch_size=3)
+    run, schedule = planned({"run": parts}, 3)[0]
+    traced, step = [], type(run.method).step
+    monkeypatch.setattr(type(run.method), "step", lambda *args: traced.append(1) or step(*args))
+    _fits.check(run, schedule)
+    assert len(traced) == 1
+    run.start()
+    assert len(traced) == 1
