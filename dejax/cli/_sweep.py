@@ -171,8 +171,8 @@ def varying_leaves(group: Sequence[Any]) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=32)
-def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, Any, Any]:
-    """(rebuild, start, chunk) of all trials whose (method, network) have this structure and differ in these leaves."""
+def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, Any, Any, Any]:
+    """(rebuild, start, chunk, apart) of all trials whose (method, network) have this structure and differ in these leaves."""
     import inspect
 
     import jax
@@ -205,7 +205,12 @@ def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, An
 
         return jax.vmap(one)(carry, stacked, keys)
 
-    return rebuild, start, chunk
+    @functools.partial(jax.jit, static_argnums=1)
+    def apart(tree: Any, runs: int) -> list[Any]:
+        """A tree per run, by one program: a slice of each leaf on its own would take longer than to evaluate a small run."""
+        return [jax.tree.map(lambda x: x[i], tree) for i in range(runs)]  # noqa: B023
+
+    return rebuild, start, chunk, apart
 
 
 def together(
@@ -240,7 +245,7 @@ def together(
     stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in full]), width, axis=0) for i in varying]
     key_of = [jax.random.key(s) for _ in range(size) for s in seeds]
     keys, key_of = jnp.stack(key_of), key_of[: count * width]
-    rebuild, start, chunk = programs(shape, varying, trial.rounds)
+    rebuild, start, chunk, apart = programs(shape, varying, trial.rounds)
 
     began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
@@ -253,14 +258,14 @@ def together(
 
     def record() -> None:
         """Measure every run that is still finite."""
+        states = apart(engine.state_of(carry), count * width)
         for at, (key, counter) in enumerate(zip(key_of, counters, strict=True)):
             t, seed = at // width, seeds[at % width]
             row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()
             if at not in broken:
                 method = rebuild([x[at] for x in stacked], flat[0])[0]
-                state = jax.tree.map(lambda x, at=at: x[at], engine.state_of(carry))
                 view = View(
-                    engine.model(method, state), problem, part[t][1][2], state=state, index=done, key=key,
+                    engine.model(method, states[at]), problem, part[t][1][2], state=states[at], index=done, key=key,
                     nodes=schedule.final_nodes if done == trial.rounds else schedule.nodes, width=schedule.nodes,
                 )  # fmt: skip
                 bad = view.bad_node()

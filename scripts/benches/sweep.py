@@ -1,11 +1,13 @@
 """A sweep of 8 learning rates x 4 seeds as one vmapped program against the 32 runs one after another, and its compilations.
 
 Target: 4x at n = 16. What bounds it is the machine: 32 runs at once cannot do more node-steps a second than one run with 32 times
-the nodes; the row says how many that is.
+the nodes; the row says how many that is. "end to end" is what users wait for, records and evaluations included: 32 calls of `simulate`
+against the sweep of the `dejax` command, both compiled before.
 """
 
 import inspect
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 
 import dejax as dj
 from dejax import engine
+from dejax.cli import _sweep
 
 from . import _harness as h, _models as models
 from .round import CHUNK, Own
@@ -41,6 +44,31 @@ class Many:
         """`ROUNDS` rounds of every run."""
         self.carry = self.step(self.carry, self.rates, self.keys, *self.shared)
         return self.carry.state.params
+
+
+def _end_to_end(options: h.Options) -> h.Row:
+    data = dj.data.digits().partition(dj.data.dirichlet(alpha=1.0), nodes=16, seed=0)
+    problem = dj.Problem(dj.tasks.mlp(64, 32, 10), data, batch_size=16)
+    network, rounds = dj.Network(dj.topology.ring(16)), 200
+    rates = [float(lr) for lr in jnp.geomspace(0.01, 0.3, RATES)]
+
+    def in_turn() -> None:
+        for lr in rates:
+            for seed in range(SEEDS):
+                dj.simulate(dj.methods.dsgd(lr=lr), problem, network, rounds, seed=seed, progress=False)
+
+    def trial(lr: float) -> Any:
+        method = dj.methods.dsgd(lr=lr)
+        return SimpleNamespace(
+            label=f"lr={lr}", combo={"lr": lr}, rounds=rounds, method=method, problem=problem, network=network
+        )
+
+    def many() -> None:
+        _sweep.run_all([trial(lr) for lr in rates], range(SEEDS), {}, True, None)
+
+    got = h.turns({"many": many, "in turn": in_turn}, options, least=3)
+    note = f"{rounds} rounds, 21 evaluations each"
+    return got.row("sweep", f"end to end, {RATES} x {SEEDS} runs, digits", 16, "many", "in turn", rival=True, note=note)
 
 
 def rows(options: h.Options) -> Iterable[h.Row]:
@@ -75,3 +103,5 @@ def rows(options: h.Options) -> Iterable[h.Row]:
             note=note,
             compilations=len(seen),
         )
+    if options.wants(f"end to end, {RATES} x {SEEDS} runs, digits", 16):
+        yield _end_to_end(options)
