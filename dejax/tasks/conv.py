@@ -13,7 +13,7 @@ order, forward or reverse. Batching:
 
     x alone has the node axis      it joins the batch axis of x: one convolution
     w alone (a shared test set)    it joins the output features: one convolution
-    both                           CPU: one node after another (`lax.map`), gradients by patches of x;
+    both                           CPU: one node after another (`lax.map`), by patches of x or by a plain convolution;
                                    GPU and TPU: patches of x, and one batched matrix product
 
 The CPU choice is measured (docs/performance.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
@@ -21,6 +21,7 @@ small groups leaves matrix units idle, a batched product does not.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -108,8 +109,8 @@ def _patches(x: Any, w: Any, call: Any) -> Any:
     opt = dict(call)
     numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
     d = x.ndim - 2
-    x = x.transpose(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1])  # [B, spatial, C]
-    w = w.transpose(*numbers.rhs_spec[2:], numbers.rhs_spec[1], numbers.rhs_spec[0])  # [window, C / groups, O]
+    x = x.transpose(_images(numbers.lhs_spec))
+    w = w.transpose(_window(numbers.rhs_spec))
     pads = [
         (0, 0, 0),
         *((lo, hi, k - 1) for (lo, hi), k in zip(opt["padding"], opt["lhs_dilation"], strict=True)),
@@ -129,12 +130,46 @@ def _patches(x: Any, w: Any, call: Any) -> Any:
     else:
         rows = jnp.stack(pick, -2).reshape(-1, len(pick), groups, cin)
         y = jnp.einsum("rkgc,kcgo->rgo", rows, w.reshape(-1, cin, groups, out // groups), precision=opt["precision"])
-    y = y.reshape(x.shape[0], *size, out)
-    out_spec = numbers.out_spec
-    back = [0] * (d + 2)
-    for place, axis in zip((out_spec[0], *out_spec[2:], out_spec[1]), range(d + 2), strict=True):
-        back[place] = axis
-    return y.transpose(back)
+    return y.reshape(x.shape[0], *size, out).transpose(_back(_images(numbers.out_spec)))
+
+
+def _images(spec: Any) -> tuple[int, ...]:
+    """Axes of images in the order [B, spatial, C]."""
+    return (spec[0], *spec[2:], spec[1])
+
+
+def _window(spec: Any) -> tuple[int, ...]:
+    """Axes of weights in the order [window, C / groups, O]."""
+    return (*spec[2:], spec[1], spec[0])
+
+
+def _back(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The inverse of a permutation of axes."""
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def _plain_gradient(role: str, a: Any, b: Any, call: Any) -> Any:
+    """Gradient x from (w, g), or w from (x, g), of a convolution without strides, dilation or groups, as another such convolution.
+
+    d/dx: g under the window turned round, input and output channels swapped. d/dw: channels of x as images, its images as channels,
+    under g as the window.
+    """
+    opt = dict(call)
+    numbers, pads = opt["dimension_numbers"], opt["padding"]
+    d = len(pads)
+    g = b.transpose(_images(numbers.out_spec))
+    if role == "x":
+        w = a.transpose(_window(numbers.rhs_spec))
+        lhs, rhs = g, jnp.flip(w, tuple(range(d))).swapaxes(d, d + 1)
+        pads = [(k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(w.shape, pads, strict=False)]
+    else:
+        x = a.transpose(_images(numbers.lhs_spec))
+        lhs, rhs = x.swapaxes(0, d + 1), jnp.moveaxis(g, 0, d)
+    plain = lax.ConvDimensionNumbers((0, d + 1, *range(1, d + 1)), (d + 1, d, *range(d)), (0, d + 1, *range(1, d + 1)))
+    y = lax.conv_general_dilated(lhs, rhs, (1,) * d, pads, dimension_numbers=plain, precision=opt["precision"])
+    if role == "x":
+        return y.transpose(_back(_images(numbers.lhs_spec)))
+    return jnp.moveaxis(y, 0, d).transpose(_back(_window(numbers.rhs_spec)))
 
 
 def _offsets(window: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -154,12 +189,27 @@ def _one(a: Any, b: Any, *, role: str, shapes: Any, call: Any, conv: Any) -> Any
 
 
 def _cpu(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
-    # Inside a loop (every round is) XLA computes a native gradient of a convolution by a plain loop: measured 40-56 ms against
-    # 2-3 by patches. Forward, native is as good, except on gray images (1.8 against 0.8).
-    gray = shapes[1][dict(call)["dimension_numbers"].rhs_spec[1]] == 1 and dict(call)["feature_group_count"] == 1
-    conv = _native if role == "g" and not gray else _patches
-    one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=conv)
+    if _library_wins(role, shapes, call):
+        one = (lambda a, b: _native(a, b, call)) if role == "g" else (lambda a, b: _plain_gradient(role, a, b, call))
+    else:
+        one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches)
     return lax.map(lambda ab: one(*ab), (a, b)) if nodes else one(a, b)
+
+
+def _library_wins(role: str, shapes: Any, call: Any) -> bool:
+    """Whether one node's member of the family is faster as a convolution of XLA's than by patches, on a CPU and inside a loop.
+
+    As every round is in a loop, gradients must be plain convolutions: XLA computes others there by a loop over elements (40 ms for
+    16 images 14x14x16 and a window of 5x5x32; 0.9 by patches, 0.45 as a plain convolution). Patches of a small window are a small copy,
+    and few channels give the library little to do: the bounds are those of a scan of 7 layers (docs/performance.md).
+    """
+    opt = dict(call)
+    numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
+    strides, dilations = opt["window_strides"], (*opt["lhs_dilation"], *opt["rhs_dilation"])
+    channels, wide = shapes[1][numbers.rhs_spec[1]], math.prod(shapes[1][i] for i in numbers.rhs_spec[2:]) > 9
+    if groups > 1 or max((*strides, *dilations), default=1) > 1:
+        return role == "g" and (channels > 1 or groups > 1)
+    return (wide or channels == 1) if role == "w" else wide and channels >= 8
 
 
 def _accelerator(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:

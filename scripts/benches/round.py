@@ -45,7 +45,7 @@ class Own:
         self.round()
         began = time.perf_counter()
         jax.block_until_ready(self.round())
-        self.count = int(np.clip(0.1 / (time.perf_counter() - began), 1, CHUNK))
+        self.count = int(np.clip(0.2 / (time.perf_counter() - began), 1, CHUNK))
 
     def round(self) -> Any:
         """`count` rounds."""

@@ -27,6 +27,28 @@ CASES = {  # x, w, strides, padding, lhs dilation, rhs dilation, dimension numbe
         ("NCHW", "OIHW", "NCHW"),
         1,
     ),
+    # wide windows: on CPUs gradients are plain convolutions of the library
+    "wide": ((2, 5, 6, 8), (3, 4, 8, 5), (1, 1), ((1, 2), (3, 0)), None, None, NHWC, 1),
+    "wide, cropped, channels first": (
+        (2, 8, 9, 7),
+        (4, 8, 5, 2),
+        (1, 1),
+        ((-1, 2), (4, -2)),
+        None,
+        None,
+        ("NCHW", "OIHW", "NCHW"),
+        1,
+    ),
+    "wide, gray, three axes": (
+        (2, 4, 5, 3, 1),
+        (3, 2, 2, 1, 3),
+        (1, 1, 1),
+        "SAME",
+        None,
+        None,
+        ("NDHWC", "DHWIO", "NDHWC"),
+        1,
+    ),
     "one axis": ((2, 7, 3), (3, 3, 4), (2,), ((1, 1),), None, None, ("NHC", "HIO", "NHC"), 1),
 }
 
