@@ -27,43 +27,24 @@ def budget(which: tuple[int, int]) -> int:
     return which[jax.default_backend() != "cpu"]
 
 
-def block_map(fn: Callable[..., Any], n: int, block: int | None, shards: int = 1) -> Callable[..., Any]:
+def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Any = None) -> Callable[..., Any]:
     """vmap of `fn` over n nodes, `block` of them at a time, one block after another.
 
     Args:
       fn: per-node function of trees without node axis.
       n: number of nodes, >= 1. block: nodes at a time, >= 1; None, or n and more, is one plain vmap. A last, smaller block is right.
-      shards: devices that hold n / shards nodes each: every one takes `block` of its own at a time (or the next lower divisor of what
-        it holds), so that no row moves.
+      place: of a problem on a mesh (`dejax._place`): every device takes `block` of its own rows at a time, and no row moves.
     Returns:
       A function of trees [n, ...] to trees [n, ...]; same numbers as `jax.vmap(fn)` up to rounding.
     Example:
       >>> block_map(lambda x: 2 * x, 5, 2)(jnp.arange(5.0)).tolist()
       [0.0, 2.0, 4.0, 6.0, 8.0]
     """
-    if block is None or block >= n // shards:
+    if place is not None:
+        return place.on_devices(block_map(fn, place.rows(n), block))
+    if block is None or block >= n:
         return jax.vmap(fn)
-    if shards > 1:
-        return _sharded_map(fn, n // shards, block, shards)
     return lambda *trees: lax.map(lambda row: fn(*row), trees, batch_size=None if block == 1 else block)
-
-
-def _sharded_map(fn: Callable[..., Any], rows: int, block: int, shards: int) -> Callable[..., Any]:
-    """One block of every device at a time: [D rows] as [blocks, D block], which leaves each row on its device."""
-    block = next(b for b in range(block, 0, -1) if rows % b == 0)
-
-    def split(x: jax.Array) -> jax.Array:
-        x = x.reshape(shards, rows // block, block, *x.shape[1:])
-        return jnp.swapaxes(x, 0, 1).reshape(rows // block, shards * block, *x.shape[3:])
-
-    def join(x: jax.Array) -> jax.Array:
-        x = x.reshape(rows // block, shards, block, *x.shape[2:])
-        return jnp.swapaxes(x, 0, 1).reshape(shards * rows, *x.shape[3:])
-
-    def run(*trees: Any) -> Any:
-        return tree.map(join, lax.map(lambda part: jax.vmap(fn)(*part), tree.map(split, trees)))
-
-    return run
 
 
 def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:

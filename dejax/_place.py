@@ -1,12 +1,14 @@
 """Nodes on a mesh of devices: which node stands where, and what is sharded.
 
 The mesh has the axes `runs` (several seeds) and `nodes`. Everything with a node axis is sharded along `nodes`, data arrays
-are replicated, and the compiler splits the program; rows cross between devices in mixing kernels and means only.
+are replicated. Node code runs on each device for its own rows (`Place.on_devices`), the rest of a round is split by the compiler; rows
+cross between devices in mixing kernels and means only.
 """
 
 import dataclasses
+import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +18,7 @@ from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from . import _tree as tree, mixing
+from ._bare import bare
 from ._struct import static, struct
 
 NODES, RUNS = "nodes", "runs"
@@ -67,6 +70,10 @@ def as_layout(value: Any) -> Layout | None:
     if value is None or isinstance(value, Layout):
         return value
     if isinstance(value, Mapping):
+        names = inspect.signature(layout).parameters
+        for name in value:
+            if name not in names:
+                raise ValueError(f"mesh has {name!r}: {value[name]!r}; the names that it knows are {', '.join(names)}")
         return layout(**value)
     if isinstance(value, int):
         return layout(value)
@@ -106,6 +113,30 @@ class Place:
     def constrain(self, axes: Any, values: Any) -> Any:
         """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
         return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
+
+    def rows(self, m: int) -> int:
+        """How many of m rows a device computes: those that it holds; of a cohort that devices do not divide, one more."""
+        return -(-m // self.devices)
+
+    def on_devices(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn`, from trees [m, ...] to trees [m, ...] row by row, run by every device on rows of its own.
+
+        A loop over nodes must stand in here: of one that it splits by itself, the compiler gathers all rows on every device.
+        """
+        nodes = P(NODES)
+        split = jax.shard_map(fn, mesh=self.mesh, in_specs=nodes, out_specs=nodes, check_vma=False)
+        # jit makes what fn closes over an argument; else a vmap over `runs` would mistake its size
+        split = jax.jit(split, inline=True)
+
+        def run(*trees: Any) -> Any:
+            m = tree.leaves(trees)[0].shape[0]
+            filled = self.rows(m) * self.devices
+            if filled == m:
+                return bare(split(*trees))
+            trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
+            return tree.map(lambda x: x[:m], bare(split(*trees)))
+
+        return run
 
     def positions(self) -> Any:
         """int32 [n]: where each node stands; None where node i stands at i."""

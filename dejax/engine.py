@@ -11,6 +11,7 @@ from jax import lax
 
 from . import _place, _tree as tree, roles
 from ._arrays import check_arrays, check_shapes
+from ._bare import bare
 from ._fit import check_fit
 from ._keys import fold_ids, fold_name
 from ._method import check_method, flags
@@ -152,6 +153,8 @@ def _start(
     params: Any,
     per_node: dict[str, bool] | None = None,
 ) -> Carry:
+    if problem.place is not None:
+        method, problem, network, key, params = bare((method, problem, network, key, params))
     population = starts(method, problem, key, params)
     store = Store({}, record=True)
     same = problem.starts == "equal" and (
@@ -190,6 +193,8 @@ def one_round(
     horizon: Any,
 ) -> tuple[Carry, Meters]:
     """Round t: the next carry, and what was metered. `axes`: of `round_axes`."""
+    if problem.place is not None:
+        method, problem, network, key, carry, t, horizon = bare((method, problem, network, key, carry, t, horizon))
     store = Store(carry.slots)
     round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
     state = method.step(carry.state, round)

@@ -14,6 +14,7 @@ from jax import lax
 from jax.sharding import PartitionSpec as P
 
 from .. import _tree as tree
+from .._bare import bare
 from .._struct import static, struct
 from ._circulant import take_rows
 from ._edges import Edges
@@ -242,7 +243,7 @@ class Halo:
         run = jax.shard_map(
             fn, mesh=self.wires.mesh, in_specs=(mine, *[nodes] * len(trees)), out_specs=nodes, check_vma=False
         )
-        return run(self, *trees)
+        return bare(run(self, *trees))
 
 
 @struct

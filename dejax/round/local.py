@@ -96,12 +96,7 @@ def _per_node(
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    block = problem.block
-    args = (params, source, weight, keys, memory, extra)
-    shards = 1 if problem.place is None or round.n % problem.place.devices else problem.place.devices
-    if block == "auto":
-        block = choose_block(node_bytes(one, *args), round.n // shards, budget(TRAINING))
-    loss, grads, memory = block_map(one, round.n, block, shards)(*args)
+    loss, grads, memory = _each(round, one, params, source, weight, keys, memory, extra)
     if put is not None:
         put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
@@ -130,10 +125,7 @@ def _with_roles(
         source, _, fetch = given
         one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
         model = roles.join(params, joined.personal, *fixed)
-        block = round.problem.block
-        if block == "auto":
-            block = choose_block(node_bytes(one, model, source, keys), round.n, budget(TRAINING))
-        joined.observe(block_map(one, round.n, block)(model, source, keys))
+        joined.observe(_each(round, one, model, source, keys))
     if round.computes is not None:
         own = tree.where(round.computes, own, tree.zeros(own))
     joined.update(own)
@@ -150,11 +142,15 @@ def loss(round: Any, name: str, params: Any, given: Batch) -> jax.Array:
     def one(params: Any, data: Any, weight: Any, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
 
-    args = (params, given.data, given.weight, round.node_keys(name), fixed)
-    block = problem.block
+    return _each(round, one, params, given.data, given.weight, round.node_keys(name), fixed)
+
+
+def _each(round: Any, fn: Any, *args: Any) -> Any:
+    """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows."""
+    n, block, place = round.n, round.problem.block, round.problem.place
     if block == "auto":
-        block = choose_block(node_bytes(one, *args), round.n, budget(TRAINING))
-    return block_map(one, round.n, block)(*args)
+        block = choose_block(node_bytes(fn, *args), n if place is None else place.rows(n), budget(TRAINING))
+    return block_map(fn, n, block, place)(*args)
 
 
 def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra: tuple[Any, ...]) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from .. import _tree as tree
+from .._blocks import block_map
 from .._keys import fold_ids, fold_in, fold_name, uniform
 from ..problem import Batch
 from . import clocks, edge_rows, local, pipeline, server
@@ -269,13 +270,12 @@ class Round:
 
     def descend(self, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
         """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
-        self._check()
 
         def one(g: Any, s: Any, p: Any) -> tuple[Any, Any]:
             updates, s = optimizer.update(g, s, p)
             return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
-        new_params, new_state = jax.vmap(one)(grads, opt_state, params)
+        new_params, new_state = self.map(one, grads, opt_state, params)
         return self.keep(new_params, params), self.keep(new_state, opt_state)
 
     def local_steps(
@@ -404,7 +404,7 @@ class Round:
     def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
         """vmap over nodes of code that calls no verb."""
         self._check()
-        return jax.vmap(fn)(*trees)
+        return block_map(fn, self.n, None, self.problem.place)(*trees)
 
     def repeat(
         self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Any = None, name: str | None = None

@@ -1,6 +1,12 @@
-"""An experiment that the processes of test_processes.py build alike."""
+"""What tests of meshes share: an experiment that several processes build alike, and the program of one round."""
+
+import warnings
+
+import jax
+import numpy as np
 
 import dejax as dj
+from dejax import _place, engine
 
 
 def experiment(n=32):
@@ -9,3 +15,19 @@ def experiment(n=32):
     problem = dj.Problem(made.task, made.data, batch_size=2, starts="independent")
     faults = (dj.faults.link_loss(p=0.2), dj.faults.churn(p=0.2))
     return dj.methods.dsgd(lr=0.2), problem, dj.Network(dj.topology.geometric(n, seed=0), faults=faults)
+
+
+def compiled(method, problem, network, devices):
+    """(text of a chunk of rounds compiled for so many devices, the place of its nodes)."""
+    ready = engine.prepare(method, problem, network, 8, _place.layout(devices))
+    place = ready[1].place
+    key = _place.everywhere(jax.random.key(0), place.mesh)
+    carry = jax.tree.map(
+        lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place.sharding(has)),
+        engine.carry_axes(*ready, key),
+        jax.eval_shape(engine.start, *ready, key),
+    )
+    numbers = (np.int32(0), np.int32(1), 4, np.int32(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of donated arguments that nothing takes
+        return engine.run_chunk.lower(*ready, carry, key, *numbers).compile().as_text(), place

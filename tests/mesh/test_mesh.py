@@ -1,7 +1,6 @@
 """Nodes spread over 8 simulated devices: the numbers of one device, sharded, with few bytes between devices."""
 
 import dataclasses
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 import problems as zoo
 import pytest
 from jax.sharding import PartitionSpec as P
+from shared import compiled
 
 import dejax as dj
 from dejax import _place, engine, mixing
@@ -44,6 +44,8 @@ RARE = {
     ),
     "clock": (m.dsgd(lr=0.2), plain(MOVED, clock=F.clock(gradient=1.0, exponential=0.5))),
     "server": (m.fedavg(lr=0.1, clients=8), dj.Network()),
+    "uneven cohort": (m.fedavg(lr=0.1, clients=10, local_steps=2), dj.Network()),
+    "private": (m.dsgd(lr=0.2), plain(MOVED, privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=0.5))),
     "events": (m.ad_psgd(lr=0.1), plain(T.ring(N), events=dj.events.poisson())),
 }
 
@@ -132,6 +134,8 @@ def test_meshes_that_cannot_be():
         _place.as_layout(99)
     with pytest.raises(ValueError, match="name them 'runs'"):
         _place.as_layout(jax.make_mesh((8,), ("x",)))
+    with pytest.raises(ValueError, match="mesh has 'foo': 1; the names that it knows are nodes, runs, relabel"):
+        _place.as_layout({"foo": 1})
     with pytest.raises(TypeError, match="give a number of devices"):
         _place.as_layout("all")
     with pytest.raises(ValueError, match="2 devices along runs, but there are 3 seeds"):
@@ -172,29 +176,14 @@ def test_checkpoints_go_on_on_another_number_of_devices(tmp_path):
 
 
 # ---- bytes
-def round_bytes(graph, d=256):
+def round_bytes(graph, task, data):
     """(bytes between devices in one compiled round, bytes of the rows that must cross)."""
-    n = graph.n
-    task = dj.tasks.from_functions(lambda key: {"x": jnp.zeros((d,), jnp.float32)}, _loss)
-    data = dj.data.NodeData(
-        {"y": np.ones((n, 1), np.float32)}, np.arange(n, dtype=np.int32)[:, None], np.ones(n, np.int32), even=True
-    )
-    ready = engine.prepare(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph), 8, _place.layout(D))
-    key = _place.everywhere(jax.random.key(0), ready[1].place.mesh)
-    carry = jax.eval_shape(engine.start, *ready, key)
-    axes = engine.carry_axes(*ready, key)
-    carry = jax.tree.map(
-        lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=ready[1].place.sharding(has)), axes, carry
-    )
-    numbers = (np.int32(0), np.int32(1), 4, np.int32(8))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        text = engine.run_chunk.lower(*ready, carry, key, *numbers).compile().as_text()
+    text, place = compiled(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph), D)
     e = graph.host()
-    order = ready[1].place.ids
-    at = np.arange(n) if order is None else np.argsort(np.asarray(order))
-    rows = mixing.crossing(at[e.senders], at[e.receivers], n, D)
-    return sum(collectives(text, D).values()), rows * d * 4
+    at = np.arange(graph.n) if place.ids is None else np.argsort(np.asarray(place.ids))
+    rows = mixing.crossing(at[e.senders], at[e.receivers], graph.n, D)
+    model = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))
+    return sum(collectives(text, D).values()), rows * sum(x.size * x.dtype.itemsize for x in model)
 
 
 def _loss(params, batch, key):
@@ -217,5 +206,16 @@ def _loss(params, batch, key):
     ids=["ring", "exponential", "torus", "regular", "hubs", "small world", "geometric"],
 )
 def test_a_round_sends_little_more_than_the_rows_that_must_cross(graph, most):
-    sent, must = round_bytes(graph(1024))
+    n, ones = 1024, np.ones((1024, 1), np.float32)
+    task = dj.tasks.from_functions(lambda key: {"x": jnp.zeros((256,), jnp.float32)}, _loss)
+    data = dj.data.NodeData({"y": ones}, np.arange(n, dtype=np.int32)[:, None], np.ones(n, np.int32), even=True)
+    sent, must = round_bytes(graph(n), task, data)
     assert must <= sent <= most * must
+
+
+@pytest.mark.parametrize(
+    "task", [dj.tasks.mlp(64, 16, 10), dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3)], ids=["mlp", "cnn"]
+)
+def test_a_round_of_any_model_sends_the_rows_that_must_cross(task):
+    sent, must = round_bytes(T.ring(16), task, dj.data.digits().partition(dj.data.iid(), nodes=16, seed=0))
+    assert must <= sent <= 1.1 * must

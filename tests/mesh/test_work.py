@@ -1,0 +1,139 @@
+"""Each device works on its own nodes: local steps, cohorts and evaluations, whatever a loss closes over."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems as zoo
+import pytest
+from shared import compiled
+
+import dejax as dj
+from dejax import _place
+from dejax._blocks import block_map
+
+N, D = 16, 8
+PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
+RING = dj.Network(dj.topology.ring(N).astype("float64"))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Proximal:
+    """A method whose losses close over its numbers, its state with a key of its own, and results of gossip and of `round.map`."""
+
+    lr: Any
+    pull: Any
+
+    def init(self, params, key):
+        """The models, and their mean, which is another one for each seed."""
+        return {"params": params, "center": jax.tree.map(lambda x: x.mean(0), params), "key": key}
+
+    def step(self, state, round):
+        """A gradient step with a noisy pull to the mean of round 0, gossip, and a step with a pull to the mean of now."""
+        x, center = state["params"], state["center"]["x"]
+
+        def first(params, batch, key):
+            table = jnp.zeros_like(self.pull) + self.pull * jnp.arange(3.0)
+            noise = table[jax.random.randint(key, (4,), 0, 3)] * jax.random.normal(state["key"], (4,))
+            far = params["x"] - center
+            return round.problem.task.loss(params, batch, key) + 0.5 * self.pull * jnp.sum(far * (far + noise))
+
+        x = round.map(lambda x, g: x - self.lr * g, x["x"], round.gradient(x, loss=first)["x"])
+        now, mixed = x.mean(0), round.gossip({"x": x})
+        also = mixed["x"].mean(0)
+
+        def second(params, batch, key):
+            to = jnp.where(jnp.ones_like(now) > jnp.zeros_like(also), now, also)
+            return round.problem.task.loss(params, batch, key) + 0.5 * self.pull * jnp.sum(jnp.square(params["x"] - to))
+
+        grads = round.gradient(mixed, loss=second, name="second")
+        return {**state, "params": jax.tree.map(lambda x, g: x - self.lr * g, mixed, grads)}
+
+    def model(self, state):
+        """What is evaluated."""
+        return state["params"]
+
+
+def test_a_device_takes_its_own_rows_in_blocks_of_the_size_given():
+    place = _place.Place(None, _place.layout(D).mesh)
+    f = block_map(jnp.sin, D * 127, 64, place)
+    x = jnp.linspace(0.0, 1.0, D * 127 * 3).reshape(D * 127, 3)
+    np.testing.assert_allclose(f(x), jnp.sin(x), rtol=0, atol=1e-15)
+    assert re.findall(r"\blength=(\d+)", str(jax.make_jaxpr(f)(x))) == [
+        "1"
+    ]  # one whole block; the other 63 rows after it
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 10])
+def test_rows_that_devices_do_not_divide_are_filled_up_and_cut_off(rows):
+    place = _place.Place(None, _place.layout(D).mesh)
+    x, keys = jnp.arange(rows * 2.0).reshape(rows, 2), jax.random.split(jax.random.key(0), rows)
+    one = lambda x, key: (x * 2, jax.random.normal(key))
+    got, want = (jax.jit(block_map(one, rows, None, p))(x, keys) for p in (place, None))
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_what_a_function_closes_over_may_be_split_over_runs():
+    place = _place.Place(None, _place.layout(nodes=4, runs=2).mesh)
+    x, w = jnp.arange(16.0).reshape(2, 8), jnp.array([2.0, 3.0])
+    both = lambda x, w: block_map(lambda row: row * w, 8, None, place)(x)
+    got = jax.jit(jax.vmap(both, spmd_axis_name="runs"))(x, w)
+    np.testing.assert_array_equal(got, x * w[:, None])
+
+
+@pytest.mark.slow
+def test_a_loss_may_close_over_numbers_states_and_keys_of_its_run():
+    method = Proximal(lr=0.1, pull=0.3)
+    kw = {"rounds": 2, "seeds": [0, 1], "progress": False, "metrics": []}
+    one = dj.simulate(method, PROBLEM, RING, **kw)
+    many = dj.simulate(method, PROBLEM, RING, mesh={"runs": 2, "nodes": 4}, **kw)
+    for seed in (0, 1):
+        np.testing.assert_allclose(one.params(seed=seed)["x"], many.params(seed=seed)["x"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_mesh_is_differentiable():
+    def end(lr, mesh):
+        final, _ = dj.rollout(Proximal(lr=lr, pull=0.3), PROBLEM, RING, jax.random.key(0), 3, mesh=mesh)
+        return jnp.square(final["params"]["x"]).mean()
+
+    one, many = (jax.grad(end)(jnp.float64(0.1), mesh) for mesh in (None, D))
+    np.testing.assert_allclose(one, many, rtol=1e-10)
+    assert abs(one) > 1e-3
+
+
+@pytest.mark.slow
+def test_running_statistics_are_those_of_one_device():
+    from flax import nnx
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.norm = nnx.BatchNorm(64, rngs=rngs)
+            self.out = nnx.Linear(64, 10, rngs=rngs)
+
+        def __call__(self, x):
+            return self.out(self.norm(x.reshape(-1, 64)))
+
+    data = dj.data.digits().partition(dj.data.iid(), nodes=N, seed=0)
+    task = dj.tasks.classifier(lambda rngs: Net(rngs))
+    problem = dj.Problem(task, data, batch_size=4)
+    one, many = (
+        dj.rollout(dj.methods.dsgd(lr=0.1), problem, dj.Network(dj.topology.ring(N)), jax.random.key(0), 2, mesh=mesh)[
+            0
+        ]
+        for mesh in (None, D)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), one, many)
+
+
+def test_a_cohort_is_computed_by_all_devices_together():
+    data = dj.data.digits().partition(dj.data.iid(), nodes=32, seed=0)
+    problem = dj.Problem(dj.tasks.mlp(64, 24, 10), data, batch_size=3)
+    text, _ = compiled(dj.methods.fedavg(lr=0.1, clients=16), problem, dj.Network(), D)
+    hidden = set(re.findall(r"f32\[(\d+),3,24\]", text))  # activations [clients, batch, units]
+    assert hidden == {"2"}
