@@ -33,4 +33,4 @@ class CoordinateMedian:
     def combine(self, ctx: Any, received: Any) -> NodeTree:
         """One value per receiver."""
         del ctx
-        return received.coordinates(functions.coordinate_median)
+        return received.coordinates(functions.median_of, fused=functions.NETWORK_ROWS)

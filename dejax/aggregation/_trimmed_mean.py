@@ -45,4 +45,5 @@ class TrimmedMean:
     def combine(self, ctx: Any, received: Any) -> NodeTree:
         """One value per receiver."""
         del ctx
-        return received.coordinates(lambda values, mask: functions.trimmed_mean(values, self.f, mask))
+        rule = lambda values, masks: functions.trimmed_of(values, self.f, masks)
+        return received.coordinates(rule, fused=functions.NETWORK_ROWS)

@@ -114,21 +114,25 @@ class Received:
         k = self.links.num_slots
         return tree.map(lambda *x: jnp.stack(x, 1), *[self.value(s) for s in range(k)]), self.mask
 
-    def coordinates(self, fn: Callable[[jax.Array, jax.Array], jax.Array], include_own: bool = True) -> Any:
-        """A coordinate-wise rule, leaf by leaf in blocks of coordinates.
+    def coordinates(
+        self, fn: Callable[[list[jax.Array], list[jax.Array]], jax.Array], include_own: bool = True, fused: int = 0
+    ) -> Any:
+        """A coordinate-wise rule, leaf by leaf, in blocks of coordinates where it has more than `fused` values to combine.
 
-        `fn(values [k(+1), n, c], mask [k(+1), n, 1]) -> [n, c]`; the own value is row 0 where it exists and is asked for.
+        `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which arrived, so that no [k, n, c] is
+        formed where the rule needs none: up to `fused` values it is elementwise, one loop that keeps nothing. The own value comes
+        first where it exists and is asked for.
         """
         own = include_own and self.own is not None
-        mask = self.mask.T[:, :, None]
-        if own:
-            mask = jnp.concatenate([jnp.ones_like(mask[:1]), mask])
-        k, n = mask.shape[:2]
+        n = self.mask.shape[0]
+        masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_slots)]
+        k = len(masks)
 
         def leaf(sent: jax.Array, mine: Any, hostile: Any) -> jax.Array:
             width = sent[0].size
-            columns = max(1, min(width, BLOCK_BYTES // max(1, k * n * sent.dtype.itemsize)))
-            blocks = -(-width // columns)
+            most = width if k <= fused else BLOCK_BYTES // max(1, k * n * sent.dtype.itemsize)
+            blocks = -(-width // max(1, min(width, most)))
+            columns = -(-width // blocks)
 
             def flat(x: jax.Array) -> jax.Array:
                 return jnp.pad(x.reshape(x.shape[0], -1), ((0, 0), (0, blocks * columns - width)))
@@ -146,7 +150,7 @@ class Received:
                 if hostile is not None:
                     bad, rewritten = self._from_adversary(), cut(hostile)
                     values = [jnp.where(bad[:, s][:, None], rewritten, v) for s, v in enumerate(values)]
-                return fn(jnp.stack(([cut(mine)] if own else []) + values), mask)
+                return fn(([cut(mine)] if own else []) + values, masks)
 
             out = jax.lax.map(block, jnp.arange(blocks)) if blocks > 1 else block(jnp.int32(0))[None]
             return jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)[:, :width]
