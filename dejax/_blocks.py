@@ -53,10 +53,14 @@ def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:
     return peak(jax.make_jaxpr(fn)(*first))
 
 
-def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto") -> Any:
-    """fn of every node's rows of `args` (leaves [m, ...]), stacked; `block` nodes at a time ("auto": by EVALUATION)."""
+def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place: Any = None) -> Any:
+    """fn of every node's rows of `args` (leaves [m, ...]), stacked; `block` nodes at a time ("auto": by EVALUATION).
+
+    On a mesh (`place`) every device takes rows of its own.
+    """
     count = tree.leaves(args)[0].shape[0]
-    return block_map(fn, count, _evaluated(fn, args, count, block))(args)
+    own = count if place is None else place.rows(count)
+    return block_map(fn, count, _evaluated(fn, args, own, block), place)(args)
 
 
 def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto") -> Any:

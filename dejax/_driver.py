@@ -167,7 +167,7 @@ def _record(
     for i, seed in enumerate(run.seeds):
         view = run.view(seed, nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
         if not run.shape:
-            one = view.params if view.shared else tree.map(lambda x: x[0], view.params)
+            one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
             run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
         bad = view.bad_node()
         if bad is not None:

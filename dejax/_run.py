@@ -15,7 +15,7 @@ from ._fingerprint import fingerprint
 from ._rundir import RunDir
 from .checkpoint import CheckpointError
 from .history import Record
-from .metrics import View
+from .metrics._view import Lazy, View
 
 
 class Run:
@@ -179,11 +179,23 @@ class Run:
     def view(self, seed: int | None = None, nodes: int | None = None, width: int | None = None) -> View:
         """The current moment of one seed."""
         at = self._seed(seed)
-        state = tree.map(lambda x: x[at], self.state) if self.many else self.state
-        key = jax.random.key(self.seeds[at])
+        carry = self.carry
+
+        def state(carry: Any) -> Any:
+            state = self.engine.state_of(carry)
+            return tree.map(lambda x: x[at], state) if self.many else state
+
         return View(
-            self.engine.model(self.method, state), self.problem, self.network, state=state, index=self.round, key=key, nodes=nodes, width=width
-        )  # fmt: skip
+            self.engine.model(self.method, state(carry)),  # on a mesh: nodes where they stand
+            self.problem,
+            self.network,
+            state=Lazy(lambda: state(self._moved("in_order", carry))),
+            index=self.round,
+            key=jax.random.key(self.seeds[at]),
+            nodes=nodes,
+            width=width,
+            place=self.place,
+        )
 
     def _seed(self, seed: int | None) -> int:
         if seed is None:

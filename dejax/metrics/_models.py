@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree
+from .._bare import bare
 from .._blocks import map_nodes
 from .._keys import fold_name
 from .._types import Tree
@@ -101,17 +102,25 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
 
 
 def _all_nodes(view: View, ids: np.ndarray, own: bool, block: Any) -> dict[str, np.ndarray]:
-    """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is."""
-    width = min(view.width or len(ids), len(ids))
+    """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is.
+
+    All nodes on a mesh: each device evaluates those that it holds, adversaries too, and only numbers leave it.
+    """
+    whole = view.place is not None and len(ids) == len(view.honest)
+    nodes = view.ids if whole else ids
+    width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
     data = view.data
     light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
     owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
     parts = []
-    for start in range(0, len(ids), width):
-        rows = np.resize(ids[start : start + width], width)  # the last block repeats nodes; they are cut off below
-        static = (view.task, view.shared, own, data.num_classes, block)
-        parts.append(jax.device_get(_nodes(static, view.params, data.test, light, owned, jnp.asarray(rows), view.key)))
-    return {name: np.concatenate([p[name] for p in parts])[: len(ids)] for name in parts[0]}
+    static = (view.task, view.shared, own, data.num_classes, block)
+    for start in range(0, len(nodes), width):
+        some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
+        at = None if whole or view.place is None else view.positions[some]
+        args = (static, view.rows, data.test, light, owned, some, view.key, view.place, at)
+        parts.append(jax.device_get(_nodes(*args)))
+    values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
+    return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 
 
 def _need_test(view: View) -> None:
@@ -145,10 +154,26 @@ def _one_model(task: Any, params: Tree, test: Any, key: Any) -> dict[str, jax.Ar
 
 @partial(jax.jit, static_argnums=0)
 def _nodes(
-    static: Any, params: Tree, test: Any, light: Any, owned: Any, ids: jax.Array, key: Any
+    static: Any,
+    params: Tree,
+    test: Any,
+    light: Any,
+    owned: Any,
+    ids: jax.Array,
+    key: Any,
+    place: Any = None,
+    at: Any = None,
 ) -> dict[str, jax.Array]:
-    """The numbers of the nodes `ids`; the program depends on task, data and shapes, so runs of one comparison share it."""
+    """The numbers of the nodes `ids`; the program depends on task, data and shapes, so runs of one comparison share it.
+
+    Args:
+      place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there; None: `ids` are those of all rows.
+    """
     task, shared, own, classes, block = static
+    if place is not None:
+        params, test, light, owned, key = bare((params, test, light, owned, key))
+    else:
+        at = ids
     per_class: Any = None
     present: Any = None
     if own and owned is None:
@@ -177,8 +202,8 @@ def _nodes(
                     out[f"{name}/own_test"] = jnp.where(share.sum() > 0, mean, jnp.nan)
         return out
 
-    rows = None if shared else tree.map(lambda x: x[ids], params)
-    return map_nodes(one, (rows, ids), block)
+    rows = None if shared else params if at is None else tree.map(lambda x: x[at], params)
+    return map_nodes(one, (rows, ids), block, place)
 
 
 __all__ = ["HIGHER_IS_BETTER", "chosen", "local_models", "mean_model", "own_test", "spread"]

@@ -18,7 +18,7 @@ def consensus(view: View) -> dict[str, float]:
     return {
         "consensus": 0.0
         if view.shared
-        else float(_distance(roles.split(view.problem.rules, view.honest_params).shared))
+        else float(_distance(roles.split(view.problem.rules, view.rows).shared, view.weights))
     }
 
 

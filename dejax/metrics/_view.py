@@ -18,21 +18,45 @@ class View:
     """One moment of a run, as a metric sees it: concrete arrays, outside of any jit.
 
     Attributes:
-      params: what is evaluated, `method.model(state)`: tree of [n, ...], or of [...] where `shared`.
+      params: what is evaluated, `method.model(state)`: tree of [n, ...] by node id, or of [...] where `shared`.
+      rows: the same as it lies on the devices of a mesh, where nodes may have changed places: row i is of node `ids[i]`. `params`
+        brings all rows into order, which moves them between devices.
       shared: the method keeps one model for all (a server's); then `params` has no node axis.
       state: the method's whole state. problem, network: as given to the run. index: rounds done so far.
       n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends on the run's seed.
       nodes: how many node models the run asks to evaluate; None: all. width: how many of them one program evaluates.
+      place: where rows lie on a mesh (`dejax._place`); None without one.
     """
 
     def __init__(
         self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
-        key: Any = None, nodes: int | None = None, width: int | None = None,
+        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None,
     ):  # fmt: skip
-        self.params, self.problem, self.network = params, problem, network
-        self.state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
+        self.rows, self.problem, self.network, self.place = params, problem, network, place
+        self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.key = jax.random.key(0) if key is None else key
         self.shared = is_shared(problem.task, params, problem.n)
+
+    @cached_property
+    def params(self) -> Tree:
+        """What is evaluated, by node id."""
+        return self.rows if self.shared or self.place is None else _in_order(self.place, self.rows)
+
+    @cached_property
+    def state(self) -> Any:
+        """The method's whole state, by node id; on a mesh brought into order when it is asked for."""
+        return self._state() if isinstance(self._state, Lazy) else self._state
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """int32 [n]: the node that each row is of."""
+        order = None if self.place is None else self.place.ids
+        return np.arange(self.n, dtype=np.int32) if order is None else np.asarray(order)
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """[n]: the row of each node."""
+        return np.argsort(self.ids)
 
     @property
     def task(self) -> Any:
@@ -63,14 +87,22 @@ class View:
         return self.params if self.shared or len(self.honest) == self.n else _take(self.params, self.honest)
 
     @cached_property
+    def weights(self) -> Any:
+        """float32 [n] for `rows`: 1 on honest nodes, 0 on adversaries; None when all are honest."""
+        return None if len(self.honest) == self.n else np.isin(self.ids, self.honest).astype(np.float32)
+
+    @cached_property
     def mean(self) -> Tree:
         """The mean model of the honest nodes, without node axis."""
-        return self.params if self.shared else _mean(self.honest_params)
+        return self.rows if self.shared else _mean(self.rows, self.weights)
 
     def bad_node(self) -> int | None:
         """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
-        bad = np.asarray(_not_finite(self.honest_params, self.shared))
-        return None if not bad.any() else 0 if self.shared else int(self.honest[bad.argmax()])
+        bad = np.asarray(_not_finite(self.rows, self.shared))
+        if self.shared:
+            return 0 if bad.any() else None
+        bad = bad[self.positions][self.honest]
+        return int(self.honest[bad.argmax()]) if bad.any() else None
 
 
 def is_shared(task: Any, params: Tree, n: int) -> bool:
@@ -97,6 +129,15 @@ def _shapes(task: Any) -> list[tuple[int, ...]]:
     return [x.shape for x in tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))]
 
 
+class Lazy(partial):
+    """A function of nothing that makes a state when a metric asks for it."""
+
+
+@jax.jit
+def _in_order(place: Any, rows: NodeTree) -> NodeTree:
+    return place.in_order(tree.map(lambda _: True, rows), rows)
+
+
 _take = jax.jit(population.take)
 _mean = jax.jit(population.mean)
 
@@ -107,4 +148,4 @@ def _not_finite(params: Tree, shared: bool) -> jax.Array:
     return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
 
 
-__all__ = ["Metric", "View", "is_shared"]
+__all__ = ["Lazy", "Metric", "View", "is_shared"]

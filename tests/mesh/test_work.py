@@ -13,8 +13,10 @@ import pytest
 from shared import compiled
 
 import dejax as dj
-from dejax import _place
+from dejax import _place, metrics
 from dejax._blocks import block_map
+from dejax._traffic import collectives
+from dejax.metrics import _models
 
 N, D = 16, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
@@ -137,3 +139,63 @@ def test_a_cohort_is_computed_by_all_devices_together():
     text, _ = compiled(dj.methods.fedavg(lr=0.1, clients=16), problem, dj.Network(), D)
     hidden = set(re.findall(r"f32\[(\d+),3,24\]", text))  # activations [clients, batch, units]
     assert hidden == {"2"}
+
+
+# ---- evaluations
+LINEAR = dj.tasks.mlp(64, 10)
+
+
+def digits(n):
+    """A linear model on digits; n nodes."""
+    return dj.Problem(LINEAR, dj.data.digits().partition(dj.data.iid(), nodes=n, seed=0), batch_size=4)
+
+
+def evaluation_bytes(monkeypatch, n, **kw):
+    """Bytes between devices in the program that evaluates node models."""
+    calls, real = [], _models._nodes
+    monkeypatch.setattr(_models, "_nodes", lambda *args: calls.append(args) or real(*args))
+    network = dj.Network(dj.topology.geometric(n, seed=0))
+    dj.simulate(
+        dj.methods.dsgd(lr=0.1), digits(n), network, 1, mesh=D, progress=False, metrics=[metrics.local_models], **kw
+    )
+    monkeypatch.undo()
+    return sum(collectives(real.lower(*calls[-1]).compile().as_text(), D).values())
+
+
+def test_an_evaluation_of_all_nodes_moves_no_model(monkeypatch):
+    assert evaluation_bytes(monkeypatch, 32) == 0  # each device's numbers are read from it by the host
+
+
+def test_an_evaluation_of_a_sample_moves_as_much_whatever_the_number_of_nodes(monkeypatch):
+    small, large = (evaluation_bytes(monkeypatch, n, nodes=4, final_nodes=4) for n in (32, 64))
+    assert 0 < small == large
+
+
+@pytest.mark.parametrize("nodes", [None, 5])
+def test_metrics_are_those_of_one_device(nodes):
+    """Nodes have changed places, some are adversaries, and shards differ in size."""
+    data = dj.data.digits().partition(dj.data.dirichlet(alpha=1.0), nodes=N, seed=0)
+    attack = dj.attacks.sign_flip(adversaries=3)
+    network = dj.Network(dj.topology.geometric(N, seed=0), attack=attack)
+    moved = set()
+
+    def whose(view):
+        """By node id, and as rows lie."""
+        moved.add(bool((view.ids != np.arange(N)).any()))
+        kernel = lambda params: np.asarray(params["layer0"]["kernel"])
+        np.testing.assert_array_equal(kernel(view.params)[view.ids], kernel(view.rows))
+        return {"first": kernel(view.params)[0].sum(), "second": kernel(view.state.params)[1].sum()}
+
+    measures = [metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, whose]
+    one, many = (
+        dj.simulate(
+            dj.methods.dsgd(lr=0.1), dj.Problem(LINEAR, data, batch_size=4, starts="independent"), network, 2,
+            mesh=mesh, progress=False, metrics=measures, nodes=nodes, final_nodes=nodes,
+        ).records
+        for mesh in (None, D)
+    )  # fmt: skip
+    assert len(moved) == 2 and any(moved)
+    for a, b in zip(one, many, strict=True):
+        a, b = ({k: v for k, v in r.items() if k not in ("run", "wall")} for r in (a, b))
+        assert a["evaluated"] == (nodes or N - 3)
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
