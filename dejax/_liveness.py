@@ -1,8 +1,14 @@
 """How many bytes a traced program holds at its peak, estimated without compiling it.
 
-The operations are walked in order. A value takes memory from the operation that makes it to the last one that reads it, and
-arithmetic takes over the buffer of an operand that dies there. What XLA fuses takes none: the result of arithmetic that is read by
-arithmetic and sums alone, and cheap views of other values. A loop holds one body at a time, and its stacked results whole.
+Five steps follow what XLA does on a CPU, as far as memory goes:
+
+    _flat      the operations one after another, calls written out, views taken for what they look at
+    _fused     those whose results take no memory, since XLA computes them inside what reads them
+    _kernels   the others: what each needs in memory, and what of that it may write into
+    _schedule  their order: first come, first served
+    _walk      what is live: a result takes memory from the kernel that makes it to the last one that needs it
+
+A loop holds one body at a time, and its stacked results whole.
 """
 
 import dataclasses
@@ -16,24 +22,43 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
+from . import _apart
+
 VIEWS = frozenset(
     [
         "reshape",
         "squeeze",
         "expand_dims",
         "copy",
+        "dejax_bare",
         "stop_gradient",
         "optimization_barrier",
         "random_wrap",
         "random_unwrap",
     ]
 )
+ROWS = "reduce_sum of rows"
 SUMS = frozenset(
-    ["reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"]
+    [ROWS, "reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"]
 )
 # not written twice, for two readers
 DEAR = frozenset(
-    ["exp", "log", "log1p", "tanh", "logistic", "erf", "erf_inv", "pow", "rsqrt", "sqrt", "sin", "cos", "stack"]
+    [
+        "exp",
+        "log",
+        "log1p",
+        "tanh",
+        "logistic",
+        "erf",
+        "erf_inv",
+        "pow",
+        "rsqrt",
+        "sqrt",
+        "sin",
+        "cos",
+        "stack",
+        "concatenate",
+    ]
 )
 # not point by point, so that the result cannot be written over what it reads
 MOVES = SUMS | frozenset(
@@ -68,8 +93,8 @@ SOLID = PLACED | frozenset(
         "custom_vmap_call",
     ]
 )
-READERS = 8  # into more of them XLA does not fuse a value
-LONGEST = 64  # operations that XLA writes twice to fuse them into two readers
+COPIES = 15  # times that XLA computes one value inside others instead of writing it
+COUNTED = frozenset(["square", "integer_pow", "mul", "sub", "add"])  # what the library that sums rows does by itself
 
 # primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
 written_out: dict[str, Callable[..., Callable[..., Any]]] = {}
@@ -130,32 +155,39 @@ def parts(jaxpr: Any, donated: Sequence[bool] | None = None) -> Peak:
     jaxpr = _bare(jaxpr)
     fresh = itertools.count()
     values: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
-    ops = list(_flat(jaxpr, values, fresh))
+    written: set[int] = set()
+    ops = list(_flat(jaxpr, values, fresh, written))
     results = {values[v] for v in jaxpr.outvars if not isinstance(v, Literal)}
     given = [values[v] for v, d in zip(jaxpr.invars, donated or (), strict=False) if d]
     slots = {values[v]: g for v, g in zip(jaxpr.outvars, given, strict=False) if not isinstance(v, Literal)}
-    kept = {values[v] for v in (*jaxpr.constvars, *jaxpr.invars)}
-    return _walk(ops, results, slots, kept)
+    kernels = _kernels(ops, _fused(ops, results, written | _counted(ops)))
+    return _walk(_schedule(kernels), results, slots)
 
 
-def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int]) -> Iterator[_Op]:
-    """The operations of a program, calls of other programs written out, views taken for what they look at."""
+def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int]) -> Iterator[_Op]:
+    """The operations of a program; to `written` go the values that it asks to have in memory (`_apart`)."""
     for eqn in jaxpr.eqns:
         name = eqn.primitive.name
         reads = [None if isinstance(v, Literal) else values[v] for v in eqn.invars]
         inner = _program(eqn)
+        if name == "cond" and inner is not None:
+            reads = reads[1:]  # the first says on which platform
+        if eqn.params.get("name") == _apart.NAME:
+            written.update(r for r in reads if r is not None)
         if name in VIEWS and len(reads) == len(eqn.outvars) and None not in reads:
             values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))
         elif inner is not None and len(inner.invars) == len(reads):
             own = {v: next(fresh) if r is None else r for v, r in zip(inner.invars, reads, strict=True)}
             own |= {v: next(fresh) for v in inner.constvars}
-            yield from _flat(inner, own, fresh)
+            yield from _flat(inner, own, fresh, written)
             for v, w in zip(eqn.outvars, inner.outvars, strict=True):
                 values[v] = next(fresh) if isinstance(w, Literal) else own[w]
         else:
             makes = {v: next(fresh) for v in eqn.outvars}
             values.update(makes)
             sizes = tuple((number, size(v.aval)) for v, number in makes.items())
+            if name == "reduce_sum" and eqn.invars[0].aval.ndim - 1 in eqn.params["axes"]:
+                name = ROWS
             carried = sum(size(v.aval) for v in eqn.outvars[: _carry(eqn)[1]]) if name == "scan" else None
             yield _Op(name, tuple(r for r in reads if r is not None), sizes, _inside(eqn), carried)
 
@@ -164,6 +196,11 @@ def _program(eqn: Any) -> Any:
     """The program that a plain call calls; None for a primitive or a loop."""
     if eqn.primitive.name in written_out:
         return jax.make_jaxpr(written_out[eqn.primitive.name](**eqn.params))(*(v.aval for v in eqn.invars)).jaxpr
+    if eqn.primitive.name == "cond" and eqn.params.get("branches_platforms"):
+        here = jax.default_backend()
+        for platforms, branch in zip(eqn.params["branches_platforms"], eqn.params["branches"], strict=True):
+            if platforms is None or here in platforms:
+                return _bare(branch)
     if eqn.primitive.name in ("scan", "while", "cond", "shard_map", "custom_vmap_call"):
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
@@ -194,6 +231,8 @@ def _inside(eqn: Any) -> int:
     """What a loop or branch holds beside its operands and results."""
     p = eqn.params
     match eqn.primitive.name:
+        case "random_bits":
+            return 3 * size(eqn.outvars[0].aval)  # two counters and two words for each
         case "scan":
             body = _bare(p["jaxpr"])
             fixed, carry = _carry(eqn)
@@ -211,62 +250,110 @@ def _inside(eqn: Any) -> int:
     return 0
 
 
-def _walk(ops: list[_Op], results: set[int], slots: dict[int, int], kept: set[int]) -> Peak:
-    """The peak of what is live: `kept` inputs take nothing, and a result nothing where its slot, an input, was read for the last time."""
-    readers: dict[int, list[_Op]] = {}
-    for op in ops:
-        for r in set(op.reads):
-            readers.setdefault(r, []).append(op)
+def _counted(ops: list[_Op]) -> set[int]:
+    """Values that are written because rows of them are summed by a library: comparisons, turned into numbers to be counted."""
+    maker = {number: op for op in ops for number, _ in op.makes}
+    todo, seen, found = [r for op in ops if op.name == ROWS for r in op.reads], set[int](), set[int]()
+    while todo:
+        number = todo.pop()
+        op = maker.get(number)
+        if op is None or number in seen:
+            continue
+        seen.add(number)
+        if op.name == "convert_element_type":
+            found.add(number)
+        elif op.name in COUNTED:
+            todo.extend(op.reads)
+    return found
 
-    lengths: dict[int, int] = {}  # operations behind a value that takes no memory
 
-    def length(op: _Op) -> int:
-        return 1 + sum(lengths.get(r, 0) for r in op.reads)
+def _fused(ops: list[_Op], results: set[int], written: set[int]) -> set[int]:
+    """Which operations (by place) take no memory.
 
-    def fused(op: _Op) -> bool:
-        if op.name in SOLID:
-            return False
-        for number, _ in op.makes:
-            by = readers.get(number, ())
-            if number in results or any(o.name in SOLID for o in by) or len(by) > READERS:
-                return False
-            if len(by) > 1 and (op.name in DEAR or length(op) > LONGEST):
-                return False
-        return True
+    From the last to the first. A value is computed once for every kernel that reads it point by point, and once more for every reader
+    at other places (a shift, a column); what would be computed too often, or twice at a high price, is written.
+    """
+    readers: dict[int, list[int]] = {}
+    places: dict[int, frozenset[int]] = {}  # kernels and moves for which an operation is computed
+    times: dict[int, int] = {}  # how often, for one element
+    fused: set[int] = set()
+    for i in range(len(ops) - 1, -1, -1):
+        op = ops[i]
+        made = {number for number, _ in op.makes}
+        by = [r for number in made for r in readers.get(number, ())]
+        if not by and not made & results:
+            fused.add(i)  # nothing reads it
+            continue
+        for r in op.reads:
+            readers.setdefault(r, []).append(i)
+        at = [frozenset((r,)) if r not in fused or ops[r].name in MOVES else places[r] for r in by]
+        places[i] = frozenset[int]().union(*at)
+        times[i] = sum(times[r] for r in places[i])
+        whole = (
+            op.name in SOLID or op.name in SUMS or made & (results | written) or any(ops[r].name in SOLID for r in by)
+        )
+        free = not op.reads or op.name == "broadcast_in_dim"
+        if not whole and (free or times[i] == 1 or (times[i] <= COPIES and op.name not in DEAR)):
+            fused.add(i)
+        else:
+            times[i] = 1
+    return fused
 
-    base: dict[int, frozenset[int]] = {}  # what must be there for a value to be read
-    moved: dict[int, frozenset[int]] = {}  # and what of that is not read point by point
-    of = lambda number: base.get(number, frozenset((number,)))
+
+class _Kernel(NamedTuple):
+    """An operation whose results are written, with all that is fused into it."""
+
+    op: _Op
+    needs: frozenset[int]  # values that must be there
+    over: frozenset[int]  # those of them that it may write into, when it is the last to need them
+
+
+def _kernels(ops: list[_Op], fused: set[int]) -> list[_Kernel]:
+    """The operations that are not fused, in program order."""
     nothing: frozenset[int] = frozenset()
-    needs: list[frozenset[int]] = []
-    fixed: list[frozenset[int]] = []
-    solid: list[bool] = []
-    for op in ops:
-        need = nothing.union(*(of(r) for r in op.reads))
-        still = need if op.name in MOVES else nothing.union(*(moved.get(r, nothing) for r in op.reads))
-        solid.append(not fused(op))
-        needs.append(need)
-        fixed.append(still)
-        if not solid[-1]:
-            base.update({number: need for number, _ in op.makes})
+    base: dict[int, frozenset[int]] = {}  # of a fused value: what must be there for it to be read
+    moved: dict[int, frozenset[int]] = {}  # and what of that is not read point by point
+    looped: set[int] = set()  # results of loops: XLA writes nothing over them
+    kernels = []
+    for i, op in enumerate(ops):
+        needs = nothing.union(*(base.get(r, frozenset((r,))) for r in op.reads))
+        still = needs if op.name in MOVES else nothing.union(*(moved.get(r, nothing) for r in op.reads))
+        if i in fused:
+            base.update({number: needs for number, _ in op.makes})
             moved.update({number: still for number, _ in op.makes})
-            lengths.update({number: length(op) for number, _ in op.makes})
-    last: dict[int, int] = {}
-    for i, need in enumerate(needs):
-        if solid[i]:
-            last.update(dict.fromkeys(need, i))
-    for number in results:
-        last.update(dict.fromkeys(of(number), len(ops)))
+        else:
+            kernels.append(_Kernel(op, needs, nothing if op.name in SOLID - PLACED else needs - still - looped))
+            looped.update(number for number, _ in op.makes if op.name in ("scan", "while"))
+    return kernels
 
+
+def _schedule(kernels: list[_Kernel]) -> list[_Kernel]:
+    """Kernels in the order in which they become ready, first come, first served, as XLA on CPUs takes them."""
+    maker = {number: k for k, kernel in enumerate(kernels) for number, _ in kernel.op.makes}
+    waits = [{maker[r] for r in kernel.needs if r in maker} for kernel in kernels]
+    users: list[list[int]] = [[] for _ in kernels]
+    for k, before in enumerate(waits):
+        for j in before:
+            users[j].append(k)
+    order = [k for k, before in enumerate(waits) if not before]
+    for k in order:  # which grows on the way
+        for j in users[k]:
+            waits[j].discard(k)
+            if not waits[j]:
+                order.append(j)
+    return [kernels[k] for k in order]
+
+
+def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int]) -> Peak:
+    """The peak of what is live: inputs take nothing, and a result nothing where its slot, an input, was read for the last time."""
+    last = {number: i for i, kernel in enumerate(kernels) for number in kernel.needs}
+    last.update(dict.fromkeys(results, len(kernels)))
     live: dict[int, int] = {}
     total, most = 0, Peak(0, 0)
-    for i, op in enumerate(ops):
-        if not solid[i]:
-            continue
-        over = needs[i] - fixed[i] if op.name in PLACED or op.name not in SOLID else nothing  # what it may write into
+    for i, (op, needs, over) in enumerate(kernels):
         placed = {m for m, _ in op.makes if m in slots and (last.get(slots[m], -1) < i or slots[m] in over)}
         makes = {number: 0 if number in placed else bytes for number, bytes in op.makes}
-        dying = {r for r in needs[i] if last.get(r) == i and r in live}
+        dying = {r for r in needs if last[r] == i and r in live}
         new, reuse = sum(makes.values()), sum(live[r] for r in dying & over)
         reuse = reuse if op.reuse is None else min(reuse, op.reuse)
         most = max(most, Peak(total + op.inside + new - min(reuse, new), op.inside))

@@ -140,7 +140,7 @@ def plan(
       nodes: how many node models an evaluation takes at a time; None: all.
     Returns:
       Plan. State, data, graph and the network's memory are exact; what a round and an evaluation hold beside them is an estimate.
-      The rounds in all (`rounds_alone`) lie within 20 % of what XLA allocates: docs/running.md has the table.
+      The rounds in all (`rounds_alone`) mostly lie within 20 % of what XLA allocates on a CPU: docs/running.md has the table.
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
@@ -153,10 +153,10 @@ def plan(
     model = size(params)
     carry = jax.eval_shape(engine.start, method, problem, network, key)
     state = size(carry.state)
-    axes = engine.round_axes(method, problem, network, key)
+    axes = engine.carry_axes(method, problem, network, key)
     has_axis = zip(jax.tree.leaves(carry.state), jax.tree.leaves(axes.state), strict=True)
     per_node = sum(size(x) for x, has in has_axis if has) / n
-    slot_node, slot_shared = slot_bytes((carry.slots, carry.sent), n)
+    slot_node, slot_shared = slot_bytes(axes, carry, network, n)
     traced = trace(method, problem, network, axes, carry)
     scratch, activations = round_parts(method, problem, network, axes, carry, traced)
     inspection = evaluation(method, problem, carry, nodes)
@@ -221,7 +221,7 @@ class Traced(NamedTuple):
 
 
 def trace(method: Any, problem: Any, network: Any, axes: Any, carry: Any) -> Traced:
-    """Trace one round. axes: of `engine.round_axes`; carry: of `engine.start`, or its shapes."""
+    """Trace one round. axes: of `engine.carry_axes`; carry: of `engine.start`, or its shapes."""
     from . import engine
 
     leaves, shape = jax.tree.flatten((method, problem, network))
@@ -290,11 +290,12 @@ def size(tree: Any) -> int:
     return sum(_liveness.size(x) for x in jax.tree.leaves(tree))
 
 
-def slot_bytes(slots: Any, n: int) -> tuple[float, float]:
-    """(bytes per node, shared bytes) of recorded slots: leaves whose first axis is n are the nodes'."""
-    leaves = [x for x in jax.tree.leaves(slots) if hasattr(x, "shape")]
-    node = [x for x in leaves if x.shape[:1] == (n,)]
-    return size(node) / n, float(size(leaves) - size(node))
+def slot_bytes(axes: Any, carry: Any, network: Any, n: int) -> tuple[float, float]:
+    """(bytes per node, shared bytes) of slots: the nodes' by their declared axes, and rows of edges, as many per node as now."""
+    edges = () if network.edges is None else (network.edges.m,)
+    slots, declared = jax.tree.leaves((carry.slots, carry.sent)), jax.tree.leaves((axes.slots, axes.sent))
+    node = [x for x, has in zip(slots, declared, strict=True) if has or x.shape[:1] == edges]
+    return size(node) / n, float(size(slots) - size(node))
 
 
 def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:

@@ -24,6 +24,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._apart import materialize_on_cpu as materialize
+from .._liveness import written_out
 
 matmul_p = Primitive("dejax_matmul")
 CONTRACT = {"nn": (1, 0), "tn": (0, 0), "nt": (1, 1)}
@@ -118,5 +119,8 @@ matmul_p.def_impl(_library)
 matmul_p.def_abstract_eval(_abstract)
 ad.defbilinear(matmul_p, _transpose_a, _transpose_b)
 batching.primitive_batchers[matmul_p] = _batch
+written_out["dejax_matmul"] = lambda **params: functools.partial(
+    _cpu if jax.default_backend() == "cpu" else _library, **params
+)
 mlir.register_lowering(matmul_p, mlir.lower_fun(_cpu, multiple_results=False), platform="cpu")
 mlir.register_lowering(matmul_p, mlir.lower_fun(_library, multiple_results=False))

@@ -1,0 +1,140 @@
+"""Compare what `dejax plan` says of a run's rounds with what XLA allocates for them, in one table.
+
+    python scripts/plan_table.py [PATTERN]
+
+Planned and compiled bytes are those of the program of rounds (`Plan.rounds_alone`, `compiled_bytes`), without evaluations and the
+process around them. Nothing runs. Takes some seconds for each setting whose name matches the regular expression.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+import dejax as dj
+from dejax import plan as planning
+
+a, c, f, m, t = dj.aggregation, dj.compression, dj.faults, dj.methods, dj.topology
+
+Parts = tuple[Any, dj.Problem, dj.Network]
+
+
+def digits(n: int, task: Any, **kw: Any) -> dj.Problem:
+    """Digits in equal parts."""
+    data = dj.data.digits().partition(dj.data.iid(), nodes=n, seed=0)
+    return dj.Problem(task, data, **{"batch_size": 16} | kw)
+
+
+def letters(n: int, task: Any = None, **kw: Any) -> dj.Problem:
+    """16 letters a node."""
+    data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
+    return dj.Problem(dj.tasks.mlp(16, 64, 26) if task is None else task, data, **{"batch_size": 16} | kw)
+
+
+def wide(method: Any = None, topology: Any = t.ring, **options: Any) -> Parts:
+    """64 nodes, digits, an MLP 64-512-10: messages weigh more than activations."""
+    return _run(method, digits(64, dj.tasks.mlp(64, 512, 10)), topology, options)
+
+
+def many(method: Any = None, topology: Any = t.ring, problem: dict[str, Any] | None = None, **options: Any) -> Parts:
+    """512 nodes, letters, an MLP 16-64-26."""
+    return _run(method, letters(512, **problem or {}), topology, options)
+
+
+def cnn(n: int, method: Any = None, topology: Any = t.ring, **options: Any) -> Parts:
+    """Digits, the small CNN."""
+    return _run(method, digits(n, dj.tasks.cnn()), topology, options)
+
+
+def _run(method: Any, problem: dj.Problem, topology: Any, options: dict[str, Any]) -> Parts:
+    network = dj.Network(**options) if topology is None else dj.Network(topology(problem.n), **options)
+    return m.dsgd(lr=0.1) if method is None else method, problem, network
+
+
+def _regular(degree: int) -> Callable[[int], Any]:
+    return lambda n: t.random_regular(n, degree=degree, seed=0)
+
+
+def _adam() -> Any:
+    return m.dsgd(optimizer=dj.optimizer(optax.adam, learning_rate=0.01))
+
+
+def _choco(compressor: Any) -> Any:
+    return m.choco(lr=0.1, gamma=0.3, compressor=compressor)
+
+
+def _logistic(n: int) -> Parts:
+    return m.dsgd(lr=1.0), letters(n, dj.tasks.logistic(16, 26), batch_size=8), dj.Network(t.one_peer_exponential(n))
+
+
+top, qsgd, alie = c.top_k(ratio=0.01), c.qsgd(levels=16), dj.attacks.alie(adversaries=8, z=1.0)
+fed: dict[str, Any] = {"lr": 0.1, "local_steps": 4}
+
+SETTINGS: dict[str, Callable[[], Parts]] = {
+    "wide: D-PSGD": wide,
+    "wide: Adam": lambda: wide(_adam()),
+    "wide: gradient tracking": lambda: wide(m.gradient_tracking(lr=0.1)),
+    "wide: QSGD copies": lambda: wide(codec=c.copies(qsgd, gamma=0.3)),
+    "wide: CHOCO, QSGD": lambda: wide(_choco(qsgd)),
+    "wide: QSGD direct": lambda: wide(codec=c.direct(c.qsgd_unbiased(levels=16), gamma=0.3)),
+    "wide: rand-k direct": lambda: wide(codec=c.direct(c.rand_k_unbiased(ratio=0.1), gamma=0.3)),
+    "wide: top-k copies": lambda: wide(codec=c.copies(top, gamma=0.3)),
+    "wide: top-k error feedback": lambda: wide(codec=c.error_feedback(top, gamma=0.3)),
+    "wide: top-k copies per edge": lambda: wide(
+        codec=c.copies(top, gamma=0.3, per_edge=True), faults=(f.link_loss(p=0.1),)
+    ),
+    "wide: coordinate median": lambda: wide(topology=t.exponential, rule=a.coordinate_median()),
+    "wide: NNA": lambda: wide(topology=t.exponential, rule=a.nna(f=1)),
+    "wide: ALIE": lambda: wide(topology=t.exponential, attack=alie),
+    "wide: ALIE, NNA": lambda: wide(topology=t.exponential, attack=alie, rule=a.nna(f=1)),
+    "wide: noisy messages": lambda: wide(privacy=dj.privacy.gaussian_message(clip=1.0, noise_multiplier=1.0)),
+    "wide: noisy gradients": lambda: wide(privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=1.0)),
+    "wide: churn": lambda: wide(faults=(f.churn(p=0.2),)),
+    "wide: link loss": lambda: wide(faults=(f.link_loss(p=0.2),)),
+    "wide: FedAvg": lambda: wide(m.fedavg(clients=16, **fed), None),
+    "many: D-PSGD": many,
+    "many: Adam": lambda: many(_adam()),
+    "many: gradient tracking, 4-regular": lambda: many(m.gradient_tracking(lr=0.1), _regular(4)),
+    "many: local SGD, exponential": lambda: many(m.local_sgd(lr=0.1), t.exponential),
+    "many: block 100": lambda: many(problem={"block": 100}),
+    "many: full batch": lambda: many(problem={"batch_size": None}),
+    "many: CHOCO, QSGD": lambda: many(_choco(qsgd)),
+    "many: trimmed mean, 6-regular": lambda: many(topology=_regular(6), rule=a.trimmed_mean(f=1)),
+    "many: complete graph": lambda: many(topology=t.complete),
+    "many: dense random graph": lambda: many(topology=lambda n: t.erdos_renyi(n, p=0.3, seed=0)),
+    "many: Barabasi-Albert": lambda: many(topology=lambda n: t.barabasi_albert(n, m=3, seed=0)),
+    "many: random matching": lambda: many(topology=t.random_matching),
+    "many: one-peer exponential": lambda: many(topology=t.one_peer_exponential),
+    "many: SGP": lambda: many(m.sgp(lr=0.1), t.one_peer_exponential),
+    "many: RelaySGD, tree": lambda: many(m.relaysgd(lr=0.1), t.binary_tree),
+    "many: AD-PSGD, events": lambda: many(m.ad_psgd(lr=0.1), events=dj.events.poisson()),
+    "many: FedAvg": lambda: many(m.fedavg(clients=64, **fed), None),
+    "many: SCAFFOLD": lambda: many(m.scaffold(clients=64, **fed), None),
+    "CNN, n = 32: D-PSGD": lambda: cnn(32),
+    "CNN, n = 32: gradient tracking": lambda: cnn(32, m.gradient_tracking(lr=0.1)),
+    "CNN, n = 32: CHOCO, top-k": lambda: cnn(32, _choco(top)),
+    "CNN, n = 32: FedAvg": lambda: cnn(32, m.fedavg(clients=8, **fed), None),
+    "CNN, n = 256: gradient tracking, torus": lambda: cnn(256, m.gradient_tracking(lr=0.1), t.torus),
+    "logistic, n = 16,384": lambda: _logistic(16384),
+}
+
+
+def measure(name: str) -> tuple[float, float]:
+    """(planned, compiled) bytes of the rounds of a setting."""
+    parts = SETTINGS[name]()
+    return planning.plan(*parts, rounds=10).rounds_alone, planning.compiled_bytes(*parts, rounds=10)
+
+
+def main() -> None:
+    """Print the table."""
+    print("| setting | planned, MB | compiled, MB | ratio |\n|---|---|---|---|")
+    for name in SETTINGS:
+        if re.search(sys.argv[1] if len(sys.argv) > 1 else "", name):
+            planned, compiled = measure(name)
+            print(f"| {name} | {planned / 1e6:.1f} | {compiled / 1e6:.1f} | {planned / compiled:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
