@@ -63,9 +63,14 @@ def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
     return block_map(fn, count, _evaluated(fn, args, own, block), place)(args)
 
 
-def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto") -> Any:
-    """Sum over nodes of fn's trees, never holding more than a block of them."""
+def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place: Any = None) -> Any:
+    """Sum over nodes of fn's trees, never holding more than a block of them; on a mesh (`place`) every device adds up its part."""
     count = tree.leaves(args)[0].shape[0]
+    if place is not None and count >= place.devices:
+        even = count - count % place.devices
+        part = place.on_devices(lambda rows: tree.map(lambda x: x[None], sum_nodes(fn, rows, block)))
+        total = tree.map(lambda x: x.sum(0, dtype=x.dtype), part(tree.map(lambda x: x[:even], args)))
+        return total if even == count else tree.add(total, sum_nodes(fn, tree.map(lambda x: x[even:], args), block))
     block = min(_evaluated(fn, args, count, block) or count, count)
     total = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(fn, tree.map(lambda x: x[0], args)))
     whole = count // block * block

@@ -121,6 +121,8 @@ class Place:
     def on_devices(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """`fn`, from trees [m, ...] to trees [m, ...] row by row, run by every device on rows of its own.
 
+        Where the devices divide m it may also give one row per device, e.g. a sum: [D, ...].
+
         A loop over nodes must stand in here: of one that it splits by itself, the compiler gathers all rows on every device.
         """
         nodes = P(NODES)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree, population, roles
+from .._bare import bare
 from .._blocks import sum_nodes
 from .._keys import fold_name
 from .._types import Tree
@@ -31,7 +32,7 @@ def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
     Returns:
       "heterogeneity" (zeta^2, squared gradient units) and "gradient" (||grad f(xbar)||^2).
     """
-    zeta, gradient = _gradients(block, view.problem, view.mean, jnp.asarray(view.honest), view.key)
+    zeta, gradient = _gradients(block, *_asked(view))
     return {"heterogeneity": float(zeta), "gradient": float(gradient)}
 
 
@@ -41,10 +42,15 @@ def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
     Returns:
       "objective". For problems whose optimum is known, compare it with that.
     """
-    return {"objective": float(_objective(block, view.problem, view.mean, jnp.asarray(view.honest), view.key))}
+    return {"objective": float(_objective(block, *_asked(view)))}
 
 
 _distance = jax.jit(population.consensus_distance)
+
+
+def _asked(view: View) -> tuple[Any, ...]:
+    """What the programs below take after `block`."""
+    return view.problem, view.mean, jnp.asarray(view.honest), view.key, view.place
 
 
 def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
@@ -57,19 +63,23 @@ def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradients(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any) -> tuple[jax.Array, jax.Array]:
+def _gradients(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any, place: Any) -> tuple[jax.Array, jax.Array]:
+    if place is not None:
+        problem, at, key = bare((problem, at, key))
     gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
-    center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block))
+    center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block, place))
 
     def off(node: Any) -> jax.Array:
         return tree.sq_norm(tree.map(lambda a, b: (a - b)[None], gradient(at, node), center))[0]
 
-    return sum_nodes(off, ids, block) / len(ids), tree.sq_norm(tree.map(lambda g: g[None], center))[0]
+    return sum_nodes(off, ids, block, place) / len(ids), tree.sq_norm(tree.map(lambda g: g[None], center))[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _objective(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any) -> jax.Array:
-    return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block) / len(ids)
+def _objective(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any, place: Any) -> jax.Array:
+    if place is not None:
+        problem, at, key = bare((problem, at, key))
+    return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block, place) / len(ids)
 
 
 __all__ = ["consensus", "heterogeneity", "objective"]

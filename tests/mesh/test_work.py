@@ -14,7 +14,7 @@ from shared import compiled
 
 import dejax as dj
 from dejax import _place, metrics
-from dejax._blocks import block_map
+from dejax._blocks import block_map, sum_nodes
 from dejax._traffic import collectives
 from dejax.metrics import _models
 
@@ -142,6 +142,16 @@ def test_a_cohort_is_computed_by_all_devices_together():
 
 
 # ---- evaluations
+@pytest.mark.parametrize("count", [3, 8, 21])
+def test_a_sum_over_nodes_is_split_over_devices(count):
+    place = _place.Place(None, _place.layout(D).mesh)
+    x = jnp.arange(1.0, count + 1)
+    total = lambda place: jax.jit(lambda x: sum_nodes(lambda v: {"a": v * v}, x, 2, place)["a"])
+    assert float(total(place)(x)) == float(total(None)(x)) == float((x * x).sum())
+    sent = collectives(total(place).lower(x).compile().as_text(), D)
+    assert (sum(sent.values()) > 0) == (count >= D)  # a sum of parts crosses
+
+
 LINEAR = dj.tasks.mlp(64, 10)
 
 
@@ -186,7 +196,9 @@ def test_metrics_are_those_of_one_device(nodes):
         np.testing.assert_array_equal(kernel(view.params)[view.ids], kernel(view.rows))
         return {"first": kernel(view.params)[0].sum(), "second": kernel(view.state.params)[1].sum()}
 
-    measures = [metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, whose]
+    measures = [
+        metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, metrics.objective, metrics.heterogeneity, whose
+    ]  # fmt: skip
     one, many = (
         dj.simulate(
             dj.methods.dsgd(lr=0.1), dj.Problem(LINEAR, data, batch_size=4, starts="independent"), network, 2,
@@ -195,7 +207,7 @@ def test_metrics_are_those_of_one_device(nodes):
         for mesh in (None, D)
     )  # fmt: skip
     assert len(moved) == 2 and any(moved)
-    for a, b in zip(one, many, strict=True):
+    for a, b in zip(one, many, strict=True):  # sums over 13 honest nodes on 8 devices, too
         a, b = ({k: v for k, v in r.items() if k not in ("run", "wall")} for r in (a, b))
         assert a["evaluated"] == (nodes or N - 3)
         assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
