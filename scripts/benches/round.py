@@ -34,8 +34,7 @@ class Own:
             index = np.arange(n * BATCH).reshape(n, BATCH)
         count = jnp.full((n,), index.shape[1], jnp.int32)
         nodes = dj.data.NodeData(arrays, jnp.asarray(index, jnp.int32), count, even=True)
-        block = 16 if not model.widths and n > 16 else None  # activations of a CNN: some nodes at a time
-        problem = dj.Problem(model.own, nodes, batch_size=None if batch else BATCH, block=block)
+        problem = dj.Problem(model.own, nodes, batch_size=None if batch else BATCH)
         network = dj.Network(dj.topology.ring(n))
         self.parts = engine.prepare(dj.methods.dsgd(lr=LR), problem, network)
         self.key = jax.random.key(0)
