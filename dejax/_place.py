@@ -114,6 +114,10 @@ class Place:
         """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
         return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
 
+    def everywhere(self, values: Any) -> Any:
+        """Inside a program: all of it on every device."""
+        return self.constrain(tree.map(lambda _: False, values), values)
+
     def rows(self, m: int) -> int:
         """How many of m rows a device computes: those that it holds; of a cohort that devices do not divide, one more."""
         return -(-m // self.devices)
@@ -136,7 +140,8 @@ class Place:
             if filled == m:
                 return bare(split(*trees))
             trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
-            return tree.map(lambda x: x[:m], bare(split(*trees)))
+            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and reshaped
+            return bare(self.everywhere(tree.map(lambda x: x[:m], split(*trees))))
 
         return run
 
