@@ -144,13 +144,19 @@ def peak(jaxpr: Any, donated: Sequence[bool] | None = None) -> int:
     return parts(jaxpr, donated).bytes
 
 
-def parts(jaxpr: Any, donated: Sequence[bool] | None = None) -> Peak:
+def _turn(body: Any, donated: Sequence[bool]) -> int:
+    """Bytes of one turn of a loop inside a program; its carry is overwritten as the schedule allows."""
+    return parts(body, donated, inner=True).bytes
+
+
+def parts(jaxpr: Any, donated: Sequence[bool] | None = None, inner: bool = False) -> Peak:
     """Bytes that a program holds at its peak beside its inputs, results included, and those of one turn of a loop.
 
     Args:
       jaxpr: of `jax.make_jaxpr(fn)(*args)`; closed or not.
       donated: per input, whether it is a slot that a result goes back into: the first result into the first of them, and so on (the
         carry of a loop); default: none.
+      inner: the program is the body of a loop inside another one, whose slots XLA was seen to fill earlier.
     """
     jaxpr = _bare(jaxpr)
     fresh = itertools.count()
@@ -161,7 +167,7 @@ def parts(jaxpr: Any, donated: Sequence[bool] | None = None) -> Peak:
     given = [values[v] for v, d in zip(jaxpr.invars, donated or (), strict=False) if d]
     slots = {values[v]: g for v, g in zip(jaxpr.outvars, given, strict=False) if not isinstance(v, Literal)}
     kernels = _kernels(ops, _fused(ops, results, written | _counted(ops)))
-    return _walk(_schedule(kernels), results, slots)
+    return _walk(_schedule(kernels), results, slots, inner)
 
 
 def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int]) -> Iterator[_Op]:
@@ -238,10 +244,10 @@ def _inside(eqn: Any) -> int:
             fixed, carry = _carry(eqn)
             carried = fixed + carry
             rows = sum(size(v.aval) for v in body.invars[carried:])
-            return rows + peak(body, [fixed <= i < carried for i in range(len(body.invars))])
+            return rows + _turn(body, [fixed <= i < carried for i in range(len(body.invars))])
         case "while":
             body = _bare(p["body_jaxpr"])
-            return peak(body, [i >= p["body_nconsts"] for i in range(len(body.invars))])
+            return _turn(body, [i >= p["body_nconsts"] for i in range(len(body.invars))])
         case "cond":
             return max(peak(b) for b in p["branches"])
         case "shard_map" | "custom_vmap_call":
@@ -344,14 +350,34 @@ def _schedule(kernels: list[_Kernel]) -> list[_Kernel]:
     return [kernels[k] for k in order]
 
 
-def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int]) -> Peak:
-    """The peak of what is live: inputs take nothing, and a result nothing where its slot, an input, was read for the last time."""
+def _dependence(kernels: list[_Kernel]) -> tuple[dict[int, int], dict[int, int]]:
+    """By value, as bits: the kernels that it depends on, its own among them, and those that need it."""
+    before: dict[int, int] = {}
+    reads: dict[int, int] = {}
+    for i, kernel in enumerate(kernels):
+        behind = 1 << i
+        for number in kernel.needs:
+            behind |= before.get(number, 0)
+            reads[number] = reads.get(number, 0) | 1 << i
+        before.update({number: behind for number, _ in kernel.op.makes})
+    return before, reads
+
+
+def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int], inner: bool) -> Peak:
+    """The peak of what is live: inputs take nothing, and a result nothing where it may go into its slot, an input.
+
+    It may where all others that read the slot come before it: on an inner loop by the schedule, else whatever the schedule, because
+    it depends on what they make.
+    """
+    before, reads = _dependence(kernels)
     last = {number: i for i, kernel in enumerate(kernels) for number in kernel.needs}
     last.update(dict.fromkeys(results, len(kernels)))
     live: dict[int, int] = {}
     total, most = 0, Peak(0, 0)
     for i, (op, needs, over) in enumerate(kernels):
-        placed = {m for m, _ in op.makes if m in slots and (last.get(slots[m], -1) < i or slots[m] in over)}
+        into = {m: slots[m] for m, _ in op.makes if m in slots and (slots[m] in over or slots[m] not in needs)}
+        done = (1 << i + 1) - 1 if inner else before[op.makes[0][0]] if op.makes else 0
+        placed = {m for m, slot in into.items() if slot not in results and not reads.get(slot, 0) & ~done}
         makes = {number: 0 if number in placed else bytes for number, bytes in op.makes}
         dying = {r for r in needs if last[r] == i and r in live}
         new, reuse = sum(makes.values()), sum(live[r] for r in dying & over)
