@@ -59,8 +59,8 @@ def trimmed_mean(
       >>> trimmed_mean(jnp.array([[1.0], [9.0], [5.0], [2.0]]), 1).tolist()
       [3.5]
     """
-    values, masks = apart(values, mask)
-    return trimmed_of(values, f, masks)
+    rows, masks = apart(values, mask)
+    return trimmed_of(rows, f, masks)
 
 
 def trimmed_of(values: Rows, f: FloatLike, masks: Rows | None) -> jax.Array:
