@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _tree as tree
-from ._liveness import peak
+from ._liveness import peak, size
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 
@@ -51,6 +51,17 @@ def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:
     """Estimated bytes that `fn` of one node's part of `trees` [n, ...] holds at its peak beside that part; found by tracing."""
     first = tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), trees)
     return peak(jax.make_jaxpr(fn)(*first))
+
+
+def training_block(fn: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
+    """How many of `rows` nodes to train at a time: as many as TRAINING holds, or all (None).
+
+    All, too, where a node's gradient, batch and activations take less than two of its models (the first of `trees`): models grow with n in
+    any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance.md).
+    """
+    each = node_bytes(fn, *trees)
+    model = sum(size(x) // max(1, x.shape[0]) for x in tree.leaves(trees[0]))
+    return None if each < 2 * model else choose_block(each, rows, budget(TRAINING))
 
 
 def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place: Any = None) -> Any:
@@ -128,4 +139,5 @@ __all__ = [
     "map_nodes",
     "node_bytes",
     "sum_nodes",
+    "training_block",
 ]

@@ -258,7 +258,7 @@ def together(
 
     def record() -> None:
         """Measure every run that is still finite."""
-        states = apart(engine.state_of(carry), count * width)
+        states = apart(engine.state_of(carry), size * width)  # of all, so that a filled-up part compiles nothing
         for at, (key, counter) in enumerate(zip(key_of, counters, strict=True)):
             t, seed = at // width, seeds[at % width]
             row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree, roles
-from .._blocks import TRAINING, block_map, budget, choose_block, node_bytes
+from .._blocks import block_map, training_block
 from .._keys import fold_ids, fold_name
 from ..problem import Batch
 from . import clocks
@@ -149,7 +149,7 @@ def _each(round: Any, fn: Any, *args: Any) -> Any:
     """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows."""
     n, block, place = round.n, round.problem.block, round.problem.place
     if block == "auto":
-        block = choose_block(node_bytes(fn, *args), n if place is None else place.rows(n), budget(TRAINING))
+        block = training_block(fn, args, n if place is None else place.rows(n))
     return block_map(fn, n, block, place)(*args)
 
 

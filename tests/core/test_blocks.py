@@ -48,7 +48,7 @@ def test_activations_and_batches_do_not_grow_with_n(monkeypatch):
         model = 4 * (8 * 16 + 16 + 16 * 3 + 3)
         return program.memory_analysis().temp_size_in_bytes - 2 * model * n
 
-    monkeypatch.setattr("dejax.round.local.TRAINING", (2**22, 2**22))
+    monkeypatch.setattr("dejax._blocks.TRAINING", (2**22, 2**22))
     small, large = scratch_beyond_models(64), scratch_beyond_models(512)
     assert large < small + 2**22 < 512 * 256 * (8 + 16) * 4  # rows of the batches alone would be 1 kB a node
 
@@ -58,6 +58,17 @@ def test_auto_takes_a_divisor_that_fits():
     assert _blocks.choose_block(1000, 1024, 1_024_000) is None
     assert _blocks.choose_block(1000, 1021, 300_000) == 300  # prime: as many as fit
     assert _blocks.choose_block(10**9, 8, 1) == 1
+
+
+def test_nodes_whose_gradients_outweigh_their_work_train_all_at_once():
+    task, key = dj.tasks.mlp(1024, 1024, 10), jax.random.key(0)
+    models = jax.tree.map(lambda x: jnp.stack([x] * 64), task.init(key))
+    grad = jax.grad(lambda params, x, y: task.loss(params, {"x": x, "y": y}, key).sum())
+    batch = lambda size: (jnp.zeros((64, size, 1024), jnp.float32), jnp.zeros((64, size), jnp.int32))
+    assert (
+        _blocks.training_block(grad, (models, *batch(4)), 64) is None
+    )  # gradients of 4 MiB a node, activations of 16 KiB
+    assert _blocks.training_block(grad, (models, *batch(4096)), 64) in (1, 2)  # activations of 16 MiB and more
 
 
 def test_evaluation_follows_memory_and_sums_do_not_depend_on_blocks():
