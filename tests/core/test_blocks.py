@@ -60,6 +60,7 @@ def test_auto_takes_a_divisor_that_fits():
     assert _blocks.choose_block(10**9, 8, 1) == 1
 
 
+@pytest.mark.slow
 def test_nodes_whose_gradients_outweigh_their_work_train_all_at_once():
     task, key = dj.tasks.mlp(1024, 1024, 10), jax.random.key(0)
     models = jax.tree.map(lambda x: jnp.stack([x] * 64), task.init(key))

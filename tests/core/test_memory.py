@@ -116,7 +116,13 @@ def sleeping(kind, n=8):
     return method, problem, network
 
 
-@pytest.mark.parametrize("kind", ["churn", "events", "server churn", "per edge", "per edge churn"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "churn",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("events", "server churn", "per edge", "per edge churn")),
+    ],
+)
 def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind, monkeypatch):
     parts = sleeping(kind)
     plan = planning.plan(*parts, rounds=3, memory=10**12)

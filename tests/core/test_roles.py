@@ -149,6 +149,7 @@ def test_statistics_stay_at_their_node_and_follow_its_data():
         np.testing.assert_allclose(end.statistics["norm"]["mean"][i], running(task, start, [x] * 3), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_server_averages_statistics_with_the_models():
     task = net_task()
     given = float32(problem(task))

@@ -422,6 +422,7 @@ def test_the_rate_of_a_method_of_ones_own_is_checked_where_it_is_read():
             dj.rollout(Own(lr), PROBLEM, dj.Network(RING), jax.random.key(0), 1)
 
 
+@pytest.mark.slow
 def test_one_rate_per_node_is_that_of_each_node_in_a_cohort():
     rates = jnp.linspace(0.1, 0.3, N)
     run = lambda lr: dj.rollout(m.fedavg(lr=lr, clients=N), PROBLEM, None, jax.random.key(0), 2)[0]

@@ -12,6 +12,7 @@ PROBLEM, MADE = zoo.squares()
 N = zoo.N
 
 
+@pytest.mark.slow
 def test_one_cluster_is_fedavg():
     uneven = zoo.Uneven(starts="independent")
     x0 = np.tile(zoo.starts()[:1], (N, 1))

@@ -176,11 +176,13 @@ def test_an_evaluation_of_all_nodes_moves_no_model(monkeypatch):
     assert evaluation_bytes(monkeypatch, 32) == 0  # each device's numbers are read from it by the host
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_a_sample_moves_as_much_whatever_the_number_of_nodes(monkeypatch):
     small, large = (evaluation_bytes(monkeypatch, n, nodes=4, final_nodes=4) for n in (32, 64))
     assert 0 < small == large
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [None, 5])
 def test_metrics_are_those_of_one_device(nodes):
     """Nodes have changed places, some are adversaries, and shards differ in size."""

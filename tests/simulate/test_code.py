@@ -180,6 +180,7 @@ def test_a_run_is_not_resumed_with_an_edited_loss(tmp_path):
         simulate(*with_loss(0.25), 4, resume=tmp_path / "run", **options)
 
 
+@pytest.mark.slow
 def test_bytecode_of_another_python_is_not_compared(tmp_path, monkeypatch):
     options = {"metrics": [], "progress": False}
     simulate(*with_loss(0.5), 2, out=tmp_path / "run", **options)
