@@ -12,6 +12,7 @@ A loop holds one body at a time, and its stacked results whole.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -198,10 +199,17 @@ def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set
             yield _Op(name, tuple(r for r in reads if r is not None), sizes, _inside(eqn), carried)
 
 
+@functools.lru_cache(maxsize=512)
+def _stand_in(name: str, params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    """What a primitive of ours stands for; one function per parameters, so that JAX traces it once."""
+    return written_out[name](**dict(params))
+
+
 def _program(eqn: Any) -> Any:
     """The program that a plain call calls; None for a primitive or a loop."""
     if eqn.primitive.name in written_out:
-        return jax.make_jaxpr(written_out[eqn.primitive.name](**eqn.params))(*(v.aval for v in eqn.invars)).jaxpr
+        stand_in = _stand_in(eqn.primitive.name, tuple(eqn.params.items()))
+        return jax.make_jaxpr(stand_in)(*(v.aval for v in eqn.invars)).jaxpr
     if eqn.primitive.name == "cond" and eqn.params.get("branches_platforms"):
         here = jax.default_backend()
         for platforms, branch in zip(eqn.params["branches_platforms"], eqn.params["branches"], strict=True):
