@@ -79,6 +79,8 @@ def simulate(
       >>> history.plot("accuracy")  # doctest: +SKIP
     """
     if seeds is not None:
+        if seed != 0:
+            raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
         seed = _several(seeds)
     label = name_of(method) if label is None else label
     directory = _directory(out, resume, config)
@@ -222,6 +224,8 @@ def _directory(out: Any, resume: Any, config: str | None) -> RunDir | None:
 
 
 def _several(seeds: Sequence[int]) -> Sequence[int]:
+    if isinstance(seeds, int):
+        raise TypeError(f"seeds is {seeds!r}; give a list of seeds, e.g. seeds=list(range({seeds}))")
     seeds = list(seeds)
     if not seeds:
         raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")

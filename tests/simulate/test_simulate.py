@@ -239,6 +239,7 @@ def test_metrics_of_the_end_are_those_of_the_last_record(seven):
         ({"nodes": -1}, ValueError, "nodes is -1"),
         ({"checkpoint_every": "often"}, ValueError, "checkpoint_every is 'often'"),
         ({"seeds": []}, ValueError, "seeds is empty"),
+        ({"seed": 5, "seeds": [1, 2]}, ValueError, "seed is 5 and seeds is .*give one"),
         ({"seeds": [1, 1]}, ValueError, "list of different"),
         ({"label": ""}, TypeError, "label is ''"),
         ({"resume": True}, ValueError, "resume is True but out"),
