@@ -42,11 +42,6 @@ def fold_name(key: jax.Array, name: str) -> jax.Array:
     return fold_in(key, name_id(name))
 
 
-def fold_ids(key: jax.Array, ids: jax.Array) -> jax.Array:
-    """One key per global node id: keys [n]."""
-    return fold_in(key, ids)
-
-
 def bits(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
     """uint32 [..., *shape]: `random.bits(key, shape)` of each of keys [...]."""
     size = math.prod(shape)

@@ -13,7 +13,7 @@ from . import _place, _tree as tree, roles
 from ._arrays import check_arrays, check_shapes
 from ._bare import bare
 from ._fit import check_fit
-from ._keys import fold_ids, fold_name
+from ._keys import fold_in, fold_name
 from ._method import check_method, flags
 from ._struct import whole
 from .network import Network
@@ -76,7 +76,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
     if params is None:
         if problem.starts == "equal":
             return tree.tile(problem.task.init(key), n)
-        population = jax.vmap(problem.task.init)(fold_ids(key, _ids(problem, n)))
+        population = jax.vmap(problem.task.init)(fold_in(key, _ids(problem, n)))
     else:
         if jax.tree.structure(params) != jax.tree.structure(one):
             raise ValueError(

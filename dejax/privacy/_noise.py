@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
-from .._keys import fold_name
+from .._keys import fold_in, fold_name
 from .._types import NodeTree
 
 
@@ -15,7 +15,7 @@ def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree
     keys = fold_name(keys, name)
 
     def noisy(i: int, x: jax.Array) -> jax.Array:
-        draw = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), x.shape[1:], x.dtype))
-        return x + jnp.asarray(std, x.dtype) * draw(keys)
+        draw = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))
+        return x + jnp.asarray(std, x.dtype) * draw(fold_in(keys, i))
 
     return jax.tree.unflatten(jax.tree.structure(value), [noisy(i, x) for i, x in enumerate(tree.leaves(value))])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
-from .._keys import fold_ids, fold_in
+from .._keys import fold_in
 from ..mixing import EdgeList, EdgeRows
 from . import clocks
 from .context import Context
@@ -58,7 +58,7 @@ def edge_slot(round: Any, name: str, init: Callable[[int], Any]) -> tuple[Any, C
 def context(round: Any, key: jax.Array, **kw: Any) -> Context:
     """Of rows: ids are those of the nodes that hold them, keys those of the directed edge."""
     edges: EdgeList = round.edges
-    keys = fold_in(fold_ids(key, edges.receiver), edges.sender)
+    keys = fold_in(fold_in(key, edges.receiver), edges.sender)
     progress = None if round.horizon is None else round.index / round.horizon
     return Context(round.index, edges.receiver, key, keys, progress=progress, **kw)
 

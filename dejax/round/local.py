@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .. import _tree as tree, roles
 from .._blocks import block_map, training_block
-from .._keys import fold_ids, fold_name
+from .._keys import fold_in, fold_name
 from ..problem import Batch
 from . import clocks
 from .meters import NO_NODE
@@ -28,7 +28,7 @@ def _draw(round: Any, name: str) -> tuple[jax.Array, Any]:
     """Rows [m, B] of the data for each node's batch, and their weights [m, B] or None."""
     problem = round.problem
     memory, put = round.slot("sampler", problem.sampler.init)
-    base_keys = fold_ids(fold_name(_run_key(round), "epochs"), round.ids)
+    base_keys = fold_in(fold_name(_run_key(round), "epochs"), round.ids)
     rows, weight, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
     put(round.keep(new, memory))
     return rows, weight

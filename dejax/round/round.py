@@ -11,7 +11,7 @@ from jax import lax
 
 from .. import _tree as tree
 from .._blocks import block_map
-from .._keys import fold_ids, fold_in, fold_name, uniform
+from .._keys import draw_index, fold_in, fold_name, uniform
 from ..problem import Batch
 from . import clocks, edge_rows, local, pipeline, server
 from .context import Context
@@ -162,7 +162,7 @@ class Round:
         return self._per_node(self.key(name))
 
     def _per_node(self, key: jax.Array) -> jax.Array:
-        keys = fold_ids(key, self.ids)
+        keys = fold_in(key, self.ids)
         return keys if self.plan is None else fold_in(keys, self._rows(self.plan.tick))
 
     def _context(self, key: jax.Array, **kw: Any) -> Context:
@@ -177,7 +177,7 @@ class Round:
         key = fold_in(fold_name(self._base, what), phase)
         everyone = self._everyone
         ticks = None if self.plan is None else self.plan.tick
-        return Context(self.index, everyone, key, fold_ids(key, everyone), ticks=ticks)
+        return Context(self.index, everyone, key, fold_in(key, everyone), ticks=ticks)
 
     # ---- bookkeeping
     def _check(self) -> None:
@@ -497,7 +497,7 @@ def floyd(key: jax.Array, n: int, m: int) -> jax.Array:
 
     def body(ids: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
         top = n - m + i
-        draw = jnp.minimum((fraction[i] * (top + 1)).astype(jnp.int32), top)
+        draw = draw_index(fraction[i], top + 1)
         taken = jnp.any((ids == draw) & (jnp.arange(m) < i))
         return ids.at[i].set(jnp.where(taken, top, draw)), None
 

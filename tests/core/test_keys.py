@@ -21,7 +21,7 @@ def key(request):
 
 def test_folding_is_that_of_jax(key):
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(IDS)
-    np.testing.assert_array_equal(data(_keys.fold_ids(key, IDS)), data(keys))
+    np.testing.assert_array_equal(data(_keys.fold_in(key, IDS)), data(keys))
     np.testing.assert_array_equal(
         data(jax.jit(_keys.fold_in)(keys, IDS)), data(jax.vmap(jax.random.fold_in)(keys, IDS))
     )
@@ -32,7 +32,7 @@ def test_folding_is_that_of_jax(key):
 
 @pytest.mark.parametrize("shape", [(), (16,), (2, 24), (300,)])
 def test_draws_are_those_of_jax(key, shape):
-    keys = _keys.fold_ids(key, IDS)
+    keys = _keys.fold_in(key, IDS)
     if data(key).size == 2:  # rbg draws depend on how they are batched
         np.testing.assert_array_equal(
             jax.jit(lambda k: _keys.bits(k, shape))(keys), [jax.random.bits(k, shape, jnp.uint32) for k in keys]
@@ -46,8 +46,8 @@ def test_draws_are_those_of_jax(key, shape):
 
 
 def test_draws_survive_a_map_over_keys(key):
-    keys = _keys.fold_ids(key, IDS)
-    mapped = jax.vmap(lambda k: _keys.uniform(_keys.fold_ids(k, IDS), (16,)))(keys)
+    keys = _keys.fold_in(key, IDS)
+    mapped = jax.vmap(lambda k: _keys.uniform(_keys.fold_in(k, IDS), (16,)))(keys)
     assert mapped.shape == (5, 5, 16)
     if data(key).size == 2:
-        np.testing.assert_array_equal(mapped[2], _keys.uniform(_keys.fold_ids(keys[2], IDS), (16,)))
+        np.testing.assert_array_equal(mapped[2], _keys.uniform(_keys.fold_in(keys[2], IDS), (16,)))

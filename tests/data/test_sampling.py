@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dejax._keys import fold_ids
+from dejax._keys import fold_in
 from dejax.data.sampling import Epoch, Full, Replacement, permuted
 
 COUNTS = np.array([1, 2, 5, 7, 8], np.int32)
@@ -22,11 +22,11 @@ def shards():
 def run(sampler, rounds, key):
     index, count = shards()
     ids = jnp.arange(len(COUNTS))
-    base = fold_ids(jax.random.fold_in(key, 99), ids)
+    base = fold_in(jax.random.fold_in(key, 99), ids)
     draw = jax.jit(sampler.draw)
     memory, out = sampler.init(len(COUNTS)), []
     for t in range(rounds):
-        rows, weight, memory = draw(memory, count, index, fold_ids(jax.random.fold_in(key, t), ids), base)
+        rows, weight, memory = draw(memory, count, index, fold_in(jax.random.fold_in(key, t), ids), base)
         out.append((np.asarray(rows), None if weight is None else np.asarray(weight)))
     return out, np.asarray(index)
 
@@ -61,9 +61,9 @@ def test_epoch_covers_every_sample_once_and_no_padding(key, size):
 def test_epoch_order_depends_on_node_and_epoch_only(key):
     index, count = shards()
     ids = jnp.arange(5)
-    base = fold_ids(key, ids)
+    base = fold_in(key, ids)
     draw = jax.jit(Epoch(2).draw)
-    at = lambda t: draw(jnp.full((5,), 3, jnp.int32), count, index, fold_ids(jax.random.key(t), ids), base)[0]
+    at = lambda t: draw(jnp.full((5,), 3, jnp.int32), count, index, fold_in(jax.random.key(t), ids), base)[0]
     np.testing.assert_array_equal(at(0), at(1))
     part = draw(jnp.full((2,), 3, jnp.int32), count[3:], index[3:], base[3:], base[3:])
     np.testing.assert_array_equal(part[0], at(0)[3:])
