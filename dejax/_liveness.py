@@ -208,7 +208,7 @@ def _stand_in(name: str, params: tuple[tuple[str, Any], ...]) -> Callable[..., A
 def _program(eqn: Any) -> Any:
     """The program that a plain call calls; None for a primitive or a loop."""
     if eqn.primitive.name in written_out:
-        stand_in = _stand_in(eqn.primitive.name, tuple(eqn.params.items()))
+        stand_in = _stand_in(eqn.primitive.name, tuple(sorted(eqn.params.items())))
         return jax.make_jaxpr(stand_in)(*(v.aval for v in eqn.invars)).jaxpr
     if eqn.primitive.name == "cond" and eqn.params.get("branches_platforms"):
         here = jax.default_backend()

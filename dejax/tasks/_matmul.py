@@ -11,6 +11,8 @@ libraries spend more time on calls and layouts than on arithmetic. There, produc
 sum of k outer terms in one elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the SGD
 update), so that the weight gradient is never written to memory. Measured for 1,024 nodes: weight gradient of 64 x 16 x 32 and its
 update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance.md). Other back ends get one batched product.
+
+Whether there is a node axis is read off the operands (3 axes instead of 2), never said beside them, so that the two cannot disagree.
 """
 
 import functools
@@ -35,11 +37,12 @@ CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should st
 
 def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None) -> jax.Array:
     """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps."""
-    return matmul_p.bind(a, b, form=form, nodes=False, precision=precision)
+    return matmul_p.bind(a, b, form=form, precision=precision)
 
 
-def _library(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
-    """`lax.dot_general`, with the node axis as its batch axis."""
+def _library(a: Any, b: Any, *, form: str, precision: Any) -> Any:
+    """`lax.dot_general`, with the node axis, if there is one, as its batch axis."""
+    nodes = a.ndim - 2
     i, j = CONTRACT[form]
     numbers = (((i + nodes,), (j + nodes,)), (((0,), (0,)) if nodes else ((), ())))
     return lax.dot_general(a, b, numbers, precision, a.dtype)
@@ -55,23 +58,31 @@ def _written_out(a: Any, b: Any, form: str) -> Any:
     return sum(parts[1:], parts[0])
 
 
-def _cpu(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
+def _cpu(a: Any, b: Any, *, form: str, precision: Any) -> Any:
     wide = a.dtype in (jnp.float32, jnp.float64)
-    if nodes and wide and form != "nt":
+    if a.ndim == 3 and wide and form != "nt":
         k, c = b.shape[1:]
         # a long contraction pays only while few columns leave room for the sums in registers
         if k <= LONGEST // 2 or (k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE):
             # a layer's output is read twice, by the activation and by its derivative; a weight gradient once, by the update
             out = _written_out(a, b, form)
             return materialize(out) if form == "nn" else out
-    return _library(a, b, form=form, nodes=nodes, precision=precision)
+    return _library(a, b, form=form, precision=precision)
 
 
-def _abstract(a: Any, b: Any, *, form: str, nodes: bool, precision: Any) -> Any:
+def _abstract(a: Any, b: Any, *, form: str, precision: Any) -> Any:
     del precision
     i, j = CONTRACT[form]
-    shape = (*a.shape[:nodes], a.shape[nodes + 1 - i], b.shape[nodes + 1 - j])
-    return ShapedArray(shape, a.dtype)
+    nodes = a.ndim - 2
+    if (
+        nodes not in (0, 1)
+        or b.ndim != a.ndim
+        or (*a.shape[:nodes], a.shape[nodes + i]) != (*b.shape[:nodes], b.shape[nodes + j])
+    ):
+        raise TypeError(
+            f"product {form} of shapes {a.shape} and {b.shape}: two matrices, or two stacks of as many, that fit"
+        )
+    return ShapedArray((*a.shape[:nodes], a.shape[nodes + 1 - i], b.shape[nodes + 1 - j]), a.dtype)
 
 
 def _transpose_a(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
@@ -94,24 +105,25 @@ def _transpose_b(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
     }[form]()
 
 
-def _batch(args: Any, dims: Any, *, form: str, nodes: bool, precision: Any) -> tuple[Any, int]:
+def _batch(args: Any, dims: Any, *, form: str, precision: Any) -> tuple[Any, int]:
     (a, b), (i, j) = args, dims
     size = a.shape[i] if i is not None else b.shape[j]
+    nodes = a.ndim - (i is not None) == 3  # beside the axis that is new here
     if not nodes and (i is None or j is None):
         if form == "nn" and i is not None:  # one weight for all: the nodes' rows are rows of one product
             rows = jnp.moveaxis(a, i, 0)
             out = matmul(form, rows.reshape(-1, rows.shape[2]), b, precision)
             return out.reshape(size, -1, out.shape[1]), 0
-        plain = functools.partial(_library, form=form, nodes=False, precision=precision)
+        plain = functools.partial(_library, form=form, precision=precision)
         return jax.vmap(plain, (i, j))(a, b), 0
     a, b = (
         jnp.broadcast_to(x, (size, *x.shape)) if d is None else jnp.moveaxis(x, d, 0)
         for x, d in ((a, i), (b, j))
     )  # fmt: skip
     if not nodes:
-        return matmul_p.bind(a, b, form=form, nodes=True, precision=precision), 0
+        return matmul_p.bind(a, b, form=form, precision=precision), 0
     join = lambda x: x.reshape(-1, *x.shape[2:])  # a second node axis (runs x nodes) joins the first
-    out = matmul_p.bind(join(a), join(b), form=form, nodes=True, precision=precision)
+    out = matmul_p.bind(join(a), join(b), form=form, precision=precision)
     return out.reshape(size, -1, *out.shape[1:]), 0
 
 

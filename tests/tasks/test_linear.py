@@ -1,5 +1,7 @@
 """The matrix product with a fast weight gradient."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax import lax
 
 from dejax import tasks
+from dejax.tasks import _matmul
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3)])
@@ -35,3 +38,30 @@ def test_products_under_a_node_axis_stay_apart_from_what_reads_them():
     np.testing.assert_array_equal(program(x, w), 48.0)
     if jax.default_backend() == "cpu":
         assert " call(" in program.as_text()
+
+
+@pytest.mark.parametrize("form", ["nn", "tn", "nt"])
+@pytest.mark.parametrize("axes", [(0, 0), (1, None), (None, 2), (2, 1)])
+def test_whether_there_is_a_node_axis_is_read_off_the_operands(form, axes, key):
+    """Under one vmap and under two, at any place, of both operands or of one; the primitive itself does not say."""
+    a, b = jax.random.normal(key, (4, 4)), jax.random.normal(jax.random.split(key)[0], (4, 4))
+    put = lambda x, axis: x if axis is None else jnp.stack([x, 2 * x, 3 * x], axis)
+    product = functools.partial(_matmul.matmul, form)
+    plain = {"nn": jnp.matmul, "tn": lambda a, b: a.T @ b, "nt": lambda a, b: a @ b.T}[form]
+    once = jax.vmap(product, axes)
+    np.testing.assert_allclose(
+        once(put(a, axes[0]), put(b, axes[1])), jax.vmap(plain, axes)(put(a, axes[0]), put(b, axes[1]))
+    )
+    twice, runs = jax.vmap(once), lambda x: jnp.stack([x, -x])
+    want = jax.vmap(jax.vmap(plain, axes))
+    args = runs(put(a, axes[0])), runs(put(b, axes[1]))
+    np.testing.assert_allclose(jax.jit(twice)(*args), want(*args))
+    assert "nodes" not in str(jax.make_jaxpr(twice)(*args))
+
+
+def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
+    a, b = jnp.ones((5, 16, 16)), jnp.ones((5, 16, 64))
+    assert _matmul.matmul_p.bind(a, b, form="nn", precision=None).shape == (5, 16, 64)
+    for bad in (b[0], b[:2], b[:, :3]):
+        with pytest.raises(TypeError, match="product nn of shapes"):
+            jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None), a, bad)
