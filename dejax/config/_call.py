@@ -6,55 +6,17 @@
 with every default filled in.
 """
 
-import collections.abc
 import dataclasses
-import functools
-import inspect
-import math
-import numbers
-import re
-import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from ._blame import located
 from ._error import ConfigError, Path, nearest, shown
+from ._hints import Parameter, convert, options, parameters, spoken, takes_schedule
 from ._registry import Registry
 
 OMIT = object()  # a default that YAML cannot spell: left out of the resolved form, the callable fills it in again
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """One argument of a member: its name, hint, default (`inspect.Parameter.empty` if required) and form.
-
-    `kind` is the kind of slot, if it is one, `many` whether the slot takes several; `section` is the callable whose
-    arguments stand directly under the name (`network: {topology: ring}`); `switch`: without them there is no call, see `Section`.
-    """
-
-    name: str
-    hint: Any
-    default: Any
-    kind: str | None = None
-    many: bool = False
-    section: Callable[..., Any] | None = None
-    switch: bool = False
-
-    @property
-    def required(self) -> bool:
-        """No default: it must be given."""
-        return self.default is inspect.Parameter.empty
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """Mark of a hint, `Annotated[Any, Section(lambda: Network)]`: the mapping under this name holds that call's arguments.
-
-    Left out or null is the call without arguments; where `switch` is set it is no call at all, but None.
-    """
-
-    fn: Callable[[], Callable[..., Any]]
-    switch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,116 +52,6 @@ class Call:
         if self.name is None:
             return out
         return {self.name: out} if out else self.name
-
-
-class located:
-    """Re-raise what a constructor refuses as a ConfigError that names the path.
-
-    A message that begins with an argument (`alpha is 0; ...`, `TopK.k is 0; ...`) has that argument's path.
-    """
-
-    def __init__(self, path: Path, fn: Any = None):
-        self.path, self.fn = path, fn
-
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Name the path."""
-        if isinstance(error, ConfigError):
-            if not error.path:
-                raise ConfigError(self.path, error.reason) from error
-        elif isinstance(error, (ValueError, TypeError, OSError, ImportError, OverflowError)):
-            reason = str(error) or type(error).__name__
-            owner = getattr(self.fn, "__name__", "")
-            first = re.match(rf"(?:{re.escape(owner)}(?:[.(]|: ))?(\w+)\)? (?:is|=|has) ", reason) if owner else None
-            field = first[1] if first and first[1] in [name for name, *_ in _signature(self.fn)] else None
-            if field is not None:
-                reason = reason.removeprefix(owner + ".").removeprefix(owner + ": ")
-            raise ConfigError((*self.path, field) if field else self.path, reason) from error
-
-
-# ---- signatures
-@functools.lru_cache(maxsize=1024)
-def _signature(fn: Any) -> tuple[tuple[str, Any, Any], ...]:
-    target = fn.__init__ if inspect.isclass(fn) and not dataclasses.is_dataclass(fn) else fn
-    try:
-        hints = typing.get_type_hints(target, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # a hint that cannot be evaluated: take the argument as it comes
-        hints = {}
-    hidden = {f.name for f in dataclasses.fields(fn) if not f.repr} if dataclasses.is_dataclass(fn) else set()
-    out = []
-    for p in inspect.signature(fn).parameters.values():
-        if p.name in hidden or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name.startswith("_"):
-            continue
-        out.append((p.name, hints.get(p.name, Any), p.default))
-    return tuple(out)
-
-
-def parameters(fn: Callable[..., Any], registry: Registry) -> list[Parameter]:
-    """The arguments of a member, with the kind of slot that each is."""
-    out = []
-    for name, hint, default in _signature(fn):
-        mark = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Section)), None)
-        section, switch = (mark.fn(), mark.switch) if mark else (None, False)
-        kind = None if section else registry.kind_of(name, hint)
-        many = kind is not None and (isinstance(default, tuple) or _is_list(hint))
-        out.append(Parameter(name, hint, default, kind, many, section, switch))
-    return out
-
-
-def _strip(hint: Any) -> Any:
-    while typing.get_origin(hint) is typing.Annotated:
-        if "number" in hint.__metadata__:
-            return hint
-        hint = typing.get_args(hint)[0]
-    return hint
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    hint = _strip(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(o for a in typing.get_args(hint) for o in _options(a))
-    return (hint,)
-
-
-def takes_schedule(hint: Any) -> bool:
-    """A number that is a leaf (`FloatLike`), or optax's number-or-function."""
-    options = _options(hint)
-    functions = [o for o in options if typing.get_origin(o) is collections.abc.Callable]
-    return any(typing.get_origin(o) is typing.Annotated for o in options) or (float in options and bool(functions))
-
-
-def _is_list(hint: Any) -> bool:
-    return any(typing.get_origin(o) in _LISTS or o in _LISTS for o in _options(hint))
-
-
-_LISTS = (tuple, list, collections.abc.Sequence, collections.abc.Iterable)
-
-
-def spoken(hint: Any) -> str:
-    """A hint in a user's words: `float`, `int or none`, `one of 'atc', 'awc'`, `list of int`."""
-    words = []
-    for o in _options(hint):
-        origin = typing.get_origin(o)
-        if origin is Literal:
-            words.append("one of " + ", ".join(map(repr, typing.get_args(o))))
-        elif o is type(None):
-            words.append("null")
-        elif origin in _LISTS or o in _LISTS:
-            inner = [a for a in typing.get_args(o) if a is not Ellipsis]
-            words.append("list of " + " and ".join(dict.fromkeys(map(spoken, inner))) if inner else "list")
-        elif origin is typing.Annotated:
-            words.append("number")
-        elif _is_array(o):
-            words.append("list of numbers")
-        elif o is Any:
-            words.append("a value")
-        elif origin is collections.abc.Callable or o in (Callable, collections.abc.Callable):
-            continue
-        else:
-            words.append(getattr(o, "__name__", str(o)))
-    return " or ".join(dict.fromkeys(words)) or "a callable (which a config cannot hold; use Python)"
 
 
 # ---- reading
@@ -261,109 +113,20 @@ def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, part
         return read_call(None, p.section, value, path, registry, partial)
     if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):
         return read(value, "schedule", path, registry)
-    if value is None and (p.default is None or (p.kind is not None and type(None) in _options(p.hint))):
+    if value is None and (p.default is None or (p.kind is not None and type(None) in options(p.hint))):
         return None  # what the default says may be written down
     if p.kind is None:
         return convert(value, p.hint, path)
     if not p.many:
-        options = [o for o in _options(p.hint) if o in (bool, int, float, str) or typing.get_origin(o) is Literal]
-        if options and not isinstance(value, (str, Mapping)):
-            return convert(value, typing.Union[tuple(options)], path)  # noqa: UP007 (built from a tuple)
+        plain = [o for o in options(p.hint) if o in (bool, int, float, str) or typing.get_origin(o) is Literal]
+        if plain and not isinstance(value, (str, Mapping)):
+            return convert(value, typing.Union[tuple(plain)], path)  # noqa: UP007 (built from a tuple)
         return read(value, p.kind, path, registry)
     if value is None or value == []:
         return ()
     if isinstance(value, list):
         return tuple(read(v, p.kind, (*path, str(i)), registry) for i, v in enumerate(value))
     return (read(value, p.kind, path, registry),)
-
-
-def _is_array(hint: Any) -> bool:
-    names = {getattr(c, "__name__", "") for c in getattr(hint, "__mro__", ())} | {getattr(hint, "__name__", "")}
-    return (
-        bool(names & {"ndarray", "Array", "ArrayLike", "AbstractArray"})
-        or getattr(hint, "__module__", "") == "jaxtyping"
-    )
-
-
-def _number(value: Any) -> Any:
-    """A number, also one written as a word ("1e-3"); None if it is none."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
-
-
-def convert(value: Any, hint: Any, path: Path) -> Any:
-    """A plain value as its hint wants it, or a ConfigError that says what is allowed.
-
-    int is a float; a whole float such as 1e3 is an int; bool is neither; "1e-3" is a number where one is wanted.
-    """
-    for option in _options(hint):
-        ok, out = _convert_one(value, option, path)
-        if ok:
-            return out
-    raise ConfigError(path, f"expected {spoken(hint)}, got {shown(value)}.")
-
-
-def _convert_one(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
-    origin = typing.get_origin(o)
-    number = _number(value)
-    if o is Any or o is object:
-        return True, tuple(value) if isinstance(value, list) else value
-    if o is type(None):
-        return value is None, None
-    if origin is typing.Annotated:
-        if isinstance(value, list) and value and all(_number(v) is not None for v in value):
-            import numpy as np
-
-            return True, np.asarray([_number(v) for v in value], np.float32)
-        return number is not None, None if number is None else float(number)
-    if origin is Literal:
-        # bool is an int in Python: compare types too, so that `true` is not 1
-        return any(type(value) is type(a) and value == a for a in typing.get_args(o)), value
-    if o is float:
-        return number is not None, None if number is None else float(number)
-    if o is int:
-        whole = number is not None and not isinstance(value, str) and math.isfinite(number) and number == int(number)
-        return whole, int(number) if whole else None  # type: ignore[arg-type]
-    if o in (bool, str):
-        return isinstance(value, o), value
-    if origin in _LISTS or o in _LISTS:
-        return _convert_list(value, o, path)
-    if origin in (dict, Mapping, collections.abc.Mapping) or o is dict:
-        args = typing.get_args(o)
-        if not isinstance(value, Mapping):
-            return False, None
-        return True, {k: convert(v, args[1] if args else Any, (*path, k)) for k, v in value.items()}
-    if _is_array(o):
-        import numpy as np
-
-        if isinstance(value, list):
-            try:
-                return True, np.asarray(value, np.float64)
-            except (ValueError, TypeError):
-                return False, None
-        return number is not None, number
-    if inspect.isclass(o) and issubclass(o, numbers.Number):
-        return number is not None, number
-    if inspect.isclass(o) and issubclass(o, __import__("os").PathLike):
-        return isinstance(value, str), value
-    return False, None
-
-
-def _convert_list(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
-    if not isinstance(value, (list, tuple)):
-        return False, None
-    args = typing.get_args(o)
-    if not args:
-        return True, tuple(value)
-    fixed = (typing.get_origin(o) or o) is tuple and Ellipsis not in args
-    if fixed and len(args) != len(value):
-        return False, None
-    hints = args if fixed else args[:1] * len(value)
-    return True, tuple(convert(v, h, (*path, str(i))) for i, (v, h) in enumerate(zip(value, hints, strict=True)))
 
 
 # ---- building, and back
@@ -398,19 +161,4 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
     return OMIT
 
 
-__all__ = [
-    "OMIT",
-    "Call",
-    "Parameter",
-    "Section",
-    "build",
-    "convert",
-    "located",
-    "parameters",
-    "read",
-    "read_call",
-    "require",
-    "spoken",
-    "takes_schedule",
-    "unbuild",
-]
+__all__ = ["OMIT", "Call", "build", "read", "read_call", "require", "unbuild"]

@@ -6,116 +6,15 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from . import _call, _set
-from ._call import Call, Section, located
+from . import _call, _hints, _set
+from ._blame import located
+from ._call import Call
 from ._error import BY_SET, ConfigError, Path, nearest, shown
+from ._names import experiment, run
 from ._registry import Registry
 from ._yaml import dump, parse
-
-
-def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int = 0) -> Any:
-    """The samples of all nodes: a source, and how a partitioner splits it.
-
-    Args:
-      source: member of `dejax.data` that makes a data set, e.g. letters.
-      nodes: number of nodes, >= 1; a source that makes its own nodes takes it as an argument.
-      partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
-      seed: of the split.
-    """
-    if hasattr(source, "partition"):
-        if nodes is None or partition is None:
-            lacks = "nodes" if nodes is None else "partition"
-            raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
-        return source.partition(partition, nodes=nodes, seed=seed)
-    if partition is not None:
-        name = getattr(source, "name", "this source")
-        raise ValueError(f"partition is given, but {name} makes its own nodes; leave partition out")
-    return source
-
-
-def evaluation(
-    every: int | None = None,
-    nodes: int | None = None,
-    final_nodes: int | None = None,
-    metrics: tuple[str, ...] | None = None,
-    checkpoint_every: int | None = None,
-) -> dict[str, Any]:
-    """When and how runs are evaluated and saved.
-
-    Args:
-      every: rounds between evaluations, >= 1; None takes about 20 in all.
-      nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the last one.
-      metrics: names of `dejax list metrics`; None takes the usual ones.
-      checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the last one.
-    """
-    return {k: v for k, v in locals().items() if v is not None}
-
-
-def mesh(nodes: int | None = None, runs: int = 1, relabel: bool = True) -> dict[str, Any]:
-    """The devices that nodes and seeds are spread over; see docs/scale.md.
-
-    Args:
-      nodes: devices along the node axis, >= 1; None takes all, over `runs`.
-      runs: devices along the axis of seeds, >= 1.
-      relabel: let nodes change places so that few edges cross between devices; numbers stay the same.
-    """
-    return locals()
-
-
-def _network() -> Callable[..., Any]:
-    from ..network import Network
-
-    return Network
-
-
-_Data = Annotated[Any, Section(lambda: data)]
-_Network = Annotated[Any, Section(lambda: _network())]
-_Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
-_Eval = Annotated[Any, Section(lambda: evaluation)]
-_Sampling = Literal["full", "replacement", "epoch"] | None
-_Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
-_Role = Literal["shared", "personal", "frozen", "statistics"]
-_Starts = Literal["equal", "independent"]
-
-
-def experiment(
-    rounds: int,
-    data: _Data,
-    task: Any = None,
-    network: _Network = None,
-    method: Any = None,
-    methods: dict[str, Any] | None = None,
-    seed: int | list[int] = 0,
-    batch_size: int | None = None,
-    sampling: _Sampling = None,
-    starts: _Starts = "equal",
-    block: int | Literal["auto"] | None = "auto",
-    roles: dict[str, _Role] | None = None,
-    personal_lr: _Number = None,
-    eval: _Eval = None,
-    out: str | None = None,
-    mesh: _Mesh = None,
-) -> None:
-    """The names that stand at the top of a config; see docs/config.md."""
-
-
-def run(
-    method: Any = None,
-    network: _Network = None,
-    data: _Data = None,
-    task: Any = None,
-    batch_size: int | None = None,
-    sampling: _Sampling = None,
-    starts: _Starts | None = None,
-    block: int | Literal["auto"] | None = None,
-    roles: dict[str, _Role] | None = None,
-    personal_lr: _Number = None,
-    rounds: int | None = None,
-) -> None:
-    """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
-
 
 _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
@@ -193,7 +92,7 @@ def fit(task: Any, node_data: Any) -> Any:
 def _build_data(call: Call) -> Any:
     args = dict(call.args)
     source, nodes = args["source"], args.get("nodes")
-    names = {p.name for p in _call.parameters(source.fn, source.registry)}
+    names = {p.name for p in _hints.parameters(source.fn, source.registry)}
     if "nodes" in names and "nodes" not in source.args and nodes is not None:
         source = dataclasses.replace(source, args=source.args | {"nodes": nodes})
     return dataclasses.replace(call, args=args | {"source": source}).build()
@@ -225,7 +124,7 @@ class Config:
         self._methods = self.values.get("methods")
         rest = {k: v for k, v in self.values.items() if k != "methods"}
         self.top = _call.read_call(None, experiment, rest, (), self.registry, partial=True)
-        params = {p.name: p for p in _call.parameters(experiment, self.registry)}
+        params = {p.name: p for p in _hints.parameters(experiment, self.registry)}
         labels = self._labels()
         given = set(rest).union(
             *(
@@ -261,7 +160,7 @@ class Config:
             if isinstance(spec, str) and spec in self.registry.members("method"):
                 raise ConfigError(path, f"expected what this run overrides; write {{method: {spec}}}.")
             raise ConfigError(path, f"expected what this run overrides, e.g. {{method: ...}}; got {shown(spec)}.")
-        known = [p.name for p in _call.parameters(run, self.registry)]
+        known = [p.name for p in _hints.parameters(run, self.registry)]
         for key in spec:
             if key not in known and key in self.registry.members("method"):
                 raise ConfigError((*path, key), f"a method stands under its name: {'.'.join((*path, 'method', key))}.")
@@ -269,7 +168,7 @@ class Config:
 
     def _run(self, label: str, over: Call) -> Run:
         args: dict[str, Any] = {}
-        for p in _call.parameters(run, self.registry):
+        for p in _hints.parameters(run, self.registry):
             top, own = self.top.args.get(p.name), over.args.get(p.name)
             if p.section is not None:
                 # one section from two places: name by name, the path of what the run says itself
@@ -277,7 +176,7 @@ class Config:
                 top, own = top or empty, own or dataclasses.replace(top or empty, args={})
                 merged = dataclasses.replace(own, args={**top.args, **own.args})
                 _call.require(
-                    {q.name: q for q in _call.parameters(p.section, self.registry)}, merged.args, merged.path, p.name
+                    {q.name: q for q in _hints.parameters(p.section, self.registry)}, merged.args, merged.path, p.name
                 )
                 args[p.name] = merged
             else:
@@ -434,4 +333,4 @@ def load(
     return config
 
 
-__all__ = ["Config", "Run", "data", "evaluation", "experiment", "fit", "load", "run"]
+__all__ = ["Config", "Run", "fit", "load"]

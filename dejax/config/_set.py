@@ -8,9 +8,9 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import _call
-from ._call import Parameter
+from . import _call, _hints
 from ._error import ConfigError, Path, nearest, shown
+from ._hints import Parameter
 from ._registry import Registry
 from ._yaml import parse_value
 
@@ -49,7 +49,7 @@ def _section(
     old: Any, fn: Callable[..., Any], rest: Path, value: Any, path: Path, registry: Registry
 ) -> dict[str, Any]:
     """Arguments of a call with one of them replaced."""
-    params = {p.name: p for p in _call.parameters(fn, registry)}
+    params = {p.name: p for p in _hints.parameters(fn, registry)}
     key, here = rest[0], (*path, rest[0])
     if key not in params:
         raise ConfigError(here, f"{path[-1] if path else 'a config'} takes no {key!r}.{nearest(key, params)}")
@@ -65,13 +65,13 @@ def _into(old: Any, p: Parameter, rest: Path, value: Any, path: Path, registry: 
         return _section(old, p.section, rest, value, path, registry)
     if p.name == "methods" and not path[1:]:
         return _label(old, p, rest, value, path, registry)
-    if p.kind is None and _call.takes_schedule(p.hint) and rest[0] in registry.members("schedule"):
+    if p.kind is None and _hints.takes_schedule(p.hint) and rest[0] in registry.members("schedule"):
         return _slot(old, "schedule", rest, value, path, registry)
     if p.kind is None:
         if isinstance(old, list) and rest[0].isdigit() and int(rest[0]) < len(old):
             return [*old[: int(rest[0])], value, *old[int(rest[0]) + 1 :]]
         raise ConfigError(
-            (*path, *rest), f"{p.name} is a plain value ({_call.spoken(p.hint)}); nothing stands below it."
+            (*path, *rest), f"{p.name} is a plain value ({_hints.spoken(p.hint)}); nothing stands below it."
         )
     if not p.many:
         return _slot(old, p.kind, rest, value, path, registry)
@@ -98,7 +98,7 @@ def _slot(old: Any, kind: str, rest: Path, value: Any, path: Path, registry: Reg
     name = rest[0]
     if name not in members:
         held = old if isinstance(old, str) else next(iter(old), "") if isinstance(old, dict) else ""
-        params = [p.name for p in _call.parameters(members[held], registry)] if held in members else []
+        params = [p.name for p in _hints.parameters(members[held], registry)] if held in members else []
         if name in params:
             raise ConfigError(
                 (*path, name), f"an argument of {held} stands under its name: {'.'.join((*path, held, name))}."
@@ -115,7 +115,7 @@ def _slot(old: Any, kind: str, rest: Path, value: Any, path: Path, registry: Reg
 
 
 def _label(old: Any, p: Parameter, rest: Path, value: Any, path: Path, registry: Registry) -> Any:
-    from ._experiment import run
+    from ._names import run
 
     runs = dict(old) if isinstance(old, dict) else {}
     if rest[0] not in runs and (runs or len(rest) == 1) and not (len(rest) == 1 and isinstance(value, dict)):

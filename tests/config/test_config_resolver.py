@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from dejax.config import Config, ConfigError, Registry
-from dejax.config._experiment import experiment
+from dejax.config._names import experiment
 from dejax.config._set import apply, split
 from dejax.config._yaml import parse
 
@@ -19,7 +19,7 @@ REGISTRY = Registry(toys.MEMBERS, builtin=False)
 
 @pytest.fixture
 def toy_network(monkeypatch):
-    monkeypatch.setattr("dejax.config._experiment._network", lambda: toys.Network)
+    monkeypatch.setattr("dejax.config._names._network", lambda: toys.Network)
 
 
 def config(text=toys.TEXT, *sets):
