@@ -72,6 +72,7 @@ def _threefry_key(key: jax.Array) -> bool:
     return str(random.key_impl(key)) == "threefry2x32"
 
 
+@jax.jit  # traced and lowered once per shape: a round draws keys dozens of times
 def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Threefry-2x32 with 20 rounds of counters (x0, x1) under keys (k0, k1), all uint32, which broadcast.
 
