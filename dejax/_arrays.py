@@ -13,6 +13,32 @@ from jax.core import Tracer
 from .optimizers import Optimizer
 
 
+def listed(owner: Any) -> Any:
+    """The same dataclass with each list of numbers, where a number may stand, as an array: a list would be as many leaves.
+
+    Raises:
+      TypeError: a list of anything else.
+    """
+    if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+        return owner
+    kinds, changed = _kinds(type(owner)), {}
+    for field in dataclasses.fields(owner):
+        value = getattr(owner, field.name)
+        if field.name in kinds and isinstance(value, (list, tuple)):
+            try:
+                changed[field.name] = jnp.asarray(value, float)
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"{type(owner).__name__}.{field.name} is {value!r}; give a number, or an array of them"
+                ) from None
+        elif isinstance(value, tuple):
+            items = tuple(listed(v) for v in value)
+            changed |= {} if all(a is b for a, b in zip(items, value, strict=True)) else {field.name: items}
+        elif field.init and (new := listed(value)) is not value:
+            changed[field.name] = new
+    return dataclasses.replace(owner, **changed) if changed else owner
+
+
 def check_arrays(*objects: Any) -> None:
     """Every concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
 
@@ -120,4 +146,4 @@ def _extremes(value: Any) -> list[float]:
     return [*found, *{cast(x) for x in (values.min(), values.max()) if not np.isnan(x)}]
 
 
-__all__ = ["check_arrays", "check_shapes"]
+__all__ = ["check_arrays", "check_shapes", "listed"]

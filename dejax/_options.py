@@ -32,31 +32,47 @@ KINDS = {
 }
 
 
-def check_option(field: str, value: Any) -> None:
-    """Raise TypeError unless `value` is what the slot `field` of a network holds, or None, or a placeholder of JAX.
+INNER = {  # what other objects hold in such fields
+    "compressor": Kind((("apply",), ("bits",)), "compressor", "dejax.compression.top_k(k=10)", ("encode",)),
+    "optimizer": Kind((("make",),), "optimizer", "dejax.optimizer(optax.adam, learning_rate=1e-3)", ("update",)),
+}
 
+
+def check_option(field: str, value: Any, owner: str = "Network", kind: str | None = None) -> None:
+    """Raise TypeError unless `value` is what the slot `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
+
+    Args:
+      kind: the kind of thing that the field holds, where it is not called as its kind is.
     Raises:
       TypeError: a class or function that was not called, a compressor where a codec is wanted, a name, or anything else; says what
         to write.
     """
     if value is None or type(value) is object:
         return
-    kind = KINDS[field]
+    name, wanted = f"{owner}.{field}", (KINDS | INNER)[kind or field]
     if isinstance(value, type) or inspect.isroutine(value):
         raise TypeError(
-            f"Network.{field} is {value.__name__}, which was not called, so that it is no {kind.word} yet; give e.g. {kind.example}"
+            f"{name} is {value.__name__}, which was not called, so that it is no {wanted.word} yet; give e.g. {wanted.example}"
         )
-    fits = all(any(hasattr(value, name) for name in names) for names in kind.has)
-    if fits and not any(hasattr(value, name) for name in kind.lacks):
+    fits = all(any(hasattr(value, has) for has in names) for names in wanted.has)
+    if fits and not any(hasattr(value, has) for has in wanted.lacks):
         return
     if field == "codec" and hasattr(value, "apply"):
         raise TypeError(
-            f"Network.codec is {value!r}, a compressor, but a codec is wanted, which says what becomes of the part that was not sent; "
+            f"{name} is {value!r}, a compressor, but a codec is wanted, which says what becomes of the part that was not sent; "
             f"wrap it: dejax.compression.copies({value!r}, gamma=0.3), or error_feedback, or direct"
         )
+    if hasattr(value, "encode") and hasattr(value, "compressor"):
+        raise TypeError(
+            f"{name} is {value!r}, a codec, but a compressor is wanted; give the one inside it: {value.compressor!r}"
+        )
+    if hasattr(value, "update") and hasattr(value, "init"):
+        raise TypeError(
+            f"{name} is a finished optax optimizer, which would compile anew for every rate; give {wanted.example}"
+        )
     raise TypeError(
-        f"Network.{field} is {value!r} ({type(value).__name__}), which is no {kind.word}; give e.g. {kind.example}"
+        f"{name} is {value!r} ({type(value).__name__}), which is no {wanted.word}; give e.g. {wanted.example}"
     )
 
 
-__all__ = ["KINDS", "Kind", "check_option"]
+__all__ = ["INNER", "KINDS", "Kind", "check_option"]

@@ -28,6 +28,10 @@ class Schedule:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.metrics, str) or callable(self.metrics):  # one, without a list around it
+            object.__setattr__(self, "metrics", (self.metrics,))
+        if self.metrics is not None and not isinstance(self.metrics, Sequence):
+            raise TypeError(f"metrics is {self.metrics!r}; give names or functions fn(view), one or a list of them")
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
@@ -91,7 +95,13 @@ class Schedule:
         return out
 
     def check(self, run: Any) -> None:
-        """Refuse metrics that the problem cannot give, before anything is compiled."""
+        """Refuse metrics that the problem cannot give, and more models than there are nodes, before anything is compiled."""
+        for name in ("nodes", "final_nodes"):
+            asked = getattr(self, name)
+            if asked is not None and asked > run.problem.n:
+                raise ValueError(
+                    f"{name} is {asked}, but there are {run.problem.n} nodes; give 1 to {run.problem.n}, or None to evaluate all"
+                )
         needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")

@@ -14,6 +14,8 @@ from ._schedule import Schedule
 from ._struct import whole
 from .history import History, Record
 
+Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
+
 
 def simulate(
     method: Any,
@@ -27,8 +29,8 @@ def simulate(
     every: int | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
-    metrics: Sequence[Any] | None = None,
-    callbacks: Sequence[Callable[[Record], Any]] = (),
+    metrics: Any = None,
+    callbacks: Callbacks = (),
     label: str | None = None,
     progress: bool = True,
     out: Any = None,
@@ -52,9 +54,9 @@ def simulate(
       every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
       nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
         takes; None: all.
-      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones. Default:
+      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
         local_models, mean_model and consensus; objective and consensus where the data have no test set.
-      callbacks: each is called with every new record (a dict) after it was written; one that returns True ends the run.
+      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run.
       label: name of the run in records, tables and plots. Default: the method's name.
       progress: False says nothing.
       out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and report.html.
@@ -102,8 +104,8 @@ def compare(
     every: int | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
-    metrics: Sequence[Any] | None = None,
-    callbacks: Sequence[Callable[[Record], Any]] = (),
+    metrics: Any = None,
+    callbacks: Callbacks = (),
     progress: bool = True,
     out: Any = None,
     resume: Any = None,
@@ -124,6 +126,12 @@ def compare(
     Raises:
       DivergenceError: every run diverged. Otherwise as `simulate`.
     """
+    if not isinstance(runs, Mapping):
+        raise TypeError(f"runs is a {type(runs).__name__}; give a dict {{label: (method, problem, network)}}")
+    for label, run in runs.items():
+        if not isinstance(run, (tuple, list)) or len(run) != 3:
+            length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
+            raise TypeError(f"runs[{label!r}] is a {type(run).__name__}{length}; give (method, problem, network)")
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
     directory = _directory(out, resume, config)
@@ -184,13 +192,16 @@ def continue_run(history: History, label: str, rounds: int, options: dict[str, A
 
 def _drive(
     todo: list[tuple[Run, Schedule]],
-    callbacks: Sequence[Callable[[Record], Any]],
+    callbacks: Callbacks,
     progress: bool,
     directory: RunDir | None,
     running: bool = False,
     check_memory: bool = False,
 ) -> History:
     """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
+    callbacks = [callbacks] if callable(callbacks) else callbacks
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
     for run, schedule in todo:
         schedule.check(run)
         if check_memory:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from . import _place, _tree as tree, roles
-from ._arrays import check_arrays, check_shapes
+from ._arrays import check_arrays, check_shapes, listed
 from ._bare import bare
 from ._fit import check_fit
 from ._keys import fold_in, fold_name
@@ -47,6 +47,7 @@ def prepare(
     if not hasattr(network, "prepare"):
         raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
     check_method(method)
+    method, problem, network = listed(method), listed(problem), listed(network)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
     check_arrays(method, *options)
     check_shapes(problem.n, method, problem, *options)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from . import _tree as tree
+from ._options import check_option
 from ._struct import check_number, static, struct
 
 FACTORIES = (
@@ -147,11 +148,7 @@ def check_step(owner: Any) -> None:
     if owner.lr is not None and owner.optimizer is not None:
         raise ValueError(f"{name} got both lr and optimizer; put the rate into the optimizer and leave lr out")
     check_lr(owner)
-    if owner.optimizer is not None and hasattr(owner.optimizer, "update"):
-        raise TypeError(
-            f"{name}.optimizer is a finished optax optimizer, which would compile anew for every rate; "
-            "give dejax.optimizer(optax.adam, learning_rate=1e-3)"
-        )
+    check_option("optimizer", owner.optimizer, name)
 
 
 def check_lr(owner: Any, field: str = "lr") -> None:

@@ -10,6 +10,7 @@ from . import _tree as tree
 from ._apart import materialize
 from ._blocks import checked
 from ._fit import check_task
+from ._options import check_option
 from ._struct import check_number, static, struct
 from ._types import NodeFloatLike
 from .data.sampling import Epoch, Full, Replacement
@@ -82,6 +83,11 @@ class Problem:
     place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 
     def __post_init__(self) -> None:
+        if callable(self.data) and hasattr(self.data, "__name__"):
+            raise TypeError(
+                f"Problem.data is {self.data.__name__}, which was not called, so that it is no data yet; give e.g. "
+                f"dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)"
+            )
         if hasattr(self.data, "partition"):
             raise TypeError(
                 f"Problem.data is {self.data!r}, whose samples belong to no node yet; give e.g. "
@@ -96,7 +102,8 @@ class Problem:
             )
         if self.starts not in ("equal", "independent"):
             raise ValueError(f"Problem.starts is {self.starts!r}; give 'equal' or 'independent'")
-        if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
+        whole = isinstance(self.batch_size, int) and not isinstance(self.batch_size, bool)
+        if self.batch_size is not None and (not whole or self.batch_size < 1):
             raise ValueError(
                 f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples"
             )
@@ -106,6 +113,7 @@ class Problem:
             raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
         checked("Problem.block", self.block)
         object.__setattr__(self, "roles", as_rules(self.roles))
+        check_option("personal_optimizer", self.personal_optimizer, "Problem", "optimizer")
         check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
         if self.personal_lr is not None and self.personal_optimizer is not None:
             raise ValueError("Problem got both personal_lr and personal_optimizer; give one of them")

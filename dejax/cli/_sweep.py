@@ -124,9 +124,11 @@ def run_all(
 
     from .. import engine
     from .._progress import Progress
+    from .._schedule import Schedule
 
     groups: dict[Any, list[tuple[Trial, Any]]] = {}
     for trial in trials:
+        Schedule(trial.rounds, **evals).check(trial)
         ready = engine.prepare(trial.method, trial.problem, trial.network, trial.rounds)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((ready[0], ready[2])))
         data = tuple(id(x) for x in jax.tree.leaves(ready[1]))

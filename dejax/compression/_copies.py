@@ -11,6 +11,7 @@ communication, 2019.
 from typing import Any
 
 from .. import _tree as tree
+from .._options import check_option
 from .._struct import check_number, static, struct
 from .._types import FloatLike, NodeTree
 from ._apply import accumulator, check_contractive, compress, message_bits
@@ -51,6 +52,7 @@ class Copies:
     lossless = False
 
     def __post_init__(self) -> None:
+        check_option("compressor", self.compressor, "Copies")
         check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:

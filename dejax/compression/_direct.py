@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._options import check_option
 from .._struct import check_number, struct
 from .._types import FloatLike, NodeTree
 from ._apply import check_message, compress, message_bits
@@ -31,6 +32,7 @@ class Direct:
     memory = "none"
 
     def __post_init__(self) -> None:
+        check_option("compressor", self.compressor, "Direct")
         check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     @property

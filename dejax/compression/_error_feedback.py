@@ -9,6 +9,7 @@ Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole mode
 from typing import Any
 
 from .. import _tree as tree
+from .._options import check_option
 from .._struct import check_number, struct
 from .._types import FloatLike, NodeTree
 from ._apply import accumulator, check_contractive, compress, message_bits
@@ -43,6 +44,7 @@ class ErrorFeedback:
     lossless = False
 
     def __post_init__(self) -> None:
+        check_option("compressor", self.compressor, "ErrorFeedback")
         check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:

@@ -1,13 +1,16 @@
 """A data set on the host, before it is split among nodes."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ._nodes import NodeData
 from ._parts import Parts, check_count
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +61,9 @@ class Dataset:
           1024
         """
         check_count(self, "partition(nodes)", nodes)
+        if isinstance(partitioner, type):
+            name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", partitioner.__name__).lower()
+            raise TypeError(f"partitioner is {name}, which was not called; give {name}(...)")
         if not callable(partitioner):
             raise TypeError(f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
@@ -81,6 +87,19 @@ class Dataset:
         shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
         tests = 0 if self.test is None else len(next(iter(self.test.values())))
         return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
+
+
+def source(fn: F) -> F:
+    """Mark a function that makes a `Dataset`: asked for `partition` itself, it says that it was not called."""
+
+    def partition(*args: Any, **options: Any) -> Any:
+        del args, options
+        raise TypeError(
+            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)"
+        )
+
+    vars(fn)["partition"] = partition
+    return fn
 
 
 def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:

@@ -5,7 +5,7 @@ from importlib import resources
 
 import numpy as np
 
-from ._dataset import Dataset
+from ._dataset import Dataset, source
 
 SHA256 = {
     "letters": "995ccb68672af4fd3bfa393a81ca094669007f8a9d38027272e988f142ca8f3a",
@@ -27,6 +27,7 @@ def _load(name: str) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
+@source
 def letters() -> Dataset:
     """Letter Recognition: 16 features of 20,000 printed capital letters in 20 fonts, 26 classes (A = 0).
 
@@ -52,6 +53,7 @@ def letters() -> Dataset:
     )
 
 
+@source
 def digits(flat: bool = False) -> Dataset:
     """Optical digits: 1,797 handwritten digits of 8 x 8 pixels, 10 classes.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._dataset import Dataset
+from ._dataset import Dataset, source
 
 STEMS = {
     ("train", "x"): "train-images-idx3-ubyte",
@@ -17,6 +17,7 @@ STEMS = {
 }
 
 
+@source
 def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
     """Fashion-MNIST: 60,000 + 10,000 images of 28 x 28 pixels, 10 kinds of clothing, from local IDX files.
 
@@ -51,6 +52,7 @@ def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
     )
 
 
+@source
 def from_idx(path: str | os.PathLike[str], name: str = "idx", source: str = "") -> Dataset:
     """Images and labels from the four IDX files of a folder, as MNIST and its relatives are published.
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ._dataset import Dataset, node_data
+from ._dataset import Dataset, node_data, source
 from ._nodes import NodeData
 from ._parts import Parts
 
 Pair = tuple[Any, Any]
 
 
+@source
 def from_arrays(
     x: Any,
     y: Any,
@@ -91,6 +92,7 @@ def from_clients(
     return node_data(Dataset(train, both, classes, name, "given by the user"), parts, own_parts)
 
 
+@source
 def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
     """A data set from an .npz file with arrays x, y and, where there are any, x_test, y_test, groups, test_groups.
 

@@ -11,6 +11,7 @@ communication, 2019.
 from typing import Any, Literal, NamedTuple
 
 from .. import _tree as tree
+from .._options import check_option
 from .._struct import check_number, static, struct
 from .._types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ..compression import copies
@@ -46,6 +47,7 @@ class Choco:
     own_codec = "compressor"  # the field that holds it: a codec of the network would be ignored
 
     def __post_init__(self) -> None:
+        check_option("compressor", self.compressor, "Choco")
         check_lr(self)
         check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
         if self.order not in ("atc", "awc"):

@@ -48,6 +48,15 @@ class Meters:
             return whole.astype(jnp.float32) + rest
         return np.asarray(jax.device_get(whole), np.float64) + np.asarray(jax.device_get(rest), np.float64)
 
+    def __repr__(self) -> str:
+        leaves = jax.tree.leaves((self.counts, self.values, self.bad_node))
+        if any(isinstance(x, Tracer) or not isinstance(x, (jax.Array, np.ndarray, np.generic)) for x in leaves):
+            return f"Meters of {', '.join(self.units) or 'nothing'}"  # inside a trace, or holes that JAX makes
+        rounds = "x".join(map(str, np.shape(self.bad_node))) or "1"
+        said = [f"{name} {total:,}{' bits' if '/' in name else ''}" for name, total in self.totals().items()]
+        said += [f"{name} {float(np.mean(jax.device_get(v))):.4g} on average" for name, v in self.values.items()]
+        return f"Meters of {rounds} rounds: {'; '.join(said) or 'nothing was counted'} (.totals(), .series(), .bytes())"
+
     def totals(self) -> dict[str, int]:
         """Exact sums over all leading axes: bits of wire/, up/ and down/ names, plain counts of the others."""
         out = {}

@@ -150,7 +150,7 @@ class Round:
             raise ValueError(
                 f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
             )
-        return self.by_id(lr) if jnp.ndim(lr) == 1 else lr
+        return self.by_id(jnp.asarray(lr)) if jnp.ndim(lr) == 1 else lr
 
     # ---- randomness by name
     def key(self, name: str) -> jax.Array:

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import members
+import numpy as np
 import optax
 import problems as zoo
 import pytest
@@ -109,3 +110,78 @@ def test_keys_are_typed_keys(key, text):
 def test_several_keys_are_vmapped_over():
     with pytest.raises(ValueError, match=r"array of \(2,\) keys; give one, or vmap"):
         dj.rollout(METHOD, PROBLEM, dj.Network(RING), jax.random.split(jax.random.key(0), 2), 1)
+
+
+@pytest.mark.parametrize("lr", [[0.1] * 16, (0.1,) * 16])
+def test_a_list_of_rates_is_an_array_of_them(lr):
+    data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=16, seed=0)
+    problem, network = dj.Problem(dj.tasks.mlp(64, 10), data, batch_size=4), dj.Network(dj.topology.ring(16))
+    run = lambda lr: dj.rollout(dj.methods.dsgd(lr=lr), problem, network, jax.random.key(0), 2)[0]
+    jax.tree.map(np.testing.assert_array_equal, run(lr), run(np.asarray(lr)))
+    for wrong, error, text in (
+        (lr[1:], ValueError, r"Dsgd.lr has shape \(15,\); give one number, or 16"),
+        ([*lr[1:], -1], ValueError, r"Dsgd.lr is -1.0; give a finite number >= 0.*row 15"),
+        (["fast"], TypeError, r"Dsgd.lr is \['fast'\]; give a number, or an array of them"),
+    ):
+        with pytest.raises(error, match=text):
+            run(wrong)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: c.copies(c.top_k, gamma=0.3), "Copies.compressor is TopK, which was not called.*dejax.compression.top_k"),
+        (lambda: c.direct(c.direct), "Direct.compressor is Direct, which was not called"),
+        (lambda: c.error_feedback(c.direct(c.top_k(k=2)), gamma=0.3), r"ErrorFeedback.compressor is .*a codec.*inside it: TopK\(k=2"),
+        (lambda: dj.methods.choco(lr=0.1, gamma=0.3, compressor=c.qsgd), "Choco.compressor is .*was not called"),
+        (lambda: dj.methods.choco(lr=0.1, gamma=0.3, compressor="top_k"), r"Choco.compressor is 'top_k' \(str\), which is no compressor"),
+        (lambda: dj.methods.dsgd(optimizer=optax.adam), "Dsgd.optimizer is adam, which was not called.*dejax.optimizer"),
+        (lambda: dj.methods.dsgd(optimizer=optax.adam(1e-3)), "Dsgd.optimizer is a finished optax optimizer"),
+        (lambda: dj.methods.local_sgd(optimizer="adam", local_steps=2), r"LocalSgd.optimizer is 'adam' \(str\), which is no optimizer"),
+        (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, personal_optimizer=optax.sgd), "Problem.personal_optimizer is sgd, which was not called"),
+        (lambda: dj.data.letters.partition(dj.data.iid(), nodes=2), r"letters is a function.*letters\(...\).partition"),
+        (lambda: dj.data.digits().partition(dj.data.dirichlet_by_class, nodes=2), r"dirichlet_by_class, which was not called; give dirichlet_by_class\("),
+        (lambda: dj.Problem(dj.tasks.mlp(16, 26), dj.data.letters), "Problem.data is letters, which was not called"),
+        (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, batch_size=True), "Problem.batch_size is True; give a whole number"),
+    ],
+)  # fmt: skip
+def test_what_was_not_called_or_is_of_another_kind_is_refused_inside_other_objects_too(make, text):
+    with pytest.raises((TypeError, ValueError), match="^(partitioner is )?" + text):
+        make()
+
+
+def simulate(**more):
+    return dj.simulate(METHOD, PROBLEM, dj.Network(RING), 1, progress=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (lambda: simulate(nodes=9), "nodes is 9, but there are 5 nodes; give 1 to 5, or None"),
+        (lambda: simulate(final_nodes=100), "final_nodes is 100, but there are 5 nodes"),
+        (lambda: simulate(callbacks=[print, 3]), r"callbacks is \[.*3\]; give functions"),
+        (lambda: simulate(callbacks=3), "callbacks is 3; give functions"),
+        (lambda: simulate(metrics=3), "metrics is 3; give names or functions"),
+        (lambda: dj.compare([(METHOD, PROBLEM, RING)], 1), "runs is a list; give a dict {label"),
+        (lambda: dj.compare({"a": (METHOD, PROBLEM)}, 1), r"runs\['a'\] is a tuple of 2; give \(method, problem, network\)"),
+    ],
+)  # fmt: skip
+def test_what_a_driver_is_given_is_refused_before_it_compiles(run, text):
+    with pytest.raises((TypeError, ValueError), match="^" + text):
+        run()
+
+
+def test_one_callback_and_one_metric_need_no_list():
+    seen = []
+    history = simulate(callbacks=seen.append, metrics="consensus")
+    assert seen == history.records
+    assert "consensus" in history.names
+    assert "objective" not in history.names
+
+
+def test_meters_say_what_they_counted():
+    meters = dj.rollout(METHOD, PROBLEM, dj.Network(RING), jax.random.key(0), 3)[1]
+    assert repr(meters).startswith("Meters of 3 rounds: ")
+    assert "gradients 15" in repr(meters)
+    assert "bits" in repr(meters)
+    assert "Meters of" in repr(jax.eval_shape(lambda m: m, meters))

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,10 +16,23 @@ def blocks(page):
 
 @pytest.mark.slow
 def test_your_own_method_runs_as_it_stands():
-    (code,) = blocks("docs/write-your-own-method.md")
+    code, step = blocks("docs/write-your-own-method.md")
     space = {}
     exec(compile(code, "write-your-own-method.md", "exec"), space)
     assert space["meters"].totals()["gradients"] == 80
+    exec(compile(step, "write-your-own-method.md", "exec"), space)
+    space["EveryOther"].step = space["step"]
+    dj, jax = space["dj"], space["jax"]
+    run = lambda lr: (
+        dj.rollout(
+            space["EveryOther"](lr=lr), space["problem"], dj.Network(dj.topology.ring(8)), jax.random.key(0), rounds=2
+        )[0].params
+    )
+    near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    jax.tree.map(near, run(0.5), run(np.full(8, 0.5, np.float32)))
+    assert jax.tree.leaves(run(dj.Cosine(peak=0.5, rounds=2)))[0].shape[0] == 8
+    with pytest.raises(ValueError, match=r"shape \(7,\); give one row per node: \(8"):
+        run(np.full(7, 0.5, np.float32))
 
 
 def test_readme_names_commands_that_exist():
