@@ -54,7 +54,7 @@ def drive(
     clock = _Clock(run)
     try:
         if not running:
-            begin(run, directory)
+            begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.label, run.round)
         bar.begin(run.label, schedule.rounds, run.round)
@@ -80,20 +80,28 @@ def drive(
     return cut_short
 
 
-def begin(run: Run, directory: RunDir | None) -> None:
-    """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there."""
+def begin(run: Run, directory: RunDir | None, bar: Progress) -> None:
+    """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there.
+
+    Raises:
+      CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round than the last one.
+    """
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.schedule.rounds:
         raise ValueError(
             f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
             f"give rounds >= {run.round}"
         )
+    if not resumed and directory is not None and directory.resume:
+        directory.check_lost(run.label)
+        if run.label in directory.facts:
+            bar.say(f"{run.label}: stopped before its first checkpoint, so it starts from round 0")
     if not resumed:
         run.start()
     if directory is not None:
         directory.make()
         run.records = directory.cut(run.label, run.round if resumed else -1)
-        directory.note(run.label, **(run.facts() | {"total": run.schedule.rounds}))
+        directory.note(run.label, **(run.facts() | {"total": run.schedule.rounds, "data": run.data_name()}))
 
 
 def _loop(

@@ -39,6 +39,13 @@ class Progress:
                 _escape(label), total=total, completed=done, note="compiling", rate="", left=""
             )
 
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False)
+        elif self.on:
+            print(text, flush=True)
+
     def update(self, done: int, numbers: dict[str, Any]) -> None:
         """`done` rounds are over; `numbers` may hold loss, consensus and accuracy."""
         now = time.perf_counter()

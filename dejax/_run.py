@@ -224,6 +224,11 @@ class Run:
         out |= self.shape | {"method": self.description, "wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         return out
 
+    def data_name(self) -> str:
+        """The data in words, the same for the same data alone: name, nodes and a digest."""
+        data = self.given[1].data
+        return f"{data.name}, {data.n} nodes, {fingerprint(data)[:8]}"
+
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
         network = self.engine.typed(self.given[2])  # not the prepared one: an event plan grows with `rounds`

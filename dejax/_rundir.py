@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
+from ._writable import check_writable
 from .checkpoint import CheckpointError
 from .history import History, Record
 from .report import _files
@@ -67,6 +68,7 @@ class RunDir:
                 else "Give a new or empty directory"
             )
             raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
+        check_writable(self.path, "resume" if self.resume else "out")
 
     def make(self) -> None:
         """Create the directory and its first files (called when nothing can be refused any more)."""
@@ -135,6 +137,20 @@ class RunDir:
     def save(self, label: str, round: int, state: Any, facts: dict[str, Any]) -> None:
         """Write a checkpoint."""
         checkpoint.save(self.checkpoints(label), round, state, facts)
+        self.note(label, saved=round)
+
+    def check_lost(self, label: str) -> None:
+        """Refuse to start anew, without a word, a run whose checkpoints were there and are gone.
+
+        Raises:
+          CheckpointError: run.json says that a checkpoint was written.
+        """
+        saved = self.facts.get(label, {}).get("saved")
+        if saved is not None:
+            raise CheckpointError(
+                f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {label!r} was "
+                "saved there; restore it from a copy, or start anew with another out"
+            )
 
     def saved(self, label: str) -> Path | None:
         """The newest checkpoint of one run, or None."""

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .._writable import check_writable
 from ._shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of
 
 
@@ -109,9 +110,11 @@ def topology(args: argparse.Namespace) -> int:
         graph = graph.build(args.n)
     elif args.n is not None and graph.n != args.n:
         raise ConfigError(("topology", "n"), f"the graph has n = {graph.n} but --n is {args.n}; give one of them.")
+    if args.out:
+        check_picture(args.out, args.force)
     facts = graph_facts(graph)
     if args.out:
-        picture(graph, args.out, args.force)
+        picture(graph, args.out)
     if args.json:
         print_json(facts)
         return DONE
@@ -152,14 +155,22 @@ def graph_facts(graph: Any) -> dict[str, Any]:
     return facts | room.facts(graph)
 
 
-def picture(graph: Any, path: str, force: bool = False) -> None:
+def check_picture(path: str, force: bool = False) -> None:
+    """Refuse a file that is there, of another kind, or in no directory, before the graph is looked at."""
+    if Path(path).exists() and not force:
+        raise FileExistsError(f"{path} exists; give another --out, or --force to replace it")
+    if not Path(path).absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"--out is {path!r}, but there is no directory {Path(path).parent}; make it, or give another"
+        )
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out is {path!r}; give a file that ends in .png, .svg or .pdf")
+
+
+def picture(graph: Any, path: str) -> None:
     """Draw the graph and its spectrum into a file."""
     from .. import topology as room
 
-    if Path(path).exists() and not force:
-        raise FileExistsError(f"{path} exists; give another --out, or --force to replace it")
-    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--out is {path!r}; give a file that ends in .png, .svg or .pdf")
     figure = room.plot(graph)
     getattr(figure, "figure", figure).savefig(path, dpi=150, bbox_inches="tight")
 
@@ -168,11 +179,13 @@ def report(args: argparse.Namespace) -> int:
     """One or several run directories side by side."""
     from .. import report as reports
 
-    history = reports.load(*args.runs)
-    table = reports.table(history)
     if args.out:
         if Path(args.out).exists():
             raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
+        check_writable(args.out, "--out")
+    history = reports.load(*args.runs)
+    table = reports.table(history)
+    if args.out:
         reports.save(history, args.out)
     if args.json:
         print_json({"runs": table.rows, "notes": list(table.notes), "facts": history.facts})
@@ -184,4 +197,4 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
-__all__ = ["graph_facts", "listing", "picture", "plan", "report", "said", "show", "topology"]
+__all__ = ["check_picture", "graph_facts", "listing", "picture", "plan", "report", "said", "show", "topology"]

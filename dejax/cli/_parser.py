@@ -39,12 +39,20 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def count(text: str) -> int:
+    """A whole number, as a flag wants it."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, e.g. 16, got {text!r}") from None
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """One line, and the nearest command or flag where one was misspelt."""
         import difflib
 
-        words = [w.strip("'\" ,()") for w in message.replace("=", " ").split()]
+        words = [w.strip("'\" ,:()") for w in message.replace("=", " ").split()]
         known = [*_COMMANDS, *self._option_string_actions]
         wrong = next((w for w in words if w and w not in known and difflib.get_close_matches(w, known, 1, 0.7)), None)
         hint = f" Did you mean {difflib.get_close_matches(wrong, known, 1, 0.7)[0]}?" if wrong else ""
@@ -80,15 +88,15 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--over", action="append", metavar="PATH=V1,V2", help="values of one field (repeatable: all combinations)"
     )
-    sweep.add_argument("--seeds", type=int, metavar="K", help="seeds 0 .. K-1 (default: those of the config)")
+    sweep.add_argument("--seeds", type=count, metavar="K", help="seeds 0 .. K-1 (default: those of the config)")
     sweep.add_argument(
-        "--at-once", type=int, metavar="K", help="at most K runs in one program (default: all of one structure)"
+        "--at-once", type=count, metavar="K", help="at most K runs in one program (default: all of one structure)"
     )
     sweep.add_argument("--out", metavar="DIR", help="directory for the results; it must not exist")
     sweep.add_argument("--quiet", action="store_true", help="no progress")
     resume = command("resume", _run.resume, "go on with a run that was stopped or killed")
     resume.add_argument("directory", metavar="RUN", help="a run directory")
-    resume.add_argument("--rounds", type=int, metavar="T", help="go on to T rounds instead of those of the config")
+    resume.add_argument("--rounds", type=count, metavar="T", help="go on to T rounds instead of those of the config")
     resume.add_argument("--quiet", action="store_true", help="no progress")
     command("show", _look.show, "print the config with every default filled in", config=True, as_json=True)
     listing = command(
@@ -107,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
     topology = command("topology", _look.topology, "facts and picture of a graph", as_json=True)
     topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
     topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")
-    topology.add_argument("--n", type=int, metavar="N", help="number of nodes")
+    topology.add_argument("--n", type=count, metavar="N", help="number of nodes")
     topology.add_argument("--out", metavar="FILE", help="draw it into a .png, .svg or .pdf file")
     topology.add_argument("--force", action="store_true", help="replace the file")
     report = command("report", _look.report, "the table of one or several runs side by side", as_json=True)

@@ -18,18 +18,42 @@ def run(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     """Go on in a run directory, from its newest checkpoints."""
+    from .._rundir import RunDir
     from ..config import load as read
 
     path = Path(args.directory)
     if not path.is_dir():
         raise FileNotFoundError(f"no run directory {args.directory!r}")
+    if (path / "metrics.jsonl").is_file() and not (path / "run.json").is_file():
+        raise ConfigError(
+            (),
+            f"{args.directory} holds results without checkpoints (of a sweep, or saved from a history), so there is nothing to go on from: "
+            "run the sweep anew, or write its combinations as methods of a config, which resumes.",
+        )
     if not (path / "config.yaml").is_file():
         raise ConfigError(
             (), f"{args.directory} holds no config.yaml: it was not written by `dejax run`; resume it from Python."
         )
     sets = [] if args.rounds is None else [f"rounds={args.rounds}"]
     config = read(path / "config.yaml", sets)
+    facts = RunDir(path, resume=True).facts
+    ends = [(run.rounds, facts.get(run.label, {})) for run in config.runs]
+    if all(fact.get("status") == "done" and fact.get("rounds") == rounds for rounds, fact in ends):
+        return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
     return _execute(config, args.quiet, resume=str(path))
+
+
+def _finished(path: Path, rounds: int, quiet: bool) -> int:
+    """Show a run directory that has nothing left to do."""
+    from .. import report
+
+    print_table(report.load(path).table(), console(quiet))
+    console().print(
+        f"{path} was finished before, nothing was run; for more rounds: dejax resume {path} --rounds {2 * rounds}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return DONE
 
 
 def default_directory(config: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._writable import check_writable
 from ..config import ConfigError, load as read
 from ..config._set import readers
 from ..config._yaml import parse
@@ -30,6 +31,8 @@ def sweep(args: argparse.Namespace) -> int:
         raise ConfigError((), "nothing to sweep over; give --over method.dsgd.lr=0.1,0.2 or --seeds 4.")
     if args.out and Path(args.out).exists():
         raise FileExistsError(f"--out is {args.out!r}, which exists; give a new directory: nothing is overwritten")
+    if args.out:
+        check_writable(args.out, "--out")
     combos = [
         dict(zip([name for name, _ in fields], values, strict=True))
         for values in itertools.product(*(v for _, v in fields))

@@ -194,7 +194,9 @@ def _handles(history: History, members: list[str]) -> list[Any]:
     for i in order:
         run = history.runs[i]
         value = final(run)
+        status = history.facts.get(run, {}).get("status", "done").split()[0]
         shown = f"{run}  ({cell(members[0], value)})" if math.isfinite(value) else run
+        shown += "" if status in ("done", "running") else f"  {status}"
         out.append(Line2D([], [], color=COLORS[i % len(COLORS)], lw=2.6, label=_plain(shown)))
     if len(members) > 1:
         out.append(Line2D([], [], color=GREY, lw=2.2, label="local models, mean over nodes"))

@@ -14,7 +14,7 @@ from ..history import History
 class Table:
     """Rows of plain numbers under fixed columns; prints as text, and as HTML in a notebook.
 
-    `rows` are dicts by column key; `columns` pairs of (key, heading); `notes` lines below the table.
+    `rows` are dicts by column key, with a "status" where a run did not come to its end, which its cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -23,8 +23,10 @@ class Table:
 
     def cells(self) -> list[list[str]]:
         """All cells as text, heading first."""
+        marked = lambda row: f" ({row['status']})" if row.get("status") else ""
         return [[title for _, title in self.columns]] + [
-            [cell(key, row.get(key)) for key, _ in self.columns] for row in self.rows
+            [cell(key, row.get(key)) + (marked(row) if key == "run" else "") for key, _ in self.columns]
+            for row in self.rows
         ]
 
     def __str__(self) -> str:
@@ -90,15 +92,28 @@ def table(history: History) -> Table:
     rows = [_row(history, run, [key for key, _ in wanted], main, budget) for run in history.runs]
     columns = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
     notes = []
-    for run in history.runs:
-        status = history.facts.get(run, {}).get("status", "done")
+    for row in rows:
+        status = history.facts.get(row["run"], {}).get("status", "done")
         if status not in ("done", "running"):
-            notes.append(f"{run}: {status}")
+            row["status"] = status.split()[0]
+            notes.append(f"{row['run']}: {status}")
+    notes += _different_data(history)
     if budget is not None and any(key == "equal" for key, _ in columns):
         notes.append(
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
     return Table(columns, rows, tuple(notes))
+
+
+def _different_data(history: History) -> list[str]:
+    """A warning where run directories say that not all runs had the same data."""
+    runs: dict[str, list[str]] = {}
+    for run in history.runs:
+        data = history.facts.get(run, {}).get("data")
+        if data is not None:
+            runs.setdefault(data, []).append(run)
+    said = "; ".join(f"{', '.join(some)} on {data}" for data, some in runs.items())
+    return [f"different data, so that the numbers are not those of one experiment: {said}"] if len(runs) > 1 else []
 
 
 def equal_bytes(history: History) -> float | None:

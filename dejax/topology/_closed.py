@@ -77,6 +77,13 @@ def _sides(owner: str, n: Any, rows: int | None, columns: int | None) -> tuple[i
         return rows, columns
     if rows is None and columns is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
+        if rows == 1 and n > 3:
+            near = [m for m in (n - 1, n + 1) if m >= 4]  # a prime lies between two even numbers
+            line = "ring" if owner == "torus" else "chain"
+            raise ValueError(
+                f"{owner}: n is {n}, a prime, which makes a single row, a {line}; use {' or '.join(map(str, near))}, or give rows=1 "
+                f"where a {line} is meant"
+            )
         return rows, n // rows
     field, side = ("rows", rows) if columns is None else ("columns", columns)
     if n % side:
@@ -97,7 +104,7 @@ def torus(
     rho = 1 - (2 - 2 cos(2 pi / max(rows, columns))) / 5 for 3 x 3, 4 x 4, 5 x 5, 4 x 8 and larger.
 
     Args:
-      n: number of nodes >= 1; left out, it is rows * columns, or filled in from the data.
+      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from the data.
       rows, columns: sides; what is left out is chosen, as square as possible.
       weights: weight rule.
     Example:
@@ -120,7 +127,7 @@ def grid(
     With `max_degree()` weights rho = 1 - (2 - 2 cos(pi / max(rows, columns))) / 5 (both sides >= 3).
 
     Args:
-      n: number of nodes >= 1; left out, it is rows * columns, or filled in from the data.
+      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from the data.
       rows, columns: sides; what is left out is chosen, as square as possible.
       weights: weight rule.
     Example:

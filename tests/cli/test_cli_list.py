@@ -100,7 +100,13 @@ def test_version_names_both_packages(capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"), [(["lst"], "Did you mean list?"), (["list", "--jsn"], "Did you mean --json?"), ([], "required")]
+    ("argv", "words"),
+    [
+        (["lst"], "Did you mean list?"),
+        (["list", "--jsn"], "Did you mean --json?"),
+        ([], "required"),
+        (["topology", "ring", "--n", "abc"], "argument --n: expected a whole number, e.g. 16, got 'abc'. See"),
+    ],
 )
 def test_a_misspelt_command_is_a_user_error(argv, words, capsys):
     with pytest.raises(SystemExit) as left:

@@ -99,6 +99,31 @@ def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, c
     assert a == b
 
 
+def test_a_finished_run_is_not_run_again_and_a_sweep_is_no_run(finished, tmp_path, capsys):
+    before = (finished / "metrics.jsonl").read_bytes()
+    assert cli.main(["resume", str(finished)]) == 0
+    assert "was finished before, nothing was run; for more rounds: dejax resume" in (out := capsys.readouterr().out)
+    assert "ring" in out and "rounds in" not in out
+    assert (finished / "metrics.jsonl").read_bytes() == before
+    for name in ("metrics.jsonl", "config.yaml"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    assert cli.main(["resume", str(tmp_path)]) == 2
+    assert "without checkpoints (of a sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv", [["run"], ["sweep", "--seeds", "2"], ["report"], ["topology", "ring", "--n", "4"]], ids=lambda argv: argv[0]
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_made(config, finished, argv, capsys):
+    command, *rest = argv
+    what = {"report": [str(finished)], "topology": []}.get(command, [config])
+    place = "/proc/none/x.png" if command == "topology" else "/proc/none"
+    assert cli.main([command, *what, *rest, "--out", place]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "nothing can be written in /proc" in err or "there is no directory /proc/none" in err
+
+
 def test_a_run_that_diverges_is_a_user_error_that_says_where(config, tmp_path, capsys):
     out = tmp_path / "run"
     sets = ["--set", "methods={ring: {method: {dsgd: {lr: 1e30}}, network: {topology: ring}}}"]

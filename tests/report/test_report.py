@@ -53,6 +53,19 @@ def test_several_seeds_give_mean_and_deviation():
     assert "±" in str(t)
 
 
+def test_a_run_that_did_not_end_is_marked_where_its_numbers_stand():
+    h = history()
+    h.facts["ring"]["status"] = "diverged in round 12 (node 3)"
+    t = report.table(h)
+    assert [row["run"] for row in t.rows] == h.runs and [row.get("status") for row in t.rows] == [
+        "diverged",
+        None,
+        None,
+    ]
+    assert t.cells()[1][0] == "ring (diverged)" and "ring: diverged in round 12 (node 3)" in str(t)
+    assert any("ring" in x.get_text() and "diverged" in x.get_text() for x in report.figure(h).legends[0].get_texts())
+
+
 def test_equal_bytes_needs_two_runs_that_send():
     h = history(labels=("ring", "alone"))
     assert _table.equal_bytes(h) is None

@@ -23,6 +23,8 @@ CASES = {
     "seed": (lambda: tp.erdos_renyi(5, seed=-1), ValueError, "seed is -1"),
     "power of two": (lambda: tp.hypercube(6), ValueError, "n is 6, which is not a power of two; use 4 or 8"),
     "power of two, one peer": (lambda: tp.one_peer_hypercube(12), ValueError, "use 8 or 16"),
+    "prime": (lambda: tp.torus(7), ValueError, "n is 7, a prime, .* a ring; use 6 or 8, or give rows=1"),
+    "prime, grid": (lambda: tp.grid(5), ValueError, "a chain; use 4 or 6, or give rows=1"),
     "odd": (lambda: tp.one_peer_ring(5), ValueError, "n is 5, which is odd"),
     "base degree": (lambda: tp.base_graph(4, degree=4), ValueError, "degree is 4 but n is 4"),
     "rows": (lambda: tp.torus(10, rows=3), ValueError, "rows is 3, which does not divide n = 10"),

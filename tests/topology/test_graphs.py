@@ -91,6 +91,7 @@ def test_lattices(rows, columns):
     torus, grid = tp.torus(rows=rows, columns=columns), tp.grid(rows=rows, columns=columns, weights=tp.max_degree())
     assert tp.rho(torus) == pytest.approx(1 - (2 - 2 * cos(2 / max(rows, columns))) / 5, abs=1e-13)
     assert tp.rho(grid) == pytest.approx(1 - (2 - 2 * cos(1 / max(rows, columns))) / 5, abs=1e-13)
+    assert _edges(tp.torus(7, rows=1)) == _edges(tp.torus(3)) + 4  # a ring that was asked for
     assert _edges(torus) == 2 * rows * columns and _edges(grid) == 2 * rows * columns - rows - columns
 
 

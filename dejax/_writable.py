@@ -1,0 +1,25 @@
+"""Whether a directory can be made, found out before anything is computed for it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def check_writable(path: Any, name: str = "out") -> None:
+    """Make and remove a directory where `path` (or the nearest parent of it that exists) is.
+
+    Raises:
+      OSError: that is not possible; says where and why.
+    """
+    path = Path(path)
+    base = next(p for p in (path.absolute(), *path.absolute().parents) if os.path.exists(p))  # which never raises
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".dejax-", dir=base))
+    except OSError as error:
+        raise OSError(
+            f"{name} is {str(path)!r}, but nothing can be written in {base} ({error.strerror or error}); give another directory"
+        ) from None
+
+
+__all__ = ["check_writable"]
