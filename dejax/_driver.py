@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _tree as tree
+from . import _processes, _tree as tree
 from ._interrupt import Interrupt
 from ._progress import Progress
 from ._run import Run
@@ -61,14 +61,16 @@ def drive(
         stopped = _loop(run, schedule, callbacks, bar, directory, interrupt, clock)
         run.status = stopped or "done"
     except KeyboardInterrupt:
+        if _processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
+            raise
         run.status = f"interrupted at round {run.round}"
     except DivergenceError as error:
         run.errors.append(error)
         run.status = f"diverged in round {error.round} (node {error.node})"
     except BaseException:
         run.status = f"failed at round {run.round}"
-        if directory is not None and directory._made:
-            directory.note(run.label, **run.facts())
+        if directory is not None:
+            directory.note_failure(run.label, **run.facts())
         raise
     clock.stop()
     cut_short = run.status.startswith("interrupted")
@@ -120,9 +122,10 @@ def _loop(
         _record(run, schedule, measures, callbacks, directory, clock)
     saved = time.perf_counter()
     while run.round < schedule.rounds:
-        if interrupt.asked:
-            return f"interrupted at round {run.round}"
         count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
+        asked, count = _processes.agree(interrupt.asked, count)
+        if asked:
+            return f"interrupted at round {run.round}"
         before = time.perf_counter()
         meters = run.advance(count, CHUNK)
         took = time.perf_counter() - before
@@ -135,7 +138,10 @@ def _loop(
         if schedule.evaluates(run.round):
             stop = _record(run, schedule, measures, callbacks, directory, clock)
         bar.update(run.round, (run.records[-1] if run.records else {}) | {"loss": run.counters[0].last_loss})
-        if directory is not None and (stop or schedule.saves(run.round, time.perf_counter() - saved)):
+        seconds = time.perf_counter() - saved
+        if schedule.evaluates(run.round):  # where the clock counts
+            seconds = _processes.share(seconds)
+        if directory is not None and (stop or schedule.saves(run.round, seconds)):
             clock.stop()
             run.save(directory)
             saved = time.perf_counter()
@@ -167,6 +173,8 @@ def _record(
 ) -> bool:
     """Measure this moment, write it down, tell the callbacks; True if one of them wants to stop.
 
+    Of several processes all measure; the records, the files and the callbacks are those of process 0.
+
     Raises:
       DivergenceError: a model is not finite.
     """
@@ -187,10 +195,16 @@ def _record(
         record |= run.counters[i].numbers(view.n)
         record["wall"] = round(clock.stop(), 4)
         new.append(record)
+    new = _processes.share(new)
     run.records += new
     if directory is not None:
         directory.append(new)
-    answers = [callback(record) for record in new for callback in callbacks]
+    return _tell(callbacks, new)
+
+
+@_processes.led
+def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> bool:
+    answers = [callback(record) for record in records for callback in callbacks]
     return any(answer is True for answer in answers)
 
 

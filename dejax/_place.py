@@ -40,9 +40,9 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
       runs: devices along the axis of seeds, >= 1; several seeds are split into that many equal groups.
       relabel: let nodes change places so that few edges cross between devices (numbers stay the same); False keeps node i
         at place i.
-      devices: JAX devices to use; None: all of them, of all processes.
+      devices: JAX devices to use; None: all of them, of all processes, or equally many of each process.
     Raises:
-      ValueError: more devices than there are.
+      ValueError: more devices than there are; a number that processes cannot share equally.
     Example:
       >>> layout(nodes=1).mesh.shape["nodes"]
       1
@@ -57,8 +57,42 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
             f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there are {len(devices)}; on a CPU more are simulated by "
             f"the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
         )
-    grid = np.asarray(devices[: nodes * runs], object).reshape(runs, nodes)
-    return Layout(Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2), relabel)
+    grid = np.asarray(_of_each_process(devices, nodes * runs), object).reshape(runs, nodes)
+    return Layout(_mesh(grid), relabel)
+
+
+def _of_each_process(devices: list[Any], count: int) -> list[Any]:
+    """`count` devices, equally many of each process: one that has none could not take part in a program."""
+    owners = sorted({d.process_index for d in devices})
+    if count == len(devices):
+        return devices
+    if count % len(owners):
+        raise ValueError(
+            f"mesh asks for {count} devices of {len(owners)} processes, which cannot each give as many; make runs x nodes a multiple "
+            f"of {len(owners)}, or leave nodes out to take all {len(devices)}"
+        )
+    own = [[d for d in devices if d.process_index == owner] for owner in owners]
+    short = next((i for i, mine in zip(owners, own, strict=True) if len(mine) < count // len(owners)), None)
+    if short is not None:
+        raise ValueError(
+            f"mesh asks for {count} devices, {count // len(owners)} of each process, but process {short} has fewer; leave nodes out "
+            f"to take all {len(devices)}"
+        )
+    return [d for mine in own for d in mine[: count // len(owners)]]
+
+
+def _mesh(grid: np.ndarray) -> Mesh:
+    """Devices [runs, nodes] as a mesh.
+
+    Raises:
+      ValueError: a process of the job holds none of them.
+    """
+    left_out = set(range(jax.process_count())) - {d.process_index for d in grid.flat}
+    if left_out:
+        raise ValueError(
+            f"mesh has no device of process {min(left_out)}; every process of the job must hold some: give mesh={{}} to take all devices"
+        )
+    return Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2)
 
 
 def as_layout(value: Any) -> Layout | None:
@@ -86,7 +120,7 @@ def as_layout(value: Any) -> Layout | None:
     grid = value.devices if value.axis_names == (RUNS, NODES) else value.devices.reshape(-1, value.shape[NODES])
     if value.axis_names == (NODES, RUNS):
         grid = value.devices.T
-    return Layout(Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2))
+    return Layout(_mesh(grid))
 
 
 @struct
@@ -269,7 +303,7 @@ def _laid_out(topology: Any, place: Place) -> Any:
 
 def _fitting(mesh: Mesh, n: int) -> Mesh:
     """The mesh, or its largest part of which the node axis divides n."""
-    devices, hosts = mesh.shape[NODES], len({d.process_index for d in mesh.devices.flat})
+    devices, hosts = mesh.shape[NODES], len({d.process_index for d in mesh.devices[0]})
     if n % devices == 0:
         return mesh
     fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
@@ -285,7 +319,7 @@ def _fitting(mesh: Mesh, n: int) -> Mesh:
     )
     each = devices // hosts
     keep = [h * each + i for h in range(hosts) for i in range(fits // hosts)] if hosts > 1 else list(range(fits))
-    return Mesh(mesh.devices[:, keep], mesh.axis_names, axis_types=(AxisType.Auto,) * 2)
+    return _mesh(mesh.devices[:, keep])
 
 
 __all__ = ["NODES", "RUNS", "Layout", "Place", "as_layout", "everywhere", "layout", "put", "spread"]

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -9,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _code, _place, _tree as tree, checkpoint
+from . import _code, _place, _processes, _tree as tree, checkpoint
 from ._counters import Counters
 from ._fingerprint import fingerprint
+from ._processes import to_host
 from ._rundir import RunDir
 from .checkpoint import CheckpointError
 from .history import Record
@@ -38,9 +40,9 @@ class Run:
         self.given = (method, problem, network)
         self.placed: dict[int, Any] = {} if placed is None else placed
         self.layout: Any = _place.as_layout(mesh)
-        if self.layout is not None and jax.process_count() > 1:
+        if self.layout is None and _processes.count() > 1:
             raise ValueError(
-                f"mesh is given and there are {jax.process_count()} processes, but simulate drives one; call rollout(..., mesh=...) on each"
+                f"mesh is None, but this job has {_processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
             )
         self.lengthen(rounds)
         self.initial = params
@@ -66,16 +68,16 @@ class Run:
         self.problem = tree.map(self._put, problem)
         self.ready = (method, self.problem, network)  # what runs; on a mesh with nodes in their places
         if self.layout is not None:
-            self.ready = self.engine.placed(method, self.problem, network, self.layout)
+            # lists per node from the host, so that each device gets its own rows of them
+            rows = {"index": problem.data.index, "count": problem.data.count}
+            given = replace(self.problem, data=replace(self.problem.data, **rows))
+            self.ready = self.engine.placed(method, given, network, self.layout)
 
     def _put(self, x: Any) -> Any:
         if isinstance(x, np.ndarray):
             found = self.placed.get(id(x))
             if found is None:
-                if self.layout is None or jax.process_count() > 1:
-                    there = jnp.asarray(x)
-                else:
-                    there = _place.everywhere(x, self.layout.mesh)
+                there = jnp.asarray(x) if self.layout is None else _place.everywhere(x, self.layout.mesh)
                 found = self.placed[id(x)] = (x, there)  # x is kept, so that its id stays its own
             return found[1]
         return x
@@ -165,7 +167,7 @@ class Run:
     def state(self) -> Any:
         """The method's state (leading seeds axis if `many`), by node id; with several hosts a copy of all of it on each."""
         carry = self._moved("in_order", self.carry)
-        return self.engine.state_of(carry if jax.process_count() == 1 else to_host(carry))
+        return self.engine.state_of(carry if _processes.count() == 1 else to_host(carry))
 
     def params(self, seed: int | None = None) -> Any:
         """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
@@ -186,7 +188,7 @@ class Run:
             return tree.map(lambda x: x[at], state) if self.many else state
 
         return View(
-            self.engine.model(self.method, state(carry)),  # on a mesh: nodes where they stand
+            self.engine.model(self.ready[0], state(carry)),  # on a mesh: nodes where they stand
             self.problem,
             self.network,
             state=Lazy(lambda: state(self._moved("in_order", carry))),
@@ -249,8 +251,6 @@ class Run:
         """Write a checkpoint of this moment."""
         facts = {"label": self.label, "experiment": self.fingerprints(), "wall": self.wall, "compile": self.compile}
         carry = self._moved("in_order", self.carry)
-        if jax.process_count() > 1:
-            carry = to_host(carry)
         directory.save(self.label, self.round, carry, facts | {"counters": [c.plain() for c in self.counters]})
 
     def restore(self, directory: RunDir) -> bool:
@@ -262,12 +262,14 @@ class Run:
         path = directory.saved(self.label)
         if path is None:
             return False
-        theirs, mine = checkpoint.read_manifest(path)["facts"].get("experiment", {}), self.fingerprints()
-        if (other := _difference(theirs, mine)) is not None:
-            raise CheckpointError(
-                f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
-                "seeds; to go on from its models with others, start anew with params="
-            )
+        manifest = _processes.led(checkpoint.read_manifest)(path)
+        theirs, mine = manifest["facts"].get("experiment", {}), self.fingerprints()
+        with _processes.everyone():
+            if (other := _difference(theirs, mine)) is not None:
+                raise CheckpointError(
+                    f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
+                    "seeds; to go on from its models with others, start anew with params="
+                )
         carry, facts = checkpoint.load(path, self.abstract())
         self.carry = self._moved("to_places", carry)
         self.round, self.started = int(path.name.removeprefix("round_")), True
@@ -327,19 +329,6 @@ class _Static:
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _move(which: str, lead: int, axes: _Static, place: Any, values: Any) -> Any:
     return getattr(place, which)(axes.value, values, lead)
-
-
-def to_host(values: Any) -> Any:
-    """Arrays on the host; with several hosts the whole of them on each (all hosts must ask)."""
-
-    def one(x: Any) -> Any:
-        if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
-            return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.device_get(x)
-        from jax.experimental.multihost_utils import process_allgather
-
-        return process_allgather(x, tiled=True)
-
-    return tree.map(one, values)
 
 
 @cache

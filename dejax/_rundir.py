@@ -13,7 +13,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import _processes, checkpoint
 from ._writable import check_writable
 from .checkpoint import CheckpointError
 from .history import History, Record
@@ -22,6 +22,8 @@ from .report import _files
 
 class RunDir:
     """The files of one or several runs.
+
+    Of several processes all must call; process 0 alone reads and writes, its errors are raised on all.
 
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
@@ -36,6 +38,7 @@ class RunDir:
         self.facts: dict[str, dict[str, Any]] = {}
         self.check()
 
+    @_processes.led
     def check(self) -> None:
         """Refuse a directory that would be overwritten, or that is no run directory.
 
@@ -74,18 +77,37 @@ class RunDir:
         """Create the directory and its first files (called when nothing can be refused any more)."""
         if self._made:
             return
+        self._create()
+        with _processes.everyone():
+            if not self.path.is_dir():
+                raise FileNotFoundError(
+                    f"out is {str(self.path)!r}, which process 0 made and {_processes.name()} does not see; give a directory on a "
+                    "file system that all hosts share"
+                )
+        self._made = True
+
+    @_processes.led
+    def _create(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if self.config is not None:
             _files.write(self.path / "config.yaml", self.config)
-        self._made = True
 
     def note(self, label: str, **facts: Any) -> None:
         """Set facts of one run in run.json."""
+        self.make()
+        self._note(label, facts)
+
+    def note_failure(self, label: str, **facts: Any) -> None:
+        """The same after an error, which the other processes may not have met: none is waited for."""
+        if self._made and _processes.leads():
+            type(self)._note.__wrapped__(self, label, facts)
+
+    @_processes.led
+    def _note(self, label: str, facts: dict[str, Any]) -> None:
         import jax
 
         import dejax
 
-        self.make()
         self.facts.setdefault(label, {}).update(facts)
         about = {
             "dejax": getattr(dejax, "__version__", "unknown"),
@@ -103,14 +125,22 @@ class RunDir:
 
     def cut(self, label: str, round: int) -> list[Record]:
         """Drop the records of `label` after `round` (all, if < 0); returns those of `label` that stay."""
-        records = [r for r in self.records() if r["run"] != label or r["round"] <= round]
         self.make()
+        return self._cut(label, round)
+
+    @_processes.led
+    def _cut(self, label: str, round: int) -> list[Record]:
+        records = [r for r in self.records() if r["run"] != label or r["round"] <= round]
         self._rewrite(records)
         return [r for r in records if r["run"] == label]
 
     def append(self, records: list[Record]) -> None:
         """Add records to both files."""
         self.make()
+        self._append(records)
+
+    @_processes.led
+    def _append(self, records: list[Record]) -> None:
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(_files.jsonl(records))
             file.flush()
@@ -135,10 +165,11 @@ class RunDir:
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
     def save(self, label: str, round: int, state: Any, facts: dict[str, Any]) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; of a state that lies on several hosts each writes its part."""
         checkpoint.save(self.checkpoints(label), round, state, facts)
         self.note(label, saved=round)
 
+    @_processes.led
     def check_lost(self, label: str) -> None:
         """Refuse to start anew, without a word, a run whose checkpoints were there and are gone.
 
@@ -154,9 +185,11 @@ class RunDir:
 
     def saved(self, label: str) -> Path | None:
         """The newest checkpoint of one run, or None."""
-        return checkpoint.latest(self.checkpoints(label))
+        found = _processes.led(lambda: str(checkpoint.latest(self.checkpoints(label)) or ""))()
+        return Path(found) if found else None
 
     # ---- the end
+    @_processes.led
     def report(self, history: History) -> None:
         """Write the figure and the page (the metric files are there already)."""
         from .report import save

@@ -1,10 +1,12 @@
 """The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from . import _fits
+from . import _fits, _processes
 from ._driver import DivergenceError, drive
+from ._fingerprint import fingerprint
 from ._interrupt import Interrupt
 from ._place import as_layout
 from ._progress import Progress
@@ -86,8 +88,9 @@ def simulate(
         seed = _several(seeds)
     label = name_of(method) if label is None else label
     directory = _directory(out, resume, config)
-    schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
-    run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
+    with _processes.everyone():
+        schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+        run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
     check_memory = check_memory and mesh is None  # the plan is of one device
     history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
@@ -135,11 +138,12 @@ def compare(
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
     directory = _directory(out, resume, config)
-    layout = as_layout(mesh)
-    todo = planned(
-        runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
-        checkpoint_every=checkpoint_every, mesh=layout,
-    )  # fmt: skip
+    with _processes.everyone():
+        layout = as_layout(mesh)
+        todo = planned(
+            runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
+            checkpoint_every=checkpoint_every, mesh=layout,
+        )  # fmt: skip
     history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
@@ -200,25 +204,38 @@ def _drive(
 ) -> History:
     """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
     callbacks = [callbacks] if callable(callbacks) else callbacks
-    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-        raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
-    for run, schedule in todo:
-        schedule.check(run)
-        if check_memory:
-            _fits.check(run, schedule)
+    with _processes.everyone():
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
+        for run, schedule in todo:
+            schedule.check(run)
+            if check_memory:
+                _fits.check(run, schedule)
+    if _processes.count() > 1:
+        _processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
     interrupted = False
-    with Interrupt() as interrupt, Progress(progress) as bar:
+    with Interrupt() as interrupt, Progress(progress and _processes.leads()) as bar:
         for run, schedule in todo:
             interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
             if interrupted:
                 break
     records = [r for run, _ in todo for r in run.records]
-    facts = {run.label: run.facts() for run, _ in todo if run.records or run.started}
+    facts = _processes.share({run.label: run.facts() for run, _ in todo if run.records or run.started})
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
     if directory is not None and directory._made and records:
         directory.report(history)
     return history
+
+
+def _told_apart(run: Run, schedule: Schedule) -> dict[str, Any]:
+    """What all processes must have been given alike."""
+    parts = run.fingerprints()
+    code = parts.pop("code")
+    when = {f.name: getattr(schedule, f.name) for f in fields(schedule) if f.name != "metrics"}
+    metrics = [getattr(m, "__name__", type(m).__name__) for m in schedule.measures(run.problem)]
+    mesh = str(dict(run.layout.mesh.shape))
+    return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 
 
 def _directory(out: Any, resume: Any, config: str | None) -> RunDir | None:

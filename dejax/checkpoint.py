@@ -1,6 +1,6 @@
 """Checkpoints: a tree of arrays and a little JSON in one directory that appears whole or not at all.
 
-Orbax writes the arrays; a manifest of our own holds the size and the sha256 of every file, because one flipped bit in a data
+Orbax writes the arrays, of several processes each its own part, into a directory that all see; process 0 does the rest. A manifest of our own holds the size and the sha256 of every file, because one flipped bit in a data
 file would otherwise be restored without a word. Nothing in a checkpoint can run code: arrays and JSON, never pickles.
 
     DIR/round_000000600/arrays/...      what orbax writes
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _tree as tree
+from . import _processes, _tree as tree
 
 FORMAT = 1
 NAME = re.compile(r"round_(\d{9,})")
@@ -35,7 +35,7 @@ def save(directory: Any, round: int, state: Any, facts: dict[str, Any], keep: in
     Args:
       directory: of this run's checkpoints; made if needed.
       round: rounds done, >= 0.
-      state: tree of arrays.
+      state: tree of arrays; with several processes, which must all call, arrays that lie on all of them.
       facts: anything that JSON holds (counters, fingerprints).
       keep: how many checkpoints stay, >= 1; older ones are removed after the new one is complete.
     Returns:
@@ -48,17 +48,29 @@ def save(directory: Any, round: int, state: Any, facts: dict[str, Any], keep: in
     if keep < 1:
         raise ValueError(f"keep is {keep}; give the number of checkpoints to keep, >= 1")
     directory = Path(directory).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
-    tidy(directory)
-    final, partial = directory / f"round_{round:09d}", directory / f".partial-{round:09d}-{os.getpid()}"
-    partial.mkdir()
+    partial = Path(_begin(directory, round))
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(partial / "arrays", _named(state))
+    return Path(_finish(partial, directory / f"round_{round:09d}", _leaves(state), facts, keep))
+
+
+@_processes.led
+def _begin(directory: Path, round: int) -> str:
+    directory.mkdir(parents=True, exist_ok=True)
+    tidy(directory)
+    partial = directory / f".partial-{round:09d}-{os.getpid()}"
+    partial.mkdir()
+    return str(partial)
+
+
+@_processes.led
+def _finish(partial: Path, final: Path, leaves: list[Any], facts: dict[str, Any], keep: int) -> str:
+    directory = final.parent
     manifest = {
         "format": FORMAT,
-        "round": round,
+        "round": int(final.name.removeprefix("round_")),
         "facts": facts,
-        "leaves": _leaves(state),
+        "leaves": leaves,
         "files": {name: [path.stat().st_size, _sha256(path)] for name, path in _files(partial).items()},
     }
     manifest["sha256"] = _digest(manifest)
@@ -72,7 +84,7 @@ def save(directory: Any, round: int, state: Any, facts: dict[str, Any], keep: in
     _sync(directory)
     for old in existing(directory)[:-keep]:
         _remove(old)
-    return final
+    return str(final)
 
 
 def existing(directory: Any) -> list[Path]:
@@ -157,7 +169,7 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
     import orbax.checkpoint as ocp
 
     path = Path(path).absolute()
-    manifest = verify(path)
+    manifest = _processes.led(verify)(path)
     want, have = _leaves(like), manifest["leaves"]
     if want != have:
         raise CheckpointError(

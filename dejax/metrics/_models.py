@@ -11,6 +11,7 @@ from .. import _tree as tree
 from .._bare import bare
 from .._blocks import map_nodes
 from .._keys import fold_name
+from .._processes import to_host
 from .._types import Tree
 from ._view import View
 
@@ -69,7 +70,7 @@ def mean_model(view: View) -> dict[str, float]:
       ValueError: the data have no test set.
     """
     _need_test(view)
-    values = jax.device_get(_one_model(view.task, view.mean, view.data.test, view.key))
+    values = to_host(_one_model(view.task, view.mean, view.data.test, view.key))
     return {f"{name}/mean_model": float(value) for name, value in values.items()}
 
 
@@ -118,7 +119,7 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: Any) -> dict[str, 
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         at = None if whole or view.place is None else view.positions[some]
         args = (static, view.rows, data.test, light, owned, some, view.key, view.place, at)
-        parts.append(jax.device_get(_nodes(*args)))
+        parts.append(to_host(_nodes(*args)))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree, population
+from .._processes import to_host
 from .._types import NodeTree, Tree
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
@@ -51,7 +52,7 @@ class View:
     def ids(self) -> np.ndarray:
         """int32 [n]: the node that each row is of."""
         order = None if self.place is None else self.place.ids
-        return np.arange(self.n, dtype=np.int32) if order is None else np.asarray(order)
+        return np.arange(self.n, dtype=np.int32) if order is None else to_host(order)
 
     @cached_property
     def positions(self) -> np.ndarray:
@@ -98,7 +99,7 @@ class View:
 
     def bad_node(self) -> int | None:
         """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
-        bad = np.asarray(_not_finite(self.rows, self.shared))
+        bad = to_host(_not_finite(self.rows, self.shared))
         if self.shared:
             return 0 if bad.any() else None
         bad = bad[self.positions][self.honest]

@@ -17,7 +17,7 @@ def main():
     from shared import experiment
 
     import dejax as dj
-    from dejax._run import to_host
+    from dejax._processes import to_host
 
     method, problem, network = experiment()
     final, meters = dj.rollout(method, problem, network, jax.random.key(0), 4, mesh=4)
