@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from ._cpu import fast_cpu as fast_cpu
     from ._fits import TooLargeError as TooLargeError
+    from ._processes import ProcessError as ProcessError
     from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
     from ._struct import static as static, struct as struct
     from .checkpoint import CheckpointError as CheckpointError
@@ -40,7 +41,7 @@ _ROOMS = (
 _NOUNS = {
     "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "RefusedError": "network", "compare": "_simulate", "fast_cpu": "_cpu", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
+    "ProcessError": "_processes", "RefusedError": "network", "compare": "_simulate", "fast_cpu": "_cpu", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
     "TooLargeError": "_fits", "static": "_struct", "struct": "_struct",
 }  # fmt: skip
 

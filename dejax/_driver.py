@@ -1,5 +1,6 @@
 """The loop over chunks of one run: measure, write down, save, stop."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -99,7 +100,8 @@ def begin(run: Run, directory: RunDir | None, bar: Progress) -> None:
         if run.label in directory.facts:
             bar.say(f"{run.label}: stopped before its first checkpoint, so it starts from round 0")
     if not resumed:
-        run.start()
+        with _processes.everyone():
+            run.start()
     if directory is not None:
         directory.make()
         run.records = directory.cut(run.label, run.round if resumed else -1)
@@ -127,7 +129,8 @@ def _loop(
         if asked:
             return f"interrupted at round {run.round}"
         before = time.perf_counter()
-        meters = run.advance(count, CHUNK)
+        with _processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
+            meters = run.advance(count, CHUNK)
         took = time.perf_counter() - before
         _count(run, meters, count)
         if first:
@@ -180,21 +183,22 @@ def _record(
     """
     last = run.round == schedule.rounds
     new = []
-    for i, seed in enumerate(run.seeds):
-        view = run.view(seed, nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
-        if not run.shape:
-            one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
-            run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-        bad = view.bad_node()
-        if bad is not None:
-            raise DivergenceError(run.label, "model", run.round, bad, seed)
-        record: Record = {"run": run.label, "seed": seed, "round": run.round}
-        record |= run.counters[i].loss()
-        for metric in measures:
-            record |= _numbers(metric, metric(view))
-        record |= run.counters[i].numbers(view.n)
-        record["wall"] = round(clock.stop(), 4)
-        new.append(record)
+    with _processes.everyone():
+        for i, seed in enumerate(run.seeds):
+            view = run.view(seed, nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+            if not run.shape:
+                one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
+                run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
+            bad = view.bad_node()
+            if bad is not None:
+                raise DivergenceError(run.label, "model", run.round, bad, seed)
+            record: Record = {"run": run.label, "seed": seed, "round": run.round}
+            record |= run.counters[i].loss()
+            for metric in measures:
+                record |= _numbers(metric, metric(view))
+            record |= run.counters[i].numbers(view.n)
+            record["wall"] = round(clock.stop(), 4)
+            new.append(record)
     new = _processes.share(new)
     run.records += new
     if directory is not None:

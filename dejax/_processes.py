@@ -9,7 +9,7 @@ import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import jax
@@ -65,14 +65,17 @@ def agree(stop: bool, rounds: int) -> tuple[bool, int]:
         return stop, rounds
     from jax.experimental.multihost_utils import reached_preemption_sync_point
 
-    taken = reached_preemption_sync_point(next(_looks))
-    got = _allgather(np.array([stop or taken, rounds], np.int32))
+    with suppress(RuntimeError):  # of a service that is switched off: jax_enable_preemption_service
+        stop = reached_preemption_sync_point(next(_looks)) or stop
+    got = _allgather(np.array([stop, rounds], np.int32))
     return bool(got[:, 0].any()), int(got[0, 1])
 
 
 @contextmanager
 def everyone() -> Iterator[None]:
-    """A stretch without exchanges that each process passes for itself; an error in one of them ends it in all.
+    """A stretch that each process passes for itself; an error in one of them ends it in all.
+
+    Where the stretch computes on all devices, this holds for errors on the host, before or after it.
 
     Raises:
       ProcessError: on processes that came through, where another one did not.
@@ -123,13 +126,17 @@ def same(facts: dict[str, dict[str, Any]]) -> None:
         else:
             part = next(k for k in {**ours, **other} if ours.get(k) != other.get(k))
             what = f"{part} of the run {label!r} differs"
-        raise _known(
+        raise met(
             ValueError(
                 f"{name(i)} was given another experiment than process 0: {what}. Give all processes the same arguments; data and "
                 "graphs must be made from the same seeds and files"
-            ),
-            told=not leads(),
+            )
         )
+
+
+def met(error: Exception) -> Exception:
+    """Mark an error that all processes met alike: process 0 is to say it."""
+    return _known(error, told=not leads())
 
 
 def to_host(values: Any) -> Any:
@@ -166,7 +173,8 @@ def _settle(error: Exception | None, result: Any = None, alike: bool = False) ->
     if error is not None:
         error.add_note(f"on {name()}")
         raise _known(error, told=jax.process_index() != failed[0] and first == said[jax.process_index()][0])
-    raise _known(_elsewhere(failed[0], *first, alike), told=not leads())
+    kind, text = first
+    raise met(_elsewhere(failed[0], kind, text, alike))
 
 
 def _known(error: Exception, told: bool) -> Exception:
@@ -179,10 +187,24 @@ def _elsewhere(index: int, kind: str, text: str, alike: bool) -> Exception:
     """The error of another process; `alike`: of the same type, if that is one of Python's or of checkpoints."""
     from .checkpoint import CheckpointError
 
-    cls = CheckpointError if kind == "CheckpointError" else getattr(builtins, kind, None)
+    cls: Any = CheckpointError if kind == "CheckpointError" else getattr(builtins, kind, None)
     if alike and isinstance(cls, type) and issubclass(cls, Exception):
-        return cls(f"{name(index)}: {text}")
+        with suppress(TypeError):  # of one that takes more than a text
+            return cls(f"{name(index)}: {text}")
     return ProcessError(f"{name(index)} failed: {kind}: {text}")
 
 
-__all__ = ["ProcessError", "agree", "count", "everyone", "gather", "leads", "led", "name", "same", "share", "to_host"]
+__all__ = [
+    "ProcessError",
+    "agree",
+    "count",
+    "everyone",
+    "gather",
+    "leads",
+    "led",
+    "met",
+    "name",
+    "same",
+    "share",
+    "to_host",
+]

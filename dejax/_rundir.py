@@ -35,17 +35,17 @@ class RunDir:
         self.path, self.resume, self.config = Path(path), resume, config
         self._names: list[str] = []
         self._made = False
-        self.facts: dict[str, dict[str, Any]] = {}
-        self.check()
+        self.facts: dict[str, dict[str, Any]] = self.check()
 
     @_processes.led
-    def check(self) -> None:
-        """Refuse a directory that would be overwritten, or that is no run directory.
+    def check(self) -> dict[str, dict[str, Any]]:
+        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
           FileNotFoundError, CheckpointError: there is nothing to resume.
         """
+        facts: dict[str, dict[str, Any]] = {}
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
         if self.resume:
@@ -58,7 +58,7 @@ class RunDir:
                     f"{self.path} is no run directory of dejax: it has no run.json; give one that a run has written"
                 )
             try:
-                self.facts = dict(_files.read_json(self.path / "run.json")["runs"])
+                facts = dict(_files.read_json(self.path / "run.json")["runs"])
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(
                     f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
@@ -72,6 +72,7 @@ class RunDir:
             )
             raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
         check_writable(self.path, "resume" if self.resume else "out")
+        return facts
 
     def make(self) -> None:
         """Create the directory and its first files (called when nothing can be refused any more)."""
@@ -100,10 +101,13 @@ class RunDir:
     def note_failure(self, label: str, **facts: Any) -> None:
         """The same after an error, which the other processes may not have met: none is waited for."""
         if self._made and _processes.leads():
-            type(self)._note.__wrapped__(self, label, facts)
+            self._write_facts(label, facts)
 
     @_processes.led
     def _note(self, label: str, facts: dict[str, Any]) -> None:
+        self._write_facts(label, facts)
+
+    def _write_facts(self, label: str, facts: dict[str, Any]) -> None:
         import jax
 
         import dejax

@@ -69,7 +69,8 @@ def simulate(
       check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it. Not
         asked on a mesh.
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
-        (docs/scale.md). The numbers are those of one device up to the order of sums.
+        (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
+        (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
@@ -78,6 +79,7 @@ def simulate(
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
       CheckpointError: the checkpoint to resume is damaged, or of another experiment.
+      ProcessError: another process of the job failed; says which, and how.
     Example:
       >>> history = simulate(dejax.methods.dsgd(lr=2.0), problem, network, rounds=600)  # doctest: +SKIP
       >>> history.plot("accuracy")  # doctest: +SKIP
@@ -95,7 +97,7 @@ def simulate(
     history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
-        raise error
+        raise _processes.met(error)
     return history
 
 
@@ -148,7 +150,7 @@ def compare(
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history
-        raise errors[0]
+        raise _processes.met(errors[0])
     return history
 
 
@@ -190,7 +192,7 @@ def continue_run(history: History, label: str, rounds: int, options: dict[str, A
     out = _drive([(run, schedule)], callbacks, progress, directory, running=True)
     for error in run.errors:
         error.history = out
-        raise error
+        raise _processes.met(error)
     return out
 
 
@@ -232,7 +234,7 @@ def _told_apart(run: Run, schedule: Schedule) -> dict[str, Any]:
     """What all processes must have been given alike."""
     parts = run.fingerprints()
     code = parts.pop("code")
-    when = {f.name: getattr(schedule, f.name) for f in fields(schedule) if f.name != "metrics"}
+    when = {f.name: str(getattr(schedule, f.name)) for f in fields(schedule) if f.name != "metrics"}
     metrics = [getattr(m, "__name__", type(m).__name__) for m in schedule.measures(run.problem)]
     mesh = str(dict(run.layout.mesh.shape))
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}

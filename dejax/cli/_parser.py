@@ -7,13 +7,16 @@ results so far kept. JAX is imported by the commands that compute, not by `--ver
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from .._cpu import fast_cpu
 from ..config import ConfigError
 from . import _look, _run, _sweep
-from ._shared import DONE, INTERRUPTED, USER_ERROR
+from ._shared import DONE, INTERRUPTED, USER_ERROR, joined
+
+MISTAKES = (ConfigError, ValueError, TypeError, OSError, ImportError, ArithmeticError)
 
 
 def version() -> str:
@@ -82,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
     run.add_argument("--quiet", action="store_true", help="no progress, only the final table's directory")
     run.add_argument("--anyway", action="store_true", help="run even if it does not seem to fit into memory")
+    _of_several(run)
     sweep = command(
         "sweep", _sweep.sweep, "run a config over values and seeds, numbers at once", config=True, as_json=True
     )
@@ -98,6 +102,13 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", metavar="RUN", help="a run directory")
     resume.add_argument("--rounds", type=count, metavar="T", help="go on to T rounds instead of those of the config")
     resume.add_argument("--quiet", action="store_true", help="no progress")
+    resume.add_argument(
+        "--set",
+        action="append",
+        metavar="PATH=VALUE",
+        help="override, e.g. mesh.nodes=2 for other devices (repeatable)",
+    )
+    _of_several(resume)
     command("show", _look.show, "print the config with every default filled in", config=True, as_json=True)
     listing = command(
         "list", _look.listing, "list what a config can name, with signature, meaning and source", as_json=True
@@ -131,6 +142,16 @@ def parser() -> argparse.ArgumentParser:
 _COMMANDS: list[str] = []
 
 
+def _of_several(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("several processes", "start the same command once per process (docs/scale.md)")
+    group.add_argument(
+        "--distributed", action="store_true", help="join the job of a SLURM, Open MPI, Kubernetes or TPU environment"
+    )
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens, if nothing else says so")
+    group.add_argument("--processes", type=int, metavar="N", help="number of processes")
+    group.add_argument("--process-id", type=int, metavar="I", help="which one this is, 0 .. N-1")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(argv)
@@ -140,15 +161,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args)
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
-        return INTERRUPTED
+        return _end(INTERRUPTED)
     except BrokenPipeError:  # `dejax list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (ConfigError, ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        if os.environ.get("DEJAX_DEBUG"):
-            raise
-        sys.stderr.write(f"dejax {args.command}: {error}\n")
-        return USER_ERROR
+    except Exception as error:
+        return _fail(args.command, error)
+
+
+def _fail(command: str, error: Exception) -> int:
+    """One line for mistakes of users, a traceback for others; of several processes with the number of this one."""
+    who, several, known, told = f"dejax {command}", joined(), hasattr(error, "known"), getattr(error, "told", False)
+    if several:
+        from .. import _processes
+
+        who += f": {_processes.name()}"
+        mistake = isinstance(error, (*MISTAKES, _processes.ProcessError))
+    else:
+        mistake = isinstance(error, MISTAKES)
+    if os.environ.get("DEJAX_DEBUG") or not mistake:
+        if not several:
+            raise error
+        sys.stderr.write(f"{who}\n{''.join(traceback.format_exception(error))}")
+    elif not told:
+        sys.stderr.write(f"{who}: {error}\n")
+    return USER_ERROR if known else _end(USER_ERROR)
+
+
+def _end(code: int) -> int:
+    """The exit code; of several processes this one ends here, for at the usual exit it would wait for the others, who wait for it."""
+    if joined():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 __all__ = ["main", "parser", "version"]

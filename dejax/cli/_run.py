@@ -1,19 +1,22 @@
 """Commands that run: run and resume."""
 
 import argparse
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ._shared import DONE, INTERRUPTED, console, load, objects_of, print_table, seed_of
+from ._shared import DONE, INTERRUPTED, console, join, load, objects_of, print_table, seed_of
 
 
 def run(args: argparse.Namespace) -> int:
     """All runs of a config, into one run directory."""
-    config = load(args)
-    out = args.out or config.out or default_directory(args.config)
-    return _execute(config, args.quiet, out=out, anyway=args.anyway)
+    several = join(args)
+    with _alike(several):
+        config = load(args)
+        out = args.out or config.out or default_directory(args.config)
+    return _execute(config, args.quiet, several, out=out, anyway=args.anyway)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -21,34 +24,46 @@ def resume(args: argparse.Namespace) -> int:
     from .._rundir import RunDir
     from ..config import load as read
 
+    several = join(args)
     path = Path(args.directory)
-    if not path.is_dir():
-        raise FileNotFoundError(f"no run directory {args.directory!r}")
-    if (path / "metrics.jsonl").is_file() and not (path / "run.json").is_file():
-        raise ConfigError(
-            (),
-            f"{args.directory} holds results without checkpoints (of a sweep, or saved from a history), so there is nothing to go on from: "
-            "run the sweep anew, or write its combinations as methods of a config, which resumes.",
-        )
-    if not (path / "config.yaml").is_file():
-        raise ConfigError(
-            (), f"{args.directory} holds no config.yaml: it was not written by `dejax run`; resume it from Python."
-        )
-    sets = [] if args.rounds is None else [f"rounds={args.rounds}"]
-    config = read(path / "config.yaml", sets)
+    with _alike(several):
+        if not path.is_dir():
+            raise FileNotFoundError(f"no run directory {args.directory!r}")
+        if (path / "metrics.jsonl").is_file() and not (path / "run.json").is_file():
+            raise ConfigError(
+                (),
+                f"{args.directory} holds results without checkpoints (of a sweep, or saved from a history), so there is nothing to go on from: "
+                "run the sweep anew, or write its combinations as methods of a config, which resumes.",
+            )
+        if not (path / "config.yaml").is_file():
+            raise ConfigError(
+                (), f"{args.directory} holds no config.yaml: it was not written by `dejax run`; resume it from Python."
+            )
+        sets = [*(args.set or ()), *([] if args.rounds is None else [f"rounds={args.rounds}"])]
+        config = read(path / "config.yaml", sets)
     facts = RunDir(path, resume=True).facts
     ends = [(run.rounds, facts.get(run.label, {})) for run in config.runs]
     if all(fact.get("status") == "done" and fact.get("rounds") == rounds for rounds, fact in ends):
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
-    return _execute(config, args.quiet, resume=str(path))
+    return _execute(config, args.quiet, several, resume=str(path))
+
+
+def _alike(several: bool) -> Any:
+    """A stretch that all processes pass, or none; without JAX where this is the only one."""
+    if not several:
+        return contextlib.nullcontext()
+    from .. import _processes
+
+    return _processes.everyone()
 
 
 def _finished(path: Path, rounds: int, quiet: bool) -> int:
     """Show a run directory that has nothing left to do."""
-    from .. import report
+    from .. import _processes, report
 
-    print_table(report.load(path).table(), console(quiet))
-    console().print(
+    mute = not _processes.leads()
+    print_table(report.load(path).table(), console(quiet or mute))
+    console(mute).print(
         f"{path} was finished before, nothing was run; for more rounds: dejax resume {path} --rounds {2 * rounds}",
         markup=False,
         soft_wrap=True,
@@ -66,14 +81,20 @@ def default_directory(config: str) -> str:
     return str(path)
 
 
-def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | None = None, anyway: bool = False) -> int:
+def _execute(
+    config: Any, quiet: bool, several: bool, out: str | None = None, resume: str | None = None, anyway: bool = False
+) -> int:
+    from .. import _processes
     from .._rundir import RunDir
 
+    out = _processes.share(out)  # one that holds a date may differ
     RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
     from .._simulate import compare
 
-    say = console(quiet)
-    tasks = objects_of(config)
+    mute = not _processes.leads()
+    say = console(quiet or mute)
+    with _processes.everyone():
+        tasks = objects_of(config)
     for text in dict.fromkeys(str(problem.data) for _, problem, _ in tasks.values()):
         say.print(text, markup=False, soft_wrap=True)
     history = compare(
@@ -85,17 +106,17 @@ def _execute(config: Any, quiet: bool, out: str | None = None, resume: str | Non
         resume=resume,
         config=config.yaml(),
         check_memory=not anyway,
-        mesh=config.mesh,
+        mesh={} if several and config.mesh is None else config.mesh,
         **config.eval,
     )
     print_table(history.table(), say)
     where = out or resume
     if history.interrupted:
-        console(stderr=True).print(
+        console(mute, stderr=True).print(
             f"stopped; results so far are in {where}; go on with: dejax resume {where}", markup=False, soft_wrap=True
         )
         return INTERRUPTED
-    console().print(
+    console(mute).print(
         where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
     )
     return DONE

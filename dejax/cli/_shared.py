@@ -8,6 +8,44 @@ from typing import Any
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 
+def join(args: argparse.Namespace) -> bool:
+    """Join the other processes of the job, if the command says that there are any; True if it does.
+
+    Raises:
+      ValueError: nothing says where they are, or how many.
+    """
+    flags = {"coordinator_address": args.coordinator, "num_processes": args.processes, "process_id": args.process_id}
+    given = {name: value for name, value in flags.items() if value is not None}
+    if not args.distributed and not given:
+        return False
+    import jax
+
+    if None not in (args.processes, args.process_id) and not 0 <= args.process_id < args.processes:
+        raise ValueError(
+            f"--process-id is {args.process_id} and --processes is {args.processes}; give each of {args.processes} processes a number "
+            f"of its own from 0 to {args.processes - 1}"
+        )
+    if args.coordinator is not None and not args.coordinator.rpartition(":")[2].isdigit():
+        raise ValueError(f"--coordinator is {args.coordinator!r}; give HOST:PORT, e.g. 10.0.0.1:1234")
+    try:
+        jax.distributed.initialize(**given)
+    except ValueError as error:  # JAX found no cluster, and flags are missing
+        raise ValueError(
+            f"no SLURM, Open MPI, Kubernetes or TPU environment was found that says what is missing ({error}); give --coordinator "
+            "HOST:PORT --processes N --process-id I"
+        ) from error
+    return True
+
+
+def joined() -> bool:
+    """Whether this process is one of several."""
+    if "jax" not in sys.modules:
+        return False
+    import jax
+
+    return jax.distributed.is_initialized()
+
+
 def load(args: argparse.Namespace) -> Any:
     """The config that the command names, with its overrides."""
     from ..config import load as read
@@ -86,6 +124,8 @@ __all__ = [
     "console",
     "escape",
     "grid",
+    "join",
+    "joined",
     "load",
     "objects_of",
     "print_json",

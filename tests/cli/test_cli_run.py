@@ -283,3 +283,43 @@ def test_show_round_trips(config, tmp_path, capsys):
     assert load(again).plain() == load(config, ["rounds=9"]).plain()
     assert cli.main(["show", config, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == load(config).plain()
+
+
+# ---- several processes (tests/mesh/test_processes.py runs two)
+@pytest.mark.parametrize(
+    ("flags", "given"),
+    [
+        (["--distributed"], {}),
+        (["--distributed", "--coordinator", "a:1"], {"coordinator_address": "a:1"}),
+        (
+            ["--coordinator", "a:1", "--processes", "3", "--process-id", "2"],
+            {"coordinator_address": "a:1", "num_processes": 3, "process_id": 2},
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_flags_of_several_processes_join_the_job_before_anything_else(command, flags, given, monkeypatch, capsys):
+    said = []
+    monkeypatch.setattr("jax.distributed.initialize", lambda **kw: said.append(kw))
+    assert cli.main([command, "nowhere", *flags]) == 2
+    assert said == [given] and "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--processes", "2", "--process-id", "2"],
+            "--process-id is 2 and --processes is 2; give each of 2 processes a number",
+        ),
+        (["--coordinator", "host"], "--coordinator is 'host'; give HOST:PORT"),
+        (["--distributed"], "no SLURM, Open MPI, Kubernetes or TPU environment was found"),
+    ],
+)
+def test_flags_of_several_processes_that_cannot_be(flags, message, monkeypatch, capsys):
+    def finds_none(**kw):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr("jax.distributed.initialize", finds_none)
+    assert cli.main(["run", "nowhere", *flags]) == 2
+    assert message in capsys.readouterr().err

@@ -3,15 +3,16 @@
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import dejax as dj
 from dejax import _place, engine
 
 
-def experiment(n=32):
-    """Lossy gossip on a graph whose nodes change places."""
-    made = dj.data.least_squares(nodes=n, dim=4, L=1.0, mu=0.3, zeta2=2.0, seed=0, dtype="float32")
+def experiment(n=32, rank=0):
+    """Lossy gossip on a graph whose nodes change places; `rank` makes other data."""
+    made = dj.data.least_squares(nodes=n, dim=4, L=1.0, mu=0.3, zeta2=2.0, seed=rank, dtype="float32")
     problem = dj.Problem(made.task, made.data, batch_size=2, starts="independent")
     faults = (dj.faults.link_loss(p=0.2), dj.faults.churn(p=0.2))
     return dj.methods.dsgd(lr=0.2), problem, dj.Network(dj.topology.geometric(n, seed=0), faults=faults)
@@ -31,3 +32,17 @@ def compiled(method, problem, network, devices):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of donated arguments that nothing takes
         return engine.run_chunk.lower(*ready, carry, key, *numbers).compile().as_text(), place
+
+
+def digits():
+    """A small network on real digits that has every metric, own ones too: (method, problem, network, metrics)."""
+    data = dj.data.digits().partition(dj.data.dirichlet(alpha=1.0), nodes=8, seed=0)
+    problem = dj.Problem(dj.tasks.mlp(64, 4, 10), data, batch_size=4)
+    attack = dj.attacks.sign_flip(adversaries=1)
+    network = dj.Network(dj.topology.ring(8), attack=attack, rule=dj.aggregation.trimmed_mean(f=1))
+
+    def largest(view):
+        return {"largest": max(float(jnp.abs(x).max()) for x in jax.tree.leaves(view.params))}
+
+    metrics = ["local_models", "own_test", "mean_model", "consensus", "objective", "heterogeneity", largest]
+    return dj.methods.gradient_tracking(lr=0.05), problem, network, metrics

@@ -1,0 +1,73 @@
+"""What processes agree on, with the words of the others put in: no process is started."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from dejax import _place, _processes
+from dejax.checkpoint import CheckpointError
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This is process 1 of 2; process 0 hands in what the list holds."""
+    words = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(_processes, "gather", lambda mine: [words.pop(0), mine])
+    return words
+
+
+def test_one_process_says_and_does_what_it_would_alone():
+    assert _processes.gather({"a": 1}) == [{"a": 1}] and _processes.share("x") == "x"
+    assert _processes.agree(True, 5) == (True, 5) and _processes.leads()
+    assert _processes.led(lambda x: x + 1)(2) == 3
+    with pytest.raises(KeyError, match="mine"), _processes.everyone():
+        raise KeyError("mine")
+
+
+def test_process_0_runs_for_all_and_its_errors_are_theirs(second):
+    def never():
+        raise AssertionError("process 1 runs nothing")
+
+    second += [[None, {"round": 3}], [["CheckpointError", "is damaged"], None], [["OddError", "odd"], None]]
+    assert _processes.led(never)() == {"round": 3}
+    with pytest.raises(CheckpointError, match="process 0 of 2: is damaged") as caught:
+        _processes.led(never)()
+    assert caught.value.told  # by process 0
+    with pytest.raises(_processes.ProcessError, match="process 0 of 2 failed: OddError: odd"):
+        _processes.led(never)()
+
+
+def test_an_error_in_one_of_them_ends_all(second):
+    second += [[["ValueError", "lr"], None], [["ValueError", "lr"], None], [None, None]]
+    with pytest.raises(_processes.ProcessError, match="process 0 of 2 failed: ValueError: lr"), _processes.everyone():
+        pass
+    for told in (True, False):  # the same error as that of process 0; one of its own
+        with pytest.raises(ValueError, match="lr") as caught, _processes.everyone():
+            raise ValueError("lr")
+        assert caught.value.told == told and caught.value.__notes__ == ["on process 1 of 2"]
+
+
+def test_processes_with_different_experiments_are_refused(second):
+    second += [{"a": {"rounds": 3}}, {"a": {"rounds": 3}}, {"b": {"rounds": 3}}]
+    _processes.same({"a": {"rounds": 3}})
+    with pytest.raises(ValueError, match=r"process 1 of 2 was given another .* rounds of the run 'a' differs"):
+        _processes.same({"a": {"rounds": 4}})
+    with pytest.raises(ValueError, match="the run 'b' is only on one of them"):
+        _processes.same({"a": {"rounds": 3}})
+
+
+def test_every_process_gives_as_many_devices(monkeypatch):
+    devices = [types.SimpleNamespace(process_index=i // 4, id=i) for i in range(8)]
+    assert [d.id for d in _place._of_each_process(devices, 4)] == [0, 1, 4, 5]
+    assert _place._of_each_process(devices, 8) == devices
+    with pytest.raises(ValueError, match="mesh asks for 3 devices of 2 processes"):
+        _place._of_each_process(devices, 3)
+    with pytest.raises(ValueError, match="3 of each process, but process 1 has fewer"):
+        _place._of_each_process([*devices[:6], types.SimpleNamespace(process_index=0, id=9)], 6)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="no device of process 1"):
+        _place._mesh(np.array(jax.devices(), object).reshape(1, -1))
