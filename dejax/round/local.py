@@ -178,6 +178,32 @@ def _observe(round: Any, loss: jax.Array) -> None:
     store.bad(jnp.where(finite, NO_NODE, round.ids).min())
 
 
+def descend(round: Any, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+    """See `Round.descend`."""
+
+    def one(g: Any, s: Any, p: Any) -> tuple[Any, Any]:
+        updates, s = optimizer.update(g, s, p)
+        return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
+
+    new_params, new_state = round.map(one, grads, opt_state, params)
+    return round.keep(new_params, params), round.keep(new_state, opt_state)
+
+
+def steps(
+    round: Any, name: str, params: Any, opt_state: Any, optimizer: Any, k: int, stop: Any, correction: Any
+) -> tuple[Any, Any]:
+    """See `Round.local_steps`."""
+
+    def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        params, opt_state = carry
+        grads = inner.gradient(params)
+        if correction is not None:
+            grads = tree.add(grads, correction)
+        return inner.descend(optimizer, grads, opt_state, params)
+
+    return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
+
+
 def _run_key(round: Any) -> jax.Array:
     """The run's key: the same in all rounds."""
     return round.run_key
@@ -187,4 +213,4 @@ def _rows_of_adversaries(round: Any) -> jax.Array:
     return round.by_id(round.network.attack.is_adversary(round.n_all))
 
 
-__all__ = ["batch", "gradient", "loss"]
+__all__ = ["batch", "descend", "gradient", "loss", "steps"]

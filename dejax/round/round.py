@@ -2,34 +2,21 @@
 
 import copy
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .. import _tree as tree
 from .._blocks import block_map
-from .._keys import draw_index, fold_in, fold_name, uniform
+from .._keys import fold_in, fold_name
 from ..problem import Batch
-from . import clocks, edge_rows, local, pipeline, server
+from . import clocks, cohort, edge_rows, lifted, local, pipeline, server
 from .context import Context
 from .meters import Meters
 from .received import Received
 from .store import Store
-
-
-def trace_state() -> Any:
-    """A token of the transformation being traced (its home moved between JAX versions)."""
-    import jax.extend.core as extend
-
-    if hasattr(extend, "get_opaque_trace_state"):
-        return extend.get_opaque_trace_state()
-    import jax.core
-
-    return jax.core.get_opaque_trace_state(convention="nnx")
-
 
 CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
 
@@ -57,7 +44,7 @@ class Round:
         self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
         self._put: Any = None  # rows to write back; an id of n is dropped
         self._busy: Any = None
-        self._trace = trace_state()
+        self._trace = lifted.trace_state()
 
     # ---- who and when
     @property
@@ -181,7 +168,7 @@ class Round:
 
     # ---- bookkeeping
     def _check(self) -> None:
-        if trace_state() != self._trace:
+        if lifted.trace_state() != self._trace:
             raise RuntimeError(
                 "a verb of Round was called inside your own scan, vmap, cond or grad, where its memory and meters would be "
                 "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
@@ -208,7 +195,7 @@ class Round:
 
     def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> "Round":
         child = self._fresh()
-        child.store, child._key, child._prefix, child._trace = store, key, prefix, trace_state()
+        child.store, child._key, child._prefix, child._trace = store, key, prefix, lifted.trace_state()
         for field, value in changes.items():
             setattr(child, field, value)
         return child
@@ -270,13 +257,7 @@ class Round:
 
     def descend(self, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
         """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
-
-        def one(g: Any, s: Any, p: Any) -> tuple[Any, Any]:
-            updates, s = optimizer.update(g, s, p)
-            return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
-
-        new_params, new_state = self.map(one, grads, opt_state, params)
-        return self.keep(new_params, params), self.keep(new_state, opt_state)
+        return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
         self,
@@ -290,15 +271,7 @@ class Round:
         name: str = "local",
     ) -> tuple[Any, Any]:
         """k optimizer steps at each node, a fresh batch each; node i stops after steps[i]; `correction` adds to gradients."""
-
-        def one(inner: "Round", carry: tuple[Any, Any]) -> tuple[Any, Any]:
-            params, opt_state = carry
-            grads = inner.gradient(params)
-            if correction is not None:
-                grads = tree.add(grads, correction)
-            return inner.descend(optimizer, grads, opt_state, params)
-
-        return self.repeat(k, one, (params, opt_state), steps=steps, name=name)
+        return local.steps(self, name, params, opt_state, optimizer, k, steps, correction)
 
     # ---- communication
     @cached_property
@@ -375,16 +348,7 @@ class Round:
         name = self._name("sample", name)
         if not 1 <= m <= self.n:
             raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
-        key = fold_name(self._key, name)
-        if self.awake is None:
-            chosen = floyd(key, self.n, m)  # ids (of a view: places in it)
-            if self._ids is None and self._order is not None:
-                chosen = self.problem.place.positions()[chosen]
-        else:
-            score = uniform(key, (self.n,))
-            score = score if self._ids is not None or self._order is None else score[self._order]
-            chosen = lax.top_k(score + self.awake, m)[1]
-        rows = chosen if self._ids is None else self._ids[chosen]
+        rows = cohort.drawn(self, fold_name(self._key, name), m)
         view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
         clocks.start_cohort(view, name)
         return view
@@ -413,95 +377,19 @@ class Round:
 
         Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
         """
-        name = self._name("repeat", name)
-        store, key, prefix = self.store, fold_name(self._key, name), name + "/"
-
-        def inner(store: Store, i: Any) -> "Round":
-            busy = self._busy
-            if steps is not None:
-                busy = i < steps if busy is None else busy & (i < steps)
-            return self._child(store, fold_in(key, i), prefix, phase=self.phase * k + i, _busy=busy)
-
-        def once(round: "Round", carry: Any) -> Any:
-            new = fn(round, carry)
-            return new if steps is None else tree.where(round._busy, new, carry)
-
-        if store.record:
-            return once(inner(store.child(), jnp.int32(0)), carry)
-        units: dict[str, int] = {}
-
-        def body(state: Any, i: jax.Array) -> Any:
-            carry, slots = state
-            own = store.child(slots)
-            carry = once(inner(own, i), carry)
-            units.update(own.units)
-            return (carry, own.slots), own.observed()
-
-        (carry, store.slots), (counts, values, bad, sent) = lax.scan(
-            body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32)
-        )
-        total = partial(tree.map, lambda x: x.sum(0, dtype=x.dtype))
-        store.absorb((total(counts), tree.map(lambda x: x.mean(0), values), bad.min(), total(sent)), units)
-        return carry
+        return lifted.repeat(self, self._name("repeat", name), k, fn, carry, steps)
 
     def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Any, *, name: str | None = None) -> Any:
         """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
-        name = self._name("when", name)
-        store, prefix, key = self.store, name + "/", fold_name(self._key, name)
-        if store.record:
-            return fn(self._child(store.child(), key, prefix), carry)
-        units: dict[str, int] = {}
-
-        def yes(state: Any) -> Any:
-            carry, slots = state
-            own = store.child(slots)
-            carry = fn(self._child(own, key, prefix), carry)
-            units.update(own.units)
-            return (carry, own.slots), own.observed()
-
-        counts, values, bad, sent = jax.eval_shape(yes, (carry, store.slots))[1]
-
-        def no(state: Any) -> Any:
-            empty = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (counts, values))
-            return state, (
-                *empty,
-                jnp.full(bad.shape, 2**31 - 1, bad.dtype),
-                tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent),
-            )
-
-        (carry, store.slots), observed = lax.cond(pred, yes, no, (carry, store.slots))
-        store.absorb(observed, units)
-        return carry
+        return lifted.when(self, self._name("when", name), pred, fn, carry)
 
     def both(self, *branches: Callable[["Round"], Any]) -> tuple[Any, ...]:
         """Independent verbs that overlap in time: clocks start together, the round goes on at the latest."""
-        slot = self._clock or "clock"
-        if self.network.clock is None or slot not in self.store.slots:
-            return tuple(branch(self) for branch in branches)
-        start, out, ends = self.store.slots[slot], [], []
-        for branch in branches:
-            self.store.slots[slot] = start
-            out.append(branch(self))
-            ends.append(self.store.slots[slot])
-        self.store.slots[slot] = jnp.stack(ends).max(0)
-        return tuple(out)
+        return lifted.both(self, branches)
 
     def finish(self) -> Meters:
         """The meters of this round (called by the driver)."""
         return self.store.meters(clocks.settle(self))
 
 
-def floyd(key: jax.Array, n: int, m: int) -> jax.Array:
-    """m distinct ids out of n (Floyd's algorithm): O(m^2), no [n] array."""
-    fraction = uniform(key, (m,))
-
-    def body(ids: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-        top = n - m + i
-        draw = draw_index(fraction[i], top + 1)
-        taken = jnp.any((ids == draw) & (jnp.arange(m) < i))
-        return ids.at[i].set(jnp.where(taken, top, draw)), None
-
-    return lax.scan(body, jnp.zeros(m, jnp.int32), jnp.arange(m, dtype=jnp.int32))[0]
-
-
-__all__ = ["Round", "floyd"]
+__all__ = ["Round"]

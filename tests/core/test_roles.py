@@ -13,7 +13,7 @@ from flax import nnx
 import dejax as dj
 from dejax import engine, roles
 from dejax._keys import fold_name
-from dejax.round.round import floyd
+from dejax.round.cohort import floyd
 
 LR, N = 0.1, 5
 RING = dj.topology.ring(N).astype("float64")
@@ -86,7 +86,7 @@ def test_frozen_leaves_keep_their_start_and_one_copy():
     assert carry.state.params["body"]["w"] is None
     got, meters = final(dj.methods.dsgd(lr=LR), given, network)
     start = engine.starts(method, prepared, jax.random.key(0))
-    np.testing.assert_array_equal(got["body"]["w"], start["body"]["w"])
+    np.testing.assert_allclose(got["body"]["w"], start["body"]["w"], rtol=0, atol=1e-15)  # drawn in another program
     assert (np.asarray(got["head"]["w"]) != np.asarray(start["head"]["w"])).any()
     assert meters.totals()["wire/gossip"] == 6 * 2 * N * 4 * 64  # the head alone
 

@@ -9,7 +9,7 @@ import dejax as dj
 from dejax._keys import fold_name
 from dejax.events._plan import plan_of
 from dejax.round import Context
-from dejax.round.round import floyd
+from dejax.round.cohort import floyd
 
 ROUNDS, LR, N = 10, 0.2, zoo.N
 PROBLEM, MADE = zoo.squares()

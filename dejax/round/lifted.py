@@ -1,0 +1,106 @@
+"""Loops, branches and verbs side by side, through which the memory, meters and clocks of a round pass.
+
+A JAX transformation of a method's own would lose them, which `trace_state` tells.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from .. import _tree as tree
+from .._keys import fold_in, fold_name
+from .store import Store
+
+
+def trace_state() -> Any:
+    """A token of the transformation being traced (its home moved between JAX versions)."""
+    import jax.extend.core as extend
+
+    if hasattr(extend, "get_opaque_trace_state"):
+        return extend.get_opaque_trace_state()
+    import jax.core
+
+    return jax.core.get_opaque_trace_state(convention="nnx")
+
+
+def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: Any, steps: Any) -> Any:
+    """See `Round.repeat`."""
+    store, key, prefix = round.store, fold_name(round._key, name), name + "/"
+
+    def inner(store: Store, i: Any) -> Any:
+        busy = round._busy
+        if steps is not None:
+            busy = i < steps if busy is None else busy & (i < steps)
+        return round._child(store, fold_in(key, i), prefix, phase=round.phase * k + i, _busy=busy)
+
+    def once(child: Any, carry: Any) -> Any:
+        new = fn(child, carry)
+        return new if steps is None else tree.where(child._busy, new, carry)
+
+    if store.record:
+        return once(inner(store.child(), jnp.int32(0)), carry)
+    units: dict[str, int] = {}
+
+    def body(state: Any, i: jax.Array) -> Any:
+        carry, slots = state
+        own = store.child(slots)
+        carry = once(inner(own, i), carry)
+        units.update(own.units)
+        return (carry, own.slots), own.observed()
+
+    (carry, store.slots), (counts, values, bad, sent) = lax.scan(
+        body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32)
+    )
+    total = partial(tree.map, lambda x: x.sum(0, dtype=x.dtype))
+    store.absorb((total(counts), tree.map(lambda x: x.mean(0), values), bad.min(), total(sent)), units)
+    return carry
+
+
+def when(round: Any, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], carry: Any) -> Any:
+    """See `Round.when`."""
+    store, prefix, key = round.store, name + "/", fold_name(round._key, name)
+    if store.record:
+        return fn(round._child(store.child(), key, prefix), carry)
+    units: dict[str, int] = {}
+
+    def yes(state: Any) -> Any:
+        carry, slots = state
+        own = store.child(slots)
+        carry = fn(round._child(own, key, prefix), carry)
+        units.update(own.units)
+        return (carry, own.slots), own.observed()
+
+    counts, values, bad, sent = jax.eval_shape(yes, (carry, store.slots))[1]
+
+    def no(state: Any) -> Any:
+        empty = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (counts, values))
+        return state, (
+            *empty,
+            jnp.full(bad.shape, 2**31 - 1, bad.dtype),
+            tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent),
+        )
+
+    (carry, store.slots), observed = lax.cond(pred, yes, no, (carry, store.slots))
+    store.absorb(observed, units)
+    return carry
+
+
+def both(round: Any, branches: tuple[Callable[[Any], Any], ...]) -> tuple[Any, ...]:
+    """See `Round.both`."""
+    slot = round._clock or "clock"
+    if round.network.clock is None or slot not in round.store.slots:
+        return tuple(branch(round) for branch in branches)
+    start, out, ends = round.store.slots[slot], [], []
+    for branch in branches:
+        round.store.slots[slot] = start
+        out.append(branch(round))
+        ends.append(round.store.slots[slot])
+    round.store.slots[slot] = jnp.stack(ends).max(0)
+    return tuple(out)
+
+
+__all__ = ["both", "repeat", "trace_state", "when"]
