@@ -3,34 +3,38 @@
 from typing import Any
 
 import jax
-from jax import lax
-from jax.core import Tracer
+from jax.core import ShapedArray
 from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
-
-def materialize_on_cpu(value: Any) -> Any:
-    """`value`, written to memory before anything reads it: handed to a function that XLA does not inline.
-
-    Where a loop reads an element several times (three neighbors on a ring, 64 columns that share a row number), XLA fuses what
-    makes that element into the loop and computes it each time. Optimization barriers do not help: the CPU back end drops them
-    before it fuses. Nothing is copied.
-    """
-    with set_xla_metadata(inlineable="false"):
-        return _materialized(value)
+written_p = Primitive("dejax_written")
 
 
 def materialize(value: Any) -> Any:
-    """`materialize_on_cpu` in programs for CPUs; elsewhere, and outside of a trace, just `value`."""
-    if not any(isinstance(x, Tracer) for x in jax.tree.leaves(value)):
-        return value
-    return lax.platform_dependent(value, cpu=materialize_on_cpu, default=lambda value: value)
+    """`value`, written to memory before anything reads it in programs for CPUs; elsewhere just `value`. Nothing is copied.
+
+    Where a loop reads an element several times (three neighbors on a ring, 64 columns that share a row number), XLA fuses what
+    makes that element into the loop and computes it each time. Optimization barriers do not help: the CPU back end drops them
+    before it fuses. A call of a function that is not inlined does. The derivative is written to memory, too.
+    """
+    return jax.tree.map(written_p.bind, value)
 
 
 def _written(value: Any) -> Any:
     return value
 
 
-NAME = _written.__name__  # by which a traced program calls it
-_materialized = jax.jit(_written)
+def _call(value: Any) -> Any:
+    with set_xla_metadata(inlineable="false"):
+        return jax.jit(_written)(value)
 
-__all__ = ["NAME", "materialize", "materialize_on_cpu"]
+
+written_p.def_impl(_written)
+written_p.def_abstract_eval(lambda x: ShapedArray(x.shape, x.dtype))
+ad.deflinear2(written_p, lambda ct, _: [written_p.bind(ct)])
+batching.defvectorized(written_p)
+mlir.register_lowering(written_p, mlir.lower_fun(_call, multiple_results=False), platform="cpu")
+mlir.register_lowering(written_p, lambda ctx, x: [x])
+
+__all__ = ["materialize", "written_p"]

@@ -25,6 +25,7 @@ VIEWS = frozenset(
         "expand_dims",
         "copy",
         "dejax_bare",
+        _apart.written_p.name,
         "stop_gradient",
         "optimization_barrier",
         "random_wrap",
@@ -94,7 +95,7 @@ def _flat(jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set
         inner = _program(eqn)
         if name == "cond" and inner is not None:
             reads = reads[1:]  # the first says on which platform
-        if eqn.params.get("name") == _apart.NAME:
+        if name == _apart.written_p.name:
             written.update(r for r in reads if r is not None)
         if name in VIEWS and len(reads) == len(eqn.outvars) and None not in reads:
             values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))

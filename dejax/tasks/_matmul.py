@@ -25,23 +25,30 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._apart import materialize_on_cpu as materialize
+from .._apart import materialize
 from .._liveness import written_out
 
 matmul_p = Primitive("dejax_matmul")
 CONTRACT = {"nn": (1, 0), "tn": (0, 0), "nt": (1, 1)}
+APART = ("nn", "nt")
 PARTS = 4  # partial sums: a chain of fused multiply-adds as long as k would wait for itself
 LONGEST = 64  # contracted axis that is written out; beyond it a library wins, and programs grow
 CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should stay in the first-level cache
 
 
-def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None) -> jax.Array:
-    """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps."""
-    return matmul_p.bind(a, b, form=form, precision=precision)
+def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: tuple[str, ...] = APART) -> jax.Array:
+    """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps.
+
+    `apart`: those forms, of this product and of the ones in its derivatives, whose results are written to memory before they are
+    read. A layer's output is read twice, by the activation and by its derivative, and a loop that reads it often would compute it
+    as often: leave a form out only where what reads the result is itself written to memory.
+    """
+    return matmul_p.bind(a, b, form=form, precision=precision, apart=apart)
 
 
-def _library(a: Any, b: Any, *, form: str, precision: Any) -> Any:
+def _library(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) -> Any:
     """`lax.dot_general`, with the node axis, if there is one, as its batch axis."""
+    del apart
     nodes = a.ndim - 2
     i, j = CONTRACT[form]
     numbers = (((i + nodes,), (j + nodes,)), (((0,), (0,)) if nodes else ((), ())))
@@ -58,20 +65,22 @@ def _written_out(a: Any, b: Any, form: str) -> Any:
     return sum(parts[1:], parts[0])
 
 
-def _cpu(a: Any, b: Any, *, form: str, precision: Any) -> Any:
-    wide = a.dtype in (jnp.float32, jnp.float64)
-    if a.ndim == 3 and wide and form != "nt":
-        k, c = b.shape[1:]
+def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
+    if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64):
+        k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
         # a long contraction pays only while few columns leave room for the sums in registers
-        if k <= LONGEST // 2 or (k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE):
-            # a layer's output is read twice, by the activation and by its derivative; a weight gradient once, by the update
-            out = _written_out(a, b, form)
-            return materialize(out) if form == "nn" else out
+        small = k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE
+        if small or (k <= LONGEST // 2 and form != "nt"):
+            if form == "nt":  # by a copy of b, whose columns then follow one another
+                out = _written_out(a, materialize(jnp.swapaxes(b, 1, 2)), "nn")
+            else:
+                out = _written_out(a, b, form)
+            return materialize(out) if form in apart else out
     return _library(a, b, form=form, precision=precision)
 
 
-def _abstract(a: Any, b: Any, *, form: str, precision: Any) -> Any:
-    del precision
+def _abstract(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
+    del precision, apart
     i, j = CONTRACT[form]
     nodes = a.ndim - 2
     if (
@@ -105,14 +114,16 @@ def _transpose_b(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
     }[form]()
 
 
-def _batch(args: Any, dims: Any, *, form: str, precision: Any) -> tuple[Any, int]:
+def _batch(args: Any, dims: Any, *, form: str, precision: Any, apart: Any) -> tuple[Any, int]:
     (a, b), (i, j) = args, dims
+    bind = functools.partial(matmul_p.bind, form=form, precision=precision, apart=apart)
     size = a.shape[i] if i is not None else b.shape[j]
     nodes = a.ndim - (i is not None) == 3  # beside the axis that is new here
-    if not nodes and (i is None or j is None):
+    few = i is None and a.size <= LONGEST  # a column of ones, say: every node is handed it
+    if not nodes and (i is None or j is None) and not few:
         if form == "nn" and i is not None:  # one weight for all: the nodes' rows are rows of one product
             rows = jnp.moveaxis(a, i, 0)
-            out = matmul(form, rows.reshape(-1, rows.shape[2]), b, precision)
+            out = bind(rows.reshape(-1, rows.shape[2]), b)
             return out.reshape(size, -1, out.shape[1]), 0
         plain = functools.partial(_library, form=form, precision=precision)
         return jax.vmap(plain, (i, j))(a, b), 0
@@ -121,9 +132,9 @@ def _batch(args: Any, dims: Any, *, form: str, precision: Any) -> tuple[Any, int
         for x, d in ((a, i), (b, j))
     )  # fmt: skip
     if not nodes:
-        return matmul_p.bind(a, b, form=form, precision=precision), 0
+        return bind(a, b), 0
     join = lambda x: x.reshape(-1, *x.shape[2:])  # a second node axis (runs x nodes) joins the first
-    out = matmul_p.bind(join(a), join(b), form=form, precision=precision)
+    out = bind(join(a), join(b))
     return out.reshape(size, -1, *out.shape[1:]), 0
 
 

@@ -9,10 +9,9 @@ import jax
 from flax import nnx
 
 from ._flax import classifier
-from ._linear import dot_general
+from ._linear import BY_OUTPUT, activations, affine, dot_general
+from ._matmul import APART
 from ._sized import Sized
-
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu}
 
 
 class MLP(nnx.Module):
@@ -34,8 +33,8 @@ class MLP(nnx.Module):
             raise ValueError(
                 f"MLP widths are {widths}, but it needs two or more whole numbers >= 1; give e.g. 16, 64, 26"
             )
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(ACTIVATIONS)}")
+        if activation not in activations:
+            raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(activations)}")
         self.widths, self.activation = widths, activation
         for i, (a, b) in enumerate(itertools.pairwise(widths)):
             setattr(self, f"layer{i}", nnx.Linear(a, b, dot_general=dot_general, rngs=rngs))
@@ -43,13 +42,15 @@ class MLP(nnx.Module):
     def features(self, x: jax.Array) -> jax.Array:
         """Everything before the last layer: [B, ...] to [B, widths[-2]]."""
         x = x.reshape(x.shape[0], -1)
+        apart = () if self.activation in BY_OUTPUT else APART
         for i in range(len(self.widths) - 2):
-            x = ACTIVATIONS[self.activation](getattr(self, f"layer{i}")(x))
+            x = activations[self.activation](affine(getattr(self, f"layer{i}"), x, apart))
         return x
 
     def head(self, features: jax.Array) -> jax.Array:
         """The last layer."""
-        return getattr(self, f"layer{len(self.widths) - 2}")(features)
+        inner = len(self.widths) > 2 and self.activation in BY_OUTPUT  # which writes what it makes of the gradient
+        return affine(getattr(self, f"layer{len(self.widths) - 2}"), features, ("nn",) if inner else APART)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return self.head(self.features(x))

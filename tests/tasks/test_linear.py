@@ -61,7 +61,7 @@ def test_whether_there_is_a_node_axis_is_read_off_the_operands(form, axes, key):
 
 def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
     a, b = jnp.ones((5, 16, 16)), jnp.ones((5, 16, 64))
-    assert _matmul.matmul_p.bind(a, b, form="nn", precision=None).shape == (5, 16, 64)
+    assert _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()).shape == (5, 16, 64)
     for bad in (b[0], b[:2], b[:, :3]):
         with pytest.raises(TypeError, match="product nn of shapes"):
-            jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None), a, bad)
+            jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()), a, bad)

@@ -1,0 +1,92 @@
+"""Layers and losses with derivative rules of their own: what plain JAX computes, at first and second order."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from dejax import _apart, tasks
+from dejax.tasks import _linear, _objectives
+
+
+def same_at_two_orders(f, g, *args):
+    """Equal values, gradients, and tangents of gradients, under jit and under vmap over a leading axis."""
+
+    def all_of(f):
+        grad = jax.grad(lambda *a: jnp.sin(f(*a)).sum(), tuple(range(len(args))))
+        return jax.jit(jax.vmap(lambda *a: (f(*a), grad(*a), jax.jvp(grad, a, a)[1])))(*args)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), all_of(f), all_of(g))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu"])
+def test_an_mlp_is_its_plain_layers(activation, key):
+    module = tasks.MLP(6, 5, 4, 3, activation=activation, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(module)
+    plain = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "silu": jax.nn.silu}[activation]
+    x = jax.random.normal(key, (7, 2, 6))
+    states = jax.tree.map(lambda p: p[None].astype(x.dtype) + 0.1 * jax.random.normal(key, (7, *p.shape)), state)
+
+    def by_hand(state, x):
+        layers = nnx.merge(graph, state)
+        for name in ("layer0", "layer1", "layer2"):
+            w, b = (getattr(getattr(layers, name), k)[...] for k in ("kernel", "bias"))
+            x = x @ w + b[None]
+            x = x if name == "layer2" else plain(x)
+        return x
+
+    same_at_two_orders(lambda s, x: nnx.merge(graph, s)(x), by_hand, states, x)
+
+
+def test_relu_and_tanh_write_what_they_make():
+    for name in ("relu", "tanh"):
+        grad = jax.make_jaxpr(jax.vmap(jax.grad(lambda z, f=_linear.activations[name]: f(z).sum())))(jnp.ones((2, 3)))
+        assert str(grad).count(_apart.written_p.name) >= 2, grad
+
+
+def test_a_layer_in_another_precision_is_flax_s(key):
+    layer = nnx.Linear(4, 3, rngs=nnx.Rngs(0))
+    x = jax.random.normal(key, (2, 4), jnp.bfloat16)
+    np.testing.assert_array_equal(_linear.affine(layer, x), layer(x))
+
+
+@pytest.mark.parametrize("classes", [1, 10, _objectives.FEW + 1])
+def test_cross_entropy_is_that_of_optax(classes, key):
+    logits = 5 * jax.random.normal(key, (4, 6, classes))
+    labels = jax.random.randint(key, (4, 6), 0, classes)
+    plain = optax.softmax_cross_entropy_with_integer_labels
+    np.testing.assert_allclose(_objectives.cross_entropy(logits, labels), plain(logits, labels), rtol=1e-9)
+    both = (lambda x, f=f, y=labels[0]: f(x, y) for f in (_objectives.cross_entropy, plain))
+    same_at_two_orders(*both, logits)
+
+
+def test_cross_entropy_of_scores_out_of_range():
+    inf, nan = jnp.inf, jnp.nan
+    logits = jnp.array([[1e4, -1e4, 0.0], [-inf, 0.0, 0.0], [-inf, -inf, -inf], [inf, 0.0, 0.0], [nan, 0.0, 0.0]])
+    labels = jnp.array([0, 1, 0, 0, 1])
+    slow = jax.nn.logsumexp(logits, -1) - jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
+    np.testing.assert_array_equal(_objectives.cross_entropy(logits, labels), slow)
+    grad = jax.grad(_objectives.cross_entropy)
+    np.testing.assert_allclose(grad(logits[0], labels[0]), [0, 0, 0])
+    np.testing.assert_allclose(grad(logits[1], labels[1]), [0, -0.5, 0.5])
+    assert jnp.isnan(grad(logits[4], labels[4])).all()
+
+
+def test_what_is_written_to_memory_is_the_value_itself(key):
+    x = jax.random.normal(key, (3, 4))
+    for f in (_apart.materialize, jax.jit(_apart.materialize), jax.vmap(jax.jit(_apart.materialize))):
+        np.testing.assert_array_equal(f(x), x)
+    value, slope = jax.jvp(jax.jit(_apart.materialize), (x,), (2 * x,))
+    np.testing.assert_array_equal(slope, 2 * value)
+    np.testing.assert_array_equal(jax.grad(lambda x: (_apart.materialize(x) ** 2).sum())(x), 2 * x)
+    assert _apart.materialize({"a": 1, "b": x})["a"] == 1
+
+
+def test_a_value_stays_apart_in_a_program_that_is_differentiated():
+    """The call must survive partial evaluation, which drops calls of functions that return their argument."""
+    f = lambda x: jnp.sin(_apart.materialize(jnp.cos(x))).sum()
+    program = jax.jit(jax.value_and_grad(f)).lower(jnp.ones((8, 8), jnp.float32)).compile()
+    if jax.default_backend() == "cpu":
+        assert program.as_text().count(" call(") >= 2
