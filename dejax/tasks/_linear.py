@@ -63,8 +63,8 @@ def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> j
 
     The bias is a product with a column of ones, so that its gradient is written out like that of the weights.
     """
-    w, b = layer.kernel[...], layer.bias[...]
-    if x.ndim != 2 or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
+    w, b = layer.kernel[...], None if layer.bias is None else layer.bias[...]
+    if b is None or x.ndim != 2 or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
         return layer(x)
     ones = jnp.ones((x.shape[0], 1), x.dtype)
     return matmul("nn", x, w, layer.precision, apart) + matmul("nn", ones, b[None], lax.Precision.HIGHEST, ())
