@@ -12,7 +12,8 @@ def max_pool(
 ) -> jax.Array:
     """Maximum over windows of x [B, spatial..., C]; as flax's `max_pool`, with a cheap gradient when strides = window.
 
-    The gradient goes to the first of equal maxima, as in XLA's own. Windows that overlap or are padded take flax's way, whose
+    The gradient goes to the first of equal maxima, as in XLA's own; from a window that holds NaN, whose maximum is NaN, to its first
+    place. Windows that overlap or are padded take flax's way, whose
     gradient is a scatter.
 
     Args:
@@ -96,7 +97,7 @@ def _max_over_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tupl
             jnp.int32, (1,) * axis + (r.shape[axis],) + (1,) * (r.ndim - axis - 1), axis
         )
         stride *= r.shape[axis]
-    first = jnp.where(r == top, place, stride).min(axes, keepdims=True)
+    first = jnp.where(r < top, stride, place).min(axes, keepdims=True)  # nothing is below NaN
     return top.reshape([s for a, s in enumerate(top.shape) if a not in axes]), jnp.where(place == first, dr, 0).sum(
         axes
     )

@@ -53,7 +53,8 @@ def conv_general_dilated(
 ) -> jax.Array:
     """`lax.conv_general_dilated` that stays fast when `vmap` gives every node weights of its own.
 
-    Same arguments, same numbers up to rounding. `batch_group_count` other than 1, mixed or non-floating dtypes are passed on to lax.
+    Same arguments, same numbers up to rounding. `batch_group_count` other than 1, mixed or non-floating dtypes, and convolutions whose
+    output is empty (a window larger than x) are passed on to lax.
 
     Example:
       >>> x, w = jnp.ones((4, 2, 8, 8, 3)), jnp.ones((4, 5, 5, 3, 6))  # 4 nodes, 2 images each
@@ -91,6 +92,8 @@ def conv_general_dilated(
         "feature_group_count": feature_group_count,
         "precision": tuple(precision) if isinstance(precision, list) else precision,
     }
+    if jax.eval_shape(functools.partial(_native, call=call), lhs, rhs).size == 0:  # there are no patches to take
+        return _native(lhs, rhs, call)
     return _bind("g", {"x": lhs, "w": rhs}, nodes=False, shapes=(lhs.shape, rhs.shape), call=tuple(call.items()))
 
 

@@ -101,6 +101,19 @@ def test_patches_of_the_accelerator_path_equal_lax(case):
     close(got, jax.vmap(native)(x, w))
 
 
+@pytest.mark.parametrize("padding", ["VALID", ((0, 0), (2, 2))])
+def test_a_window_larger_than_its_input_gives_nothing_and_no_gradient(padding):
+    x, w = jnp.ones((3, 2, 3, 3, 1)), jnp.ones((3, 5, 5, 1, 4))
+    mine, native = (
+        lambda x, w, f=f: f(x, w, (1, 1), padding, dimension_numbers=NHWC)
+        for f in (conv.conv_general_dilated, lax.conv_general_dilated)
+    )
+    assert jax.vmap(mine)(x, w).shape == jax.vmap(native)(x, w).shape
+    for grad in jax.vmap(jax.grad(lambda x, w: mine(x, w).sum() + (w**2).sum(), (0, 1)))(x, w):
+        assert grad.shape in (x.shape, w.shape)
+        np.testing.assert_array_equal(grad, 0 if grad.shape == x.shape else 2)
+
+
 def test_no_grouped_convolution_is_left():
     x, w, mine, _ = pair("gray")
     text = jax.jit(jax.vmap(jax.grad(lambda w, x: mine(x, w).sum()))).lower(w, x).as_text()
@@ -116,6 +129,13 @@ def test_pools_equal_flax_with_ties(name, shape, window):
     y, back = jax.vjp(lambda x: mine(x, window), x)
     y2, back2 = jax.vjp(lambda x: ref(x, window, window), x)
     close((y, back(jnp.cos(y))), (y2, back2(jnp.cos(y2))))
+
+
+def test_what_is_not_a_number_flows_back_through_a_maximum():
+    x = jnp.array([1.0, jnp.nan, 0.0, 2.0, 3.0, 3.0, 1.0, 0.0]).reshape(1, 2, 4, 1)
+    y, back = jax.vjp(lambda x: conv.max_pool(x, (2, 2)), x)
+    np.testing.assert_array_equal(y.ravel(), [np.nan, 2])
+    np.testing.assert_array_equal(back(y)[0].ravel(), [np.nan, 0, 0, 2, 0, 0, 0, 0])
 
 
 def test_pool_refusals():
