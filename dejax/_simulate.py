@@ -13,7 +13,7 @@ from ._progress import Progress
 from ._run import Run, name_of
 from ._rundir import RunDir
 from ._schedule import Schedule
-from ._struct import whole
+from ._struct import labelled, whole
 from .history import History, Record
 
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
@@ -169,9 +169,10 @@ def planned(
     """
     todo, placed = [], {}
     for label, (method, problem, network) in runs.items():
-        schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
-        run = Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=mesh)
-        schedule.check(run)
+        with labelled(label):
+            schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
+            run = Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=mesh)
+            schedule.check(run)
         todo.append((run, schedule))
     return todo
 
@@ -210,15 +211,17 @@ def _drive(
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
             raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
         for run, schedule in todo:
-            schedule.check(run)
-            if check_memory:
-                _fits.check(run, schedule)
+            with labelled(run.label):
+                schedule.check(run)
+                if check_memory:
+                    _fits.check(run, schedule)
     if _processes.count() > 1:
         _processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and _processes.leads()) as bar:
         for run, schedule in todo:
-            interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
+            with labelled(run.label):
+                interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
             if interrupted:
                 break
     records = [r for run, _ in todo for r in run.records]

@@ -1,7 +1,9 @@
 """Frozen dataclasses that are pytrees: numbers are leaves, structure is static."""
 
+import contextlib
 import dataclasses
 import operator
+from collections.abc import Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -31,6 +33,17 @@ def check_number(owner: object, field: str, value: Any, ok: Any, want: str) -> N
         raise TypeError(f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give {want}")
     if isinstance(value, (int, float)) and not ok(value):
         raise ValueError(f"{type(owner).__name__}.{field} is {value!r}; give {want}")
+
+
+@contextlib.contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Write on what is refused inside which run it is about, for those who know where that run was described."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if not hasattr(error, "label"):
+            vars(error)["label"] = label
+        raise
 
 
 def whole(name: str, value: Any) -> int:

@@ -143,7 +143,7 @@ def check_step(owner: Any) -> None:
     name = type(owner).__name__
     if owner.lr is None and owner.optimizer is None:
         raise ValueError(
-            f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, ...)"
+            f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, learning_rate=1e-3)"
         )
     if owner.lr is not None and owner.optimizer is not None:
         raise ValueError(f"{name} got both lr and optimizer; put the rate into the optimizer and leave lr out")

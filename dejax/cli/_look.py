@@ -30,11 +30,17 @@ def listing(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """The resolved config, after all that `dejax run` would refuse for another reason than this machine's memory and devices."""
+    """The resolved config, after all that `dejax run` would refuse for another reason than this machine's memory."""
     from .._simulate import planned
+    from .._struct import labelled
+    from ..config import blamed
 
     config = load(args)
-    planned(objects_of(config), {run.label: run.rounds for run in config.runs}, seed=seed_of(config), **config.eval)
+    with blamed(config):
+        rounds = {run.label: run.rounds for run in config.runs}
+        for run, _ in planned(objects_of(config), rounds, seed=seed_of(config), mesh=config.mesh, **config.eval):
+            with labelled(run.label):
+                run.recorded()  # what fits each other by its shapes alone, such as k and the size of a message
     sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
     return DONE
 

@@ -15,6 +15,7 @@ from .._cpu import fast_cpu
 from ..config import ConfigError
 from . import _look, _run, _sweep
 from ._shared import DONE, INTERRUPTED, USER_ERROR, joined
+from ._words import on_the_command_line
 
 MISTAKES = (ConfigError, ValueError, TypeError, OSError, ImportError, ArithmeticError)
 
@@ -166,12 +167,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        return _fail(args.command, error)
+        return _fail(args, error)
 
 
-def _fail(command: str, error: Exception) -> int:
+def _fail(args: argparse.Namespace, error: Exception) -> int:
     """One line for mistakes of users, a traceback for others; of several processes with the number of this one."""
-    who, several, known, told = f"dejax {command}", joined(), hasattr(error, "known"), getattr(error, "told", False)
+    who, several, known, told = (
+        f"dejax {args.command}",
+        joined(),
+        hasattr(error, "known"),
+        getattr(error, "told", False),
+    )
     if several:
         from .. import _processes
 
@@ -184,7 +190,8 @@ def _fail(command: str, error: Exception) -> int:
             raise error
         sys.stderr.write(f"{who}\n{''.join(traceback.format_exception(error))}")
     elif not told:
-        sys.stderr.write(f"{who}: {error}\n")
+        over = [text.partition("=")[0].strip() for text in getattr(args, "over", None) or ()]
+        sys.stderr.write(f"{who}: {on_the_command_line(str(error), args.command, over)}\n")
     return USER_ERROR if known else _end(USER_ERROR)
 
 

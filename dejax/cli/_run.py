@@ -90,6 +90,7 @@ def _execute(
     out = _processes.share(out)  # one that holds a date may differ
     RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
     from .._simulate import compare
+    from ..config import blamed
 
     mute = not _processes.leads()
     say = console(quiet or mute)
@@ -97,18 +98,19 @@ def _execute(
         tasks = objects_of(config)
     for text in dict.fromkeys(str(problem.data) for _, problem, _ in tasks.values()):
         say.print(text, markup=False, soft_wrap=True)
-    history = compare(
-        tasks,
-        {run.label: run.rounds for run in config.runs},
-        seed=seed_of(config),
-        progress=not quiet,
-        out=out,
-        resume=resume,
-        config=config.yaml(),
-        check_memory=not anyway,
-        mesh={} if several and config.mesh is None else config.mesh,
-        **config.eval,
-    )
+    with blamed(config):
+        history = compare(
+            tasks,
+            {run.label: run.rounds for run in config.runs},
+            seed=seed_of(config),
+            progress=not quiet,
+            out=out,
+            resume=resume,
+            config=config.yaml(),
+            check_memory=not anyway,
+            mesh={} if several and config.mesh is None else config.mesh,
+            **config.eval,
+        )
     print_table(history.table(), say)
     where = out or resume
     if history.interrupted:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._writable import check_writable
-from ..config import ConfigError, load as read
+from ..config import ConfigError, blamed, load as read
 from ..config._set import readers
 from ..config._yaml import parse
 from ._shared import DONE, INTERRUPTED, clean, console, print_json, print_table
@@ -72,7 +72,7 @@ class Trial:
     """One run of one combination: its label, its objects, and what was set."""
 
     def __init__(self, label: str, combo: dict[str, Any], run: Any):
-        self.label, self.combo, self.rounds = label, combo, run.rounds
+        self.label, self.combo, self.rounds, self.run = label, combo, run.rounds, run
         self.method, self.problem, self.network = run.objects()
 
 
@@ -131,8 +131,9 @@ def run_all(
 
     groups: dict[Any, list[tuple[Trial, Any]]] = {}
     for trial in trials:
-        Schedule(trial.rounds, **evals).check(trial)
-        ready = engine.prepare(trial.method, trial.problem, trial.network, trial.rounds)
+        with blamed(trial.run.config, trial.run):
+            Schedule(trial.rounds, **evals).check(trial)
+            ready = engine.prepare(trial.method, trial.problem, trial.network, trial.rounds)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((ready[0], ready[2])))
         data = tuple(id(x) for x in jax.tree.leaves(ready[1]))
         structure = jax.tree.structure(ready)
@@ -148,7 +149,8 @@ def run_all(
         try:
             for part, size, varying in parts:
                 began = time.perf_counter()
-                done = together(part, seeds, evals, bar, size, varying)
+                with blamed(part[0][0].run.config, part[0][0].run):
+                    done = together(part, seeds, evals, bar, size, varying)
                 for trial, found in zip([t for t, _ in part], done, strict=True):
                     records[trial.label] = [clean_record(trial, r) for r in found["records"]]
                     facts[trial.label] = found["facts"] | {"wall": round(time.perf_counter() - began, 3)}

@@ -1,11 +1,10 @@
 """The one error of this room: what stands at which path, why it cannot work, what to write instead."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Path = tuple[str, ...]
-BY_SET = 0  # the "line" of what `--set` wrote
 
 
 class ConfigError(ValueError):
@@ -27,15 +26,29 @@ class ConfigError(ValueError):
         head = ", ".join(where)
         return ": ".join(part for part in (head, ".".join(self.path), self.reason) if part)
 
-    def at(self, source: str | None, lines: dict[Path, int]) -> "ConfigError":
-        """The same error with file and line: the line of the longest part of its path that the file holds."""
-        line = self.line
-        for stop in range(len(self.path), 0, -1):
-            if line is None and self.path[:stop] in lines:
-                line = lines[self.path[:stop]]
-        if line == BY_SET:
-            return ConfigError(self.path, self.reason, None, "--set")
-        return ConfigError(self.path, self.reason, line, source if line is not None else None)
+    def at(
+        self, source: str | None, lines: Mapping[Path, int], sets: Mapping[Path, str] | None = None
+    ) -> "ConfigError":
+        """The same error with where its path comes from: an override, or file and line of the longest part that the file holds.
+
+        Args:
+          sets: what `--set` wrote, by path; one that wrote the field, a part of it or all around it is to blame, not the file.
+        """
+        if self.source is not None or self.line is not None:
+            return self
+        mine = _plain(self.path)
+        for path, text in reversed(list((sets or {}).items())):
+            theirs = _plain(path)
+            if mine and (mine[: len(theirs)] == theirs or theirs[: len(mine)] == mine):
+                return ConfigError(self.path, self.reason, None, text)
+        held = [self.path[:stop] for stop in range(len(self.path), 0, -1)]
+        line = next((lines[path] for path in held if path in lines), None)
+        return ConfigError(self.path, self.reason, line, source)
+
+
+def _plain(path: Path) -> Path:
+    """A path without the places in lists, which an override may leave out."""
+    return tuple(name for name in path if not name.isdigit())
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
@@ -47,7 +60,7 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     return f"{hint} Known: {', '.join(known) or 'none'}."
 
 
-_WORDS = {tuple: "list", dict: "mapping"}
+_WORDS = {tuple: "list", dict: "mapping", str: "text", bool: "truth value", int: "whole number", float: "number"}
 
 
 def shown(value: Any) -> str:
@@ -58,4 +71,4 @@ def shown(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({_WORDS.get(type(value), type(value).__name__)})"
 
 
-__all__ = ["BY_SET", "ConfigError", "Path", "nearest", "shown"]
+__all__ = ["ConfigError", "Path", "nearest", "shown"]

@@ -9,9 +9,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from . import _call, _hints, _set
-from ._blame import located
+from ._blame import blamed, located
 from ._call import Call
-from ._error import BY_SET, ConfigError, Path, nearest, shown
+from ._error import ConfigError, Path, nearest, shown
 from ._names import experiment, run
 from ._registry import Registry
 from ._yaml import dump, parse
@@ -43,6 +43,10 @@ class Run:
         Raises:
           ConfigError: what a constructor refused, with the path of the call.
         """
+        with blamed(self.config, self, strict=True):
+            return self._objects()
+
+    def _objects(self) -> tuple[Any, Any, Any]:
         from ..problem import Problem
 
         made = self.data()
@@ -57,13 +61,30 @@ class Run:
         else:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
-        with located(self.path, Problem):
-            problem = Problem(task, node_data, **given)
+        problem = Problem(task, node_data, **given)
         method, network = self.args["method"].build(), self.network(node_data.n)
         if hasattr(network, "check"):
-            with located(self.path):
-                network.check(method, problem)  # what cannot work together, before anything is compiled
+            network.check(method, problem)  # what cannot work together, before anything is compiled
         return method, problem, network
+
+    @property
+    def names(self) -> list[str]:
+        """What may stand at the top of the config."""
+        return [name for name, *_ in _hints.arguments(experiment)]
+
+    def names_of(self, section: str) -> list[str]:
+        """What may stand in a section."""
+        params = {p.name: p for p in _hints.parameters(experiment, self.config.registry)}
+        return [name for name, *_ in _hints.arguments(params[section].section)]
+
+    def where(self, field: str, section: str | None = None) -> Path:
+        """Where this run has a field of the top level, or of a section, from: under its label, or the top."""
+        own = self.config.overrides.get(self.label, self.config.overrides.get(""))
+        for holder in (own, self.config.top):
+            held = holder if section is None else holder.args.get(section) if holder is not None else None
+            if held is not None and field in held.args:
+                return (*held.path, field)
+        return (section, field) if section else (field,)
 
     def network(self, n: int) -> Any:
         """The network of this run for n nodes."""
@@ -73,14 +94,14 @@ class Run:
         if topology is None:
             pass
         elif hasattr(topology, "build"):
-            with located(call.args["topology"].path):
+            with located(call.args["topology"].path, call.args["topology"].fn):
                 args["topology"] = topology.build(n)
         elif getattr(topology, "n", n) != n:
             raise ConfigError(
                 (*call.args["topology"].path, "n"),
                 f"the graph has n = {topology.n} but data.nodes is {n}; leave n out, or make them equal.",
             )
-        with located(call.path):
+        with located(call.path, call.fn):
             return call.fn(**args)
 
 
@@ -104,18 +125,30 @@ class Config:
     Args:
       values: plain values, as YAML gives them.
       registry: the members that names stand for.
+      source, lines: the file, and the line of each path in it. sets: what `--set` wrote, by path. For messages.
     Raises:
       ConfigError: anything that is not a call with the right arguments; nothing is built for this.
     """
 
-    def __init__(self, values: Any, registry: Registry | None = None, source: str | None = None, lines: Any = None):
+    def __init__(
+        self,
+        values: Any,
+        registry: Registry | None = None,
+        source: str | None = None,
+        lines: Any = None,
+        sets: Mapping[Path, str] | None = None,
+    ):
         self.registry = registry or Registry()
-        self.source, self.lines = source, lines or {}
+        self.source, self.lines, self.sets = source, lines or {}, sets or {}
         self._made: dict[str, Any] = {}
         try:
             self._read(values)
         except ConfigError as error:
-            raise error.at(self.source, self.lines) from error.__cause__
+            raise self.at(error) from error.__cause__
+
+    def at(self, error: ConfigError) -> ConfigError:
+        """The same error with the override, or the line of the file, that its path comes from."""
+        return error.at(self.source, self.lines, self.sets)
 
     def _read(self, values: Any) -> None:
         if not isinstance(values, Mapping):
@@ -319,17 +352,20 @@ def load(
         if values is None:
             raise ConfigError((), f"the config {name!r} is empty; it needs rounds, data, task and method.")
     registry = Registry(members)
-    assignments = [_set.split(s) for s in sets]
-    if assignments:
-        values = _set.apply(values, assignments, experiment, registry)
-        for path, _ in assignments:  # what --set wrote stands on no line of the file
-            lines = {k: v for k, v in lines.items() if k[: len(path)] != path} | {path: BY_SET}
-    config = Config(values, registry, name, lines)
-    for path, _ in assignments:
+    written: dict[Path, str] = {}
+    for text in sets:
+        path, value = _set.split(text)
+        try:
+            values = _set.apply(values, [(path, value)], experiment, registry)
+        except ConfigError as error:
+            raise ConfigError(error.path, error.reason, None, f"--set {text}") from None
+        written[path] = f"--set {text}"
+    config = Config(values, registry, name, lines, written)
+    for path in written:
         try:
             _set.check_used(config, path)
         except ConfigError as error:
-            raise error.at(name, lines) from None
+            raise config.at(error) from None
     return config
 
 

@@ -110,8 +110,11 @@ def _is_list(hint: Any) -> bool:
 _LISTS = (tuple, list, collections.abc.Sequence, collections.abc.Iterable)
 
 
+WORDS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "mapping"}
+
+
 def spoken(hint: Any) -> str:
-    """A hint in a user's words: `float`, `int or none`, `one of 'atc', 'awc'`, `list of int`."""
+    """A hint in a user's words: `number`, `whole number or null`, `one of 'atc', 'awc'`, `list of whole numbers`."""
     words = []
     for o in options(hint):
         origin = typing.get_origin(o)
@@ -121,7 +124,8 @@ def spoken(hint: Any) -> str:
             words.append("null")
         elif origin in _LISTS or o in _LISTS:
             inner = [a for a in typing.get_args(o) if a is not Ellipsis]
-            words.append("list of " + " and ".join(dict.fromkeys(map(spoken, inner))) if inner else "list")
+            several = " and ".join(dict.fromkeys(word + "s" * word.endswith("number") for word in map(spoken, inner)))
+            words.append(f"list of {several}" if inner else "list")
         elif origin is typing.Annotated:
             words.append("number")
         elif _is_array(o):
@@ -131,12 +135,14 @@ def spoken(hint: Any) -> str:
         elif origin is collections.abc.Callable or o in (Callable, collections.abc.Callable):
             continue
         else:
-            words.append(getattr(o, "__name__", str(o)))
+            words.append(WORDS.get(o) or WORDS.get(origin) or getattr(o, "__name__", str(o)))
     return " or ".join(dict.fromkeys(words)) or "a callable (which a config cannot hold; use Python)"
 
 
 def _is_array(hint: Any) -> bool:
-    names = {getattr(c, "__name__", "") for c in getattr(hint, "__mro__", ())} | {getattr(hint, "__name__", "")}
+    names = {getattr(c, "__name__", "") for c in getattr(hint, "__mro__", ())} | {
+        getattr(hint, "__name__", "").split(".")[-1]
+    }
     return (
         bool(names & {"ndarray", "Array", "ArrayLike", "AbstractArray"})
         or getattr(hint, "__module__", "") == "jaxtyping"

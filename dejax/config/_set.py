@@ -28,7 +28,7 @@ def split(assignment: str) -> tuple[Path, Any]:
     try:
         return path, parse_value(text)
     except ConfigError as error:
-        raise ConfigError(path, error.reason) from None
+        raise ConfigError(path, error.reason, None, f"--set {assignment}") from None
 
 
 def apply(

@@ -72,7 +72,7 @@ def test_a_directory_that_exists_is_refused_and_left_alone(config, finished, cap
         ("eval.metrics=[acuracy]", "no metric"),
         (
             "methods.alone.network.topology=ring",
-            "methods.alone: network.topology is 'ring', but LocalOnly does not communicate",
+            "methods.alone.network.topology: topology is 'ring', but LocalOnly does not communicate",
         ),
         ("data.partition.dirichlet.alpha=-1", "data.partition.dirichlet.alpha"),
     ],
@@ -241,7 +241,10 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
     ("wrong", "text"),
     [
         ("methods.ring.method.dsgd.lr=-1", "methods.ring.method.dsgd.lr: lr is -1.0; give a finite number >= 0"),
-        ("methods.ring.method.dsgd.lr=[0.1, 0.2]", "Dsgd.lr has shape (2,); give one number, or 8"),
+        (
+            "methods.ring.method.dsgd.lr=[0.1, 0.2]",
+            "methods.ring.method.dsgd.lr: lr has shape (2,); give one number, or 8",
+        ),
         ("methods.ring.network.topology.ring.n=9", "n = 9 but data.nodes is 8"),
         ("methods.alone.network.topology=ring", "LocalOnly does not communicate"),
         ("eval.metrics=[accuracy]", "metrics holds 'accuracy', which is no metric"),
