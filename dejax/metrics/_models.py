@@ -28,7 +28,8 @@ def local_models(view: View, *, own: bool = False, block: Any = "auto") -> dict[
     Returns:
       For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std, M/local_worst, M/local_p10 (the
       value that 10 % of the nodes fall short of: the 10th percentile where higher is better, else the 90th; linear
-      interpolation). With `own` the same under M/own_test. Also "evaluated", the number of models.
+      interpolation). With `own` the same under M/own_test. Also "evaluated", the number of models; and where they
+      are all, but fewer on the way, M/local_sample: the mean over those of the way, as which their curve goes on.
     Raises:
       ValueError: the data have no test set.
     """
@@ -45,6 +46,10 @@ def local_models(view: View, *, own: bool = False, block: Any = "auto") -> dict[
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
         out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
+    if view.width is not None and view.width < len(ids) and not view.shared:
+        few = np.isin(ids, chosen(view.honest, view.width))
+        if few.sum() == view.width:
+            out |= {f"{name}_sample": float(np.nanmean(per_node[few])) for name, per_node in values.items()}
     return out
 
 

@@ -23,6 +23,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dejax",
     "svg.fonttype": "path",
 }
+ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6, "ls": "", "zorder": 4}
 AXIS = {"round": "rounds", "bytes": "bytes sent in all", "seconds": "virtual seconds", "wall": "seconds"}
 
 
@@ -139,16 +140,23 @@ def _lines(ax: Any, history: History, members: list[str], by: str, positive: boo
             if not _has(history, name, run):
                 continue
             x, values = history.series(name, run, by=by)
+            whole, ends = np.nanmean(values, 0), []
+            if _has(history, f"{name}_sample", run):  # the curve is of some nodes throughout, all of them are points
+                column = {t: i for i, t in enumerate(history.series(name, run)[0])}
+                rounds, sampled = history.series(f"{name}_sample", run)
+                ends = [column[t] for t in rounds]
+                values[:, ends] = sampled
             if by == "bytes" and not np.nanmax(x, initial=0) > 0:
-                level = float(np.nanmean(values[:, -1]))
                 if not thin:
-                    ax.axhline(level, color=color, lw=1.6, ls=(0, (1, 1.5)))
+                    ax.axhline(whole[-1], color=color, lw=1.6, ls=(0, (1, 1.5)))
                 continue
             if positive:
                 x = np.where(x > 0, x, np.nan)
             if not np.isfinite(x).any():
                 continue
             ax.plot(x, np.nanmean(values, 0), color=color, solid_capstyle="round", **look)
+            if ends:
+                ax.plot(x[ends], whole[ends], color=color, **ALL_NODES)
             if len(values) > 1 and not thin:
                 ax.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=color, alpha=0.18, lw=0)
     ax.margins(x=0.02)
@@ -198,9 +206,14 @@ def _handles(history: History, members: list[str]) -> list[Any]:
         shown = f"{run}  ({cell(members[0], value)})" if math.isfinite(value) else run
         shown += "" if status in ("done", "running") else f"  {status}"
         out.append(Line2D([], [], color=COLORS[i % len(COLORS)], lw=2.6, label=_plain(shown)))
+    sampled = any(f"{name}_sample" in history.names for name in members)
     if len(members) > 1:
-        out.append(Line2D([], [], color=GREY, lw=2.2, label="local models, mean over nodes"))
+        out.append(
+            Line2D([], [], color=GREY, lw=2.2, label=f"local models, mean over {'some ' if sampled else ''}nodes")
+        )
         out.append(Line2D([], [], color=GREY, lw=1.1, ls=(0, (4, 1.6)), label="mean model"))
+    if sampled:
+        out.append(Line2D([], [], color=GREY, label="mean over all nodes, at the end", **ALL_NODES))
     return out
 
 

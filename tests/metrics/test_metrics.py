@@ -31,8 +31,13 @@ def test_local_models_against_a_loop(width, block):
     (w, b), test = host(params), problem.data.test
     loss, acc = np.array([[v.mean() for v in forward(w[i], b[i], test["x"], test["y"])[:2]] for i in range(6)]).T
     assert got["evaluated"] == 6
+    sample = _models.chosen(np.arange(6), width)
     for name, values, higher in (("loss", loss, False), ("accuracy", acc, True)):
         np.testing.assert_allclose(got[f"{name}/local"], values.mean(), rtol=1e-6)
+        if width in (None, 6):
+            assert f"{name}/local_sample" not in got
+        else:
+            np.testing.assert_allclose(got[f"{name}/local_sample"], values[sample].mean(), rtol=1e-6)
         np.testing.assert_allclose(got[f"{name}/local_std"], values.std(), rtol=1e-5)
         np.testing.assert_allclose(got[f"{name}/local_worst"], values.min() if higher else values.max(), rtol=1e-6)
         np.testing.assert_allclose(got[f"{name}/local_p10"], np.quantile(values, 0.1 if higher else 0.9), rtol=1e-6)

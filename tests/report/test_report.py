@@ -176,6 +176,21 @@ def test_figure_has_two_panels_and_every_run_in_its_legend():
         report.figure(History([{"run": "a", "seed": 0, "round": 0, "mine": 1}]))
 
 
+def test_a_curve_ends_at_the_nodes_that_it_is_of_and_all_nodes_are_a_point():
+    """The last evaluation takes all nodes: a curve of a sample once fell or rose there, though nothing had happened."""
+    h = history(labels=("ring", "star"))
+    h.records[2] |= {"accuracy/local_sample": 0.45}  # ring, round 20: 0.3 of all nodes
+    ax = h.plot("accuracy")
+    curve, point = [line for line in ax.lines if line.get_color() == _figure.COLORS[0]][:2]
+    np.testing.assert_allclose(curve.get_ydata(), [0.1, 0.2, 0.45])
+    assert point.get_marker() == "o" and list(point.get_xdata()) == [20]
+    np.testing.assert_allclose(point.get_ydata(), [0.3])
+    assert any("all nodes" in text.get_text() for text in ax.get_legend().get_texts())
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
 def test_plot_draws_on_given_axes():
     import matplotlib.pyplot as plt
 
