@@ -156,7 +156,7 @@ def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> 
     except ImportError:
         return None
     graph = _graph(senders, receivers, n)
-    _, part = pymetis.part_graph(devices, xadj=graph.indptr.tolist(), adjncy=graph.indices.tolist())
+    _, part = pymetis.part_graph(devices, pymetis.CSRAdjacency(graph.indptr.tolist(), graph.indices.tolist()))
     part = balanced(graph, np.asarray(part), devices)
     return np.argsort(part, kind="stable")
 

@@ -85,7 +85,13 @@ ALL = {"nodes": None, "runs": 1, "relabel": True}
 
 @pytest.mark.parametrize(
     ("sets", "mesh"),
-    [([], None), (["mesh=null"], None), (["mesh={}"], ALL), (["mesh={nodes: 2}"], ALL | {"nodes": 2})],
+    [
+        ([], None),
+        (["mesh=null"], None),
+        (["mesh={}"], ALL),
+        (["mesh={nodes: 2}"], ALL | {"nodes": 2}),
+        (["mesh={relabel: false}"], ALL | {"relabel": False}),
+    ],
 )
 def test_no_mesh_stays_no_mesh_in_the_resolved_form(sets, mesh):
     """It once came back as all devices, and a resumed run differed from a whole one in the last bit."""

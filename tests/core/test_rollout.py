@@ -27,11 +27,16 @@ def same(a, b):
 
 
 # ---- chunks
-def test_seven_rounds_are_three_and_four_bit_for_bit_in_one_program(key):
+@pytest.mark.parametrize(
+    "method",
+    [m.dsgd(lr=LR), pytest.param(m.gradient_tracking(lr=LR), marks=pytest.mark.slow)],
+    ids=["dsgd", "tracking"],
+)
+def test_seven_rounds_are_three_and_four_bit_for_bit_in_one_program(key, method):
     problem = zoo.Uneven(batch_size=2, sampling="epoch").problem
     codec = dj.compression.error_feedback(dj.compression.rand_k(k=2), gamma=0.3)
     network = dj.Network(RING, codec=codec, faults=(dj.faults.churn(p=0.3),))
-    method, problem, network = engine.prepare(m.gradient_tracking(lr=LR), problem, network, 7)
+    method, problem, network = engine.prepare(method, problem, network, 7)
     begin = lambda: engine.start(method, problem, network, key)
     chunk = lambda carry, first, count: engine.run_chunk(
         method, problem, network, carry, key, jnp.int32(first), jnp.int32(count), 8, jnp.float32(7)
@@ -319,19 +324,25 @@ def test_what_does_not_fit_is_named_before_anything_is_compiled(key):
         dj.rollout(dj.methods.fedavg(lr=0.1, clients=9), problem, None, key, 2)
 
 
-def test_clocks_are_exact_in_long_runs():
+@pytest.mark.parametrize(
+    ("method", "topology"),
+    [
+        (m.dsgd(lr=0.1), RING),
+        pytest.param(m.fedavg(lr=0.1, clients=2), None, marks=pytest.mark.slow),
+    ],
+    ids=["nodes", "server"],
+)
+def test_clocks_are_exact_in_long_runs(method, topology):
     """1,000 steps of 1 ms after 1e6 s of virtual time: float32 clocks, spaced 0.06 s there, would stand still."""
     problem, _ = zoo.squares()
     clock = dj.faults.clock(gradient=1e-3)
-    cases = [(dj.methods.dsgd(lr=0.1), zoo.ring()), (dj.methods.fedavg(lr=0.1, clients=2), None)]
-    for method, topology in cases:
-        method, problem, network = engine.prepare(method, problem, dj.Network(topology, clock=clock), 1000)
-        carry = engine.start(method, problem, network, jax.random.key(0))
-        carry.slots["clock_seconds"] = carry.slots["clock_seconds"] + 1_000_000
-        *_, meters = engine.run_chunk(
-            method, problem, network, carry, jax.random.key(0), jnp.int32(0), jnp.int32(1000), 1000
-        )
-        np.testing.assert_allclose(meters.seconds, 1e6 + 1e-3 * np.arange(1, 1001), rtol=0, atol=1e-4)
+    method, problem, network = engine.prepare(method, problem, dj.Network(topology, clock=clock), 1000)
+    carry = engine.start(method, problem, network, jax.random.key(0))
+    carry.slots["clock_seconds"] = carry.slots["clock_seconds"] + 1_000_000
+    *_, meters = engine.run_chunk(
+        method, problem, network, carry, jax.random.key(0), jnp.int32(0), jnp.int32(1000), 1000
+    )
+    np.testing.assert_allclose(meters.seconds, 1e6 + 1e-3 * np.arange(1, 1001), rtol=0, atol=1e-4)
 
 
 # ---- numbers out of range

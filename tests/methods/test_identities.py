@@ -17,11 +17,15 @@ TOP, QSGD = c.top_k(k=2), c.qsgd(levels=4)
 
 
 def run(method, network=None, rounds=4, problem=PROBLEM, x0=X0):
+    """Final state and models, which are numbers and not the start: two runs that do nothing would be equal, too."""
     state, _ = zoo.run(method, problem, network, rounds, x0)
-    return state, zoo.models(method, state)
+    x = zoo.models(method, state)
+    assert np.isfinite(x).all() and np.abs(x - (x0 if x.ndim == 2 else x0.mean(0))).max() > 1e-3
+    return state, x
 
 
 def close(got, want, tol=5e-12):
+    assert np.shape(got) == np.shape(want)  # a single number would be compared with every entry
     np.testing.assert_allclose(got, want, rtol=0, atol=tol * max(1, np.abs(want).max()))
 
 

@@ -32,6 +32,7 @@ def mix(w, x):
 
 
 def close(got, want, tol=1e-12):
+    assert np.shape(got) == np.shape(want) and np.isfinite(want).all()
     np.testing.assert_allclose(got, want, rtol=0, atol=tol * max(1, np.abs(want).max()))
 
 

@@ -1,0 +1,107 @@
+"""Which node stands where on a mesh: the partition that cuts few edges, parts of equal size, and nodes that stay."""
+
+import sys
+import types
+
+import jax
+import numpy as np
+import problems as zoo
+import pytest
+
+import dejax as dj
+from dejax import _place
+from dejax.mixing import _exchange, crossing
+
+N, D = 16, 8
+MOVED = dj.topology.geometric(N, seed=0).astype("float64")  # nodes change places
+PROBLEM, _ = zoo.squares(n=N)
+
+
+def cliques(devices=4, each=4, seed=0):
+    """Cliques joined to a ring by one edge each, their nodes shuffled: (senders, receivers, the clique of each node)."""
+    n = devices * each
+    clique = np.arange(n) // each
+    edges = [(i, j) for i in range(n) for j in range(n) if i != j and clique[i] == clique[j]]
+    for c in range(devices):
+        a, b = c * each, (c * each + each + 1) % n
+        edges += [(a, b), (b, a)]
+    name = np.random.default_rng(seed).permutation(n)
+    senders, receivers = name[np.array(edges).T]
+    planted = np.empty(n, int)
+    planted[name] = clique
+    return senders, receivers, planted
+
+
+def rows(senders, receivers, order, devices=4):
+    at = np.argsort(order)
+    return crossing(at[senders], at[receivers], len(order), devices)
+
+
+def partitioned(monkeypatch, part):
+    """A partitioner that gives this part to each node."""
+    module = types.ModuleType("pymetis")
+    module.CSRAdjacency = lambda starts, adjacent: (starts, adjacent)
+    module.part_graph = lambda parts, adjacency: (0, list(part))
+    monkeypatch.setitem(sys.modules, "pymetis", module)
+
+
+@pytest.mark.parametrize("moved", [0, 1, 3], ids=lambda moved: f"{moved} nodes astray")
+def test_a_partition_is_evened_out_and_taken_where_it_cuts_least(monkeypatch, moved):
+    senders, receivers, planted = cliques()
+    part = planted.copy()
+    part[np.flatnonzero(planted == 0)[:moved]] = 1
+    partitioned(monkeypatch, part)
+    order = _exchange.relabelling(senders, receivers, 16, 4)
+    assert sorted(order) == list(range(16))
+    assert (np.ptp(planted[order].reshape(4, 4), axis=1) == 0).all()
+    assert rows(senders, receivers, order) == 8 < rows(senders, receivers, np.arange(16))
+
+
+def test_a_partition_that_cuts_more_is_not_taken(monkeypatch):
+    ring = dj.topology.ring(N).host()
+    partitioned(monkeypatch, np.arange(N) % 4)
+    assert _exchange.relabelling(ring.senders, ring.receivers, N, 4) is None
+
+
+def test_without_a_partitioner_there_is_another_order(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymetis", None)  # an import fails
+    senders, receivers, _ = cliques()
+    assert _exchange._metis(senders, receivers, 16, 4) is None
+    order = _exchange.relabelling(senders, receivers, 16, 4)
+    assert sorted(order) == list(range(16))
+    assert rows(senders, receivers, order) < rows(senders, receivers, np.arange(16))
+
+
+def test_the_partitioner_finds_the_cliques():
+    pytest.importorskip("pymetis")
+    senders, receivers, planted = cliques()
+    order = _exchange._metis(senders, receivers, 16, 4)
+    assert (np.ptp(planted[order].reshape(4, 4), axis=1) == 0).all()
+    assert rows(senders, receivers, _exchange.relabelling(senders, receivers, 16, 4)) == 8
+
+
+def test_nodes_stay_where_they_are_told_to():
+    network = dj.Network(MOVED)
+    free, stays = ({"nodes": D}, {"nodes": D, "relabel": False})
+    ids = lambda mesh: _place.spread(dj.methods.dsgd(lr=0.1), PROBLEM, network, _place.as_layout(mesh))[0].place.ids
+    assert ids(free) is not None and ids(stays) is None
+    problem, network = _place.spread(dj.methods.dsgd(lr=0.1), PROBLEM, network, _place.as_layout(stays))
+    np.testing.assert_array_equal(problem.data.index, PROBLEM.data.index)
+    links = network.topology.at(0)
+    matrix = np.diag(np.asarray(links.self_weights()))
+    np.add.at(matrix, (np.arange(N)[:, None], np.asarray(links.senders())), np.asarray(links.weights()))
+    np.testing.assert_allclose(matrix, MOVED.matrix(), atol=1e-15)
+
+
+@pytest.mark.slow
+def test_nodes_that_stay_give_the_numbers_of_one_device():
+    run = lambda mesh: dj.rollout(
+        dj.methods.dsgd(lr=0.2),
+        PROBLEM,
+        dj.Network(MOVED, faults=dj.faults.link_loss(p=0.2)),
+        jax.random.key(0),
+        4,
+        mesh=mesh,
+    )[0]
+    one, many = run(None), run({"nodes": D, "relabel": False})
+    np.testing.assert_allclose(one.params["x"], many.params["x"], rtol=0, atol=1e-12)
