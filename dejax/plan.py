@@ -163,7 +163,7 @@ def plan(
     beyond = max(0.0, inspection.total(n) - scratch.total(n) - activations.total(n))
     ratio = beyond / inspection.total(n) if beyond else 0.0
     parts = (
-        Part("state", per_node, state - per_node * n, note=f"{per_node / model:.3g} models per node" if model else ""),
+        Part("state", per_node, state - per_node * n, note=_models(per_node / model) if model else ""),
         Part("memory of the network", slot_node, slot_shared, note="codecs, samplers, clocks"),
         scratch,
         activations,
@@ -197,6 +197,11 @@ def plan(
         sent=sum(sent_by.values()) if sent_by is not None else None,
         sent_by=sent_by or {},
     )
+
+
+def _models(count: float) -> str:
+    """`1 model per node`, `2 models per node`."""
+    return f"{count:.3g} model{'s' * (f'{count:.3g}' != '1')} per node"
 
 
 def compiled_bytes(method: Any, problem: Any, network: Any, rounds: int) -> int:

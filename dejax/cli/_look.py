@@ -63,6 +63,7 @@ def plan(args: argparse.Namespace) -> int:
         compiled.append(planning.compiled_bytes(method, problem, network, run.rounds) * seeds if args.compile else None)
     if args.json:
         more = [{} if c is None else {"compiled": c} for c in compiled]
+        more = [m | {"most_n_of_data": most_of_data(config, p.label)} for p, m in zip(plans, more, strict=True)]
         print_json({"runs": [p.plain() | m for p, m in zip(plans, more, strict=True)]})
         return DONE
     out, size = console(), planning.spoken_bytes
@@ -80,12 +81,28 @@ def plan(args: argparse.Namespace) -> int:
         out.print(table)
         fits = f"fits into {size(p.memory)}" if p.fits else f"[bold red]does not fit[/] into {size(p.memory)}"
         out.print(f"{fits}; largest n by memory: {p.largest:,}")
+        most = most_of_data(config, p.label)
+        if most is not None and p.largest > most:
+            out.print(f"the data allow fewer: {most:,} samples, of which each node needs one of its own")
         if known is not None:
             out.print(f"the rounds as compiled: {size(known)}, planned {size(p.rounds_alone)}")
         if p.sent is not None:
             each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
             out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")
     return DONE
+
+
+def most_of_data(config: Any, label: str) -> int | None:
+    """Most nodes that a run's data can be split over: one for each sample; None where nodes share samples or make their own."""
+    import numpy as np
+
+    run = next(run for run in config.runs if run.label == label)
+    made = run.data()
+    data = getattr(made, "data", made)
+    size = len(next(iter(data.arrays.values())))
+    partition = run.args["data"].args.get("partition")
+    shared = getattr(partition, "name", None) == "overlapping" or int(np.asarray(data.count).sum()) > size
+    return None if shared or partition is None else size
 
 
 def topology(args: argparse.Namespace) -> int:
@@ -203,4 +220,15 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
-__all__ = ["check_picture", "graph_facts", "listing", "picture", "plan", "report", "said", "show", "topology"]
+__all__ = [
+    "check_picture",
+    "graph_facts",
+    "listing",
+    "most_of_data",
+    "picture",
+    "plan",
+    "report",
+    "said",
+    "show",
+    "topology",
+]

@@ -230,6 +230,16 @@ def test_plan_counts_what_the_meters_count(config, finished, capsys):
     assert "largest n by memory" in capsys.readouterr().out
 
 
+def test_the_largest_n_by_memory_is_set_beside_what_the_data_allow(config, capsys):
+    one = ["--set", "methods={ring: {method: {dsgd: {lr: 0.1}}, network: {topology: ring}}}", "--memory", "100GB"]
+    assert cli.main(["plan", config, *one]) == 0
+    out = capsys.readouterr().out
+    assert "the data allow fewer: 1,438 samples" in out and "1 model per node" in out
+    assert cli.main(["plan", config, *one, "--json", "--set", "data.partition=overlapping"]) == 0
+    got = json.loads(capsys.readouterr().out)["runs"][0]
+    assert got["most_n_of_data"] is None and got["largest_n"] > 1438
+
+
 def test_plan_says_when_it_does_not_fit(config, capsys):
     assert cli.main(["plan", config, "--json", "--memory", "1kB"]) == 0
     ring = json.loads(capsys.readouterr().out)["runs"][0]
