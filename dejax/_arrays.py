@@ -91,6 +91,28 @@ def check_shapes(n: int, *objects: Any) -> None:
                 check_shapes(n, value)
 
 
+def per_node(n: int, *objects: Any) -> bool:
+    """Whether some number of these objects is given per node, by id: a field whose hint says that it may be (`NodeFloatLike`) and that
+    holds an array, or, where a class says nothing of its field, one that holds an array [n, ...].
+    """
+    for owner in objects:
+        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+            if any(getattr(x, "shape", ())[:1] == (n,) for x in jax.tree.leaves(owner)):
+                return True
+            continue
+        kinds = _kinds(type(owner))
+        for field in dataclasses.fields(owner):
+            value = getattr(owner, field.name)
+            if field.metadata.get("static"):
+                continue
+            if field.name not in kinds:
+                if per_node(n, value):
+                    return True
+            elif kinds[field.name] and any(jnp.ndim(x) for x in jax.tree.leaves(value)):
+                return True
+    return False
+
+
 @lru_cache(maxsize=256)
 def _kinds(cls: type) -> dict[str, bool]:
     """The fields of a class whose hint is a number, and whether it may be given per node."""
@@ -146,4 +168,4 @@ def _extremes(value: Any) -> list[float]:
     return [*found, *{cast(x) for x in (values.min(), values.max()) if not np.isnan(x)}]
 
 
-__all__ = ["check_arrays", "check_shapes", "listed"]
+__all__ = ["check_arrays", "check_shapes", "listed", "per_node"]

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _tree as tree
-from ._liveness import peak, size
+from ._liveness import peak
+from ._program import size
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 

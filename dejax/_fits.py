@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import _blocks, plan as planning
-from ._liveness import largest, size
+from . import _blocks, _place, plan as planning
+from ._program import largest, size
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
 MODELS, CARRIES, ARRAYS = (
@@ -36,6 +36,8 @@ def check(run: Any, schedule: Any) -> None:
       run: a `Run`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
     """
     memory = planning.machine_memory()
+    if jax.default_backend() == "cpu":
+        memory //= _place.here(run.place)
     if _rough(run) <= SURE * memory:
         return
     label, seeds = run.label, len(run.seeds)
@@ -43,15 +45,17 @@ def check(run: Any, schedule: Any) -> None:
     nodes, final_nodes = schedule.nodes, schedule.final_nodes
     width = None if final_nodes is None and nodes is None else nodes or final_nodes
     plan = planning.plan(
-        method, problem, network, schedule.rounds, memory=memory, label=label, seeds=seeds, nodes=width
-    )
+        method, problem, network, schedule.rounds, memory=memory, label=label, seeds=seeds, nodes=width, mesh=run.layout,
+        placed=None if run.layout is None else run.ready,
+    )  # fmt: skip
     if plan.fits:
         return
     say = planning.spoken_bytes
     parts = sorted(plan.parts, key=lambda p: -p.total(plan.n))[:3]
     where = ", ".join(f"{p.name} {say(p.total(plan.n))}" for p in parts)
     names = {p.name for p in parts}
-    change = ["fewer nodes"]
+    each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
+    change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
     if problem.block != 1 and "activations, batches" in names:
         change.append(f"a smaller block (now {problem.block})" if problem.block is not None else "block='auto'")
     if width is None and planning.EVALUATION in names:
@@ -60,8 +64,8 @@ def check(run: Any, schedule: Any) -> None:
         change.append(f"fewer runs at once (now {seeds})")
     raise TooLargeError(
         plan,
-        f"{label}: {plan.n:,} nodes need about {say(plan.total)} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of the "
-        f"{say(plan.memory)} that there are; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
+        f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "
+        f"the {say(plan.memory)} that there are{each}; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
         "check_memory=False (--anyway)",
     )
 

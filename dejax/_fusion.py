@@ -7,7 +7,7 @@ _walk      what is live: a result takes memory from the kernel that makes it to 
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROWS = "reduce_sum of rows"
 SUMS = frozenset(
@@ -63,6 +63,9 @@ SOLID = PLACED | frozenset(
         "qr",
         "shard_map",
         "custom_vmap_call",
+        "ppermute",
+        "all_gather",
+        "psum",
     ]
 )
 COPIES = 15  # times that XLA computes one value inside others instead of writing it
@@ -85,18 +88,30 @@ class Op:
     makes: tuple[tuple[int, int], ...]
     inside: int = 0
     reuse: int | None = None  # most bytes of dying operands that it may write into; None: all of them
+    eqn: Any = None  # what it was
+    made: tuple[Any, ...] = ()  # shapes of what it makes
+    seen: tuple[tuple[int, Any], ...] = ()  # per value read: its place among the operands, and as what it is read there
+    own: bool = False  # a device's own, within `shard_map`: shapes are those of its part
+    axis: int | None = (
+        None  # of "enter", "leave", "lay": the axis along which devices divide the value outside; None: whole
+    )
+    sent: int = 0  # bytes that all devices send for it
+    axes: tuple[int | None, ...] = ()  # along which axis devices divide each operand
 
 
-def held(ops: list[Op], results: set[int], written: set[int], slots: dict[int, int], inner: bool) -> Peak:
+def held(
+    ops: list[Op], results: set[int], written: set[int], slots: dict[int, int], inner: bool, mesh: bool = False
+) -> Peak:
     """Bytes held at the peak beside the inputs.
 
     Args:
       ops: in program order. results: values that are returned. written: values that are asked to be in memory.
       slots: result -> the input that it may go into.
       inner: the program is the body of a loop inside another one, whose slots XLA was seen to fill earlier.
+      mesh: the program is that of one device of a mesh.
     """
     kernels = _kernels(ops, _fused(ops, results, written | _counted(ops)))
-    return _walk(_schedule(kernels), results, slots, inner)
+    return _walk(_schedule(kernels), results, slots, inner, mesh)
 
 
 def _counted(ops: list[Op]) -> set[int]:
@@ -206,21 +221,34 @@ def _dependence(kernels: list[_Kernel]) -> tuple[dict[int, int], dict[int, int]]
     return before, reads
 
 
-def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int], inner: bool) -> Peak:
+def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int], inner: bool, mesh: bool) -> Peak:
     """The peak of what is live: inputs take nothing, and a result nothing where it may go into its slot, an input.
 
     It may where all others that read the slot come before it: on an inner loop by the schedule, else whatever the schedule, because
-    it depends on what they make.
+    it depends on what they make. Until then, on a mesh, where values are written to be sent, one of the same size was seen to lie there.
     """
     before, reads = _dependence(kernels)
     last = {number: i for i, kernel in enumerate(kernels) for number in kernel.needs}
     last.update(dict.fromkeys(results, len(kernels)))
+    made = {number: (i, bytes) for i, kernel in enumerate(kernels) for number, bytes in kernel.op.makes}
+    open_ = {slot: made[m] for m, slot in slots.items() if mesh and m in made and slot not in results}
     live: dict[int, int] = {}
     total, most = 0, Peak(0, 0)
     for i, (op, needs, over) in enumerate(kernels):
-        into = {m: slots[m] for m, _ in op.makes if m in slots and (slots[m] in over or slots[m] not in needs)}
         done = (1 << i + 1) - 1 if inner else before[op.makes[0][0]] if op.makes else 0
-        placed = {m for m, slot in into.items() if slot not in results and not reads.get(slot, 0) & ~done}
+        read = lambda slot, done=done, needs=needs, over=over: (
+            (slot in over or slot not in needs) and not reads.get(slot, 0) & ~done
+        )
+        placed = {m for m, _ in op.makes if m in slots and slots[m] not in results and read(slots[m])}
+        for m, bytes in op.makes:
+            if m in results or not bytes:
+                continue
+            for slot, (then, room) in open_.items():
+                until = last.get(m, i)
+                if room == bytes and read(slot) and (i < until < then or (until == then and m in kernels[then].over)):
+                    placed.add(m)
+                    del open_[slot]
+                    break
         makes = {number: 0 if number in placed else bytes for number, bytes in op.makes}
         dying = {r for r in needs if last[r] == i and r in live}
         new, reuse = sum(makes.values()), sum(live[r] for r in dying & over)

@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from . import _tree as tree, mixing
+from ._arrays import per_node
 from ._bare import bare
+from ._program import size
 from ._struct import static, struct
 
 NODES, RUNS = "nodes", "runs"
@@ -123,6 +125,20 @@ def as_layout(value: Any) -> Layout | None:
     return Layout(_mesh(grid))
 
 
+def on_paper(value: Any) -> Layout | None:
+    """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided."""
+    if value is None:
+        return None
+    if isinstance(value, int):
+        value = {"nodes": value}
+    if isinstance(value, Mapping) and isinstance(value.get("nodes"), int):
+        nodes, runs = value["nodes"], value.get("runs", 1)
+        value = as_layout({**value, "devices": [*jax.devices()[:1]] * (nodes * runs if isinstance(runs, int) else 0)})
+    value = as_layout(value)
+    shape = tuple(value.mesh.shape[name] for name in (RUNS, NODES))
+    return dataclasses.replace(value, mesh=AbstractMesh(shape, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2))
+
+
 @struct
 class Place:
     """Where the nodes of a problem stand.
@@ -207,7 +223,10 @@ class Place:
 
 
 def put(x: Any, sharding: NamedSharding) -> Any:
-    """An array, the same on every process, laid out on the mesh."""
+    """An array, the same on every process, laid out on the mesh; its shape, where the devices are on paper."""
+    if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype, True), sharding=sharding)
     if isinstance(x, Tracer):
         return jax.lax.with_sharding_constraint(x, sharding)
     if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
@@ -222,6 +241,28 @@ def put(x: Any, sharding: NamedSharding) -> Any:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
+def axis_of(x: Any) -> int | None:
+    """The axis of an array, or a shape, that the devices of the node axis divide; None: none."""
+    spec = getattr(getattr(x, "sharding", None), "spec", ())
+    return next((i for i, name in enumerate(spec) if name == NODES), None)
+
+
+def here(place: Any) -> int:
+    """Devices of a mesh that share the memory of this host; 1 without a mesh. Those on paper are taken to be on one."""
+    if place is None:
+        return 1
+    if isinstance(place.mesh, AbstractMesh):
+        return place.mesh.size
+    return max(1, sum(d.process_index == jax.process_index() for d in place.mesh.devices.flat))
+
+
+def bytes_of(x: Any) -> int:
+    """Bytes of an array, or a shape, on one device."""
+    if not isinstance(getattr(x, "sharding", None), NamedSharding):
+        return size(x)
+    return size(jax.ShapeDtypeStruct(x.sharding.shard_shape(x.shape), x.dtype))
+
+
 def everywhere(values: Any, mesh: Mesh) -> Any:
     """A tree on every device."""
     return tree.map(lambda x: put(x, NamedSharding(mesh, P())), values)
@@ -233,12 +274,8 @@ def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any,
     Warns:
       UserWarning: the devices do not divide the nodes; fewer devices are used.
     """
-    mesh = _fitting(given.mesh, problem.n)
-    topology, order = network.topology, None
+    mesh, topology, order, phases = order_of(method, problem, network, given)
     if _halo(network, mesh):
-        phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
-        if phases and given.relabel and not _per_node_leaves(method, network, problem.n):
-            order = mixing.relabel(phases, mesh.shape[NODES])
         links = (
             mixing.Halo.build(phases, mesh, NODES, order)
             if phases
@@ -246,11 +283,11 @@ def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any,
         )
         topology = dataclasses.replace(topology, links=links)
     place = Place(None if order is None else put(order, NamedSharding(mesh, P(NODES))), mesh)
-    per_node = place.sharding()
+    split = place.sharding()
     data, messages = problem.data, network.messages
     if messages is not None:
         messages = messages if order is None else messages[:, order]
-    rows = lambda x: put(x if order is None else x[order], per_node)
+    rows = lambda x: put(x if order is None else x[order], split)
     data = dataclasses.replace(
         data,
         arrays=everywhere(data.arrays, mesh),
@@ -269,6 +306,21 @@ def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any,
     return problem, dataclasses.replace(rest, topology=_laid_out(topology, place), messages=messages)
 
 
+def order_of(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
+    """(the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or None, its phases on the host)."""
+    mesh, topology, order = _fitting(given.mesh, problem.n), network.topology, None
+    if not _halo(network, mesh):
+        return mesh, topology, None, []
+    phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
+    if (
+        phases
+        and given.relabel
+        and not per_node(problem.n, method, dataclasses.replace(network, topology=None, messages=None))
+    ):
+        order = mixing.relabel(phases, mesh.shape[NODES])
+    return mesh, topology, order, phases
+
+
 def _halo(network: Any, mesh: Mesh) -> bool:
     """Whether the topology gets a kernel that exchanges rows; else the compiler splits the kernel of one device."""
     top = network.topology
@@ -280,12 +332,6 @@ def _halo(network: Any, mesh: Mesh) -> bool:
         linear = network.rule.linear and (network.attack is None or network.attack.hook != "message")
         return not linear and top.n <= 4096
     return True
-
-
-def _per_node_leaves(method: Any, network: Any, n: int) -> bool:
-    """Whether a number of the method or of an option is given per node: by id, so that ids must stay positions."""
-    rest = dataclasses.replace(network, topology=None, messages=None)
-    return any(jnp.ndim(x) and jnp.shape(x)[0] == n for x in tree.leaves((method, rest)))
 
 
 def _laid_out(topology: Any, place: Place) -> Any:
@@ -301,9 +347,11 @@ def _laid_out(topology: Any, place: Place) -> Any:
     return dataclasses.replace(topology, links=tree.map(one, links))
 
 
-def _fitting(mesh: Mesh, n: int) -> Mesh:
+def _fitting(mesh: Any, n: int) -> Any:
     """The mesh, or its largest part of which the node axis divides n."""
-    devices, hosts = mesh.shape[NODES], len({d.process_index for d in mesh.devices[0]})
+    # one row of the mesh: hosts may hold rows
+    there = () if isinstance(mesh, AbstractMesh) else mesh.devices[0]
+    devices, hosts = mesh.shape[NODES], max(1, len({d.process_index for d in there}))
     if n % devices == 0:
         return mesh
     fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
@@ -317,9 +365,25 @@ def _fitting(mesh: Mesh, n: int) -> Mesh:
         "to use all",
         stacklevel=2,
     )
+    if isinstance(mesh, AbstractMesh):
+        return AbstractMesh((mesh.shape[RUNS], fits), mesh.axis_names, axis_types=mesh.axis_types)
     each = devices // hosts
     keep = [h * each + i for h in range(hosts) for i in range(fits // hosts)] if hosts > 1 else list(range(fits))
     return _mesh(mesh.devices[:, keep])
 
 
-__all__ = ["NODES", "RUNS", "Layout", "Place", "as_layout", "everywhere", "layout", "put", "spread"]
+__all__ = [
+    "NODES",
+    "RUNS",
+    "Layout",
+    "Place",
+    "as_layout",
+    "axis_of",
+    "bytes_of",
+    "everywhere",
+    "layout",
+    "on_paper",
+    "order_of",
+    "put",
+    "spread",
+]

@@ -66,8 +66,8 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory; False tries it. Not
-        asked on a mesh.
+      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory (of each device of a mesh); False
+        tries it.
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
         (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
@@ -93,7 +93,6 @@ def simulate(
     with _processes.everyone():
         schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
         run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
-    check_memory = check_memory and mesh is None  # the plan is of one device
     history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
@@ -146,7 +145,7 @@ def compare(
             runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
             checkpoint_every=checkpoint_every, mesh=layout,
         )  # fmt: skip
-    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory and layout is None)
+    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history

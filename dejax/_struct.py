@@ -18,7 +18,12 @@ def static(default: Any = dataclasses.MISSING, **kw: Any) -> Any:
     return dataclasses.field(metadata={"static": True}, **kw)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def grows(power: int = 1, **kw: Any) -> Any:
+    """A dataclass field whose bytes grow as n^power with the number of nodes, all else equal; other arrays count as of fixed size."""
+    return dataclasses.field(metadata={"grows": power}, **kw)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, grows, dataclasses.field))
 def struct(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves."""
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))

@@ -10,7 +10,7 @@ from jax.core import Tracer
 
 from ._method import check_method, flags
 from ._options import KINDS, check_option
-from ._struct import static, struct
+from ._struct import grows, static, struct
 from .aggregation import weighted_mean
 from .compression import direct, identity
 from .mixing import EdgeList
@@ -56,10 +56,9 @@ class Network:
     events: Any = None
     server: Literal["star", "shards", "all_reduce"] | None = static(default=None)
     repair: Literal["row"] | None = static(default=None)
-    edges: Any = dataclasses.field(
-        default=None, repr=False
-    )  # EdgeList, filled by `prepare` where rows per edge are sent
-    messages: Any = dataclasses.field(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
+    # EdgeList, filled by `prepare` where rows per edge are sent
+    edges: Any = dataclasses.field(default=None, repr=False)
+    messages: Any = grows(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
 
     def __post_init__(self) -> None:
         if self.repair not in (None, "row"):

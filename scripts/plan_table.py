@@ -1,13 +1,14 @@
 """Compare what `dejax plan` says of a run's rounds with what XLA allocates for them, in one table.
 
     python scripts/plan_table.py [PATTERN]
+    JAX_NUM_CPU_DEVICES=8 python scripts/plan_table.py [PATTERN] --mesh 8
 
 Planned and compiled bytes are those of the program of rounds (`Plan.rounds_alone`, `compiled_bytes`), without evaluations and the
-process around them. Nothing runs. Takes some seconds for each setting whose name matches the regular expression.
+process around them, with `--mesh` those of one device. Nothing runs. Takes some seconds for each setting whose name matches the regular expression.
 """
 
+import argparse
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -121,18 +122,23 @@ SETTINGS: dict[str, Callable[[], Parts]] = {
 }
 
 
-def measure(name: str) -> tuple[float, float]:
-    """(planned, compiled) bytes of the rounds of a setting."""
+def measure(name: str, mesh: int | None = None) -> tuple[float, float]:
+    """(planned, compiled) bytes of the rounds of a setting, of one device of a mesh of so many."""
     parts = SETTINGS[name]()
-    return planning.plan(*parts, rounds=10).rounds_alone, planning.compiled_bytes(*parts, rounds=10)
+    planned = planning.plan(*parts, rounds=10, mesh=mesh).rounds_alone
+    return planned, planning.compiled_bytes(*parts, rounds=10, mesh=mesh)
 
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("pattern", nargs="?", default="")
+    parser.add_argument("--mesh", type=int)
+    args = parser.parse_args()
     print("| setting | planned, MB | compiled, MB | ratio |\n|---|---|---|---|")
     for name in SETTINGS:
-        if re.search(sys.argv[1] if len(sys.argv) > 1 else "", name):
-            planned, compiled = measure(name)
+        if re.search(args.pattern, name):
+            planned, compiled = measure(name, args.mesh)
             print(f"| {name} | {planned / 1e6:.1f} | {compiled / 1e6:.1f} | {planned / compiled:.2f} |", flush=True)
 
 

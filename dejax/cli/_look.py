@@ -57,10 +57,20 @@ def plan(args: argparse.Namespace) -> int:
         method, problem, network = run.objects()
         plans.append(
             planning.plan(
-                method, problem, network, run.rounds, memory=memory, label=run.label, seeds=seeds, nodes=nodes
+                method,
+                problem,
+                network,
+                run.rounds,
+                memory=memory,
+                label=run.label,
+                seeds=seeds,
+                nodes=nodes,
+                mesh=config.mesh,
             )
         )
-        compiled.append(planning.compiled_bytes(method, problem, network, run.rounds) * seeds if args.compile else None)
+        at_once = seeds if plans[-1].devices is None else -(-seeds // plans[-1].devices[0])
+        parts = (method, problem, network, run.rounds, config.mesh)
+        compiled.append(planning.compiled_bytes(*parts) * at_once if args.compile else None)
     if args.json:
         more = [{} if c is None else {"compiled": c} for c in compiled]
         more = [m | {"most_n_of_data": most_of_data(config, p.label)} for p, m in zip(plans, more, strict=True)]
@@ -77,9 +87,12 @@ def plan(args: argparse.Namespace) -> int:
                 f"[dim]{escape(part.note)}[/]",
             )
         table.add_row("[bold]memory[/]", f"[bold]{size(p.per_node)}[/]", f"[bold]{size(p.total)}[/]", "")
-        out.print(f"\n[bold]{escape(p.label)}[/]: {p.n:,} nodes, {p.parameters:,} parameters, {p.rounds:,} rounds")
+        out.print(
+            f"\n[bold]{escape(p.label)}[/]: {p.n:,} nodes, {p.parameters:,} parameters, {p.rounds:,} rounds{on_mesh(p)}"
+        )
         out.print(table)
-        fits = f"fits into {size(p.memory)}" if p.fits else f"[bold red]does not fit[/] into {size(p.memory)}"
+        room = size(p.memory) + (" of a device" if p.devices else "")
+        fits = f"fits into {room}" if p.fits else f"[bold red]does not fit[/] into {room}"
         out.print(f"{fits}; largest n by memory: {p.largest:,}")
         most = most_of_data(config, p.label)
         if most is not None and p.largest > most:
@@ -89,6 +102,12 @@ def plan(args: argparse.Namespace) -> int:
         if p.sent is not None:
             each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
             out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")
+        if p.crossing is not None:
+            rows, must, others = p.crossing
+            needed = "" if must is None else f"rows of nodes {size(rows)} ({size(must)} must cross), "
+            out.print(
+                f"between devices: {size(rows + others)} a round ({needed}sums and gathers {size(others)}, estimated)"
+            )
     return DONE
 
 
@@ -103,6 +122,14 @@ def most_of_data(config: Any, label: str) -> int | None:
     partition = run.args["data"].args.get("partition")
     shared = getattr(partition, "name", None) == "overlapping" or int(np.asarray(data.count).sum()) > size
     return None if shared or partition is None else size
+
+
+def on_mesh(plan: Any) -> str:
+    """The devices of a plan, in words."""
+    if plan.devices is None:
+        return ""
+    runs, nodes = plan.devices
+    return f"; bytes on each of {runs * nodes} devices" + (f" ({runs} runs x {nodes} nodes)" if runs > 1 else "")
 
 
 def topology(args: argparse.Namespace) -> int:

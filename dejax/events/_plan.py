@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import static, struct
+from .._struct import grows, static, struct
 from ..mixing import Slots
 
 
@@ -22,9 +22,9 @@ class Plan:
       stale: whether gradients are taken at the node's value after its last own event (as in AD-PSGD); static.
     """
 
-    initiators: jax.Array
-    partners: jax.Array
-    ticks: jax.Array
+    initiators: jax.Array = grows()
+    partners: jax.Array = grows()
+    ticks: jax.Array = grows()
     times: jax.Array
     whole: jax.Array
     stale: bool = static(default=True)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
-from .._struct import static, struct
+from .._struct import grows, static, struct
 from ._circulant import take_rows
 from ._links import Whole, accumulator, fold_slots, slot_sq_distances
 
@@ -28,7 +28,7 @@ class Dense(Whole):
       [1.0, 1.0]
     """
 
-    matrix: jax.Array
+    matrix: jax.Array = grows(2)
 
     @property
     def n(self) -> int:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree
-from .._struct import static, struct
+from .._struct import grows, static, struct
 from ._links import Whole, accumulator, fold_slots, silenced
 
 
@@ -28,10 +28,10 @@ class EdgeList:
       n: number of nodes, static.
     """
 
-    receiver: jax.Array
-    sender: jax.Array
-    reverse: jax.Array
-    slot: jax.Array
+    receiver: jax.Array = grows()
+    sender: jax.Array = grows()
+    reverse: jax.Array = grows()
+    slot: jax.Array = grows()
     n: int = static()
 
     @staticmethod

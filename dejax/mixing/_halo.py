@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from .. import _tree as tree
 from .._bare import bare
-from .._struct import static, struct
+from .._struct import grows, static, struct
 from ._circulant import take_rows
 from ._edges import Edges
 from ._exchange import Wires, crossing, relabelling, schedule
@@ -41,14 +41,14 @@ class Halo:
       wires: who sends to whom, static. starts: first slot of each level, static. widest: k, static.
     """
 
-    own: Any
-    index: tuple[Any, ...]
-    sender: tuple[Any, ...]
-    weight: tuple[Any, ...]
-    rows: tuple[Any, ...]
-    send: Any
+    own: Any = grows()
+    index: tuple[Any, ...] = grows()
+    sender: tuple[Any, ...] = grows()
+    weight: tuple[Any, ...] = grows()
+    rows: tuple[Any, ...] = grows()
+    send: Any = grows()
     phase: Any
-    ids: Any
+    ids: Any = grows()
     wires: Wires = static()
     starts: tuple[int, ...] = static()
     widest: int = static()

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree
-from .._struct import static, struct
+from .._struct import grows, static, struct
 from ._circulant import take_rows
 from ._dense import matmul, silent_matmul
 from ._edges import Edges
@@ -39,15 +39,15 @@ class Hubs(Whole):
       starts, widths: slots of each level, static. widest: k, static.
     """
 
-    own: jax.Array
-    senders_: jax.Array
-    weight: jax.Array
-    first: jax.Array
-    degree: jax.Array
-    rows: tuple[jax.Array, ...]
-    up: tuple[jax.Array, ...]
-    hubs: jax.Array
-    hub_up: jax.Array
+    own: jax.Array = grows()
+    senders_: jax.Array = grows()
+    weight: jax.Array = grows()
+    first: jax.Array = grows()
+    degree: jax.Array = grows()
+    rows: tuple[jax.Array, ...] = grows()
+    up: tuple[jax.Array, ...] = grows()
+    hubs: jax.Array = grows()
+    hub_up: jax.Array = grows()
     starts: tuple[int, ...] = static()
     widths: tuple[int, ...] = static()
     widest: int = static()

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from .. import _tree as tree
-from .._struct import struct
+from .._struct import grows, struct
 from ._circulant import take_rows, weighted_slots
 from ._links import Whole, fold_slots, slot_sq_distances, sum_slots
 
@@ -27,9 +27,9 @@ class Slots(Whole):
       [1.0, 1.0]
     """
 
-    index: jax.Array
-    weight: jax.Array
-    own: jax.Array
+    index: jax.Array = grows()
+    weight: jax.Array = grows()
+    own: jax.Array = grows()
 
     @property
     def n(self) -> int:

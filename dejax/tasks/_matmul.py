@@ -26,7 +26,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._apart import materialize
-from .._liveness import written_out
+from .._program import written_out
 
 matmul_p = Primitive("dejax_matmul")
 CONTRACT = {"nn": (1, 0), "tn": (0, 0), "nt": (1, 1)}

@@ -30,7 +30,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._liveness import written_out
+from .._program import written_out
 from ._pool import avg_pool as avg_pool, max_pool as max_pool
 
 KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output

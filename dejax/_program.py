@@ -1,0 +1,180 @@
+"""A traced program as one list of operations: calls written out, views taken for what they look at."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from . import _apart
+from ._fusion import ROWS, Op
+
+VIEWS = frozenset(
+    [
+        "reshape",
+        "squeeze",
+        "expand_dims",
+        "copy",
+        "dejax_bare",
+        _apart.written_p.name,
+        "stop_gradient",
+        "optimization_barrier",
+        "random_wrap",
+        "random_unwrap",
+    ]
+)
+
+# primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
+written_out: dict[str, Callable[..., Callable[..., Any]]] = {}
+
+
+def size(x: Any) -> int:
+    """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        return 0
+    key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
+
+
+def largest(jaxpr: Any) -> int:
+    """Bytes of the largest array that a traced program makes, in loops and branches too."""
+    most, todo, seen = 0, [bare(jaxpr)], set()
+    while todo:
+        for eqn in todo.pop().eqns:
+            most = max(most, *(size(v.aval) for v in eqn.outvars), 0)
+            inner = [bare(x) for p in eqn.params.values() for x in (p if isinstance(p, tuple) else (p,))]
+            new = [j for j in inner if hasattr(j, "eqns") and id(j) not in seen]
+            seen.update(map(id, new))
+            todo.extend(new)
+    return most
+
+
+def flat(
+    jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int], mesh: bool = False, own: bool = False
+) -> Iterator[Op]:
+    """The operations of a program; to `written` go the values that it asks to have in memory (`_apart`).
+
+    Args:
+      values: the numbers of its variables, filled on the way. fresh: new numbers.
+      mesh: `shard_map` is written out, too, between "enter" and "leave" for what goes in and out, and where values are laid stands
+        "lay". own: the program is that of one device.
+    """
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        reads = [None if isinstance(v, Literal) else values[v] for v in eqn.invars]
+        inner = _program(eqn)
+        if name == "cond" and inner is not None:
+            reads = reads[1:]  # the first says on which platform
+        if name == _apart.written_p.name:
+            written.update(r for r in reads if r is not None)
+        if name in VIEWS and len(reads) == len(eqn.outvars) and None not in reads:
+            values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))
+        elif name == "shard_map" and mesh:
+            yield from _of_devices(eqn, values, fresh, written)
+        elif inner is not None and len(inner.invars) == len(reads):
+            mine = {v: next(fresh) if r is None else r for v, r in zip(inner.invars, reads, strict=True)}
+            mine |= {v: next(fresh) for v in inner.constvars}
+            yield from flat(inner, mine, fresh, written, mesh, own)
+            for v, w in zip(eqn.outvars, inner.outvars, strict=True):
+                values[v] = next(fresh) if isinstance(w, Literal) else mine[w]
+        else:
+            makes = {v: next(fresh) for v in eqn.outvars}
+            values.update(makes)
+            sizes = tuple((number, size(v.aval)) for v, number in makes.items())
+            if name == "reduce_sum" and eqn.invars[0].aval.ndim - 1 in eqn.params["axes"]:
+                name = ROWS
+            axis = None
+            if name == "sharding_constraint" and mesh and reads[0] is not None:
+                name, axis = "lay", _laid(eqn.params["sharding"])
+            carried = sum(size(v.aval) for v in eqn.outvars[: carry(eqn)[1]]) if name == "scan" else None
+            seen = tuple((i, v.aval) for i, (v, r) in enumerate(zip(eqn.invars, reads, strict=False)) if r is not None)
+            made = tuple(v.aval for v in eqn.outvars)
+            yield Op(name, tuple(r for r in reads if r is not None), sizes, 0, carried, eqn, made, seen, own, axis)
+
+
+def _of_devices(eqn: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int]) -> Iterator[Op]:
+    """A `shard_map` written out: what goes in, the program of a device, what comes out."""
+    inner, mine = bare(eqn.params["jaxpr"]), {}
+    for v, w in zip(eqn.invars, inner.invars, strict=True):
+        mine[w] = next(fresh)
+        if not isinstance(v, Literal):
+            yield _door("enter", eqn, values[v], mine[w], v.aval, w.aval, _divided(v.aval, w.aval))
+    mine |= {v: next(fresh) for v in inner.constvars}
+    yield from flat(inner, mine, fresh, written, True, True)
+    for v, w in zip(eqn.outvars, inner.outvars, strict=True):
+        values[v] = next(fresh)
+        if not isinstance(w, Literal):
+            yield _door("leave", eqn, mine[w], values[v], w.aval, v.aval, _divided(v.aval, w.aval))
+
+
+def _door(name: str, eqn: Any, read: int, makes: int, seen: Any, made: Any, axis: int | None) -> Op:
+    return Op(name, (read,), ((makes, size(made)),), 0, None, eqn, (made,), ((0, seen),), False, axis)
+
+
+def _divided(whole: Any, part: Any) -> int | None:
+    """The axis along which a part is shorter than the whole."""
+    return next((i for i, (a, b) in enumerate(zip(whole.shape, part.shape, strict=True)) if a != b), None)
+
+
+def _laid(sharding: Any) -> int | None:
+    """The axis that a sharding divides."""
+    return next((i for i, name in enumerate(sharding.spec) if name is not None), None)
+
+
+@functools.lru_cache(maxsize=512)
+def _stand_in(name: str, params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    """What a primitive of ours stands for; one function per parameters, so that JAX traces it once."""
+    return written_out[name](**dict(params))
+
+
+def _program(eqn: Any) -> Any:
+    """The program that a plain call calls; None for a primitive or a loop."""
+    if eqn.primitive.name in written_out:
+        stand_in = _stand_in(eqn.primitive.name, tuple(sorted(eqn.params.items())))
+        return jax.make_jaxpr(stand_in)(*(v.aval for v in eqn.invars)).jaxpr
+    if eqn.primitive.name == "cond" and eqn.params.get("branches_platforms"):
+        here = jax.default_backend()
+        for platforms, branch in zip(eqn.params["branches_platforms"], eqn.params["branches"], strict=True):
+            if platforms is None or here in platforms:
+                return bare(branch)
+    if eqn.primitive.name in ("scan", "while", "cond", "shard_map", "custom_vmap_call"):
+        return None
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        inner = eqn.params.get(name)
+        if inner is not None:
+            return bare(inner)
+    return None
+
+
+def bare(jaxpr: Any) -> Any:
+    """A program without the constants that it was closed over."""
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def carry(eqn: Any) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are carried.
+
+    Read off the shapes, since the names of the parameters change between releases of JAX: the body sees a constant and the carry as
+    they are, and a row of everything else.
+    """
+    body = bare(eqn.params["jaxpr"])
+    whole = lambda outer, inner: sum(v.aval.shape == w.aval.shape for v, w in zip(outer, inner, strict=True))
+    carried = whole(eqn.outvars, body.outvars)
+    return whole(eqn.invars, body.invars) - carried, carried
+
+
+def loop(eqn: Any) -> tuple[Any, int, tuple[int, int]]:
+    """The body of a scan or a while loop, which operand is its first input, and which of its inputs are carried: from, up to."""
+    p = eqn.params
+    if eqn.primitive.name == "while":
+        body = bare(p["body_jaxpr"])
+        return body, p["cond_nconsts"], (p["body_nconsts"], len(body.invars))
+    fixed, carried = carry(eqn)
+    return bare(p["jaxpr"]), 0, (fixed, fixed + carried)
+
+
+__all__ = ["VIEWS", "bare", "carry", "flat", "largest", "loop", "size", "written_out"]
