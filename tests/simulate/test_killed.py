@@ -79,14 +79,3 @@ def test_killed_and_resumed_equals_unbroken(where, whole, tmp_path):
     for a, b in zip(jax.tree.leaves(resumed.state()), jax.tree.leaves(whole.state()), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
     assert not [p for p in saved.iterdir() if p.name.startswith(".")]
-
-
-@pytest.mark.slow
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path):
-    out = tmp_path / "run"
-    simulate(*toy.experiment(), 9, every=1, progress=False, out=out, callbacks=[lambda r: r["round"] == 1])
-    import shutil
-
-    shutil.rmtree(out / "checkpoints")
-    resumed = simulate(*toy.experiment(), 9, every=1, progress=False, resume=out)
-    assert toy.plain(resumed.records) == toy.plain(whole.records)
