@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import population
+from . import _processes, population
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
@@ -203,6 +203,8 @@ class History:
         params = view.mean if node is None or view.shared else population.node(view.params, node)
         if node is not None and not -view.n <= node < view.n:
             raise IndexError(f"node {node} is not in a population of {view.n}; give 0 <= node < {view.n}")
+        if _processes.count() > 1:  # arrays that this process can use by itself
+            params = _processes.to_host(params)
         return view.task.module(params) if hasattr(view.task, "module") else params
 
     def continue_(self, rounds: int, **options: Any) -> "History":

@@ -60,6 +60,19 @@ def test_processes_with_different_experiments_are_refused(second):
         _processes.same({"a": {"rounds": 3}})
 
 
+@pytest.mark.parametrize("notice", [False, True, RuntimeError("the service is off")])
+@pytest.mark.parametrize("asked", [False, True])
+def test_all_stop_where_one_is_asked_and_take_the_rounds_of_process_0(second, monkeypatch, asked, notice):
+    def looked(step):
+        if isinstance(notice, Exception):
+            raise notice
+        return notice
+
+    monkeypatch.setattr("jax.experimental.multihost_utils.reached_preemption_sync_point", looked)
+    monkeypatch.setattr(_processes, "_allgather", lambda x: np.stack([np.array([0, 7], x.dtype), x]))
+    assert _processes.agree(asked, 3) == (asked or notice is True, 7)
+
+
 def test_every_process_gives_as_many_devices(monkeypatch):
     devices = [types.SimpleNamespace(process_index=i // 4, id=i) for i in range(8)]
     assert [d.id for d in _place._of_each_process(devices, 4)] == [0, 1, 4, 5]
