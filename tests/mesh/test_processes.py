@@ -157,7 +157,7 @@ def test_the_command_runs_in_two_processes_and_goes_on_in_one(tmp_path):
     close(two, one, atol=5e-3)
     codes, outs, errors = pair([*command, *flags], tmp_path, **env)  # the directory is taken now
     assert codes == [2, 2] and "dsgd" not in outs[0] + outs[1] and errors[1] == ""
-    assert errors[0].startswith("dejax run: process 0 of 2: out is 'two', which exists")
+    assert errors[0].startswith("dejax run: process 0 of 2: --out is 'two', which exists")
     alone = [sys.executable, "-m", "dejax", "resume", "two", "--rounds", "6", "--set", "mesh.nodes=4", "--quiet"]
     subprocess.run(alone, env=environment(**env | {"JAX_NUM_CPU_DEVICES": "4"}), cwd=tmp_path, check=True, timeout=300)
     assert [r["round"] for r in dj.report.load(tmp_path / "two").records] == [0, 0, 2, 2, 4, 4, 6, 6]
