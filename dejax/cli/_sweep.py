@@ -11,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._writable import check_writable
 from ..config import ConfigError, blamed, load as read
@@ -40,7 +40,7 @@ def sweep(args: argparse.Namespace) -> int:
     base = read(args.config, args.set or ())
     trials = [t for combo in combos for t in trials_of(args, combo, base)]
     seeds = tuple(range(args.seeds)) if args.seeds is not None else base.seeds
-    records, facts, whole = run_all(trials, seeds, base.eval, args.quiet, args.at_once)
+    records, facts, whole = run_all(trials, seeds, base.eval, args.quiet, args.at_once, base.mesh)
     if not records:
         return INTERRUPTED
     from ..history import History
@@ -74,6 +74,14 @@ class Trial:
     def __init__(self, label: str, combo: dict[str, Any], run: Any):
         self.label, self.combo, self.rounds, self.run = label, combo, run.rounds, run
         self.method, self.problem, self.network = run.objects()
+
+
+class Member(NamedTuple):
+    """A trial with its method, problem and network as prepared, and as laid on devices (the same without a mesh)."""
+
+    trial: Trial
+    ready: Any
+    placed: Any
 
 
 def split(text: str) -> tuple[str, list[Any]]:
@@ -115,35 +123,47 @@ def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:
 
 
 def run_all(
-    trials: Sequence[Trial], seeds: Sequence[int], evals: dict[str, Any], quiet: bool, at_once: int | None
+    trials: Sequence[Trial],
+    seeds: Sequence[int],
+    evals: dict[str, Any],
+    quiet: bool,
+    at_once: int | None,
+    mesh: Any = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """Records and facts of every trial, groups of equal structure at once, and whether all of them came to their end.
 
-    Ctrl-C keeps the groups that are done.
+    On a mesh, combinations and seeds lie along `runs`, nodes along `nodes`. Ctrl-C keeps the groups that are done.
     """
+    import math
     import time
 
     import jax
 
-    from .. import engine
+    from .. import _place, engine
     from .._progress import Progress
     from .._schedule import Schedule
 
-    groups: dict[Any, list[tuple[Trial, Any]]] = {}
+    layout = _place.as_layout(mesh)
+    runs = 1 if layout is None else layout.mesh.shape[_place.RUNS]
+    step = runs // math.gcd(runs, len(seeds))  # trials and seeds fill the devices of `runs`
+    groups: dict[Any, list[Member]] = {}
     for trial in trials:
         with blamed(trial.run.config, trial.run):
             Schedule(trial.rounds, **evals).check(trial)
             ready = engine.prepare(trial.method, trial.problem, trial.network, trial.rounds)
-        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((ready[0], ready[2])))
+        placed = ready if layout is None else engine.placed(*ready, layout)
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves((placed[0], placed[2])))
         data = tuple(id(x) for x in jax.tree.leaves(ready[1]))
-        structure = jax.tree.structure(ready)
-        groups.setdefault((structure, shapes, data, trial.rounds), []).append((trial, ready))
+        order = None if layout is None or placed[1].place.ids is None else tuple(placed[1].place.ids.tolist())
+        structure = jax.tree.structure(placed)
+        groups.setdefault((structure, shapes, data, order, trial.rounds), []).append(Member(trial, ready, placed))
     records, facts = {}, {}
     parts = []
     for group in groups.values():
         most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
         size = -(-len(group) // -(-len(group) // most))  # parts as equal as can be: one program serves them all
-        varying = varying_leaves([ready for _, ready in group])
+        size = -(-size // step) * step
+        varying = varying_leaves([member.placed for member in group])
         parts += [(group[i : i + size], size, varying) for i in range(0, len(group), size)]
     with Progress(not quiet) as bar:
         try:
@@ -151,7 +171,7 @@ def run_all(
                 began = time.perf_counter()
                 with blamed(part[0][0].run.config, part[0][0].run):
                     done = together(part, seeds, evals, bar, size, varying)
-                for trial, found in zip([t for t, _ in part], done, strict=True):
+                for trial, found in zip([member.trial for member in part], done, strict=True):
                     records[trial.label] = [clean_record(trial, r) for r in found["records"]]
                     facts[trial.label] = found["facts"] | {"wall": round(time.perf_counter() - began, 3)}
         except KeyboardInterrupt:
@@ -178,15 +198,16 @@ def varying_leaves(group: Sequence[Any]) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=32)
-def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, Any, Any, Any]:
+def programs(shape: Any, varying: tuple[int, ...], rounds: int, mesh: bool) -> tuple[Any, Any, Any, Any]:
     """(rebuild, start, chunk, apart) of all trials whose (method, network) have this structure and differ in these leaves."""
     import inspect
 
     import jax
     import jax.numpy as jnp
 
-    from .. import engine
+    from .. import _place, engine
 
+    over = functools.partial(jax.vmap, spmd_axis_name=_place.RUNS) if mesh else jax.vmap
     start_one: Any = inspect.unwrap(engine.start)
     chunk_one: Any = inspect.unwrap(engine.run_chunk)
 
@@ -202,7 +223,7 @@ def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, An
             method, network = rebuild(values, leaves)
             return start_one(method, problem, network, key, None)
 
-        return jax.vmap(one)(stacked, keys)
+        return over(one)(stacked, keys)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def chunk(carry: Any, stacked: Any, keys: Any, leaves: Any, problem: Any, first: Any, count: Any) -> Any:
@@ -210,7 +231,7 @@ def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, An
             method, network = rebuild(values, leaves)
             return chunk_one(method, problem, network, carry, key, first, count, CHUNK, jnp.int32(rounds))
 
-        return jax.vmap(one)(carry, stacked, keys)
+        return over(one)(carry, stacked, keys)
 
     @functools.partial(jax.jit, static_argnums=1)
     def apart(tree: Any, runs: int) -> list[Any]:
@@ -221,7 +242,7 @@ def programs(shape: Any, varying: tuple[int, ...], rounds: int) -> tuple[Any, An
 
 
 def together(
-    part: Sequence[tuple[Trial, Any]],
+    part: Sequence[Member],
     seeds: Sequence[int],
     evals: dict[str, Any],
     bar: Any,
@@ -238,30 +259,35 @@ def together(
     import jax.numpy as jnp
     import numpy as np
 
-    from .. import engine
+    from .. import _place, engine
     from .._counters import Counters
     from .._schedule import Schedule
-    from ..metrics import View
+    from ..metrics._view import Lazy, View
 
-    trial = part[0][0]
-    problem = part[0][1][1]
-    flat = [jax.tree.leaves((ready[0], ready[2])) for _, ready in part]
-    shape = jax.tree.structure((part[0][1][0], part[0][1][2]))
+    trial, (single, problem, graph), (method, placed, network) = part[0]
+    place = placed.place
+    flat = [jax.tree.leaves((member.placed[0], member.placed[2])) for member in part]
+    shape = jax.tree.structure((method, network))
     count, width = len(part), len(seeds)
     full = [*flat, *[flat[-1]] * (size - count)]
     stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in full]), width, axis=0) for i in varying]
     key_of = [jax.random.key(s) for _ in range(size) for s in seeds]
     keys, key_of = jnp.stack(key_of), key_of[: count * width]
-    rebuild, start, chunk, apart = programs(shape, varying, trial.rounds)
+    if place is not None:
+        rows = place.sharding(False, (_place.RUNS,))
+        keys, stacked = _place.put(keys, rows), [_place.put(x, rows) for x in stacked]
+        problem = _place.everywhere(problem, place.mesh)
+    rebuild, start, chunk, apart = programs(shape, varying, trial.rounds, place is not None)
 
     began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
     counters = [Counters() for _ in key_of]
     broken: dict[int, tuple[int, int]] = {}
-    carry, done = start(stacked, keys, flat[0], problem), 0
+    carry, done = start(stacked, keys, flat[0], placed), 0
     schedule = Schedule(trial.rounds, **evals)
     measures = schedule.measures(problem)
     records: list[list[dict[str, Any]]] = [[] for _ in part]
+    axes = None if place is None else engine.state_of(engine.carry_axes(single, problem, graph, key_of[0]))
 
     def record() -> None:
         """Measure every run that is still finite."""
@@ -271,8 +297,10 @@ def together(
             row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()
             if at not in broken:
                 method = rebuild([x[at] for x in stacked], flat[0])[0]
+                state = states[at]
                 view = View(
-                    engine.model(method, states[at]), problem, part[t][1][2], state=states[at], index=done, key=key,
+                    engine.model(method, state), problem, part[t].ready[2], index=done, key=key, place=place,
+                    state=state if place is None else Lazy(functools.partial(place.in_order, axes, state)),
                     nodes=schedule.final_nodes if done == trial.rounds else schedule.nodes, width=schedule.nodes,
                 )  # fmt: skip
                 bad = view.bad_node()
@@ -287,7 +315,7 @@ def together(
     record()
     while done < trial.rounds:
         steps = min(CHUNK if done else 4, schedule.next_stop(done) - done)
-        carry, meters = chunk(carry, stacked, keys, flat[0], problem, jnp.int32(done), jnp.int32(steps))
+        carry, meters = chunk(carry, stacked, keys, flat[0], placed, jnp.int32(done), jnp.int32(steps))
         meters = jax.device_get(meters)
         for i, counter in enumerate(counters):
             bad = counter.add(jax.tree.map(lambda x, i=i, steps=steps: x[i, :steps], meters))

@@ -1,0 +1,57 @@
+"""A sweep on devices: combinations and seeds along `runs`, nodes along `nodes`, with the numbers of one device."""
+
+import json
+
+import pytest
+
+from dejax import cli
+
+CONFIG = """
+rounds: 3
+data: {source: digits, nodes: 16, partition: iid}
+task: {mlp: {hidden: [4]}}
+method: {dsgd: {lr: 0.1}}
+network: {topology: {geometric: {seed: 0}}}
+batch_size: 4
+eval: {every: 3}
+"""
+
+
+def swept(path, capsys, *more):
+    argv = ["sweep", str(path), "--over", "method.dsgd.lr=0.05,0.1,0.2", "--seeds", "1", "--quiet", "--json", *more]
+    assert cli.main(argv) == 0
+    return json.loads(capsys.readouterr().out)["records"]
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_mesh_gives_the_numbers_of_one_device(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    one = swept(path, capsys)
+    many = swept(
+        path, capsys, "--set", "mesh={runs: 2, nodes: 4}"
+    )  # three runs on two devices: one of them is filled up
+    assert len(one) == len(many) == 6
+    for a, b in zip(one, many, strict=True):
+        assert a.keys() == b.keys() and a["run"] == b["run"]
+        a, b = ({k: v for k, v in r.items() if k not in ("run", "wall")} for r in (a, b))
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_runs_of_a_sweep_lie_on_devices_of_their_own(tmp_path, capsys, monkeypatch):
+    from dejax.cli import _sweep
+
+    seen, programs = [], _sweep.programs
+
+    def watched(*args):
+        rebuild, start, chunk, apart = programs(*args)
+        return rebuild, lambda *a: seen.append(start(*a)) or seen[-1], chunk, apart
+
+    monkeypatch.setattr(_sweep, "programs", watched)
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    swept(path, capsys, "--set", "mesh={runs: 2, nodes: 4}", "--set", "rounds=1")
+    (carry,) = seen
+    kernel = carry.state.params["layer0"]["kernel"]
+    assert kernel.sharding.spec[:2] == ("runs", "nodes") and len(kernel.sharding.device_set) == 8
