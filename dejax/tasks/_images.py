@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 
 from ._flax import classifier
-from ._linear import dot_general
+from ._linear import activations, dot_general
 from ._pool import max_pool
 from ._sized import Sized
 from .conv import conv_general_dilated
@@ -51,8 +51,17 @@ class CNN(nnx.Module):
         """Everything before the linear layer: [B, ...] to [B, features]."""
         x = x.reshape(x.shape[0], *self.shape)
         for i in range(self.depth):
-            x = max_pool(nnx.relu(getattr(self, f"conv{i}")(x)))
+            x = self._layer(getattr(self, f"conv{i}"), x)
         return x.reshape(x.shape[0], -1)
+
+    @staticmethod
+    def _layer(conv: nnx.Conv, x: jax.Array) -> jax.Array:
+        """max_pool(relu(conv(x))): the bias is added, and what is negative cut off, after the pool, on a quarter of the numbers."""
+        w, b = conv.kernel[...], None if conv.bias is None else conv.bias[...]
+        if b is None or not x.dtype == w.dtype == b.dtype:
+            return max_pool(nnx.relu(conv(x)))
+        sums = conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return activations["relu"](max_pool(sums) + b[None, None, None])
 
     def head(self, features: jax.Array) -> jax.Array:
         """The linear layer."""

@@ -1,10 +1,15 @@
 """Pooling whose gradient is elementwise when windows do not overlap."""
 
+import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+from .._apart import materialize
 
 
 def max_pool(
@@ -13,8 +18,7 @@ def max_pool(
     """Maximum over windows of x [B, spatial..., C]; as flax's `max_pool`, with a cheap gradient when strides = window.
 
     The gradient goes to the first of equal maxima, as in XLA's own; from a window that holds NaN, whose maximum is NaN, to its first
-    place. Windows that overlap or are padded take flax's way, whose
-    gradient is a scatter.
+    place. Windows that overlap or are padded take flax's way, whose gradient is a scatter.
 
     Args:
       x: [B, spatial..., C]. window: size per spatial axis. strides: default `window` (flax's default is 1). padding: "VALID"; or
@@ -73,7 +77,7 @@ def _windows(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
     for axis, k in enumerate(window, 1):
         if x.shape[axis] < k:
             raise ValueError(f"pool window {window} is larger than x of shape {x.shape}; give a smaller one")
-        x = jax.lax.slice_in_dim(x, 0, x.shape[axis] // k * k, axis=axis)
+        x = lax.slice_in_dim(x, 0, x.shape[axis] // k * k, axis=axis)
     shape = [x.shape[0]]
     for size, k in zip(x.shape[1:-1], window, strict=True):
         shape += [size // k, k]
@@ -82,22 +86,28 @@ def _windows(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
 
 @jax.custom_jvp
 def _max_over(r: jax.Array) -> jax.Array:
-    """Maximum over the window axes 2, 4, ... of [B, h, kh, w, kw, ..., C]."""
-    return r.max(tuple(range(2, r.ndim - 1, 2)))
+    """Maximum over the window axes 2, 4, ... of [B, h, kh, w, kw, ..., C], place by place: a loop over whole rows of channels."""
+    return materialize(functools.reduce(jnp.maximum, _places(r)))
 
 
 @_max_over.defjvp
 def _max_over_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (r,), (dr,) = primals, tangents
+    top = _max_over(r)
+    first = jnp.int32(0)
+    for i, place in reversed(list(enumerate(_places(r)))):
+        first = jnp.where(place < top, first, i)  # a window with a NaN, which is its maximum: the first place
     axes = tuple(range(2, r.ndim - 1, 2))
-    top = r.max(axes, keepdims=True)
-    place, stride = jnp.zeros((1,) * r.ndim, jnp.int32), 1
+    number, stride = jnp.zeros((1,) * r.ndim, jnp.int32), 1
     for axis in reversed(axes):  # row-major number of a place in its window
-        place = place + stride * jax.lax.broadcasted_iota(
+        number = number + stride * lax.broadcasted_iota(
             jnp.int32, (1,) * axis + (r.shape[axis],) + (1,) * (r.ndim - axis - 1), axis
         )
         stride *= r.shape[axis]
-    first = jnp.where(r < top, stride, place).min(axes, keepdims=True)  # nothing is below NaN
-    return top.reshape([s for a, s in enumerate(top.shape) if a not in axes]), jnp.where(place == first, dr, 0).sum(
-        axes
-    )
+    return top, jnp.where(number == jnp.expand_dims(materialize(first), axes), dr, 0).sum(axes)
+
+
+def _places(r: jax.Array) -> list[jax.Array]:
+    """What stands at each place of all windows, [B, h, w, ..., C], in row-major order."""
+    sizes = r.shape[2:-1:2]
+    return [r[:, *(i for o in offset for i in (slice(None), o))] for offset in itertools.product(*map(range, sizes))]
