@@ -90,3 +90,27 @@ def test_a_value_stays_apart_in_a_program_that_is_differentiated():
     program = jax.jit(jax.value_and_grad(f)).lower(jnp.ones((8, 8), jnp.float32)).compile()
     if jax.default_backend() == "cpu":
         assert program.as_text().count(" call(") >= 2
+
+
+def test_a_cnn_is_its_plain_layers(key):
+    """Pooling before bias and ReLU: equal values and gradients, also where all of a window is cut off."""
+    module = tasks.CNN((6, 6), (3, 4), 2, kernel=3, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(module)
+    state = jax.tree.map(lambda p: p.astype(jnp.float64) + 0.3 * jax.random.normal(key, p.shape), state)
+    x = jax.random.normal(key, (5, 6, 6))
+
+    def by_hand(state, x):
+        layers = nnx.merge(graph, state)
+        x = x[..., None]
+        for conv in (layers.conv0, layers.conv1):
+            x = nnx.max_pool(jax.nn.relu(conv(x)), (2, 2), (2, 2))
+        return layers.linear(x.reshape(5, -1))
+
+    def all_of(f):
+        return f(state, x), jax.grad(lambda s, x: jnp.sin(f(s, x)).sum(), (0, 1))(state, x)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8),
+        all_of(lambda s, x: nnx.merge(graph, s)(x)),
+        all_of(by_hand),
+    )
