@@ -17,7 +17,9 @@ from ._schedule import Schedule
 from .history import Record
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
-CHUNK_SECONDS = 0.25  # what a chunk should take, so that the bar lives and Ctrl-C is heard
+# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
+# of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance.md).
+CHUNK_SECONDS = 1.0
 
 
 class DivergenceError(ArithmeticError):

@@ -16,10 +16,11 @@ import numpy as np
 
 import dejax as dj
 from dejax import engine
+from dejax._driver import CHUNK, CHUNK_SECONDS
 
 from . import _harness as h, _models as models, _rivals as rivals
 
-BATCH, LOCAL, POOL, LR, CHUNK = 16, 128, 8192, 0.1, 128
+BATCH, LOCAL, POOL, LR = 16, 128, 8192, 0.1
 
 
 class Own:
@@ -44,7 +45,7 @@ class Own:
         self.round()
         began = time.perf_counter()
         jax.block_until_ready(self.round())
-        self.count = int(np.clip(0.2 / (time.perf_counter() - began), 1, CHUNK))
+        self.count = int(np.clip(CHUNK_SECONDS / (time.perf_counter() - began), 1, CHUNK))
 
     def round(self) -> Any:
         """`count` rounds."""
