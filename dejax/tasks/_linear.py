@@ -13,7 +13,7 @@ from flax import nnx
 from jax import lax
 
 from .._apart import materialize
-from ._matmul import APART, matmul
+from ._matmul import APART, LONGEST, matmul
 
 
 def dot_general(
@@ -61,13 +61,15 @@ def dot_general(
 def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> jax.Array:
     """`layer(x)`, x [B, a], with the bias added in the loop of the product; `apart` as for `matmul`.
 
-    The bias is a product with a column of ones, so that its gradient is written out like that of the weights.
+    For small batches the bias is a product with a column of ones, so that its gradient is written out like that of the weights.
     """
     w, b = layer.kernel[...], None if layer.bias is None else layer.bias[...]
     if b is None or x.ndim != 2 or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
         return layer(x)
-    ones = jnp.ones((x.shape[0], 1), x.dtype)
-    return matmul("nn", x, w, layer.precision, apart) + matmul("nn", ones, b[None], lax.Precision.HIGHEST, ())
+    product = matmul("nn", x, w, layer.precision, apart)
+    if x.shape[0] > LONGEST:
+        return product + b[None]
+    return product + matmul("nn", jnp.ones((x.shape[0], 1), x.dtype), b[None], lax.Precision.HIGHEST, ())
 
 
 def _known_by_output(fn: Callable[[jax.Array], jax.Array], slope: Callable[[jax.Array, jax.Array], jax.Array]) -> Any:

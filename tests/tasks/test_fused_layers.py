@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from dejax import _apart, tasks
-from dejax.tasks import _linear, _objectives
+from dejax.tasks import _linear, _matmul, _objectives
 
 
 def same_at_two_orders(f, g, *args):
@@ -38,6 +38,15 @@ def test_an_mlp_is_its_plain_layers(activation, key):
         return x
 
     same_at_two_orders(lambda s, x: nnx.merge(graph, s)(x), by_hand, states, x)
+
+
+@pytest.mark.parametrize("batch", [1, _matmul.LONGEST, _matmul.LONGEST + 1])
+def test_a_layer_of_any_batch_is_flax_s(batch, key):
+    graph, state = nnx.split(nnx.Linear(3, 2, rngs=nnx.Rngs(0)))
+    states = jax.tree.map(lambda p: p[None].astype(jnp.float64) + jax.random.normal(key, (4, *p.shape)), state)
+    x = jax.random.normal(key, (4, batch, 3))
+    layer = lambda s: nnx.merge(graph, s)
+    same_at_two_orders(lambda s, x: _linear.affine(layer(s), x), lambda s, x: layer(s)(x), states, x)
 
 
 def test_relu_and_tanh_write_what_they_make():
