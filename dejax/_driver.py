@@ -93,9 +93,11 @@ def begin(run: Run, directory: RunDir | None, bar: Progress) -> None:
     """
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.schedule.rounds:
-        raise ValueError(
-            f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
-            f"give rounds >= {run.round}"
+        raise _processes.met(
+            ValueError(
+                f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
+                f"give rounds >= {run.round}"
+            )
         )
     if not resumed and directory is not None and directory.resume:
         directory.check_lost(run.label)

@@ -9,6 +9,7 @@ figure.png, report.html
 
 import json
 import os
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ from ._writable import check_writable
 from .checkpoint import CheckpointError
 from .history import History, Record
 from .report import _files
+
+
+def _seen(path: Path, seconds: float = 10.0) -> bool:
+    """Whether a directory is there, or comes to be seen within some seconds: file systems of several hosts remember what was not."""
+    end = time.monotonic() + seconds
+    while not path.is_dir():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 class RunDir:
@@ -80,7 +91,7 @@ class RunDir:
             return
         self._create()
         with _processes.everyone():
-            if not self.path.is_dir():
+            if not _seen(self.path):
                 raise FileNotFoundError(
                     f"out is {str(self.path)!r}, which process 0 made and {_processes.name()} does not see; give a directory on a "
                     "file system that all hosts share"

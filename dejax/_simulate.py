@@ -243,6 +243,13 @@ def _told_apart(run: Run, schedule: Schedule) -> dict[str, Any]:
 
 
 def _directory(out: Any, resume: Any, config: str | None) -> RunDir | None:
+    told = _processes.gather([str(out), str(resume)])
+    if any(pair != told[0] for pair in told):
+        raise _processes.met(
+            ValueError(
+                f"out and resume are {told} on processes 0 to {len(told) - 1}; give the same on all: process 0 alone writes"
+            )
+        )
     if resume is True:
         resume, out = out, None
         if resume is None:

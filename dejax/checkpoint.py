@@ -1,7 +1,8 @@
 """Checkpoints: a tree of arrays and a little JSON in one directory that appears whole or not at all.
 
-Orbax writes the arrays, of several processes each its own part, into a directory that all see; process 0 does the rest. A manifest of our own holds the size and the sha256 of every file, because one flipped bit in a data
-file would otherwise be restored without a word. Nothing in a checkpoint can run code: arrays and JSON, never pickles.
+Orbax writes the arrays, of several processes each its own part, into a directory that all see; process 0 does the rest. A manifest
+of our own holds the size and the sha256 of every file, because a damaged file would otherwise be restored without a word. Nothing in
+a checkpoint can run code: arrays and JSON, never pickles.
 
     DIR/round_000000600/arrays/...      what orbax writes
     DIR/round_000000600/manifest.json   files, leaves, facts, and the manifest's own sha256
@@ -172,12 +173,15 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
     manifest = _processes.led(verify)(path)
     want, have = _leaves(like), manifest["leaves"]
     if want != have:
-        raise CheckpointError(
-            f"{path} is of another experiment: {_difference(have, want)}. Give the directory of this experiment, or start anew with another `out`"
+        raise _processes.met(
+            CheckpointError(
+                f"{path} is of another experiment: {_difference(have, want)}. Give the directory of this experiment, or start anew "
+                "with another `out`"
+            )
         )
 
     def abstract(x: Any) -> jax.ShapeDtypeStruct:
-        here = getattr(x, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        here = getattr(x, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
 
     try:
@@ -204,11 +208,11 @@ def _named(state: Any) -> dict[str, Any]:
     out = {}
     for i, x in enumerate(tree.leaves(state)):
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            x = (
-                jax.eval_shape(jax.random.key_data, x)
-                if isinstance(x, jax.ShapeDtypeStruct)
-                else jax.random.key_data(x)
-            )
+            if isinstance(x, jax.ShapeDtypeStruct):
+                bits = jax.eval_shape(jax.random.key_data, x)
+                x = jax.ShapeDtypeStruct(bits.shape, bits.dtype, sharding=x.sharding)
+            else:
+                x = jax.random.key_data(x)
         out[f"leaf_{i:05d}"] = x
     return out or {"empty": np.zeros(1, np.int32)}
 

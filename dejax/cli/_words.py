@@ -19,9 +19,9 @@ PHRASES = (
     (r"\bgive k <= (\d+), or ratio=", r"give k <= \1, or ratio in place of k"),
     (r"(?<=, or )None\b|(?<=\bis )None\b|(?<=\bor )None\b", "null"),
 )  # fmt: skip
-SET = re.compile(r"--(?:set|over) \S+")
+SET = re.compile(r"--(?:set|over|out|resume) \S+|dejax resume \S+|\A[\w.]+=\S+(?:, [\w.]+=\S+)*: ")
 CALL = re.compile(r"(?:(\w+)=)?\b(?:dejax|dj)(?:\.\w+)+\(|\bProblem\(\.\.\., ")
-KEYWORD = re.compile(r"(?<![\w.])([a-z_]\w*)=(None|True|False|'[\w.-]*'|\"[\w.-]*\"|[\d.e+-]+\w*)")
+KEYWORD = re.compile(r"(?<![\w./-])([a-z_]\w*)=(None|True|False|'[\w.-]*'|\"[\w.-]*\"|[\d.e+-]+\w*)")
 WORDS = {"None": "null", "True": "true", "False": "false"}
 
 

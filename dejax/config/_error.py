@@ -64,7 +64,7 @@ _WORDS = {tuple: "list", dict: "mapping", str: "text", bool: "truth value", int:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in the config, with its kind: `'fast' (str)`; long ones are cut."""
+    """A value as it stands in the config, with its kind: `'fast' (text)`; long ones are cut."""
     if value is None:
         return "null"
     text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)

@@ -68,7 +68,7 @@ def _into(old: Any, p: Parameter, rest: Path, value: Any, path: Path, registry: 
     if p.kind is None and _hints.takes_schedule(p.hint) and rest[0] in registry.members("schedule"):
         return _slot(old, "schedule", rest, value, path, registry)
     if p.kind is None:
-        if isinstance(old, list) and rest[0].isdigit() and int(rest[0]) < len(old):
+        if isinstance(old, list) and rest[0].isdigit() and int(rest[0]) < len(old) and not rest[1:]:
             return [*old[: int(rest[0])], value, *old[int(rest[0]) + 1 :]]
         raise ConfigError(
             (*path, *rest), f"{p.name} is a plain value ({_hints.spoken(p.hint)}); nothing stands below it."

@@ -58,7 +58,8 @@ class CNN(nnx.Module):
     def _layer(conv: nnx.Conv, x: jax.Array) -> jax.Array:
         """max_pool(relu(conv(x))): the bias is added, and what is negative cut off, after the pool, on a quarter of the numbers."""
         w, b = conv.kernel[...], None if conv.bias is None else conv.bias[...]
-        if b is None or not x.dtype == w.dtype == b.dtype:
+        own = type(conv) is nnx.Conv and conv.conv_general_dilated is conv_general_dilated and conv.dtype is None
+        if not own or b is None or not x.dtype == w.dtype == b.dtype:
             return max_pool(nnx.relu(conv(x)))
         sums = conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         return activations["relu"](max_pool(sums) + b[None, None, None])

@@ -59,12 +59,13 @@ def dot_general(
 
 
 def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> jax.Array:
-    """`layer(x)`, x [B, a], with the bias added in the loop of the product; `apart` as for `matmul`.
+    """`layer(x)`, x [B, a], with the bias added in the loop of the product; `apart` as for `matmul`. Subclasses are called.
 
     For small batches the bias is a product with a column of ones, so that its gradient is written out like that of the weights.
     """
     w, b = layer.kernel[...], None if layer.bias is None else layer.bias[...]
-    if b is None or x.ndim != 2 or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
+    plain = type(layer) is nnx.Linear and layer.dtype is None and b is not None and x.ndim == 2
+    if not plain or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
         return layer(x)
     product = matmul("nn", x, w, layer.precision, apart)
     if x.shape[0] > LONGEST:

@@ -52,8 +52,9 @@ def _(primals: Any, tangents: Any) -> Any:
 
 
 def _own(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """The label's logit, [...]."""
-    return jnp.take_along_axis(logits, labels[..., None], -1, mode="clip")[..., 0]
+    """The label's logit, [...]; 0 for labels out of range, of which the gradient knows none either."""
+    own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], -1, mode="clip")[..., 0]
+    return jnp.where((labels >= 0) & (labels < logits.shape[-1]), own, 0)
 
 
 def _log_sum_exp(logits: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._apart import materialize
+
+FEW = 16  # places of a window that are taken one by one
 
 
 def max_pool(
@@ -87,6 +90,8 @@ def _windows(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
 @jax.custom_jvp
 def _max_over(r: jax.Array) -> jax.Array:
     """Maximum over the window axes 2, 4, ... of [B, h, kh, w, kw, ..., C], place by place: a loop over whole rows of channels."""
+    if _size(r) > FEW:
+        return r.max(tuple(range(2, r.ndim - 1, 2)))
     return materialize(functools.reduce(jnp.maximum, _places(r)))
 
 
@@ -94,9 +99,6 @@ def _max_over(r: jax.Array) -> jax.Array:
 def _max_over_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (r,), (dr,) = primals, tangents
     top = _max_over(r)
-    first = jnp.int32(0)
-    for i, place in reversed(list(enumerate(_places(r)))):
-        first = jnp.where(place < top, first, i)  # a window with a NaN, which is its maximum: the first place
     axes = tuple(range(2, r.ndim - 1, 2))
     number, stride = jnp.zeros((1,) * r.ndim, jnp.int32), 1
     for axis in reversed(axes):  # row-major number of a place in its window
@@ -104,7 +106,19 @@ def _max_over_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tupl
             jnp.int32, (1,) * axis + (r.shape[axis],) + (1,) * (r.ndim - axis - 1), axis
         )
         stride *= r.shape[axis]
+    # nothing is below NaN: of a window with a NaN, which is its maximum, the first place
+    if _size(r) > FEW:
+        first = jnp.where(r < jnp.expand_dims(top, axes), stride, number).min(axes)
+    else:
+        first = jnp.int32(0)
+        for i, place in reversed(list(enumerate(_places(r)))):
+            first = jnp.where(place < top, first, i)
     return top, jnp.where(number == jnp.expand_dims(materialize(first), axes), dr, 0).sum(axes)
+
+
+def _size(r: jax.Array) -> int:
+    """Places of a window."""
+    return math.prod(r.shape[2:-1:2])
 
 
 def _places(r: jax.Array) -> list[jax.Array]:

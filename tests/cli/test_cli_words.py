@@ -81,6 +81,8 @@ def test_what_a_sweep_wrote_is_blamed_on_its_flag(tmp_path, capsys):
         ("give Problem(..., starts='independent')", "give starts: independent"),
         ("give dejax.faults.churn(p=0.1), or None", "give {churn: {p: 0.1}}, or null"),
         ("a smaller block, or block='auto'; or check_memory=False (--anyway)", "a smaller block, or block: auto; or --anyway"),
+        ("Go on with it by resume='runs/lr=0.5', or give another out", "Go on with it: dejax resume runs/lr=0.5; or give another --out"),
+        ("lr=0.5: the loss is nan at b=None", "lr=0.5: the loss is nan at b: null"),
         ("--set a.b=None: b=None and c=True", "--set a.b=None: b: null and c: true"),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from shared import compiled
 
 import dejax as dj
-from dejax import _place, engine, mixing
+from dejax import _place, checkpoint, engine, mixing
 from dejax._traffic import collectives
 
 N, D = 64, 8
@@ -173,6 +173,16 @@ def test_checkpoints_go_on_on_another_number_of_devices(tmp_path):
     np.testing.assert_allclose(whole.params()["x"], end.params()["x"], rtol=0, atol=1e-12)
     a, b = whole.records[-1], end.records[-1]
     assert a.keys() == b.keys() and all(a[name] == b[name] for name in ("round", "bytes", "awake", "gradients"))
+
+
+def test_a_key_in_the_state_of_a_mesh_comes_back(tmp_path):
+    everywhere = jax.sharding.NamedSharding(jax.make_mesh((D,), ("nodes",)), P())
+    state = jax.device_put({"key": jax.random.key(3), "x": jnp.arange(8.0)}, everywhere)
+    path = checkpoint.save(tmp_path, 1, state, {})
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+    got, _ = checkpoint.load(path, like)
+    assert got["key"].sharding.device_set == got["x"].sharding.device_set == everywhere.device_set
+    np.testing.assert_array_equal(jax.random.key_data(got["key"]), jax.random.key_data(state["key"]))
 
 
 # ---- bytes

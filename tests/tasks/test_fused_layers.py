@@ -49,6 +49,15 @@ def test_a_layer_of_any_batch_is_flax_s(batch, key):
     same_at_two_orders(lambda s, x: _linear.affine(layer(s), x), lambda s, x: layer(s)(x), states, x)
 
 
+def test_a_layer_that_is_more_than_linear_is_called(key):
+    class Twice(nnx.Linear):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    layer, x = Twice(3, 2, param_dtype=jnp.float64, rngs=nnx.Rngs(0)), jax.random.normal(key, (4, 3))
+    np.testing.assert_allclose(_linear.affine(layer, x), layer(x))
+
+
 def test_relu_and_tanh_write_what_they_make():
     for name in ("relu", "tanh"):
         grad = jax.make_jaxpr(jax.vmap(jax.grad(lambda z, f=_linear.activations[name]: f(z).sum())))(jnp.ones((2, 3)))
@@ -69,6 +78,14 @@ def test_cross_entropy_is_that_of_optax(classes, key):
     np.testing.assert_allclose(_objectives.cross_entropy(logits, labels), plain(logits, labels), rtol=1e-9)
     both = (lambda x, f=f, y=labels[0]: f(x, y) for f in (_objectives.cross_entropy, plain))
     same_at_two_orders(*both, logits)
+
+
+def test_labels_out_of_range_have_no_score_in_loss_and_gradient():
+    logits = jnp.array([1.0, 2.0, 3.0])
+    for label in (-1, 3):
+        loss, grad = jax.value_and_grad(_objectives.cross_entropy)(logits, jnp.int32(label))
+        np.testing.assert_allclose(loss, jax.nn.logsumexp(logits))
+        np.testing.assert_allclose(grad, jax.nn.softmax(logits))
 
 
 def test_cross_entropy_of_scores_out_of_range():
@@ -122,4 +139,15 @@ def test_a_cnn_is_its_plain_layers(key):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8),
         all_of(lambda s, x: nnx.merge(graph, s)(x)),
         all_of(by_hand),
+    )
+
+
+@pytest.mark.parametrize("window", [(2, 2), (5, 4)])
+def test_pools_of_few_and_of_many_places_are_flax_s(window, key):
+    x = jax.random.normal(key, (2, 10, 8, 3))
+    plain = lambda x: nnx.max_pool(x, window, window)
+    jax.tree.map(
+        np.testing.assert_allclose,
+        jax.value_and_grad(lambda x: jnp.sin(tasks.conv.max_pool(x, window)).sum())(x),
+        jax.value_and_grad(lambda x: jnp.sin(plain(x)).sum())(x),
     )
