@@ -63,9 +63,10 @@ def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> j
 
     For small batches the bias is a product with a column of ones, so that its gradient is written out like that of the weights.
     """
-    w, b = layer.kernel[...], None if layer.bias is None else layer.bias[...]
-    plain = type(layer) is nnx.Linear and layer.dtype is None and b is not None and x.ndim == 2
-    if not plain or not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
+    if type(layer) is not nnx.Linear or layer.dtype is not None or layer.bias is None or x.ndim != 2:
+        return layer(x)
+    w, b = layer.kernel[...], layer.bias[...]
+    if not x.dtype == w.dtype == b.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
         return layer(x)
     product = matmul("nn", x, w, layer.precision, apart)
     if x.shape[0] > LONGEST:
