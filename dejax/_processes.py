@@ -179,7 +179,7 @@ def _settle(error: Exception | None, result: Any = None, alike: bool = False) ->
 
 def _known(error: Exception, told: bool) -> Exception:
     """Mark an error that all processes know of: `told` where another one says it."""
-    error.known, error.told = True, told  # type: ignore[attr-defined]
+    vars(error).update(known=True, told=told)
     return error
 
 

@@ -190,8 +190,9 @@ def _convert_one(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
     if o is float:
         return number is not None, None if number is None else float(number)
     if o is int:
-        whole = number is not None and not isinstance(value, str) and math.isfinite(number) and number == int(number)
-        return whole, int(number) if whole else None  # type: ignore[arg-type]
+        if number is None or isinstance(value, str) or not math.isfinite(number) or number != int(number):
+            return False, None
+        return True, int(number)
     if o in (bool, str):
         return isinstance(value, o), value
     if origin in _LISTS or o in _LISTS:
