@@ -113,7 +113,7 @@ def _max_over_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tupl
         first = jnp.int32(0)
         for i, place in reversed(list(enumerate(_places(r)))):
             first = jnp.where(place < top, first, i)
-    return top, jnp.where(number == jnp.expand_dims(materialize(first), axes), dr, 0).sum(axes)
+    return top, jnp.where(number == jnp.expand_dims(first, axes), dr, 0).sum(axes)
 
 
 def _size(r: jax.Array) -> int:
