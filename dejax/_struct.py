@@ -25,8 +25,29 @@ def grows(power: int = 1, **kw: Any) -> Any:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, grows, dataclasses.field))
 def struct(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+    """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves.
+
+    Not by `jax.tree_util.register_dataclass`: JAX compares such nodes without their classes, so that `jit` now and then takes the
+    program of one class for another with as many leaves (docs/decisions/structs-are-custom-nodes.md).
+    """
+    made = dataclasses.dataclass(frozen=True)(cls)
+    fields = [f for f in dataclasses.fields(made) if f.init]
+    leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
+    statics = tuple(f.name for f in fields if f.metadata.get("static"))
+    keys = tuple(map(jax.tree_util.GetAttrKey, leaves))
+
+    def flatten(x: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple([getattr(x, name) for name in leaves]), tuple([getattr(x, name) for name in statics])
+
+    def flatten_with_keys(x: T) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
+        values, structure = flatten(x)
+        return tuple(zip(keys, values, strict=True)), structure
+
+    def unflatten(structure: tuple[Any, ...], values: Any) -> T:
+        return made(**dict(zip(statics, structure, strict=True)), **dict(zip(leaves, values, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
+    return made
 
 
 def check_number(owner: object, field: str, value: Any, ok: Any, want: str) -> None:

@@ -118,7 +118,7 @@ def test_sharded_over_four_devices_gives_the_same_numbers():
 
 
 # ---- verbs where they cannot work
-@dataclasses.dataclass(frozen=True)
+@dj.struct
 class Twice:
     """Two unnamed gossips."""
 
@@ -132,7 +132,7 @@ class Twice:
         return type(state)(round.gossip(round.gossip(state.params)), state.opt)
 
 
-@dataclasses.dataclass(frozen=True)
+@dj.struct
 class InScan(Twice):
     """A verb inside the user's own scan."""
 
@@ -141,17 +141,13 @@ class InScan(Twice):
         return type(state)(x, state.opt)
 
 
-@dataclasses.dataclass(frozen=True)
+@dj.struct
 class InVmap(Twice):
     """A verb inside the user's own vmap."""
 
     def step(self, state, round):
         x = jax.vmap(lambda x: round.gradient(x))(jax.tree.map(lambda a: a[None], state.params))
         return type(state)(jax.tree.map(lambda a: a[0], x), state.opt)
-
-
-for cls in (Twice, InScan, InVmap):
-    jax.tree_util.register_dataclass(cls, data_fields=[], meta_fields=[])
 
 
 def test_two_unnamed_gossips_are_refused():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -23,8 +22,7 @@ PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="indepen
 RING = dj.Network(dj.topology.ring(N).astype("float64"))
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dj.struct
 class Proximal:
     """A method whose losses close over its numbers, its state with a key of its own, and results of gossip and of `round.map`."""
 
