@@ -30,7 +30,7 @@ def struct(cls: type[T]) -> type[T]:
     Not by `jax.tree_util.register_dataclass`: JAX compares such nodes without their classes, so that `jit` now and then takes the
     program of one class for another with as many leaves (docs/decisions/structs-are-custom-nodes.md).
     """
-    made = dataclasses.dataclass(frozen=True)(cls)
+    made: Any = dataclasses.dataclass(frozen=True)(cls)
     fields = [f for f in dataclasses.fields(made) if f.init]
     leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
