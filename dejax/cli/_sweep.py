@@ -19,8 +19,6 @@ from ..config._set import readers
 from ..config._yaml import parse
 from ._shared import DONE, INTERRUPTED, clean, console, print_json, print_table
 
-CHUNK = 128
-
 
 def sweep(args: argparse.Namespace) -> int:
     """All combinations of the values given by `--over`, for all seeds."""
@@ -206,6 +204,7 @@ def programs(shape: Any, varying: tuple[int, ...], rounds: int, mesh: bool) -> t
     import jax.numpy as jnp
 
     from .. import _place, engine
+    from .._driver import CHUNK
 
     over = functools.partial(jax.vmap, spmd_axis_name=_place.RUNS) if mesh else jax.vmap
     start_one: Any = inspect.unwrap(engine.start)
@@ -261,6 +260,7 @@ def together(
 
     from .. import _place, engine
     from .._counters import Counters
+    from .._driver import CHUNK
     from .._schedule import Schedule
     from ..metrics._view import Lazy, View
 
