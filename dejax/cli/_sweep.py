@@ -38,7 +38,9 @@ def sweep(args: argparse.Namespace) -> int:
     base = read(args.config, args.set or ())
     trials = [t for combo in combos for t in trials_of(args, combo, base)]
     seeds = tuple(range(args.seeds)) if args.seeds is not None else base.seeds
-    records, facts, whole = run_all(trials, seeds, base.eval, args.quiet, args.at_once, base.mesh)
+    records, facts, whole = run_all(
+        trials, seeds, base.eval, args.quiet, args.at_once, base.mesh, check_memory=not args.anyway
+    )
     if not records:
         return INTERRUPTED
     from ..history import History
@@ -127,6 +129,7 @@ def run_all(
     quiet: bool,
     at_once: int | None,
     mesh: Any = None,
+    check_memory: bool = True,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """Records and facts of every trial, groups of equal structure at once, and whether all of them came to their end.
 
@@ -163,6 +166,8 @@ def run_all(
         size = -(-size // step) * step
         varying = varying_leaves([member.placed for member in group])
         parts += [(group[i : i + size], size, varying) for i in range(0, len(group), size)]
+        if check_memory:
+            check_fits(group[0].trial, size * len(seeds), evals, mesh)
     with Progress(not quiet) as bar:
         try:
             for part, size, varying in parts:
@@ -183,6 +188,22 @@ def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
     """A record with the trial's label, and its numbers where they can stand in a table."""
     numbers = {k: v for k, v in trial.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
     return {"run": trial.label} | record | numbers
+
+
+def check_fits(trial: Trial, runs: int, evals: dict[str, Any], mesh: Any) -> None:
+    """`runs` runs in one program take the memory of one run with as many seeds: they share data and graph.
+
+    Raises:
+      TooLargeError: more than there is; before anything is compiled.
+    """
+    from .. import _fits
+    from .._run import Run
+    from .._schedule import Schedule
+
+    given = (trial.method, trial.problem, trial.network)
+    with blamed(trial.run.config, trial.run):
+        alike = Run(trial.label or "the sweep", *given, list(range(runs)), trial.rounds, mesh=mesh)
+        _fits.check(alike, Schedule(trial.rounds, **evals), "--at-once")
 
 
 def varying_leaves(group: Sequence[Any]) -> tuple[int, ...]:

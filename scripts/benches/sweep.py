@@ -59,8 +59,9 @@ def _end_to_end(options: h.Options) -> h.Row:
 
     def trial(lr: float) -> Any:
         method = dj.methods.dsgd(lr=lr)
+        run = SimpleNamespace(config=None)  # no config to name in errors
         return SimpleNamespace(
-            label=f"lr={lr}", combo={"lr": lr}, rounds=rounds, method=method, problem=problem, network=network
+            label=f"lr={lr}", combo={"lr": lr}, rounds=rounds, method=method, problem=problem, network=network, run=run
         )
 
     def many() -> None:

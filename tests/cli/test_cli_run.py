@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from dejax import cli
+from dejax import cli, plan as planning
+from dejax.cli import _sweep
 from dejax.config import load
 
 CONFIG = """\
@@ -33,6 +34,9 @@ def finished(config, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
     assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 0
     return out
+
+
+NOTHING = {"records": [{"seed": 0, "round": 0}], "facts": {}}  # of a sweep that ran no round
 
 
 def records(directory):
@@ -213,6 +217,26 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
     assert {"metrics.csv", "metrics.jsonl", "report.html"} <= {p.name for p in out.iterdir()}
     assert list(out.glob("*.png"))
     assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
+
+
+def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, monkeypatch, capsys):
+    run = next(run for run in load(config).runs if run.label == "ring")
+    two, four = (planning.plan(*run.objects(), rounds=run.rounds, seeds=k).total for k in (2, 4))
+    monkeypatch.setattr(planning, "machine_memory", lambda: int((two + four) / 2 / planning.KEEP))
+    argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet"]
+    ran = []
+
+    def together(part, seeds, *rest):
+        ran.append(len(part) * len(seeds))
+        return [NOTHING] * len(part)
+
+    monkeypatch.setattr(_sweep, "together", together)
+    for more, want in ([], []), (["--at-once", "2"], [2, 2]), (["--anyway"], [4]):
+        ran.clear()
+        assert cli.main([*argv, *more]) == (0 if want else 2)
+        assert ran == want
+        said = capsys.readouterr().err
+        assert want or ("fewer runs at once (now 4; --at-once)" in said and "--anyway" in said and "lr=0.05" in said)
 
 
 @pytest.mark.slow
