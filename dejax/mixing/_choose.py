@@ -89,14 +89,11 @@ def _choose_sequence(phases: list[Edges]) -> Any:
     if len(phases) == 1:
         one = _choose_one(phases[0])
         return _stack([one])
-    circulant = [_offsets(e) for e in phases]
-    if all(c is not None for c in circulant) and len({len(c[0]) for c in circulant}) == 1:  # type: ignore[index]
-        return CirculantSequence(
-            np.stack([c[1] for c in circulant]),  # type: ignore[index]
-            np.stack([np.float64(e.own[0]) for e in phases]),
-            np.stack([c[0] for c in circulant]).astype(np.int32),  # type: ignore[index]
-            phases[0].n,
-        )
+    circulant = [c for c in map(_offsets, phases) if c is not None]
+    if len(circulant) == len(phases) and len({len(offsets) for offsets, _ in circulant}) == 1:
+        rows = [(w, np.float64(e.own[0]), at.astype(np.int32)) for (at, w), e in zip(circulant, phases, strict=True)]
+        share, own, offsets = _stack(rows)
+        return CirculantSequence(share, own, offsets, phases[0].n)
     n, widest = phases[0].n, max(1, max(int(e.in_degrees().max()) for e in phases))
     if widest >= DENSE_FROM * n and n > 8:
         return _stack([Dense(e.matrix()) for e in phases])

@@ -196,20 +196,17 @@ class Halo:
     def _sum(self, ext: Any, own: Any, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
-            out = None
-            for b, (index, w) in enumerate(zip(self.index, weight, strict=True)):
-                part = sum_slots(
-                    lambda x, s, index=index: take_rows(x, index[:, s]),
-                    x,
-                    mine if b == 0 else jnp.zeros((index.shape[0], *x.shape[1:]), dtype),
-                    lambda s, w=w: w[:, s],
-                    self_weights if b == 0 else jnp.zeros((), dtype),
-                    index.shape[1],
-                    times,
-                    dtype,
-                )
-                out = part if out is None else out.at[self.rows[b - 1]].add(part, mode="drop")
-            return out.astype(x.dtype)  # type: ignore[union-attr]
+
+            def part(b: int, mine: jax.Array, self_weights: jax.Array) -> jax.Array:
+                index, w = self.index[b], weight[b]
+                take, share = lambda x, s: take_rows(x, index[:, s]), lambda s: w[:, s]
+                return sum_slots(take, x, mine, share, self_weights, index.shape[1], times, dtype)
+
+            out = part(0, mine, self_weights)
+            for b, rows in enumerate(self.rows, 1):
+                none = jnp.zeros((self.index[b].shape[0], *x.shape[1:]), dtype)
+                out = out.at[rows].add(part(b, none, jnp.zeros((), dtype)), mode="drop")
+            return out.astype(x.dtype)
 
         return tree.map(leaf, ext, own)
 

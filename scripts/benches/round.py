@@ -109,10 +109,9 @@ def _rows(model: models.Model, n: int, options: h.Options) -> Iterable[h.Row]:
 def _first_round(model: models.Model, n: int) -> h.Row:
     """From nothing to the end of the first round, and what of it was compilation."""
     jax.clear_caches()
-    own = Own.__new__(Own)
     with h.compilations() as seen:
         began = time.perf_counter()
-        own.__init__(model, n, h.Options())  # type: ignore[misc]
+        Own(model, n, h.Options())
         took = (time.perf_counter() - began) * 1e3
     note = f"{len(seen)} compilations, the largest {max(seen):.2f} s"
     return h.Row("round", f"{model.name}, to the first round", n, took, note=note, more={"compilations": seen})
