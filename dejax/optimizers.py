@@ -13,6 +13,7 @@ import optax
 from . import _tree as tree
 from ._options import check_option
 from ._struct import check_number, static, struct
+from ._types import FloatLike, NodeFloatLike
 
 FACTORIES = (
     "adabelief",
@@ -82,10 +83,10 @@ class Cosine:
     Reference: Loshchilov and Hutter, SGDR, 2017.
     """
 
-    peak: Any
-    rounds: Any
-    end: Any = 0.0
-    warmup: Any = 0
+    peak: NodeFloatLike
+    rounds: FloatLike
+    end: NodeFloatLike = 0.0
+    warmup: FloatLike = 0
 
     def __call__(self, t: Any) -> Any:
         t = jnp.asarray(t, jnp.float32)
@@ -103,8 +104,8 @@ class InverseSqrt:
       peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
     """
 
-    peak: Any
-    offset: Any = 1.0
+    peak: NodeFloatLike
+    offset: FloatLike = 1.0
 
     def __post_init__(self) -> None:
         check_number(self, "offset", self.offset, lambda v: v > 0, "a number of rounds > 0")

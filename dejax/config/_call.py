@@ -101,8 +101,13 @@ def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str)
     """Raise ConfigError for arguments without default that are not given."""
     missing = [p for p in params.values() if p.required and p.name not in given]
     if missing:
-        needs = " and ".join(f"{p.name} ({p.kind or ('section' if p.section else spoken(p.hint))})" for p in missing)
-        raise ConfigError(path, f"{label} needs {needs}.")
+        raise ConfigError(path, f"{label} needs {' and '.join(map(_wanted, missing))}.")
+
+
+def _wanted(p: Parameter) -> str:
+    """An argument, and what it may be where that is known: `lr (number)`."""
+    what = p.kind or ("section" if p.section else None if Any in options(p.hint) else spoken(p.hint))
+    return p.name if what is None else f"{p.name} ({what})"
 
 
 def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:

@@ -9,7 +9,7 @@ from flax import nnx
 from ._flax import classifier
 from ._linear import activations, dot_general
 from ._pool import max_pool
-from ._sized import Sized
+from ._sized import Sized, check_sizes
 from .conv import conv_general_dilated
 
 
@@ -93,6 +93,7 @@ def cnn(
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: CNN(shape, widths, classes, kernel=kernel, rngs=rngs))
 
+    check_sizes("cnn.widths", widths, least=1)
     return Sized(make, tuple, None if shape is None else tuple(shape), classes).ready()
 
 

@@ -11,7 +11,7 @@ from flax import nnx
 from ._flax import classifier
 from ._linear import BY_OUTPUT, activations, affine, dot_general
 from ._matmul import APART
-from ._sized import Sized
+from ._sized import Sized, check_sizes
 
 
 class MLP(nnx.Module):
@@ -29,10 +29,7 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, *widths: int, activation: str = "relu", rngs: nnx.Rngs):
-        if len(widths) < 2 or any(not isinstance(w, int) or w < 1 for w in widths):
-            raise ValueError(
-                f"MLP widths are {widths}, but it needs two or more whole numbers >= 1; give e.g. 16, 64, 26"
-            )
+        check_sizes("MLP.widths", widths, least=2)
         if activation not in activations:
             raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(activations)}")
         self.widths, self.activation = widths, activation
@@ -81,6 +78,7 @@ def mlp(
         sizes = (features, *hidden, classes)
         return classifier(lambda rngs: MLP(*sizes, activation=activation, rngs=rngs))
 
+    check_sizes("mlp.hidden", hidden)
     if widths:
         return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
     return Sized(make, lambda shape: math.prod(shape), features, classes).ready()

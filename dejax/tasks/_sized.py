@@ -1,8 +1,17 @@
 """Tasks whose sizes are those of the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+
+def check_sizes(name: str, sizes: Any, least: int = 0) -> None:
+    """Raise ValueError unless `sizes` are `least` or more whole numbers >= 1. name: of the argument, e.g. "mlp.hidden"."""
+    several = isinstance(sizes, Sequence) and not isinstance(sizes, str)
+    if several and len(sizes) >= least and all(type(size) is int and size >= 1 for size in sizes):
+        return
+    some = f"{least} or more whole numbers" if least else "whole numbers"
+    raise ValueError(f"{name} is {list(sizes) if several else sizes!r}; give a list of {some} >= 1, e.g. [64, 32]")
 
 
 @dataclass(frozen=True)

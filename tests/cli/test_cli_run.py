@@ -282,7 +282,9 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
         ("methods.ring.network.topology.ring.n=9", "n = 9 but data.nodes is 8"),
         ("methods.alone.network.topology=ring", "LocalOnly does not communicate"),
         ("eval.metrics=[accuracy]", "metrics holds 'accuracy', which is no metric"),
-        ("task.mlp.hidden=[0]", "task.mlp: MLP widths are (64, 0, 10)"),
+        ("methods.ring.method.dsgd.lr={cosine: {peak: 0.1}}", "lr.cosine: cosine needs rounds (number)."),
+        ("task.mlp.hidden=[0]", "task.mlp.hidden: hidden is [0]; give a list of whole numbers >= 1, e.g. [64, 32]"),
+        ("task={cnn: {widths: []}}", "task.cnn.widths: widths is []; give a list of 1 or more whole numbers >= 1"),
     ],
 )
 def test_show_refuses_what_run_refuses_in_the_same_words(config, wrong, text, tmp_path, capsys):
