@@ -2,9 +2,15 @@
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
+# Schedulers: where each says how many tasks there are, the first that is set, and which of them this one is
+TASKS = {
+    "SLURM": (("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"), "SLURM_PROCID"),
+    "Open MPI": (("OMPI_COMM_WORLD_SIZE",), "OMPI_COMM_WORLD_RANK"),
+}
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 
@@ -17,6 +23,7 @@ def join(args: argparse.Namespace) -> bool:
     flags = {"coordinator_address": args.coordinator, "num_processes": args.processes, "process_id": args.process_id}
     given = {name: value for name, value in flags.items() if value is not None}
     if not args.distributed and not given:
+        _hint_at_tasks()
         return False
     import jax
 
@@ -35,6 +42,21 @@ def join(args: argparse.Namespace) -> bool:
             "HOST:PORT --processes N --process-id I"
         ) from error
     return True
+
+
+def _hint_at_tasks() -> None:
+    """Say on stderr, once for all tasks, that a scheduler may have started several which know nothing of each other."""
+    for scheduler, (counts, rank) in TASKS.items():
+        name = next((name for name in counts if name in os.environ), "")
+        number = os.environ.get(name, "")
+        if number.isdigit() and int(number) > 1 and os.environ.get(rank, "0") == "0":
+            console(stderr=True).print(
+                f"dejax: {scheduler} says that there are {number} tasks ({name}), but each that is started without --distributed runs "
+                "everything for itself; to share one run, start all of them with --distributed",
+                markup=False,
+                soft_wrap=True,
+            )
+            return
 
 
 def joined() -> bool:

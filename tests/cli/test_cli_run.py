@@ -362,3 +362,34 @@ def test_flags_of_several_processes_that_cannot_be(flags, message, monkeypatch, 
     monkeypatch.setattr("jax.distributed.initialize", finds_none)
     assert cli.main(["run", "nowhere", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+SLURM = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
+MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags", "hinted"),
+    [
+        (SLURM, [], "SLURM says that there are 4 tasks (SLURM_NTASKS)"),
+        (MPI, [], "Open MPI says that there are 4 tasks (OMPI_COMM_WORLD_SIZE)"),
+        (SLURM | {"SLURM_PROCID": "3"}, [], None),  # one of them says it
+        (SLURM | {"SLURM_NTASKS": "1"}, [], None),
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, [], None),  # a step of one task, of a larger allocation
+        (SLURM, ["--distributed"], None),
+        ({}, [], None),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_copies_that_a_scheduler_starts_are_told_how_to_be_one_run(
+    command, variables, flags, hinted, monkeypatch, capsys
+):
+    for name in (*SLURM, *MPI, "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("jax.distributed.initialize", lambda **kw: None)
+    assert cli.main([command, "nowhere", *flags]) == 2
+    err = capsys.readouterr().err
+    assert ("without --distributed" in err) == (hinted is not None) and (hinted or "") in err
+    assert sum("--distributed" in line for line in err.splitlines()) == (hinted is not None)
