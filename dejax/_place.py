@@ -6,137 +6,21 @@ cross between devices in mixing kernels and means only.
 """
 
 import dataclasses
-import inspect
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
 
-from . import _tree as tree, mixing
+from . import _processes, _tree as tree, mixing
 from ._arrays import per_node
 from ._bare import bare
+from ._layout import NODES, RUNS, Layout, as_layout, fitting, layout, on_paper
 from ._program import size
 from ._struct import static, struct
-
-NODES, RUNS = "nodes", "runs"
-
-
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """A mesh, and whether nodes may be relabelled so that few edges cross between devices."""
-
-    mesh: Mesh
-    relabel: bool = True
-
-
-def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, devices: Any = None) -> Layout:
-    """Devices for a run: `runs` groups, each of which holds all nodes, split into `nodes` equal parts.
-
-    Args:
-      nodes: devices along the node axis, >= 1; None: all there are, over `runs`.
-      runs: devices along the axis of seeds, >= 1; several seeds are split into that many equal groups.
-      relabel: let nodes change places so that few edges cross between devices (numbers stay the same); False keeps node i
-        at place i.
-      devices: JAX devices to use; None: all of them, of all processes, or equally many of each process.
-    Raises:
-      ValueError: more devices than there are; a number that processes cannot share equally.
-    Example:
-      >>> layout(nodes=1).mesh.shape["nodes"]
-      1
-    """
-    devices = list(jax.devices() if devices is None else devices)
-    for name, value in (("nodes", nodes), ("runs", runs)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"mesh.{name} is {value!r}; give a number of devices >= 1")
-    nodes = max(1, len(devices) // runs) if nodes is None else nodes
-    if nodes * runs > len(devices):
-        raise ValueError(
-            f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there are {len(devices)}; on a CPU more are simulated by "
-            f"the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
-        )
-    grid = np.asarray(_of_each_process(devices, nodes * runs), object).reshape(runs, nodes)
-    return Layout(_mesh(grid), relabel)
-
-
-def _of_each_process(devices: list[Any], count: int) -> list[Any]:
-    """`count` devices, equally many of each process: one that has none could not take part in a program."""
-    owners = sorted({d.process_index for d in devices})
-    if count == len(devices):
-        return devices
-    if count % len(owners):
-        raise ValueError(
-            f"mesh asks for {count} devices of {len(owners)} processes, which cannot each give as many; make runs x nodes a multiple "
-            f"of {len(owners)}, or leave nodes out to take all {len(devices)}"
-        )
-    own = [[d for d in devices if d.process_index == owner] for owner in owners]
-    short = next((i for i, mine in zip(owners, own, strict=True) if len(mine) < count // len(owners)), None)
-    if short is not None:
-        raise ValueError(
-            f"mesh asks for {count} devices, {count // len(owners)} of each process, but process {short} has fewer; leave nodes out "
-            f"to take all {len(devices)}"
-        )
-    return [d for mine in own for d in mine[: count // len(owners)]]
-
-
-def _mesh(grid: np.ndarray) -> Mesh:
-    """Devices [runs, nodes] as a mesh.
-
-    Raises:
-      ValueError: a process of the job holds none of them.
-    """
-    left_out = set(range(jax.process_count())) - {d.process_index for d in grid.flat}
-    if left_out:
-        raise ValueError(
-            f"mesh has no device of process {min(left_out)}; every process of the job must hold some: give mesh={{}} to take all devices"
-        )
-    return Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2)
-
-
-def as_layout(value: Any) -> Layout | None:
-    """What users may write as `mesh=`: None, a number of devices, {nodes, runs, relabel}, a JAX mesh, or a Layout.
-
-    Raises:
-      TypeError, ValueError: anything else; a mesh without an axis `nodes`.
-    """
-    if value is None or isinstance(value, Layout):
-        return value
-    if isinstance(value, Mapping):
-        names = inspect.signature(layout).parameters
-        for name in value:
-            if name not in names:
-                raise ValueError(f"mesh has {name!r}: {value[name]!r}; the names that it knows are {', '.join(names)}")
-        return layout(**value)
-    if isinstance(value, int):
-        return layout(value)
-    if not isinstance(value, Mesh):
-        raise TypeError(
-            f"mesh is {value!r}; give a number of devices, e.g. 8, or a mapping such as {{'nodes': 4, 'runs': 2}}"
-        )
-    if NODES not in value.axis_names or not set(value.axis_names) <= {NODES, RUNS}:
-        raise ValueError(f"mesh has axes {value.axis_names}; name them 'runs' (may be left out) and 'nodes'")
-    grid = value.devices if value.axis_names == (RUNS, NODES) else value.devices.reshape(-1, value.shape[NODES])
-    if value.axis_names == (NODES, RUNS):
-        grid = value.devices.T
-    return Layout(_mesh(grid))
-
-
-def on_paper(value: Any) -> Layout | None:
-    """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided."""
-    if value is None:
-        return None
-    if isinstance(value, int):
-        value = {"nodes": value}
-    if isinstance(value, Mapping) and isinstance(value.get("nodes"), int):
-        nodes, runs = value["nodes"], value.get("runs", 1)
-        value = as_layout({**value, "devices": [*jax.devices()[:1]] * (nodes * runs if isinstance(runs, int) else 0)})
-    value = as_layout(value)
-    shape = tuple(value.mesh.shape[name] for name in (RUNS, NODES))
-    return dataclasses.replace(value, mesh=AbstractMesh(shape, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2))
 
 
 @struct
@@ -241,19 +125,45 @@ def put(x: Any, sharding: NamedSharding) -> Any:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
+def at_places(x: Any, place: Place) -> Any:
+    """Rows [n, ...] by node id, each on the device where its node stands."""
+    split, ids = place.sharding(), place.ids
+    if ids is None:
+        return put(x, split)
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        rows = at_places(jax.random.key_data(x), place)
+        return jax.random.wrap_key_data(rows, impl=jax.random.key_impl(x))
+    traced = isinstance(ids, Tracer) or isinstance(x, Tracer)
+    if traced or (isinstance(x, jax.Array) and not x.is_fully_addressable):
+        return put(jnp.asarray(x)[ids], split)
+    host = np.asarray(x)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype))
+    own = {_first(shard.index): np.asarray(shard.data) for shard in ids.addressable_shards}
+    return jax.make_array_from_callback(host.shape, split, lambda index: host[own[_first(index)]])
+
+
+def _first(index: Any) -> int:
+    """The first row of a device's part."""
+    return index[0].start or 0
+
+
 def axis_of(x: Any) -> int | None:
     """The axis of an array, or a shape, that the devices of the node axis divide; None: none."""
     spec = getattr(getattr(x, "sharding", None), "spec", ())
     return next((i for i, name in enumerate(spec) if name == NODES), None)
 
 
-def here(place: Any) -> int:
-    """Devices of a mesh that share the memory of this host; 1 without a mesh. Those on paper are taken to be on one."""
+def here(place: Any, host: bool = True) -> int:
+    """Devices of a mesh on this host, whose memory they share; or (`host=False`) those of this process. 1 without a mesh.
+
+    Devices on paper are taken to lie as those of the job do. With several processes all must ask.
+    """
     if place is None:
         return 1
-    if isinstance(place.mesh, AbstractMesh):
-        return place.mesh.size
-    return max(1, sum(d.process_index == jax.process_index() for d in place.mesh.devices.flat))
+    names, mine = _processes.hosts() if host else [], jax.process_index()
+    near = lambda d: names[d.process_index] == names[mine] if host else d.process_index == mine
+    devices = jax.devices() if isinstance(place.mesh, AbstractMesh) else list(place.mesh.devices.flat)
+    return max(1, -(-place.mesh.size * sum(map(near, devices)) // len(devices)))
 
 
 def bytes_of(x: Any) -> int:
@@ -308,7 +218,7 @@ def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any,
 
 def order_of(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
     """(the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or None, its phases on the host)."""
-    mesh, topology, order = _fitting(given.mesh, problem.n), network.topology, None
+    mesh, topology, order = fitting(given.mesh, problem.n), network.topology, None
     if not _halo(network, mesh):
         return mesh, topology, None, []
     phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
@@ -347,37 +257,13 @@ def _laid_out(topology: Any, place: Place) -> Any:
     return dataclasses.replace(topology, links=tree.map(one, links))
 
 
-def _fitting(mesh: Any, n: int) -> Any:
-    """The mesh, or its largest part of which the node axis divides n."""
-    # one row of the mesh: hosts may hold rows
-    there = () if isinstance(mesh, AbstractMesh) else mesh.devices[0]
-    devices, hosts = mesh.shape[NODES], max(1, len({d.process_index for d in there}))
-    if n % devices == 0:
-        return mesh
-    fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
-    if fits is None:
-        raise ValueError(
-            f"mesh has {devices} devices on {hosts} hosts along its node axis, but there are n = {n} nodes, which no number of devices "
-            f"that uses all hosts divides; make n a multiple of {devices}"
-        )
-    warnings.warn(
-        f"n = {n} nodes do not split evenly over {devices} devices: {fits} of them are used; make n a multiple of {devices} "
-        "to use all",
-        stacklevel=2,
-    )
-    if isinstance(mesh, AbstractMesh):
-        return AbstractMesh((mesh.shape[RUNS], fits), mesh.axis_names, axis_types=mesh.axis_types)
-    each = devices // hosts
-    keep = [h * each + i for h in range(hosts) for i in range(fits // hosts)] if hosts > 1 else list(range(fits))
-    return _mesh(mesh.devices[:, keep])
-
-
 __all__ = [
     "NODES",
     "RUNS",
     "Layout",
     "Place",
     "as_layout",
+    "at_places",
     "axis_of",
     "bytes_of",
     "everywhere",

@@ -8,8 +8,10 @@ import builtins
 import functools
 import itertools
 import json
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -54,6 +56,11 @@ def gather(value: Any) -> list[Any]:
 def share(value: Any) -> Any:
     """What process 0 hands in, on all."""
     return gather(value if leads() else None)[0]
+
+
+def hosts() -> list[str]:
+    """The host of each process, by a name that processes of one host share. All must ask the first time."""
+    return [_host()] if count() == 1 else _hosts()
 
 
 def agree(stop: bool, rounds: int) -> tuple[bool, int]:
@@ -157,6 +164,19 @@ def to_host(values: Any) -> Any:
 
 
 # ---- helpers
+@functools.cache
+def _hosts() -> list[str]:
+    return gather(_host())
+
+
+def _host() -> str:
+    """Name of this host, and what the system calls its last start, where it does: several may be called localhost."""
+    name = platform.node()
+    with suppress(OSError):
+        name += " " + Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return name
+
+
 def _allgather(x: np.ndarray) -> np.ndarray:
     from jax.experimental.multihost_utils import process_allgather
 
@@ -200,6 +220,7 @@ __all__ = [
     "count",
     "everyone",
     "gather",
+    "hosts",
     "leads",
     "led",
     "met",

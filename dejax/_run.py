@@ -45,7 +45,8 @@ class Run:
                 f"mesh is None, but this job has {_processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
             )
         self.lengthen(rounds)
-        self.initial = params
+        self.initial = params  # as given, by node id
+        self.begins: Any = self.engine.laid_out(self.ready[1], params)
         keys = [jax.random.key(s) for s in self.seeds]
         self.key = jnp.stack(keys) if self.many else keys[0]
         if self.layout is not None:
@@ -83,20 +84,20 @@ class Run:
         return x
 
     def _lay_out_seeds(self) -> None:
-        """Put keys and starts on the mesh.
+        """Put keys on the mesh.
 
         Raises:
           ValueError: the axis `runs` does not split the seeds evenly.
         """
-        mesh = self.place.mesh
-        runs = mesh.shape[_place.RUNS]
-        if len(self.seeds) % runs:
+        runs = self.place.mesh.shape[_place.RUNS]
+        count = len(self.seeds)
+        if count % runs:
+            there = "is 1 seed" if count == 1 else f"are {count} seeds"
             raise ValueError(
-                f"mesh has {runs} devices along runs, but there are {len(self.seeds)} seeds; make runs a divisor of their number"
+                f"mesh has {runs} devices along runs, but there {there}; make runs a divisor of the number of seeds"
             )
         lead = (_place.RUNS,) if self.many else ()
         self.key = _place.put(self.key, self.place.sharding(False, lead))
-        self.initial = _place.everywhere(self.initial, mesh)
         self._axes: Any = None
 
     @property
@@ -115,7 +116,7 @@ class Run:
         """Which leaves of the carry have the node axis."""
         if self._axes is None:
             key = self.key[0] if self.many else self.key
-            self._axes = self.engine.carry_axes(*self.ready, key, self.initial)
+            self._axes = self.engine.carry_axes(*self.ready, key, self.begins)
         return self._axes
 
     @property
@@ -124,17 +125,17 @@ class Run:
 
     def recorded(self) -> Any:
         """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
-        return self._begin.trace(*self.ready, self.key, self.initial).jaxpr
+        return self._begin.trace(*self.ready, self.key, self.begins).jaxpr
 
     def start(self) -> None:
         """The carry before round 0."""
-        self.carry = self._begin(*self.ready, self.key, self.initial)
+        self.carry = self._begin(*self.ready, self.key, self.begins)
         self.round, self.started = 0, True
         self.counters = [Counters() for _ in self.seeds]
 
     def abstract(self) -> Any:
         """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
-        carry = jax.eval_shape(self._begin, *self.ready, self.key, self.initial)
+        carry = jax.eval_shape(self._begin, *self.ready, self.key, self.begins)
         if self.place is None:
             return carry
         lead = (_place.RUNS,) if self.many else ()

@@ -128,8 +128,9 @@ def plan(
 
     Args:
       method, problem, network, rounds: as for `simulate`.
-      memory: bytes that there are; None asks the machine (the accelerator's, where there is one). On a mesh those of one device;
-        devices of a CPU share its memory.
+      memory: bytes that there are; None asks the machine (the accelerator's, where there is one). On a mesh those of one device:
+        devices of a CPU share the memory of their host, and of several processes all must ask (which of them are on one host is
+        exchanged).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
       nodes: how many node models an evaluation takes at a time; None: all.
       mesh: as for `simulate`; the devices need not be there. Bytes are then those of the device that holds most.
@@ -178,7 +179,6 @@ def plan(
     index += 0 if place is None else size([data.index, data.count]) / divided  # rounds read a part, evaluations all
     sent_by = parts_of.sent_bytes(given[2], traced if place is None else parts_of.trace(*given, axes, carry))
     on_cpu = jax.default_backend() == "cpu"
-    here = _place.here(place)
     crossing = None
     if layout is not None and placed is None:
         crossing = parts_of.crossing(given, layout, ready, axes, carry, traced, seeds * runs)
@@ -188,7 +188,12 @@ def plan(
         Part("samples", 0.0, size(data.arrays)),
         Part(TEST, 0.0, size(data.test)),
         Part("graph", *parts_of.graph_bytes(ready[2], n)),
-        Part(PROGRAM, 0.0, PROGRAM_BYTES / here if on_cpu else 0.0, note="measured: it does not follow from shapes"),
+        Part(
+            PROGRAM,
+            0.0,
+            PROGRAM_BYTES / _place.here(place, host=False) if on_cpu else 0.0,
+            note="measured: it does not follow from shapes",
+        ),
     )
     return Plan(
         label=label,
@@ -196,9 +201,7 @@ def plan(
         rounds=rounds,
         parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(params)),
         parts=tuple(p for p in parts if p.total(n) > 0),
-        memory=machine_memory() // (runs * divided if jax.default_backend() == "cpu" else 1)
-        if memory is None
-        else memory,
+        memory=machine_memory() // (_place.here(place) if on_cpu else 1) if memory is None else memory,
         sent=sum(sent_by.values()) if sent_by is not None else None,
         sent_by=sent_by or {},
         devices=None if place is None else (runs, divided),

@@ -15,8 +15,7 @@ def run(args: argparse.Namespace) -> int:
     several = join(args)
     with _alike(several):
         config = load(args)
-        out = args.out or config.out or default_directory(args.config)
-    return _execute(config, args.quiet, several, out=out, anyway=args.anyway)
+    return _execute(config, args.quiet, several, out=_directory(args, config), anyway=args.anyway)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -71,6 +70,13 @@ def _finished(path: Path, rounds: int, quiet: bool) -> int:
     return DONE
 
 
+def _directory(args: argparse.Namespace, config: Any) -> str:
+    """Where results go: process 0 looks and says so to all, for clocks and file systems of hosts differ."""
+    from .. import _processes
+
+    return _processes.led(lambda: args.out or config.out or default_directory(args.config))()
+
+
 def default_directory(config: str) -> str:
     """runs/NAME-DATE, one that does not exist."""
     stem = f"{Path(config).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -87,7 +93,6 @@ def _execute(
     from .. import _processes
     from .._rundir import RunDir
 
-    out = _processes.share(out)  # one that holds a date may differ
     RunDir(out or resume, resume is not None)  # refuse a taken directory before any data are read
     from .._simulate import compare
     from ..config import blamed

@@ -18,19 +18,23 @@ def accumulator(value: NodeTree) -> NodeTree:
 
 
 def compress(compressor: Compressor, ctx: Any, value: NodeTree) -> tuple[NodeTree, Size]:
-    """C(value) of every node, as receivers rebuild it, and the size of a message."""
-    keys = fold_name(ctx.node_keys, "compressor")
-    if compressor.scope == "global":
-        rows = tree.flat(value)
-        out, units = compressor.apply(keys, rows)
-        return tree.unflat(out, value), Size(message_bits(compressor, value), units)
-    outs, all_units = [], []
-    for i, leaf in enumerate(tree.leaves(value)):
-        out, units = compressor.apply(fold_in(keys, i), leaf.reshape(leaf.shape[0], -1))
-        outs.append(out.reshape(leaf.shape))
-        all_units.append(units)
-    size = Size(message_bits(compressor, value), None if None in all_units else sum(all_units))
-    return jax.tree.unflatten(jax.tree.structure(value), outs), size
+    """C(value) of every node, as receivers rebuild it, and the size of a message. On a mesh each device compresses its own rows."""
+
+    def rows(keys: Any, value: NodeTree) -> tuple[NodeTree, Any]:
+        if compressor.scope == "global":
+            out, units = compressor.apply(keys, tree.flat(value))
+            return tree.unflat(out, value), units
+        outs, all_units = [], []
+        for i, leaf in enumerate(tree.leaves(value)):
+            out, units = compressor.apply(fold_in(keys, i), leaf.reshape(leaf.shape[0], -1))
+            outs.append(out.reshape(leaf.shape))
+            all_units.append(units)
+        units = None if None in all_units else sum(all_units)
+        return jax.tree.unflatten(jax.tree.structure(value), outs), units
+
+    split = rows if ctx.place is None else ctx.place.on_devices(rows)
+    decoded, units = split(fold_name(ctx.node_keys, "compressor"), value)
+    return decoded, Size(message_bits(compressor, value), units)
 
 
 def message_bits(compressor: Compressor, value: NodeTree, least: int = 0) -> int:

@@ -155,7 +155,7 @@ class Round:
     def _context(self, key: jax.Array, **kw: Any) -> Context:
         progress = None if self.horizon is None else self.index / self.horizon
         ticks = None if self.plan is None else self._rows(self.plan.tick)
-        fixed = {"progress": progress, "ticks": ticks, "awake": self.awake}
+        fixed = {"progress": progress, "ticks": ticks, "awake": self.awake, "place": self.problem.place}
         return Context(self.index, self.ids, key, self._per_node(key), **fixed, **kw)
 
     def _fault_context(self, what: str = "links", phase: Any = None) -> Context:

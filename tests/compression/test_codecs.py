@@ -12,6 +12,7 @@ from dejax import compression as c
 
 class Ctx(NamedTuple):
     node_keys: Any
+    place: Any = None
 
 
 def context(key, n):

@@ -10,6 +10,7 @@ import numpy as np
 from shared import digits, experiment
 
 import dejax as dj
+from dejax import _fits, _processes, plan as planning
 from dejax._processes import to_host
 
 rank, port, room = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -79,6 +80,17 @@ def evaluated():
     return {"records": history.records, "model": np.asarray(own).tolist()}
 
 
+def planned():
+    """What each process takes for the memory of a device: of a plan on paper, and where a run is checked."""
+    memory, real = [planning.plan(*experiment(), rounds=2, mesh=devices).memory for devices in (4, 2)], planning.plan
+    _fits.SURE = 0
+    _fits.planning.plan = lambda *args, **kw: memory.append(kw["memory"]) or real(*args, **kw)
+    dj.simulate(*experiment(), rounds=1, mesh={}, progress=False)
+    _fits.planning.plan = real
+    hosts = _processes.hosts()
+    return {"memory": memory, "machine": planning.machine_memory(), "one host": hosts[0] == hosts[1]}
+
+
 def refused():
     """What each process says of runs that cannot be."""
     method, problem, network = experiment()
@@ -118,7 +130,7 @@ def refused():
 def main():
     """All of it, one after another."""
     sys.addaudithook(note_writes)
-    found = {f.__name__: f() for f in (rolled, simulated, evaluated, refused)}
+    found = {f.__name__: f() for f in (rolled, simulated, evaluated, planned, refused)}
     found["written"] = list(written)
     (room / f"found{rank}.json").write_text(json.dumps(found))
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dejax import _place, _processes
+from dejax import _layout, _place, _processes
 from dejax.checkpoint import CheckpointError
 
 
@@ -73,14 +73,44 @@ def test_all_stop_where_one_is_asked_and_take_the_rounds_of_process_0(second, mo
     assert _processes.agree(asked, 3) == (asked or notice is True, 7)
 
 
+def test_process_0_chooses_the_directory_of_a_run(second, monkeypatch):
+    from dejax.cli import _run
+
+    monkeypatch.setattr(_run, "default_directory", lambda config: pytest.fail("process 1 looks for itself"))
+    second.append([None, "runs/theirs"])
+    args = types.SimpleNamespace(out=None, config="c.yaml")
+    assert _run._directory(args, types.SimpleNamespace(out=None)) == "runs/theirs"
+
+
+def place(devices, size=None):
+    """Nodes on so many devices that are there, or on `size` on paper."""
+    mesh = _layout.on_paper(size).mesh if size else types.SimpleNamespace(size=len(devices), devices=np.array(devices))
+    return types.SimpleNamespace(mesh=mesh)
+
+
+@pytest.mark.parametrize(("other", "near"), [("mine", 4), ("another", 2)])
+def test_devices_of_processes_on_one_host_share_its_memory(second, monkeypatch, other, near):
+    devices = [types.SimpleNamespace(process_index=i // 2) for i in range(4)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(_processes, "_host", lambda: "mine")
+    _processes._hosts.cache_clear()
+    second.append(other)
+    try:
+        assert _place.here(place(devices)) == near and _place.here(place(devices), host=False) == 2
+        assert _place.here(place(devices, size=8)) == 2 * near  # on paper they lie as those that are there
+        assert _place.here(None) == 1 and second == []  # asked once
+    finally:
+        _processes._hosts.cache_clear()
+
+
 def test_every_process_gives_as_many_devices(monkeypatch):
     devices = [types.SimpleNamespace(process_index=i // 4, id=i) for i in range(8)]
-    assert [d.id for d in _place._of_each_process(devices, 4)] == [0, 1, 4, 5]
-    assert _place._of_each_process(devices, 8) == devices
+    assert [d.id for d in _layout._of_each_process(devices, 4)] == [0, 1, 4, 5]
+    assert _layout._of_each_process(devices, 8) == devices
     with pytest.raises(ValueError, match="mesh asks for 3 devices of 2 processes"):
-        _place._of_each_process(devices, 3)
+        _layout._of_each_process(devices, 3)
     with pytest.raises(ValueError, match="3 of each process, but process 1 has fewer"):
-        _place._of_each_process([*devices[:6], types.SimpleNamespace(process_index=0, id=9)], 6)
+        _layout._of_each_process([*devices[:6], types.SimpleNamespace(process_index=0, id=9)], 6)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(ValueError, match="no device of process 1"):
-        _place._mesh(np.array(jax.devices(), object).reshape(1, -1))
+        _layout._mesh(np.array(jax.devices(), object).reshape(1, -1))

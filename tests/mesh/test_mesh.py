@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from shared import compiled
 
 import dejax as dj
-from dejax import _place, checkpoint, engine, mixing
+from dejax import _fingerprint, _place, checkpoint, engine, mixing
 from dejax._traffic import collectives
 
 N, D = 64, 8
@@ -142,6 +142,46 @@ def test_meshes_that_cannot_be():
         dj.simulate(
             m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), seeds=[0, 1, 2], mesh={"runs": 2, "nodes": 4}, progress=False
         )
+    with pytest.raises(ValueError, match="but there is 1 seed; make runs a divisor of the number of seeds"):
+        dj.simulate(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), mesh={"runs": 2, "nodes": 4}, progress=False)
+
+
+# ---- starts
+def test_given_starts_lie_by_node_and_stand_at_their_places(tmp_path):
+    params = {"x": np.random.default_rng(0).normal(size=(N, 4))}
+    method, network = m.dsgd(lr=0.2), plain(MOVED)
+    kw = {"params": params, "rounds": 2, "progress": False, "metrics": []}
+    one, many = (dj.simulate(method, PROBLEM, network, mesh=mesh, **kw) for mesh in (None, D))
+    np.testing.assert_allclose(one.params()["x"], many.params()["x"], rtol=0, atol=1e-12)
+    (run,) = many._states.values()
+    ids = np.asarray(run.place.ids)
+    assert not np.array_equal(ids, np.arange(N))
+    for shard in run.begins["x"].addressable_shards:
+        assert shard.data.shape == (N // D, 4)
+        np.testing.assert_array_equal(shard.data, params["x"][ids[shard.index[0]]])
+    text = engine.start.lower(*run.ready, run.key, run.begins).compile().as_text()
+    assert not [shape for (_, shape) in collectives(text, D) if "64" in shape or "f64[8,4]" in shape]
+    assert _fingerprint.fingerprint(run.initial) == _fingerprint.fingerprint(params)  # a resume may have other devices
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", [T.ring(N), MOVED], ids=["stay", "move"])
+def test_given_starts_are_those_of_one_device_in_every_form(graph):
+    given = jax.random.normal(jax.random.key(1), (N, 4))
+
+    def roll(method, params, mesh):
+        network = plain(graph) if isinstance(method, m.dsgd) else dj.Network()
+        final, _ = dj.rollout(method, PROBLEM, network, jax.random.key(0), 2, params=params, mesh=mesh)
+        return final.params["x"]
+
+    for method in (m.dsgd(lr=0.2), m.fedavg(lr=0.1)):
+        for params in ({"x": given}, {"x": given.astype("float32")}, {"x": given[0]}):
+            one = roll(method, params, None)
+            np.testing.assert_allclose(one, roll(method, params, D), rtol=0, atol=1e-6)
+            inside = jax.jit(lambda params, method=method: roll(method, params, D))(params)
+            np.testing.assert_allclose(one, inside, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match=r"a leaf of params has shape \(3, 4\); give"):
+        roll(m.dsgd(lr=0.2), {"x": given[:3]}, D)
 
 
 # ---- the driver
@@ -186,14 +226,35 @@ def test_a_key_in_the_state_of_a_mesh_comes_back(tmp_path):
 
 
 # ---- bytes
-def round_bytes(graph, task, data):
+def round_bytes(graph, task, data, **options):
     """(bytes between devices in one compiled round, bytes of the rows that must cross)."""
-    text, place = compiled(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph), D)
+    text, place = compiled(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph, **options), D)
     e = graph.host()
     at = np.arange(graph.n) if place.ids is None else np.argsort(np.asarray(place.ids))
     rows = mixing.crossing(at[e.senders], at[e.receivers], graph.n, D)
     model = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))
     return sum(collectives(text, D).values()), rows * sum(x.size * x.dtype.itemsize for x in model)
+
+
+TOP, RAND = dj.compression.top_k(ratio=0.02), dj.compression.rand_k(ratio=0.02)
+CODECS = {
+    "top-k copies": dj.compression.copies(TOP, gamma=0.3),
+    "top-k error feedback": dj.compression.error_feedback(TOP, gamma=0.05),
+    "top-k direct": dj.compression.direct(TOP, gamma=0.1),
+    "top-k by leaf": dj.compression.copies(dj.compression.top_k(ratio=0.01, scope="leaf"), gamma=0.3),
+    "rand-k": dj.compression.copies(RAND, gamma=0.3),
+    "QSGD": dj.compression.copies(dj.compression.qsgd(levels=8), gamma=0.3),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [next(iter(CODECS)), *(pytest.param(n, marks=pytest.mark.slow) for n in [*CODECS][1:])]
+)
+def test_compression_moves_nothing_between_devices(name):
+    data = dj.data.digits().partition(dj.data.iid(), nodes=16, seed=0)
+    task, graph = dj.tasks.mlp(64, 16, 10), T.ring(16)
+    sent, must = round_bytes(graph, task, data, codec=CODECS[name])
+    assert must <= sent <= 1.1 * must
 
 
 def _loss(params, batch, key):

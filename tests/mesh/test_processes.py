@@ -102,6 +102,15 @@ def test_seeds_and_every_metric_stand_on_the_devices_of_both(room):
 
 
 @pytest.mark.slow
+def test_two_processes_of_one_host_share_its_memory(room):
+    _, *both = room
+    for found in both:
+        planned = found["planned"]
+        assert planned["one host"]
+        assert planned["memory"] == [planned["machine"] // devices for devices in (4, 2, 4)]
+
+
+@pytest.mark.slow
 def test_process_0_alone_writes(room):
     _, first, second = room
     assert first["written"] and second["written"] == []
