@@ -145,7 +145,7 @@ def evaluation(method: Any, problem: Any, network: Any, data: Any, carry: Any, n
         ids, key = jax.ShapeDtypeStruct((width,), np.int32), jax.random.key(0)
 
         def numbers(params: Any, test: Any, ids: Any, key: Any, place: Any) -> Any:
-            return _models._nodes(static, params, test, None, None, ids, key, place, None if width == n else ids)
+            return _models._nodes(static, params, key, test, None, None, ids, place, None if width == n else ids)
 
         jaxpr = jax.make_jaxpr(numbers)(params, data.test, ids, key, place)
         found.append(_liveness.parts(jaxpr, spread=spread_of(place, rows, params, data.test, None, None, place)))

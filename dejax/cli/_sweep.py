@@ -283,6 +283,7 @@ def together(
     from .._counters import Counters
     from .._driver import CHUNK
     from .._schedule import Schedule
+    from ..metrics._together import Together
     from ..metrics._view import Lazy, View
 
     trial, (single, problem, graph), (method, placed, network) = part[0]
@@ -292,13 +293,14 @@ def together(
     count, width = len(part), len(seeds)
     full = [*flat, *[flat[-1]] * (size - count)]
     stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in full]), width, axis=0) for i in varying]
-    key_of = [jax.random.key(s) for _ in range(size) for s in seeds]
-    keys, key_of = jnp.stack(key_of), key_of[: count * width]
+    all_keys = [jax.random.key(s) for _ in range(size) for s in seeds]
+    keys, key_of = jnp.stack(all_keys), all_keys[: count * width]
     if place is not None:
         rows = place.sharding(False, (_place.RUNS,))
         keys, stacked = _place.put(keys, rows), [_place.put(x, rows) for x in stacked]
         problem = _place.everywhere(problem, place.mesh)
     rebuild, start, chunk, apart = programs(shape, varying, trial.rounds, place is not None)
+    methods = [rebuild([x[at] for x in stacked], flat[0])[0] for at in range(size * width)]
 
     began, compiled = time.perf_counter(), 0.0
     bar.begin(f"{count} x {width} runs" if count > 1 else f"{trial.label} x {width}", trial.rounds)
@@ -313,16 +315,18 @@ def together(
     def record() -> None:
         """Measure every run that is still finite."""
         states = apart(engine.state_of(carry), size * width)  # of all, so that a filled-up part compiles nothing
+        models = [engine.model(method, state) for method, state in zip(methods, states, strict=True)]
+        others = Together(models, all_keys) if place is None and Together.pays(models) else None
         for at, (key, counter) in enumerate(zip(key_of, counters, strict=True)):
             t, seed = at // width, seeds[at % width]
             row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()
             if at not in broken:
-                method = rebuild([x[at] for x in stacked], flat[0])[0]
                 state = states[at]
                 view = View(
-                    engine.model(method, state), problem, part[t].ready[2], index=done, key=key, place=place,
+                    models[at], problem, part[t].ready[2], index=done, key=key, place=place,
                     state=state if place is None else Lazy(functools.partial(place.in_order, axes, state)),
                     nodes=schedule.final_nodes if done == trial.rounds else schedule.nodes, width=schedule.nodes,
+                    together=None if others is None else (others, at),
                 )  # fmt: skip
                 bad = view.bad_node()
                 if bad is None:

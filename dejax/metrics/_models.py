@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _tree as tree
+from .. import _tree as tree, population
 from .._bare import bare
 from .._blocks import map_nodes
 from .._keys import fold_name
-from .._processes import to_host
 from .._types import Tree
 from ._view import View
 
@@ -75,7 +74,7 @@ def mean_model(view: View) -> dict[str, float]:
       ValueError: the data have no test set.
     """
     _need_test(view)
-    values = to_host(_one_model(view.task, view.mean, view.data.test, view.key))
+    values = view.ask(_mean_model, (view.task, view.shared), view.data.test, view.weights)
     return {f"{name}/mean_model": float(value) for name, value in values.items()}
 
 
@@ -123,8 +122,7 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: Any) -> dict[str, 
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         at = None if whole or view.place is None else view.positions[some]
-        args = (static, view.rows, data.test, light, owned, some, view.key, view.place, at)
-        parts.append(to_host(_nodes(*args)))
+        parts.append(view.ask(_nodes, static, data.test, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 
@@ -154,19 +152,21 @@ def _values(task: Any, params: Tree, batch: Any, key: Any) -> dict[str, jax.Arra
 
 
 @partial(jax.jit, static_argnums=0)
-def _one_model(task: Any, params: Tree, test: Any, key: Any) -> dict[str, jax.Array]:
-    return {name: v.mean() for name, v in _values(task, params, test, key).items()}
+def _mean_model(static: Any, params: Tree, key: Any, test: Any, weights: Any) -> dict[str, jax.Array]:
+    task, shared = static
+    mean = params if shared else population.mean(params, weights)
+    return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
 
 
 @partial(jax.jit, static_argnums=0)
 def _nodes(
     static: Any,
     params: Tree,
+    key: Any,
     test: Any,
     light: Any,
     owned: Any,
     ids: jax.Array,
-    key: Any,
     place: Any = None,
     at: Any = None,
 ) -> dict[str, jax.Array]:

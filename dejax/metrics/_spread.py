@@ -16,11 +16,7 @@ from ._view import View
 
 def consensus(view: View) -> dict[str, float]:
     """Consensus distance of the honest nodes: (1/h) sum_i ||x_i - xbar||^2 over shared leaves; 0 where one model serves all."""
-    return {
-        "consensus": 0.0
-        if view.shared
-        else float(_distance(roles.split(view.problem.rules, view.rows).shared, view.weights))
-    }
+    return {"consensus": 0.0 if view.shared else float(view.ask(_distance, view.problem.rules, view.weights))}
 
 
 def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
@@ -45,7 +41,9 @@ def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
     return {"objective": float(_objective(block, *_asked(view)))}
 
 
-_distance = jax.jit(population.consensus_distance)
+@partial(jax.jit, static_argnums=0)
+def _distance(rules: Any, params: Tree, key: Any, weights: Any) -> jax.Array:
+    return population.consensus_distance(roles.split(rules, params).shared, weights)
 
 
 def _asked(view: View) -> tuple[Any, ...]:

@@ -27,14 +27,16 @@ class View:
       n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends on the run's seed.
       nodes: how many node models the run asks to evaluate; None: all. width: how many of them one program evaluates.
       place: where rows lie on a mesh (`dejax._place`); None without one.
+      together: (`Together`, which of its runs this is), where several runs are measured at once; else None.
     """
 
     def __init__(
         self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
-        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None,
+        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
     ):  # fmt: skip
         self.rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
+        self.together = together
         self.key = jax.random.key(0) if key is None else key
         self.shared = is_shared(problem.task, params, problem.n)
 
@@ -97,9 +99,18 @@ class View:
         """The mean model of the honest nodes, without node axis."""
         return self.rows if self.shared else _mean(self.rows, self.weights)
 
+    def ask(self, program: Any, static: Any, *shared: Any) -> Any:
+        """`program(static, rows, key, *shared)` on the host; `static` is hashable, `shared` the same for all runs that are measured at once."""
+        if self.together is not None:
+            others, run = self.together
+            found = others.ask(run, program, static, shared)
+            if found is not None:
+                return found
+        return to_host(program(static, self.rows, self.key, *shared))
+
     def bad_node(self) -> int | None:
         """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
-        bad = to_host(_not_finite(self.rows, self.shared))
+        bad = self.ask(_not_finite, self.shared)
         if self.shared:
             return 0 if bad.any() else None
         bad = bad[self.positions][self.honest]
@@ -143,8 +154,8 @@ _take = jax.jit(population.take)
 _mean = jax.jit(population.mean)
 
 
-@partial(jax.jit, static_argnums=1)
-def _not_finite(params: Tree, shared: bool) -> jax.Array:
+@partial(jax.jit, static_argnums=0)
+def _not_finite(shared: bool, params: Tree, key: Any) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
     return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
 
