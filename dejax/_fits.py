@@ -29,16 +29,17 @@ class TooLargeError(ValueError):
         super().__init__(text)
 
 
-def check(run: Any, schedule: Any, at_once: str = "") -> None:
+def check(run: Any, schedule: Any, fewer: str = "", copies: float = 0) -> None:
     """Raise TooLargeError where the plan of a run does not fit into the memory of the device.
 
     Args:
       run: a `Run`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
-      at_once: what sets the number of runs at once, where that is not the number of seeds.
+      fewer: what to take less of, where that is not the number of seeds. copies: bytes that the run holds beside its plan.
     """
     memory = planning.machine_memory()
     if jax.default_backend() == "cpu":
         memory //= _place.here(run.place)
+    memory = max(0, memory - int(copies / planning.KEEP))
     if _rough(run) <= SURE * memory:
         return
     label, seeds = run.label, len(run.seeds)
@@ -62,7 +63,7 @@ def check(run: Any, schedule: Any, at_once: str = "") -> None:
     if width is None and planning.EVALUATION in names:
         change.append("fewer evaluated nodes (nodes=, eval.nodes)")
     if seeds > 1:
-        change.append(f"fewer runs at once (now {seeds}{at_once and '; ' + at_once})")
+        change.append(fewer or f"fewer runs at once (now {seeds})")
     raise TooLargeError(
         plan,
         f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "

@@ -121,7 +121,7 @@ def put(x: Any, sharding: NamedSharding) -> Any:
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     host = np.asarray(x)
-    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype))
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
@@ -156,7 +156,7 @@ def axis_of(x: Any) -> int | None:
 def here(place: Any, host: bool = True) -> int:
     """Devices of a mesh on this host, whose memory they share; or (`host=False`) those of this process. 1 without a mesh.
 
-    Devices on paper are taken to lie as those of the job do. With several processes all must ask.
+    Devices on paper are taken to lie as those of the job do; before processes have met, all as on this host.
     """
     if place is None:
         return 1

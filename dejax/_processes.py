@@ -59,8 +59,14 @@ def share(value: Any) -> Any:
 
 
 def hosts() -> list[str]:
-    """The host of each process, by a name that processes of one host share. All must ask the first time."""
-    return [_host()] if count() == 1 else _hosts()
+    """The host of each process, by a name that processes of one host share; until `meet` was called, all count as on one host."""
+    return _met or [""] * count()
+
+
+def meet() -> None:
+    """Learn the hosts of all processes, which must all call this."""
+    if not _met:
+        _met.extend(gather(_host()))
 
 
 def agree(stop: bool, rounds: int) -> tuple[bool, int]:
@@ -164,9 +170,7 @@ def to_host(values: Any) -> Any:
 
 
 # ---- helpers
-@functools.cache
-def _hosts() -> list[str]:
-    return gather(_host())
+_met: list[str] = []
 
 
 def _host() -> str:
@@ -223,6 +227,7 @@ __all__ = [
     "hosts",
     "leads",
     "led",
+    "meet",
     "met",
     "name",
     "same",

@@ -206,8 +206,7 @@ def _drive(
 ) -> History:
     """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
     callbacks = [callbacks] if callable(callbacks) else callbacks
-    if check_memory:
-        _processes.hosts()  # known from here on: what is refused below may be so on one process alone
+    _processes.meet()  # before anything that may be refused on one process alone
     with _processes.everyone():
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
             raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")

@@ -129,8 +129,7 @@ def plan(
     Args:
       method, problem, network, rounds: as for `simulate`.
       memory: bytes that there are; None asks the machine (the accelerator's, where there is one). On a mesh those of one device:
-        devices of a CPU share the memory of their host, and of several processes all must ask (which of them are on one host is
-        exchanged).
+        devices of a CPU share the memory of their host (before a run, all processes count as on one host).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
       nodes: how many node models an evaluation takes at a time; None: all.
       mesh: as for `simulate`; the devices need not be there. Bytes are then those of the device that holds most.

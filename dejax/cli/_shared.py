@@ -6,10 +6,10 @@ import os
 import sys
 from typing import Any
 
-# Schedulers: where each says how many tasks there are, the first that is set, and which of them this one is
+# Schedulers: where each says how many tasks there are, and which of them this one is
 TASKS = {
-    "SLURM": (("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"), "SLURM_PROCID"),
-    "Open MPI": (("OMPI_COMM_WORLD_SIZE",), "OMPI_COMM_WORLD_RANK"),
+    "SLURM": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # of srun; a batch script itself is one process
+    "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
 }
 DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -46,8 +46,7 @@ def join(args: argparse.Namespace) -> bool:
 
 def _hint_at_tasks() -> None:
     """Say on stderr, once for all tasks, that a scheduler may have started several which know nothing of each other."""
-    for scheduler, (counts, rank) in TASKS.items():
-        name = next((name for name in counts if name in os.environ), "")
+    for scheduler, (name, rank) in TASKS.items():
         number = os.environ.get(name, "")
         if number.isdigit() and int(number) > 1 and os.environ.get(rank, "0") == "0":
             console(stderr=True).print(

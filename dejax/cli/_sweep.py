@@ -159,7 +159,8 @@ def run_all(
         structure = jax.tree.structure(placed)
         groups.setdefault((structure, shapes, data, order, trial.rounds), []).append(Member(trial, ready, placed))
     records, facts = {}, {}
-    parts = []
+    parts: list[Any] = []
+    there: dict[int, Any] = {}  # data on devices, of which all groups are checked
     for group in groups.values():
         most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
         size = -(-len(group) // -(-len(group) // most))  # parts as equal as can be: one program serves them all
@@ -167,7 +168,9 @@ def run_all(
         varying = varying_leaves([member.placed for member in group])
         parts += [(group[i : i + size], size, varying) for i in range(0, len(group), size)]
         if check_memory:
-            check_fits(group[0].trial, size * len(seeds), evals, mesh)
+            fewer = f"fewer runs at once (now {size * len(seeds)}; --at-once)"
+            fewer = fewer if size > step else f"fewer seeds (now {len(seeds)}; --seeds)"
+            check_fits(group[0], size * len(seeds), varying, evals, layout, fewer, there)
     with Progress(not quiet) as bar:
         try:
             for part, size, varying in parts:
@@ -190,20 +193,35 @@ def clean_record(trial: Trial, record: dict[str, Any]) -> dict[str, Any]:
     return {"run": trial.label} | record | numbers
 
 
-def check_fits(trial: Trial, runs: int, evals: dict[str, Any], mesh: Any) -> None:
-    """`runs` runs in one program take the memory of one run with as many seeds: they share data and graph.
+def check_fits(
+    first: Member,
+    runs: int,
+    varying: Sequence[int],
+    evals: dict[str, Any],
+    layout: Any,
+    fewer: str,
+    there: dict[int, Any],
+) -> None:
+    """`runs` runs in one program take the memory of one run with as many seeds, and what differs between them as often.
 
     Raises:
       TooLargeError: more than there is; before anything is compiled.
     """
-    from .. import _fits
+    import jax
+
+    from .. import _fits, _place
+    from .._program import size
     from .._run import Run
     from .._schedule import Schedule
 
-    given = (trial.method, trial.problem, trial.network)
+    trial = first.trial
+    leaves = jax.tree.leaves((first.ready[0], first.ready[2]))
+    copies = (runs - 1) * sum(size(leaves[i]) for i in varying)  # whole on every device of a row of the mesh
+    copies /= 1 if layout is None else layout.mesh.shape[_place.RUNS]
     with blamed(trial.run.config, trial.run):
-        alike = Run(trial.label or "the sweep", *given, list(range(runs)), trial.rounds, mesh=mesh)
-        _fits.check(alike, Schedule(trial.rounds, **evals), "--at-once")
+        given = (trial.method, trial.problem, trial.network)
+        alike = Run(trial.label, *given, list(range(runs)), trial.rounds, placed=there, mesh=layout)
+        _fits.check(alike, Schedule(trial.rounds, **evals), fewer, copies)
 
 
 def varying_leaves(group: Sequence[Any]) -> tuple[int, ...]:
@@ -314,16 +332,18 @@ def together(
 
     def record() -> None:
         """Measure every run that is still finite."""
-        states = apart(engine.state_of(carry), size * width)  # of all, so that a filled-up part compiles nothing
-        models = [engine.model(method, state) for method, state in zip(methods, states, strict=True)]
-        others = Together(models, all_keys) if place is None and Together.pays(models) else None
+        every = engine.state_of(carry)
+        few = place is not None or Together.pays(every)  # of large states one copy at a time
+        states = apart(every, size * width) if few else None  # of all, so that a filled-up part compiles nothing
+        models = [engine.model(*one) for one in zip(methods, states, strict=True)] if states else None
+        others = Together(models, all_keys) if models and place is None else None
         for at, (key, counter) in enumerate(zip(key_of, counters, strict=True)):
             t, seed = at // width, seeds[at % width]
             row: dict[str, Any] = {"seed": seed, "round": done} | counter.loss()
             if at not in broken:
-                state = states[at]
+                state = states[at] if states else jax.tree.map(lambda x, at=at: x[at], every)
                 view = View(
-                    models[at], problem, part[t].ready[2], index=done, key=key, place=place,
+                    models[at] if models else engine.model(methods[at], state), problem, part[t].ready[2], index=done, key=key, place=place,
                     state=state if place is None else Lazy(functools.partial(place.in_order, axes, state)),
                     nodes=schedule.final_nodes if done == trial.rounds else schedule.nodes, width=schedule.nodes,
                     together=None if others is None else (others, at),

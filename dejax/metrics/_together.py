@@ -14,7 +14,7 @@ from .._processes import to_host
 from .._program import size
 from .._types import Tree
 
-MOST = 64 << 20  # bytes of models; larger ones take longer to evaluate than to call, and would be held twice
+MOST = 64 << 20  # bytes of states; larger ones take longer to evaluate than to call, and would be held twice
 
 
 class Together:
@@ -33,9 +33,9 @@ class Together:
         self.answers: list[tuple[Any, Any, Any, Any]] = []  # program, static, shared, and what it gave
 
     @staticmethod
-    def pays(rows: Sequence[Tree]) -> bool:
-        """Whether these models are small enough."""
-        return sum(size(x) for x in tree.leaves(list(rows))) <= MOST
+    def pays(states: Any) -> bool:
+        """Whether the states of all runs are small enough."""
+        return sum(size(x) for x in tree.leaves(states)) <= MOST
 
     def ask(self, run: int, program: Any, static: Any, shared: Any) -> Any:
         """`program(static, rows, key, *shared)` of one run, on the host; None if it is not what the first has asked at this point."""

@@ -12,7 +12,7 @@ class Context(NamedTuple):
     node, by global id. links: W of the phase, None at a server. mask [n, k]: slots that deliver in this phase (at a
     server [n]: who is awake), None when all do. is_adversary [n]: over the rows, or None. progress: t / T or None.
     ticks [n]: the event number of each node in an event plan (its randomness is indexed by it), else None. awake [n]: rows that take part, None when all do.
-    place: where rows of nodes stand on a mesh, for work on each row alone (`place.on_devices`); None without a mesh, and where rows are
+    place: where rows of nodes stand on a mesh, for work on each row alone (`place.on_devices`), also of the m rows of a cohort; None without a mesh, and where rows are
     edges.
     """
 

@@ -78,7 +78,7 @@ def mlp(
         sizes = (features, *hidden, classes)
         return classifier(lambda rngs: MLP(*sizes, activation=activation, rngs=rngs))
 
-    check_sizes("mlp.hidden", hidden)
     if widths:
         return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
+    check_sizes("mlp.hidden", hidden)
     return Sized(make, lambda shape: math.prod(shape), features, classes).ready()

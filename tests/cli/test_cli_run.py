@@ -237,6 +237,9 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, monkeyp
         assert ran == want
         said = capsys.readouterr().err
         assert want or ("fewer runs at once (now 4; --at-once)" in said and "--anyway" in said and "lr=0.05" in said)
+    monkeypatch.setattr(planning, "machine_memory", lambda: int(two / planning.KEEP) - 10)
+    assert cli.main([*argv, "--at-once", "2"]) == 2
+    assert "fewer seeds (now 2; --seeds)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -364,18 +367,22 @@ def test_flags_of_several_processes_that_cannot_be(flags, message, monkeypatch, 
     assert message in capsys.readouterr().err
 
 
-SLURM = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
+SLURM = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"}
 MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
 
 
 @pytest.mark.parametrize(
     ("variables", "flags", "hinted"),
     [
-        (SLURM, [], "SLURM says that there are 4 tasks (SLURM_NTASKS)"),
+        (SLURM, [], "SLURM says that there are 4 tasks (SLURM_STEP_NUM_TASKS)"),
         (MPI, [], "Open MPI says that there are 4 tasks (OMPI_COMM_WORLD_SIZE)"),
         (SLURM | {"SLURM_PROCID": "3"}, [], None),  # one of them says it
-        (SLURM | {"SLURM_NTASKS": "1"}, [], None),
-        (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, [], None),  # a step of one task, of a larger allocation
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, [], None),  # a batch script, which is one process
+        (
+            SLURM | {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"},
+            [],
+            None,
+        ),  # a step of one task, of a larger allocation
         (SLURM, ["--distributed"], None),
         ({}, [], None),
     ],

@@ -93,14 +93,15 @@ def test_devices_of_processes_on_one_host_share_its_memory(second, monkeypatch, 
     devices = [types.SimpleNamespace(process_index=i // 2) for i in range(4)]
     monkeypatch.setattr(jax, "devices", lambda: devices)
     monkeypatch.setattr(_processes, "_host", lambda: "mine")
-    _processes._hosts.cache_clear()
+    monkeypatch.setattr(_processes, "_met", [])
+    assert _place.here(place(devices)) == 4  # nobody was asked: all as on one host
     second.append(other)
-    try:
+    _processes.meet()
+    for _ in range(2):
+        _processes.meet()  # asks once
         assert _place.here(place(devices)) == near and _place.here(place(devices), host=False) == 2
         assert _place.here(place(devices, size=8)) == 2 * near  # on paper they lie as those that are there
-        assert _place.here(None) == 1 and second == []  # asked once
-    finally:
-        _processes._hosts.cache_clear()
+        assert _place.here(None) == 1 and second == []
 
 
 def test_every_process_gives_as_many_devices(monkeypatch):

@@ -118,8 +118,7 @@ def test_what_crosses_is_what_the_compiled_round_sends(method, graph):
 
 # ---- what is declared
 def test_numbers_per_node_are_told_by_what_fields_declare():
-    @jax.tree_util.register_dataclass
-    @dataclasses.dataclass(frozen=True)
+    @dj.struct
     class Own:
         """A field of which nothing is said."""
 
