@@ -1,6 +1,5 @@
 """What a run takes on a mesh: bytes of one device against the compiled program, what crosses, and runs that do not fit."""
 
-import dataclasses
 import json
 from pathlib import Path
 
