@@ -91,7 +91,9 @@ def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
         name: float(values.mean()),
         f"{name}_std": float(values.std()),
         f"{name}_worst": float(values.min() if higher else values.max()),
-        f"{name}_p10": float(np.percentile(values, 10 if higher else 90)),
+        f"{name}_p10": float(
+            np.interp((0.1 if higher else 0.9) * (len(values) - 1), np.arange(len(values)), np.sort(values))
+        ),
     }
 
 
