@@ -137,7 +137,7 @@ def at_places(x: Any, place: Place) -> Any:
     if traced or (isinstance(x, jax.Array) and not x.is_fully_addressable):
         return put(jnp.asarray(x)[ids], split)
     host = np.asarray(x)
-    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype))
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
     own = {_first(shard.index): np.asarray(shard.data) for shard in ids.addressable_shards}
     return jax.make_array_from_callback(host.shape, split, lambda index: host[own[_first(index)]])
 

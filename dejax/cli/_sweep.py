@@ -171,6 +171,7 @@ def run_all(
             fewer = f"fewer runs at once (now {size * len(seeds)}; --at-once)"
             fewer = fewer if size > step else f"fewer seeds (now {len(seeds)}; --seeds)"
             check_fits(group[0], size * len(seeds), varying, evals, layout, fewer, there)
+    there.clear()
     with Progress(not quiet) as bar:
         try:
             for part, size, varying in parts:
@@ -210,13 +211,12 @@ def check_fits(
     import jax
 
     from .. import _fits, _place
-    from .._program import size
     from .._run import Run
     from .._schedule import Schedule
 
     trial = first.trial
-    leaves = jax.tree.leaves((first.ready[0], first.ready[2]))
-    copies = (runs - 1) * sum(size(leaves[i]) for i in varying)  # whole on every device of a row of the mesh
+    leaves = jax.tree.leaves((first.placed[0], first.placed[2]))
+    copies = (runs - 1) * sum(_place.bytes_of(leaves[i]) for i in varying)
     copies /= 1 if layout is None else layout.mesh.shape[_place.RUNS]
     with blamed(trial.run.config, trial.run):
         given = (trial.method, trial.problem, trial.network)
