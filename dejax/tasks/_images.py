@@ -6,10 +6,11 @@ from typing import Any
 import jax
 from flax import nnx
 
+from .._struct import whole
 from ._flax import classifier
 from ._linear import activations, dot_general
 from ._pool import max_pool
-from ._sized import Sized, check_sizes
+from ._sized import Sized, wholes
 from .conv import conv_general_dilated
 
 
@@ -23,16 +24,15 @@ class CNN(nnx.Module):
       widths: channels of the convolutions. classes: number of outputs. kernel: side of the square windows ("SAME" padding).
       rngs: flax's random streams.
     Raises:
-      ValueError: an image too small for that many pools.
+      TypeError, ValueError: a size that is no whole number >= 1, or an image too small for that many pools.
     Example:
       >>> CNN((28, 28), (16, 32), 10, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 28, 28))).shape
       (2, 10)
     """
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int, *, kernel: int = 5, rngs: nnx.Rngs):
-        shape, widths = tuple(shape), tuple(widths)
-        if len(shape) not in (2, 3):
-            raise ValueError(f"CNN.shape is {shape}, but an image is (height, width) or (height, width, channels)")
+        shape, widths = _image("CNN.shape", shape), wholes("CNN.widths", widths)
+        classes, kernel = whole("CNN.classes", classes), whole("CNN.kernel", kernel)
         if min(shape[:2]) < 2 ** len(widths):
             raise ValueError(
                 f"CNN.shape is {shape} with {len(widths)} pools of 2x2, but images must be at least {2 ** len(widths)} on a side; "
@@ -72,6 +72,14 @@ class CNN(nnx.Module):
         return self.head(self.features(x))
 
 
+def _image(name: str, shape: Any) -> tuple[int, ...]:
+    """The shape of one image, two or three ints >= 1."""
+    sizes = wholes(name, shape)
+    if len(sizes) not in (2, 3):
+        raise ValueError(f"{name} is {sizes}, but an image is (height, width) or (height, width, channels)")
+    return sizes
+
+
 def cnn(
     widths: Sequence[int] = (16, 32),
     shape: Sequence[int] | None = None,
@@ -85,6 +93,8 @@ def cnn(
       shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the data when left out.
     Returns:
       A task, or, while sizes are missing, a `Sized` that waits for data.
+    Raises:
+      TypeError, ValueError: a size that is no whole number >= 1.
     Example:
       >>> cnn((8,), shape=(8, 8), classes=10, kernel=3)
       FlaxTask(CNN, loss=classifier_loss)
@@ -93,8 +103,8 @@ def cnn(
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: CNN(shape, widths, classes, kernel=kernel, rngs=rngs))
 
-    check_sizes("cnn.widths", widths, least=1)
-    return Sized(make, tuple, None if shape is None else tuple(shape), classes).ready()
+    widths, kernel = wholes("cnn.widths", widths, least=1), whole("cnn.kernel", kernel)
+    return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
 
 
 def lenet(shape: Sequence[int] | None = None, classes: int | None = None) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 import jax
 from flax import nnx
 
+from .._struct import whole
 from ._flax import classifier
 from ._linear import BY_OUTPUT, activations, affine, dot_general
 from ._matmul import APART
-from ._sized import Sized, check_sizes
+from ._sized import Sized, wholes
 
 
 class MLP(nnx.Module):
@@ -29,7 +30,7 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, *widths: int, activation: str = "relu", rngs: nnx.Rngs):
-        check_sizes("MLP.widths", widths, least=2)
+        widths = wholes("MLP.widths", widths, least=2)
         if activation not in activations:
             raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(activations)}")
         self.widths, self.activation = widths, activation
@@ -69,6 +70,8 @@ def mlp(
       activation: "relu", "tanh", "gelu" or "silu".
     Returns:
       A task, or, while sizes are missing, a `Sized` that waits for data.
+    Raises:
+      TypeError, ValueError: a size that is no whole number >= 1.
     Example:
       >>> mlp(16, 64, 26)
       FlaxTask(MLP, loss=classifier_loss)
@@ -80,5 +83,6 @@ def mlp(
 
     if widths:
         return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
-    check_sizes("mlp.hidden", hidden)
+    hidden = wholes("mlp.hidden", hidden)
+    features = None if features is None else whole("features", features)
     return Sized(make, lambda shape: math.prod(shape), features, classes).ready()

@@ -1,17 +1,27 @@
 """Tasks whose sizes are those of the data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._struct import whole
 
-def check_sizes(name: str, sizes: Any, least: int = 0) -> None:
-    """Raise ValueError unless `sizes` are `least` or more whole numbers >= 1. name: of the argument, e.g. "mlp.hidden"."""
-    several = isinstance(sizes, Sequence) and not isinstance(sizes, str)
-    if several and len(sizes) >= least and all(type(size) is int and size >= 1 for size in sizes):
-        return
+
+def wholes(name: str, values: Any, least: int = 0) -> tuple[int, ...]:
+    """`values` as ints >= 1; integers of any kind are taken. name: of the argument, e.g. "mlp.hidden".
+
+    Raises:
+      ValueError: anything but `least` or more whole numbers >= 1.
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
+    given = tuple(values) if several else ()
+    if several and len(given) >= least:
+        try:
+            return tuple(whole(name, value) for value in given)
+        except (TypeError, ValueError):
+            pass
     some = f"{least} or more whole numbers" if least else "whole numbers"
-    raise ValueError(f"{name} is {list(sizes) if several else sizes!r}; give a list of {some} >= 1, e.g. [64, 32]")
+    raise ValueError(f"{name} is {list(given) if several else values!r}; give a list of {some} >= 1, e.g. [64, 32]")
 
 
 @dataclass(frozen=True)
@@ -20,13 +30,20 @@ class Sized:
 
     Args:
       make: (input size, classes) -> task. measure: shape of one example -> input size.
-      features, classes: sizes that the caller fixed; None is read from the data.
+      features, classes: sizes that the caller fixed; None is read from the data. field: what the caller calls `features`.
+    Raises:
+      TypeError, ValueError: classes that are no whole number >= 1.
     """
 
     make: Callable[[Any, int], Any]
     measure: Callable[[tuple[int, ...]], Any]
     features: Any = None
     classes: int | None = None
+    field: str = "features"
+
+    def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", whole("classes", self.classes))
 
     def ready(self) -> Any:
         """The task itself when no size is missing, else self."""
@@ -46,7 +63,7 @@ class Sized:
             )
         if self.features not in (None, size):
             raise ValueError(
-                f"features is {self.features}, but examples of {data.name!r} have {size}; leave features out"
+                f"{self.field} is {self.features}, but examples of {data.name!r} have {size}; leave {self.field} out"
             )
         if self.classes is not None and self.classes < classes:
             raise ValueError(f"classes is {self.classes}, but {data.name!r} has {classes}; leave classes out")

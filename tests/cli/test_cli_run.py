@@ -288,6 +288,10 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
         ("methods.ring.method.dsgd.lr={cosine: {peak: 0.1}}", "lr.cosine: cosine needs rounds (number)."),
         ("task.mlp.hidden=[0]", "task.mlp.hidden: hidden is [0]; give a list of whole numbers >= 1, e.g. [64, 32]"),
         ("task={cnn: {widths: []}}", "task.cnn.widths: widths is []; give a list of 1 or more whole numbers >= 1"),
+        ("task={cnn: {kernel: 0}}", "task.cnn.kernel: kernel is 0; give a whole number >= 1"),
+        ("task={cnn: {shape: [8, 0]}}", "task.cnn.shape: shape is [8, 0]; give a list of whole numbers >= 1"),
+        ("task={lenet: {classes: -1}}", "task.lenet.classes: classes is -1; give a whole number >= 1"),
+        ("task={logistic: {features: 0}}", "task.logistic.features: features is 0; give a whole number >= 1"),
     ],
 )
 def test_show_refuses_what_run_refuses_in_the_same_words(config, wrong, text, tmp_path, capsys):

@@ -170,3 +170,45 @@ def test_sizes_from_data():
         tasks.mlp(features=5).build(Data)
     with pytest.raises(ValueError, match="fewer widths"):
         tasks.lenet(shape=(3, 3), classes=3)
+    with pytest.raises(ValueError, match=r"shape is \(8, 8\).*leave shape out"):
+        tasks.cnn(shape=(8, 8)).build(Data)
+
+
+def test_integers_of_any_kind_are_sizes():
+    assert tasks.mlp(hidden=np.array([8]), features=np.int32(16), classes=np.int64(3)) == tasks.mlp(16, 8, 3)
+    assert tasks.mlp(*np.array([16, 8, 3])) == tasks.mlp(16, 8, 3)
+    assert tasks.mlp(hidden=jnp.array([8]), features=16, classes=3) == tasks.mlp(16, 8, 3)
+    cnn = tasks.cnn(np.array([2]), shape=np.array([4, 4]), classes=np.int32(3), kernel=np.int64(3))
+    assert cnn == tasks.cnn((2,), shape=(4, 4), classes=3, kernel=3)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "3", None])
+def test_sizes_are_whole_numbers(wrong):
+    said = rf" is {wrong!r}; give a whole number >= 1"
+    if wrong is not None:  # which leaves the size to the data
+        for make in (tasks.mlp, tasks.logistic):
+            for field in ("features", "classes"):
+                with pytest.raises((TypeError, ValueError), match=field + said):
+                    make(**{field: wrong})
+        for make in (tasks.cnn, tasks.lenet):
+            with pytest.raises((TypeError, ValueError), match="classes" + said):
+                make(classes=wrong)
+    with pytest.raises((TypeError, ValueError), match="cnn.kernel" + said):
+        tasks.cnn(kernel=wrong)
+    for name in ("kernel", "classes"):
+        with pytest.raises((TypeError, ValueError), match=f"CNN.{name}" + said):
+            tasks.CNN((8, 8), (2,), **({"classes": 3} | {name: wrong}), rngs=nnx.Rngs(0))
+    several = " is .*; give a list of .*whole numbers >= 1"
+    with pytest.raises(ValueError, match="mlp.hidden" + several):
+        tasks.mlp(hidden=(8, wrong))
+    with pytest.raises(ValueError, match="MLP.widths" + several):
+        tasks.mlp(16, wrong, 3)
+    with pytest.raises(ValueError, match="cnn.widths" + several):
+        tasks.cnn((8, wrong))
+    with pytest.raises(ValueError, match="CNN.widths" + several):
+        tasks.CNN((8, 8), (wrong,), 3, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="shape" + several):
+        tasks.cnn(shape=(8, wrong))
+    if wrong is not None:
+        with pytest.raises(ValueError, match="shape" + several):
+            tasks.cnn(shape=wrong)
