@@ -1,6 +1,7 @@
 """What the meters of a run add up to, kept on the host as exact integers, independent of how rounds were cut into chunks."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,33 @@ class Counters:
         self.seconds = 0.0
         self.loss_sum, self.loss_rounds, self.last_loss = 0.0, 0, math.nan
 
-    def add(self, meters: Any) -> tuple[int, int] | None:
-        """Add stacked meters of consecutive rounds (on the host); (offset, node) of the first loss that is not finite."""
+    @staticmethod
+    def add(counters: "Sequence[Counters]", meters: Any) -> list[tuple[int, int] | None]:
+        """Add meters of consecutive rounds (on the host), [runs, rounds] each, to the counters of the first runs.
+
+        Returns:
+          (offset, node) of the first loss that is not finite, or None, for each.
+        """
         bad = np.asarray(meters.bad_node)
         for name, count in meters.counts.items():
-            low, high = (int(np.asarray(count[limb]).astype(np.int64).sum()) for limb in ("lo", "hi"))
-            self.totals[name] = self.totals.get(name, 0) + (low + (high << LOW_BITS)) * meters.units[name]
+            low, high = (np.asarray(count[limb]).astype(np.int64).sum(-1).tolist() for limb in ("lo", "hi"))
+            for own, lo, hi in zip(counters, low, high, strict=False):
+                own.totals[name] = own.totals.get(name, 0) + (lo + (hi << LOW_BITS)) * meters.units[name]
         for name, series in meters.values.items():
-            self.values[name] = float(series[-1])
-        for value in np.asarray(meters.values.get("loss", ()), np.float64):
-            self.loss_sum += float(value)
-            self.loss_rounds += 1
-            self.last_loss = float(value)
-        self.rounds += len(bad)
-        self.seconds = max(self.seconds, float(np.asarray(meters.seconds, np.float64)[-1]))
-        broken = np.flatnonzero(bad != NO_NODE)
-        return (int(broken[0]), int(bad[broken[0]])) if len(broken) else None
+            for own, value in zip(counters, series[:, -1].tolist(), strict=False):
+                own.values[name] = value
+        if "loss" in meters.values:
+            for own, losses in zip(counters, np.asarray(meters.values["loss"], np.float64).tolist(), strict=False):
+                for loss in losses:
+                    own.loss_sum += loss
+                own.loss_rounds += len(losses)
+                own.last_loss = losses[-1]
+        for own, seconds in zip(counters, meters.seconds[:, -1].tolist(), strict=False):
+            own.rounds += bad.shape[1]
+            own.seconds = max(own.seconds, seconds)
+        broken = bad != NO_NODE
+        at, any_ = broken.argmax(1).tolist(), broken.any(1).tolist()
+        return [(at[i], int(bad[i, at[i]])) if any_[i] else None for i in range(len(counters))]
 
     def bytes(self) -> int:
         """Directed payload bytes of all nodes so far."""

@@ -1,4 +1,4 @@
-"""The loop over chunks of one run: measure, write down, save, stop."""
+"""The loop over chunks of one run, or of several in one program: measure, write down, save, stop."""
 
 import contextlib
 import math
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import _processes, _tree as tree
+from ._counters import Counters
 from ._interrupt import Interrupt
+from ._lanes import Lanes
 from ._progress import Progress
-from ._run import Run
 from ._rundir import RunDir
 from ._schedule import Schedule
 from .history import Record
@@ -29,7 +30,7 @@ class DivergenceError(ArithmeticError):
       round, node, seed, label: where it was first seen. what: "loss" or "model". history: the run so far.
     """
 
-    def __init__(self, label: str, what: str, round: int, node: int, seed: int):
+    def __init__(self, label: str, seed: int, what: str, round: int, node: int):
         self.label, self.what, self.round, self.node, self.seed = label, what, round, node, seed
         self.history: Any = None
         where = "after round" if what == "model" else "in round"
@@ -40,7 +41,7 @@ class DivergenceError(ArithmeticError):
 
 
 def drive(
-    run: Run,
+    run: Lanes,
     schedule: Schedule,
     callbacks: Sequence[Callable[[Record], Any]],
     bar: Progress,
@@ -59,7 +60,7 @@ def drive(
         if not running:
             begin(run, directory, bar)
         elif directory is not None:
-            directory.cut(run.label, run.round)
+            directory.cut(run.labels, run.round)
         bar.begin(run.label, schedule.rounds, run.round)
         stopped = _loop(run, schedule, callbacks, bar, directory, interrupt, clock)
         run.status = stopped or "done"
@@ -73,19 +74,19 @@ def drive(
     except BaseException:
         run.status = f"failed at round {run.round}"
         if directory is not None:
-            directory.note_failure(run.label, **run.facts())
+            directory.note_failure(run.facts())
         raise
     clock.stop()
     cut_short = run.status.startswith("interrupted")
     if directory is not None and run.started:
         if cut_short and run.alive and run.round > 0:
             run.save(directory)
-        directory.note(run.label, **run.facts())
-    bar.end(run.round, run.wall, run.compile, run.records[-1] if run.records else {}, run.status)
+        directory.note(run.facts())
+    bar.end(run.round, run.wall, run.compile, run.said(), run.status)
     return cut_short
 
 
-def begin(run: Run, directory: RunDir | None, bar: Progress) -> None:
+def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
     """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there.
 
     Raises:
@@ -100,20 +101,21 @@ def begin(run: Run, directory: RunDir | None, bar: Progress) -> None:
             )
         )
     if not resumed and directory is not None and directory.resume:
-        directory.check_lost(run.label)
-        if run.label in directory.facts:
+        directory.check_lost(run.label, run.labels)
+        if run.labels[0] in directory.facts:
             bar.say(f"{run.label}: stopped before its first checkpoint, so it starts from round 0")
     if not resumed:
         with _processes.everyone():
             run.start()
     if directory is not None:
         directory.make()
-        run.records = directory.cut(run.label, run.round if resumed else -1)
-        directory.note(run.label, **(run.facts() | {"total": run.schedule.rounds, "data": run.data_name()}))
+        run.records = directory.cut(run.labels, run.round if resumed else -1)
+        more = {"total": run.schedule.rounds, "data": run.data_name()}
+        directory.note({label: facts | more for label, facts in run.facts().items()})
 
 
 def _loop(
-    run: Run,
+    run: Lanes,
     schedule: Schedule,
     callbacks: Sequence[Callable[[Record], Any]],
     bar: Progress,
@@ -144,7 +146,7 @@ def _loop(
         stop = False
         if schedule.evaluates(run.round):
             stop = _record(run, schedule, measures, callbacks, directory, clock)
-        bar.update(run.round, (run.records[-1] if run.records else {}) | {"loss": run.counters[0].last_loss})
+        bar.update(run.round, run.said() | {"loss": run.loss()})
         seconds = time.perf_counter() - saved
         if schedule.evaluates(run.round):  # where the clock counts
             seconds = _processes.share(seconds)
@@ -157,21 +159,21 @@ def _loop(
     return ""
 
 
-def _count(run: Run, meters: Any, count: int) -> None:
+def _count(run: Lanes, meters: Any, count: int) -> None:
     """Add the meters of `count` rounds to the counters.
 
     Raises:
       DivergenceError: a loss was not finite.
     """
     first = run.round - count
-    for i, counters in enumerate(run.counters):
-        bad = counters.add(tree.map(lambda x, i=i: x[i], meters) if run.many else meters)
-        if bad is not None:
-            raise DivergenceError(run.label, "loss", first + bad[0], bad[1], run.seeds[i])
+    meters = meters if run.many else tree.map(lambda x: x[None], meters)
+    for i, bad in enumerate(Counters.add(run.counters, meters)):
+        if bad is not None and i not in run.broken:
+            run.diverged(DivergenceError(*run.lanes[i], "loss", first + bad[0], bad[1]), i)
 
 
 def _record(
-    run: Run,
+    run: Lanes,
     schedule: Schedule,
     measures: list[Any],
     callbacks: Sequence[Callable[[Record], Any]],
@@ -188,21 +190,22 @@ def _record(
     last = run.round == schedule.rounds
     new = []
     with _processes.everyone():
-        for i, seed in enumerate(run.seeds):
-            view = run.view(seed, nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+        views = run.views(nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+        for i, ((label, seed), view) in enumerate(zip(run.lanes, views, strict=True)):
             if not run.shape:
                 one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-            bad = view.bad_node()
+            bad = None if i in run.broken else view.bad_node()
             if bad is not None:
-                raise DivergenceError(run.label, "model", run.round, bad, seed)
-            record: Record = {"run": run.label, "seed": seed, "round": run.round}
-            record |= run.counters[i].loss()
-            for metric in measures:
-                record |= _numbers(metric, metric(view))
+                run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
+            record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
+            if i not in run.broken:
+                for metric in measures:
+                    record |= _numbers(metric, metric(view))
+            elif not last:
+                continue
             record |= run.counters[i].numbers(view.n)
-            record["wall"] = round(clock.stop(), 4)
-            new.append(record)
+            new.append(record | {"wall": round(clock.stop(), 4)} | run.marks(label))
     new = _processes.share(new)
     run.records += new
     if directory is not None:
@@ -245,7 +248,7 @@ def _numbers(metric: Any, got: Any) -> dict[str, float | int]:
 class _Clock:
     """Real seconds that a run has taken, those before a resume included."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Lanes):
         self.run, self.since = run, time.perf_counter()
 
     def so_far(self) -> float:

@@ -29,20 +29,19 @@ class TooLargeError(ValueError):
         super().__init__(text)
 
 
-def check(run: Any, schedule: Any, fewer: str = "", copies: float = 0) -> None:
+def check(run: Any, schedule: Any) -> None:
     """Raise TooLargeError where the plan of a run does not fit into the memory of the device.
 
     Args:
-      run: a `Run`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
-      fewer: what to take less of, where that is not the number of seeds. copies: bytes that the run holds beside its plan.
+      run: a `Run`, or other `Lanes`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
     """
     memory = planning.machine_memory()
     if jax.default_backend() == "cpu":
         memory //= _place.here(run.place)
-    memory = max(0, memory - int(copies / planning.KEEP))
+    memory = max(0, memory - int(run.copies / planning.KEEP))
     if _rough(run) <= SURE * memory:
         return
-    label, seeds = run.label, len(run.seeds)
+    label, seeds = run.labels[0], run.width
     method, problem, network = run.given
     nodes, final_nodes = schedule.nodes, schedule.final_nodes
     width = None if final_nodes is None and nodes is None else nodes or final_nodes
@@ -63,7 +62,7 @@ def check(run: Any, schedule: Any, fewer: str = "", copies: float = 0) -> None:
     if width is None and planning.EVALUATION in names:
         change.append("fewer evaluated nodes (nodes=, eval.nodes)")
     if seeds > 1:
-        change.append(fewer or f"fewer runs at once (now {seeds})")
+        change.append(run.fewer or f"fewer runs at once (now {seeds})")
     raise TooLargeError(
         plan,
         f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "
@@ -80,7 +79,7 @@ def _rough(run: Any) -> float:
     """
     method, problem, network = run.given
     one = jax.eval_shape(problem.task.init, jax.eval_shape(lambda: jax.random.key(0)))
-    models = sum(size(x) for x in jax.tree.leaves(one)) * problem.n * len(run.seeds)
+    models = sum(size(x) for x in jax.tree.leaves(one)) * problem.n * run.width
     given = sum(size(x) for x in jax.tree.leaves((method, problem, network)) if hasattr(x, "shape"))
     start = run.recorded()
     carry = sum(size(x) for x in start.out_avals)
@@ -89,7 +88,7 @@ def _rough(run: Any) -> float:
     if problem.block != "auto":
         rows = problem.batch_size or problem.data.index.shape[1]
         sample = sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in problem.data.arrays.values())
-        total += min(problem.block or problem.n, problem.n) * len(run.seeds) * 100 * rows * sample
+        total += min(problem.block or problem.n, problem.n) * run.width * 100 * rows * sample
     return total
 
 

@@ -1,6 +1,6 @@
 """A run directory: metric files that never run ahead of the checkpoints they are resumed from.
 
-run.json         facts and status of every run
+run.json         facts and status of every run; of a sweep also what it goes over
 config.yaml      the resolved config, where the run came from one
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 checkpoints/LABEL/round_...
@@ -39,24 +39,25 @@ class RunDir:
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
       resume: go on in an existing run directory rather than make a new one.
-      config: text of the resolved config.
+      config: text of the resolved config. sweep: what `dejax sweep` goes over; of a directory that is resumed, what it was.
     """
 
-    def __init__(self, path: Any, resume: bool = False, config: str | None = None):
-        self.path, self.resume, self.config = Path(path), resume, config
+    def __init__(self, path: Any, resume: bool = False, config: str | None = None, sweep: dict[str, Any] | None = None):
+        self.path, self.resume, self.config, self.sweep = Path(path), resume, config, sweep
         self._names: list[str] = []
         self._made = False
-        self.facts: dict[str, dict[str, Any]] = self.check()
+        self.facts, self.sweep = self.check()
 
     @_processes.led
-    def check(self) -> dict[str, dict[str, Any]]:
-        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json.
+    def check(self) -> tuple[dict[str, dict[str, Any]], Any]:
+        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and the sweep.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
           FileNotFoundError, CheckpointError: there is nothing to resume.
         """
         facts: dict[str, dict[str, Any]] = {}
+        sweep = self.sweep
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
         if self.resume:
@@ -69,7 +70,8 @@ class RunDir:
                     f"{self.path} is no run directory of dejax: it has no run.json; give one that a run has written"
                 )
             try:
-                facts = dict(_files.read_json(self.path / "run.json")["runs"])
+                about = _files.read_json(self.path / "run.json")
+                facts, sweep = dict(about["runs"]), about.get("sweep")
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(
                     f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
@@ -83,7 +85,7 @@ class RunDir:
             )
             raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
         check_writable(self.path, "resume" if self.resume else "out")
-        return facts
+        return facts, sweep
 
     def make(self) -> None:
         """Create the directory and its first files (called when nothing can be refused any more)."""
@@ -104,32 +106,35 @@ class RunDir:
         if self.config is not None:
             _files.write(self.path / "config.yaml", self.config)
 
-    def note(self, label: str, **facts: Any) -> None:
-        """Set facts of one run in run.json."""
+    def note(self, facts: dict[str, dict[str, Any]]) -> None:
+        """Set facts of some runs, by label, in run.json."""
         self.make()
-        self._note(label, facts)
+        self._note(facts)
 
-    def note_failure(self, label: str, **facts: Any) -> None:
+    def note_failure(self, facts: dict[str, dict[str, Any]]) -> None:
         """The same after an error, which the other processes may not have met: none is waited for."""
         if self._made and _processes.leads():
-            self._write_facts(label, facts)
+            self._write_facts(facts)
 
     @_processes.led
-    def _note(self, label: str, facts: dict[str, Any]) -> None:
-        self._write_facts(label, facts)
+    def _note(self, facts: dict[str, dict[str, Any]]) -> None:
+        self._write_facts(facts)
 
-    def _write_facts(self, label: str, facts: dict[str, Any]) -> None:
+    def _write_facts(self, facts: dict[str, dict[str, Any]]) -> None:
         import jax
 
         import dejax
 
-        self.facts.setdefault(label, {}).update(facts)
-        about = {
+        for label, found in facts.items():
+            self.facts.setdefault(label, {}).update(found)
+        about: dict[str, Any] = {
             "dejax": getattr(dejax, "__version__", "unknown"),
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "runs": self.facts,
         }
+        if self.sweep is not None:
+            about["sweep"] = self.sweep
         _files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
 
     # ---- metrics
@@ -138,16 +143,17 @@ class RunDir:
         file = self.path / "metrics.jsonl"
         return _files.read_jsonl(file) if file.is_file() else []
 
-    def cut(self, label: str, round: int) -> list[Record]:
-        """Drop the records of `label` after `round` (all, if < 0); returns those of `label` that stay."""
+    def cut(self, labels: list[str], round: int) -> list[Record]:
+        """Drop the records of `labels` after `round` (all, if < 0); returns those of `labels` that stay."""
         self.make()
-        return self._cut(label, round)
+        return self._cut(labels, round)
 
     @_processes.led
-    def _cut(self, label: str, round: int) -> list[Record]:
-        records = [r for r in self.records() if r["run"] != label or r["round"] <= round]
+    def _cut(self, labels: list[str], round: int) -> list[Record]:
+        mine = set(labels)
+        records = [r for r in self.records() if r["run"] not in mine or r["round"] <= round]
         self._rewrite(records)
-        return [r for r in records if r["run"] == label]
+        return [r for r in records if r["run"] in mine]
 
     def append(self, records: list[Record]) -> None:
         """Add records to both files."""
@@ -175,28 +181,29 @@ class RunDir:
 
     # ---- checkpoints
     def checkpoints(self, label: str) -> Path:
-        """Where the checkpoints of one run lie."""
+        """Where the checkpoints of one run, or of several that go on together, lie."""
         name = urllib.parse.quote(label, safe=" ,()-_") or "run"
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
-    def save(self, label: str, round: int, state: Any, facts: dict[str, Any]) -> None:
-        """Write a checkpoint; of a state that lies on several hosts each writes its part."""
+    def save(self, label: str, round: int, state: Any, facts: dict[str, Any], runs: list[str]) -> None:
+        """Write a checkpoint, which holds `runs`; of a state that lies on several hosts each writes its part."""
         checkpoint.save(self.checkpoints(label), round, state, facts)
-        self.note(label, saved=round)
+        self.note({run: {"saved": round} for run in runs})
 
     @_processes.led
-    def check_lost(self, label: str) -> None:
+    def check_lost(self, label: str, runs: list[str]) -> None:
         """Refuse to start anew, without a word, a run whose checkpoints were there and are gone.
 
         Raises:
           CheckpointError: run.json says that a checkpoint was written.
         """
-        saved = self.facts.get(label, {}).get("saved")
-        if saved is not None:
-            raise CheckpointError(
-                f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {label!r} was "
-                "saved there; restore it from a copy, or start anew with another out"
-            )
+        for run in runs:
+            saved = self.facts.get(run, {}).get("saved")
+            if saved is not None:
+                raise CheckpointError(
+                    f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {run!r} was "
+                    "saved; restore it from a copy, or start anew with another out"
+                )
 
     def saved(self, label: str) -> Path | None:
         """The newest checkpoint of one run, or None."""

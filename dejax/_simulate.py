@@ -8,6 +8,7 @@ from . import _fits, _processes
 from ._driver import DivergenceError, drive
 from ._fingerprint import fingerprint
 from ._interrupt import Interrupt
+from ._lanes import Lanes, Put
 from ._place import as_layout
 from ._progress import Progress
 from ._run import Run, name_of
@@ -93,7 +94,7 @@ def simulate(
     with _processes.everyone():
         schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
         run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
-    history = _drive([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
+    history = drive_all([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
         raise _processes.met(error)
@@ -145,7 +146,7 @@ def compare(
             runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
             checkpoint_every=checkpoint_every, mesh=layout,
         )  # fmt: skip
-    history = _drive(todo, callbacks, progress, directory, check_memory=check_memory)
+    history = drive_all(todo, callbacks, progress, directory, check_memory=check_memory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
         errors[0].history = history
@@ -166,11 +167,11 @@ def planned(
     Raises:
       RefusedError, ValueError, TypeError: as `compare`.
     """
-    todo, placed = [], {}
+    todo, put = [], Put(as_layout(mesh))
     for label, (method, problem, network) in runs.items():
         with labelled(label):
             schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
-            run = Run(label, method, problem, network, seed, schedule.rounds, placed=placed, mesh=mesh)
+            run = Run(label, method, problem, network, seed, schedule.rounds, put=put, mesh=mesh)
             schedule.check(run)
         todo.append((run, schedule))
     return todo
@@ -189,15 +190,15 @@ def continue_run(history: History, label: str, rounds: int, options: dict[str, A
         )
     run.lengthen(schedule.rounds)
     run.records = [r for r in history.records if r["run"] == label]
-    out = _drive([(run, schedule)], callbacks, progress, directory, running=True)
+    out = drive_all([(run, schedule)], callbacks, progress, directory, running=True)
     for error in run.errors:
         error.history = out
         raise _processes.met(error)
     return out
 
 
-def _drive(
-    todo: list[tuple[Run, Schedule]],
+def drive_all(
+    todo: Sequence[tuple[Lanes, Schedule]],
     callbacks: Callbacks,
     progress: bool,
     directory: RunDir | None,
@@ -211,7 +212,7 @@ def _drive(
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
             raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
         for run, schedule in todo:
-            with labelled(run.label):
+            with run.blamed():
                 schedule.check(run)
                 if check_memory:
                     _fits.check(run, schedule)
@@ -220,12 +221,14 @@ def _drive(
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and _processes.leads()) as bar:
         for run, schedule in todo:
-            with labelled(run.label):
+            with run.blamed():
                 interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
+            run.release()
             if interrupted:
                 break
     records = [r for run, _ in todo for r in run.records]
-    facts = _processes.share({run.label: run.facts() for run, _ in todo if run.records or run.started})
+    facts = [run.facts() for run, _ in todo if run.records or run.started]
+    facts = _processes.share({label: found for each in facts for label, found in each.items()})
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
     if directory is not None and directory._made and records:
@@ -233,7 +236,7 @@ def _drive(
     return history
 
 
-def _told_apart(run: Run, schedule: Schedule) -> dict[str, Any]:
+def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
     """What all processes must have been given alike."""
     parts = run.fingerprints()
     code = parts.pop("code")

@@ -97,10 +97,11 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--at-once", type=count, metavar="K", help="at most K runs in one program (default: all of one structure)"
     )
-    sweep.add_argument("--out", metavar="DIR", help="directory for the results; it must not exist")
+    sweep.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
     sweep.add_argument("--quiet", action="store_true", help="no progress")
     sweep.add_argument("--anyway", action="store_true", help="sweep even if it does not seem to fit into memory")
-    resume = command("resume", _run.resume, "go on with a run that was stopped or killed")
+    _of_several(sweep)
+    resume = command("resume", _run.resume, "go on with a run or a sweep that was stopped or killed")
     resume.add_argument("directory", metavar="RUN", help="a run directory")
     resume.add_argument("--rounds", type=count, metavar="T", help="go on to T rounds instead of those of the config")
     resume.add_argument("--quiet", action="store_true", help="no progress")

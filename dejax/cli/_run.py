@@ -1,21 +1,20 @@
 """Commands that run: run and resume."""
 
 import argparse
-import contextlib
-import time
 from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ._shared import DONE, INTERRUPTED, console, join, load, objects_of, print_table, seed_of
+from . import _sweep
+from ._shared import DONE, INTERRUPTED, alike, chosen_directory, console, join, load, objects_of, print_table, seed_of
 
 
 def run(args: argparse.Namespace) -> int:
     """All runs of a config, into one run directory."""
     several = join(args)
-    with _alike(several):
+    with alike(several):
         config = load(args)
-    return _execute(config, args.quiet, several, out=_directory(args, config), anyway=args.anyway)
+    return _execute(config, args.quiet, several, out=chosen_directory(args, config), anyway=args.anyway)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -25,14 +24,13 @@ def resume(args: argparse.Namespace) -> int:
 
     several = join(args)
     path = Path(args.directory)
-    with _alike(several):
+    with alike(several):
         if not path.is_dir():
             raise FileNotFoundError(f"no run directory {args.directory!r}")
         if (path / "metrics.jsonl").is_file() and not (path / "run.json").is_file():
             raise ConfigError(
                 (),
-                f"{args.directory} holds results without checkpoints (of a sweep, or saved from a history), so there is nothing to go on from: "
-                "run the sweep anew, or write its combinations as methods of a config, which resumes.",
+                f"{args.directory} holds results without checkpoints (saved from a history), so there is nothing to go on from.",
             )
         if not (path / "config.yaml").is_file():
             raise ConfigError(
@@ -40,20 +38,19 @@ def resume(args: argparse.Namespace) -> int:
             )
         sets = [*(args.set or ()), *([] if args.rounds is None else [f"rounds={args.rounds}"])]
         config = read(path / "config.yaml", sets)
-    facts = RunDir(path, resume=True).facts
-    ends = [(run.rounds, facts.get(run.label, {})) for run in config.runs]
-    if all(fact.get("status") == "done" and fact.get("rounds") == rounds for rounds, fact in ends):
+    directory = RunDir(path, resume=True)
+    swept = directory.sweep
+    runs: list[Any] = list(config.runs)
+    if swept is not None:
+        with alike(several):
+            runs = _sweep.trials_of(path / "config.yaml", sets, swept["over"], config)
+    ends = [(run.rounds, directory.facts.get(run.label, {})) for run in runs]
+    ended = lambda status: status == "done" or (swept is not None and status.startswith("diverged"))
+    if all(ended(fact.get("status", "")) and fact.get("rounds") == rounds for rounds, fact in ends):
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
+    if swept is not None:
+        return _sweep.execute(path / "config.yaml", sets, config, swept, several, args.quiet, resume=str(path))
     return _execute(config, args.quiet, several, resume=str(path))
-
-
-def _alike(several: bool) -> Any:
-    """A stretch that all processes pass, or none; without JAX where this is the only one."""
-    if not several:
-        return contextlib.nullcontext()
-    from .. import _processes
-
-    return _processes.everyone()
 
 
 def _finished(path: Path, rounds: int, quiet: bool) -> int:
@@ -68,23 +65,6 @@ def _finished(path: Path, rounds: int, quiet: bool) -> int:
         soft_wrap=True,
     )
     return DONE
-
-
-def _directory(args: argparse.Namespace, config: Any) -> str:
-    """Where results go: process 0 looks and says so to all, for clocks and file systems of hosts differ."""
-    from .. import _processes
-
-    return _processes.led(lambda: args.out or config.out or default_directory(args.config))()
-
-
-def default_directory(config: str) -> str:
-    """runs/NAME-DATE, one that does not exist."""
-    stem = f"{Path(config).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, count = Path("runs") / stem, 1
-    while path.exists():
-        count += 1
-        path = Path("runs") / f"{stem}-{count}"
-    return str(path)
 
 
 def _execute(
@@ -129,4 +109,4 @@ def _execute(
     return DONE
 
 
-__all__ = ["default_directory", "resume", "run"]
+__all__ = ["resume", "run"]

@@ -1,9 +1,12 @@
 """What the commands share: reading the config, printing."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 # Schedulers: where each says how many tasks there are, and which of them this one is
@@ -56,6 +59,32 @@ def _hint_at_tasks() -> None:
                 soft_wrap=True,
             )
             return
+
+
+def alike(several: bool) -> Any:
+    """A stretch that all processes pass, or none; without JAX where this is the only one."""
+    if not several:
+        return contextlib.nullcontext()
+    from .. import _processes
+
+    return _processes.everyone()
+
+
+def chosen_directory(args: argparse.Namespace, config: Any) -> str:
+    """Where results go: process 0 looks and says so to all, for clocks and file systems of hosts differ."""
+    from .. import _processes
+
+    return _processes.led(lambda: args.out or config.out or default_directory(args.config))()
+
+
+def default_directory(config: str) -> str:
+    """runs/NAME-DATE, one that does not exist."""
+    stem = f"{Path(config).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = Path("runs") / stem, 1
+    while path.exists():
+        count += 1
+        path = Path("runs") / f"{stem}-{count}"
+    return str(path)
 
 
 def joined() -> bool:
@@ -141,8 +170,11 @@ __all__ = [
     "DONE",
     "INTERRUPTED",
     "USER_ERROR",
+    "alike",
+    "chosen_directory",
     "clean",
     "console",
+    "default_directory",
     "escape",
     "grid",
     "join",

@@ -1,5 +1,6 @@
 """How well the models do: each node's own, and their mean."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -84,16 +85,18 @@ def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
     A model that gives NaN is not without data: `DivergenceError` comes before any metric.
     """
     values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
+    values = np.sort(values[~np.isnan(values)])
     if not len(values):
         return {name: float("nan")}
+    mean = float(values.mean())
+    centred = values - mean
+    at = (0.1 if higher else 0.9) * (len(values) - 1)
+    low, high = values[int(at)], values[min(int(at) + 1, len(values) - 1)]
     return {
-        name: float(values.mean()),
-        f"{name}_std": float(values.std()),
-        f"{name}_worst": float(values.min() if higher else values.max()),
-        f"{name}_p10": float(
-            np.interp((0.1 if higher else 0.9) * (len(values) - 1), np.arange(len(values)), np.sort(values))
-        ),
+        name: mean,
+        f"{name}_std": math.sqrt(centred.dot(centred) / len(values)),
+        f"{name}_worst": float(values[0 if higher else -1]),
+        f"{name}_p10": float(low + (at - int(at)) * (high - low)),
     }
 
 

@@ -1,11 +1,9 @@
 """What one view asks of a program, the views of other runs get by the same call: small programs cost more to call than to run."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -25,12 +23,13 @@ class Together:
     that goes over the runs, a few at a time; a view that asks otherwise than the first is sent away, and asks for itself.
 
     Args:
-      rows: what is evaluated, a tree per run, of equal shapes. keys: a key per run.
+      rows: what is evaluated, with a leading axis of runs. keys: [runs].
     """
 
-    def __init__(self, rows: Sequence[Tree], keys: Sequence[Any]):
-        self.rows, self.keys = _stack(list(rows), list(keys))
-        self.asked = [0] * len(rows)
+    def __init__(self, rows: Tree, keys: jax.Array):
+        self.rows, self.keys = rows, keys
+        self.one = tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
+        self.asked = [0] * len(keys)
         self.answers: list[tuple[Any, Any, Any, Any]] = []  # program, static, shared, and what it gave
 
     @staticmethod
@@ -56,11 +55,6 @@ def _same(a: Any, b: Any) -> bool:
     (xs, one), (ys, other) = jax.tree.flatten(a), jax.tree.flatten(b)
     alike = lambda x, y: x is y or (isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and np.array_equal(x, y))
     return one == other and all(map(alike, xs, ys))
-
-
-@jax.jit
-def _stack(rows: list[Tree], keys: list[Any]) -> tuple[Tree, Any]:
-    return tree.map(lambda *x: jnp.stack(x), *rows), jnp.stack(keys)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

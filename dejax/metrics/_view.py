@@ -34,11 +34,16 @@ class View:
         self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
         key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
     ):  # fmt: skip
-        self.rows, self.problem, self.network, self.place = params, problem, network, place
+        self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.together = together
         self.key = jax.random.key(0) if key is None else key
-        self.shared = is_shared(problem.task, params, problem.n)
+        self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
+
+    @cached_property
+    def rows(self) -> Tree:
+        """What is evaluated, as it lies on devices."""
+        return self._rows() if isinstance(self._rows, Lazy) else self._rows
 
     @cached_property
     def params(self) -> Tree:
@@ -124,7 +129,7 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
       ValueError: it is neither.
     """
     one = _shapes(task)
-    got = [jnp.shape(x) for x in tree.leaves(params)]
+    got = [np.shape(x) for x in tree.leaves(params)]
     if got == one:
         return True
     if got == [(n, *shape) for shape in one]:

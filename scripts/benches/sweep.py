@@ -2,12 +2,11 @@
 
 Target: 4x at n = 16. What bounds it is the machine: 32 runs at once cannot do more node-steps a second than one run with 32 times
 the nodes; the row says how many that is. "end to end" is what users wait for, records and evaluations included: 32 calls of `simulate`
-against the sweep of the `dejax` command, both compiled before.
+against the groups of the `dejax sweep` command, both compiled before.
 """
 
 import inspect
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -15,7 +14,9 @@ import jax.numpy as jnp
 
 import dejax as dj
 from dejax import engine
-from dejax.cli import _sweep
+from dejax._group import Member, grouped
+from dejax._schedule import Schedule
+from dejax._simulate import drive_all
 
 from . import _harness as h, _models as models
 from .round import CHUNK, Own
@@ -57,15 +58,10 @@ def _end_to_end(options: h.Options) -> h.Row:
             for seed in range(SEEDS):
                 dj.simulate(dj.methods.dsgd(lr=lr), problem, network, rounds, seed=seed, progress=False)
 
-    def trial(lr: float) -> Any:
-        method = dj.methods.dsgd(lr=lr)
-        run = SimpleNamespace(config=None)  # no config to name in errors
-        return SimpleNamespace(
-            label=f"lr={lr}", combo={"lr": lr}, rounds=rounds, method=method, problem=problem, network=network, run=run
-        )
-
     def many() -> None:
-        _sweep.run_all([trial(lr) for lr in rates], range(SEEDS), {}, True, None)
+        members = [Member(f"lr={lr}", (dj.methods.dsgd(lr=lr), problem, network), rounds) for lr in rates]
+        todo = [(group, Schedule(rounds)) for group in grouped(members, range(SEEDS))]
+        drive_all(todo, (), progress=False, directory=None, check_memory=True)
 
     got = h.turns({"many": many, "in turn": in_turn}, options, least=3)
     note = f"{rounds} rounds, 21 evaluations each"

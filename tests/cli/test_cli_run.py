@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dejax import cli, plan as planning
-from dejax.cli import _sweep
 from dejax.config import load
 
 CONFIG = """\
@@ -34,9 +33,6 @@ def finished(config, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
     assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 0
     return out
-
-
-NOTHING = {"records": [{"seed": 0, "round": 0}], "facts": {}}  # of a sweep that ran no round
 
 
 def records(directory):
@@ -103,7 +99,7 @@ def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, c
     assert a == b
 
 
-def test_a_finished_run_is_not_run_again_and_a_sweep_is_no_run(finished, tmp_path, capsys):
+def test_a_finished_run_is_not_run_again_and_results_alone_are_no_run(finished, tmp_path, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert cli.main(["resume", str(finished)]) == 0
     assert "was finished before, nothing was run; for more rounds: dejax resume" in (out := capsys.readouterr().out)
@@ -112,7 +108,7 @@ def test_a_finished_run_is_not_run_again_and_a_sweep_is_no_run(finished, tmp_pat
     for name in ("metrics.jsonl", "config.yaml"):
         (tmp_path / name).write_bytes((finished / name).read_bytes())
     assert cli.main(["resume", str(tmp_path)]) == 2
-    assert "without checkpoints (of a sweep" in capsys.readouterr().err
+    assert "without checkpoints (saved from a history)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -160,8 +156,9 @@ def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
 def test_a_sweep_equals_separate_runs(config, tmp_path, capsys):
     """Numbers and seeds share one program; each result is that of a run of its own."""
     argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet", "--json"]
-    assert cli.main(argv) == 0
+    assert cli.main([*argv, "--out", str(tmp_path / "sweep")]) == 0
     got = json.loads(capsys.readouterr().out)
+    assert got["directory"] == str(tmp_path / "sweep")
     last = [r for r in got["records"] if r["round"] == 6]
     assert [r["run"] for r in last] == ["lr=0.05", "lr=0.05", "lr=0.2", "lr=0.2"]
     out = tmp_path / "one"
@@ -190,17 +187,17 @@ def test_a_method_that_every_run_overrides_cannot_be_set(config, argv, tmp_path,
 
 
 def test_a_sweep_takes_the_runs_that_read_its_fields(config):
-    import argparse
-
     from dejax.cli._sweep import trials_of
 
-    args = argparse.Namespace(config=config, set=None)
-    taken = lambda **combo: [
-        t.label for t in trials_of(args, {k.replace("_", "."): v for k, v in combo.items()}, load(config))
-    ]
+    sets = []
+
+    def taken(**over):
+        fields = {k.replace("_", "."): [v] for k, v in over.items()}
+        return [trial.label for trial in trials_of(config, sets, fields, load(config))]
+
     assert taken(methods_ring_network_topology="complete") == ["topology=complete"]
     assert taken(rounds=5) == ["ring rounds=5", "alone rounds=5"]
-    args.set = ["methods.alone.rounds=3"]
+    sets.append("methods.alone.rounds=3")
     assert taken(rounds=5) == ["rounds=5"]  # the other run would be the same for every value
     assert taken() == ["ring", "alone"]
 
@@ -219,18 +216,15 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
     assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
 
 
-def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, monkeypatch, capsys):
+def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     run = next(run for run in load(config).runs if run.label == "ring")
     two, four = (planning.plan(*run.objects(), rounds=run.rounds, seeds=k).total for k in (2, 4))
     monkeypatch.setattr(planning, "machine_memory", lambda: int((two + four) / 2 / planning.KEEP))
     argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet"]
     ran = []
 
-    def together(part, seeds, *rest):
-        ran.append(len(part) * len(seeds))
-        return [NOTHING] * len(part)
-
-    monkeypatch.setattr(_sweep, "together", together)
+    monkeypatch.setattr("dejax._simulate.drive", lambda group, *rest: ran.append(group.width))
     for more, want in ([], []), (["--at-once", "2"], [2, 2]), (["--anyway"], [4]):
         ran.clear()
         assert cli.main([*argv, *more]) == (0 if want else 2)
@@ -404,3 +398,30 @@ def test_copies_that_a_scheduler_starts_are_told_how_to_be_one_run(
     err = capsys.readouterr().err
     assert ("without --distributed" in err) == (hinted is not None) and (hinted or "") in err
     assert sum("--distributed" in line for line in err.splitlines()) == (hinted is not None)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, monkeypatch):
+    from dejax._group import Group
+
+    over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,0.2"]
+    argv = ["sweep", config, *over, "--seeds", "2", "--quiet", "--out"]
+    assert cli.main([*argv, str(tmp_path / "whole")]) == 0
+    advance = Group.advance
+
+    def stopped(self, *args):
+        if self.labels[0].startswith("topology=complete") and self.round == 3:
+            raise KeyboardInterrupt
+        return advance(self, *args)
+
+    monkeypatch.setattr(Group, "advance", stopped)
+    assert cli.main([*argv, str(tmp_path / "cut")]) == 130
+    assert f"go on with: dejax resume {tmp_path / 'cut'}" in capsys.readouterr().err
+    assert json.loads((tmp_path / "cut" / "run.json").read_text())["sweep"]["seeds"] == 2
+    monkeypatch.setattr(Group, "advance", advance)
+    assert cli.main(["resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    whole, cut = ([r | {"wall": 0} for r in records(tmp_path / name)] for name in ("whole", "cut"))
+    assert len(whole) == 4 * 2 * 3 and whole == cut
+    capsys.readouterr()
+    assert cli.main(["resume", str(tmp_path / "cut")]) == 0
+    assert "was finished before" in capsys.readouterr().out

@@ -74,12 +74,12 @@ def test_all_stop_where_one_is_asked_and_take_the_rounds_of_process_0(second, mo
 
 
 def test_process_0_chooses_the_directory_of_a_run(second, monkeypatch):
-    from dejax.cli import _run
+    from dejax.cli import _shared
 
-    monkeypatch.setattr(_run, "default_directory", lambda config: pytest.fail("process 1 looks for itself"))
+    monkeypatch.setattr(_shared, "default_directory", lambda config: pytest.fail("process 1 looks for itself"))
     second.append([None, "runs/theirs"])
     args = types.SimpleNamespace(out=None, config="c.yaml")
-    assert _run._directory(args, types.SimpleNamespace(out=None)) == "runs/theirs"
+    assert _shared.chosen_directory(args, types.SimpleNamespace(out=None)) == "runs/theirs"
 
 
 def place(devices, size=None):

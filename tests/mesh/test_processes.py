@@ -170,3 +170,18 @@ def test_the_command_runs_in_two_processes_and_goes_on_in_one(tmp_path):
     alone = [sys.executable, "-m", "dejax", "resume", "two", "--rounds", "6", "--set", "mesh.nodes=4", "--quiet"]
     subprocess.run(alone, env=environment(**env | {"JAX_NUM_CPU_DEVICES": "4"}), cwd=tmp_path, check=True, timeout=300)
     assert [r["round"] for r in dj.report.load(tmp_path / "two").records] == [0, 0, 2, 2, 4, 4, 6, 6]
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_in_two_processes(tmp_path):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    sweep = ["sweep", "config.yaml", "--over", "method.dsgd.lr=0.1,0.2", "--json", "--out"]
+    flags = ["--coordinator", "localhost:PORT", "--processes", "2", "--process-id", "RANK"]
+    env = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2", "JAX_ENABLE_X64": "1"}
+    codes, outs, errors = pair(["-m", "dejax", *sweep, "two", *flags], tmp_path, **env)
+    assert codes == [0, 0], errors[0][-3000:] + errors[1][-3000:]
+    assert "lr" not in outs[1]  # process 0 alone prints
+    assert main([*sweep[:1], str(tmp_path / "config.yaml"), *sweep[2:], str(tmp_path / "one"), "--quiet"]) == 0
+    one, two = (dj.report.load(tmp_path / name).records for name in ("one", "two"))
+    assert len(one) == 2 * 2 * 3
+    close(two, one, atol=5e-3)

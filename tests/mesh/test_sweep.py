@@ -18,7 +18,19 @@ eval: {every: 3}
 
 
 def swept(path, capsys, *more):
-    argv = ["sweep", str(path), "--over", "method.dsgd.lr=0.05,0.1,0.2", "--seeds", "1", "--quiet", "--json", *more]
+    out = ["--out", str(path.with_name(f"out{len(list(path.parent.iterdir()))}"))]
+    argv = [
+        "sweep",
+        str(path),
+        "--over",
+        "method.dsgd.lr=0.05,0.1,0.2",
+        "--seeds",
+        "1",
+        "--quiet",
+        "--json",
+        *out,
+        *more,
+    ]
     assert cli.main(argv) == 0
     return json.loads(capsys.readouterr().out)["records"]
 
@@ -40,18 +52,28 @@ def test_a_sweep_on_a_mesh_gives_the_numbers_of_one_device(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_runs_of_a_sweep_lie_on_devices_of_their_own(tmp_path, capsys, monkeypatch):
-    from dejax.cli import _sweep
+    from dejax._group import Group
 
-    seen, programs = [], _sweep.programs
-
-    def watched(*args):
-        rebuild, start, chunk, apart = programs(*args)
-        return rebuild, lambda *a: seen.append(start(*a)) or seen[-1], chunk, apart
-
-    monkeypatch.setattr(_sweep, "programs", watched)
+    seen, advance = [], Group.advance
+    monkeypatch.setattr(Group, "advance", lambda self, *args: seen.append(self.carry) or advance(self, *args))
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
     swept(path, capsys, "--set", "mesh={runs: 2, nodes: 4}", "--set", "rounds=1")
     (carry,) = seen
     kernel = carry.state.params["layer0"]["kernel"]
     assert kernel.sharding.spec[:2] == ("runs", "nodes") and len(kernel.sharding.device_set) == 8
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_on_other_devices(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    whole = swept(path, capsys, "--set", "rounds=6")
+    swept(path, capsys, "--set", "mesh={runs: 2, nodes: 4}", "--out", str(tmp_path / "begun"))  # filled up to four runs
+    assert cli.main(["resume", str(tmp_path / "begun"), "--rounds", "6", "--set", "mesh=null", "--quiet"]) == 0
+    got = [json.loads(line) for line in (tmp_path / "begun" / "metrics.jsonl").read_text().splitlines()]
+    assert len(got) == 9
+    last = {r["run"]: r for r in got if r["round"] == 6}
+    for record in whole:
+        if record["round"] == 6:
+            assert last[record["run"]]["loss"] == pytest.approx(record["loss"], rel=1e-3)

@@ -1,6 +1,7 @@
 """Runs measured at once: the same numbers as one by one, and no answer of another question."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import problems as zoo
 import pytest
@@ -17,8 +18,12 @@ MODELS = [jax.vmap(PROBLEM.task.init)(jax.random.split(jax.random.key(s), N)) fo
 KEYS = [jax.random.key(s) for s in range(RUNS)]
 
 
+def measured():
+    return Together(jax.tree.map(lambda *x: jnp.stack(x), *MODELS), jnp.stack(KEYS))
+
+
 def views(network=None, **kw):
-    together = Together(MODELS, KEYS)
+    together = measured()
     return [
         View(x, PROBLEM, network, key=key, together=(together, i), **kw)
         for i, (x, key) in enumerate(zip(MODELS, KEYS, strict=True))
@@ -51,7 +56,7 @@ def test_a_run_that_asks_otherwise_gets_its_own_answer():
 
 def test_other_adversaries_are_another_question():
     one, other = (dj.Network(attack=dj.attacks.sign_flip(adversaries=[i])) for i in (0, 1))
-    together = Together(MODELS, KEYS)
+    together = measured()
     got = [
         metrics.consensus(View(MODELS[i], PROBLEM, network, key=KEYS[i], together=(together, i)))["consensus"]
         for i, network in enumerate((one, other))

@@ -45,7 +45,8 @@ def test_a_longer_run_with_more_evaluations_compiles_nothing_more():
 
 
 @pytest.mark.slow
-def test_parts_of_a_sweep_share_one_program(tmp_path):
+def test_parts_of_a_sweep_share_one_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "c.yaml").write_text(CONFIG)
 
     def sweep(values, at_once):

@@ -1,0 +1,432 @@
+"""Runs that go on together as one program: state on the device, counters on the host, checkpoints of both."""
+
+import contextlib
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _place, _processes, _tree as tree, checkpoint, engine
+from ._counters import Counters
+from ._fingerprint import fingerprint
+from ._processes import to_host
+from ._rundir import RunDir
+from ._struct import labelled
+from .checkpoint import CheckpointError
+from .history import Record
+from .metrics._together import Together
+from .metrics._view import Lazy, View
+
+
+class Lanes:
+    """What the driver takes from round to round, as one program: runs that are alike but for their keys and some numbers.
+
+    Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to every chunk.
+
+    Attributes:
+      label: names the whole: its checkpoints, its line on the terminal. lanes: (label, seed) of every run.
+      many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond the lanes are not looked at.
+      given: (method, problem, network) of the first run; method, problem, network: the same as prepared, by node id, data on
+        devices; ready: the same as they run, on a mesh with nodes in their places.
+      varying: which leaves of (method, network) differ between the runs.
+      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go on.
+    """
+
+    given: Any
+    method: Any
+    problem: Any
+    network: Any
+    ready: Any
+    key: Any
+    varying: tuple[int, ...] = ()
+    copies = 0.0  # bytes that it holds beside the plan of `given` with `width` seeds
+    fewer = ""  # what to take less of, where it does not fit
+
+    def __init__(
+        self, label: str, lanes: list[tuple[str, int]], many: bool, rounds: int, mesh: Any, width: int | None = None
+    ):
+        self.label, self.lanes, self.many, self.rounds = label, lanes, many, rounds
+        self.width = len(lanes) if width is None else width
+        self.layout: Any = _place.as_layout(mesh)
+        if self.layout is None and _processes.count() > 1:
+            raise ValueError(
+                f"mesh is None, but this job has {_processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
+            )
+        self.initial: Any = None  # starts as given, by node id
+        self.carry: Any = None
+        self.round = 0
+        self.counters = [Counters() for _ in lanes]
+        self.broken: dict[int, tuple[int, int]] = {}
+        self.records: list[Record] = []
+        self.errors: list[Any] = []
+        self.wall, self.compile = 0.0, 0.0
+        self.started, self.status = False, "done"
+        self.schedule: Any = None
+        self.shape: dict[str, Any] = {}
+        self._axes: Any = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the lanes, each once."""
+        return list(dict.fromkeys(label for label, _ in self.lanes))
+
+    def blamed(self) -> contextlib.AbstractContextManager[Any]:
+        """A stretch in which what is refused is about these runs."""
+        return labelled(self.label)
+
+    # ---- the device
+    @property
+    def place(self) -> Any:
+        """Where nodes stand; None without a mesh."""
+        return self.ready[1].place
+
+    @property
+    def _lead(self) -> tuple[str, ...]:
+        return (_place.RUNS,) if self.many else ()
+
+    @property
+    def values(self) -> list[Any]:
+        """The varying leaves of all runs, [width, ...] each."""
+        return []
+
+    @property
+    def values_like(self) -> list[Any]:
+        """Shapes of `values`."""
+        return []
+
+    def _moved(self, which: str, values: Any) -> Any:
+        """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
+        if self.place is None or self.place.ids is None:
+            return values
+        return _move(which, int(self.many), _Static(self.axes), self.place, values)
+
+    @property
+    def axes(self) -> Any:
+        """Which leaves of the carry have the node axis."""
+        if self._axes is None:
+            key = self.key[0] if self.many else self.key
+            method, problem, network = self.ready
+            self._axes = engine.carry_axes(method, problem, network, key, _like(self.initial))
+        return self._axes
+
+    def _program(self, name: str) -> Any:
+        """`start` or `run_chunk` of the engine, for all runs at once."""
+        return _over_lanes(name, self.place is not None, self.varying) if self.many else getattr(engine, name)
+
+    def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:
+        """The arguments of `start`."""
+        return (*self.ready, *([values] if self.many else []), self.key, params)
+
+    def recorded(self) -> Any:
+        """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
+        return self._program("start").trace(*self._begin(self.values_like, _like(self.initial))).jaxpr
+
+    def start(self) -> None:
+        """The carry before round 0."""
+        params = engine.laid_out(self.ready[1], self.initial)
+        self.carry = self._program("start")(*self._begin(self.values, params))
+        self.round, self.started = 0, True
+        self.counters, self.broken = [Counters() for _ in self.lanes], {}
+
+    def abstract(self) -> Any:
+        """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
+        carry = jax.eval_shape(self._program("start"), *self._begin(self.values_like, _like(self.initial)))
+        if self.place is None:
+            return carry
+        return tree.map(
+            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.sharding(has, self._lead)),
+            self.axes,
+            carry,
+        )
+
+    def advance(self, count: int, length: int) -> Any:
+        """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
+        numbers = (np.int32(self.round), np.int32(count), length, np.int32(self.rounds))
+        values = [self.values] if self.many else []
+        self.carry, meters = self._program("run_chunk")(*self.ready, self.carry, *values, self.key, *numbers)
+        meters = to_host(meters)
+        self.round += count
+        cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
+        return tree.map(lambda x: x[cut], meters)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the final state is there (a chunk that was interrupted half-way has none)."""
+        return self.carry is not None and not any(
+            x.is_deleted() for x in tree.leaves(self.carry) if isinstance(x, jax.Array)
+        )
+
+    def release(self) -> None:
+        """Called when the runs are over and saved; what is not looked at again may go."""
+
+    # ---- what is measured
+    def method_of(self, at: int) -> Any:
+        """The method of a lane, as it runs."""
+        return self.ready[0]
+
+    def network_of(self, at: int) -> Any:
+        """The network of a lane, by node id."""
+        return self.network
+
+    def views(self, nodes: int | None = None, width: int | None = None) -> Iterator[View]:
+        """The current moment of every lane, one after another."""
+        together = self._together()
+        for at in range(len(self.lanes)):
+            yield self.lane(at, nodes, width, together)
+
+    def lane(
+        self, at: int, nodes: int | None = None, width: int | None = None, together: Together | None = None
+    ) -> View:
+        """The current moment of one lane."""
+        carry, method = self.carry, self.method_of(at)
+
+        def state(carry: Any) -> Any:
+            state = engine.state_of(carry)
+            return tree.map(lambda x: x[at], state) if self.many else state
+
+        model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
+        return View(
+            Lazy(model) if together else model(),
+            self.problem,
+            self.network_of(at),
+            state=Lazy(lambda: state(self._moved("in_order", carry))),
+            index=self.round,
+            key=_key(self.lanes[at][1]),
+            nodes=nodes,
+            width=width,
+            place=self.place,
+            together=(together, at) if together else None,
+        )
+
+    def _together(self) -> Together | None:
+        """The models of all lanes at this moment, where it pays to measure them at once."""
+        if not self.many or len(self.lanes) == 1 or self.place is not None or not Together.pays(self.carry.state):
+            return None
+        return Together(self._program("model")(*self.ready, self.carry, self.values), self.key)
+
+    # ---- what is written down
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """label -> plain facts for tables and files."""
+        raise NotImplementedError
+
+    def fingerprints(self) -> dict[str, Any]:
+        """What a checkpoint must share with these runs."""
+        raise NotImplementedError
+
+    def marks(self, label: str) -> dict[str, Any]:
+        """Numbers that all records of a label hold."""
+        return {}
+
+    def said(self) -> dict[str, Any]:
+        """Numbers for a line on the terminal."""
+        return self.records[-1] if self.records else {}
+
+    def loss(self) -> float:
+        """The last training loss, averaged over the lanes that go on."""
+        losses = [c.last_loss for i, c in enumerate(self.counters) if i not in self.broken]
+        return sum(losses) / len(losses) if losses else math.nan
+
+    def diverged(self, error: ArithmeticError, lane: int) -> None:
+        """Called when a lane stops being finite: it ends all."""
+        raise error
+
+    def data_name(self) -> str:
+        """The data in words, the same for the same data alone: name, nodes and a digest."""
+        data = self.given[1].data
+        return f"{data.name}, {data.n} nodes, {fingerprint(data)[:8]}"
+
+    def save(self, directory: RunDir) -> None:
+        """Write a checkpoint of this moment."""
+        facts = {
+            "label": self.label,
+            "experiment": self.fingerprints(),
+            "wall": self.wall,
+            "compile": self.compile,
+            "counters": [c.plain() for c in self.counters],
+            "broken": [[at, *where] for at, where in self.broken.items()],
+        }
+        directory.save(self.label, self.round, self._moved("in_order", self._emptied(self.carry)), facts, self.labels)
+
+    def restore(self, directory: RunDir) -> bool:
+        """Go back to the newest checkpoint; False if there is none.
+
+        Raises:
+          CheckpointError: damaged, or of another experiment.
+        """
+        path = directory.saved(self.label)
+        if path is None:
+            return False
+        manifest = _processes.led(checkpoint.read_manifest)(path)
+        theirs, mine = manifest["facts"].get("experiment", {}), self.fingerprints()
+        with _processes.everyone():
+            if (other := _difference(theirs, mine)) is not None:
+                raise CheckpointError(
+                    f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
+                    "seeds; to go on from its models with others, start anew with params="
+                )
+        carry, facts = checkpoint.load(path, self._emptied_like(self.abstract()))
+        self.carry = self._moved("to_places", self._filled(carry))
+        self.round, self.started = int(path.name.removeprefix("round_")), True
+        self.counters = [Counters.from_plain(c) for c in facts["counters"]]
+        self.broken = {at: (round, node) for at, round, node in facts.get("broken", ())}
+        self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
+        return True
+
+    # ---- runs beyond the lanes are in no checkpoint: another mesh may need other ones
+    def _emptied(self, carry: Any) -> Any:
+        return carry if self.width == len(self.lanes) else _first(len(self.lanes), carry)
+
+    def _emptied_like(self, carry: Any) -> Any:
+        if self.width == len(self.lanes):
+            return carry
+        everywhere = None if self.place is None else self.place.sharding(False)
+        return tree.map(
+            lambda x: jax.ShapeDtypeStruct((len(self.lanes), *x.shape[1:]), x.dtype, sharding=everywhere), carry
+        )
+
+    def _filled(self, carry: Any) -> Any:
+        if self.width == len(self.lanes):
+            return carry
+        carry = _repeat_last(self.width, carry)
+        like = self.abstract()
+        return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like)
+
+
+def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
+    """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
+    method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
+    there = tree.map(put, problem)
+    if layout is None:
+        return (method, there, network), (method, there, network)
+    # lists per node from the host, so that each device gets its own rows of them
+    rows = {"index": problem.data.index, "count": problem.data.count}
+    problem = replace(there, data=replace(there.data, **rows))
+    return (method, there, network), engine.placed(method, problem, network, layout)
+
+
+class Put:
+    """Lays arrays of the host on the device, or on all devices of a layout, each of them once."""
+
+    def __init__(self, layout: Any):
+        self.layout, self._there = layout, {}
+
+    def __call__(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        found = self._there.get(id(x))
+        if found is None:
+            there = jnp.asarray(x) if self.layout is None else _place.everywhere(x, self.layout.mesh)
+            found = self._there[id(x)] = (x, there)  # x is kept, so that its id stays its own
+        return found[1]
+
+
+def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
+    """In words, the first part in which two experiments differ."""
+    for part, value in mine.items():
+        if part != "code" and theirs.get(part) != value:
+            return f"{part} differs ({theirs.get(part)} there, {value} here)" if part == "seeds" else f"{part} differs"
+    code = theirs.get("code", {})
+    if code.get("python") != mine["code"]["python"]:  # another bytecode for the same functions
+        return None
+    ours, others = mine["code"]["functions"], code["functions"]
+    name = next((name for name in sorted({*ours, *others}) if ours.get(name) != others.get(name)), None)
+    return (
+        None
+        if name is None
+        else f"{name.partition('.')[0]} differs: the code of {name} was edited, or something that it reads"
+    )
+
+
+class _Static:
+    """A tree of flags as a static argument: equal where the trees are."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        leaves, self._structure = jax.tree.flatten(value)
+        self._leaves = tuple(leaves)
+
+    def __hash__(self) -> int:
+        return hash((self._leaves, self._structure))
+
+    def __eq__(self, other: Any) -> bool:
+        return (self._leaves, self._structure) == (other._leaves, other._structure)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _move(which: str, lead: int, axes: _Static, place: Any, values: Any) -> Any:
+    return getattr(place, which)(axes.value, values, lead)
+
+
+@cache
+def _over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
+    """A function of the engine mapped over runs: carry, key, and the `varying` leaves of (method, network), by their numbers."""
+    vmap = partial(jax.vmap, spmd_axis_name=_place.RUNS) if mesh else jax.vmap
+    plain: Any = inspect.unwrap(getattr(engine, name))
+
+    def of(method: Any, network: Any, values: Any) -> Any:
+        leaves, shape = jax.tree.flatten((method, network))
+        for i, value in zip(varying, values, strict=True):
+            leaves[i] = value
+        return jax.tree.unflatten(shape, leaves)
+
+    def start(method: Any, problem: Any, network: Any, values: Any, keys: Any, params: Any) -> Any:
+        def one(values: Any, key: Any) -> Any:
+            own, graph = of(method, network, values)
+            return plain(own, problem, graph, key, params)
+
+        return vmap(one)(values, keys)
+
+    def run_chunk(
+        method: Any, problem: Any, network: Any, carry: Any, values: Any, keys: Any,
+        first: Any, count: Any, length: int, horizon: Any,
+    ) -> Any:  # fmt: skip
+        def one(carry: Any, values: Any, key: Any) -> Any:
+            own, graph = of(method, network, values)
+            return plain(own, problem, graph, carry, key, first, count, length, horizon)
+
+        return vmap(one)(carry, values, keys)
+
+    def model(method: Any, problem: Any, network: Any, carry: Any, values: Any) -> Any:
+        del problem
+        return vmap(lambda carry, values: engine.model(of(method, network, values)[0], engine.state_of(carry)))(
+            carry, values
+        )
+
+    if name == "run_chunk":
+        return jax.jit(run_chunk, static_argnums=8, donate_argnums=3)
+    return jax.jit({"start": start, "model": model}[name])
+
+
+@lru_cache(maxsize=1024)
+def _key(seed: int) -> jax.Array:
+    return jax.random.key(seed)
+
+
+@partial(jax.jit, static_argnums=0)
+def _first(count: int, carry: Any) -> Any:
+    return tree.map(lambda x: x[:count], carry)
+
+
+@partial(jax.jit, static_argnums=0)
+def _repeat_last(width: int, carry: Any) -> Any:
+    return tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[-1:], width - x.shape[0], axis=0)]), carry)
+
+
+def _like(params: Any) -> Any:
+    """Shapes of given starts."""
+    return jax.eval_shape(lambda x: x, params)
+
+
+def readable(value: Any) -> str:
+    """repr without machine addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:500]
+
+
+__all__ = ["Lanes", "Put", "laid", "readable"]

@@ -1,0 +1,131 @@
+"""Runs of one structure as one program: the numbers of separate runs, lanes that diverge, and stops in the middle."""
+
+import jax
+import numpy as np
+import pytest
+import toy
+
+import dejax as dj
+from dejax import topology
+from dejax._group import Member, grouped
+from dejax._rundir import RunDir
+from dejax._schedule import Schedule
+from dejax._simulate import drive_all
+from dejax.checkpoint import CheckpointError
+
+ROUNDS, SEEDS = 6, (0, 3)
+
+
+def members(*rates, rounds=ROUNDS):
+    _, problem, network = toy.experiment()
+    return [Member(f"lr={lr}", (dj.methods.dsgd(lr=lr), problem, network), rounds, {"lr": lr}) for lr in rates]
+
+
+def swept(given, directory=None, at_once=None, callbacks=(), rounds=ROUNDS, seeds=SEEDS):
+    todo = [(group, Schedule(rounds, every=2, checkpoint_every=2)) for group in grouped(given, seeds, at_once)]
+    return drive_all(todo, callbacks, False, directory)
+
+
+class Crash(Exception):
+    """Ends a sweep in the middle."""
+
+
+def crash_after(records):
+    seen = []
+
+    def callback(record):
+        seen.append(record)
+        if len(seen) == records:
+            raise Crash
+
+    return callback
+
+
+def test_every_lane_has_the_numbers_of_its_own_run():
+    got = swept(members(0.1, 0.3))
+    _, problem, network = toy.experiment()
+    assert got.runs == ["lr=0.1", "lr=0.3"]
+    for lr in (0.1, 0.3):
+        for seed in SEEDS:
+            want = dj.simulate(dj.methods.dsgd(lr=lr), problem, network, ROUNDS, seed=seed, every=2, progress=False)
+            mine = [r for r in got.records if r["lr"] == lr and r["seed"] == seed]
+            assert [r["round"] for r in mine] == [0, 2, 4, 6]
+            for a, b in zip(mine, want.records, strict=True):
+                assert a["bytes"] == b["bytes"] and {*a} == {*b, "lr"}
+                for name in ("loss/local", "consensus", "accuracy/mean_model"):
+                    np.testing.assert_allclose(a[name], b[name], rtol=1e-9, atol=1e-12)
+    facts = got.facts["lr=0.3"]
+    assert facts["status"] == "done" and facts["rounds"] == ROUNDS and facts["seeds"] == list(SEEDS)
+
+
+def test_a_lane_that_diverges_lets_the_others_go_on():
+    got, alone = swept(members(0.1, 1e30)), swept(members(0.1))
+    assert toy.plain(r for r in got.records if r["run"] == "lr=0.1") == toy.plain(alone.records)
+    assert got.facts["lr=0.1"]["status"] == "done"
+    assert got.facts["lr=1e+30"]["status"].startswith("diverged in round")
+    broken = [r["round"] for r in got.records if r["run"] == "lr=1e+30" and r["seed"] == 0]
+    assert broken[0] == 0 and broken[-1] == ROUNDS and len(broken) < 4  # what it sent is counted at the end
+
+
+@pytest.mark.parametrize("records", [3, 10, 17], ids=["before a checkpoint", "first part", "second part"])
+def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
+    """Three rates of which one diverges, in a part of two and one that is filled up."""
+    given, out = (0.1, 1e30, 0.3), tmp_path / "sweep"
+    whole = swept(members(*given), RunDir(tmp_path / "whole"), at_once=4)
+    with pytest.raises(Crash):
+        swept(members(*given), RunDir(out), at_once=4, callbacks=[crash_after(records)])
+    resumed = swept(members(*given), RunDir(out, resume=True), at_once=4)
+    assert toy.plain(resumed.records) == toy.plain(whole.records)
+    assert toy.plain(RunDir(out, resume=True).records()) == toy.plain(RunDir(tmp_path / "whole", resume=True).records())
+    for label, facts in whole.facts.items():
+        assert facts["status"] == resumed.facts[label]["status"] == RunDir(out, resume=True).facts[label]["status"]
+    longer = swept(members(*given, rounds=8), RunDir(out, resume=True), at_once=4, rounds=8)
+    assert longer.records[-1]["round"] == 8
+
+
+def test_runs_that_fill_a_part_up_are_in_no_checkpoint(tmp_path):
+    (three,) = grouped(members(0.1, 0.3, 0.5), SEEDS)
+    one = type(three)(three.members[2:], SEEDS, 2, three.varying)
+    other = type(three)(three.members[2:], SEEDS, 3, three.varying)
+    for group in (one, other):
+        group.schedule = Schedule(ROUNDS)
+    one.start()
+    one.advance(2, 4)
+    directory = RunDir(tmp_path / "sweep")
+    one.save(directory)
+    assert other.restore(RunDir(tmp_path / "sweep", resume=True))
+    assert other.round == 2
+    for group in (one, other):
+        group.advance(2, 4)
+    for a, b in zip(jax.tree.leaves(one.carry), jax.tree.leaves(other.carry), strict=True):
+        assert (len(a), len(b)) == (4, 6)
+        np.testing.assert_array_equal(a[:2], b[:2])
+        np.testing.assert_array_equal(b[2:4], b[4:])
+
+
+def test_a_sweep_goes_on_with_its_own_runs_alone(tmp_path):
+    swept(members(0.1, 0.3), RunDir(tmp_path / "sweep"))
+    with pytest.raises(CheckpointError, match="its method differs"):
+        other = members(0.1, 0.2)
+        other[1].label = "lr=0.3"
+        swept(other, RunDir(tmp_path / "sweep", resume=True), rounds=ROUNDS)
+    with pytest.raises(CheckpointError, match=r"seeds differs \(\[0, 3\] there, \[0, 4\] here\)"):
+        swept(members(0.1, 0.3), RunDir(tmp_path / "sweep", resume=True), seeds=(0, 4))
+
+
+def test_structures_are_told_apart_and_parts_are_as_equal_as_can_be():
+    _, problem, _ = toy.experiment()
+    ring, complete = dj.Network(topology.ring(6)), dj.Network(topology.complete(6))
+    given = [
+        Member(f"{name} {lr}", (dj.methods.dsgd(lr=lr), problem, network), ROUNDS)
+        for lr in (0.1, 0.2, 0.3, 0.4)
+        for name, network in (("ring", ring), ("complete", complete))
+    ]
+    groups = grouped(given, SEEDS, at_once=6)
+    assert [(g.labels, g.width, g.label) for g in groups] == [
+        (["ring 0.1", "ring 0.2"], 4, "ring 0.1 and 1 more"),
+        (["ring 0.3", "ring 0.4"], 4, "ring 0.3 and 1 more"),
+        (["complete 0.1", "complete 0.2"], 4, "complete 0.1 and 1 more"),
+        (["complete 0.3", "complete 0.4"], 4, "complete 0.3 and 1 more"),
+    ]
+    assert groups[0].problem.data.arrays["x"] is groups[3].problem.data.arrays["x"]  # on the device once
