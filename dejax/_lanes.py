@@ -249,10 +249,11 @@ class Lanes:
             "experiment": self.fingerprints(),
             "wall": self.wall,
             "compile": self.compile,
+            "width": self.width,
             "counters": [c.plain() for c in self.counters],
             "broken": [[at, *where] for at, where in self.broken.items()],
         }
-        directory.save(self.label, self.round, self._moved("in_order", self._emptied(self.carry)), facts, self.labels)
+        directory.save(self.label, self.round, self._moved("in_order", self.carry), facts, self.labels)
 
     def restore(self, directory: RunDir) -> bool:
         """Go back to the newest checkpoint; False if there is none.
@@ -271,32 +272,24 @@ class Lanes:
                     f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
                     "seeds; to go on from its models with others, start anew with params="
                 )
-        carry, facts = checkpoint.load(path, self._emptied_like(self.abstract()))
-        self.carry = self._moved("to_places", self._filled(carry))
+        carry, facts = self._load(path, manifest["facts"].get("width", self.width))
+        self.carry = self._moved("to_places", carry)
         self.round, self.started = int(path.name.removeprefix("round_")), True
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.broken = {at: (round, node) for at, round, node in facts.get("broken", ())}
         self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
         return True
 
-    # ---- runs beyond the lanes are in no checkpoint: another mesh may need other ones
-    def _emptied(self, carry: Any) -> Any:
-        return carry if self.width == len(self.lanes) else _first(len(self.lanes), carry)
-
-    def _emptied_like(self, carry: Any) -> Any:
-        if self.width == len(self.lanes):
-            return carry
-        everywhere = None if self.place is None else self.place.sharding(False)
-        return tree.map(
-            lambda x: jax.ShapeDtypeStruct((len(self.lanes), *x.shape[1:]), x.dtype, sharding=everywhere), carry
-        )
-
-    def _filled(self, carry: Any) -> Any:
-        if self.width == len(self.lanes):
-            return carry
-        carry = _repeat_last(self.width, carry)
+    def _load(self, path: Any, width: int) -> tuple[Any, Any]:
+        """The carry of a checkpoint that holds `width` runs: on another mesh other ones fill the devices beyond the lanes."""
         like = self.abstract()
-        return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like)
+        if width == self.width:
+            return checkpoint.load(path, like)
+        there = None if self.place is None else self.place.sharding(False)
+        theirs = tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there), like)
+        carry, facts = checkpoint.load(path, theirs)
+        carry = _refilled(len(self.lanes), self.width, carry)
+        return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like), facts
 
 
 def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
@@ -409,14 +402,10 @@ def _key(seed: int) -> jax.Array:
     return jax.random.key(seed)
 
 
-@partial(jax.jit, static_argnums=0)
-def _first(count: int, carry: Any) -> Any:
-    return tree.map(lambda x: x[:count], carry)
-
-
-@partial(jax.jit, static_argnums=0)
-def _repeat_last(width: int, carry: Any) -> Any:
-    return tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[-1:], width - x.shape[0], axis=0)]), carry)
+@partial(jax.jit, static_argnums=(0, 1))
+def _refilled(lanes: int, width: int, carry: Any) -> Any:
+    """The first `lanes` runs, and the last of them as often as it takes to make `width`."""
+    return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
 
 
 def _like(params: Any) -> Any:

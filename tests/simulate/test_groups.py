@@ -67,7 +67,17 @@ def test_a_lane_that_diverges_lets_the_others_go_on():
     assert broken[0] == 0 and broken[-1] == ROUNDS and len(broken) < 4  # what it sent is counted at the end
 
 
-@pytest.mark.parametrize("records", [3, 10, 17], ids=["before a checkpoint", "first part", "second part"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param(3, id="before a checkpoint", marks=SLOW),
+        pytest.param(10, id="first part", marks=SLOW),
+        pytest.param(17, id="second part"),
+    ],
+)
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
     """Three rates of which one diverges, in a part of two and one that is filled up."""
     given, out = (0.1, 1e30, 0.3), tmp_path / "sweep"
@@ -83,7 +93,8 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
     assert longer.records[-1]["round"] == 8
 
 
-def test_runs_that_fill_a_part_up_are_in_no_checkpoint(tmp_path):
+@pytest.mark.slow
+def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     (three,) = grouped(members(0.1, 0.3, 0.5), SEEDS)
     one = type(three)(three.members[2:], SEEDS, 2, three.varying)
     other = type(three)(three.members[2:], SEEDS, 3, three.varying)
