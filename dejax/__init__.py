@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._processes import ProcessError as ProcessError
     from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
     from ._struct import static as static, struct as struct
+    from ._sweep import sweep as sweep
     from .checkpoint import CheckpointError as CheckpointError
     from .config import ConfigError as ConfigError
     from .engine import rollout as rollout
@@ -42,7 +43,7 @@ _NOUNS = {
     "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "ProcessError": "_processes", "RefusedError": "network", "compare": "_simulate", "fast_cpu": "_cpu", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
-    "TooLargeError": "_fits", "static": "_struct", "struct": "_struct",
+    "TooLargeError": "_fits", "static": "_struct", "struct": "_struct", "sweep": "_sweep",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

@@ -90,7 +90,7 @@ def simulate(
             raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
         seed = _several(seeds)
     label = name_of(method) if label is None else label
-    directory = _directory(out, resume, config)
+    directory = directory_of(out, resume, config)
     with _processes.everyone():
         schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
         run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
@@ -139,7 +139,7 @@ def compare(
             raise TypeError(f"runs[{label!r}] is a {type(run).__name__}{length}; give (method, problem, network)")
     if not runs:
         raise ValueError("compare got no runs; give {label: (method, problem, network)}")
-    directory = _directory(out, resume, config)
+    directory = directory_of(out, resume, config)
     with _processes.everyone():
         layout = as_layout(mesh)
         todo = planned(
@@ -246,7 +246,8 @@ def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 
 
-def _directory(out: Any, resume: Any, config: str | None) -> RunDir | None:
+def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
+    """Where files go, if anywhere; all processes must have been given the same."""
     told = _processes.gather([str(out), str(resume)])
     if any(pair != told[0] for pair in told):
         raise _processes.met(
@@ -275,4 +276,4 @@ def _several(seeds: Sequence[int]) -> Sequence[int]:
     return seeds
 
 
-__all__ = ["DivergenceError", "compare", "continue_run", "planned", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "planned", "simulate"]

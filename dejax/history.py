@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _processes, population
+from .metrics._models import HIGHER_IS_BETTER
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
@@ -111,6 +112,34 @@ class History:
         if values.shape[1] == 0:
             raise ValueError(f"run {self._run(run)!r} has no {name!r} yet")
         return float(values[:, -1].mean())
+
+    def measure(self) -> str | None:
+        """The number that runs are ranked by where nothing else is said; None if none of them was measured."""
+        ranks = ("accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss")
+        return next((name for name in ranks if name in self.names), None)
+
+    def best(self, name: str | None = None) -> str | None:
+        """The run with the best last value of a number, averaged over seeds, among those that did not diverge; None if there is none.
+
+        Args:
+          name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model, objective, loss/local, loss that there is.
+            Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
+        Raises:
+          ValueError: unknown name.
+        """
+        name = self.measure() if name is None else name
+        if name is None:
+            return None
+        self._known(name)
+        sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+        scores = {
+            run: sign * self.last(name, run)
+            for run in self.runs
+            if self.facts.get(run, {}).get("status", "done") == "done"
+            and any(name in r for r in self.records if r["run"] == run)
+        }
+        scores = {run: score for run, score in scores.items() if not math.isnan(score)}
+        return max(scores, key=lambda run: scores[run]) if scores else None
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Columns: name -> array [records]; "run" holds text, "seed" and "round" int64, the others float64 (NaN if missing)."""

@@ -45,32 +45,24 @@ def execute(
       config, sets: the file and its overrides; base: the same as read. plan: of `run.json`, what the sweep goes over.
     """
     from .. import _processes
-    from .._group import grouped
     from .._rundir import RunDir
-    from .._schedule import Schedule
-    from .._simulate import drive_all
+    from .._sweep import run_members
 
     directory = RunDir(out or resume, resume is not None, base.yaml(), plan)
     seeds = tuple(range(plan["seeds"])) if plan["seeds"] is not None else base.seeds
     mesh = {} if several and base.mesh is None else base.mesh
     with _processes.everyone():
         trials = trials_of(config, sets, plan["over"], base)
-        todo = [
-            (group, Schedule(group.rounds, **base.eval))
-            for group in grouped([trial.member() for trial in trials], seeds, plan["at_once"], mesh)
-        ]
+        members = [trial.member() for trial in trials]
     with blamed(base):
-        history = drive_all(todo, (), not (quiet or json), directory, check_memory=not anyway)
-    order = {trial.label: i for i, trial in enumerate(trials)}
-    history.records.sort(key=lambda r: order[r["run"]])
-    history.facts = {label: history.facts[label] for label in order if label in history.facts}
-    lead = _processes.leads()
+        progress = not (quiet or json)
+        history = run_members(members, seeds, plan["at_once"], mesh, base.eval, (), progress, directory, not anyway)
+    lead, winner = _processes.leads(), _winner(history)
     if json and lead:
         found = {"over": plan["over"], "seeds": list(seeds), "records": history.records, "facts": history.facts}
-        print_json(found | {"best": best(history), "directory": out or resume})
+        print_json(found | {"best": winner, "directory": out or resume})
     say = console(json or not lead)
     print_table(history.table(), say)
-    winner = best(history)
     if winner is not None:
         say.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
     where = out or resume
@@ -83,6 +75,13 @@ def execute(
         where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
     )
     return DONE
+
+
+def _winner(history: Any) -> dict[str, Any] | None:
+    """The best run, by what, and its value."""
+    by = history.measure()
+    run = None if by is None else history.best(by)
+    return None if run is None else {"run": run, "by": by, "value": history.last(by, run)}
 
 
 class Trial:
@@ -142,17 +141,4 @@ def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:
     return [run for run in config.runs if not paths or run.label in labels]
 
 
-def best(history: Any) -> dict[str, Any] | None:
-    """The run with the best final accuracy of local models, or, without accuracy, the smallest objective or loss."""
-    for name, sign in (("accuracy/local", 1), ("accuracy/mean_model", 1), ("objective", -1), ("loss", -1)):
-        scores = {}
-        for run in history.runs:
-            if history.facts.get(run, {}).get("status", "done") == "done" and name in history.names:
-                scores[run] = history.last(name, run)
-        if scores:
-            run = max(scores, key=lambda r: sign * scores[r])
-            return {"run": run, "by": name, "value": scores[run]}
-    return None
-
-
-__all__ = ["Trial", "best", "execute", "split", "sweep", "trials_of"]
+__all__ = ["Trial", "execute", "split", "sweep", "trials_of"]

@@ -140,3 +140,52 @@ def test_structures_are_told_apart_and_parts_are_as_equal_as_can_be():
         (["complete 0.3", "complete 0.4"], 4, "complete 0.3 and 1 more"),
     ]
     assert groups[0].problem.data.arrays["x"] is groups[3].problem.data.arrays["x"]  # on the device once
+
+
+# ---- dejax.sweep
+def build(lr, graph):
+    return dj.methods.dsgd(lr=lr), PROBLEM, dj.Network(graph)
+
+
+PROBLEM = toy.experiment()[1]
+GRAPHS = {"ring": topology.ring(6), "complete": topology.complete(6)}
+
+
+def test_a_sweep_runs_every_combination_and_names_the_best(tmp_path):
+    over = {"lr": [0.1, np.float32(0.3)], "graph": GRAPHS}
+    got = dj.sweep(build, over, rounds=4, seeds=(0, 3), every=4, progress=False, out=tmp_path / "out")
+    assert got.runs == ["lr=0.1, graph=ring", "lr=0.1, graph=complete", "lr=0.3, graph=ring", "lr=0.3, graph=complete"]
+    assert {r["lr"] for r in got.records} == {0.1, float(np.float32(0.3))}
+    best = max(got.runs, key=lambda run: got.last("accuracy/local", run))
+    assert got.last("accuracy/local", got.best()) == got.last("accuracy/local", best)
+    assert got.last("loss/local", got.best("loss/local")) == min(got.last("loss/local", run) for run in got.runs)
+    again = dj.sweep(build, over, rounds=4, seeds=(0, 3), every=4, progress=False, resume=tmp_path / "out")
+    assert toy.plain(again.records) == toy.plain(got.records)
+    with pytest.raises(ValueError, match="no final state in memory"):
+        got.params("lr=0.1, graph=ring", 0)
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({}, "over is {}; give {name of an argument of build: values}"),
+        ({"lr": 0.1}, r"over\['lr'\] is 0.1; give a list of values"),
+        ({"lr": []}, r"over\['lr'\] is empty"),
+        ({"lr": [0.1, 0.1]}, r"over\['lr'\] gives a value twice"),
+        ({"lr": [0.1], "graph": list(GRAPHS.values())}, r"over\['graph'\] holds a \w+; give a dict {label: value}"),
+        ({"lr": [-1.0], "graph": GRAPHS}, "lr is -1.0"),
+        ({"lr": [0.1]}, "missing 1 required positional argument: 'graph'"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(over, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        dj.sweep(build, over, rounds=2)
+
+
+def test_what_else_cannot_be():
+    with pytest.raises(TypeError, match=r"build returned a Dsgd for lr=0.1; return \(method, problem, network\)"):
+        dj.sweep(lambda lr: dj.methods.dsgd(lr=lr), {"lr": [0.1]})
+    with pytest.raises(ValueError, match="at_once is 0; give a whole number >= 1"):
+        dj.sweep(build, {"lr": [0.1], "graph": GRAPHS}, at_once=0)
+    with pytest.raises(ValueError, match=r"seed is \[\]"):
+        dj.sweep(build, {"lr": [0.1], "graph": GRAPHS}, seeds=())
