@@ -202,7 +202,7 @@ class RunDir:
             if saved is not None:
                 raise CheckpointError(
                     f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {run!r} was "
-                    "saved; restore it from a copy, or start anew with another out"
+                    "saved there; restore it from a copy, or start anew with another out"
                 )
 
     def saved(self, label: str) -> Path | None:
