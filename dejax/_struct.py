@@ -50,13 +50,17 @@ def struct(cls: type[T]) -> type[T]:
     return made
 
 
-def check_number(owner: object, field: str, value: Any, ok: Any, want: str) -> None:
-    """Raise ValueError naming `field` when a plain Python number fails `ok`, TypeError for truth values and text.
+def check_number(owner: object, field: str, value: Any, ok: Any, want: str, schedules: bool = False) -> None:
+    """Raise ValueError naming `field` when a plain Python number fails `ok`, TypeError for truth values, text and functions.
 
-    Arrays, tracers, schedules and None pass.
+    Arrays, tracers and None pass, and where `schedules` is True (fields that `Round.rate` reads) functions of the round.
     """
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give {want}")
+    if callable(value) and not schedules:
+        raise TypeError(
+            f"{type(owner).__name__}.{field} is {value!r}, a schedule or function, but this number does not vary with the round; give {want}"
+        )
     if isinstance(value, (int, float)) and not ok(value):
         raise ValueError(f"{type(owner).__name__}.{field} is {value!r}; give {want}")
 

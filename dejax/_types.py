@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
-FloatLike = Annotated[Any, "number"]  # a Python float, a scalar array or a schedule of them
+FloatLike = Annotated[Any, "number"]  # a Python float or a scalar array; a rate may be a schedule of them
 NodeFloatLike = Annotated[Any, "number", "[n]"]  # the same, or one number per node, by node id
 Tree = Any  # a pytree of arrays
 NodeTree = Any  # a pytree of arrays that all carry the node axis first: [n, ...]

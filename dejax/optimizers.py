@@ -4,6 +4,7 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 factory (structure) apart from its numbers (leaves).
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,8 @@ class Cosine:
 
     Args:
       peak: > 0. rounds: > 0. end: >= 0. warmup: rounds of linear rise from 0.
+    Raises:
+      TypeError: another schedule, or text, in place of a number.
     Reference: Loshchilov and Hutter, SGDR, 2017.
     """
 
@@ -87,6 +90,9 @@ class Cosine:
     rounds: FloatLike
     end: NodeFloatLike = 0.0
     warmup: FloatLike = 0
+
+    def __post_init__(self) -> None:
+        _check_constants(self)
 
     def __call__(self, t: Any) -> Any:
         t = jnp.asarray(t, jnp.float32)
@@ -102,16 +108,25 @@ class InverseSqrt:
 
     Args:
       peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
+    Raises:
+      TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not positive.
     """
 
     peak: NodeFloatLike
     offset: FloatLike = 1.0
 
     def __post_init__(self) -> None:
+        _check_constants(self)
         check_number(self, "offset", self.offset, lambda v: v > 0, "a number of rounds > 0")
 
     def __call__(self, t: Any) -> Any:
         return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)
+
+
+def _check_constants(schedule: Any) -> None:
+    """The fields of a schedule are numbers or arrays, not schedules again."""
+    for field in dataclasses.fields(schedule):
+        check_number(schedule, field.name, getattr(schedule, field.name), lambda v: True, "a number")
 
 
 @struct
@@ -154,7 +169,9 @@ def check_step(owner: Any) -> None:
 
 def check_lr(owner: Any, field: str = "lr") -> None:
     """A plain number must be finite and >= 0 and within float32."""
-    check_number(owner, field, getattr(owner, field), lambda v: 0 <= v < 3e38, "a finite number >= 0 that fits float32")
+    check_number(
+        owner, field, getattr(owner, field), lambda v: 0 <= v < 3e38, "a finite number >= 0 that fits float32", True
+    )
 
 
 __all__ = [

@@ -114,7 +114,7 @@ class Problem:
         checked("Problem.block", self.block)
         object.__setattr__(self, "roles", as_rules(self.roles))
         check_option("personal_optimizer", self.personal_optimizer, "Problem", "optimizer")
-        check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
+        check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0", True)
         if self.personal_lr is not None and self.personal_optimizer is not None:
             raise ValueError("Problem got both personal_lr and personal_optimizer; give one of them")
 

@@ -52,7 +52,7 @@ class Scaffold:
 
     def __post_init__(self) -> None:
         check_lr(self)
-        check_number(self, "lr", self.lr, lambda v: v > 0, "a number > 0: option II divides by it")
+        check_number(self, "lr", self.lr, lambda v: v > 0, "a number > 0: option II divides by it", True)
         check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
         check_clients(self)
         check_local_steps(self)

@@ -58,22 +58,44 @@ def test_the_examples_of_the_table_are_what_they_say():
         dj.Network(**{field: eval(kind.example, {"dejax": dj})})
 
 
+def all_members():
+    """One of every method and of every option."""
+    yield from members.methods().values()
+    for options in members.options().values():
+        for option in options.values():
+            yield from option if isinstance(option, tuple) else (option,)
+
+
+def test_schedules_are_for_rates_alone():
+    seen = {True: 0, False: 0}
+    for owner in all_members():
+        for name in _kinds(type(owner)) if dataclasses.is_dataclass(owner) else ():
+            if getattr(owner, name) is not None:
+                seen[name == "lr"] += 1
+                if name == "lr":
+                    dataclasses.replace(owner, lr=dj.InverseSqrt(0.1))
+                    continue
+                with pytest.raises(
+                    TypeError, match=rf"^{type(owner).__name__}\.{name} is InverseSqrt\(.*does not vary.*; give "
+                ):
+                    dataclasses.replace(owner, **{name: dj.InverseSqrt(0.1)})
+    assert seen[True] > 8 and seen[False] > 12
+    with pytest.raises(TypeError, match=r"^FedAvg.server_lr is InverseSqrt"):
+        dj.methods.fedavg(lr=0.1, server_lr=dj.InverseSqrt(0.1))
+
+
 def test_text_is_no_number_in_any_field():
-    objects = [*members.methods().values()]
-    objects += [
-        v
-        for options in members.options().values()
-        for o in options.values()
-        for v in (o if isinstance(o, tuple) else (o,))
-    ]
     seen = 0
-    for owner in objects:
+    for owner in all_members():
         for name in _kinds(type(owner)) if dataclasses.is_dataclass(owner) else ():
             if getattr(owner, name) is not None:
                 seen += 1
                 with pytest.raises(TypeError, match=rf"^{type(owner).__name__}\.{name} is '0.1' \(str\); give "):
                     dataclasses.replace(owner, **{name: "0.1"})
     assert seen > 30
+    for name in ("peak", "rounds", "end", "warmup"):
+        with pytest.raises(TypeError, match=rf"^Cosine\.{name} is '0.1' \(str\); give a number"):
+            dj.Cosine(**({"peak": 0.1, "rounds": 9} | {name: "0.1"}))
     with pytest.raises(TypeError, match="learning_rate is '0.1'; give a number"):
         dj.optimizer(optax.sgd, learning_rate="0.1")
 
@@ -143,6 +165,10 @@ def test_a_list_of_rates_is_an_array_of_them(lr):
         (lambda: dj.data.digits().partition(dj.data.dirichlet_by_class, nodes=2), r"dirichlet_by_class, which was not called; give dirichlet_by_class\("),
         (lambda: dj.Problem(dj.tasks.mlp(16, 26), dj.data.letters), "Problem.data is letters, which was not called"),
         (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, batch_size=True), "Problem.batch_size is True; give a whole number"),
+        (lambda: dj.Cosine(dj.InverseSqrt(0.1), 9), r"Cosine.peak is InverseSqrt\(.*, a schedule or function.*give a number"),
+        (lambda: dj.Cosine(0.1, 9, warmup=lambda t: t), "Cosine.warmup is <function .*, a schedule or function"),
+        (lambda: dj.InverseSqrt(dj.Cosine(0.1, 9)), r"InverseSqrt.peak is Cosine\("),
+        (lambda: dj.InverseSqrt(0.1, offset=dj.Cosine(1.0, 9)), r"InverseSqrt.offset is Cosine\("),
     ],
 )  # fmt: skip
 def test_what_was_not_called_or_is_of_another_kind_is_refused_inside_other_objects_too(make, text):
