@@ -216,6 +216,7 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
     assert cli.main(["sweep", config, *over, "--out", str(out)]) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run = next(run for run in load(config).runs if run.label == "ring")
@@ -251,6 +252,7 @@ def test_plan_counts_what_the_meters_count(config, finished, capsys):
     assert "largest n by memory" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_largest_n_by_memory_is_set_beside_what_the_data_allow(config, capsys):
     one = ["--set", "methods={ring: {method: {dsgd: {lr: 0.1}}, network: {topology: ring}}}", "--memory", "100GB"]
     assert cli.main(["plan", config, *one]) == 0

@@ -134,15 +134,13 @@ def test_several_keys_are_vmapped_over():
         dj.rollout(METHOD, PROBLEM, dj.Network(RING), jax.random.split(jax.random.key(0), 2), 1)
 
 
-@pytest.mark.parametrize("lr", [[0.1] * 16, (0.1,) * 16])
+@pytest.mark.parametrize("lr", [[0.1] * zoo.N, (0.1,) * zoo.N])
 def test_a_list_of_rates_is_an_array_of_them(lr):
-    data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=16, seed=0)
-    problem, network = dj.Problem(dj.tasks.mlp(64, 10), data, batch_size=4), dj.Network(dj.topology.ring(16))
-    run = lambda lr: dj.rollout(dj.methods.dsgd(lr=lr), problem, network, jax.random.key(0), 2)[0]
+    run = lambda lr: dj.rollout(dj.methods.dsgd(lr=lr), PROBLEM, dj.Network(RING), jax.random.key(0), 2)[0]
     jax.tree.map(np.testing.assert_array_equal, run(lr), run(np.asarray(lr)))
     for wrong, error, text in (
-        (lr[1:], ValueError, r"Dsgd.lr has shape \(15,\); give one number, or 16"),
-        ([*lr[1:], -1], ValueError, r"Dsgd.lr is -1.0; give a finite number >= 0.*row 15"),
+        (lr[1:], ValueError, r"Dsgd.lr has shape \(4,\); give one number, or 5"),
+        ([*lr[1:], -1], ValueError, r"Dsgd.lr is -1.0; give a finite number >= 0.*row 4"),
         (["fast"], TypeError, r"Dsgd.lr is \['fast'\]; give a number, or an array of them"),
     ):
         with pytest.raises(error, match=text):

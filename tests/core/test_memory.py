@@ -116,12 +116,10 @@ def sleeping(kind, n=8):
     return method, problem, network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
-    [
-        "churn",
-        *(pytest.param(k, marks=pytest.mark.slow) for k in ("events", "server churn", "per edge", "per edge churn")),
-    ],
+    ["churn", "events", "server churn", "per edge", "per edge churn"],
 )
 def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind, monkeypatch):
     parts = sleeping(kind)
@@ -158,7 +156,7 @@ def wide(kind):
     return dj.methods.dsgd(lr=0.1), dj.Problem(task, data), network
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [("edges", 0), ("seeds", range(40))])
+@pytest.mark.parametrize(("kind", "seeds"), [pytest.param("edges", 0, marks=pytest.mark.slow), ("seeds", range(40))])
 def test_the_rough_count_sees_edges_and_seeds(kind, seeds, monkeypatch):
     parts = wide(kind)
     many = 1 if seeds == 0 else len(seeds)

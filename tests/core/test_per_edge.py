@@ -70,6 +70,7 @@ def test_relaysgd_reaches_the_optimum_where_dsgd_stalls():
     assert error["dsgd"] > 1e-2, error
 
 
+@pytest.mark.slow
 def test_relaysgd_forgets_unequal_starts():
     """A node's own start stands for those not heard of: after the diameter no weight is left on it, and the end is the same."""
     problem, made = zoo.squares(15, 3, zeta2=4.0)
@@ -164,6 +165,7 @@ def test_what_cannot_be_relayed_is_refused():
         )
 
 
+@pytest.mark.slow
 def test_copies_per_edge_leave_a_node_without_neighbors_alone():
     graph = dj.topology.from_edges([(0, 1), (1, 2)], n=4, allow_disconnected=True)
     codec = dj.compression.copies(dj.compression.top_k(k=1), gamma=0.3, per_edge=True)

@@ -69,7 +69,7 @@ def test_a_group_without_members_gets_zeros(rule):
     np.testing.assert_allclose(state.params["x"], 2.0)
 
 
-@pytest.mark.parametrize("kind", ["star", "shards", "all_reduce"])
+@pytest.mark.parametrize("kind", ["star", "all_reduce", pytest.param("shards", marks=pytest.mark.slow)])
 def test_kinds_of_server_differ_in_bytes_and_seconds_alone(kind):
     clock = dj.faults.clock(gradient=1.0, latency=0.5, bandwidth=64.0, server_bandwidth=128.0)
     network = dj.Network(server=kind, clock=clock)

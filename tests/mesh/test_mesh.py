@@ -147,6 +147,7 @@ def test_meshes_that_cannot_be():
 
 
 # ---- starts
+@pytest.mark.slow
 def test_given_starts_lie_by_node_and_stand_at_their_places(tmp_path):
     params = {"x": np.random.default_rng(0).normal(size=(N, 4))}
     method, network = m.dsgd(lr=0.2), plain(MOVED)
@@ -247,9 +248,8 @@ CODECS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [next(iter(CODECS)), *(pytest.param(n, marks=pytest.mark.slow) for n in [*CODECS][1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CODECS)
 def test_compression_moves_nothing_between_devices(name):
     data = dj.data.digits().partition(dj.data.iid(), nodes=16, seed=0)
     task, graph = dj.tasks.mlp(64, 16, 10), T.ring(16)
@@ -287,10 +287,11 @@ def test_a_round_sends_little_more_than_the_rows_that_must_cross(graph, most):
 @pytest.mark.parametrize(
     "task",
     [
-        dj.tasks.mlp(64, 16, 10),
+        dj.tasks.mlp(64, 10),
+        pytest.param(dj.tasks.mlp(64, 16, 10), marks=pytest.mark.slow),
         pytest.param(dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3), marks=pytest.mark.slow),
     ],
-    ids=["mlp", "cnn"],
+    ids=["linear", "mlp", "cnn"],
 )
 def test_a_round_of_any_model_sends_the_rows_that_must_cross(task):
     sent, must = round_bytes(T.ring(16), task, dj.data.digits().partition(dj.data.iid(), nodes=16, seed=0))

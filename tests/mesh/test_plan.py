@@ -80,6 +80,7 @@ def test_an_uneven_cohort_is_whole_on_every_device():
     assert scratch(uneven) > 3 * scratch(even)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_on_a_mesh_is_refused_before_it_compiles(monkeypatch):
     parts = m.dsgd(lr=0.1), digits(16, 8), dj.Network(T.geometric(16, seed=0))
     plan = planning.plan(*parts, rounds=3, mesh=D)

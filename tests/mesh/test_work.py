@@ -170,6 +170,7 @@ def evaluation_bytes(monkeypatch, n, **kw):
     return sum(collectives(real.lower(*calls[-1]).compile().as_text(), D).values())
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_all_nodes_moves_no_model(monkeypatch):
     assert evaluation_bytes(monkeypatch, 32) == 0  # each device's numbers are read from it by the host
 

@@ -79,6 +79,7 @@ def test_one_heavy_ball_step_is_dsgd_for_every_theta(theta):
     close(run(m.dfedavgm(lr=LR, momentum=theta, local_steps=1), RING)[1], run(m.dsgd(lr=LR), RING)[1], 1e-14)
 
 
+@pytest.mark.slow
 def test_heavy_ball_without_momentum_is_local_sgd():
     a = run(m.dfedavgm(lr=LR, momentum=0.0, local_steps=3), RING)[1]
     close(a, run(m.local_sgd(lr=LR, local_steps=3), RING)[1], 1e-14)
@@ -135,6 +136,7 @@ def test_choco_is_dsgd_with_a_copies_codec_bit_for_bit(order, compressor):
     same(run(choco, RING)[1], run(m.dsgd(lr=LR, order=order), network)[1])
 
 
+@pytest.mark.slow
 def test_choco_that_keeps_everything_is_dsgd():
     choco = m.choco(lr=LR, gamma=1.0, compressor=c.top_k(ratio=1.0))
     close(run(choco, RING)[1], run(m.dsgd(lr=LR), RING)[1])
@@ -179,7 +181,11 @@ def test_scaffold_controls_agree_and_the_optimum_is_reached(clients):
     assert np.linalg.norm(drifted - MADE.x_star) > 1e-3
 
 
-@pytest.mark.parametrize("fault", [dj.faults.churn(p=0.4), dj.faults.link_loss(p=0.4)], ids=["churn", "lost uploads"])
+@pytest.mark.parametrize(
+    "fault",
+    [dj.faults.churn(p=0.4), pytest.param(dj.faults.link_loss(p=0.4), marks=pytest.mark.slow)],
+    ids=["churn", "lost uploads"],
+)
 def test_scaffold_controls_agree_whoever_is_heard(fault):
     state, _ = run(m.scaffold(lr=0.1, local_steps=2, clients=3), dj.Network(faults=fault), 6)
     assert np.abs(np.asarray(state.controls["x"])).max() > 1e-3
@@ -191,6 +197,7 @@ def test_scaffold_survives_a_rate_of_zero():
     assert np.isfinite(x).all() and np.isfinite(np.asarray(state.controls["x"])).all()
 
 
+@pytest.mark.slow
 def test_one_step_scaffold_learns_the_gradients():
     state, _ = run(m.scaffold(lr=LR), None, 1)
     close(np.asarray(state.controls["x"]), MADE.gradients(X0.mean(0)))
@@ -291,8 +298,8 @@ def test_one_node_is_the_local_optimizer(method):
     "method",
     [
         m.dsgd(lr=LR),
-        m.gradient_tracking(lr=LR),
-        m.choco(lr=LR, gamma=0.3, compressor=TOP),
+        pytest.param(m.gradient_tracking(lr=LR), marks=pytest.mark.slow),
+        pytest.param(m.choco(lr=LR, gamma=0.3, compressor=TOP), marks=pytest.mark.slow),
         m.scaffold(lr=LR, local_steps=2),
     ],
     ids=lambda method: type(method).__name__,

@@ -145,7 +145,7 @@ def test_ifca(clients):
     assert len(zoo.models(method, state)) == N
 
 
-@pytest.mark.parametrize("clients", [None, 3])
+@pytest.mark.parametrize("clients", [pytest.param(None, marks=pytest.mark.slow), 3])
 def test_scaffold(clients):
     x, c, controls = X0.mean(0), np.zeros(zoo.D), np.zeros_like(X0)
     for t in range(ROUNDS):
@@ -186,7 +186,7 @@ def keep_largest(x, k):
     return out
 
 
-@pytest.mark.parametrize("order", ["atc", "awc"])
+@pytest.mark.parametrize("order", ["atc", pytest.param("awc", marks=pytest.mark.slow)])
 def test_choco_with_top_k(order):
     x, h, gamma = X0.copy(), np.zeros_like(X0), 0.3
     for _ in range(ROUNDS):
@@ -235,7 +235,9 @@ def relay(graph, rounds, gradients, lost=None):
     return x
 
 
-@pytest.mark.parametrize("graph", ["chain", "binary_tree", "star"])
+@pytest.mark.parametrize(
+    "graph", ["binary_tree", *(pytest.param(g, marks=pytest.mark.slow) for g in ("chain", "star"))]
+)
 def test_relaysgd(graph):
     graph = getattr(dj.topology, graph)(N).astype("float64")
     close(ours(m.relaysgd(lr=LR), graph)[1], relay(graph, ROUNDS, grads))
@@ -260,7 +262,7 @@ EVENTS = np.random.default_rng(5).integers(0, N, 30)
 PARTNERS = (EVENTS + np.random.default_rng(6).choice([1, N - 1], 30)) % N
 
 
-@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("width", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ad_psgd(width):
     x, view = X0.copy(), X0.copy()
     for i, j in zip(EVENTS, PARTNERS, strict=True):
