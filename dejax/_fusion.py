@@ -1,15 +1,16 @@
 """What XLA on a CPU makes of operations one after another, as far as memory goes.
 
-_fused     those whose results take no memory, since XLA computes them inside what reads them
-_kernels   the others: what each needs in memory, and what of that it may write into
-_schedule  their order: first come, first served
-_walk      what is live: a result takes memory from the kernel that makes it to the last one that needs it
+_counted  values that a library wants in memory, to reduce their rows
+_fused    operations whose results take no memory, since XLA computes them inside what reads them
+_kernels  the others: what each needs in memory, and what of that it may write into
 """
 
+import collections
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
-ROWS = "reduce_sum of rows"
+ROWS, JOINED, SUMMED = "reduction of rows", "concatenate of rows", "gather from all devices"
 SUMS = frozenset(
     [ROWS, "reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"]
 )
@@ -44,6 +45,8 @@ SOLID = PLACED | frozenset(
         "dot_general",
         "dejax_matmul",
         "dejax_conv",
+        JOINED,
+        SUMMED,
         "conv_general_dilated",
         "sort",
         "top_k",
@@ -68,15 +71,11 @@ SOLID = PLACED | frozenset(
         "psum",
     ]
 )
-COPIES = 15  # times that XLA computes one value inside others instead of writing it
-COUNTED = frozenset(["square", "integer_pow", "mul", "sub", "add"])  # what the library that sums rows does by itself
-
-
-class Peak(NamedTuple):
-    """Bytes at the peak, and how many of them are inside the loop (or branch) that makes it: those of one turn of it."""
-
-    bytes: int
-    inside: int
+COPIES = 15  # times that XLA computes one value inside another kernel instead of writing it
+COUNTED = frozenset(
+    ["square", "abs", "integer_pow", "mul", "sub", "add"]
+)  # what the library that reduces rows does by itself
+LIBRARY = 1 << 17  # bytes of rows (of float32) from which on the library reduces them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,48 +98,77 @@ class Op:
     axes: tuple[int | None, ...] = ()  # along which axis devices divide each operand
 
 
-def held(
-    ops: list[Op], results: set[int], written: set[int], slots: dict[int, int], inner: bool, mesh: bool = False
-) -> Peak:
-    """Bytes held at the peak beside the inputs.
+class Kernel(NamedTuple):
+    """An operation whose results are written, with all that is fused into it."""
+
+    op: Op
+    needs: frozenset[int]  # values that must be there
+    over: frozenset[int]  # those of them that it may write into, when it is the last to need them
+
+
+def kernels(ops: list[Op], results: set[int], asked: set[int]) -> list[Kernel]:
+    """The operations whose results are written, in program order.
 
     Args:
-      ops: in program order. results: values that are returned. written: values that are asked to be in memory.
-      slots: result -> the input that it may go into.
-      inner: the program is the body of a loop inside another one, whose slots XLA was seen to fill earlier.
-      mesh: the program is that of one device of a mesh.
+      ops: in program order. results: values that are returned. asked: values that are asked to be in memory.
     """
-    kernels = _kernels(ops, _fused(ops, results, written | _counted(ops)))
-    return _walk(_schedule(kernels), results, slots, inner, mesh)
+    counted, inside = _counted(ops)
+    whole = {
+        i
+        for i, op in enumerate(ops)
+        if op.name in SOLID or op.name == ROWS or any(number in inside for number, _ in op.makes)
+    }
+    return _kernels(ops, *_fused(ops, results, asked, counted), whole)
 
 
-def _counted(ops: list[Op]) -> set[int]:
-    """Values that are written because rows of them are summed by a library: comparisons, turned into numbers to be counted."""
+def _counted(ops: list[Op]) -> tuple[set[int], set[int]]:
+    """Values that are written because a library reduces rows of them, and those that it computes by itself on the way.
+
+    Written are comparisons, turned into numbers to be counted, and of large rows all that the library does not compute, or that others
+    read, too. The library does not look through a reshape: XLA then reduces rows itself.
+    """
     maker = {number: op for op in ops for number, _ in op.makes}
-    todo, seen, found = [r for op in ops if op.name == ROWS for r in op.reads], set[int](), set[int]()
+    readers = collections.Counter(r for op in ops for r in set(op.reads))
+    operands = lambda op, library: [(r, aval, library) for r, (_, aval) in zip(op.reads, op.seen, strict=True)]
+    todo, seen, found = [o for op in ops if op.name == ROWS for o in operands(op, True)], set[int](), set[int]()
     while todo:
-        number = todo.pop()
+        number, aval, library = todo.pop()
         op = maker.get(number)
         if op is None or number in seen:
             continue
         seen.add(number)
-        if op.name == "convert_element_type":
+        library = library and aval.shape == op.made[0].shape
+        if op.name == "convert_element_type" or (
+            library and _large(op) and (op.name not in COUNTED or readers[number] > 1)
+        ):
             found.add(number)
         elif op.name in COUNTED:
-            todo.extend(op.reads)
-    return found
+            todo.extend(operands(op, library))
+    return found, seen - found
 
 
-def _fused(ops: list[Op], results: set[int], written: set[int]) -> set[int]:
-    """Which operations (by place) take no memory.
+def _large(op: Op) -> bool:
+    return op.makes[0][1] >= LIBRARY and op.made[0].dtype == "float32"
 
-    From the last to the first. A value is computed once for every kernel that reads it point by point, and once more for every reader
-    at other places (a shift, a column); what would be computed too often, or twice at a high price, is written.
+
+def _fused(ops: list[Op], results: set[int], asked: set[int], counted: set[int]) -> tuple[set[int], set[int]]:
+    """Which operations (by place) take no memory, and which take some, but are computed again inside those that can.
+
+    From the last to the first. In a kernel that reads it point by point a value is computed once, and once more for every reader at
+    other places (a shift, a column); what would be computed too often in one of them, or twice at a high price, is written. What some
+    need in memory is read from there by all, unless it is made of one array of its size at most: then nothing is saved by reading it.
+    Taking rows is dear, but for places that follow from constants alone.
+
+    Args:
+      results: values that are returned. asked: that are to be written; counted: that are written for a library.
     """
     readers: dict[int, list[int]] = {}
     places: dict[int, frozenset[int]] = {}  # kernels and moves for which an operation is computed
-    times: dict[int, int] = {}  # how often, for one element
-    fused: set[int] = set()
+    times: dict[int, collections.Counter[int]] = {}  # how often in each kernel, for one element
+    fused, again, known = set[int](), set[int](), set[int]()
+    for op in ops:
+        if known.issuperset(op.reads):
+            known.update(number for number, _ in op.makes)
     for i in range(len(ops) - 1, -1, -1):
         op = ops[i]
         made = {number for number, _ in op.makes}
@@ -150,115 +178,54 @@ def _fused(ops: list[Op], results: set[int], written: set[int]) -> set[int]:
             continue
         for r in op.reads:
             readers.setdefault(r, []).append(i)
-        at = [frozenset((r,)) if r not in fused or ops[r].name in MOVES else places[r] for r in by]
+        at = [
+            places[r] if (r in fused or r in again) and ops[r].name not in MOVES else frozenset((r,))
+            for r in by
+            if ops[r].name not in SOLID
+        ]
         places[i] = frozenset[int]().union(*at)
-        times[i] = sum(times[r] for r in places[i])
-        whole = (
-            op.name in SOLID or op.name in SUMS or made & (results | written) or any(ops[r].name in SOLID for r in by)
-        )
-        free = not op.reads or op.name == "broadcast_in_dim"
-        if not whole and (free or times[i] == 1 or (times[i] <= COPIES and op.name not in DEAR)):
+        times[i] = sum((times[r] for r in places[i]), collections.Counter())
+        kernel = op.name in SOLID or op.name in SUMS or made & asked
+        needed = made & (results | counted) or any(ops[r].name in SOLID for r in by)
+        dear = op.name in DEAR or (op.name == "gather" and not known.issuperset(op.reads[1:]))
+        often = COPIES if not dear else 1 if len(times[i]) == 1 else 0
+        cheap = not op.reads or op.name == "broadcast_in_dim" or max(times[i].values(), default=0) <= often
+        if not kernel and not needed and cheap:
             fused.add(i)
+        elif not kernel and places[i] and cheap and not dear and _thin(op):
+            again.add(i)
+            places[i] |= {i}
+            times[i][i] += 1
         else:
-            times[i] = 1
-    return fused
+            times[i] = collections.Counter([i])
+    return fused, again
 
 
-class _Kernel(NamedTuple):
-    """An operation whose results are written, with all that is fused into it."""
-
-    op: Op
-    needs: frozenset[int]  # values that must be there
-    over: frozenset[int]  # those of them that it may write into, when it is the last to need them
+def _thin(op: Op) -> bool:
+    """It reads one array of the size of its result at most."""
+    return sum(math.prod(seen.shape) >= math.prod(op.made[0].shape) for _, seen in op.seen) < 2
 
 
-def _kernels(ops: list[Op], fused: set[int]) -> list[_Kernel]:
+def _kernels(ops: list[Op], fused: set[int], again: set[int], solid: set[int]) -> list[Kernel]:
     """The operations that are not fused, in program order."""
     nothing: frozenset[int] = frozenset()
     base: dict[int, frozenset[int]] = {}  # of a fused value: what must be there for it to be read
     moved: dict[int, frozenset[int]] = {}  # and what of that is not read point by point
+    both: set[int] = set()  # fused values that are written, too
     looped: set[int] = set()  # results of loops: XLA writes nothing over them
     kernels = []
     for i, op in enumerate(ops):
-        needs = nothing.union(*(base.get(r, frozenset((r,))) for r in op.reads))
-        still = needs if op.name in MOVES else nothing.union(*(moved.get(r, nothing) for r in op.reads))
-        if i in fused:
+        inside = [r for r in op.reads if r in base and not (i in solid and r in both)]
+        needs = nothing.union(op.reads) - nothing.union(inside) | nothing.union(*(base[r] for r in inside))
+        still = needs if op.name in MOVES else nothing.union(*(moved[r] for r in inside))
+        if i not in fused:
+            kernels.append(Kernel(op, needs, nothing if op.name in SOLID - PLACED else needs - still - looped))
+            looped.update(number for number, _ in op.makes if op.name in ("scan", "while"))
+        if i in fused or i in again:
             base.update({number: needs for number, _ in op.makes})
             moved.update({number: still for number, _ in op.makes})
-        else:
-            kernels.append(_Kernel(op, needs, nothing if op.name in SOLID - PLACED else needs - still - looped))
-            looped.update(number for number, _ in op.makes if op.name in ("scan", "while"))
+            both.update(number for number, _ in op.makes if i in again)
     return kernels
 
 
-def _schedule(kernels: list[_Kernel]) -> list[_Kernel]:
-    """Kernels in the order in which they become ready, first come, first served, as XLA on CPUs takes them."""
-    maker = {number: k for k, kernel in enumerate(kernels) for number, _ in kernel.op.makes}
-    waits = [{maker[r] for r in kernel.needs if r in maker} for kernel in kernels]
-    users: list[list[int]] = [[] for _ in kernels]
-    for k, before in enumerate(waits):
-        for j in before:
-            users[j].append(k)
-    order = [k for k, before in enumerate(waits) if not before]
-    for k in order:  # which grows on the way
-        for j in users[k]:
-            waits[j].discard(k)
-            if not waits[j]:
-                order.append(j)
-    return [kernels[k] for k in order]
-
-
-def _dependence(kernels: list[_Kernel]) -> tuple[dict[int, int], dict[int, int]]:
-    """By value, as bits: the kernels that it depends on, its own among them, and those that need it."""
-    before: dict[int, int] = {}
-    reads: dict[int, int] = {}
-    for i, kernel in enumerate(kernels):
-        behind = 1 << i
-        for number in kernel.needs:
-            behind |= before.get(number, 0)
-            reads[number] = reads.get(number, 0) | 1 << i
-        before.update({number: behind for number, _ in kernel.op.makes})
-    return before, reads
-
-
-def _walk(kernels: list[_Kernel], results: set[int], slots: dict[int, int], inner: bool, mesh: bool) -> Peak:
-    """The peak of what is live: inputs take nothing, and a result nothing where it may go into its slot, an input.
-
-    It may where all others that read the slot come before it: on an inner loop by the schedule, else whatever the schedule, because
-    it depends on what they make. Until then, on a mesh, where values are written to be sent, one of the same size was seen to lie there.
-    """
-    before, reads = _dependence(kernels)
-    last = {number: i for i, kernel in enumerate(kernels) for number in kernel.needs}
-    last.update(dict.fromkeys(results, len(kernels)))
-    made = {number: (i, bytes) for i, kernel in enumerate(kernels) for number, bytes in kernel.op.makes}
-    open_ = {slot: made[m] for m, slot in slots.items() if mesh and m in made and slot not in results}
-    live: dict[int, int] = {}
-    total, most = 0, Peak(0, 0)
-    for i, (op, needs, over) in enumerate(kernels):
-        done = (1 << i + 1) - 1 if inner else before[op.makes[0][0]] if op.makes else 0
-        read = lambda slot, done=done, needs=needs, over=over: (
-            (slot in over or slot not in needs) and not reads.get(slot, 0) & ~done
-        )
-        placed = {m for m, _ in op.makes if m in slots and slots[m] not in results and read(slots[m])}
-        for m, bytes in op.makes:
-            if m in results or not bytes:
-                continue
-            for slot, (then, room) in open_.items():
-                until = last.get(m, i)
-                if room == bytes and read(slot) and (i < until < then or (until == then and m in kernels[then].over)):
-                    placed.add(m)
-                    del open_[slot]
-                    break
-        makes = {number: 0 if number in placed else bytes for number, bytes in op.makes}
-        dying = {r for r in needs if last[r] == i and r in live}
-        new, reuse = sum(makes.values()), sum(live[r] for r in dying & over)
-        reuse = reuse if op.reuse is None else min(reuse, op.reuse)
-        most = max(most, Peak(total + op.inside + new - min(reuse, new), op.inside))
-        live |= makes
-        total += new
-        for r in {*dying, *(number for number in makes if number not in last)}:
-            total -= live.pop(r)
-    return most
-
-
-__all__ = ["ROWS", "Op", "Peak", "held"]
+__all__ = ["JOINED", "ROWS", "SUMMED", "Kernel", "Op", "kernels"]

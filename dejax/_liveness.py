@@ -1,6 +1,7 @@
 """How many bytes a traced program holds at its peak, estimated without compiling it; on a mesh, those of one device.
 
-`_program` reads it as operations one after another, `_shares` takes one device's part of them, `_fusion` follows what XLA makes of them.
+`_program` reads it as operations one after another, `_shares` takes one device's part of them, `_fusion` and `_held`
+follow what XLA makes of them.
 A loop holds one body at a time, and its stacked results whole.
 """
 
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 
 from jax.extend.core import Literal
 
-from ._fusion import Op, Peak, held
+from ._fusion import Op
+from ._held import Peak, held
 from ._program import bare, flat, loop
 from ._shares import Spread, divide, part
 
@@ -33,12 +35,16 @@ def parts(jaxpr: Any, donated: Sequence[bool] | None = None, inner: bool = False
     """
     jaxpr = bare(jaxpr)
     ops, values, written, same = _operations(jaxpr, spread)
-    number = lambda v: same.get(values[v], values[v])
+
+    def number(v: Any) -> int:
+        at: int = values[v]
+        return same.get(at, at)
+
     results = {number(v) for v in jaxpr.outvars if not isinstance(v, Literal)}
     given = [number(v) for v, d in zip(jaxpr.invars, donated or (), strict=False) if d]
     slots = {number(v): g for v, g in zip(jaxpr.outvars, given, strict=False) if not isinstance(v, Literal)}
-    written = {same.get(number, number) for number in written}
-    return held(ops, results, written, slots, inner, spread is not None)
+    written = {same.get(at, at) for at in written}
+    return held(ops, results, written, slots, inner)
 
 
 def sent(jaxpr: Any, spread: Spread) -> tuple[float, float]:
@@ -56,17 +62,18 @@ def sent(jaxpr: Any, spread: Spread) -> tuple[float, float]:
     return rows, others
 
 
-def _operations(jaxpr: Any, spread: Spread | None) -> tuple[list[Op], dict[Any, int], set[int], dict[int, int]]:
+def _operations(jaxpr: Any, spread: Spread | None) -> tuple[list[Op], dict[Any, Any], set[int], dict[int, int]]:
     """A program's operations and the numbers of its variables, those that it asks to have in memory, and those that are others."""
     fresh = itertools.count()
-    values: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
+    inputs: dict[Any, int] = {v: next(fresh) for v in (*jaxpr.constvars, *jaxpr.invars)}
+    values: dict[Any, Any] = dict(inputs)
     written: set[int] = set()
     ops = list(flat(jaxpr, values, fresh, written, spread is not None, spread is not None and spread.own))
     if spread is None:
         return [_filled(op, None) for op in ops], values, written, {}
-    shapes = {values[v]: v.aval for v in (*jaxpr.constvars, *jaxpr.invars)}
-    given = dict.fromkeys((values[v] for v in jaxpr.constvars), None)
-    given.update({values[v]: axis for v, axis in zip(jaxpr.invars, spread.axes, strict=True)})
+    shapes = {number: v.aval for v, number in inputs.items()}
+    given = dict.fromkeys((inputs[v] for v in jaxpr.constvars), None)
+    given.update({inputs[v]: axis for v, axis in zip(jaxpr.invars, spread.axes, strict=True)})
     ops, _, same = divide(ops, shapes, given, spread.devices)
     return [_filled(op, spread) for op in ops], values, written, same
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from . import _apart
-from ._fusion import ROWS, Op
+from ._fusion import JOINED, ROWS, Op
 
 VIEWS = frozenset(
     [
@@ -27,6 +27,8 @@ VIEWS = frozenset(
         "random_unwrap",
     ]
 )
+
+RUN = 128  # length of a row from which on arrays are joined along it by copying
 
 # primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
 written_out: dict[str, Callable[..., Callable[..., Any]]] = {}
@@ -54,12 +56,17 @@ def largest(jaxpr: Any) -> int:
 
 
 def flat(
-    jaxpr: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int], mesh: bool = False, own: bool = False
+    jaxpr: Any,
+    values: dict[Any, Any],
+    fresh: Iterator[int],
+    written: set[int],
+    mesh: bool = False,
+    own: bool = False,
 ) -> Iterator[Op]:
     """The operations of a program; to `written` go the values that it asks to have in memory (`_apart`).
 
     Args:
-      values: the numbers of its variables, filled on the way. fresh: new numbers.
+      values: the numbers of its variables, None for literals, filled on the way. fresh: new numbers.
       mesh: `shard_map` is written out, too, between "enter" and "leave" for what goes in and out, and where values are laid stands
         "lay". own: the program is that of one device.
     """
@@ -76,17 +83,19 @@ def flat(
         elif name == "shard_map" and mesh:
             yield from _of_devices(eqn, values, fresh, written)
         elif inner is not None and len(inner.invars) == len(reads):
-            mine = {v: next(fresh) if r is None else r for v, r in zip(inner.invars, reads, strict=True)}
-            mine |= {v: next(fresh) for v in inner.constvars}
+            mine = dict(zip(inner.invars, reads, strict=True)) | {v: next(fresh) for v in inner.constvars}
             yield from flat(inner, mine, fresh, written, mesh, own)
             for v, w in zip(eqn.outvars, inner.outvars, strict=True):
-                values[v] = next(fresh) if isinstance(w, Literal) else mine[w]
+                number = None if isinstance(w, Literal) else mine[w]
+                values[v] = next(fresh) if number is None else number
         else:
             makes = {v: next(fresh) for v in eqn.outvars}
             values.update(makes)
             sizes = tuple((number, size(v.aval)) for v, number in makes.items())
-            if name == "reduce_sum" and eqn.invars[0].aval.ndim - 1 in eqn.params["axes"]:
+            if name in ("reduce_sum", "reduce_max", "reduce_min") and eqn.invars[0].aval.ndim - 1 in eqn.params["axes"]:
                 name = ROWS
+            if name == "concatenate" and _joined(eqn):
+                name = JOINED
             axis = None
             if name == "sharding_constraint" and mesh and reads[0] is not None:
                 name, axis = "lay", _laid(eqn.params["sharding"])
@@ -96,19 +105,27 @@ def flat(
             yield Op(name, tuple(r for r in reads if r is not None), sizes, 0, carried, eqn, made, seen, own, axis)
 
 
-def _of_devices(eqn: Any, values: dict[Any, int], fresh: Iterator[int], written: set[int]) -> Iterator[Op]:
+def _joined(eqn: Any) -> bool:
+    """Whether XLA joins arrays by copying, a run of each row at a time, not inside what reads them."""
+    made = eqn.outvars[0].aval
+    return made.ndim > 1 and eqn.params["dimension"] == made.ndim - 1 and made.shape[-1] >= RUN
+
+
+def _of_devices(eqn: Any, values: dict[Any, Any], fresh: Iterator[int], written: set[int]) -> Iterator[Op]:
     """A `shard_map` written out: what goes in, the program of a device, what comes out."""
-    inner, mine = bare(eqn.params["jaxpr"]), {}
+    inner, mine = bare(eqn.params["jaxpr"]), dict[Any, Any]()
     for v, w in zip(eqn.invars, inner.invars, strict=True):
-        mine[w] = next(fresh)
-        if not isinstance(v, Literal):
-            yield _door("enter", eqn, values[v], mine[w], v.aval, w.aval, _divided(v.aval, w.aval))
+        outside = None if isinstance(v, Literal) else values[v]
+        mine[w] = inside = None if outside is None else next(fresh)
+        if outside is not None and inside is not None:
+            yield _door("enter", eqn, outside, inside, v.aval, w.aval, _divided(v.aval, w.aval))
     mine |= {v: next(fresh) for v in inner.constvars}
     yield from flat(inner, mine, fresh, written, True, True)
     for v, w in zip(eqn.outvars, inner.outvars, strict=True):
-        values[v] = next(fresh)
-        if not isinstance(w, Literal):
-            yield _door("leave", eqn, mine[w], values[v], w.aval, v.aval, _divided(v.aval, w.aval))
+        values[v] = outside = next(fresh)
+        inside = None if isinstance(w, Literal) else mine[w]
+        if inside is not None:
+            yield _door("leave", eqn, inside, outside, w.aval, v.aval, _divided(v.aval, w.aval))
 
 
 def _door(name: str, eqn: Any, read: int, makes: int, seen: Any, made: Any, axis: int | None) -> Op:

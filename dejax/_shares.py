@@ -7,11 +7,12 @@ the operations and against them, until nothing changes; what is still open lies 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from jax.extend.core import Literal
 
+from ._fusion import SUMMED
 from ._program import Op, carry, flat, loop, size
 
 LOOPS, GATHERS = ("scan", "while"), ("gather", "dynamic_slice")
@@ -62,6 +63,7 @@ def divide(ops: Iterable[Op], shapes: dict[int, Any], given: dict[int, int | Non
         shapes.update({number: made for (number, _), made in zip(op.makes, op.made, strict=True)})
     axes = _spread(ops, shapes, given)
     out, same, known = [], dict[int, int](), dict[Any, Op]()
+    fresh = itertools.count(-1, -1)
     for op in ops:
         reads = tuple(same.get(r, r) for r in op.reads)
         twin = known.setdefault(_computed(op, reads), op)
@@ -88,10 +90,12 @@ def divide(ops: Iterable[Op], shapes: dict[int, Any], given: dict[int, int | Non
             for i, (place, _) in enumerate(op.seen):
                 operands[place] = _viewed(axes, shapes, op, i)
             changed = {"makes": makes, "inside": held, "sent": crosses, "axes": tuple(operands)}
-            if held and op.name in GATHERS:
-                changed["name"] = "all_gather"  # written, not computed inside what reads it
             if op.reuse is not None:
                 changed["reuse"] = sum(bytes for _, bytes in makes[: carry(op.eqn)[1]])
+            moved = _moved(op, axes, shapes, devices)
+            if moved:
+                out.extend(_rows(dataclasses.replace(op, reads=reads, **changed), moved, devices, fresh))
+                continue
         out.append(dataclasses.replace(op, reads=reads, **changed))
     return Divided(out, axes, same)
 
@@ -149,7 +153,7 @@ def _around(op: Op, axes: dict[int, int | None], shapes: dict[int, Any]) -> None
     """Carry shares through a loop: what its body says of its inputs and results holds outside, too."""
     body, first, kept = loop(op.eqn)
     into = {place - first: (i, _viewed(axes, shapes, op, i)) for i, (place, _) in enumerate(op.seen) if place >= first}
-    values: dict[Any, int] = {v: k for k, v in enumerate((*body.invars, *body.constvars))}
+    values: dict[Any, Any] = {v: k for k, v in enumerate((*body.invars, *body.constvars))}
     rows = lambda k: k >= kept[1]  # of these the body sees one row at a time
     given = {k: a - rows(k) for k, (_, a) in into.items() if a is not None and (a or not rows(k))}
     for k, (i, _) in into.items():
@@ -246,16 +250,47 @@ def _exchange(op: Op, axes: dict[int, int | None], shapes: dict[int, Any], devic
     if name == "top_k":  # not divided by the compiler, whatever its rows are
         held = size(op.seen[0][1])
         return held, held * (devices - 1)
-    if name in GATHERS and op.seen[0][0] == 0 and divided[0] is not None and _picks(op, divided[0]):
-        return (0 if whole else size(out)), 2 * (devices - 1) * size(out)
     if name.startswith("reduce") and divided[0] in op.eqn.params.get("axes", ()):
         return 0, 2 * (devices - 1) * size(out)
     return 0, 0
 
 
+def _moved(op: Op, axes: dict[int, int | None], shapes: dict[int, Any], devices: int) -> str:
+    """How rows that are divided are taken or put at places of a table: "" as they lie; by "all_gather" or as a sum over devices."""
+    name = op.eqn.primitive.name
+    divided = [_viewed(axes, shapes, op, i) for i in range(len(op.reads))]
+    whole = axes.get(op.makes[0][0]) is None if op.makes else True
+    if name in GATHERS and op.seen[0][0] == 0 and divided[0] is not None and _picks(op, divided[0]):
+        return "all_gather" if not whole and size(op.made[0]) >= size(op.seen[0][1]) else SUMMED
+    if name.startswith("scatter") and op.seen[-1][0] == 2 and divided[-1] is not None and not whole:
+        return "all_gather"
+    return ""
+
+
+def _rows(op: Op, moved: str, devices: int, fresh: Iterator[int]) -> list[Op]:
+    """The operations that a device does for one whose rows lie on others.
+
+    All rows of an operand come to all devices; or each device fills in the rows that it has, and all are summed.
+    """
+    between, change = next(fresh), dataclasses.replace
+    if moved == "all_gather":
+        i = 0 if op.eqn.primitive.name in GATHERS else len(op.reads) - 1
+        aval, whole = op.seen[i][1], size(op.seen[i][1])
+        reads = (*op.reads[:i], between, *op.reads[i + 1 :])
+        sent = change(op, name=moved, reads=(op.reads[i],), makes=((between, whole),), made=(aval,), seen=(op.seen[i],))
+        return [change(sent, sent=whole * (devices - 1)), change(op, reads=reads)]
+    aval, whole, last = op.made[0], size(op.made[0]), next(fresh)
+    filled = change(op, makes=((between, whole),))
+    summed = change(filled, name=SUMMED, reads=(between,), makes=((last, whole),), seen=((0, aval),))
+    mine = change(summed, name="slice", reads=(last,), makes=op.makes)
+    return [filled, change(summed, sent=2 * (devices - 1) * whole), mine]
+
+
 def _picks(op: Op, axis: int) -> bool:
-    """Whether a gather or slice takes some places of an axis only."""
-    return op.eqn.params["slice_sizes"][axis] < op.seen[0][1].shape[axis]
+    """Whether a gather or slice takes some places of an axis only, each row not only its own."""
+    numbers = op.eqn.params.get("dimension_numbers")
+    own = getattr(numbers, "operand_batching_dims", ())
+    return axis not in own and op.eqn.params["slice_sizes"][axis] < op.seen[0][1].shape[axis]
 
 
 def _sent_by_device(op: Op, devices: int) -> int:
