@@ -1,10 +1,10 @@
 """W of graphs with a few hubs: nobody is padded to the degree of the largest.
 
-All nodes share `base` slots. Nodes of higher degree reappear in levels: level b holds the nodes with more than
-`starts[b]` senders and the next `widths[b]` slots of each, and a level adds its sums to its rows of the level below: an
-indexed add of few rows (Barabasi-Albert, n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather
-by all nodes of the level below took 4.4). Widths double, so the work stays within twice the edges. Nodes beyond the last
-level are dense rows [h, n]: all of them together read X once.
+All nodes share `base` slots, as many as they have senders on average: a slot that pads reads the row that its node has just read, and
+is cheaper than a level. Nodes of higher degree reappear in levels: level b holds the nodes with more than `starts[b]` senders and the
+next `widths[b]` slots of each, and a level adds its sums to its rows of the level below: an indexed add of few rows (Barabasi-Albert,
+n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather by all nodes of the level below took 4.4). Widths double,
+so the work stays within twice the edges. Nodes that hear a good part of all are dense rows [h, n]: all of them together read X once.
 """
 
 import itertools
@@ -22,7 +22,10 @@ from ._dense import matmul, silent_matmul
 from ._edges import Edges
 from ._links import Whole, accumulator, fold_slots, plain, silenced, sum_slots
 
-DENSE_ABOVE = 128  # senders: rows of higher degree are multiplied as dense rows
+DENSE_ABOVE, DENSE_SHARE = (
+    128,
+    1 / 8,
+)  # senders, and share of all nodes: rows of higher degree than both are multiplied as dense rows
 
 
 @struct
@@ -58,9 +61,9 @@ class Hubs(Whole):
         degree = e.in_degrees()
         n, widest = e.n, int(degree.max())
         first = np.concatenate([[0], np.cumsum(degree)[:-1]]) if n else np.zeros(0)
-        is_hub = degree > DENSE_ABOVE
+        is_hub = degree > max(DENSE_ABOVE, DENSE_SHARE * n)
         rest = np.where(is_hub, 0, degree)
-        base = max(1, min(int(np.median(degree)), int(rest.max())))
+        base = max(1, int(np.ceil(rest.mean())))
         starts, widths, rows = [0], [base], [np.arange(n)]
         while (rest > starts[-1] + widths[-1]).any():
             start = starts[-1] + widths[-1]

@@ -198,6 +198,16 @@ def test_kernels_are_differentiable_in_values_and_weights():
     assert np.isfinite(grad).all() and np.abs(grad).max() > 0.1
 
 
+def test_levels_of_hubs_hold_few_rows_and_dense_rows_hear_a_good_part_of_all():
+    edges = tp.barabasi_albert(4096, m=2).host()
+    hubs, degree = mixing.Hubs.build(edges), edges.in_degrees()
+    slots = sum(len(rows) * width for rows, width in zip(hubs.rows, hubs.widths, strict=True))
+    assert slots <= 2 * len(edges.receivers) + hubs.n
+    assert sum(map(len, hubs.rows[1:])) < 0.4 * hubs.n  # their sums are written, and read again
+    assert degree.max() > 128 and hubs.hubs.size == 0  # a dense row reads all of X
+    assert mixing.Hubs.build(tp.star(4096).host()).hubs.tolist() == [0]
+
+
 def test_no_array_of_nodes_times_slots_times_parameters():
     n, d = 64, 4096
     top = tp.random_regular(n, degree=8)
