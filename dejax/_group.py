@@ -98,7 +98,9 @@ class Group(Lanes):
     def values_like(self) -> list[Any]:
         """Shapes of `values`."""
         leaves = self.members[0].leaves()
-        return [jax.ShapeDtypeStruct((self.width, *leaves[i].shape), leaves[i].dtype) for i in self.varying]
+        rows = None if self.place is None else self.place.sharding(False, self._lead)
+        shape = lambda x: jax.ShapeDtypeStruct((self.width, *x.shape), x.dtype, sharding=rows)
+        return [shape(leaves[i]) for i in self.varying]
 
     def blamed(self) -> contextlib.AbstractContextManager[Any]:
         """A stretch in which what is refused is about these runs."""

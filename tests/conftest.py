@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -9,8 +10,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # neither MLIR emitters nor modules split over threads, which take three fifths of what compilation is left.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+    # XLA from jax 0.11 on does not know the flag, and ends a process that gives it
+    + (tuple(map(int, version("jax").split(".")[:2])) < (0, 11)) * " --xla_cpu_use_fusion_emitters=false",
 )
 
 import jax

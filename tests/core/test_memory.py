@@ -222,3 +222,32 @@ def test_the_trace_of_the_check_serves_the_run(monkeypatch):
     assert len(traced) == 1
     run.start()
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("mesh", [None, pytest.param({"runs": 2, "nodes": 4}, marks=pytest.mark.slow)])
+def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch):
+    """Dense graphs of their own: one lies in the plan of a run, the others come to it; the trace of the check serves the start."""
+    from dejax._group import Member, grouped
+    from dejax._schedule import Schedule
+
+    n, runs = 64, 4
+    _, problem, _ = letters(n, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(n), batch_size=3)
+    graphs = [dj.Network(dj.topology.erdos_renyi(n, p=0.9, seed=s)) for s in range(runs)]
+    members = [Member(str(i), (dj.methods.dsgd(lr=1.0), problem, graph), 3) for i, graph in enumerate(graphs)]
+    (group,) = grouped(members, [0], mesh=mesh)
+    graph = 4 * (2 * n * n + n)  # float32: W, the same without its diagonal, and the diagonal
+    devices = 1 if mesh is None else 8
+    assert group.copies == (runs - 1) * graph / devices
+    plan = planning.plan(*group.given, rounds=3, seeds=runs, mesh=mesh)
+    for more, fits in ((-10, False), (10, True)):
+        memory = devices * (int((plan.total + group.copies) / planning.KEEP) + more)
+        monkeypatch.setattr(planning, "machine_memory", lambda memory=memory: memory)
+        if fits:
+            _fits.check(group, Schedule(3))
+        else:
+            with pytest.raises(dj.TooLargeError, match=r"fewer runs at once \(now 4"):
+                _fits.check(group, Schedule(3))
+    traced, step = [], type(group.method).step
+    monkeypatch.setattr(type(group.method), "step", lambda *args: traced.append(1) or step(*args))
+    group.start()
+    assert not traced
