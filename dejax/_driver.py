@@ -129,7 +129,7 @@ def _loop(
     if run.round == 0 and not run.records:
         _record(run, schedule, measures, callbacks, directory, clock)
     saved = time.perf_counter()
-    while run.round < schedule.rounds:
+    while run.round < schedule.rounds and len(run.closed) < len(run.lanes):
         count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
         asked, count = _processes.agree(interrupt.asked, count)
         if asked:
@@ -150,7 +150,8 @@ def _loop(
         seconds = time.perf_counter() - saved
         if schedule.evaluates(run.round):  # where the clock counts
             seconds = _processes.share(seconds)
-        if directory is not None and (stop or schedule.saves(run.round, seconds)):
+        over = len(run.closed) == len(run.lanes)
+        if directory is not None and (stop or over or schedule.saves(run.round, seconds)):
             clock.stop()
             run.save(directory)
             saved = time.perf_counter()
@@ -195,6 +196,8 @@ def _record(
             if not run.shape:
                 one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
+            if i in run.closed:
+                continue
             bad = None if i in run.broken else view.bad_node()
             if bad is not None:
                 run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
@@ -202,10 +205,10 @@ def _record(
             if i not in run.broken:
                 for metric in measures:
                     record |= _numbers(metric, metric(view))
-            elif not last:
-                continue
+            else:  # its last record
+                run.closed.add(i)
             record |= run.counters[i].numbers(view.n)
-            new.append(record | {"wall": round(clock.stop(), 4)} | run.marks(label))
+            new.append(run.marks(label) | record | {"wall": round(clock.stop(), 4)})
     new = _processes.share(new)
     run.records += new
     if directory is not None:

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _code, _place, engine
+from . import _code, _place, _processes, engine
 from ._fingerprint import fingerprint
-from ._lanes import Lanes, Put, laid, readable
+from ._lanes import Lanes, Put, described, laid
 from ._processes import to_host
 from ._struct import labelled
 
@@ -53,7 +53,7 @@ class Member:
         problem = self.ready[1]
         ids = None if problem.place is None or problem.place.ids is None else tuple(to_host(problem.place.ids).tolist())
         shapes = tuple((x.shape, str(x.dtype)) for x in self.leaves())
-        data = tuple(id(x) for x in jax.tree.leaves(self.parts[1]))
+        data = tuple(_told_by(x) for x in jax.tree.leaves(self.parts[1]))
         return jax.tree.structure(self.ready), shapes, data, ids, self.rounds
 
 
@@ -108,7 +108,9 @@ class Group(Lanes):
 
     def release(self) -> None:
         """Only records and facts are looked at again."""
-        self.carry = self._values = None
+        self.carry = self._values = self.ready = None
+        for member in self.members:
+            member.parts = member.ready = None
 
     def _member(self, at: int) -> Member:
         return self.members[at // len(self.seeds)]
@@ -136,8 +138,6 @@ class Group(Lanes):
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
         width, out = len(self.seeds), {}
-        common = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)} | self.shape
-        clock = {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         for i, member in enumerate(self.members):
             at = min((at for at in self.broken if at // width == i), default=None)
             status = self.status
@@ -145,7 +145,7 @@ class Group(Lanes):
                 status = (
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
                 )
-            out[member.label] = {"status": status} | common | {"method": readable(member.given[0])} | clock
+            out[member.label] = {"status": status} | self.common_facts() | described(member.given[0])
         return out
 
     def fingerprints(self) -> dict[str, Any]:
@@ -164,37 +164,65 @@ class Group(Lanes):
 
 
 def grouped(
-    members: Sequence[Member], seeds: Sequence[int], at_once: int | None = None, mesh: Any = None
+    members: Sequence[Member],
+    seeds: Sequence[int],
+    at_once: int | None = None,
+    mesh: Any = None,
+    before: Sequence[Sequence[str]] = (),
 ) -> list[Group]:
     """Members laid on devices and put into groups of equal structure, of at most `at_once` runs (member times seed) each.
 
     Parts of a structure are as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill the
     devices of the axis `runs`.
 
+    Args:
+      before: labels of the groups of a sweep that is resumed, which stay what they were: their checkpoints hold them.
     Raises:
-      RefusedError, ValueError, TypeError: as `engine.prepare`.
+      RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
     """
+    if at_once is not None and at_once < len(seeds):
+        raise ValueError(
+            f"at_once is {at_once}, but {len(seeds)} seeds go together; give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)"
+        )
     layout = _place.as_layout(mesh)
     put = Put(layout)
     runs = 1 if layout is None else layout.mesh.shape[_place.RUNS]
     step = runs // math.gcd(runs, len(seeds))
     alike: dict[Any, list[Member]] = {}
+    with _processes.everyone():
+        for member in members:
+            member.lay(layout, put)
     for member in members:
-        member.lay(layout, put)
         alike.setdefault(member.structure(), []).append(member)
     out = []
     for group in alike.values():
+        for member in group:  # one problem on the devices serves all
+            member.parts = (member.parts[0], group[0].parts[1], member.parts[2])
+            member.ready = (member.ready[0], group[0].ready[1], member.ready[2])
+        parts = _as_before(group, before)
         most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
-        size = -(-len(group) // -(-len(group) // most))
+        size = max(map(len, parts)) if parts else -(-len(group) // -(-len(group) // most))
         size = -(-size // step) * step
         varying = _varying(group)
-        for i in range(0, len(group), size):
-            part = Group(group[i : i + size], seeds, size, varying, layout)
+        for some in parts or [group[i : i + size] for i in range(0, len(group), size)]:
+            part = Group(some, seeds, size, varying, layout)
             part.fewer = f"fewer seeds (now {len(seeds)}; --seeds)"
             if size > step:
                 part.fewer = f"fewer runs at once (now {part.width}; --at-once)"
             out.append(part)
     return out
+
+
+def _told_by(x: Any) -> Any:
+    """What tells leaves of problems apart: numbers by their value, arrays by identity, for data are on devices once."""
+    return (str(x.dtype), np.asarray(x).item()) if np.ndim(x) == 0 else id(x)
+
+
+def _as_before(group: Sequence[Member], before: Sequence[Sequence[str]]) -> list[list[Member]]:
+    """The members in the groups that they were in; none, if they were in no such groups."""
+    by = {member.label: member for member in group}
+    parts = [[by[label] for label in labels] for labels in before if all(label in by for label in labels)]
+    return parts if sum(map(len, parts)) == len(group) else []
 
 
 def _varying(group: Sequence[Member]) -> tuple[int, ...]:

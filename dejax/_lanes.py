@@ -36,9 +36,11 @@ class Lanes:
       given: (method, problem, network) of the first run; method, problem, network: the same as prepared, by node id, data on
         devices; ready: the same as they run, on a mesh with nodes in their places.
       varying: which leaves of (method, network) differ between the runs.
-      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go on.
+      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go on. closed: those of them whose
+        last record is written.
     """
 
+    seeds: list[int]
     given: Any
     method: Any
     problem: Any
@@ -64,6 +66,8 @@ class Lanes:
         self.round = 0
         self.counters = [Counters() for _ in lanes]
         self.broken: dict[int, tuple[int, int]] = {}
+        self.closed: set[int] = set()
+        self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
@@ -133,7 +137,7 @@ class Lanes:
         params = engine.laid_out(self.ready[1], self.initial)
         self.carry = self._program("start")(*self._begin(self.values, params))
         self.round, self.started = 0, True
-        self.counters, self.broken = [Counters() for _ in self.lanes], {}
+        self.counters, self.broken, self.closed = [Counters() for _ in self.lanes], {}, set()
 
     def abstract(self) -> Any:
         """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
@@ -216,9 +220,20 @@ class Lanes:
         """label -> plain facts for tables and files."""
         raise NotImplementedError
 
+    def common_facts(self) -> dict[str, Any]:
+        """Plain facts that hold for all labels."""
+        out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        return out | self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""
         raise NotImplementedError
+
+    def prints(self) -> dict[str, Any]:
+        """`fingerprints`, of which the data are read once."""
+        if self._prints is None:
+            self._prints = self.fingerprints()
+        return self._prints
 
     def marks(self, label: str) -> dict[str, Any]:
         """Numbers that all records of a label hold."""
@@ -246,12 +261,13 @@ class Lanes:
         """Write a checkpoint of this moment."""
         facts = {
             "label": self.label,
-            "experiment": self.fingerprints(),
+            "experiment": self.prints(),
             "wall": self.wall,
             "compile": self.compile,
             "width": self.width,
             "counters": [c.plain() for c in self.counters],
-            "broken": [[at, *where] for at, where in self.broken.items()],
+            "broken": [[at, *where, at in self.closed] for at, where in self.broken.items()],
+            "shape": self.shape,
         }
         directory.save(self.label, self.round, self._moved("in_order", self.carry), facts, self.labels)
 
@@ -265,7 +281,7 @@ class Lanes:
         if path is None:
             return False
         manifest = _processes.led(checkpoint.read_manifest)(path)
-        theirs, mine = manifest["facts"].get("experiment", {}), self.fingerprints()
+        theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
         with _processes.everyone():
             if (other := _difference(theirs, mine)) is not None:
                 raise CheckpointError(
@@ -276,7 +292,9 @@ class Lanes:
         self.carry = self._moved("to_places", carry)
         self.round, self.started = int(path.name.removeprefix("round_")), True
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
-        self.broken = {at: (round, node) for at, round, node in facts.get("broken", ())}
+        self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
+        self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
+        self.shape = facts.get("shape", {})
         self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
         return True
 
@@ -285,8 +303,11 @@ class Lanes:
         like = self.abstract()
         if width == self.width:
             return checkpoint.load(path, like)
-        there = None if self.place is None else self.place.sharding(False)
-        theirs = tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there), like)
+        place = self.place
+        there = lambda has: None if place is None else place.sharding(has, (None,))
+        theirs = tree.map(
+            lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), self.axes, like
+        )
         carry, facts = checkpoint.load(path, theirs)
         carry = _refilled(len(self.lanes), self.width, carry)
         return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like), facts
@@ -413,9 +434,11 @@ def _like(params: Any) -> Any:
     return jax.eval_shape(lambda x: x, params)
 
 
-def readable(value: Any) -> str:
-    """repr without machine addresses."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:500]
+def described(method: Any) -> dict[str, Any]:
+    """Facts of a method: its repr without machine addresses, its local steps."""
+    steps = getattr(method, "local_steps", None)
+    out = {"local_steps": steps} if isinstance(steps, int) else {}
+    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
 
 
-__all__ = ["Lanes", "Put", "laid", "readable"]
+__all__ = ["Lanes", "Put", "described", "laid"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _code, _place, _processes, _tree as tree, engine
 from ._fingerprint import fingerprint
-from ._lanes import Lanes, Put, laid, readable
+from ._lanes import Lanes, Put, described, laid
 from ._processes import to_host
 from .metrics._view import View
 
@@ -29,7 +29,7 @@ class Run(Lanes):
             raise TypeError(f"label is {label!r}; give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.description = readable(method)
+        self.described = described(method)
         self.given = (method, problem, network)
         self.put = Put(self.layout) if put is None else put
         self.lengthen(rounds)
@@ -42,7 +42,7 @@ class Run(Lanes):
     def lengthen(self, rounds: int) -> None:
         """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
         (self.method, self.problem, self.network), self.ready = laid(self.given, rounds, self.layout, self.put)
-        self.rounds = rounds
+        self.rounds, self._prints = rounds, None
 
     def _lay_out_seeds(self) -> None:
         """Put keys on the mesh.
@@ -100,11 +100,7 @@ class Run(Lanes):
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
-        out = {"status": self.status, "rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
-        steps = getattr(self.method, "local_steps", None)
-        out |= {"local_steps": steps} if isinstance(steps, int) else {}
-        out |= self.shape | {"method": self.description, "wall": round(self.wall, 3), "compile": round(self.compile, 3)}
-        return {self.label: out}
+        return {self.label: {"status": self.status} | self.common_facts() | self.described}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""

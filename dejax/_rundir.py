@@ -1,12 +1,13 @@
 """A run directory: metric files that never run ahead of the checkpoints they are resumed from.
 
-run.json         facts and status of every run; of a sweep also what it goes over
+run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
 config.yaml      the resolved config, where the run came from one
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 checkpoints/LABEL/round_...
 figure.png, report.html
 """
 
+import hashlib
 import json
 import os
 import time
@@ -19,6 +20,8 @@ from ._writable import check_writable
 from .checkpoint import CheckpointError
 from .history import History, Record
 from .report import _files
+
+LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
 
 def _seen(path: Path, seconds: float = 10.0) -> bool:
@@ -39,25 +42,25 @@ class RunDir:
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
       resume: go on in an existing run directory rather than make a new one.
-      config: text of the resolved config. sweep: what `dejax sweep` goes over; of a directory that is resumed, what it was.
+      config: text of the resolved config. about: more for run.json; of a directory that is resumed, what stands there.
     """
 
-    def __init__(self, path: Any, resume: bool = False, config: str | None = None, sweep: dict[str, Any] | None = None):
-        self.path, self.resume, self.config, self.sweep = Path(path), resume, config, sweep
+    def __init__(self, path: Any, resume: bool = False, config: str | None = None, about: dict[str, Any] | None = None):
+        self.path, self.resume, self.config, self.about = Path(path), resume, config, about or {}
         self._names: list[str] = []
         self._made = False
-        self.facts, self.sweep = self.check()
+        self.facts, self.about = self.check()
 
     @_processes.led
-    def check(self) -> tuple[dict[str, dict[str, Any]], Any]:
-        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and the sweep.
+    def check(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and what else is there.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
           FileNotFoundError, CheckpointError: there is nothing to resume.
         """
         facts: dict[str, dict[str, Any]] = {}
-        sweep = self.sweep
+        about = self.about
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
         if self.resume:
@@ -70,8 +73,8 @@ class RunDir:
                     f"{self.path} is no run directory of dejax: it has no run.json; give one that a run has written"
                 )
             try:
-                about = _files.read_json(self.path / "run.json")
-                facts, sweep = dict(about["runs"]), about.get("sweep")
+                about = dict(_files.read_json(self.path / "run.json"))
+                facts = dict(about.pop("runs"))
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(
                     f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
@@ -85,7 +88,7 @@ class RunDir:
             )
             raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
         check_writable(self.path, "resume" if self.resume else "out")
-        return facts, sweep
+        return facts, about
 
     def make(self) -> None:
         """Create the directory and its first files (called when nothing can be refused any more)."""
@@ -127,14 +130,12 @@ class RunDir:
 
         for label, found in facts.items():
             self.facts.setdefault(label, {}).update(found)
-        about: dict[str, Any] = {
+        about = self.about | {
             "dejax": getattr(dejax, "__version__", "unknown"),
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "runs": self.facts,
         }
-        if self.sweep is not None:
-            about["sweep"] = self.sweep
         _files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
 
     # ---- metrics
@@ -183,6 +184,8 @@ class RunDir:
     def checkpoints(self, label: str) -> Path:
         """Where the checkpoints of one run, or of several that go on together, lie."""
         name = urllib.parse.quote(label, safe=" ,()-_") or "run"
+        if len(name) > LONGEST:
+            name = f"{name[:LONGEST]} {hashlib.sha256(label.encode()).hexdigest()[:12]}"
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
     def save(self, label: str, round: int, state: Any, facts: dict[str, Any], runs: list[str]) -> None:

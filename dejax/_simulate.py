@@ -88,7 +88,7 @@ def simulate(
     if seeds is not None:
         if seed != 0:
             raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
-        seed = _several(seeds)
+        seed = several(seeds)
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config)
     with _processes.everyone():
@@ -204,8 +204,9 @@ def drive_all(
     directory: RunDir | None,
     running: bool = False,
     check_memory: bool = False,
+    order: Sequence[str] | None = None,
 ) -> History:
-    """All runs in turn; Ctrl-C ends the whole and keeps what there is."""
+    """All runs in turn; Ctrl-C ends the whole and keeps what there is. order: of labels in the history, if not that of the runs."""
     callbacks = [callbacks] if callable(callbacks) else callbacks
     _processes.meet()  # before anything that may be refused on one process alone
     with _processes.everyone():
@@ -226,9 +227,11 @@ def drive_all(
             run.release()
             if interrupted:
                 break
-    records = [r for run, _ in todo for r in run.records]
     facts = [run.facts() for run, _ in todo if run.records or run.started]
     facts = _processes.share({label: found for each in facts for label, found in each.items()})
+    at = {label: i for i, label in enumerate(order or facts)}
+    records = sorted((r for run, _ in todo for r in run.records), key=lambda r: at[r["run"]])
+    facts = {label: facts[label] for label in sorted(facts, key=lambda label: at[label])}
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
     if directory is not None and directory._made and records:
@@ -267,7 +270,7 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
     return None if path is None else RunDir(path, resume is not None, config)
 
 
-def _several(seeds: Sequence[int]) -> Sequence[int]:
+def several(seeds: Sequence[int]) -> Sequence[int]:
     if isinstance(seeds, int):
         raise TypeError(f"seeds is {seeds!r}; give a list of seeds, e.g. seeds=list(range({seeds}))")
     seeds = list(seeds)
@@ -276,4 +279,4 @@ def _several(seeds: Sequence[int]) -> Sequence[int]:
     return seeds
 
 
-__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "planned", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "planned", "several", "simulate"]

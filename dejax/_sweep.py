@@ -1,5 +1,6 @@
 """Sweeps: every combination of some values for all seeds, of which those that differ in numbers alone run as one program."""
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,9 +13,9 @@ from ._group import Member, grouped
 from ._run import seeds_of
 from ._rundir import RunDir
 from ._schedule import Schedule
-from ._simulate import Callbacks, directory_of, drive_all
+from ._simulate import Callbacks, directory_of, drive_all, several
 from ._struct import labelled, whole
-from .history import History
+from .history import KEYS, History
 
 
 def sweep(
@@ -47,8 +48,9 @@ def sweep(
       over: name -> values; or name -> {label: value} for values that are no numbers, texts, or None.
       rounds: of each run.
       seeds: of starts and draws, for every combination.
-      at_once: most runs (combinations times seeds) in one program, to bound the memory; None: all of one structure.
-      The others: as in `simulate`.
+      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as many as seeds; None: all of one
+        structure. A sweep that is resumed keeps its groups.
+      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all runs of a group in turn.
     Returns:
       History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of `over` under their names.
       A run that diverges is marked (`history.facts[label]["status"]`); the others go on. Final states are not kept.
@@ -62,10 +64,10 @@ def sweep(
     """
     directory = directory_of(out, resume, None)
     with _processes.everyone():
-        rounds, (own, _) = whole("rounds", rounds), seeds_of(list(seeds))
+        rounds, (own, _) = whole("rounds", rounds), seeds_of(several(seeds))
         if at_once is not None:
             at_once = whole("at_once", at_once)
-        members = [_member(build, values, rounds) for values in _combinations(over)]
+        members = [_member(build, values, rounds) for values in _combinations(build, over)]
     when = {
         "every": every,
         "nodes": nodes,
@@ -73,7 +75,17 @@ def sweep(
         "metrics": metrics,
         "checkpoint_every": checkpoint_every,
     }
-    return run_members(members, own, at_once, mesh, when, callbacks, progress, directory, check_memory)
+    return run_members(
+        members,
+        own,
+        at_once,
+        mesh,
+        when,
+        callbacks=callbacks,
+        progress=progress,
+        directory=directory,
+        check_memory=check_memory,
+    )
 
 
 def run_members(
@@ -82,29 +94,41 @@ def run_members(
     at_once: int | None,
     mesh: Any,
     when: Mapping[str, Any],
-    callbacks: Callbacks,
-    progress: bool,
-    directory: RunDir | None,
-    check_memory: bool,
+    *,
+    callbacks: Callbacks = (),
+    progress: bool = True,
+    directory: RunDir | None = None,
+    check_memory: bool = True,
 ) -> History:
     """All members to their end, in groups; records in the order of the members. when: fields of `Schedule`."""
-    with _processes.everyone():
-        todo = [(group, Schedule(group.rounds, **when)) for group in grouped(members, seeds, at_once, mesh)]
-    history = drive_all(todo, callbacks, progress, directory, check_memory=check_memory)
-    order = {member.label: i for i, member in enumerate(members)}
-    history.records.sort(key=lambda record: order[record["run"]])
-    history.facts = {label: history.facts[label] for label in order if label in history.facts}
-    return history
+    if _processes.count() > 1:  # before anything that all must do alike
+        _processes.same({m.label: {"rounds": m.rounds, "numbers": m.marks, "seeds": list(seeds)} for m in members})
+    groups = grouped(members, seeds, at_once, mesh, directory.about.get("groups", ()) if directory else ())
+    if directory is not None:
+        directory.about["groups"] = [group.labels for group in groups]
+    todo = [(group, Schedule(group.rounds, **when)) for group in groups]
+    order = [member.label for member in members]
+    return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
 
 
-def _combinations(over: Any) -> list[dict[str, tuple[str, Any]]]:
+def _combinations(build: Any, over: Any) -> list[dict[str, tuple[str, Any]]]:
     """name -> (label, value), for every combination.
 
     Raises:
-      TypeError, ValueError: no mapping of names and values, or none at all.
+      TypeError, ValueError: no mapping of names and values, none at all, or not those that `build` takes.
     """
-    if not isinstance(over, Mapping) or not over:
+    if not callable(build):
+        raise TypeError(f"build is {build!r}; give a function fn(**values) -> (method, problem, network)")
+    if not isinstance(over, Mapping) or not over or not all(isinstance(name, str) and name for name in over):
         raise TypeError(f"over is {over!r}; give {{name of an argument of build: values}}, e.g. {{'lr': [0.1, 0.3]}}")
+    if taken := [name for name in over if name in KEYS]:
+        raise ValueError(
+            f"over has {taken[0]!r}, which names a column of every record; give the argument another name (seeds: seeds=)"
+        )
+    try:
+        inspect.signature(build).bind(**over)
+    except TypeError as error:
+        raise TypeError(f"over gives {', '.join(over)}, which are not the arguments of build: {error}") from None
     named = []
     for name, values in over.items():
         if isinstance(values, Mapping):

@@ -119,7 +119,7 @@ class History:
         return next((name for name in ranks if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
-        """The run with the best last value of a number, averaged over seeds, among those that did not diverge; None if there is none.
+        """The run with the best last value of a number, averaged over seeds, among those that neither diverged nor failed; None if there is none.
 
         Args:
           name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model, objective, loss/local, loss that there is.
@@ -135,7 +135,7 @@ class History:
         scores = {
             run: sign * self.last(name, run)
             for run in self.runs
-            if self.facts.get(run, {}).get("status", "done") == "done"
+            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed"))
             and any(name in r for r in self.records if r["run"] == run)
         }
         scores = {run: score for run, score in scores.items() if not math.isnan(score)}

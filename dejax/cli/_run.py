@@ -39,14 +39,15 @@ def resume(args: argparse.Namespace) -> int:
         sets = [*(args.set or ()), *([] if args.rounds is None else [f"rounds={args.rounds}"])]
         config = read(path / "config.yaml", sets)
     directory = RunDir(path, resume=True)
-    swept = directory.sweep
+    swept = directory.about.get("sweep")
     runs: list[Any] = list(config.runs)
     if swept is not None:
         with alike(several):
             runs = _sweep.trials_of(path / "config.yaml", sets, swept["over"], config)
     ends = [(run.rounds, directory.facts.get(run.label, {})) for run in runs]
-    ended = lambda status: status == "done" or (swept is not None and status.startswith("diverged"))
-    if all(ended(fact.get("status", "")) and fact.get("rounds") == rounds for rounds, fact in ends):
+    broken = lambda fact: swept is not None and fact.get("status", "").startswith("diverged")
+    done = lambda rounds, fact: fact.get("status") == "done" and fact.get("rounds") == rounds
+    if all(done(rounds, fact) or broken(fact) for rounds, fact in ends):
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
     if swept is not None:
         return _sweep.execute(path / "config.yaml", sets, config, swept, several, args.quiet, resume=str(path))

@@ -22,7 +22,13 @@ def sweep(args: argparse.Namespace) -> int:
     """All combinations of the values given by `--over`, for all seeds."""
     several = join(args)
     with alike(several):
-        fields = dict(split(text) for text in args.over or ())
+        given = [split(text) for text in args.over or ()]
+        fields = dict(given)
+        if twice := next((name for i, (name, _) in enumerate(given) if name in dict(given[:i])), None):
+            raise ConfigError(
+                tuple(twice.split(".")),
+                f"--over gives this field twice; give all of its values at once: {twice}=value,value.",
+            )
         if args.seeds is not None and args.seeds < 1:
             raise ConfigError(("seeds",), f"--seeds is {args.seeds}; give a whole number >= 1.")
         if args.at_once is not None and args.at_once < 1:
@@ -48,7 +54,7 @@ def execute(
     from .._rundir import RunDir
     from .._sweep import run_members
 
-    directory = RunDir(out or resume, resume is not None, base.yaml(), plan)
+    directory = RunDir(out or resume, resume is not None, base.yaml(), {"sweep": plan})
     seeds = tuple(range(plan["seeds"])) if plan["seeds"] is not None else base.seeds
     mesh = {} if several and base.mesh is None else base.mesh
     with _processes.everyone():
@@ -56,7 +62,16 @@ def execute(
         members = [trial.member() for trial in trials]
     with blamed(base):
         progress = not (quiet or json)
-        history = run_members(members, seeds, plan["at_once"], mesh, base.eval, (), progress, directory, not anyway)
+        history = run_members(
+            members,
+            seeds,
+            plan["at_once"],
+            mesh,
+            base.eval,
+            progress=progress,
+            directory=directory,
+            check_memory=not anyway,
+        )
     lead, winner = _processes.leads(), _winner(history)
     if json and lead:
         found = {"over": plan["over"], "seeds": list(seeds), "records": history.records, "facts": history.facts}
@@ -98,15 +113,26 @@ class Trial:
         return Member(self.label, self.run.objects(), self.run.rounds, marks, lambda: blamed(self.run.config, self.run))
 
 
+# fields that say how all runs of a sweep are run and measured, and what to do instead
+SAME = {
+    "seed": "for seeds 0 .. K-1 give --seeds K, for others --set seed=[0,5]",
+    "eval": "give --set eval....",
+    "mesh": "give --set mesh....",
+    "out": "give --out DIR",
+}
+
+
 def split(text: str) -> tuple[str, list[Any]]:
     """`method.dsgd.lr=0.1,0.2` -> ("method.dsgd.lr", [0.1, 0.2]).
 
     Raises:
-      ConfigError: no `=`, or no value.
+      ConfigError: no `=`, no value, or a field that is no run's own.
     """
     path, sep, values = text.partition("=")
     if not sep or not path.strip() or not values.strip():
         raise ConfigError((), f"--over {text!r} is not of the form a.b.c=value,value, e.g. method.dsgd.lr=0.1,0.2.")
+    if (other := SAME.get(path.strip().split(".")[0])) is not None:
+        raise ConfigError(tuple(path.strip().split(".")), f"a sweep has one for all of its runs; {other}.")
     got = parse(f"[{values}]")[0]
     if len({repr(v) for v in got}) != len(got):
         raise ConfigError(tuple(path.split(".")), f"--over gives a value twice: {values}; give each once.")

@@ -117,8 +117,12 @@ def _different_data(history: History) -> list[str]:
 
 
 def equal_bytes(history: History) -> float | None:
-    """The total of the run that sent least (those that send nothing aside); None with fewer than two runs that send."""
-    totals = {run: history.last("bytes", run) for run in history.runs if _has(history, "bytes", run)}
+    """The total of the run that sent least; None with fewer than two runs that send.
+
+    Runs that send nothing, and those that diverged and sent no more, are left aside.
+    """
+    ended = [run for run in history.runs if not history.facts.get(run, {}).get("status", "").startswith("diverged")]
+    totals = {run: history.last("bytes", run) for run in ended if _has(history, "bytes", run)}
     sent = [t for t in totals.values() if t > 0]
     return min(sent) if len(sent) > 1 else None
 

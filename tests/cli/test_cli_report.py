@@ -69,6 +69,12 @@ def test_a_directory_that_is_no_run_is_a_user_error(tmp_path, capsys):
         (["sweep", "nowhere.yaml", "--over", "lr"], "not of the form a.b.c=value,value"),
         (["sweep", "nowhere.yaml", "--over", "lr=1,1"], "gives a value twice"),
         (["sweep", "nowhere.yaml", "--seeds", "0"], "--seeds is 0"),
+        (
+            ["sweep", "nowhere.yaml", "--over", "seed=0,5"],
+            "seed: a sweep has one for all of its runs; for seeds 0 .. K-1 give --seeds K",
+        ),
+        (["sweep", "nowhere.yaml", "--over", "eval.every=1,2"], "eval.every: a sweep has one for all of its runs"),
+        (["sweep", "nowhere.yaml", "--over", "lr=1", "--over", "lr=2"], "gives this field twice"),
         (["plan", "nowhere.yaml", "--memory", "much"], "memory is 'much'"),
         (["topology", "rnig", "--n", "8"], "Did you mean ring"),
         (["topology", "ring"], "--n 16"),

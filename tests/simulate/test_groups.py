@@ -1,5 +1,7 @@
 """Runs of one structure as one program: the numbers of separate runs, lanes that diverge, and stops in the middle."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from dejax import topology
 from dejax._group import Member, grouped
 from dejax._rundir import RunDir
 from dejax._schedule import Schedule
-from dejax._simulate import drive_all
+from dejax._sweep import run_members
 from dejax.checkpoint import CheckpointError
 
 ROUNDS, SEEDS = 6, (0, 3)
@@ -21,9 +23,9 @@ def members(*rates, rounds=ROUNDS):
     return [Member(f"lr={lr}", (dj.methods.dsgd(lr=lr), problem, network), rounds, {"lr": lr}) for lr in rates]
 
 
-def swept(given, directory=None, at_once=None, callbacks=(), rounds=ROUNDS, seeds=SEEDS):
-    todo = [(group, Schedule(rounds, every=2, checkpoint_every=2)) for group in grouped(given, seeds, at_once)]
-    return drive_all(todo, callbacks, False, directory)
+def swept(given, directory=None, at_once=None, callbacks=(), seeds=SEEDS):
+    when = {"every": 2, "checkpoint_every": 2}
+    return run_members(given, seeds, at_once, None, when, callbacks=callbacks, progress=False, directory=directory)
 
 
 class Crash(Exception):
@@ -64,7 +66,15 @@ def test_a_lane_that_diverges_lets_the_others_go_on():
     assert got.facts["lr=0.1"]["status"] == "done"
     assert got.facts["lr=1e+30"]["status"].startswith("diverged in round")
     broken = [r["round"] for r in got.records if r["run"] == "lr=1e+30" and r["seed"] == 0]
-    assert broken[0] == 0 and broken[-1] == ROUNDS and len(broken) < 4  # what it sent is counted at the end
+    assert broken == [0, 2]  # one more record, which says what it sent
+
+
+def test_a_group_ends_where_nothing_goes_on(tmp_path):
+    got = swept(members(1e30, 2e30), RunDir(tmp_path / "sweep"))
+    assert {facts["rounds"] for facts in got.facts.values()} == {2}
+    assert [r["round"] for r in got.records if r["run"] == "lr=1e+30" and r["seed"] == 0] == [0, 2]
+    again = swept(members(1e30, 2e30), RunDir(tmp_path / "sweep", resume=True))
+    assert toy.plain(again.records) == toy.plain(got.records) and again.facts["lr=1e+30"]["rounds"] == 2
 
 
 SLOW = pytest.mark.slow
@@ -89,8 +99,9 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
     assert toy.plain(RunDir(out, resume=True).records()) == toy.plain(RunDir(tmp_path / "whole", resume=True).records())
     for label, facts in whole.facts.items():
         assert facts["status"] == resumed.facts[label]["status"] == RunDir(out, resume=True).facts[label]["status"]
-    longer = swept(members(*given, rounds=8), RunDir(out, resume=True), at_once=4, rounds=8)
-    assert longer.records[-1]["round"] == 8
+    assert {facts["parameters"] for facts in resumed.facts.values()} == {whole.facts["lr=0.1"]["parameters"]}
+    longer = swept(members(*given, rounds=8), RunDir(out, resume=True))  # in the groups that it has
+    assert toy.plain(longer.records) == toy.plain(swept(members(*given, rounds=8)).records)
 
 
 @pytest.mark.slow
@@ -119,7 +130,7 @@ def test_a_sweep_goes_on_with_its_own_runs_alone(tmp_path):
     with pytest.raises(CheckpointError, match="its method differs"):
         other = members(0.1, 0.2)
         other[1].label = "lr=0.3"
-        swept(other, RunDir(tmp_path / "sweep", resume=True), rounds=ROUNDS)
+        swept(other, RunDir(tmp_path / "sweep", resume=True))
     with pytest.raises(CheckpointError, match=r"seeds differs \(\[0, 3\] there, \[0, 4\] here\)"):
         swept(members(0.1, 0.3), RunDir(tmp_path / "sweep", resume=True), seeds=(0, 4))
 
@@ -169,12 +180,14 @@ def test_a_sweep_runs_every_combination_and_names_the_best(tmp_path):
     ("over", "words"),
     [
         ({}, "over is {}; give {name of an argument of build: values}"),
-        ({"lr": 0.1}, r"over\['lr'\] is 0.1; give a list of values"),
-        ({"lr": []}, r"over\['lr'\] is empty"),
-        ({"lr": [0.1, 0.1]}, r"over\['lr'\] gives a value twice"),
+        ({"lr": 0.1, "graph": GRAPHS}, r"over\['lr'\] is 0.1; give a list of values"),
+        ({"lr": [], "graph": GRAPHS}, r"over\['lr'\] is empty"),
+        ({"lr": [0.1, 0.1], "graph": GRAPHS}, r"over\['lr'\] gives a value twice"),
         ({"lr": [0.1], "graph": list(GRAPHS.values())}, r"over\['graph'\] holds a \w+; give a dict {label: value}"),
         ({"lr": [-1.0], "graph": GRAPHS}, "lr is -1.0"),
-        ({"lr": [0.1]}, "missing 1 required positional argument: 'graph'"),
+        ({"lr": [0.1]}, "over gives lr, which are not the arguments of build: missing a required argument: 'graph'"),
+        ({"seed": [7, 8]}, "over has 'seed', which names a column of every record"),
+        ({1: [7, 8]}, "give {name of an argument of build: values}"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(over, words):
@@ -187,5 +200,34 @@ def test_what_else_cannot_be():
         dj.sweep(lambda lr: dj.methods.dsgd(lr=lr), {"lr": [0.1]})
     with pytest.raises(ValueError, match="at_once is 0; give a whole number >= 1"):
         dj.sweep(build, {"lr": [0.1], "graph": GRAPHS}, at_once=0)
-    with pytest.raises(ValueError, match=r"seed is \[\]"):
-        dj.sweep(build, {"lr": [0.1], "graph": GRAPHS}, seeds=())
+    over = {"lr": [0.1], "graph": GRAPHS}
+    for seeds, words in (
+        ((), "seeds is empty"),
+        (3, r"seeds is 3; give a list of seeds, e.g. seeds=list\(range\(3\)\)"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            dj.sweep(build, over, seeds=seeds)
+    with pytest.raises(ValueError, match=r"at_once is 1, but 2 seeds go together; give at_once >= 2 \(--at-once\)"):
+        dj.sweep(build, over, seeds=(0, 1), at_once=1)
+    with pytest.raises(TypeError, match="build is 3; give a function"):
+        dj.sweep(3, over)
+
+
+def test_numbers_of_a_problem_do_not_tell_its_runs_apart():
+    def groups(*problems):
+        network = dj.Network(topology.ring(6))
+        given = [Member(str(i), (dj.methods.dsgd(lr=0.1 + i), p, network), ROUNDS) for i, p in enumerate(problems)]
+        return len(grouped(given, SEEDS))
+
+    problem = dataclasses.replace(PROBLEM, roles={"w": "personal"}, personal_lr=0.1)
+    assert groups(problem, problem) == 1
+    assert groups(problem, dataclasses.replace(problem, personal_lr=0.2)) == groups(PROBLEM, toy.problem()) == 2
+
+
+def test_the_name_of_a_checkpoint_is_short_enough_for_a_file(tmp_path):
+    directory = RunDir(tmp_path)
+    long = directory.checkpoints("network.codec={copies: {compressor: {top_k: {k: 5}}}}, " * 9)
+    assert len(long.name) < 140 and long != directory.checkpoints(
+        "network.codec={copies: {compressor: {top_k: {k: 5}}}}, " * 8
+    )
+    assert directory.checkpoints("lr=0.1").name == "lr%3D0.1"
