@@ -202,6 +202,7 @@ def test_a_sweep_takes_the_runs_that_read_its_fields(config):
     assert taken() == ["ring", "alone"]
 
 
+@pytest.mark.slow
 def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(config, tmp_path, capsys):
     out = tmp_path / "sweep"
     over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,1e30"]
@@ -264,6 +265,7 @@ def test_the_largest_n_by_memory_is_set_beside_what_the_data_allow(config, capsy
     assert got["most_n_of_data"] is None and got["largest_n"] > 1438
 
 
+@pytest.mark.slow
 def test_plan_says_when_it_does_not_fit(config, capsys):
     assert cli.main(["plan", config, "--json", "--memory", "1kB"]) == 0
     ring = json.loads(capsys.readouterr().out)["runs"][0]

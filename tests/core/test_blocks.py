@@ -30,7 +30,8 @@ def chunk(problem):
     return engine.run_chunk.lower(*parts, carry, key, jnp.int32(0), jnp.int32(1), 1).compile()
 
 
-@pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [1, 2])
 def test_a_block_changes_nothing_but_rounding(block):
     ran = []
     for b in (None, block):

@@ -224,7 +224,8 @@ def test_the_trace_of_the_check_serves_the_run(monkeypatch):
     assert len(traced) == 1
 
 
-@pytest.mark.parametrize("mesh", [None, pytest.param({"runs": 2, "nodes": 4}, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", [None, {"runs": 2, "nodes": 4}])
 def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch):
     """Dense graphs of their own: one lies in the plan of a run, the others come to it; the trace of the check serves the start."""
     from dejax._group import Member, grouped

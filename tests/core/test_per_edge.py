@@ -58,6 +58,7 @@ def test_relayed_constants_give_the_exact_mean_from_round_diameter_on():
     assert far[1] < 1e-14 < 1e-3 < far[0]
 
 
+@pytest.mark.slow
 def test_relaysgd_reaches_the_optimum_where_dsgd_stalls():
     problem, made = zoo.squares(15, 3, zeta2=4.0)
     graph = dj.topology.binary_tree(15).astype("float64")

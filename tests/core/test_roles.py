@@ -67,7 +67,8 @@ def final(method, problem, network, rounds=6, **kw):
     return engine.model(method, end), meters
 
 
-@pytest.mark.parametrize("churn", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
+@pytest.mark.slow
+@pytest.mark.parametrize("churn", [0.0, 0.5])
 def test_fedper_is_dsgd_with_a_personal_head(churn):
     network = dj.Network(RING, faults=dj.faults.churn(p=churn) if churn else ())
     by_hand, paid = final(FedPer(lr=LR), problem(batch_size=3, starts="independent"), network)

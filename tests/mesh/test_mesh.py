@@ -73,6 +73,7 @@ def test_eight_devices_give_the_numbers_of_one_in_every_setting(name):
     check(*RARE[name])
 
 
+@pytest.mark.slow
 def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
     ids = mixing.relabel([MOVED.host()], D)
     assert ids is not None and sorted(ids) == list(range(N))

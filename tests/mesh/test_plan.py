@@ -194,6 +194,7 @@ def test_shares_go_through_loops():
     assert from_without < whole / 3 and from_within < whole / 3
 
 
+@pytest.mark.slow
 def test_a_copy_on_devices_that_are_there_is_planned_as_on_paper():
     parts = m.dsgd(lr=0.1), digits(16, 8), dj.Network(T.ring(16))
     given = engine.prepare(*parts, 3)

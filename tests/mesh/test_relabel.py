@@ -80,6 +80,7 @@ def test_the_partitioner_finds_the_cliques():
     assert rows(senders, receivers, _exchange.relabelling(senders, receivers, 16, 4)) == 8
 
 
+@pytest.mark.slow
 def test_nodes_stay_where_they_are_told_to():
     network = dj.Network(MOVED)
     free, stays = ({"nodes": D}, {"nodes": D, "relabel": False})

@@ -131,6 +131,7 @@ def test_running_statistics_are_those_of_one_device():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), one, many)
 
 
+@pytest.mark.slow
 def test_a_cohort_is_computed_by_all_devices_together():
     data = dj.data.digits().partition(dj.data.iid(), nodes=32, seed=0)
     problem = dj.Problem(dj.tasks.mlp(64, 24, 10), data, batch_size=3)

@@ -172,6 +172,7 @@ def with_loss(scale):
     return method, Problem(tasks.from_functions(init, losses(scale)), problem.data), network
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_with_an_edited_loss(tmp_path):
     options = {"metrics": [], "progress": False}
     simulate(*with_loss(0.5), 2, out=tmp_path / "run", **options)

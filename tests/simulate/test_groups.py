@@ -69,6 +69,7 @@ def test_a_lane_that_diverges_lets_the_others_go_on():
     assert broken == [0, 2]  # one more record, which says what it sent
 
 
+@pytest.mark.slow
 def test_a_group_ends_where_nothing_goes_on(tmp_path):
     got = swept(members(1e30, 2e30), RunDir(tmp_path / "sweep"))
     assert {facts["rounds"] for facts in got.facts.values()} == {2}
@@ -85,7 +86,7 @@ SLOW = pytest.mark.slow
     [
         pytest.param(3, id="before a checkpoint", marks=SLOW),
         pytest.param(10, id="first part", marks=SLOW),
-        pytest.param(17, id="second part"),
+        pytest.param(17, id="second part", marks=SLOW),
     ],
 )
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
@@ -125,6 +126,7 @@ def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
         np.testing.assert_array_equal(b[2:4], b[4:])
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_with_its_own_runs_alone(tmp_path):
     swept(members(0.1, 0.3), RunDir(tmp_path / "sweep"))
     with pytest.raises(CheckpointError, match="its method differs"):

@@ -41,6 +41,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_runs_on_different_data_are_told_apart(tmp_path):
     method, problem, network = toy.experiment()
     other = toy.problem(seed=1)

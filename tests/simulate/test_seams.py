@@ -14,6 +14,7 @@ def digits(nodes=6):
     return dj.Problem(dj.tasks.classifier(lambda rngs: dj.tasks.MLP(64, 8, 10, rngs=rngs)), data, batch_size=8)
 
 
+@pytest.mark.slow
 def test_the_mean_model_comes_out_as_the_users_module():
     problem = digits()
     h = dj.simulate(dj.methods.dsgd(lr=0.5), problem, dj.Network(dj.topology.ring(6)), 3, progress=False)

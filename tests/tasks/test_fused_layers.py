@@ -120,6 +120,7 @@ def test_a_value_stays_apart_in_a_program_that_is_differentiated():
         assert program.as_text().count(" call(") >= 2
 
 
+@pytest.mark.slow
 def test_a_cnn_is_its_plain_layers(key):
     """Pooling before bias and ReLU: equal values and gradients, also where all of a window is cut off."""
     module = tasks.CNN((6, 6), (3, 4), 2, kernel=3, rngs=nnx.Rngs(0))
