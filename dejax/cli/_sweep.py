@@ -15,7 +15,7 @@ from typing import Any
 from ..config import ConfigError, blamed, load as read
 from ..config._set import readers
 from ..config._yaml import parse
-from ._shared import DONE, INTERRUPTED, alike, chosen_directory, console, join, print_json, print_table
+from ._shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, print_json, print_table
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -89,6 +89,11 @@ def execute(
     say.print(
         where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
     )
+    if all(facts["status"].startswith("diverged") for facts in history.facts.values()):
+        console(not lead, stderr=True).print(
+            "dejax sweep: every combination diverged: lower lr (or gamma), or clip", markup=False, soft_wrap=True
+        )
+        return USER_ERROR
     return DONE
 
 

@@ -414,6 +414,14 @@ def test_copies_that_a_scheduler_starts_are_told_how_to_be_one_run(
 
 
 @pytest.mark.slow
+def test_a_sweep_of_which_nothing_is_left_is_a_user_error(config, tmp_path, capsys):
+    over = ["--over", "methods.ring.method.dsgd.lr=1e30,2e30"]
+    assert cli.main(["sweep", config, *over, "--quiet", "--out", str(tmp_path / "sweep")]) == 2
+    assert "every combination diverged: lower lr" in capsys.readouterr().err
+    assert len(records(tmp_path / "sweep")) == 4
+
+
+@pytest.mark.slow
 def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, monkeypatch):
     from dejax._group import Group
 
