@@ -65,6 +65,7 @@ def test_alie_per_receiver():
     )
 
 
+@pytest.mark.slow
 def test_alie_does_not_count_sleepers():
     attack = attacks.alie(adversaries=(1,), z=1.5)
     ctx, own = context(attack, graph()), values()

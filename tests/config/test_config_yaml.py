@@ -71,6 +71,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=6), values, max_size=4))
 def test_what_is_written_reads_back(tree):

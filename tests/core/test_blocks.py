@@ -73,6 +73,7 @@ def test_nodes_whose_gradients_outweigh_their_work_train_all_at_once():
     assert _blocks.training_block(grad, (models, *batch(4096)), 64) in (1, 2)  # activations of 16 MiB and more
 
 
+@pytest.mark.slow
 def test_evaluation_follows_memory_and_sums_do_not_depend_on_blocks():
     double = lambda x: jnp.sort(x) * 2
     small, large = jnp.zeros((8, 4), jnp.float32), jnp.zeros((8, 2**20), jnp.float32)

@@ -36,6 +36,7 @@ def test_the_plan_is_within_a_fifth_of_what_is_compiled(name, monkeypatch):
     assert planned / compiled == pytest.approx(FAR.get(name, 1.0), abs=0.2)
 
 
+@pytest.mark.slow
 def test_largest_is_the_most_that_fits(small):
     plan = planning.plan(*small, rounds=3)
     assert plan.at(plan.largest) <= plan.memory * planning.KEEP < plan.at(plan.largest + 1)
@@ -110,6 +111,7 @@ def test_a_value_lies_in_the_slot_of_a_result_that_is_made_later():
     assert _liveness.peak(jaxpr, [True]) == 64 * 8 * 4
 
 
+@pytest.mark.slow
 def test_edges_grow_with_the_nodes():
     plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
     assert plan.at(2 * plan.n) - planning.PROGRAM_BYTES > 1.8 * (plan.total - planning.PROGRAM_BYTES)

@@ -124,6 +124,7 @@ def test_copies_per_edge_lose_what_shared_copies_only_delay():
     assert lossy.totals() == counted.totals()  # lost messages are paid for
 
 
+@pytest.mark.slow
 def test_rows_are_metered_and_masks_follow_sleep():
     problem, x0 = still(5, 4)
     chain = dj.topology.chain(5).astype("float64")

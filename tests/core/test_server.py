@@ -23,6 +23,7 @@ def test_one_cluster_is_fedavg():
         np.testing.assert_allclose(one.models["x"][0], avg.params["x"], rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_two_kinds_of_nodes_are_told_apart():
     """Nodes whose data follow one of two opposite linear models end in two groups, each at its own optimum."""
     rng = np.random.default_rng(0)

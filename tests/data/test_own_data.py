@@ -136,6 +136,7 @@ def test_matched_test_follows_the_label_mix():
         data.from_arrays(X, Y, (X[:3], Y[:3])).partition(data.iid(), nodes=2).matched_test()
 
 
+@pytest.mark.slow
 def test_plot_shows_the_histogram():
     figure = data.digits().partition(data.shards(), nodes=12).plot(nodes=5)
     assert figure.axes[0].images[0].get_array().shape == (10, 5)

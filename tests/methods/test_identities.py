@@ -192,6 +192,7 @@ def test_scaffold_controls_agree_whoever_is_heard(fault):
     close(np.asarray(state.control["x"]), np.asarray(state.controls["x"]).mean(0))
 
 
+@pytest.mark.slow
 def test_scaffold_survives_a_rate_of_zero():
     state, x = run(m.scaffold(lr=dj.Cosine(peak=0.1, rounds=2)), None, 4)
     assert np.isfinite(x).all() and np.isfinite(np.asarray(state.controls["x"])).all()

@@ -114,7 +114,8 @@ def test_what_computes_something_else_is_another(old, new, changed):
     assert {name for name in BEFORE if after[name] != BEFORE[name]} == {f"given.{name}" for name in changed}
 
 
-@pytest.mark.parametrize("seed", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_same_source_has_the_same_digests_in_every_process(seed, tmp_path):
     (tmp_path / "mine.py").write_text(SOURCE)
     script = "import json, mine; from dejax._code import functions as f; from test_code_names import N; print(json.dumps(f({n: getattr(mine, n) for n in N}, 'given')))"

@@ -251,6 +251,7 @@ def test_bad_arguments_name_themselves(options, error, says, tmp_path):
         run(**{"out": None} | options)
 
 
+@pytest.mark.slow
 def test_directories_that_are_taken_or_foreign(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("x")

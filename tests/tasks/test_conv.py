@@ -158,6 +158,7 @@ class Plain(nnx.Module):
         return self.linear(self.conv(x[..., None]).mean((1, 2)))
 
 
+@pytest.mark.slow
 def test_plain_flax_layers_become_fast_ones():
     task, batch = tasks.classifier(Plain), {"x": jnp.ones((2, 4, 4)), "y": jnp.zeros(2, jnp.int32)}
     params = task.init(jax.random.key(0))
