@@ -192,12 +192,11 @@ def _record(
     new = []
     with _processes.everyone():
         views = run.views(nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
-        for i, ((label, seed), view) in enumerate(zip(run.lanes, views, strict=True)):
+        for i, view in views:
+            label, seed = run.lanes[i]
             if not run.shape:
                 one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-            if i in run.closed:
-                continue
             bad = None if i in run.broken else view.bad_node()
             if bad is not None:
                 run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
@@ -208,7 +207,7 @@ def _record(
             else:  # its last record
                 run.closed.add(i)
             record |= run.counters[i].numbers(view.n)
-            new.append(run.marks(label) | record | {"wall": round(clock.stop(), 4)})
+            new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = _processes.share(new)
     run.records += new
     if directory is not None:

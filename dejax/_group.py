@@ -12,7 +12,8 @@ import numpy as np
 
 from . import _code, _place, _processes, engine
 from ._fingerprint import fingerprint
-from ._lanes import Lanes, Put, described, laid
+from ._laid import Put, laid
+from ._lanes import Lanes, described
 from ._processes import to_host
 from ._struct import labelled
 
@@ -131,9 +132,9 @@ class Group(Lanes):
         """Numbers for a line on the terminal: the last record would be that of one lane."""
         return {"loss": self.loss()}
 
-    def marks(self, label: str) -> dict[str, Any]:
-        """Numbers that all records of a label hold."""
-        return next(member.marks for member in self.members if member.label == label)
+    def marks(self, at: int) -> dict[str, Any]:
+        """Numbers that all records of a lane hold."""
+        return self._member(at).marks
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""

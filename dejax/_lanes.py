@@ -1,11 +1,11 @@
 """Runs that go on together as one program: state on the device, counters on the host, checkpoints of both."""
 
+import abc
 import contextlib
 import inspect
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from .metrics._together import Together
 from .metrics._view import Lazy, View
 
 
-class Lanes:
+class Lanes(abc.ABC):
     """What the driver takes from round to round, as one program: runs that are alike but for their keys and some numbers.
 
     Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to every chunk.
@@ -167,7 +167,7 @@ class Lanes:
             x.is_deleted() for x in tree.leaves(self.carry) if isinstance(x, jax.Array)
         )
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027  a run keeps all it has
         """Called when the runs are over and saved; what is not looked at again may go."""
 
     # ---- what is measured
@@ -179,11 +179,12 @@ class Lanes:
         """The network of a lane, by node id."""
         return self.network
 
-    def views(self, nodes: int | None = None, width: int | None = None) -> Iterator[View]:
-        """The current moment of every lane, one after another."""
+    def views(self, nodes: int | None = None, width: int | None = None) -> Iterator[tuple[int, View]]:
+        """The current moment of every lane that is not closed, with its place, one after another."""
         together = self._together()
         for at in range(len(self.lanes)):
-            yield self.lane(at, nodes, width, together)
+            if at not in self.closed:
+                yield at, self.lane(at, nodes, width, together)
 
     def lane(
         self, at: int, nodes: int | None = None, width: int | None = None, together: Together | None = None
@@ -216,18 +217,18 @@ class Lanes:
         return Together(self._program("model")(*self.ready, self.carry, self.values), self.key)
 
     # ---- what is written down
+    @abc.abstractmethod
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
-        raise NotImplementedError
 
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
         return out | self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
 
+    @abc.abstractmethod
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""
-        raise NotImplementedError
 
     def prints(self) -> dict[str, Any]:
         """`fingerprints`, of which the data are read once."""
@@ -235,8 +236,8 @@ class Lanes:
             self._prints = self.fingerprints()
         return self._prints
 
-    def marks(self, label: str) -> dict[str, Any]:
-        """Numbers that all records of a label hold."""
+    def marks(self, at: int) -> dict[str, Any]:
+        """Numbers that all records of a lane hold."""
         return {}
 
     def said(self) -> dict[str, Any]:
@@ -311,34 +312,6 @@ class Lanes:
         carry, facts = checkpoint.load(path, theirs)
         carry = _refilled(len(self.lanes), self.width, carry)
         return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like), facts
-
-
-def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
-    """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
-    method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
-    there = tree.map(put, problem)
-    if layout is None:
-        return (method, there, network), (method, there, network)
-    # lists per node from the host, so that each device gets its own rows of them
-    rows = {"index": problem.data.index, "count": problem.data.count}
-    problem = replace(there, data=replace(there.data, **rows))
-    return (method, there, network), engine.placed(method, problem, network, layout)
-
-
-class Put:
-    """Lays arrays of the host on the device, or on all devices of a layout, each of them once."""
-
-    def __init__(self, layout: Any):
-        self.layout, self._there = layout, {}
-
-    def __call__(self, x: Any) -> Any:
-        if not isinstance(x, np.ndarray):
-            return x
-        found = self._there.get(id(x))
-        if found is None:
-            there = jnp.asarray(x) if self.layout is None else _place.everywhere(x, self.layout.mesh)
-            found = self._there[id(x)] = (x, there)  # x is kept, so that its id stays its own
-        return found[1]
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -441,4 +414,4 @@ def described(method: Any) -> dict[str, Any]:
     return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
 
 
-__all__ = ["Lanes", "Put", "described", "laid"]
+__all__ = ["Lanes", "described"]

@@ -10,7 +10,8 @@ import numpy as np
 
 from . import _code, _place, _processes, _tree as tree, engine
 from ._fingerprint import fingerprint
-from ._lanes import Lanes, Put, described, laid
+from ._laid import Put, laid
+from ._lanes import Lanes, described
 from ._processes import to_host
 from .metrics._view import View
 

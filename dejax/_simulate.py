@@ -8,7 +8,8 @@ from . import _fits, _processes
 from ._driver import DivergenceError, drive
 from ._fingerprint import fingerprint
 from ._interrupt import Interrupt
-from ._lanes import Lanes, Put
+from ._laid import Put
+from ._lanes import Lanes
 from ._place import as_layout
 from ._progress import Progress
 from ._run import Run, name_of
