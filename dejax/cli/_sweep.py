@@ -89,7 +89,7 @@ def execute(
     say.print(
         where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
     )
-    if all(facts["status"].startswith("diverged") for facts in history.facts.values()):
+    if history.facts and all(facts["status"].startswith("diverged") for facts in history.facts.values()):
         console(not lead, stderr=True).print(
             "dejax sweep: every combination diverged: lower lr (or gamma), or clip", markup=False, soft_wrap=True
         )
