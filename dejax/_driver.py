@@ -125,7 +125,7 @@ def _loop(
 ) -> str:
     """Chunks until the last round; returns why it ended early, or nothing."""
     measures = schedule.measures(run.problem)
-    pace, first = 4, True
+    pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
         _record(run, schedule, measures, callbacks, directory, clock)
     saved = time.perf_counter()
@@ -142,7 +142,8 @@ def _loop(
         if first:
             first, run.compile = False, run.compile + clock.so_far()
         else:
-            pace = max(1, min(4 * count, int(count * CHUNK_SECONDS / max(took, 1e-6))))
+            longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
+            pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
         stop = False
         if schedule.evaluates(run.round):
             stop = _record(run, schedule, measures, callbacks, directory, clock)

@@ -2,18 +2,16 @@
 
 import abc
 import contextlib
-import inspect
 import math
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from . import _place, _processes, _tree as tree, checkpoint, engine
+from . import _abreast, _place, _processes, _tree as tree, checkpoint, engine
 from ._counters import Counters
 from ._fingerprint import fingerprint
 from ._processes import to_host
@@ -109,7 +107,7 @@ class Lanes(abc.ABC):
         """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
         if self.place is None or self.place.ids is None:
             return values
-        return _move(which, int(self.many), _Static(self.axes), self.place, values)
+        return _abreast.move(which, int(self.many), _abreast.Static(self.axes), self.place, values)
 
     @property
     def axes(self) -> Any:
@@ -122,7 +120,7 @@ class Lanes(abc.ABC):
 
     def _program(self, name: str) -> Any:
         """`start` or `run_chunk` of the engine, for all runs at once."""
-        return _over_lanes(name, self.place is not None, self.varying) if self.many else getattr(engine, name)
+        return _abreast.over_lanes(name, self.place is not None, self.varying) if self.many else getattr(engine, name)
 
     def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:
         """The arguments of `start`."""
@@ -310,7 +308,7 @@ class Lanes(abc.ABC):
             lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), self.axes, like
         )
         carry, facts = checkpoint.load(path, theirs)
-        carry = _refilled(len(self.lanes), self.width, carry)
+        carry = _abreast.refilled(len(self.lanes), self.width, carry)
         return carry if self.place is None else tree.map(lambda x, to: _place.put(x, to.sharding), carry, like), facts
 
 
@@ -331,75 +329,9 @@ def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
     )
 
 
-class _Static:
-    """A tree of flags as a static argument: equal where the trees are."""
-
-    def __init__(self, value: Any):
-        self.value = value
-        leaves, self._structure = jax.tree.flatten(value)
-        self._leaves = tuple(leaves)
-
-    def __hash__(self) -> int:
-        return hash((self._leaves, self._structure))
-
-    def __eq__(self, other: Any) -> bool:
-        return (self._leaves, self._structure) == (other._leaves, other._structure)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _move(which: str, lead: int, axes: _Static, place: Any, values: Any) -> Any:
-    return getattr(place, which)(axes.value, values, lead)
-
-
-@cache
-def _over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
-    """A function of the engine mapped over runs: carry, key, and the `varying` leaves of (method, network), by their numbers."""
-    vmap = partial(jax.vmap, spmd_axis_name=_place.RUNS) if mesh else jax.vmap
-    plain: Any = inspect.unwrap(getattr(engine, name))
-
-    def of(method: Any, network: Any, values: Any) -> Any:
-        leaves, shape = jax.tree.flatten((method, network))
-        for i, value in zip(varying, values, strict=True):
-            leaves[i] = value
-        return jax.tree.unflatten(shape, leaves)
-
-    def start(method: Any, problem: Any, network: Any, values: Any, keys: Any, params: Any) -> Any:
-        def one(values: Any, key: Any) -> Any:
-            own, graph = of(method, network, values)
-            return plain(own, problem, graph, key, params)
-
-        return vmap(one)(values, keys)
-
-    def run_chunk(
-        method: Any, problem: Any, network: Any, carry: Any, values: Any, keys: Any,
-        first: Any, count: Any, length: int, horizon: Any,
-    ) -> Any:  # fmt: skip
-        def one(carry: Any, values: Any, key: Any) -> Any:
-            own, graph = of(method, network, values)
-            return plain(own, problem, graph, carry, key, first, count, length, horizon)
-
-        return vmap(one)(carry, values, keys)
-
-    def model(method: Any, problem: Any, network: Any, carry: Any, values: Any) -> Any:
-        del problem
-        return vmap(lambda carry, values: engine.model(of(method, network, values)[0], engine.state_of(carry)))(
-            carry, values
-        )
-
-    if name == "run_chunk":
-        return jax.jit(run_chunk, static_argnums=8, donate_argnums=3)
-    return jax.jit({"start": start, "model": model}[name])
-
-
 @lru_cache(maxsize=1024)
 def _key(seed: int) -> jax.Array:
     return jax.random.key(seed)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _refilled(lanes: int, width: int, carry: Any) -> Any:
-    """The first `lanes` runs, and the last of them as often as it takes to make `width`."""
-    return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
 
 
 def _like(params: Any) -> Any:

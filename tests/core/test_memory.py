@@ -136,6 +136,11 @@ def test_what_does_not_fit_is_refused_before_it_compiles(small, monkeypatch):
     assert not [name for name in compiled if name.endswith("backend_compile_duration")]
     assert error.value.needed == pytest.approx(plan.total)
     assert error.value.largest == 7
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_runs_where_it_is_not_checked(small, monkeypatch):
+    monkeypatch.setattr(planning, "machine_memory", lambda: 1)
     assert dj.simulate(*small, rounds=1, progress=False, check_memory=False, label="big").facts["big"]["rounds"] == 1
 
 

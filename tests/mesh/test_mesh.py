@@ -25,11 +25,9 @@ def plain(graph, **kw):
 
 
 ALIE = dj.attacks.alie(adversaries=2, z=1.5)
-COMMON = {
-    "relabelled, lossy": (m.dsgd(lr=0.2), plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)))),
-}
-RARE = {
+SETTINGS = {
     "ring": (m.dsgd(lr=0.2), plain(T.ring(N))),
+    "relabelled, lossy": (m.dsgd(lr=0.2), plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)))),
     "one-peer exponential": (m.dsgd(lr=0.2), plain(T.one_peer_exponential(N))),
     "hubs": (m.gradient_tracking(lr=0.1), plain(T.barabasi_albert(N, m=2, seed=0))),
     "matching": (m.dsgd(lr=0.2), plain(T.random_matching(N))),
@@ -50,7 +48,9 @@ RARE = {
 }
 
 
-def check(method, network):
+@pytest.mark.parametrize("name", [pytest.param(s, marks=() if s == "ring" else pytest.mark.slow) for s in SETTINGS])
+def test_eight_devices_give_the_numbers_of_one(name):
+    method, network = SETTINGS[name]
     key = jax.random.key(0)
     one, meters = dj.rollout(method, PROBLEM, network, key, 4)
     many, spread = dj.rollout(method, PROBLEM, network, key, 4, mesh=D)
@@ -60,17 +60,6 @@ def check(method, network):
         if has:
             assert {s.data.shape for s in b.addressable_shards} == {(N // D, *b.shape[1:])}
     assert meters.totals() == spread.totals()  # who slept, what was lost: the draws are the same bits
-
-
-@pytest.mark.parametrize("name", COMMON)
-def test_eight_devices_give_the_numbers_of_one(name):
-    check(*COMMON[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RARE)
-def test_eight_devices_give_the_numbers_of_one_in_every_setting(name):
-    check(*RARE[name])
 
 
 @pytest.mark.slow
@@ -190,7 +179,7 @@ def test_given_starts_are_those_of_one_device_in_every_form(graph):
 # ---- the driver
 @pytest.mark.slow
 def test_seeds_go_on_their_own_axis():
-    method, network = COMMON["relabelled, lossy"]
+    method, network = SETTINGS["relabelled, lossy"]
     kw = {"rounds": 3, "seeds": [0, 1], "progress": False}
     one = dj.simulate(method, PROBLEM, network, **kw)
     many = dj.simulate(method, PROBLEM, network, mesh={"runs": 2, "nodes": 4}, **kw)

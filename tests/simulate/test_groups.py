@@ -164,6 +164,7 @@ PROBLEM = toy.experiment()[1]
 GRAPHS = {"ring": topology.ring(6), "complete": topology.complete(6)}
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_every_combination_and_names_the_best(tmp_path):
     over = {"lr": [0.1, np.float32(0.3)], "graph": GRAPHS}
     got = dj.sweep(build, over, rounds=4, seeds=(0, 3), every=4, progress=False, out=tmp_path / "out")

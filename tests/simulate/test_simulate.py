@@ -12,6 +12,7 @@ import pytest
 import toy
 
 from dejax import _driver, checkpoint, metrics
+from dejax._run import Run
 from dejax._simulate import DivergenceError, compare, simulate
 from dejax.checkpoint import CheckpointError
 from dejax.history import History
@@ -30,6 +31,14 @@ def same_bits(a, b):
 @pytest.fixture(scope="module")
 def seven():
     return run()
+
+
+def test_chunks_grow_to_the_distance_of_records(monkeypatch):
+    counts, advance = [], Run.advance
+    monkeypatch.setattr(Run, "advance", lambda self, count, *rest: counts.append(count) or advance(self, count, *rest))
+    monkeypatch.setattr(_driver, "CHUNK_SECONDS", 1e9)  # whatever a chunk takes on a slow machine
+    run(rounds=50, every=10)
+    assert counts == [4, 4, 2, *[10] * 4]  # a chunk that a record cuts short makes the next ones no shorter
 
 
 def test_records_follow_the_schedule(seven):
