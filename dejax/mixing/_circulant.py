@@ -5,12 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from .. import _tree as tree
 from .._struct import static, struct
 from ._links import Whole, fold_slots, silenced, slot_sq_distances, sum_slots
 
-ROLL_UP_TO = 2  # offsets: up to here a roll per offset is as fast as a gather; 4 of them take 1.3 times as long, 4 times in the cache
+ROLL_UP_TO = 2  # offsets: on a CPU a roll per offset is as fast as a gather up to here; 4 take 1.3 times as long, 4 times in the cache
 
 
 @struct
@@ -56,11 +57,14 @@ class Circulant(Whole):
         return jnp.broadcast_to(self.own, (self.size,))
 
     def take(self, values: Any, s: Any) -> Any:
-        """Row (i + offsets[s]) mod n at row i: two slices for a Python s, a gather for a traced one."""
-        if isinstance(s, int) and self.num_slots <= ROLL_UP_TO:
-            return tree.map(lambda x: jnp.roll(x, -self.offsets[s], 0), values)
-        offset = self.offsets[s] if isinstance(s, int) else jnp.asarray(self.offsets, jnp.int32)[s]
-        return _shift(values, self.size, offset)
+        """Row (i + offsets[s]) mod n at row i: two slices for a Python s, a gather for a traced one, and on CPUs where there are many."""
+        if not isinstance(s, int):
+            return _shift(values, self.size, jnp.asarray(self.offsets, jnp.int32)[s])
+        roll = lambda values: tree.map(lambda x: jnp.roll(x, -self.offsets[s], 0), values)
+        if self.num_slots <= ROLL_UP_TO:
+            return roll(values)
+        gather = lambda values: _shift(values, self.size, self.offsets[s])
+        return lax.platform_dependent(values, cpu=gather, default=roll)
 
     def mix(self, values: Any) -> Any:
         """W values."""
