@@ -6,6 +6,7 @@ hears from at most one, so that a round is one collective permute. Its buffers h
 pairs of like size are put together by repeated linear assignment.
 """
 
+import heapq
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +95,9 @@ def schedule(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -
       its receiver's device, own rows first, then received ones in order of rounds).
     """
     block, need = n // devices, needed(senders, receivers, n, devices)
-    counts = np.array([[len(rows) for rows in row] for row in need])
-    rounds = permutation_rounds(counts)
-    total = sum(width for _, width in rounds)
-    send = np.zeros((devices, total), np.int32)
-    place = [np.full(n, -1, np.int64) for _ in range(devices)]
-    for p in range(devices):
-        place[p][p * block : (p + 1) * block] = np.arange(block)
+    rounds = permutation_rounds(np.array([[len(rows) for rows in row] for row in need]))
+    send = np.zeros((devices, sum(width for _, width in rounds)), np.int32)
+    place = [[np.zeros(len(rows), np.int32) for rows in row] for row in need]  # of each row of `need`
     start, sent = 0, np.zeros((devices, devices), np.int64)
     for pairs, width in rounds:
         for source, target in pairs:
@@ -108,10 +105,14 @@ def schedule(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -
             rows = need[target][source][first : first + width]
             sent[target, source] += len(rows)
             send[source, start : start + len(rows)] = rows - source * block
-            place[target][rows] = block + start + np.arange(len(rows))
+            place[target][source][first : first + len(rows)] = block + start + np.arange(len(rows))
         start += width
-    where = np.stack(place)[receivers // block, senders]
-    return tuple(rounds), send, where.astype(np.int32)
+    heard = np.concatenate([p * n + rows for p, row in enumerate(need) for rows in row])  # ascending
+    target, where = receivers // block, (senders % block).astype(np.int32)
+    far = target != senders // block
+    at = np.searchsorted(heard, target[far].astype(np.int64) * n + senders[far])
+    where[far] = np.concatenate([rows for row in place for rows in row])[at]
+    return tuple(rounds), send, where
 
 
 def relabelling(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
@@ -164,23 +165,36 @@ def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> 
 def balanced(graph: Any, part: np.ndarray, devices: int) -> np.ndarray:
     """Parts of exactly n / devices nodes: nodes of too large parts go, one by one, where they add the fewest cut edges."""
     part, size = part.copy(), len(part) // devices
-    links = np.zeros((len(part), devices), np.int64)  # neighbors of each node in each part
-    rows = np.repeat(np.arange(len(part)), np.diff(graph.indptr))
-    np.add.at(links, (rows, part[graph.indices]), 1)
     counts = np.bincount(part, minlength=devices)
-    while (counts > size).any():
-        nodes = np.flatnonzero(counts[part] > size)
-        open_ = np.flatnonzero(counts < size)
-        loss = links[nodes, part[nodes]][:, None] - links[np.ix_(nodes, open_)]
-        i, j = np.unravel_index(np.argmin(loss), loss.shape)
-        node, old, new = nodes[i], part[nodes[i]], open_[j]
-        around = graph.indices[graph.indptr[node] : graph.indptr[node + 1]]
-        np.add.at(links, (around, old), -1)
-        np.add.at(links, (around, new), 1)
-        part[node] = new
-        counts[old] -= 1
+
+    def move(node: int) -> tuple[int, int]:
+        """(cut edges added, part) of the best move of a node."""
+        links = np.bincount(part[_around(graph, node)], minlength=devices)
+        new = int(np.argmax(np.where(counts < size, links, -1)))
+        return int(links[part[node]] - links[new]), new
+
+    # a move makes those of its neighbors anew; a part that fills up can only make others worse, which is seen when they come up
+    heap = [(move(node)[0], node) for node in np.flatnonzero(counts[part] > size).tolist()]
+    heapq.heapify(heap)
+    while counts.max() > size:
+        believed, node = heapq.heappop(heap)
+        if counts[part[node]] <= size:
+            continue
+        added, new = move(node)
+        if added > believed:
+            heapq.heappush(heap, (added, node))
+            continue
+        counts[part[node]] -= 1
         counts[new] += 1
+        part[node] = new
+        for other in _around(graph, node).tolist():
+            if counts[part[other]] > size:
+                heapq.heappush(heap, (move(other)[0], other))
     return part
+
+
+def _around(graph: Any, node: int) -> np.ndarray:
+    return graph.indices[graph.indptr[node] : graph.indptr[node + 1]]
 
 
 __all__ = ["Wires", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "schedule"]

@@ -1,6 +1,7 @@
 """Which node stands where on a mesh: the partition that cuts few edges, parts of equal size, and nodes that stay."""
 
 import sys
+import tracemalloc
 import types
 
 import jax
@@ -78,6 +79,52 @@ def test_the_partitioner_finds_the_cliques():
     order = _exchange._metis(senders, receivers, 16, 4)
     assert (np.ptp(planted[order].reshape(4, 4), axis=1) == 0).all()
     assert rows(senders, receivers, _exchange.relabelling(senders, receivers, 16, 4)) == 8
+
+
+def test_parts_are_evened_out_by_the_moves_that_cut_least():
+    graph, rng = dj.topology.barabasi_albert(60, m=2, seed=0).host(), np.random.default_rng(0)
+    part, size = rng.choice(4, 60, p=[0.5, 0.3, 0.15, 0.05]), 15
+    got = _exchange.balanced(_exchange._graph(graph.senders, graph.receivers, 60), part, 4)
+
+    def cut(part):
+        return np.count_nonzero(part[graph.senders] != part[graph.receivers])
+
+    def moved(node, new):
+        return np.where(np.arange(60) == node, new, part)
+
+    while (np.bincount(part, minlength=4) > size).any():
+        count = np.bincount(part, minlength=4)
+        moves = [(i, new) for i in range(60) if count[part[i]] > size for new in range(4) if count[new] < size]
+        part = moved(*min(moves, key=lambda move: cut(moved(*move))))
+    np.testing.assert_array_equal(got, part)
+
+
+@pytest.mark.parametrize(
+    "graph", [dj.topology.ring(64), dj.topology.random_regular(64, degree=4, seed=0)], ids=["ring", "regular"]
+)
+def test_every_edge_finds_its_sender_where_the_rounds_put_it(graph):
+    e, block = graph.host(), 64 // D
+    rounds, send, where = _exchange.schedule(e.senders, e.receivers, 64, D)
+    ids = np.arange(64).reshape(D, block)
+    held = [list(own) for own in ids]
+    start = 0
+    for pairs, width in rounds:
+        got = [np.full(width, -1)] * D
+        for source, target in pairs:
+            got[target] = ids[source][send[source, start : start + width]]
+        for device, rows in enumerate(got):
+            held[device] += list(rows)
+        start += width
+    np.testing.assert_array_equal(np.array(held)[e.receivers // block, where], e.senders)
+
+
+def test_the_tables_of_an_exchange_grow_with_what_crosses():
+    e, n = dj.topology.ring(1 << 16).host(), 1 << 16
+    tracemalloc.start()
+    _exchange.schedule(e.senders, e.receivers, n, 64)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < n * 64 * 4  # a number per node and device
 
 
 @pytest.mark.slow
