@@ -275,6 +275,38 @@ def test_a_round_sends_little_more_than_the_rows_that_must_cross(graph, most):
     assert must <= sent <= most * must
 
 
+REGULAR = T.random_regular(N, degree=4, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("graph", "options", "most"),
+    [
+        (T.ring(N), {"rule": dj.aggregation.coordinate_median()}, 1.1),
+        (REGULAR, {"rule": dj.aggregation.nna(f=1)}, 1.6),
+        (REGULAR, {"codec": dj.compression.copies(TOP, gamma=0.3)}, 1.6),
+    ],
+    ids=["median", "nearest neighbors", "copies"],
+)
+def test_rules_and_codecs_on_graphs_send_little_more_than_the_rows_that_must_cross(graph, options, most):
+    data = dj.data.digits().partition(dj.data.iid(), nodes=N, seed=0)
+    sent, must = round_bytes(graph, dj.tasks.mlp(64, 16, 10), data, **options)
+    assert must <= sent <= most * must
+
+
+@pytest.mark.slow
+def test_phases_of_a_period_send_the_rows_that_each_must_cross():
+    """All branches stand in one program, of which a round takes one."""
+    data = dj.data.digits().partition(dj.data.iid(), nodes=N, seed=0)
+    graph, task = T.one_peer_exponential(N), dj.tasks.mlp(64, 16, 10)
+    text, place = compiled(m.dsgd(lr=jnp.float32(0.1)), dj.Problem(task, data), dj.Network(graph), D)
+    assert place.ids is None
+    edges = [graph.host(t) for t in range(graph.period)]
+    rows = sum(mixing.crossing(e.senders, e.receivers, N, D) for e in edges)
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))))
+    assert rows * size <= sum(collectives(text, D).values()) <= 1.1 * rows * size
+
+
 @pytest.mark.parametrize(
     "task",
     [
