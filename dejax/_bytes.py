@@ -2,14 +2,19 @@
 
 import os
 import re
+from pathlib import Path, PurePosixPath
 
 import jax
 
+CGROUPS, OWN_CGROUPS = (
+    Path("/sys/fs/cgroup"),
+    Path("/proc/self/cgroup"),
+)  # where Linux bounds the memory of groups of processes
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def machine_memory() -> int:
-    """Bytes of the device that JAX computes on: the accelerator's, else the machine's (or its container's limit)."""
+    """Bytes of the device that JAX computes on: the accelerator's, else the machine's (or the limit of its container or job)."""
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
@@ -20,25 +25,43 @@ def machine_memory() -> int:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
         limits.append(8 * 2**30)
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            with open(path, encoding="ascii") as file:
-                limits.append(int(file.read()))
-        except (OSError, ValueError):
+    return min(limits + _cgroup_limits())
+
+
+def _cgroup_limits() -> list[int]:
+    """Bytes that the control groups of this process may take: its own (a SLURM step, a systemd unit, a container) and those around it."""
+    try:
+        groups = [line.split(":", 2)[1:] for line in OWN_CGROUPS.read_text().splitlines()]
+    except OSError:
+        groups = []
+    limits = []
+    for controllers, path in [*groups, ["", "/"], ["memory", "/"]]:
+        if controllers == "":  # version 2: one tree
+            root, name = CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = CGROUPS / "memory", "memory.limit_in_bytes"
+        else:
             continue
-    return min(limits)
+        own = PurePosixPath(path.lstrip("/"))
+        for group in (own, *own.parents):
+            try:
+                limits.append(int((root / group / name).read_text()))
+            except (OSError, ValueError):  # not seen from inside a container; "max"
+                continue
+    return limits
 
 
 def parse_bytes(text: str) -> int:
     """`16GB`, `16GiB`, `500M`, `1e9` -> bytes.
 
     Raises:
-      ValueError: anything else.
+      ValueError: anything else, and less than a byte.
     """
-    found = re.fullmatch(r"\s*([0-9.]+(?:[eE][0-9]+)?)\s*([kKmMgGtT]?[iI]?)[bB]?\s*", text)
-    if not found or found[2].lower() not in UNITS:
-        raise ValueError(f"memory is {text!r}; give a number of bytes with a unit, e.g. 16GB or 512MiB")
-    return int(float(found[1]) * UNITS[found[2].lower()])
+    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)([eE]\+?[0-9]{1,2})?\s*([kKmMgGtT]?[iI]?)[bB]?\s*", text)
+    value = float(found[1] + (found[2] or "")) * UNITS.get(found[3].lower(), 0) if found else 0
+    if value < 1:
+        raise ValueError(f"memory is {text!r}; give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB")
+    return int(value)
 
 
 def spoken_bytes(value: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dejax as dj
-from dejax import _apart, _fits, _keys, _liveness, plan as planning
+from dejax import _apart, _bytes, _fits, _keys, _liveness, plan as planning
 from dejax._simulate import planned
 
 
@@ -259,3 +259,34 @@ def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch
     monkeypatch.setattr(type(group.method), "step", lambda *args: traced.append(1) or step(*args))
     group.start()
     assert not traced
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "memory"),
+    [
+        ("0::/", {"memory.max": 5000}, 5000),
+        ("0::/", {"memory.max": "max"}, None),
+        # SLURM, or a unit of systemd: the limit lies in the job's group, or in one around it
+        ("0::/job/step", {"job/step/memory.max": 3000, "job/memory.max": 7000}, 3000),
+        ("0::/job/step", {"job/step/memory.max": "max", "job/memory.max": 2000, "other/memory.max": 10}, 2000),
+        ("0::/job/step", {"memory.max": 6000}, 6000),  # a container sees its own group as the root
+        (
+            "9:cpuset:/job\n5:cpu,memory:/job/a:b\n0::/",
+            {"memory/job/a:b/memory.limit_in_bytes": 4000, "memory/memory.limit_in_bytes": 9223372036854771712},
+            4000,
+        ),
+        (None, {"memory/memory.limit_in_bytes": 1000}, 1000),
+        (None, {}, None),
+    ],
+)
+def test_the_memory_of_the_machine_is_that_of_the_innermost_bound(own, limits, memory, tmp_path, monkeypatch):
+    if own is not None:
+        (tmp_path / "own").write_text(own + "\n")
+    for name, value in limits.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value}\n")
+    monkeypatch.setattr(_bytes, "CGROUPS", tmp_path / "tree")
+    monkeypatch.setattr(_bytes, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(_bytes.os, "sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
+    assert planning.machine_memory() == (memory or 1000**2)
