@@ -49,7 +49,7 @@ def plan(args: argparse.Namespace) -> int:
     """Memory and messages of every run."""
     from .. import plan as planning
 
-    memory = planning.parse_bytes(args.memory) if args.memory else None
+    memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     seeds, nodes = len(config.seeds), config.eval.get("nodes")
     plans, compiled = [], []

@@ -6,6 +6,7 @@ results so far kept. JAX is imported by the commands that compute, not by `--ver
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -51,15 +52,41 @@ def count(text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a whole number, e.g. 16, got {text!r}") from None
 
 
+# fields of a config that look like flags
+FIELDS = {
+    "--devices": "mesh.nodes",
+    "--mesh": "mesh.nodes",
+    "--n": "data.nodes",
+    "--nodes": "data.nodes",
+    "--rounds": "rounds",
+    "--seed": "seed",
+}
+FIELD = re.compile(rf"^unrecognized .*?({'|'.join(FIELDS)})(?:[ =](\d+))?(?!\S)")
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # -4GB is a value, as it is from Python 3.14 on
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Refuse what is left over here, where the flags of the command are known."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
     def error(self, message: str) -> Any:
-        """One line, and the nearest command or flag where one was misspelt."""
+        """One line, and the nearest command or flag where one was misspelt, or the field of the config that was meant."""
         import difflib
 
         words = [w.strip("'\" ,:()") for w in message.replace("=", " ").split()]
-        known = [*_COMMANDS, *self._option_string_actions]
+        known_here = self._option_string_actions
+        known = [*_COMMANDS, *known_here]
         wrong = next((w for w in words if w and w not in known and difflib.get_close_matches(w, known, 1, 0.7)), None)
         hint = f" Did you mean {difflib.get_close_matches(wrong, known, 1, 0.7)[0]}?" if wrong else ""
+        if "--set" in known_here and (found := FIELD.search(message)):
+            hint = f" It is a field of the config: give --set {FIELDS[found[1]]}={found[2] or 'N'}."
         self.exit(USER_ERROR, f"{self.prog}: {message}.{hint} See {self.prog} --help\n")
 
 

@@ -35,14 +35,24 @@ def join(args: argparse.Namespace) -> bool:
             f"--process-id is {args.process_id} and --processes is {args.processes}; give each of {args.processes} processes a number "
             f"of its own from 0 to {args.processes - 1}"
         )
-    if args.coordinator is not None and not args.coordinator.rpartition(":")[2].isdigit():
-        raise ValueError(f"--coordinator is {args.coordinator!r}; give HOST:PORT, e.g. 10.0.0.1:1234")
+    host, _, port = (args.coordinator or "").rpartition(":")
+    if args.coordinator is not None and not (host and port.isdecimal() and 1 <= int(port) <= 65535):
+        raise ValueError(
+            f"--coordinator is {args.coordinator!r}; give HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.1:1234"
+        )
     try:
         jax.distributed.initialize(**given)
-    except ValueError as error:  # JAX found no cluster, and flags are missing
+    except ValueError as error:  # JAX found no cluster
+        words = {
+            "coordinator_address": "--coordinator HOST:PORT",
+            "num_processes": "--processes N",
+            "process_id": "--process-id I",
+        }
+        missing = " ".join(words[name] for name in flags if name not in given)
+        if not missing:
+            raise
         raise ValueError(
-            f"no SLURM, Open MPI, Kubernetes or TPU environment was found that says what is missing ({error}); give --coordinator "
-            "HOST:PORT --processes N --process-id I"
+            f"no SLURM, Open MPI, Kubernetes or TPU environment was found that says what is missing; give {missing}"
         ) from error
     return True
 

@@ -10,6 +10,7 @@ PHRASES = (
     (r"[Gg]o on with it by resume='([^']*)', or give another out", r"Go on with it: dejax resume \1; or give another --out"),
     (r"^out is ", "--out is "),
     (r"^resume is ", "RUN is "),
+    (r"^memory is ", "--memory is "),
     (r"\banother (`out`|out)(?=[;.,]|$)", "another --out"),
     (r"; `error\.history` holds the run so far", "; what was measured before that is in the run directory"),
     (r"Resume with the same method, problem, network and seeds; .*params=", "Resume with the config and the code that it was made with, or start anew with another --out"),

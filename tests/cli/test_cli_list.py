@@ -106,8 +106,13 @@ def test_version_names_both_packages(capsys):
         (["list", "--jsn"], "Did you mean --json?"),
         ([], "required"),
         (["topology", "ring", "--n", "abc"], "argument --n: expected a whole number, e.g. 16, got 'abc'. See"),
+        (["run", "c.yaml", "--mesh", "8"], "dejax run: unrecognized arguments: --mesh 8. It is a field of the config: give --set mesh.nodes=8. See"),
+        (["sweep", "c.yaml", "--quiet", "--devices=8"], "give --set mesh.nodes=8. See dejax sweep --help"),
+        (["run", "--nodes", "many", "c.yaml"], "give --set data.nodes=N. See"),
+        (["run", "c.yaml", "--seeds", "4"], "unrecognized arguments: --seeds 4. See dejax run --help"),
+        (["list", "--mesh"], "unrecognized arguments: --mesh. See"),  # list has no --set
     ],
-)
+)  # fmt: skip
 def test_a_misspelt_command_is_a_user_error(argv, words, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main(argv)

@@ -366,7 +366,11 @@ def test_flags_of_several_processes_join_the_job_before_anything_else(command, f
             "--process-id is 2 and --processes is 2; give each of 2 processes a number",
         ),
         (["--coordinator", "host"], "--coordinator is 'host'; give HOST:PORT"),
+        (["--coordinator", "host:99999"], "--coordinator is 'host:99999'; give HOST:PORT with a port from 1 to 65535"),
+        (["--coordinator", "host:0"], "--coordinator is 'host:0'; give HOST:PORT with a port"),
+        (["--coordinator", ":1234"], "--coordinator is ':1234'; give HOST:PORT"),
         (["--distributed"], "no SLURM, Open MPI, Kubernetes or TPU environment was found"),
+        (["--process-id", "0"], "says what is missing; give --coordinator HOST:PORT --processes N\n"),
     ],
 )
 def test_flags_of_several_processes_that_cannot_be(flags, message, monkeypatch, capsys):

@@ -92,3 +92,10 @@ def test_python_is_said_in_keys_and_flags(text, words):
 
 def test_rounds_of_a_resume_are_those_of_its_flag():
     assert on_the_command_line("--set rounds=0: rounds: expected", "resume") == "--rounds 0: rounds: expected"
+
+
+@pytest.mark.parametrize("size", ["-4GB", "0", "0.4B", "1.2.3GB", ".", "", "16 GBs", "1e999", "nan"])
+def test_memory_is_a_size_above_zero(size, capsys):
+    assert cli.main(["plan", "nowhere.yaml", "--memory", size]) == 2
+    said = capsys.readouterr().err
+    assert said == f"dejax plan: --memory is {size!r}; give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB\n"
