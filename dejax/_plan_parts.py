@@ -89,6 +89,7 @@ def crossing(
         sent = len(phases) * n * (devices - 1)
     else:
         sent = sum(len(pairs) * width for phase in wires.rounds for pairs, width in phase)
+        sent *= len(phases) // len(wires.rounds)  # one list of rounds may serve all phases
     return Crossing(rows, rows * must / sent if sent else 0.0, others)
 
 

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 Pairs = tuple[tuple[int, int], ...]
+MOST_ROUNDS = (
+    64  # permutation rounds that the phases of a period may have of their own: each is compiled (docs/scale.md)
+)
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class Wires:
 
     Args:
       mesh: the devices. axis: its node axis.
-      rounds: per phase of the topology, per permutation round: (pairs of devices (source, target), rows sent);
-        None: every device gets all rows (an all-gather).
+      rounds: per phase of the topology, or once for all of them, per permutation round: (pairs of devices (source, target),
+        rows sent); None: every device gets all rows (an all-gather).
       extra: received rows per device and phase, the largest of the phases.
     """
 
@@ -85,17 +88,33 @@ def _take_apart(counts: np.ndarray, quantile: float, power: int) -> list[tuple[P
     return rounds
 
 
-def schedule(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> tuple[Any, np.ndarray, np.ndarray]:
-    """The rounds of one phase, what each device sends, and where each row lies at each device.
+def rounds_of(edges: list[tuple[np.ndarray, np.ndarray]], n: int, devices: int) -> list[list[tuple[Pairs, int]]]:
+    """Permutation rounds of each phase of a period, or, where these are many in all, one list that carries any of the phases.
+
+    Args:
+      edges: per phase (senders, receivers), int [m] positions.
+    """
+    counts = [np.array([[len(rows) for rows in row] for row in needed(*e, n, devices)]) for e in edges]
+    if len(edges) > 1:
+        apart = [permutation_rounds(c) for c in counts]
+        if sum(map(len, apart)) <= MOST_ROUNDS:
+            return apart
+    return [permutation_rounds(np.max(counts, 0))]
+
+
+def schedule(
+    senders: np.ndarray, receivers: np.ndarray, n: int, devices: int, rounds: list[tuple[Pairs, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each device sends in the rounds of one phase, and where each row lies at each device.
 
     Args:
       senders, receivers: int [m] edges between positions; device p holds positions p n/D ... (p+1) n/D - 1.
+      rounds: of `rounds_of`; they carry all rows that must cross.
     Returns:
-      (rounds, send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's sender in the rows of
+      (send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's sender in the rows of
       its receiver's device, own rows first, then received ones in order of rounds).
     """
     block, need = n // devices, needed(senders, receivers, n, devices)
-    rounds = permutation_rounds(np.array([[len(rows) for rows in row] for row in need]))
     send = np.zeros((devices, sum(width for _, width in rounds)), np.int32)
     place = [[np.zeros(len(rows), np.int32) for rows in row] for row in need]  # of each row of `need`
     start, sent = 0, np.zeros((devices, devices), np.int64)
@@ -112,7 +131,7 @@ def schedule(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -
     far = target != senders // block
     at = np.searchsorted(heard, target[far].astype(np.int64) * n + senders[far])
     where[far] = np.concatenate([rows for row in place for rows in row])[at]
-    return tuple(rounds), send, where
+    return send, where
 
 
 def relabelling(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
@@ -197,4 +216,4 @@ def _around(graph: Any, node: int) -> np.ndarray:
     return graph.indices[graph.indptr[node] : graph.indptr[node + 1]]
 
 
-__all__ = ["Wires", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "schedule"]
+__all__ = ["Wires", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "rounds_of", "schedule"]

@@ -18,7 +18,7 @@ from .._bare import bare
 from .._struct import grows, static, struct
 from ._circulant import take_rows
 from ._edges import Edges
-from ._exchange import Wires, crossing, relabelling, schedule
+from ._exchange import Wires, crossing, relabelling, rounds_of, schedule
 from ._links import accumulator, fold_slots, plain, silenced, sum_slots
 
 
@@ -64,16 +64,18 @@ class Halo:
         n, devices = phases[0].n, mesh.shape[axis]
         edges = [_renamed(e, order) for e in phases]
         starts, widths = _levels(np.max([e.in_degrees() for e in edges], 0))
-        plans = [schedule(e.senders, e.receivers, n, devices) for e in edges]
-        extra = max(send.shape[1] for _, send, _ in plans)
+        rounds = rounds_of([(e.senders, e.receivers) for e in edges], n, devices)
+        extra = max(sum(width for _, width in phase) for phase in rounds)
         if extra >= n - n // devices:  # as many rows as an all-gather, or more
             wires = Wires(mesh, axis, None, 0)
             where = [e.senders.astype(np.int32) for e in edges]
             send = np.zeros((len(edges), devices, 0), np.int32)
         else:
-            wires = Wires(mesh, axis, tuple(rounds for rounds, _, _ in plans), extra)
-            where = [w for _, _, w in plans]
-            send = np.stack([np.pad(s, ((0, 0), (0, extra - s.shape[1]))) for _, s, _ in plans])
+            wires = Wires(mesh, axis, tuple(map(tuple, rounds)), extra)
+            each = rounds if len(rounds) == len(edges) else rounds * len(edges)
+            plans = [schedule(e.senders, e.receivers, n, devices, r) for e, r in zip(edges, each, strict=True)]
+            where = [w for _, w in plans]
+            send = np.stack([np.pad(s, ((0, 0), (0, extra - s.shape[1]))) for s, _ in plans])
         tables = [
             _tables(e, w, starts, widths, devices, wires.rounds is None) for e, w in zip(edges, where, strict=True)
         ]

@@ -18,6 +18,7 @@ N, D = 64, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
 T, F, m = dj.topology, dj.faults, dj.methods
 MOVED = T.geometric(N, seed=0).astype("float64")  # nodes change places
+MANY = T.from_matrix(np.stack([T.random_regular(N, degree=4, seed=seed).matrix() for seed in range(8)]))
 
 
 def plain(graph, **kw):
@@ -29,6 +30,7 @@ SETTINGS = {
     "ring": (m.dsgd(lr=0.2), plain(T.ring(N))),
     "relabelled, lossy": (m.dsgd(lr=0.2), plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)))),
     "one-peer exponential": (m.dsgd(lr=0.2), plain(T.one_peer_exponential(N))),
+    "many phases": (m.dsgd(lr=0.2), plain(MANY)),
     "hubs": (m.gradient_tracking(lr=0.1), plain(T.barabasi_albert(N, m=2, seed=0))),
     "matching": (m.dsgd(lr=0.2), plain(T.random_matching(N))),
     "complete": (m.dsgd(lr=0.2), plain(T.complete(N))),

@@ -16,6 +16,7 @@ from dejax._traffic import collectives
 
 D = 8
 T, m = dj.topology, dj.methods
+MANY = T.from_matrix(np.stack([T.random_regular(64, degree=4, seed=seed).matrix() for seed in range(8)]))
 
 
 def digits(n, *units, **kw):
@@ -100,10 +101,11 @@ def test_what_does_not_fit_on_a_mesh_is_refused_before_it_compiles(monkeypatch):
     [
         pytest.param(m.dsgd(lr=jnp.float32(0.1)), T.ring(64), marks=pytest.mark.slow),
         pytest.param(m.gradient_tracking(lr=jnp.float32(0.1)), T.geometric(64, seed=0), marks=pytest.mark.slow),
+        pytest.param(m.dsgd(lr=jnp.float32(0.1)), MANY, marks=pytest.mark.slow),
         pytest.param(m.dsgd(lr=jnp.float32(0.1)), T.complete(64), marks=pytest.mark.slow),
         pytest.param(m.dsgd(lr=jnp.float32(0.1)), T.erdos_renyi(64, p=0.5, seed=0), marks=pytest.mark.slow),
     ],
-    ids=["ring", "geometric", "complete", "dense"],
+    ids=["ring", "geometric", "many phases", "complete", "dense"],
 )
 def test_what_crosses_is_what_the_compiled_round_sends(method, graph):
     parts = method, digits(64, 32), dj.Network(graph)

@@ -99,29 +99,31 @@ def test_parts_are_evened_out_by_the_moves_that_cut_least():
     np.testing.assert_array_equal(got, part)
 
 
-@pytest.mark.parametrize(
-    "graph", [dj.topology.ring(64), dj.topology.random_regular(64, degree=4, seed=0)], ids=["ring", "regular"]
-)
-def test_every_edge_finds_its_sender_where_the_rounds_put_it(graph):
-    e, block = graph.host(), 64 // D
-    rounds, send, where = _exchange.schedule(e.senders, e.receivers, 64, D)
-    ids = np.arange(64).reshape(D, block)
-    held = [list(own) for own in ids]
-    start = 0
-    for pairs, width in rounds:
-        got = [np.full(width, -1)] * D
-        for source, target in pairs:
-            got[target] = ids[source][send[source, start : start + width]]
-        for device, rows in enumerate(got):
-            held[device] += list(rows)
-        start += width
-    np.testing.assert_array_equal(np.array(held)[e.receivers // block, where], e.senders)
+@pytest.mark.parametrize(("phases", "lists"), [(1, 1), (2, 2), (8, 1)])
+def test_every_edge_finds_its_sender_where_the_rounds_put_it(phases, lists):
+    edges = [dj.topology.random_regular(64, degree=4, seed=seed).host() for seed in range(phases)]
+    rounds = _exchange.rounds_of([(e.senders, e.receivers) for e in edges], 64, D)
+    assert len(rounds) == lists  # eight phases of about 13 rounds each share theirs
+    for e, own in zip(edges, rounds * (phases // lists), strict=True):
+        send, where = _exchange.schedule(e.senders, e.receivers, 64, D, own)
+        block = 64 // D
+        ids = np.arange(64).reshape(D, block)
+        held, start = [list(rows) for rows in ids], 0
+        for pairs, width in own:
+            got = [np.full(width, -1)] * D
+            for source, target in pairs:
+                got[target] = ids[source][send[source, start : start + width]]
+            for device, rows in enumerate(got):
+                held[device] += list(rows)
+            start += width
+        np.testing.assert_array_equal(np.array(held)[e.receivers // block, where], e.senders)
 
 
 def test_the_tables_of_an_exchange_grow_with_what_crosses():
     e, n = dj.topology.ring(1 << 16).host(), 1 << 16
+    (rounds,) = _exchange.rounds_of([(e.senders, e.receivers)], n, 64)
     tracemalloc.start()
-    _exchange.schedule(e.senders, e.receivers, n, 64)
+    _exchange.schedule(e.senders, e.receivers, n, 64, rounds)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < n * 64 * 4  # a number per node and device
