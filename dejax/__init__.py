@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         tasks as tasks,
         topology as topology,
     )
+    from ._bytes import TooLargeError as TooLargeError
     from ._cpu import fast_cpu as fast_cpu
-    from ._fits import TooLargeError as TooLargeError
     from ._processes import ProcessError as ProcessError
     from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
     from ._struct import static as static, struct as struct
@@ -43,7 +43,7 @@ _NOUNS = {
     "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
     "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "ProcessError": "_processes", "RefusedError": "network", "compare": "_simulate", "fast_cpu": "_cpu", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
-    "TooLargeError": "_fits", "static": "_struct", "struct": "_struct", "sweep": "_sweep",
+    "TooLargeError": "_bytes", "static": "_struct", "struct": "_struct", "sweep": "_sweep",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

@@ -4,8 +4,6 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-import jax
-
 CGROUPS, OWN_CGROUPS = (
     Path("/sys/fs/cgroup"),
     Path("/proc/self/cgroup"),
@@ -13,13 +11,32 @@ CGROUPS, OWN_CGROUPS = (
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
+class TooLargeError(ValueError):
+    """A run that needs more memory than there is.
+
+    Attributes:
+      needed, memory: bytes that the run takes, and that there are. largest: most nodes that fit.
+    """
+
+    def __init__(self, text: str, needed: float, memory: float, largest: int):
+        self.needed, self.memory, self.largest = needed, memory, largest
+        super().__init__(text)
+
+
 def machine_memory() -> int:
     """Bytes of the device that JAX computes on: the accelerator's, else the machine's (or the limit of its container or job)."""
+    import jax  # by need: data are drawn without
+
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         if "bytes_limit" in stats:
             return int(stats["bytes_limit"])
+    return host_memory()
+
+
+def host_memory() -> int:
+    """Bytes of this machine, or the limit of its container or job."""
     limits = []
     try:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -73,4 +90,4 @@ def spoken_bytes(value: float) -> str:
     raise AssertionError
 
 
-__all__ = ["machine_memory", "parse_bytes", "spoken_bytes"]
+__all__ = ["TooLargeError", "host_memory", "machine_memory", "parse_bytes", "spoken_bytes"]

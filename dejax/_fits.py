@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from . import _blocks, _place, plan as planning
+from ._bytes import TooLargeError
 from ._program import largest, size
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
@@ -15,18 +16,6 @@ MODELS, CARRIES, ARRAYS = (
     3,
     8,
 )  # the rough count's multiples of a model per node, of the carry, of the largest array
-
-
-class TooLargeError(ValueError):
-    """A run that needs more memory than there is.
-
-    Attributes:
-      needed, memory: bytes that the run takes by `dejax.plan`, and that there are. largest: most nodes that fit.
-    """
-
-    def __init__(self, plan: planning.Plan, text: str):
-        self.needed, self.memory, self.largest = plan.total, plan.memory, plan.largest
-        super().__init__(text)
 
 
 def check(run: Any, schedule: Any) -> None:
@@ -64,10 +53,12 @@ def check(run: Any, schedule: Any) -> None:
     if seeds > 1:
         change.append(run.fewer or f"fewer runs at once (now {seeds})")
     raise TooLargeError(
-        plan,
         f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "
         f"the {say(plan.memory)} that there are{each}; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
         "check_memory=False (--anyway)",
+        plan.total,
+        plan.memory,
+        plan.largest,
     )
 
 
@@ -92,4 +83,4 @@ def _rough(run: Any) -> float:
     return total
 
 
-__all__ = ["TooLargeError", "check"]
+__all__ = ["check"]

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from .._bytes import TooLargeError, host_memory, spoken_bytes
 from ._dirichlet import check_alpha, rows_by_class, simplex
 from ._parts import Parts, check_count, classes_of
 
+BYTES = 17  # of a row number while it is drawn (int64), made a table (int32, a flag) and laid on the device (int32)
 BLOCK = 1 << 16  # nodes drawn at a time, so that the [nodes, classes] tables stay small
 
 
@@ -25,6 +27,7 @@ class Overlapping:
       alpha: concentration > 0 of the class mix, or None for no label skew.
     Raises:
       ValueError: samples < 1 or above the number of samples; alpha <= 0.
+      TooLargeError: more nodes than the machine's memory holds.
     Example:
       >>> parts = overlapping(samples=8)(np.zeros(20, int), 100, np.random.default_rng(0))
       >>> {len(set(p.tolist())) for p in parts}
@@ -47,21 +50,38 @@ class Overlapping:
             raise ValueError(
                 f"Overlapping.samples is {self.samples}, but there are {total} samples; give 1 <= samples <= {total}"
             )
+        self._check_memory(nodes)
         if self.alpha is None:
             pools = [rng.permutation(total)]
         else:
             labels, per_class = classes_of(self, labels)
             pools = rows_by_class(labels, per_class, rng)
         supply = np.array([len(p) for p in pools])
-        blocks = []
+        rows = np.empty((nodes, self.samples), np.int64)
         for first in range(0, nodes, BLOCK):
             size = min(BLOCK, nodes - first)
             if self.alpha is None:
                 counts = np.full((size, 1), self.samples)
             else:
                 counts = _counts(simplex(self.alpha, supply / total, size, rng), self.samples, supply, rng)
-            blocks.append(draw_rows(counts, pools, rng).reshape(size, self.samples))
-        return Parts.from_matrix(np.concatenate(blocks))
+            rows[first : first + size] = draw_rows(counts, pools, rng).reshape(size, self.samples)
+        return Parts.from_matrix(rows)
+
+    def _check_memory(self, nodes: int) -> None:
+        """Before minutes of drawing: whether there is room for the numbers of all samples, the first thing that grows with nodes.
+
+        Raises:
+          TooLargeError: there is none.
+        """
+        each, memory = BYTES * self.samples, host_memory()
+        if nodes * each > memory:
+            raise TooLargeError(
+                f"nodes is {nodes:,}, but the numbers of their {self.samples} samples alone take {spoken_bytes(nodes * each)} of the "
+                f"{spoken_bytes(memory)} that there are; give nodes <= {memory // each:,}, or Overlapping.samples below {self.samples}",
+                nodes * each,
+                memory,
+                memory // each,
+            )
 
 
 def _counts(mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.Generator) -> np.ndarray:

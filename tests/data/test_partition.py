@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
+import dejax as dj
 from dejax import data
 
 LABELS = np.repeat(np.arange(10), 60)[np.random.default_rng(7).permutation(600)].astype(np.int32)
@@ -160,6 +161,15 @@ def test_apportion():
     assert apportion(10, np.array([1.0, 1.0, 1.0])).tolist() == [4, 3, 3]
     assert apportion(7, np.array([0.5, 3.0])).tolist() == [1, 6]
     assert apportion(0, np.array([1.0, 2.0])).tolist() == [0, 0]
+
+
+def test_more_nodes_than_memory_holds_are_refused_before_they_are_drawn(monkeypatch):
+    monkeypatch.setattr("dejax.data._overlapping.host_memory", lambda: 17 * 9 * 100)
+    assert len(split(data.overlapping(samples=9), 100)) == 100
+    words = r"nodes is 101, .* 9 samples alone take 15.5 kB of the 15.3 kB .* give nodes <= 100, or Overlapping.samples below 9"
+    with pytest.raises(dj.TooLargeError, match=words) as error:
+        split(data.overlapping(samples=9), 101)
+    assert error.value.largest == 100
 
 
 def test_overlapping_no_row_twice_at_a_node():
