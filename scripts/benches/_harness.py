@@ -4,7 +4,8 @@ A group is a file in this folder, whose docstring's first line says what it meas
 
     rows(options: Options) -> Iterable[Row]
 
-that yields each row as soon as it is there. Rows come from `turns`: a dict of calls, timed one after another again and again.
+that yields each row as soon as it is there. Before it builds anything for a row it asks `options.wants` with the row's full name and n.
+Rows come from `turns`: a dict of calls, timed one after another again and again.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import pkgutil
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +28,11 @@ DTYPES = ("float32", "bfloat16")
 ORDER = ("mixing", "step", "round", "eval", "rules", "sweep", "growth")
 SAMPLE = 0.01  # seconds: shorter calls are repeated within a turn, so that the clock and the dispatch do not count
 COLD = 0.3  # seconds: shorter turns begin with a call that is not timed, since the turn before has taken the caches
-HEADER = f"{'name':50}{'n':>7}{'ms':>11}  {'bound':28}{'ratio':>8}  {'spread':14}"
+VECTORS = {  # what /proc/cpuinfo calls them -> name, the widest first
+    "avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sse2": "SSE2", "sve2": "SVE2", "sve": "SVE", "asimd": "NEON", "neon": "NEON",
+}  # fmt: skip
+KINDS = {"cpu family": "family", "model": "model", "CPU implementer": "implementer", "CPU part": "part"}
+HEADER = f"{'group':8}{'name':50}{'n':>7}{'ms':>11}  {'bound':28}{'ratio':>8}  {'spread':14}"
 
 
 @dataclass(frozen=True)
@@ -36,23 +41,18 @@ class Options:
 
     Attributes:
       quick: few repeats, small sizes. dtype: of parameters and values. seconds: most seconds of measuring per row.
-      match: part of a row's name. n: only these sizes.
+      wants: (full name of a row, its n) -> whether it is asked for.
     """
 
     quick: bool = False
     dtype: str = "float32"
     seconds: float = 6.0
-    match: str = ""
-    n: tuple[int, ...] | None = None
+    wants: Callable[[str, int], bool] = lambda name, n: True
 
     @property
     def real(self) -> Any:
         """The dtype object."""
         return jnp.dtype(self.dtype)
-
-    def wants(self, name: str, n: int) -> bool:
-        """Whether this row is asked for: ask before building its inputs."""
-        return self.match in name and (self.n is None or n in self.n)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Row:
         bound = self.bound if self.bound_ms is None else f"{self.bound} {self.bound_ms:.4g}"
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}" + ("x" if self.rival else " ")
         spread = "" if self.spread is None else f"{self.spread[0]:.2f}-{self.spread[1]:.2f}"
-        return f"{self.name:50}{self.n:7}{ms:>11}  {bound:28}{ratio:>8}  {spread:14}{self.note}".rstrip()
+        return f"{self.group:8}{self.name:50}{self.n:7}{ms:>11}  {bound:28}{ratio:>8}  {spread:14}{self.note}".rstrip()
 
     def record(self) -> dict[str, Any]:
         """The row as JSON."""
@@ -187,16 +187,51 @@ def temporary_bytes(program: Any) -> int | None:
     return None if stats is None else int(stats.temp_size_in_bytes)
 
 
-def machine() -> str:
-    """One line: processor, cores, accelerator, versions."""
-    device = jax.devices()[0]
-    cpu = platform.processor() or platform.machine()
+def accelerated() -> bool:
+    """Whether JAX computes on something else than the CPU: sizes that fill a GPU or TPU are larger."""
+    return jax.devices()[0].platform != "cpu"
+
+
+def processor(info: str) -> dict[str, Any]:
+    """What the text of /proc/cpuinfo ("" where there is none) says about the first processor.
+
+    Returns:
+      name; family and model (ARM: implementer and part), where they are told; vectors: the widest ones, None where unknown.
+    """
+    facts = {
+        k.strip(): v.strip() for k, found, v in (s.partition(":") for s in info.split("\n\n")[0].splitlines()) if found
+    }
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    if not flags and platform.machine() in ("arm64", "aarch64"):
+        flags = ["asimd"]  # part of the architecture
+    kind = {word: facts[key] for key, word in KINDS.items() if key in facts}
+    return {"name": name, **kind, "vectors": next((VECTORS[flag] for flag in VECTORS if flag in flags), None)}
+
+
+def machine() -> dict[str, Any]:
+    """Processor (see `processor`) with its cores, devices of JAX, versions, milliseconds of a call that does nothing."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        cpu = next((s.split(":", 1)[1].strip() for s in info.read_text().splitlines() if "model name" in s), cpu)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    where = f"{len(jax.devices())} x {device.platform} {device.device_kind}"
-    return f"{cpu}, {cores} cores; {where}; jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
+    cpu = processor(info.read_text() if info.exists() else "")
+    cpu["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    device = jax.devices()[0]
+    empty = turns({"call": compiled(lambda x: x + 1, jnp.float32(0))[0]}, Options(quick=True))
+    return {
+        "cpu": cpu,
+        "devices": f"{len(jax.devices())} x {device.platform} {device.device_kind}",
+        "versions": {"jax": jax.__version__, "numpy": np.__version__, "Python": platform.python_version()},
+        "call_ms": empty.ms("call"),
+    }
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """What `machine` found, without the time of a call, in one line."""
+    cpu = machine["cpu"]
+    kind = [f"{word} {cpu[word]}" for word in KINDS.values() if word in cpu]
+    kind += [cpu["vectors"]] * bool(cpu["vectors"])
+    name = cpu["name"] + (f" ({', '.join(kind)})" if kind else "")
+    versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
+    return f"{name}, {cpu['cores']} cores; {machine['devices']}; {versions}"
 
 
 def groups() -> dict[str, ModuleType]:
@@ -206,12 +241,28 @@ def groups() -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"{__package__}.{name}") for name in names}
 
 
-def torch_or_none() -> Any:
-    """The torch package, or None where it is not installed or the device is no CPU (it would be another contest)."""
-    if jax.devices()[0].platform != "cpu":
-        return None
+def names(group: ModuleType, options: Options) -> list[tuple[str, int]]:
+    """(full name, n) of every row that a group has, wanted or not; nothing is built or measured."""
+    seen: list[tuple[str, int]] = []
+
+    def look(name: str, n: int) -> bool:
+        seen.append((name, n))
+        return False
+
+    for row in group.rows(replace(options, wants=look)):
+        raise AssertionError(f"{group.__name__} yields {row.name!r} though it was not asked for")
+    return seen
+
+
+def torch_here() -> tuple[Any, str, str]:
+    """(torch, its name for the device that JAX computes on, ""), or (None, "", why there is none)."""
     try:
         import torch
     except ImportError:
-        return None
-    return torch
+        return None, "", "torch is not installed"
+    kind = jax.devices()[0].platform
+    if kind == "cpu":
+        return torch, "cpu", ""
+    if kind in ("gpu", "cuda", "rocm") and torch.cuda.is_available():
+        return torch, "cuda", ""
+    return None, "", f"left out: JAX computes on a {kind}, which this torch cannot use"

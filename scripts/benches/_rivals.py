@@ -1,8 +1,9 @@
 """The same D-PSGD round on a ring, written by hand: torch modules in a loop, torch.func.vmap, and jax.vmap of plain flax.
 
-Each is a class with `round()`, which does one round on the next of its precomputed batches and returns something to wait for, and
-`params()`, the parameters [n, ...] as NumPy arrays in the layout of the flax model. All do x_i <- mean over i - 1, i, i + 1 of
-(x_j - lr g_j), float32, on the same start and batches, none draws its batches, none counts anything.
+Each is a class with `round()`, which does one round on the next of its precomputed batches and returns something that
+`jax.block_until_ready` waits for, and `params()`, the parameters [n, ...] as NumPy arrays in the layout of the flax model. All do
+x_i <- mean over i - 1, i, i + 1 of (x_j - lr g_j) in the dtype of the batches, on the same start and batches and on the device that JAX
+computes on; none draws its batches, none counts anything.
 """
 
 from typing import Any
@@ -47,17 +48,34 @@ class FlaxVmap:
         return jax.tree.map(np.asarray, self.state)
 
 
+def products(torch: Any, device: str, exact: bool) -> None:
+    """Have torch's float32 products on a GPU round as those of JAX do: to 10 bits (TF32), or, where `exact`, not at all."""
+    if device == "cuda":
+        torch.set_float32_matmul_precision("highest" if exact else "high")
+        torch.backends.cudnn.allow_tf32 = not exact
+
+
 class _Torch:
     rounds = 1
 
-    def __init__(self, torch: Any, model: Model, batches: dict[str, np.ndarray], lr: float):
+    def __init__(self, torch: Any, device: str, model: Model, batches: dict[str, np.ndarray], lr: float):
         self.torch, self.model, self.lr, self.t = torch, model, lr, 0
-        x = np.asarray(batches["x"])
+        self.where = {"device": device, "dtype": getattr(torch, batches["x"].dtype.name)}
+        x = np.asarray(batches["x"], np.float32)
         x = x if model.widths else x[..., None, :, :]  # one channel first, as torch wants images
-        self.x, self.y = torch.tensor(x), torch.tensor(np.asarray(batches["y"], np.int64))
+        self.x = torch.tensor(x).to(**self.where)
+        self.y = torch.tensor(np.asarray(batches["y"], np.int64)).to(device)
+
+    def block_until_ready(self) -> None:
+        """Wait for the device: calls of torch return before a GPU is done."""
+        if self.where["device"] == "cuda":
+            self.torch.cuda.synchronize()
 
     def module(self) -> Any:
         """A fresh torch model."""
+        return self._layers().to(**self.where)
+
+    def _layers(self) -> Any:
         nn = self.torch.nn
         if not self.model.widths:
             pool = lambda: (nn.ReLU(), nn.MaxPool2d(2))
@@ -78,19 +96,19 @@ class _Torch:
 class TorchLoop(_Torch):
     """A module per node, forward and backward one after another; step and mixing by torch's fused list operations."""
 
-    def __init__(self, torch: Any, model: Model, params: Any, batches: dict[str, np.ndarray], lr: float):
-        super().__init__(torch, model, batches, lr)
-        self.leaves = to_torch(torch, model, params)
-        n = len(self.leaves[0])
+    def __init__(self, torch: Any, device: str, model: Model, params: Any, batches: dict[str, np.ndarray], lr: float):
+        super().__init__(torch, device, model, batches, lr)
+        leaves = to_torch(torch, model, params)
+        n = len(leaves[0])
         self.nodes = [self.module() for _ in range(n)]
         with torch.no_grad():
             for i, node in enumerate(self.nodes):
-                for p, value in zip(node.parameters(), self.leaves):
+                for p, value in zip(node.parameters(), leaves):
                     p.copy_(value[i])
         self.each = [list(node.parameters()) for node in self.nodes]
         self.flat = [p for node in self.each for p in node]
 
-    def round(self) -> None:
+    def round(self) -> Any:
         """One round."""
         torch, (x, y) = self.torch, self.batch()
         loss_of = torch.nn.functional.cross_entropy
@@ -104,27 +122,29 @@ class TorchLoop(_Torch):
             torch._foreach_add_(mixed, self.flat[-k:] + self.flat[:-k])
             torch._foreach_mul_(mixed, 1 / 3)
             torch._foreach_copy_(self.flat, mixed)
+        return self
 
     def params(self) -> Any:
         """As NumPy arrays."""
         stacked = [self.torch.stack([node[j] for node in self.each]) for j in range(len(self.each[0]))]
-        return from_torch(self.model, [x.detach().numpy() for x in stacked])
+        return from_torch(self.model, [to_numpy(x) for x in stacked])
 
 
 class TorchVmap(_Torch):
     """torch.func: vmap of grad over stacked parameters, torch.roll for the ring."""
 
-    def __init__(self, torch: Any, model: Model, params: Any, batches: dict[str, np.ndarray], lr: float):
-        super().__init__(torch, model, batches, lr)
+    def __init__(self, torch: Any, device: str, model: Model, params: Any, batches: dict[str, np.ndarray], lr: float):
+        super().__init__(torch, device, model, batches, lr)
         module = self.module()
-        self.state = dict(zip((k for k, _ in module.named_parameters()), to_torch(torch, model, params)))
+        leaves = [x.to(**self.where) for x in to_torch(torch, model, params)]
+        self.state = dict(zip((k for k, _ in module.named_parameters()), leaves))
 
         def loss(p: Any, x: Any, y: Any) -> Any:
             return torch.nn.functional.cross_entropy(torch.func.functional_call(module, p, (x,)), y)
 
         self.grads = torch.func.vmap(torch.func.grad(loss))
 
-    def round(self) -> None:
+    def round(self) -> Any:
         """One round."""
         torch = self.torch
         with torch.no_grad():
@@ -132,17 +152,18 @@ class TorchVmap(_Torch):
             for name, x in self.state.items():
                 x = x.add_(grads[name], alpha=-self.lr)
                 self.state[name] = torch.roll(x, 1, 0).add_(x).add_(torch.roll(x, -1, 0)).mul_(1 / 3)
+        return self
 
     def params(self) -> Any:
         """As NumPy arrays."""
-        return from_torch(self.model, [x.detach().numpy() for x in self.state.values()])
+        return from_torch(self.model, [to_numpy(x) for x in self.state.values()])
 
 
 def to_torch(torch: Any, model: Model, params: Any) -> list[Any]:
-    """Leaves in the order of torch's parameters: per layer weight [n, out, in...] and bias [n, out]."""
+    """Leaves in the order of torch's parameters, float32: per layer weight [n, out, in...] and bias [n, out]."""
     out = []
     for layer in params:
-        kernel = np.asarray(params[layer]["kernel"])
+        kernel, bias = (np.asarray(params[layer][name], np.float32) for name in ("kernel", "bias"))
         if kernel.ndim == 5:
             kernel = kernel.transpose(0, 4, 3, 1, 2)
         elif not model.widths:  # rows of the CNN's last layer: height, width, channel to channel, height, width
@@ -150,8 +171,13 @@ def to_torch(torch: Any, model: Model, params: Any) -> list[Any]:
             kernel = kernel.reshape(n, 7, 7, 32, c).transpose(0, 4, 3, 1, 2).reshape(n, c, -1)
         else:
             kernel = kernel.transpose(0, 2, 1)
-        out += [torch.tensor(kernel.copy()), torch.tensor(np.asarray(params[layer]["bias"]).copy())]
+        out += [torch.tensor(kernel.copy()), torch.tensor(bias.copy())]
     return out
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """A torch tensor as float32 on the host."""
+    return x.detach().float().cpu().numpy()
 
 
 def from_torch(model: Model, leaves: list[np.ndarray]) -> Any:

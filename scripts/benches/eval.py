@@ -14,7 +14,9 @@ from dejax.metrics import View, local_models
 
 from . import _harness as h, _models as models
 
-TEST, POOL, BATCH, BLOCK = 4000, 8192, 16, 4
+TEST, POOL, BATCH = 4000, 8192, 16
+# models whose products are done at once: few stay in the cache of a CPU, many fill a GPU or TPU
+BLOCK, ACCELERATED = 4, 256
 
 
 def _problem(model: models.Model, n: int, options: h.Options) -> dj.Problem:
@@ -27,19 +29,21 @@ def _problem(model: models.Model, n: int, options: h.Options) -> dj.Problem:
     )
 
 
-def _evaluation(model: models.Model, n: int, nodes: int | None, options: h.Options) -> h.Row:
+def _evaluation(name: str, model: models.Model, n: int, nodes: int | None, options: h.Options) -> h.Row:
     problem = _problem(model, n, options)
     params = jax.jit(jax.vmap(model.own.init))(jax.random.split(jax.random.key(0), n))
+    params = jax.tree.map(lambda x: x.astype(options.real), params)
     view = View(params, problem, nodes=nodes)
     taken, widths = nodes or n, model.widths
     rng = np.random.default_rng(0)
-    inputs = [jnp.asarray(rng.standard_normal((TEST, a), np.float32)) for a in widths[:-1]]
-    weights = [jnp.asarray(rng.standard_normal((taken, *s), np.float32)) for s in zip(widths, widths[1:], strict=False)]
+    inputs = [jnp.asarray(rng.standard_normal((TEST, a), np.float32), options.real) for a in widths[:-1]]
+    shapes = [(taken, *s) for s in zip(widths, widths[1:], strict=False)]
+    weights = [jnp.asarray(rng.standard_normal(s, np.float32), options.real) for s in shapes]
     one = lambda ws: sum((jnp.matmul(x, w).max() for x, w in zip(inputs, ws, strict=True)), jnp.float32(0))
-    products = jax.jit(lambda ws: jax.lax.map(one, ws, batch_size=BLOCK))
+    block = min(taken, ACCELERATED if h.accelerated() else BLOCK)
+    products = jax.jit(lambda ws: jax.lax.map(one, ws, batch_size=block))
     got = h.turns({"own": lambda: local_models(view), "products": lambda: products(weights)}, options, least=3)
     each = got.ms("own") / taken * 1e6
-    name = f"local models, {model.name}" + ("" if nodes is None else f", {nodes} of them")
     return got.row("eval", name, n, "own", "products", note=f"{each:,.0f} ns per model", nanoseconds=each)
 
 
@@ -47,33 +51,22 @@ def rows(options: h.Options) -> Iterable[h.Row]:
     """Local models at three sizes, then the draw of batches."""
     model = models.mlp(16, 64, 10)
     for n, nodes in [(64, None)] if options.quick else [(64, None), (1024, None), (65536, 256)]:
-        if options.wants("local models", n):
-            yield _evaluation(model, n, nodes, options)
+        name = f"local models, {model.name}" + ("" if nodes is None else f", {nodes} of them")
+        if options.wants(name, n):
+            yield _evaluation(name, model, n, nodes, options)
     for n in (1024,) if options.quick else (1024, 65536):
-        if not options.wants("draw", n):
+        draws = {f"draw of {BATCH} rows, {sampling}": sampling for sampling in ("replacement", "epoch")}
+        draws = {name: sampling for name, sampling in draws.items() if options.wants(name, n)}
+        if not draws:
             continue
         problem = _problem(model, n, options)
         keys = jax.random.split(jax.random.key(0), n)
-        for sampling in ("replacement", "epoch"):
+        for name, sampling in draws.items():
             sampler = dj.Problem(model.own, problem.data, batch_size=BATCH, sampling=sampling).sampler
-            memory = sampler.init(n)
-            draw = h.compiled(
-                lambda m, i, c, k, s=sampler: s.draw(m, c, i, k, k),
-                memory,
-                problem.data.index,
-                problem.data.count,
-                keys,
-            )
+            args = (sampler.init(n), problem.data.index, problem.data.count, keys)
+            draw = h.compiled(lambda m, i, c, k, s=sampler: s.draw(m, c, i, k, k), *args)
             picked = jnp.zeros((n, BATCH), jnp.int32)
             fetch = h.compiled(lambda p, r: p.fetch(r), problem, picked)
             got = h.turns({"draw": draw[0], "gather": fetch[0]}, options)
             each = got.ms("draw") / n * 1e6
-            yield got.row(
-                "eval",
-                f"draw of {BATCH} rows, {sampling}",
-                n,
-                "draw",
-                "gather",
-                bound="gather",
-                note=f"{each:,.0f} ns per node",
-            )
+            yield got.row("eval", name, n, "draw", "gather", note=f"{each:,.0f} ns per node")

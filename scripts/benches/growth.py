@@ -16,9 +16,10 @@ def rows(options: h.Options) -> Iterable[h.Row]:
     """Every n in turns with n = 256."""
     model = models.mlp(16, 16, 10)
     name = f"{model.name} B={BATCH}, ring"
-    base = Own(model, BASE, options)
+    base = None
     for n in SIZES[:6] if options.quick else SIZES:
         if options.wants(name, n):
+            base = base or Own(model, BASE, options)
             own = base if n == BASE else Own(model, n, options)
             got = h.turns({"own": own.round, "base": base.round}, options, least=3)
             each = got.ms("own", own.count) / n * 1e6

@@ -1,13 +1,15 @@
 """A whole round of D-PSGD on a ring: node-steps a second, mixing included, against the same work written by hand.
 
 "torch loop": a module per node, one after another; "torch vmap": torch.func over stacked parameters; "jax vmap": plain flax. They get
-their batches for nothing, dejax draws its own and counts what it does. Ratios with x: how many times faster dejax is. Targets on
-two cores: MLP 64-32-10 40x and 4x (n = 64), 50x and 3x (n = 1024) over the torch loop and torch vmap; MLP 784-128-10, n = 64: 4x and
-2.5x; LeNet, n = 16: 1x over the torch loop, 8x over jax vmap. Then: time to the first round, and FedAvg over a million clients.
+their batches for nothing, dejax draws its own and counts what it does. Torch computes on JAX's device (CPU or GPU), in its precision, or
+its rows say why they are left out. Ratios with x: how many times faster dejax is. Targets on two cores: MLP 64-32-10 40x and 4x
+(n = 64), 50x and 3x (n = 1024) over the torch loop and torch vmap; MLP 784-128-10, n = 64: 4x and 2.5x; LeNet, n = 16: 1x over the
+torch loop, 8x over jax vmap. Then: time to the first round, and FedAvg over a million clients.
 """
 
+import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +23,7 @@ from dejax._driver import CHUNK, CHUNK_SECONDS
 from . import _harness as h, _models as models, _rivals as rivals
 
 BATCH, LOCAL, POOL, LR = 16, 128, 8192, 0.1
+RIVALS = ("torch loop", "torch vmap", "jax vmap")
 
 
 class Own:
@@ -42,7 +45,7 @@ class Own:
         start = jax.jit(lambda key: jax.vmap(model.own.init)(jax.random.split(key, n)))(self.key)
         self.start = jax.tree.map(lambda x: x.astype(options.real), start)
         self.carry, self.count = engine.start(*self.parts, self.key, self.start), 1
-        self.round()
+        jax.block_until_ready(self.round())
         began = time.perf_counter()
         jax.block_until_ready(self.round())
         self.count = int(np.clip(CHUNK_SECONDS / (time.perf_counter() - began), 1, CHUNK))
@@ -53,65 +56,85 @@ class Own:
         return self.carry.state.params
 
 
-def _makers(model: models.Model, n: int) -> dict[str, Any]:
-    """Label -> class of each rival, or None with the reason in the label."""
-    torch = h.torch_or_none()
-    out: dict[str, Any] = {}
-    for label, kind in (("torch loop", rivals.TorchLoop), ("torch vmap", rivals.TorchVmap)):
-        out[label] = None if torch is None else lambda *args, kind=kind: kind(torch, *args)
+def _makers() -> dict[str, Any]:
+    """Label -> what makes each rival, or the reason why there is none."""
+    torch, device, missing = h.torch_here()
+    kinds = {"torch loop": rivals.TorchLoop, "torch vmap": rivals.TorchVmap}
+    out = {label: missing or functools.partial(kind, torch, device) for label, kind in kinds.items()}
     return out | {"jax vmap": rivals.FlaxVmap}
 
 
-def check(model: models.Model, options: h.Options) -> None:
-    """All ways do the same: two rounds from one start on one batch.
+def _exact(exact: bool) -> Any:
+    """Within it, products of JAX on a GPU or TPU are as exact as their dtype if `exact`, else as by default; torch's likewise."""
+    torch, device, _ = h.torch_here()
+    rivals.products(torch, device, exact)
+    return jax.default_matmul_precision("highest" if exact and h.accelerated() else None)
+
+
+def check(model: models.Model, labels: Sequence[str], options: h.Options) -> None:
+    """These rivals, where they can be had, do the same as dejax: two rounds from one start on one batch.
 
     Raises:
       AssertionError: they differ by more than rounding.
     """
+    makers = {label: make for label, make in _makers().items() if label in labels and not isinstance(make, str)}
+    if not makers:
+        return
     n = 4
-    batch = jax.tree.map(np.asarray, models.data(model, (1, n, BATCH), jnp.float32))
-    own = Own(model, n, h.Options(), {k: v[0] for k, v in batch.items()})
-    start = jax.tree.map(np.asarray, own.start)
-    want, _ = engine.rollout(own.parts[0], own.parts[1], dj.Network(dj.topology.ring(n)), own.key, 2, params=start)
-    for label, make in _makers(model, n).items():
-        if make is not None:
+    close = {"atol": 2e-5, "rtol": 1e-3} if options.dtype == "float32" else {"atol": 2e-2, "rtol": 2e-2}
+    number = lambda x: np.asarray(x, np.float32)
+    batch = jax.tree.map(np.asarray, models.data(model, (1, n, BATCH), options.real))
+    with _exact(True):
+        own = Own(model, n, options, {k: v[0] for k, v in batch.items()})
+        start = jax.tree.map(np.asarray, own.start)
+        want, _ = engine.rollout(own.parts[0], own.parts[1], dj.Network(dj.topology.ring(n)), own.key, 2, params=start)
+        for label, make in makers.items():
             rival = make(model, start, batch, LR)
             rival.round(), rival.round()
             for a, b in zip(jax.tree.leaves(rival.params()), jax.tree.leaves(want.params), strict=True):
-                np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-3, err_msg=f"{model.name}, {label}")
+                np.testing.assert_allclose(number(a), number(b), **close, err_msg=f"{model.name}, {label}")
+
+
+def _left_out(label: str, model: models.Model, n: int) -> str:
+    """Why a rival of LeNet is not measured on a CPU, or ""."""
+    slow = not model.widths and not h.accelerated() and n > (64 if label == "torch loop" else 16)
+    return "left out: minutes a round" if slow else ""
 
 
 def _rows(model: models.Model, n: int, options: h.Options) -> Iterable[h.Row]:
     name = f"{model.name} B={BATCH}"
+    alone = options.wants(name, n)
+    labels = [label for label in RIVALS if options.wants(f"{name}, {label}", n)]
+    if not alone and not labels:
+        return
     own = Own(model, n, options)
-    got = h.turns({"own": own.round}, options, least=3)
-    each = got.ms("own", own.count)
-    speed = n / each * 1e3
-    yield got.row("round", name, n, "own", per=own.count, note=f"{speed:,.0f} node-steps/s", speed=speed)
+    if alone:
+        got = h.turns({"own": own.round}, options, least=3)
+        each = got.ms("own", own.count)
+        speed = n / each * 1e3
+        yield got.row("round", name, n, "own", per=own.count, note=f"{speed:,.0f} node-steps/s", speed=speed)
     start = jax.tree.map(np.asarray, own.start)
     total = rivals.ROUNDS if n * np.prod(model.shape) < 2**20 else 2
-    batches = jax.tree.map(np.asarray, models.data(model, (total, n, BATCH), jnp.float32))
-    for label, make in _makers(model, n).items():
-        if make is None:
-            yield h.Row("round", f"{name}, {label}", n, note="torch is not installed (or this is no CPU)")
-            continue
-        if options.dtype != "float32":
-            continue
-        if (not model.widths and n > 64) or (label != "torch loop" and not model.widths and n > 16):
-            yield h.Row("round", f"{name}, {label}", n, note="left out: minutes a round")
+    batches = jax.tree.map(np.asarray, models.data(model, (total, n, BATCH), options.real))
+    makers = _makers() if labels else {}
+    for label in labels:
+        full, make = f"{name}, {label}", makers[label]
+        if why := make if isinstance(make, str) else _left_out(label, model, n):
+            yield h.Row("round", full, n, note=why)
             continue
         rival = make(model, start, batches, LR)
-        got = h.turns({"own": own.round, label: rival.round}, options, least=3)
-        yield got.row("round", f"{name}, {label}", n, "own", label, per=own.count, against_per=rival.rounds, rival=True)
+        with _exact(False):
+            got = h.turns({"own": own.round, label: rival.round}, options, least=3)
+        yield got.row("round", full, n, "own", label, per=own.count, against_per=rival.rounds, rival=True)
         del rival
 
 
-def _first_round(model: models.Model, n: int) -> h.Row:
+def _first_round(model: models.Model, n: int, options: h.Options) -> h.Row:
     """From nothing to the end of the first round, and what of it was compilation."""
     jax.clear_caches()
     with h.compilations() as seen:
         began = time.perf_counter()
-        Own(model, n, h.Options())
+        Own(model, n, options)
         took = (time.perf_counter() - began) * 1e3
     note = f"{len(seen)} compilations, the largest {max(seen):.2f} s"
     return h.Row("round", f"{model.name}, to the first round", n, took, note=note, more={"compilations": seen})
@@ -122,14 +145,13 @@ class Million:
 
     clients, sampled, rounds, dim = 1_000_000, 10, 200, 16
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: Any):
         rng = np.random.default_rng(0)
         x = rng.standard_normal((self.clients, self.dim), np.float32)
-        arrays = {"x": jnp.asarray(x), "y": jnp.ones(self.clients, jnp.float32)}
+        arrays = {"x": jnp.asarray(x, dtype), "y": jnp.ones(self.clients, dtype)}
         index, count = jnp.arange(self.clients, dtype=jnp.int32)[:, None], jnp.ones(self.clients, jnp.int32)
-        problem = dj.Problem(
-            dj.tasks.from_functions(_zeros, _half_square), dj.data.NodeData(arrays, index, count, even=True)
-        )
+        task = dj.tasks.from_functions(lambda key: {"x": jnp.zeros(self.dim, dtype)}, _half_square)
+        problem = dj.Problem(task, dj.data.NodeData(arrays, index, count, even=True))
         method = dj.methods.fedavg(lr=0.1, clients=self.sampled)
         self.parts, self.key = engine.prepare(method, problem, None, self.rounds), jax.random.key(0)
         self.carry = engine.start(*self.parts, self.key)
@@ -150,11 +172,6 @@ class Million:
         )
 
 
-def _zeros(key: Any) -> Any:
-    del key
-    return {"x": jnp.zeros(Million.dim, jnp.float32)}
-
-
 def _half_square(params: Any, batch: Any, key: Any) -> jax.Array:
     del key
     return 0.5 * jnp.square(batch["x"] @ params["x"] - batch["y"])
@@ -168,13 +185,15 @@ def rows(options: h.Options) -> Iterable[h.Row]:
         else [models.mlp(64, 32, 10), models.mlp(784, 128, 10), models.lenet()]
     )
     for model in all_models:
-        sizes = [n for n in ((16,) if options.quick else (16, 64, 1024)) if options.wants(f"{model.name} B={BATCH}", n)]
-        if sizes and options.dtype == "float32":
-            check(model, options)
+        sizes = (16,) if options.quick else (16, 64, 1024)
+        pairs = [(label, n) for label in RIVALS for n in sizes if not _left_out(label, model, n)]
+        checked = {label for label, n in pairs if options.wants(f"{model.name} B={BATCH}, {label}", n)}
+        if checked:
+            check(model, sorted(checked), options)
         for n in sizes:
             yield from _rows(model, n, options)
     for model, n in ((all_models[0], 1024), (all_models[-1], 16)):
         if options.wants(f"{model.name}, to the first round", n):
-            yield _first_round(model, n)
+            yield _first_round(model, n, options)
     if options.wants("FedAvg, a million clients", Million.clients):
-        yield Million().row(options)
+        yield Million(options.real).row(options)

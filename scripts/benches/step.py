@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from . import _harness as h, _models as models
 
-BIG = 2048  # side of the one big matrix product
+BIG, ACCELERATED = 2048, 8192  # side of the one big matrix product; larger on a GPU or TPU
 
 
 def sgd_step(task: Any) -> Any:
@@ -26,29 +26,39 @@ def sgd_step(task: Any) -> Any:
 
 
 def _rows(model: models.Model, n: int, batch: int, options: h.Options) -> Iterable[h.Row]:
+    name = f"{model.name} B={batch}"
+    full = {"own": name, "gemm": f"{name}, one big product", "plain": f"{name}, plain flax"}
+    wanted = {way for way, row in full.items() if options.wants(row, n)}
+    if not wanted:
+        return
     keys = jax.random.split(jax.random.key(0), n)
     params = jax.jit(jax.vmap(model.own.init))(keys)
     params = jax.tree.map(lambda x: x.astype(options.real), params)
     args = (params, models.data(model, (n, batch), options.real), keys)
-    ways = models.products(model.products(batch), n, options.real)
-    trial = h.turns(ways, h.Options(quick=True))
-    best = min(ways, key=trial.ms)
-    big = jnp.ones((BIG, BIG), options.real)
-    calls = {
-        "own": h.compiled(sgd_step(model.own), *args)[0],
-        "plain": h.compiled(sgd_step(model.plain), *args)[0],
-        best: ways[best],
-        "gemm": h.compiled(jnp.matmul, big, big)[0],
-    }
+    calls = {"own": h.compiled(sgd_step(model.own), *args)[0]}
+    if "plain" in wanted:
+        calls["plain"] = h.compiled(sgd_step(model.plain), *args)[0]
+    best = ""
+    if "own" in wanted:
+        ways = models.products(model.products(batch), n, options.real)
+        trial = h.turns(ways, h.Options(quick=True))
+        best = min(ways, key=trial.ms)
+        calls[best] = ways[best]
+    side = ACCELERATED if h.accelerated() else BIG
+    if wanted & {"own", "gemm"}:
+        big = jnp.ones((side, side), options.real)
+        calls["gemm"] = h.compiled(jnp.matmul, big, big)[0]
     got = h.turns(calls, options)
     flops = n * model.flops(batch)
-    rate = {name: flops / got.ms(name) / 1e6 for name in ("own", "plain", best)}
-    gemm = 2 * BIG**3 / got.ms("gemm") / 1e6
-    name = f"{model.name} B={batch}"
-    note = f"{rate['own']:.0f} GFLOP/s: {rate['own'] / rate[best]:.2f} of the products, {rate['own'] / gemm:.2f} of one big"
-    yield got.row("step", name, n, "own", best, note=note, gflops=rate, gemm=gemm)
-    yield got.row("step", f"{name}, one big product", n, "own", "gemm", scale=flops / (2 * BIG**3))
-    yield got.row("step", f"{name}, plain flax", n, "own", "plain", rival=True)
+    if "own" in wanted:
+        rate = {way: flops / got.ms(way) / 1e6 for way in calls if way != "gemm"}
+        gemm = 2 * side**3 / got.ms("gemm") / 1e6
+        note = f"{rate['own']:.0f} GFLOP/s: {rate['own'] / rate[best]:.2f} of the products, {rate['own'] / gemm:.2f} of one big"
+        yield got.row("step", full["own"], n, "own", best, note=note, gflops=rate, gemm=gemm)
+    if "gemm" in wanted:
+        yield got.row("step", full["gemm"], n, "own", "gemm", scale=flops / (2 * side**3))
+    if "plain" in wanted:
+        yield got.row("step", full["plain"], n, "own", "plain", rival=True)
 
 
 def rows(options: h.Options) -> Iterable[h.Row]:
@@ -56,5 +66,4 @@ def rows(options: h.Options) -> Iterable[h.Row]:
     cases = [(models.mlp(64, 32, 10), 1024), (models.mlp(784, 128, 10), 64), (models.lenet(), 16)]
     for model, n in cases[:1] if options.quick else cases:
         for batch in (16, 64):
-            if options.wants(f"{model.name} B={batch}", n):
-                yield from _rows(model, n, batch, options)
+            yield from _rows(model, n, batch, options)
