@@ -2,13 +2,14 @@
 
 import dataclasses
 import inspect
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
+
+from ._warn import warn
 
 NODES, RUNS = "nodes", "runs"
 
@@ -31,13 +32,14 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
         at place i.
       devices: JAX devices to use; None: all of them, of all processes, or equally many of each process.
     Raises:
-      ValueError: more devices than there are; a number that processes cannot share equally.
+      ValueError: more devices than there are; a number that processes cannot share equally; no number. TypeError: devices
+        that are none, relabel that is no bool.
     Example:
       >>> layout(nodes=1).mesh.shape["nodes"]
       1
     """
+    _check(nodes, runs, relabel, devices)
     devices = list(jax.devices() if devices is None else devices)
-    _check_counts(nodes, runs)
     nodes = max(1, len(devices) // runs) if nodes is None else nodes
     if nodes * runs > len(devices):
         raise ValueError(
@@ -48,13 +50,29 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
     return Layout(_mesh(grid), relabel)
 
 
-def _check_counts(nodes: Any, runs: Any) -> None:
-    """Raise ValueError unless both are numbers of devices; nodes may be None."""
+def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
+    """Raise ValueError unless nodes (may be None) and runs are numbers of devices, TypeError unless the others are what `layout` takes."""
     for name, value in (("nodes", nodes), ("runs", runs)):
         if (value is not None or name == "runs") and (
             isinstance(value, bool) or not isinstance(value, int) or value < 1
         ):
             raise ValueError(f"mesh.{name} is {value!r}; give a number of devices >= 1")
+    if not isinstance(relabel, bool):
+        raise TypeError(f"mesh.relabel is {relabel!r}; give True or False")
+    listed = isinstance(devices, (Sequence, np.ndarray)) and all(isinstance(d, jax.Device) for d in devices)
+    if devices is not None and not listed:
+        raise TypeError(
+            f"mesh.devices is {devices!r}; give a list of JAX devices, e.g. jax.devices()[:4], or how many as nodes"
+        )
+
+
+def check_runs(runs: int, seeds: int) -> None:
+    """Raise ValueError unless `runs` devices can take equally many of so many seeds."""
+    if seeds % runs:
+        there = "is 1 seed" if seeds == 1 else f"are {seeds} seeds"
+        raise ValueError(
+            f"mesh has {runs} devices along runs, but there {there}; make runs a divisor of the number of seeds"
+        )
 
 
 def _check_names(value: Mapping[str, Any]) -> None:
@@ -125,16 +143,19 @@ def as_layout(value: Any) -> Layout | None:
 
 
 def on_paper(value: Any) -> Layout | None:
-    """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided."""
+    """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided.
+
+    Without a number of devices along `nodes` it is that of the devices that are there, over `runs`, and at least 1.
+    """
     if value is None:
         return None
     if isinstance(value, int):
         value = {"nodes": value}
-    if isinstance(value, Mapping) and isinstance(value.get("nodes"), int):
+    if isinstance(value, Mapping) and value.get("devices") is None:
         _check_names(value)
-        shape: tuple[Any, ...] = (value.get("runs", 1), value["nodes"])
-        _check_counts(shape[1], shape[0])
-        relabel = value.get("relabel", True)
+        nodes, runs, relabel = value.get("nodes"), value.get("runs", 1), value.get("relabel", True)
+        _check(nodes, runs, relabel, None)
+        shape: tuple[Any, ...] = (runs, max(1, len(jax.devices()) // runs) if nodes is None else nodes)
     else:
         found: Any = as_layout(value)
         shape, relabel = tuple(found.mesh.shape[name] for name in (RUNS, NODES)), found.relabel
@@ -150,15 +171,15 @@ def fitting(mesh: Any, n: int) -> Any:
     if n % devices == 0:
         return mesh
     fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
+    near = " or ".join(str(m) for m in (n - n % devices, n - n % devices + devices) if m)
     if fits is None:
         raise ValueError(
             f"mesh has {devices} devices on {hosts} hosts along its node axis, but there are n = {n} nodes, which no number of devices "
-            f"that uses all hosts divides; make n a multiple of {devices}"
+            f"that uses all hosts divides; make n a multiple of {devices}, e.g. {near}"
         )
-    warnings.warn(
-        f"n = {n} nodes do not split evenly over {devices} devices: {fits} of them {'is' if fits == 1 else 'are'} used; make n a multiple of {devices} "
-        "to use all",
-        stacklevel=2,
+    warn(
+        f"n = {n} nodes do not split evenly over {devices} devices: {fits} of them {'is' if fits == 1 else 'are'} used; to use all make n "
+        f"a multiple of {devices}, e.g. {near}"
     )
     if isinstance(mesh, AbstractMesh):
         return AbstractMesh((mesh.shape[RUNS], fits), mesh.axis_names, axis_types=mesh.axis_types)
@@ -167,4 +188,4 @@ def fitting(mesh: Any, n: int) -> Any:
     return _mesh(mesh.devices[:, keep])
 
 
-__all__ = ["NODES", "RUNS", "Layout", "as_layout", "fitting", "layout", "on_paper"]
+__all__ = ["NODES", "RUNS", "Layout", "as_layout", "check_runs", "fitting", "layout", "on_paper"]

@@ -18,7 +18,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
 from . import _processes, _tree as tree, mixing
 from ._arrays import per_node
 from ._bare import bare
-from ._layout import NODES, RUNS, Layout, as_layout, fitting, layout, on_paper
+from ._layout import NODES, RUNS, Layout, as_layout, check_runs, fitting, layout, on_paper
 from ._program import size
 from ._struct import static, struct
 
@@ -266,6 +266,7 @@ __all__ = [
     "at_places",
     "axis_of",
     "bytes_of",
+    "check_runs",
     "everywhere",
     "layout",
     "on_paper",

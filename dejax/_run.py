@@ -51,13 +51,7 @@ class Run(Lanes):
         Raises:
           ValueError: the axis `runs` does not split the seeds evenly.
         """
-        runs = self.place.mesh.shape[_place.RUNS]
-        count = len(self.seeds)
-        if count % runs:
-            there = "is 1 seed" if count == 1 else f"are {count} seeds"
-            raise ValueError(
-                f"mesh has {runs} devices along runs, but there {there}; make runs a divisor of the number of seeds"
-            )
+        _place.check_runs(self.place.mesh.shape[_place.RUNS], len(self.seeds))
         self.key = _place.put(self.key, self.place.sharding(False, self._lead))
 
     # ---- what others look at

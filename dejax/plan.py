@@ -132,7 +132,7 @@ def plan(
         devices of a CPU share the memory of their host (before a run, all processes count as on one host).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
       nodes: how many node models an evaluation takes at a time; None: all.
-      mesh: as for `simulate`; the devices need not be there. Bytes are then those of the device that holds most.
+      mesh: as for `simulate`; the devices need not be there, unless they are named. Bytes are then those of the device that holds most.
       placed: method, problem and network as `engine.placed` laid them on devices, where that is done already; then no `crossing`.
     Returns:
       Plan. State, data, graph and the network's memory are exact; what a round and an evaluation hold beside them is an estimate.
@@ -146,6 +146,8 @@ def plan(
     given = engine.prepare(method, problem, network, rounds)
     axes = engine.carry_axes(*given, key)
     layout = _place.on_paper(mesh)
+    if layout is not None:
+        _place.check_runs(layout.mesh.shape[_place.RUNS], seeds)
     ready: tuple[Any, Any, Any] = given if layout is None else placed or engine.placed(*given, layout)
     place = ready[1].place
     runs, divided = (1, 1) if place is None else (place.mesh.shape[_place.RUNS], place.devices)
@@ -169,7 +171,7 @@ def plan(
         activations,
         dataclasses.replace(most, per_node=most.per_node * ratio, shared=most.shared * ratio),
     )
-    seeds = -(-seeds // runs)
+    seeds //= runs
     each = [
         dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds, most=p.most * seeds) for p in parts
     ]

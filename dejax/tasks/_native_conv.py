@@ -1,12 +1,13 @@
 """A warning for convolutions that a node axis would turn into slow grouped ones."""
 
 import functools
-import warnings
 from typing import Any
 
 import jax
 import numpy as np
 from jax.extend.core import Literal
+
+from .._warn import warn
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
@@ -32,23 +33,34 @@ def _has_native_conv(task: Any, shapes: Any) -> bool:
     count = len(jax.tree.leaves(params))
     found = _walk(jaxpr.jaxpr, [True] * count + [False] * (len(jaxpr.jaxpr.invars) - count))[0]
     if found:
-        warnings.warn(
-            f"{task!r} uses lax convolutions, which vmap over nodes turns into slow grouped ones; "
-            "call dejax.tasks.conv.conv_general_dilated instead (plain nnx.Conv layers get it by themselves)",
-            UserWarning,
-            stacklevel=4,
+        warn(
+            f"{task!r} uses lax convolutions, which vmap over nodes turns into slow grouped ones; {'; '.join(sorted(found))}"
         )
-    return found
+    return bool(found)
 
 
-def _walk(jaxpr: Any, learned: list[bool]) -> tuple[bool, list[bool]]:
-    """(is there a convolution whose weights depend on the parameters, which outputs depend on them)."""
+def _instead(eqn: Any) -> str:
+    """What a native convolution can be written as to be fast under a node axis, or why it cannot."""
+    call = "call dejax.tasks.conv.conv_general_dilated"
+    x, w = (v.aval.dtype for v in eqn.invars)
+    out = eqn.outvars[0].aval.dtype
+    if len({x, w, out}) > 1:
+        return f"there is no fast form of mixed dtypes ({x} and {w} to {out}), give one dtype and no other preferred_element_type"
+    if eqn.params["batch_group_count"] != 1:
+        return f"there is no fast form of batch_group_count {eqn.params['batch_group_count']}"
+    if max(eqn.params["lhs_dilation"], default=1) > 1:
+        return f"for transposed ones {call} with lhs_dilation in your own module, nnx.ConvTranspose cannot (plain nnx.Conv layers get it by themselves)"
+    return f"{call} instead (plain nnx.Conv layers get it by themselves; nnx.ConvTranspose cannot)"
+
+
+def _walk(jaxpr: Any, learned: list[bool]) -> tuple[set[str], list[bool]]:
+    """(what to do with convolutions whose weights depend on the parameters, which outputs depend on them)."""
     marked = {v for v, m in zip(jaxpr.invars, learned, strict=True) if m}
-    found = False
+    found = set()
     for eqn in jaxpr.eqns:
         flags = [not isinstance(v, Literal) and v in marked for v in eqn.invars]
-        if eqn.primitive.name == "conv_general_dilated":
-            found |= flags[1]
+        if eqn.primitive.name == "conv_general_dilated" and flags[1]:
+            found.add(_instead(eqn))
         inner = [
             getattr(j, "jaxpr", j)
             for value in eqn.params.values()

@@ -115,3 +115,11 @@ def test_every_process_gives_as_many_devices(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(ValueError, match="no device of process 1"):
         _layout._mesh(np.array(jax.devices(), object).reshape(1, -1))
+
+
+def test_every_host_keeps_devices_where_they_do_not_divide_the_nodes():
+    devices = np.array([types.SimpleNamespace(process_index=i // 2) for i in range(8)]).reshape(1, 8)
+    mesh = types.SimpleNamespace(devices=devices, shape={"runs": 1, "nodes": 8})
+    with pytest.raises(ValueError, match="no number of devices that uses all hosts divides; .* e.g. 8 or 16"):
+        _layout.fitting(mesh, 10)  # 5 and 2 divide them: fewer than the hosts, or no multiple of them
+    assert _layout.fitting(mesh, 16) is mesh

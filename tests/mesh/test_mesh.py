@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from shared import compiled
 
 import dejax as dj
-from dejax import _fingerprint, _place, checkpoint, engine, mixing
+from dejax import _fingerprint, _place, _warn, checkpoint, engine, mixing
 from dejax._traffic import collectives
 
 N, D = 64, 8
@@ -111,14 +111,33 @@ def test_the_kernel_offers_what_every_kernel_offers(key):
         )
 
 
+@pytest.mark.slow
+def test_runs_of_a_vmap_over_keys_lie_along_the_axis_of_runs():
+    method, network, keys = m.dsgd(lr=0.2), plain(T.ring(N)), jax.random.split(jax.random.key(0), 2)
+    many = lambda mesh, **kw: jax.jit(
+        jax.vmap(lambda key: dj.rollout(method, PROBLEM, network, key, 2, mesh=mesh)[0].params["x"], **kw)
+    )(keys)
+    spread = many({"runs": 2, "nodes": 4}, spmd_axis_name="runs")
+    np.testing.assert_allclose(spread, many(None), rtol=0, atol=1e-12)
+
+
 def test_a_number_of_nodes_that_devices_do_not_divide_takes_fewer_of_them():
     problem = zoo.squares(n=12)[0]
     network = plain(T.ring(12))
     one, _ = dj.rollout(m.dsgd(lr=0.2), problem, network, jax.random.key(0), 2)
-    with pytest.warns(UserWarning, match="n = 12 nodes do not split evenly over 8 devices: 6 of them"):
+    with pytest.warns(UserWarning, match="n = 12 nodes do not .* 8 devices: 6 of them .* of 8, e.g. 8 or 16$"):
         many, _ = dj.rollout(m.dsgd(lr=0.2), problem, network, jax.random.key(0), 2, mesh=D)
     assert len(many.params["x"].sharding.device_set) == 6
     np.testing.assert_allclose(one.params["x"], many.params["x"], rtol=0, atol=1e-12)
+
+
+def test_a_warning_points_at_the_line_that_called_the_library():
+    inside = compile("def outer(fn):\n    fn()\n\ndef inner():\n    warn('hm')", _warn.OWN + "made_up.py", "exec")
+    names = {"warn": _warn.warn}
+    exec(inside, names)
+    with pytest.warns(UserWarning, match="hm") as caught:
+        names["outer"](lambda: names["inner"]())
+    assert caught[0].filename == __file__
 
 
 def test_meshes_that_cannot_be():
@@ -130,6 +149,18 @@ def test_meshes_that_cannot_be():
         _place.as_layout({"foo": 1})
     with pytest.raises(TypeError, match="give a number of devices"):
         _place.as_layout("all")
+    for devices in (8, [0, 1], "all", {0: jax.devices()[0]}):
+        for made in (_place.as_layout, _place.on_paper):
+            with pytest.raises(TypeError, match="mesh.devices is .*; give a list of JAX devices"):
+                made({"nodes": 2, "devices": devices})
+    for made in (_place.as_layout, _place.on_paper):
+        with pytest.raises(TypeError, match="mesh.relabel is 'no'; give True or False"):
+            made({"nodes": 2, "relabel": "no"})
+        assert made({"devices": np.array(jax.devices()[:3], object)}).mesh.shape["nodes"] == 3
+        with pytest.raises(ValueError, match="1 x 4 devices, but there are 3"):
+            made({"nodes": 4, "devices": jax.devices()[:3]})
+    with pytest.raises(ValueError, match="2 devices along runs, but rollout is one run"):
+        dj.rollout(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), jax.random.key(0), 1, mesh={"runs": 2, "nodes": 4})
     with pytest.raises(ValueError, match="2 devices along runs, but there are 3 seeds"):
         dj.simulate(
             m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), seeds=[0, 1, 2], mesh={"runs": 2, "nodes": 4}, progress=False

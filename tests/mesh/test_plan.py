@@ -196,6 +196,14 @@ def test_shares_go_through_loops():
     assert from_without < whole / 3 and from_within < whole / 3
 
 
+def test_a_plan_takes_the_seeds_that_a_run_takes_and_needs_no_devices():
+    parts = m.dsgd(lr=0.1), digits(16, 4), dj.Network(T.ring(16))
+    with pytest.raises(ValueError, match="2 devices along runs, but there is 1 seed; make runs a divisor"):
+        planning.plan(*parts, 3, mesh={"runs": 2, "nodes": 2})
+    assert _place.on_paper({"runs": 2}).mesh.shape == {"runs": 2, "nodes": D // 2}
+    assert _place.on_paper({"runs": 3 * D}).mesh.shape == {"runs": 3 * D, "nodes": 1}
+
+
 @pytest.mark.slow
 def test_a_copy_on_devices_that_are_there_is_planned_as_on_paper():
     parts = m.dsgd(lr=0.1), digits(16, 8), dj.Network(T.ring(16))

@@ -184,3 +184,40 @@ def test_native_convolutions_warn_once_before_anything_is_compiled():
     with pytest.warns(UserWarning, match="slow grouped ones; call dejax"):
         engine.prepare(*parts)
     engine.prepare(*parts)  # a second warning would be an error here
+
+
+class Up(nnx.Module):
+    def __init__(self, rngs, strides):
+        self.up = nnx.ConvTranspose(1, 2, (3, 3), strides, rngs=rngs, dtype=jnp.float32)
+
+    def __call__(self, x):
+        return self.up(x[..., None]).mean((1, 2))
+
+
+def half(params, batch, key):
+    del key
+    x, w = batch["x"][..., None].astype(jnp.bfloat16), params.astype(jnp.bfloat16)
+    y = conv.conv_general_dilated(
+        x, w, (1, 1), "SAME", dimension_numbers=NHWC, preferred_element_type=jnp.dtype("float32")
+    )
+    return y.reshape(len(y), -1).mean(1)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (
+            tasks.classifier(functools.partial(Up, strides=2)),
+            "for transposed ones call .* with lhs_dilation .*, nnx.ConvTranspose cannot",
+        ),
+        (tasks.classifier(functools.partial(Up, strides=1)), "call .* instead .* nnx.ConvTranspose cannot"),
+        (
+            tasks.from_functions(lambda key: jnp.ones((3, 3, 1, 2), jnp.float32), half),
+            "no fast form of mixed dtypes .bfloat16 and bfloat16 to float32., give one dtype",
+        ),
+    ],
+)
+def test_the_warning_about_a_native_convolution_says_what_it_can_be(task, words):
+    batch = {"x": jnp.ones((2, 4, 4), jnp.float32), "y": jnp.zeros(2, jnp.int32)}
+    with pytest.warns(UserWarning, match=words):
+        assert tasks.warn_if_batched_conv(task, batch)
