@@ -48,29 +48,20 @@ def show(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Memory and messages of every run."""
     from .. import plan as planning
+    from ..config import blamed
 
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     seeds, nodes = len(config.seeds), config.eval.get("nodes")
     plans, compiled = [], []
     for run in config.runs:
-        method, problem, network = run.objects()
-        plans.append(
-            planning.plan(
-                method,
-                problem,
-                network,
-                run.rounds,
-                memory=memory,
-                label=run.label,
-                seeds=seeds,
-                nodes=nodes,
-                mesh=config.mesh,
+        with blamed(config, run):
+            parts: tuple[Any, Any, Any, int] = (*run.objects(), run.rounds)
+            plans.append(
+                planning.plan(*parts, memory=memory, label=run.label, seeds=seeds, nodes=nodes, mesh=config.mesh)
             )
-        )
-        at_once = seeds if plans[-1].devices is None else -(-seeds // plans[-1].devices[0])
-        parts = (method, problem, network, run.rounds, config.mesh)
-        compiled.append(planning.compiled_bytes(*parts) * at_once if args.compile else None)
+            at_once = seeds if plans[-1].devices is None else seeds // plans[-1].devices[0]
+            compiled.append(planning.compiled_bytes(*parts, config.mesh) * at_once if args.compile else None)
     if args.json:
         more = [{} if c is None else {"compiled": c} for c in compiled]
         more = [m | {"most_n_of_data": most_of_data(config, p.label)} for p, m in zip(plans, more, strict=True)]

@@ -5,10 +5,12 @@ results so far kept. JAX is imported by the commands that compute, not by `--ver
 """
 
 import argparse
+import functools
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -187,6 +189,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if argv is None:  # a process of our own
         fast_cpu()
+    with warnings.catch_warnings():
+        warnings.showwarning = functools.partial(_show, args, set(), warnings.showwarning)
+        return _run_command(args)
+
+
+def _show(
+    args: argparse.Namespace, shown: set[str], plain: Any, message: Any, category: Any, *where: Any, **more: Any
+) -> None:
+    """What users should know once and on one line, as their mistakes are; others (of what is outdated, of numbers) as Python shows them."""
+    if not issubclass(category, UserWarning):
+        plain(message, category, *where, **more)
+    elif str(message) not in shown:
+        shown.add(str(message))
+        sys.stderr.write(f"{_who(args)}: {on_the_command_line(str(message), args.command)}\n")
+
+
+def _who(args: argparse.Namespace) -> str:
+    """`dejax run`, or `dejax run: process 1 of 2`."""
+    if not joined():
+        return f"dejax {args.command}"
+    from .. import _processes
+
+    return f"dejax {args.command}: {_processes.name()}"
+
+
+def _run_command(args: argparse.Namespace) -> int:
+    """Its exit code."""
     try:
         return args.run(args)
     except KeyboardInterrupt:
@@ -201,19 +230,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(args: argparse.Namespace, error: Exception) -> int:
     """One line for mistakes of users, a traceback for others; of several processes with the number of this one."""
-    who, several, known, told = (
-        f"dejax {args.command}",
-        joined(),
-        hasattr(error, "known"),
-        getattr(error, "told", False),
-    )
+    who, several = _who(args), joined()
+    known, told = hasattr(error, "known"), getattr(error, "told", False)
+    mistake = isinstance(error, MISTAKES)
     if several:
         from .. import _processes
 
-        who += f": {_processes.name()}"
-        mistake = isinstance(error, (*MISTAKES, _processes.ProcessError))
-    else:
-        mistake = isinstance(error, MISTAKES)
+        mistake |= isinstance(error, _processes.ProcessError)
     if os.environ.get("DEJAX_DEBUG") or not mistake:
         if not several:
             raise error

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -336,6 +337,19 @@ def test_show_round_trips(config, tmp_path, capsys):
     assert load(again).plain() == load(config, ["rounds=9"]).plain()
     assert cli.main(["show", config, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == load(config).plain()
+
+
+def test_warnings_are_lines_of_the_command(capsys, monkeypatch):
+    def warned(args):
+        for _ in range(2):
+            warnings.warn("set rule to None", stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("dejax.cli._look.show", warned)
+    with pytest.warns(DeprecationWarning, match="old") as others:
+        assert cli.main(["show", "c.yaml"]) == 0
+    assert len(others) == 1 and capsys.readouterr().err == "dejax show: set rule to null\n"
 
 
 # ---- several processes (tests/mesh/test_processes.py runs two)

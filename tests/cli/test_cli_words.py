@@ -94,6 +94,14 @@ def test_rounds_of_a_resume_are_those_of_its_flag():
     assert on_the_command_line("--set rounds=0: rounds: expected", "resume") == "--rounds 0: rounds: expected"
 
 
+@pytest.mark.parametrize("command", ["show", "plan"])
+def test_devices_that_seeds_do_not_fill_are_refused_by_plan_as_by_show(command, tmp_path, capsys):
+    err = said(tmp_path, capsys, CONFIG + "mesh: {runs: 2, nodes: 4}\n", command=command)
+    assert err.startswith(
+        "c.yaml, line 14: mesh: mesh has 2 devices along runs, but there is 1 seed; make runs a divisor"
+    )
+
+
 @pytest.mark.parametrize("size", ["-4GB", "0", "0.4B", "1.2.3GB", ".", "", "16 GBs", "1e999", "nan"])
 def test_memory_is_a_size_above_zero(size, capsys):
     assert cli.main(["plan", "nowhere.yaml", "--memory", size]) == 2
