@@ -54,7 +54,8 @@ def bits(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
     data = materialize(data) if size > FEW else data
     place = jnp.arange(size, dtype=jnp.uint32).reshape([1] * keys.ndim + [size])
     a, b = _threefry(data[..., :1], data[..., 1:], jnp.zeros_like(place), place)
-    return (a ^ b).reshape(*keys.shape, *shape)
+    out = (a ^ b).reshape(*keys.shape, *shape)
+    return materialize(out) if size <= FEW else out  # with what reads them in one loop, LLVM takes ten seconds for it
 
 
 def uniform(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
