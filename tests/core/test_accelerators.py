@@ -42,7 +42,7 @@ SETTINGS = {
     "median": (BARE, m.dsgd(lr=0.1), dj.Network(T.complete(N), rule=dj.aggregation.coordinate_median())),
     "distances": (BARE, m.dsgd(lr=0.1), dj.Network(T.complete(40), rule=dj.aggregation.nna(f=2))),
 }
-QUICK = ("ring", "images", "dense")
+QUICK = ("ring", "dense")
 
 
 def program(name, platform):
