@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 Pairs = tuple[tuple[int, int], ...]
-MOST_ROUNDS = (
-    64  # permutation rounds that the phases of a period may have of their own: each is compiled (docs/scale.md)
-)
+MOST_ROUNDS = 64  # permutation rounds that phases of a period may have of their own: each is compiled (docs/scale.md)
 
 
 @dataclass(frozen=True)
