@@ -38,8 +38,11 @@ class Wires:
         return self.mesh.shape[self.axis]
 
 
-def needed(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> list[list[np.ndarray]]:
-    """need[p][q]: sorted rows of device q that device p must get, for edges [m] between positions 0..n-1."""
+Needed = list[list[np.ndarray]]  # [p][q]: sorted rows of device q that device p must get
+
+
+def needed(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> Needed:
+    """The rows that must cross for edges [m] between positions 0..n-1."""
     block = n // devices
     target, source = receivers // block, senders // block
     far = target != source
@@ -86,14 +89,14 @@ def _take_apart(counts: np.ndarray, quantile: float, power: int) -> list[tuple[P
     return rounds
 
 
-def rounds_of(edges: list[tuple[np.ndarray, np.ndarray]], n: int, devices: int) -> list[list[tuple[Pairs, int]]]:
+def rounds_of(needs: list[Needed]) -> list[list[tuple[Pairs, int]]]:
     """Permutation rounds of each phase of a period, or, where these are many in all, one list that carries any of the phases.
 
     Args:
-      edges: per phase (senders, receivers), int [m] positions.
+      needs: per phase, of `needed`.
     """
-    counts = [np.array([[len(rows) for rows in row] for row in needed(*e, n, devices)]) for e in edges]
-    if len(edges) > 1:
+    counts = [np.array([[len(rows) for rows in row] for row in need]) for need in needs]
+    if len(needs) > 1:
         apart = [permutation_rounds(c) for c in counts]
         if sum(map(len, apart)) <= MOST_ROUNDS:
             return apart
@@ -101,18 +104,20 @@ def rounds_of(edges: list[tuple[np.ndarray, np.ndarray]], n: int, devices: int) 
 
 
 def schedule(
-    senders: np.ndarray, receivers: np.ndarray, n: int, devices: int, rounds: list[tuple[Pairs, int]]
+    senders: np.ndarray, receivers: np.ndarray, n: int, need: Needed, rounds: list[tuple[Pairs, int]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each device sends in the rounds of one phase, and where each row lies at each device.
 
     Args:
-      senders, receivers: int [m] edges between positions; device p holds positions p n/D ... (p+1) n/D - 1.
+      senders, receivers: int [m] edges between positions; device p of D holds positions p n/D ... (p+1) n/D - 1.
+      need: of `needed`, for these edges.
       rounds: of `rounds_of`; they carry all rows that must cross.
     Returns:
       (send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's sender in the rows of
       its receiver's device, own rows first, then received ones in order of rounds).
     """
-    block, need = n // devices, needed(senders, receivers, n, devices)
+    devices = len(need)
+    block = n // devices
     send = np.zeros((devices, sum(width for _, width in rounds)), np.int32)
     place = [[np.zeros(len(rows), np.int32) for rows in row] for row in need]  # of each row of `need`
     start, sent = 0, np.zeros((devices, devices), np.int64)

@@ -18,7 +18,7 @@ from .._bare import bare
 from .._struct import grows, static, struct
 from ._circulant import take_rows
 from ._edges import Edges
-from ._exchange import Wires, crossing, relabelling, rounds_of, schedule
+from ._exchange import Wires, crossing, needed, relabelling, rounds_of, schedule
 from ._links import accumulator, fold_slots, plain, silenced, sum_slots
 
 
@@ -64,7 +64,8 @@ class Halo:
         n, devices = phases[0].n, mesh.shape[axis]
         edges = [_renamed(e, order) for e in phases]
         starts, widths = _levels(np.max([e.in_degrees() for e in edges], 0))
-        rounds = rounds_of([(e.senders, e.receivers) for e in edges], n, devices)
+        needs = [needed(e.senders, e.receivers, n, devices) for e in edges]
+        rounds = rounds_of(needs)
         extra = max(sum(width for _, width in phase) for phase in rounds)
         if extra >= n - n // devices:  # as many rows as an all-gather, or more
             wires = Wires(mesh, axis, None, 0)
@@ -73,7 +74,9 @@ class Halo:
         else:
             wires = Wires(mesh, axis, tuple(map(tuple, rounds)), extra)
             each = rounds if len(rounds) == len(edges) else rounds * len(edges)
-            plans = [schedule(e.senders, e.receivers, n, devices, r) for e, r in zip(edges, each, strict=True)]
+            plans = [
+                schedule(e.senders, e.receivers, n, need, r) for e, need, r in zip(edges, needs, each, strict=True)
+            ]
             where = [w for _, w in plans]
             send = np.stack([np.pad(s, ((0, 0), (0, extra - s.shape[1]))) for s, _ in plans])
         tables = [

@@ -102,10 +102,11 @@ def test_parts_are_evened_out_by_the_moves_that_cut_least():
 @pytest.mark.parametrize(("phases", "lists"), [(1, 1), (2, 2), (8, 1)])
 def test_every_edge_finds_its_sender_where_the_rounds_put_it(phases, lists):
     edges = [dj.topology.random_regular(64, degree=4, seed=seed).host() for seed in range(phases)]
-    rounds = _exchange.rounds_of([(e.senders, e.receivers) for e in edges], 64, D)
+    needs = [_exchange.needed(e.senders, e.receivers, 64, D) for e in edges]
+    rounds = _exchange.rounds_of(needs)
     assert len(rounds) == lists  # eight phases of about 13 rounds each share theirs
-    for e, own in zip(edges, rounds * (phases // lists), strict=True):
-        send, where = _exchange.schedule(e.senders, e.receivers, 64, D, own)
+    for e, need, own in zip(edges, needs, rounds * (phases // lists), strict=True):
+        send, where = _exchange.schedule(e.senders, e.receivers, 64, need, own)
         block = 64 // D
         ids = np.arange(64).reshape(D, block)
         held, start = [list(rows) for rows in ids], 0
@@ -121,9 +122,10 @@ def test_every_edge_finds_its_sender_where_the_rounds_put_it(phases, lists):
 
 def test_the_tables_of_an_exchange_grow_with_what_crosses():
     e, n = dj.topology.ring(1 << 16).host(), 1 << 16
-    (rounds,) = _exchange.rounds_of([(e.senders, e.receivers)], n, 64)
     tracemalloc.start()
-    _exchange.schedule(e.senders, e.receivers, n, 64, rounds)
+    need = _exchange.needed(e.senders, e.receivers, n, 64)
+    (rounds,) = _exchange.rounds_of([need])
+    _exchange.schedule(e.senders, e.receivers, n, need, rounds)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < n * 64 * 4  # a number per node and device
