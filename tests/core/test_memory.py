@@ -207,7 +207,8 @@ def wide(kind):
     return dj.methods.dsgd(lr=0.1), dj.Problem(task, data), network
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [pytest.param("edges", 0, marks=pytest.mark.slow), ("seeds", range(40))])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "seeds"), [("edges", 0), ("seeds", range(40))])
 def test_the_rough_count_sees_edges_and_seeds(kind, seeds, monkeypatch):
     parts = wide(kind)
     many = 1 if seeds == 0 else len(seeds)

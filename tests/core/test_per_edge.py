@@ -41,6 +41,7 @@ def test_edge_rows_agree_with_the_kernel_they_stand_on(graph):
         np.testing.assert_array_equal(by_edge.take(rows, s)[real[:, s]], links.take(x, s)[real[:, s]])
 
 
+@pytest.mark.slow
 def test_relayed_constants_give_the_exact_mean_from_round_diameter_on():
     n = 15
     problem, x0 = still(n, 3)

@@ -112,6 +112,7 @@ def test_server_waits_for_the_slowest_that_arrives(key):
     assert float(nobody) == pytest.approx(1.0 + 0.5)
 
 
+@pytest.mark.slow
 def test_a_single_node_never_waits(key):
     alone = Slots(jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 1)), jnp.ones((1,)))
     seconds = run(clock(gradient=0.5, latency=7.0, bandwidth=1.0), alone, key, 5, bits=100.0)
@@ -129,6 +130,7 @@ def test_rebase_is_exact_and_keeps_microseconds(key):
     assert np.diff(seconds[-10:, 0]) == pytest.approx(1.000001, abs=3e-7)
 
 
+@pytest.mark.slow
 def test_times_are_leaves(key):
     links, traces = ring(4), []
 

@@ -69,7 +69,7 @@ def test_a_device_takes_its_own_rows_in_blocks_of_the_size_given():
     ]  # one whole block; the other 63 rows after it
 
 
-@pytest.mark.parametrize("rows", [1, 3, 8, 10])
+@pytest.mark.parametrize("rows", [*(pytest.param(r, marks=pytest.mark.slow) for r in (1, 8)), 3, 10])
 def test_rows_that_devices_do_not_divide_are_filled_up_and_cut_off(rows):
     place = _place.Place(None, _place.layout(D).mesh)
     x, keys = jnp.arange(rows * 2.0).reshape(rows, 2), jax.random.split(jax.random.key(0), rows)
@@ -141,7 +141,7 @@ def test_a_cohort_is_computed_by_all_devices_together():
 
 
 # ---- evaluations
-@pytest.mark.parametrize("count", [3, 8, 21])
+@pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.slow), 21])
 def test_a_sum_over_nodes_is_split_over_devices(count):
     place = _place.Place(None, _place.layout(D).mesh)
     x = jnp.arange(1.0, count + 1)

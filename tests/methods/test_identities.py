@@ -54,6 +54,7 @@ def test_mean_of_dsgd_moves_by_the_mean_gradient(order):
     close(run(m.dsgd(lr=LR, order=order), RING, 1)[1].mean(0), X0.mean(0) - LR * g.mean(0))
 
 
+@pytest.mark.slow
 def test_equal_curvature_mean_of_dsgd_is_centralized():
     made = dj.data.equal_quadratics(nodes=N, dim=zoo.D, seed=2, dtype="float64")
     problem = dj.Problem(made.task, made.data)
@@ -103,6 +104,7 @@ def test_identity_matrix_is_no_communication():
         close(run(m.dsgd(lr=LR, order=order), alone)[1], want, 1e-14)
 
 
+@pytest.mark.slow
 def test_adapt_then_combine_and_combine_then_adapt_are_one_sequence():
     w = RING.matrix()
     p = run(m.dsgd(lr=LR, order="atc"), RING, 3, x0=w @ X0)[1]
@@ -181,9 +183,10 @@ def test_scaffold_controls_agree_and_the_optimum_is_reached(clients):
     assert np.linalg.norm(drifted - MADE.x_star) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
-    [dj.faults.churn(p=0.4), pytest.param(dj.faults.link_loss(p=0.4), marks=pytest.mark.slow)],
+    [dj.faults.churn(p=0.4), dj.faults.link_loss(p=0.4)],
     ids=["churn", "lost uploads"],
 )
 def test_scaffold_controls_agree_whoever_is_heard(fault):

@@ -104,6 +104,7 @@ def test_a_group_names_its_rows_and_builds_nothing_for_those_that_are_not_wanted
         assert ("MLP 64-32-10 B=16, torch loop", 16) in names
 
 
+@pytest.mark.slow
 def test_rows_that_are_measured_bear_the_names_that_were_asked_for(monkeypatch):
     """`--match` must hold for what is printed; the times are made up, so that nothing has to be compiled for long."""
     monkeypatch.setattr(harness, "turns", lambda calls, *_, **__: harness.Turns({name: np.ones(3) for name in calls}))

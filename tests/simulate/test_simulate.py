@@ -197,6 +197,7 @@ def test_divergence_names_round_and_node_and_keeps_what_was(tmp_path):
     assert saved is None or checkpoint.verify(saved)["round"] <= error.round
 
 
+@pytest.mark.slow
 def test_a_diverging_run_does_not_take_the_others_along(tmp_path):
     good, bad = toy.experiment(0.3), toy.experiment(1e38)
     h = compare({"good": good, "bad": bad, "also good": good}, 20, every=5, progress=False, out=tmp_path / "run")
