@@ -37,11 +37,11 @@ def median_of(values: Rows, masks: Rows | None) -> jax.Array:
     lower, upper = (count - 1) // 2, count // 2
     if not isinstance(rows, list):
         pick = [jnp.take_along_axis(rows, jnp.maximum(at, 0)[None], 0)[0] for at in (lower, upper)]
-        return 0.5 * pick[0] + 0.5 * pick[1]
+        return (0.5 * pick[0] + 0.5 * pick[1]).astype(values[0].dtype)
     low = high = rows[0]
     for s, row in enumerate(rows[1 : len(rows) // 2 + 1], 1):
         low, high = jnp.where(lower == s, row, low), jnp.where(upper == s, row, high)
-    return jnp.where(lower == upper, low, 0.5 * low + 0.5 * high)
+    return jnp.where(lower == upper, low, 0.5 * low + 0.5 * high).astype(values[0].dtype)
 
 
 def trimmed_mean(
@@ -74,7 +74,7 @@ def trimmed_of(values: Rows, f: FloatLike, masks: Rows | None) -> jax.Array:
     else:
         at = jax.lax.broadcasted_iota(count.dtype, rows.shape, 0)
         total = jnp.where((at >= cut[None]) & (at < (count - cut)[None]), rows, 0).sum(0)
-    return total / jnp.maximum(count - 2 * cut, 1).astype(total.dtype)
+    return (total / jnp.maximum(count - 2 * cut, 1).astype(total.dtype)).astype(values[0].dtype)
 
 
 def nearest_kept(sq_distances: Float[Array, "n m"], f: FloatLike, mask: Bool[Array, "n m"]) -> Bool[Array, "n m"]:
@@ -118,7 +118,11 @@ def apart(values: jax.Array, mask: jax.Array | None) -> tuple[Rows, Rows | None]
 
 
 def _sorted(values: Rows, masks: Rows | None) -> tuple[list[jax.Array] | jax.Array, jax.Array]:
-    """Rows in ascending order (a list, or one array when many), the missing ones last as inf; and the number present."""
+    """Rows in ascending order (a list, or one array when many), the missing ones last as inf; and the number present.
+
+    Rows of 16 bits come as float32, so that means are rounded once, and CPUs need no conversion around every min and max.
+    """
+    values = [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in values]
     present = [jnp.isfinite(x) for x in values]
     present = present if masks is None else [a & b for a, b in zip(masks, present, strict=True)]
     rows = [jnp.where(p, x, jnp.inf) for p, x in zip(present, values, strict=True)]

@@ -113,32 +113,39 @@ def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
     """Bool [n, d]: exactly the k largest of each row of scores >= 0, ties to the lower index; NaN counts as largest.
 
     On a CPU, where `lax.top_k` costs in proportion to k, the k-th largest is found by bisection of its bits once k is some percent.
+    Scores of 16 bits are compared as float32, which holds each of them: XLA sorts whole rows for their `top_k`.
     """
+    low = 0
     if jnp.issubdtype(score.dtype, jnp.floating):
+        low = max(0, 23 - jnp.finfo(score.dtype).nmant)
+        score = score.astype(jnp.promote_types(score.dtype, jnp.float32))
         score = jnp.where(jnp.isnan(score), jnp.inf, score)
     many = score.dtype == jnp.float32 and k > score.shape[1] * BISECT_SHARE
-    return (_mask_by_bits if many and jax.default_backend() == "cpu" else _mask_by_top_k)(score, k)
+    if many and jax.default_backend() == "cpu":
+        return _mask_by_bits(score, k, low)
+    return _mask_by_top_k(score, k)
 
 
-def _mask_by_bits(score: jax.Array, k: int) -> jax.Array:
+def _mask_by_bits(score: jax.Array, k: int, low: int = 0) -> jax.Array:
+    """`mask_of_largest` of float32 whose lowest `low` bits are 0."""
     bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # floats >= 0 are in the order of their bits
     count = lambda mask: mask.sum(1, dtype=jnp.int32, keepdims=True)
 
-    def largest(high: int, holds: Any) -> jax.Array:
-        """The largest number [n, 1] below 2^(high + 1) for which `holds`, which is True up to it."""
+    def largest(high: int, low: int, holds: Any) -> jax.Array:
+        """The largest multiple [n, 1] of 2^low below 2^(high + 1) for which `holds`, which is True up to it."""
 
         def one(i: jax.Array, found: jax.Array) -> jax.Array:
             trial = found | (jnp.int32(1) << (high - i))
             return jnp.where(holds(trial), trial, found)
 
-        return jax.lax.fori_loop(0, high + 1, one, jnp.zeros((score.shape[0], 1), jnp.int32))
+        return jax.lax.fori_loop(0, high + 1 - low, one, jnp.zeros((score.shape[0], 1), jnp.int32))
 
-    threshold = largest(30, lambda t: count(bits >= t) >= k)
+    threshold = largest(30, low, lambda t: count(bits >= t) >= k)
     above, tie = bits > threshold, bits == threshold
     room = k - count(above)
     column = jax.lax.broadcasted_iota(jnp.int32, score.shape, 1)
     high = score.shape[1].bit_length()
-    first = lambda: above | (tie & (column < largest(high, lambda c: count(tie & (column < c)) <= room)))
+    first = lambda: above | (tie & (column < largest(high, 0, lambda c: count(tie & (column < c)) <= room)))
     return jax.lax.cond(jnp.any(count(tie) > room), first, lambda: above | tie)
 
 

@@ -130,7 +130,7 @@ class Received:
 
         def leaf(sent: jax.Array, mine: Any, hostile: Any) -> jax.Array:
             width = sent[0].size
-            most = width if k <= fused else BLOCK_BYTES // max(1, k * n * sent.dtype.itemsize)
+            most = width if k <= fused else BLOCK_BYTES // max(1, k * n * max(4, sent.dtype.itemsize))
             blocks = -(-width // max(1, min(width, most)))
             columns = -(-width // blocks)
 

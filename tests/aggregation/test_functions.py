@@ -42,6 +42,18 @@ def test_median_and_trimmed_mean_equal_numpy(m):
     assert bool(jnp.isinf(functions.coordinate_median(jnp.full((3, 1), jnp.nan))).all())  # nothing present: seen
 
 
+def test_means_of_half_precision_are_rounded_once():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(1, 0.5, (40, 50)), jnp.bfloat16)
+    exact = np.sort(np.asarray(x, np.float64), 0)
+    for got, want in (
+        (functions.coordinate_median(x), np.median(exact, 0)),
+        (functions.trimmed_mean(x, 4), exact[4:-4].mean(0)),
+    ):
+        assert got.dtype == jnp.bfloat16
+        np.testing.assert_allclose(got.astype(jnp.float64), want, rtol=2**-8 * 1.01)
+
+
 def worst_ratio(fn, n, f, rng, tries=30):
     """Largest ||F(x) - mean_S||^2 / (mean_S ||x_i - mean_S||^2) over random inputs and all S of size n - f."""
     worst = 0.0
