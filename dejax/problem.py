@@ -11,6 +11,7 @@ from ._apart import materialize
 from ._blocks import checked
 from ._fit import check_task
 from ._options import check_option
+from ._rows import fetch_rows
 from ._struct import check_number, static, struct
 from ._types import NodeFloatLike
 from .data.sampling import Epoch, Full, Replacement
@@ -149,8 +150,7 @@ class Problem:
     def fetch(self, rows: jax.Array) -> Any:
         """The samples at these rows [...]: a tree of [..., *sample]."""
         rows = materialize(rows)  # each row number is read by every number of its sample
-        # no wrapping of negative indices and no filling: rows come from index lists
-        return tree.map(lambda x: jnp.asarray(x).at[rows].get(mode="promise_in_bounds"), self.data.arrays)
+        return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
     def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
         """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
