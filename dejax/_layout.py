@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,13 @@ def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
         raise TypeError(
             f"mesh.devices is {devices!r}; give a list of JAX devices, e.g. jax.devices()[:4], or how many as nodes"
         )
+
+
+def in_runs() -> bool:
+    """Whether this is called within a `jax.vmap(..., spmd_axis_name="runs")`, also within a jit in it; True where JAX does not tell."""
+    env = getattr(sys.modules.get("jax._src.core"), "get_axis_env", None)
+    names = getattr(env() if env else None, "spmd_axis_names", (RUNS,))
+    return RUNS in names
 
 
 def check_runs(runs: int, seeds: int) -> None:
@@ -188,4 +196,4 @@ def fitting(mesh: Any, n: int) -> Any:
     return _mesh(mesh.devices[:, keep])
 
 
-__all__ = ["NODES", "RUNS", "Layout", "as_layout", "check_runs", "fitting", "layout", "on_paper"]
+__all__ = ["NODES", "RUNS", "Layout", "as_layout", "check_runs", "fitting", "in_runs", "layout", "on_paper"]

@@ -18,7 +18,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
 from . import _processes, _tree as tree, mixing
 from ._arrays import per_node
 from ._bare import bare
-from ._layout import NODES, RUNS, Layout, as_layout, check_runs, fitting, layout, on_paper
+from ._layout import NODES, RUNS, Layout, as_layout, check_runs, fitting, in_runs, layout, on_paper
 from ._program import size
 from ._struct import static, struct
 
@@ -268,6 +268,7 @@ __all__ = [
     "bytes_of",
     "check_runs",
     "everywhere",
+    "in_runs",
     "layout",
     "on_paper",
     "order_of",

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
 from . import _place, _tree as tree, roles
 from ._arrays import check_arrays, check_shapes, listed
@@ -307,7 +306,7 @@ def rollout(
       meters stacked over rounds [T].
     Raises:
       RefusedError: a method and a network option that exclude each other, before compilation.
-      ValueError: rounds < 1; several keys; a mesh with `runs` > 1 for one run. TypeError: rounds is no whole number, key is no typed key.
+      ValueError: rounds < 1; several keys; a mesh with `runs` > 1 outside such a vmap. TypeError: rounds is no whole number, key is no typed key.
     """
     rounds = whole("rounds", rounds)
     if not isinstance(key, (jax.Array, np.ndarray)) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -316,10 +315,10 @@ def rollout(
     if key.shape:
         raise ValueError(f"key is an array of {key.shape} keys; give one, or vmap over them")
     layout = _place.as_layout(mesh)
-    if layout is not None and (runs := layout.mesh.shape[_place.RUNS]) > 1 and not isinstance(key, Tracer):
+    if layout is not None and (runs := layout.mesh.shape[_place.RUNS]) > 1 and not _place.in_runs():
         raise ValueError(
             f"mesh has {runs} devices along runs, but rollout is one run, which each of them would compute; leave runs out, or give "
-            f"several seeds to simulate(seed=[...]), or vmap rollout over keys with spmd_axis_name='runs'"
+            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')"
         )
     method, problem, network = prepare(method, problem, network, rounds, layout)
     if layout is not None:

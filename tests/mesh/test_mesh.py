@@ -161,6 +161,13 @@ def test_meshes_that_cannot_be():
             made({"nodes": 4, "devices": jax.devices()[:3]})
     with pytest.raises(ValueError, match="2 devices along runs, but rollout is one run"):
         dj.rollout(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), jax.random.key(0), 1, mesh={"runs": 2, "nodes": 4})
+    one = lambda key: dj.rollout(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), key, 1, mesh={"runs": 2, "nodes": 4})[0]
+    keys = jax.random.split(jax.random.key(0), 2)
+    for traced in (lambda: jax.jit(one)(keys[0]), lambda: jax.vmap(one)(keys), lambda: jax.jit(jax.vmap(one))(keys)):
+        with pytest.raises(ValueError, match="2 devices along runs, .* within a jax.vmap.*spmd_axis_name='runs'"):
+            traced()
+    for named in (one, jax.jit(one)):
+        jax.eval_shape(jax.vmap(named, spmd_axis_name="runs"), keys)
     with pytest.raises(ValueError, match="2 devices along runs, but there are 3 seeds"):
         dj.simulate(
             m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), seeds=[0, 1, 2], mesh={"runs": 2, "nodes": 4}, progress=False
