@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
@@ -44,8 +45,8 @@ def _instead(eqn: Any) -> str:
     call = "call dejax.tasks.conv.conv_general_dilated"
     x, w = (v.aval.dtype for v in eqn.invars)
     out = eqn.outvars[0].aval.dtype
-    if len({x, w, out}) > 1:
-        return f"there is no fast form of mixed dtypes ({x} and {w} to {out}), give one dtype and no other preferred_element_type"
+    if not all(jnp.issubdtype(dtype, jnp.floating) for dtype in (x, w, out)):
+        return f"there is no fast form of {x} and {w} to {out}, give a floating dtype"
     if eqn.params["batch_group_count"] != 1:
         return f"there is no fast form of batch_group_count {eqn.params['batch_group_count']}"
     if max(eqn.params["lhs_dilation"], default=1) > 1:

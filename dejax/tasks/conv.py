@@ -53,8 +53,9 @@ def conv_general_dilated(
 ) -> jax.Array:
     """`lax.conv_general_dilated` that stays fast when `vmap` gives every node weights of its own.
 
-    Same arguments, same numbers up to rounding. `batch_group_count` other than 1, mixed or non-floating dtypes, and convolutions whose
-    output is empty (a window larger than x) are passed on to lax.
+    Same arguments, same numbers up to rounding. A wider `preferred_element_type` (sums of bfloat16 in float32) is the convolution of both
+    operands in that type. `batch_group_count` other than 1, non-floating dtypes, and convolutions whose output is empty (a window
+    larger than x) are passed on to lax.
 
     Example:
       >>> x, w = jnp.ones((4, 2, 8, 8, 3)), jnp.ones((4, 5, 5, 3, 6))  # 4 nodes, 2 images each
@@ -62,14 +63,16 @@ def conv_general_dilated(
       >>> jax.vmap(conv)(x, w).shape
       (4, 2, 8, 8, 6)
     """
-    wanted = None if preferred_element_type is None else jnp.dtype(preferred_element_type)
-    plain = lhs.dtype == rhs.dtype and jnp.issubdtype(lhs.dtype, jnp.floating) and wanted in (None, lhs.dtype)
+    wanted = jax.dtypes.canonicalize_dtype(lhs.dtype if preferred_element_type is None else preferred_element_type)
+    floating = jnp.issubdtype(lhs.dtype, jnp.floating) and jnp.issubdtype(wanted, jnp.floating)
+    plain = lhs.dtype == rhs.dtype and floating and jnp.promote_types(lhs.dtype, wanted) == wanted
     more = {k: v for k, v in more.items() if v is not None}  # e.g. out_sharding, which not every version knows
     if batch_group_count != 1 or not plain or more:
         return lax.conv_general_dilated(
             lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
             batch_group_count, precision, preferred_element_type, **more,
         )  # fmt: skip
+    lhs, rhs = lhs.astype(wanted), rhs.astype(wanted)
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     d = lhs.ndim - 2
     lhs_dilation = tuple(lhs_dilation or (1,) * d)

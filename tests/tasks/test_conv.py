@@ -194,13 +194,16 @@ class Up(nnx.Module):
         return self.up(x[..., None]).mean((1, 2))
 
 
-def half(params, batch, key):
-    del key
-    x, w = batch["x"][..., None].astype(jnp.bfloat16), params.astype(jnp.bfloat16)
-    y = conv.conv_general_dilated(
-        x, w, (1, 1), "SAME", dimension_numbers=NHWC, preferred_element_type=jnp.dtype("float32")
-    )
-    return y.reshape(len(y), -1).mean(1)
+def converted(conv_general_dilated, dtype, wider):
+    """A task of one convolution in `dtype` with sums in `wider`."""
+
+    def loss(params, batch, key):
+        del key
+        x, w = batch["x"][..., None].astype(dtype), params.astype(dtype)
+        y = conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=NHWC, preferred_element_type=jnp.dtype(wider))
+        return y.reshape(len(y), -1).astype(jnp.float32).mean(1)
+
+    return tasks.from_functions(lambda key: jnp.ones((3, 3, 1, 2), jnp.float32), loss)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +215,12 @@ def half(params, batch, key):
         ),
         (tasks.classifier(functools.partial(Up, strides=1)), "call .* instead .* nnx.ConvTranspose cannot"),
         (
-            tasks.from_functions(lambda key: jnp.ones((3, 3, 1, 2), jnp.float32), half),
-            "no fast form of mixed dtypes .bfloat16 and bfloat16 to float32., give one dtype",
+            converted(lax.conv_general_dilated, jnp.bfloat16, "float32"),
+            "call dejax.tasks.conv.conv_general_dilated instead",
+        ),
+        (
+            converted(lax.conv_general_dilated, jnp.int8, "int32"),
+            "no fast form of int8 and int8 to int32, give a floating dtype",
         ),
     ],
 )
@@ -221,3 +228,31 @@ def test_the_warning_about_a_native_convolution_says_what_it_can_be(task, words)
     batch = {"x": jnp.ones((2, 4, 4), jnp.float32), "y": jnp.zeros(2, jnp.int32)}
     with pytest.warns(UserWarning, match=words):
         assert tasks.warn_if_batched_conv(task, batch)
+
+
+@pytest.mark.parametrize("case", PARAMS)
+def test_sums_in_a_wider_type_equal_those_of_lax(case, key):
+    xs, ws, strides, padding, lhs, rhs, numbers, groups = CASES[case]
+    nodes = 2
+    x, w = (
+        jax.random.normal(k, (nodes, *s), jnp.bfloat16) for k, s in zip(jax.random.split(key), (xs, ws), strict=True)
+    )
+
+    def grads(fn):
+        def one(x, w):
+            y = fn(x, w, strides, padding, lhs, rhs, numbers, groups, preferred_element_type=jnp.float32)
+            assert y.dtype == jnp.float32
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.vmap(jax.grad(one, (0, 1), has_aux=True)))(x, w)
+
+    (dx, dw), y = grads(conv.conv_general_dilated)
+    (dx0, dw0), y0 = grads(lax.conv_general_dilated)
+    np.testing.assert_allclose(y, y0, rtol=1e-5, atol=1e-5)
+    for a, b in ((dx, dx0), (dw, dw0)):  # both rounded to bfloat16 at the end
+        assert a.dtype == jnp.bfloat16
+        np.testing.assert_allclose(a.astype(jnp.float32), b.astype(jnp.float32), rtol=2**-7, atol=1e-2)
+    assert not tasks.warn_if_batched_conv(
+        converted(conv.conv_general_dilated, jnp.bfloat16, "float32"),
+        {"x": jnp.ones((2, 4, 4), jnp.float32), "y": jnp.zeros(2, jnp.int32)},
+    )
