@@ -347,13 +347,10 @@ def test_phases_of_a_period_send_the_rows_that_each_must_cross():
     assert rows * size <= sum(collectives(text, D).values()) <= 1.1 * rows * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
-    [
-        dj.tasks.mlp(64, 10),
-        pytest.param(dj.tasks.mlp(64, 16, 10), marks=pytest.mark.slow),
-        pytest.param(dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3), marks=pytest.mark.slow),
-    ],
+    [dj.tasks.mlp(64, 10), dj.tasks.mlp(64, 16, 10), dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3)],
     ids=["linear", "mlp", "cnn"],
 )
 def test_a_round_of_any_model_sends_the_rows_that_must_cross(task):
