@@ -29,6 +29,7 @@ VIEWS = frozenset(
 )
 
 RUN = 128  # length of a row from which on arrays are joined along it by copying
+JOINTS = 8  # arrays that XLA joins inside what reads them; more are joined by copying
 
 # primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
 written_out: dict[str, Callable[..., Callable[..., Any]]] = {}
@@ -106,8 +107,10 @@ def flat(
 
 
 def _joined(eqn: Any) -> bool:
-    """Whether XLA joins arrays by copying, a run of each row at a time, not inside what reads them."""
+    """Whether XLA joins arrays by copying, not inside what reads them: many, or such as lie side by side in long rows."""
     made = eqn.outvars[0].aval
+    if len(eqn.invars) > JOINTS:
+        return True
     return made.ndim > 1 and eqn.params["dimension"] == made.ndim - 1 and made.shape[-1] >= RUN
 
 

@@ -93,6 +93,13 @@ def test_long_rows_are_joined_by_copying():
     assert peak(lambda x: joined(x, 0), x) == 4096
 
 
+def test_many_arrays_are_joined_by_copying():
+    x = jnp.ones((64, 1024), "float32")
+    joined = lambda x, k: jax.lax.concatenate([x * (i + 2) for i in range(k)], 0).sum(0)
+    assert peak(lambda x: joined(x, 8), x) <= 8 * x.nbytes
+    assert peak(lambda x: joined(x, 9), x) == 2 * 9 * x.nbytes
+
+
 def test_what_a_product_needs_in_memory_is_computed_again_by_others():
     x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
 
