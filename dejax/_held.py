@@ -9,6 +9,7 @@ import dataclasses
 from typing import NamedTuple
 
 from ._fusion import SUMMED, Kernel, Op, kernels
+from ._program import loop
 
 
 class Peak(NamedTuple):
@@ -86,27 +87,40 @@ def _walk(kernels: list[Kernel], results: set[int], slots: dict[int, int], inner
     """The peak of what is live: inputs take nothing, and a result nothing where it may go into its slot, an input.
 
     It may where all others that read the slot come before it: on an inner loop by the schedule, else whatever the schedule, because
-    it depends on what they make. Until then one value of the same size lies there.
+    it depends on what they make. Until then one value of the same size lies there. A loop that carries a slot on works in it, and
+    its result is the slot from then on.
     """
     before, reads = _dependence(kernels)
+    made = {number: (i, bytes) for i, kernel in enumerate(kernels) for number, bytes in kernel.op.makes}
+    slots = {m: slot for m, slot in slots.items() if m in made and slot not in results}
+
+    def free(slot: int, i: int) -> bool:
+        """No kernel but those before i reads the slot, or i itself does, point by point."""
+        op, needs, over = kernels[i]
+        done = (1 << i + 1) - 1 if inner else before[op.makes[0][0]] if op.makes else 0
+        return (slot in over or slot not in needs) and not reads.get(slot, 0) & ~done
+
+    carried: set[int] = set()
+    holder = {slot: m for m, slot in slots.items()}
+    for i, kernel in enumerate(kernels):
+        for slot, number in _carried(kernel.op):
+            if slot in holder and number not in results and free(slot, i):
+                slots[holder[slot]] = number
+                holder[number] = holder.pop(slot)
+                carried.add(number)
+    placed = carried | {m for m, slot in slots.items() if free(slot, made[m][0])}
     last = {number: i for i, kernel in enumerate(kernels) for number in kernel.needs}
     last.update(dict.fromkeys(results, len(kernels)))
-    made = {number: (i, bytes) for i, kernel in enumerate(kernels) for number, bytes in kernel.op.makes}
-    open_ = {slot: made[m] for m, slot in slots.items() if m in made and slot not in results}
+    open_ = {slot: made[m] for m, slot in slots.items()}
     live: dict[int, int] = {}
     total, most = 0, Peak(0, 0)
     for i, (op, needs, over) in enumerate(kernels):
-        done = (1 << i + 1) - 1 if inner else before[op.makes[0][0]] if op.makes else 0
-        read = lambda slot, done=done, needs=needs, over=over: (
-            (slot in over or slot not in needs) and not reads.get(slot, 0) & ~done
-        )
-        placed = {m for m, _ in op.makes if m in slots and slots[m] not in results and read(slots[m])}
         for m, bytes in op.makes:
             if m in results or not bytes:
                 continue
             for slot, (then, room) in open_.items():
                 until = last.get(m, i)
-                if room == bytes and read(slot) and i < until < then:
+                if room == bytes and free(slot, i) and i < until < then:
                     placed.add(m)
                     del open_[slot]
                     break
@@ -120,6 +134,15 @@ def _walk(kernels: list[Kernel], results: set[int], slots: dict[int, int], inner
         for r in {*dying, *(number for number in makes if number not in last)}:
             total -= live.pop(r)
     return most
+
+
+def _carried(op: Op) -> list[tuple[int, int]]:
+    """(operand, result) of what a loop carries from turn to turn."""
+    if op.name not in ("scan", "while"):
+        return []
+    _, first, kept = loop(op.eqn)
+    at = {place - first: r for r, (place, _) in zip(op.reads, op.seen, strict=True)}
+    return [(at[k], op.makes[k - kept[0]][0]) for k in range(*kept) if k in at]
 
 
 __all__ = ["Peak", "held"]

@@ -118,6 +118,14 @@ def test_a_value_lies_in_the_slot_of_a_result_that_is_made_later():
     assert _liveness.peak(jaxpr, [True]) == 64 * 8 * 4
 
 
+def test_a_loop_works_in_the_slot_that_it_carries_on():
+    x, w, places = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32"), jnp.arange(64)[::-1]
+    turn = lambda x: jax.lax.scan(lambda c, _: (jnp.tanh(c @ w), None), x, None, 3)[0][places]
+    jaxpr = jax.make_jaxpr(turn)(x)
+    assert _liveness.peak(jaxpr, [False]) == 2 * x.nbytes
+    assert _liveness.peak(jaxpr, [True]) == x.nbytes
+
+
 @pytest.mark.slow
 def test_edges_grow_with_the_nodes():
     plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
