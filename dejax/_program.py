@@ -81,6 +81,8 @@ def flat(
             written.update(r for r in reads if r is not None)
         if name in VIEWS and len(reads) == len(eqn.outvars) and None not in reads:
             values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))
+        elif name == "select_n" and reads[1] is not None and len({*reads[1:]}) == 1:
+            values[eqn.outvars[0]] = reads[1]  # a choice between a value and itself
         elif name == "shard_map" and mesh:
             yield from _of_devices(eqn, values, fresh, written)
         elif inner is not None and len(inner.invars) == len(reads):

@@ -126,6 +126,12 @@ def test_a_loop_works_in_the_slot_that_it_carries_on():
     assert _liveness.peak(jaxpr, [True]) == x.nbytes
 
 
+def test_a_choice_between_a_value_and_itself_is_the_value():
+    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
+    assert peak(lambda mask, x: jnp.where(mask, x, x) @ w, x > 0, x) == x.nbytes
+    assert peak(lambda mask, x: jnp.where(mask, x, 0) @ w, x > 0, x) == 2 * x.nbytes
+
+
 @pytest.mark.slow
 def test_edges_grow_with_the_nodes():
     plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
