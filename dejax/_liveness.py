@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 from ._fusion import Op
 from ._held import Peak, held
 from ._program import bare, flat, loop
-from ._shares import Spread, divide, part
+from ._shares import LOOPS, Spread, divide, part
 
 
 def peak(jaxpr: Any, donated: Sequence[bool] | None = None, spread: Spread | None = None) -> int:
@@ -84,6 +84,8 @@ def _filled(op: Op, spread: Spread | None) -> Op:
         more = 3 * op.makes[0][1]  # two counters and two words for each
     else:
         more = max((b.rows + parts(b.jaxpr, b.donated, b.loop, b.spread).bytes for b in _bodies(op, spread)), default=0)
+        if op.name not in LOOPS:  # of a branch the results are those of the operation
+            more = max(0, more - sum(bytes for _, bytes in op.makes))
     return dataclasses.replace(op, inside=op.inside + more) if more else op
 
 

@@ -132,6 +132,12 @@ def test_a_choice_between_a_value_and_itself_is_the_value():
     assert peak(lambda mask, x: jnp.where(mask, x, 0) @ w, x > 0, x) == 2 * x.nbytes
 
 
+def test_the_results_of_a_branch_are_those_of_the_condition():
+    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
+    either = lambda p, x: jax.lax.cond(p, lambda x: x @ w, lambda x: x @ w @ w, x)
+    assert peak(either, True, x) == 2 * x.nbytes + 4  # and which of them
+
+
 @pytest.mark.slow
 def test_edges_grow_with_the_nodes():
     plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
