@@ -17,23 +17,23 @@ def letters(n, task, method, topology, batch_size=None):
     return method, dj.Problem(task, data, batch_size=batch_size), dj.Network(topology)
 
 
-# Of scripts/plan_table.py. Within a fifth, but for the named ones; docs/running.md has the whole table.
+# Of scripts/plan_table.py, all within a fifth; docs/running.md has the whole table.
 NEAR = [
     "wide: D-PSGD", "wide: QSGD copies", "wide: QSGD direct", "wide: rand-k direct", "wide: coordinate median", "wide: noisy gradients", "wide: NNA",
+    "wide: ALIE, NNA", "many: local SGD, exponential",
     "many: CHOCO, QSGD", "many: trimmed mean, 6-regular", "many: block 100", "many: full batch", "many: AD-PSGD, events", "many: SCAFFOLD",
     "CNN, n = 32: D-PSGD", "CNN, n = 32: FedAvg", "logistic, n = 16,384",
 ]  # fmt: skip
-FAR = {"wide: ALIE, NNA": 1.33, "many: local SGD, exponential": 1.36}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NEAR, *FAR])
+@pytest.mark.parametrize("name", NEAR)
 def test_the_plan_is_within_a_fifth_of_what_is_compiled(name, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     import plan_table
 
     planned, compiled = plan_table.measure(name)
-    assert planned / compiled == pytest.approx(FAR.get(name, 1.0), abs=0.2)
+    assert planned / compiled == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.slow
