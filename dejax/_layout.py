@@ -40,12 +40,16 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
       1
     """
     _check(nodes, runs, relabel, devices)
-    devices = list(jax.devices() if devices is None else devices)
+    more = "give more of them"
+    if devices is None:
+        devices = jax.devices()
+        more = "on a CPU more are simulated by the environment variable JAX_NUM_CPU_DEVICES={}"
+    devices = list(devices)
     nodes = max(1, len(devices) // runs) if nodes is None else nodes
     if nodes * runs > len(devices):
         raise ValueError(
-            f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there {'is' if len(devices) == 1 else 'are'} {len(devices)}; on a CPU more are simulated by "
-            f"the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
+            f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there {'is' if len(devices) == 1 else 'are'} {len(devices)}; "
+            f"{more.format(nodes * runs)}"
         )
     grid = np.asarray(_of_each_process(devices, nodes * runs), object).reshape(runs, nodes)
     return Layout(_mesh(grid), relabel)
@@ -55,15 +59,15 @@ def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
     """Raise ValueError unless nodes (may be None) and runs are numbers of devices, TypeError unless the others are what `layout` takes."""
     for name, value in (("nodes", nodes), ("runs", runs)):
         if (value is not None or name == "runs") and (
-            isinstance(value, bool) or not isinstance(value, int) or value < 1
+            isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
         ):
             raise ValueError(f"mesh.{name} is {value!r}; give a number of devices >= 1")
     if not isinstance(relabel, bool):
         raise TypeError(f"mesh.relabel is {relabel!r}; give True or False")
     listed = isinstance(devices, (Sequence, np.ndarray)) and all(isinstance(d, jax.Device) for d in devices)
-    if devices is not None and not listed:
+    if devices is not None and (not listed or len(set(devices)) < len(devices)):
         raise TypeError(
-            f"mesh.devices is {devices!r}; give a list of JAX devices, e.g. jax.devices()[:4], or how many as nodes"
+            f"mesh.devices is {devices!r}; give a list of different JAX devices, e.g. jax.devices()[:4], or how many as nodes"
         )
 
 
@@ -136,6 +140,8 @@ def as_layout(value: Any) -> Layout | None:
     if isinstance(value, Mapping):
         _check_names(value)
         return layout(**value)
+    if isinstance(value, np.integer):
+        value = int(value)
     if isinstance(value, int):
         return layout(value)
     if not isinstance(value, Mesh):
@@ -157,7 +163,7 @@ def on_paper(value: Any) -> Layout | None:
     """
     if value is None:
         return None
-    if isinstance(value, int):
+    if isinstance(value, (int, np.integer)):
         value = {"nodes": value}
     if isinstance(value, Mapping) and value.get("devices") is None:
         _check_names(value)

@@ -149,16 +149,18 @@ def test_meshes_that_cannot_be():
         _place.as_layout({"foo": 1})
     with pytest.raises(TypeError, match="give a number of devices"):
         _place.as_layout("all")
-    for devices in (8, [0, 1], "all", {0: jax.devices()[0]}):
+    for devices in (8, [0, 1], "all", {0: jax.devices()[0]}, [jax.devices()[0]] * 2):
         for made in (_place.as_layout, _place.on_paper):
-            with pytest.raises(TypeError, match="mesh.devices is .*; give a list of JAX devices"):
+            with pytest.raises(TypeError, match="mesh.devices is .*; give a list of different JAX devices"):
                 made({"nodes": 2, "devices": devices})
     for made in (_place.as_layout, _place.on_paper):
         with pytest.raises(TypeError, match="mesh.relabel is 'no'; give True or False"):
             made({"nodes": 2, "relabel": "no"})
         assert made({"devices": np.array(jax.devices()[:3], object)}).mesh.shape["nodes"] == 3
-        with pytest.raises(ValueError, match="1 x 4 devices, but there are 3"):
+        with pytest.raises(ValueError, match="1 x 4 devices, but there are 3; give more of them"):
             made({"nodes": 4, "devices": jax.devices()[:3]})
+        for four in (np.int64(4), {"nodes": np.int64(4), "runs": np.int32(1)}):  # a number is a number
+            assert made(four).mesh.shape["nodes"] == 4
     with pytest.raises(ValueError, match="2 devices along runs, but rollout is one run"):
         dj.rollout(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), jax.random.key(0), 1, mesh={"runs": 2, "nodes": 4})
     one = lambda key: dj.rollout(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), key, 1, mesh={"runs": 2, "nodes": 4})[0]
