@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH=VALUE",
         help="override, e.g. mesh.nodes=2 for other devices (repeatable)",
     )
+    resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
     _of_several(resume)
     command("show", _look.show, "print the config with every default filled in", config=True, as_json=True)
     listing = command(

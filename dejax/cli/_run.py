@@ -50,8 +50,10 @@ def resume(args: argparse.Namespace) -> int:
     if all(done(rounds, fact) or broken(fact) for rounds, fact in ends):
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
     if swept is not None:
-        return _sweep.execute(path / "config.yaml", sets, config, swept, several, args.quiet, resume=str(path))
-    return _execute(config, args.quiet, several, resume=str(path))
+        return _sweep.execute(
+            path / "config.yaml", sets, config, swept, several, args.quiet, anyway=args.anyway, resume=str(path)
+        )
+    return _execute(config, args.quiet, several, resume=str(path), anyway=args.anyway)
 
 
 def _finished(path: Path, rounds: int, quiet: bool) -> int:

@@ -439,6 +439,16 @@ def test_a_sweep_of_which_nothing_is_left_is_a_user_error(config, tmp_path, caps
     assert len(records(tmp_path / "sweep")) == 4
 
 
+@pytest.mark.parametrize("anyway", [False, True])
+def test_a_run_that_did_not_fit_goes_on_without_the_check(finished, monkeypatch, anyway):
+    checked = []
+    monkeypatch.setattr(
+        "dejax._simulate.compare", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
+    )
+    assert cli.main(["resume", str(finished), "--rounds", "8", *["--anyway"] * anyway]) == 2
+    assert checked == [not anyway]
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, monkeypatch):
     from dejax._group import Group
@@ -464,3 +474,9 @@ def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, mon
     capsys.readouterr()
     assert cli.main(["resume", str(tmp_path / "cut")]) == 0
     assert "was finished before" in capsys.readouterr().out
+    checked = []
+    monkeypatch.setattr(
+        "dejax._sweep.run_members", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
+    )
+    assert cli.main(["resume", str(tmp_path / "cut"), "--rounds", "8", "--anyway"]) == 2
+    assert checked == [False]
