@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from ._like import key_like, model_like
+
 
 def check_task(task: Any) -> None:
     """A task has `init` and `loss`.
@@ -33,8 +35,7 @@ def check_fit(problem: Any) -> None:
 @lru_cache(maxsize=64)
 def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> None:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(task.init, key)
+    params, key = model_like(task), key_like()
     said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
     try:
         jax.eval_shape(task.loss, params, batch, key)

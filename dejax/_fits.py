@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _blocks, _place, plan as planning
 from ._bytes import TooLargeError
+from ._like import model_like
 from ._program import largest, size
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
@@ -69,7 +70,7 @@ def _rough(run: Any) -> float:
     neighbors, say), data and graph; activations where no block bounds them.
     """
     method, problem, network = run.given
-    one = jax.eval_shape(problem.task.init, jax.eval_shape(lambda: jax.random.key(0)))
+    one = model_like(problem.task)
     models = sum(size(x) for x in jax.tree.leaves(one)) * problem.n * run.width
     given = sum(size(x) for x in jax.tree.leaves((method, problem, network)) if hasattr(x, "shape"))
     start = run.recorded()

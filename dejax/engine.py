@@ -14,6 +14,7 @@ from ._arrays import check_arrays, check_shapes, listed
 from ._bare import bare
 from ._fit import check_fit
 from ._keys import fold_in, fold_name
+from ._like import model_like
 from ._method import check_method, flags
 from ._struct import whole
 from .network import Network
@@ -73,7 +74,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
     """
     n = problem.n if n is None else n
     key = fold_name(key, "init")
-    one = jax.eval_shape(problem.task.init, key)
+    one = model_like(problem.task)
     if params is None:
         if problem.starts == "equal":
             return tree.tile(problem.task.init(key), n)
@@ -122,7 +123,7 @@ def laid_out(problem: Problem, params: Any) -> Any:
     place = problem.place
     if place is None or params is None:
         return params
-    if is_population(problem, jax.eval_shape(problem.task.init, jax.random.key(0)), params):
+    if is_population(problem, model_like(problem.task), params):
         return tree.map(lambda x: _place.at_places(x, place), params)
     return _place.everywhere(params, place.mesh)
 

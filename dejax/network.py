@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ._like import key_like, model_like
 from ._method import check_method, flags
 from ._options import KINDS, check_option
 from ._struct import grows, static, struct
@@ -330,8 +331,7 @@ def _messages(topology: Any) -> Any:
 
 def _check_per_example(privacy: Any, problem: Any) -> None:
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype), problem.data.arrays)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    loss = jax.eval_shape(problem.task.loss, jax.eval_shape(problem.task.init, key), batch, key)
+    loss = jax.eval_shape(problem.task.loss, model_like(problem.task), batch, key_like())
     if loss.ndim == 0:
         raise RefusedError(
             f"network.privacy {type(privacy).__name__} clips per example, but the task's loss returns one number per batch; "

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from . import _place, _plan_parts as parts_of
 from ._bytes import machine_memory, parse_bytes, spoken_bytes
+from ._like import model_like
 from ._plan_parts import EVALUATION, REORDERING, Part, size
 
 PROGRAM, TEST = "Python, JAX, compiler", "test set"
@@ -151,7 +152,7 @@ def plan(
     ready: tuple[Any, Any, Any] = given if layout is None else placed or engine.placed(*given, layout)
     place = ready[1].place
     runs, divided = (1, 1) if place is None else (place.mesh.shape[_place.RUNS], place.devices)
-    params = jax.eval_shape(given[1].task.init, key)
+    params = model_like(given[1].task)
     model = size(params)
     carry = jax.eval_shape(engine.start, *ready, key)
     has_axis = zip(jax.tree.leaves(carry.state), jax.tree.leaves(axes.state), strict=True)

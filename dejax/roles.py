@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _tree as tree
+from ._like import model_like
 from ._method import flags
 
 ROLES = ("shared", "personal", "frozen", "statistics")
@@ -106,7 +107,7 @@ def check(problem: Any, method: Any, network: Any) -> None:
     from .network import RefusedError
 
     rules = problem.rules
-    shapes = jax.eval_shape(problem.task.init, jax.eval_shape(lambda: jax.random.key(0)))
+    shapes = model_like(problem.task)
     paths = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(shapes)]
     for pattern, _ in rules:
         if not any(_role(((pattern, "frozen"),), path) == "frozen" for path in paths):

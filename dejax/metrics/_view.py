@@ -1,7 +1,7 @@
 """What a metric may look at: one moment of a run."""
 
 from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree, population
+from .._like import model_like
 from .._processes import to_host
 from .._types import NodeTree, Tree
 
@@ -128,7 +129,7 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
     Raises:
       ValueError: it is neither.
     """
-    one = _shapes(task)
+    one = [x.shape for x in tree.leaves(model_like(task))]
     got = [np.shape(x) for x in tree.leaves(params)]
     if got == one:
         return True
@@ -138,12 +139,6 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
         f"the models to evaluate have leaves of shapes {got}, but the task's model has {one} and there are {n} nodes; "
         "method.model(state) must give one model, or one model per node along a leading axis"
     )
-
-
-@lru_cache(maxsize=64)
-def _shapes(task: Any) -> list[tuple[int, ...]]:
-    """Shapes of one model; tracing a flax module's init takes 40 ms."""
-    return [x.shape for x in tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))]
 
 
 class Lazy(partial):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from .._keys import fold_name
+from .._like import key_like
 from . import _objectives as objectives
 from ._linear import dot_general
 from .conv import conv_general_dilated
@@ -235,7 +236,7 @@ def _check(abstract: nnx.Module) -> tuple[list[tuple[Path, Any]], list[tuple[Pat
 
 def _fingerprint(init: Callable[[jax.Array], Any]) -> str:
     """What `init` computes, as a digest of its program: equal modules may be initialized by different laws."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = key_like()
     program = jax.make_jaxpr(init)(key)
     digest = hashlib.sha256(str(program.jaxpr).encode())
     for const in program.consts:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
+from .._like import key_like, model_like
 from .._warn import warn
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
@@ -28,8 +29,7 @@ def warn_if_batched_conv(task: Any, batch: Any) -> bool:
 @functools.lru_cache(maxsize=64)
 def _has_native_conv(task: Any, shapes: Any) -> bool:
     batch = {k: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for k, shape, dtype in shapes}
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(task.init, key)
+    params, key = model_like(task), key_like()
     jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)
     count = len(jax.tree.leaves(params))
     found = _walk(jaxpr.jaxpr, [True] * count + [False] * (len(jaxpr.jaxpr.invars) - count))[0]
