@@ -135,14 +135,32 @@ def _ids(problem: Problem, n: int) -> jax.Array:
 
 
 def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
-    """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1."""
+    """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1.
+
+    Raises:
+      ValueError: on a mesh, whose devices divide the first axis, one that follows n but has another axis first.
+    """
 
     def shapes(n: int) -> Any:
         return jax.eval_shape(
             lambda k: method.init(roles.split(problem.rules, starts(method, problem, k, None, n)).shared, k), key
         )
 
-    return tree.map(lambda a, b: a.shape != b.shape, shapes(problem.n), shapes(problem.n + 1))
+    def follows(a: Any, b: Any) -> bool:
+        if a.shape != b.shape and problem.place is not None:
+            _need_first(method, a.shape, problem.n)
+        return a.shape != b.shape
+
+    return tree.map(follows, shapes(problem.n), shapes(problem.n + 1))
+
+
+def _need_first(method: Any, shape: tuple[int, ...], n: int) -> None:
+    """Raise ValueError unless a leaf of the method's state that follows n has the node axis first."""
+    if shape[:1] != (n,):
+        raise ValueError(
+            f"{type(method).__name__} keeps a leaf of shape {shape} in its state; on a mesh and under churn the first axis must be that of "
+            f"the n = {n} nodes: move it to the front, or keep several leaves"
+        )
 
 
 def _plan_at(network: Network, t: Any, n: int) -> Any:
@@ -226,12 +244,14 @@ def one_round(
         )
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
-        state = tree.map(
-            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
-            axes.state,
-            state,
-            carry.state,
-        )
+
+        def keep(has: bool, new: Any, old: Any) -> Any:
+            if not has:
+                return new
+            _need_first(method, new.shape, problem.n)
+            return jnp.where(tree.over(round.awake, new), new, old)
+
+        state = tree.map(keep, axes.state, state, carry.state)
     if "view" in store.slots:
         store.slots["view"] = round.keep(state.params, store.slots["view"])
     if set(store.slots) != set(carry.slots):

@@ -178,6 +178,35 @@ def test_meshes_that_cannot_be():
         dj.simulate(m.dsgd(lr=0.2), PROBLEM, plain(T.ring(N)), mesh={"runs": 2, "nodes": 4}, progress=False)
 
 
+@dj.struct
+class LastTwo(m.dsgd):
+    """D-PSGD that keeps the last two models of all nodes, [2, n, ...]."""
+
+    def init(self, params, key):
+        return {"params": params, "last": jax.tree.map(lambda x: jnp.stack([x, x]), params)}
+
+    def step(self, state, round):
+        new = round.gossip(jax.tree.map(lambda x, g: x - self.lr * g, state["params"], round.gradient(state["params"])))
+        return {"params": new, "last": jax.tree.map(lambda old, x: jnp.stack([old[1], x]), state["last"], new)}
+
+
+AXIS = "LastTwo keeps a leaf of shape .2, 4, 4. in its state; .* move it to the front"
+
+
+def test_a_state_whose_node_axis_is_not_the_first_is_refused_on_a_mesh():
+    small = zoo.squares(n=4)[0]
+    axes = engine.node_axis(LastTwo(lr=0.1), small, jax.random.key(0))
+    assert axes["last"] == {"x": True}  # one device, everybody awake: any axis will do
+    with pytest.raises(ValueError, match=AXIS):
+        engine.node_axis(LastTwo(lr=0.1), dataclasses.replace(small, place=()), jax.random.key(0))
+
+
+@pytest.mark.slow
+def test_a_state_whose_node_axis_is_not_the_first_is_refused_under_churn():
+    with pytest.raises(ValueError, match=AXIS):
+        dj.rollout(LastTwo(lr=0.1), zoo.squares(n=4)[0], plain(T.ring(4), faults=F.churn(p=0.5)), jax.random.key(0), 1)
+
+
 # ---- starts
 @pytest.mark.slow
 def test_given_starts_lie_by_node_and_stand_at_their_places(tmp_path):
