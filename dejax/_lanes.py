@@ -14,6 +14,7 @@ import numpy as np
 from . import _abreast, _place, _processes, _tree as tree, checkpoint, engine
 from ._counters import Counters
 from ._fingerprint import fingerprint
+from ._once import once
 from ._processes import to_host
 from ._rundir import RunDir
 from ._struct import labelled
@@ -119,8 +120,10 @@ class Lanes(abc.ABC):
         return self._axes
 
     def _program(self, name: str) -> Any:
-        """`start` or `run_chunk` of the engine, for all runs at once."""
-        return _abreast.over_lanes(name, self.place is not None, self.varying) if self.many else getattr(engine, name)
+        """`start`, `run_chunk` or `model` of the engine, for all runs at once."""
+        many = self.many
+        program = _abreast.over_lanes(name, self.place is not None, self.varying) if many else getattr(engine, name)
+        return once(program) if name == "start" else program
 
     def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:
         """The arguments of `start`."""

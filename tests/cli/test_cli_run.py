@@ -304,15 +304,16 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
 )
 def test_show_refuses_what_run_refuses_in_the_same_words(config, wrong, text, tmp_path, capsys):
     from dejax import engine
+    from dejax._once import once
 
-    before = engine.start._cache_size(), engine.run_chunk._cache_size()
+    before = once(engine.start)._cache_size(), engine.run_chunk._cache_size()
     assert cli.main(["show", config, "--set", wrong]) == 2
     shown = capsys.readouterr()
     assert text in shown.err
     assert shown.out == ""
     assert cli.main(["run", config, "--set", wrong, "--out", str(tmp_path / "none"), "--quiet"]) == 2
     assert capsys.readouterr().err == shown.err.replace("dejax show", "dejax run", 1)
-    assert (engine.start._cache_size(), engine.run_chunk._cache_size()) == before
+    assert (once(engine.start)._cache_size(), engine.run_chunk._cache_size()) == before
 
 
 def test_topology_gives_facts_and_a_picture(tmp_path, capsys):
