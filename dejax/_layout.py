@@ -40,16 +40,14 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
       1
     """
     _check(nodes, runs, relabel, devices)
-    more = "give more of them"
-    if devices is None:
-        devices = jax.devices()
-        more = "on a CPU more are simulated by the environment variable JAX_NUM_CPU_DEVICES={}"
-    devices = list(devices)
+    given = devices is not None
+    devices = list(devices if given else jax.devices())
     nodes = max(1, len(devices) // runs) if nodes is None else nodes
     if nodes * runs > len(devices):
+        simulated = f"on a CPU more are simulated by the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
         raise ValueError(
             f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there {'is' if len(devices) == 1 else 'are'} {len(devices)}; "
-            f"{more.format(nodes * runs)}"
+            f"{'give more of them' if given else simulated}"
         )
     grid = np.asarray(_of_each_process(devices, nodes * runs), object).reshape(runs, nodes)
     return Layout(_mesh(grid), relabel)
@@ -72,7 +70,10 @@ def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
 
 
 def in_runs() -> bool:
-    """Whether this is called within a `jax.vmap(..., spmd_axis_name="runs")`, also within a jit in it; True where JAX does not tell."""
+    """Whether this is called within a `jax.vmap(..., spmd_axis_name="runs")`, also within a jit in it.
+
+    JAX says so in a private module alone. A release that moves it makes this True, and nothing is refused (a test would fail).
+    """
     env = getattr(sys.modules.get("jax._src.core"), "get_axis_env", None)
     names = getattr(env() if env else None, "spmd_axis_names", (RUNS,))
     return RUNS in names

@@ -11,12 +11,12 @@ from ._types import Tree
 
 def model_like(task: Any) -> Tree:
     """Shapes and dtypes of one model of a task (tracing the init of a flax module takes 40 ms, so each task's is kept)."""
-    return _traced(task, jnp.result_type(float))  # float64 where JAX was told so
+    return _traced(task, jnp.result_type(float))
 
 
 @lru_cache(maxsize=64)
 def _traced(task: Any, real: Any) -> Tree:
-    del real
+    del real  # part of the cache's key alone: an init may make float64 once JAX is told to
     return jax.eval_shape(task.init, key_like())
 
 

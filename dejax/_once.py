@@ -6,13 +6,13 @@ from typing import Any
 
 import jax
 
-# of levels 0 to 3; the default, 3, takes up to four times as long, most of it to unroll loops
+# of levels 0 to 3; at 3, the default, LLVM unrolls the loops of the draws (measured in docs/performance.md, "Compiler flags and draws")
 QUICK = {"xla_backend_optimization_level": 1}
 
 
 @cache
 def once(program: Any) -> Any:
-    """A jitted function that on CPUs is compiled without LLVM's costly passes; called by itself, not within another jit."""
+    """The program, jitted: on CPUs compiled at a low level; to be called by itself, since within another jit the option is refused."""
     options = QUICK if jax.default_backend() == "cpu" else None
     return jax.jit(inspect.unwrap(program), compiler_options=options)
 

@@ -29,7 +29,7 @@ VIEWS = frozenset(
 )
 
 RUN = 128  # length of a row from which on arrays are joined along it by copying
-JOINTS = 8  # arrays that XLA joins inside what reads them; more are joined by copying
+JOINTS = 8  # arrays that XLA's CPU fusion (jaxlib 0.10) joins inside what reads them; more are joined by copying
 
 # primitives of our own: name -> (parameters -> the function that it stands for on the device JAX computes on)
 written_out: dict[str, Callable[..., Callable[..., Any]]] = {}

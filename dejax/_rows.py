@@ -42,7 +42,7 @@ def _batch(args: Any, dims: Any) -> tuple[jax.Array, int]:
     x, rows = args
     if dims[0] is None:  # rows alone have one more axis
         return fetch_p.bind(x, jnp.moveaxis(rows, dims[1], 0)), 0
-    return jax.vmap(_gather, dims)(x, rows), 0
+    return jax.vmap(_gather, dims)(x, rows), 0  # data of each run's own: their conversion is not kept in place
 
 
 fetch_p.def_impl(_gather)

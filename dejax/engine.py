@@ -134,12 +134,13 @@ def _ids(problem: Problem, n: int) -> jax.Array:
     return jnp.arange(n, dtype=jnp.int32) if place is None or place.ids is None or n != problem.n else place.ids
 
 
-def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
+def node_axis(method: Any, problem: Problem, key: jax.Array, sleeps: bool = False) -> Any:
     """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1.
 
     Raises:
-      ValueError: on a mesh, whose devices divide the first axis, one that follows n but has another axis first.
+      ValueError: one whose first axis is another, on a mesh, whose devices divide the first, or where a node `sleeps` and keeps its row.
     """
+    first = sleeps or problem.place is not None
 
     def shapes(n: int) -> Any:
         return jax.eval_shape(
@@ -147,20 +148,14 @@ def node_axis(method: Any, problem: Problem, key: jax.Array) -> Any:
         )
 
     def follows(a: Any, b: Any) -> bool:
-        if a.shape != b.shape and problem.place is not None:
-            _need_first(method, a.shape, problem.n)
+        if a.shape != b.shape and first and a.shape[:1] == b.shape[:1]:
+            raise ValueError(
+                f"{type(method).__name__} keeps a leaf of shape {a.shape} in its state; on a mesh and under churn the first axis must be "
+                f"that of the n = {problem.n} nodes: move it to the front, or keep several leaves"
+            )
         return a.shape != b.shape
 
     return tree.map(follows, shapes(problem.n), shapes(problem.n + 1))
-
-
-def _need_first(method: Any, shape: tuple[int, ...], n: int) -> None:
-    """Raise ValueError unless a leaf of the method's state that follows n has the node axis first."""
-    if shape[:1] != (n,):
-        raise ValueError(
-            f"{type(method).__name__} keeps a leaf of shape {shape} in its state; on a mesh and under churn the first axis must be that of "
-            f"the n = {n} nodes: move it to the front, or keep several leaves"
-        )
 
 
 def _plan_at(network: Network, t: Any, n: int) -> Any:
@@ -206,6 +201,8 @@ def _start(
         store.slots["view"] = store.initial["view"] = population
         store.per_node["view"] = True
     method.step(state, round)
+    if round.awake is not None:
+        node_axis(method, problem, key, sleeps=True)
     sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
     if per_node is not None:
         per_node.update(store.per_node)
@@ -246,10 +243,7 @@ def one_round(
     if round.awake is not None:  # asleep: nothing changes
 
         def keep(has: bool, new: Any, old: Any) -> Any:
-            if not has:
-                return new
-            _need_first(method, new.shape, problem.n)
-            return jnp.where(tree.over(round.awake, new), new, old)
+            return jnp.where(tree.over(round.awake, new), new, old) if has else new
 
         state = tree.map(keep, axes.state, state, carry.state)
     if "view" in store.slots:

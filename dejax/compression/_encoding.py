@@ -113,15 +113,15 @@ def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
     """Bool [n, d]: exactly the k largest of each row of scores >= 0, ties to the lower index; NaN counts as largest.
 
     On a CPU, where `lax.top_k` costs in proportion to k, the k-th largest is found by bisection of its bits once k is some percent.
-    Scores of 16 bits are compared as float32, which holds each of them: XLA sorts whole rows for their `top_k`.
+    Scores of 16 bits are compared there as float32, which holds each of them: XLA sorts whole rows for their `top_k`.
     """
-    low = 0
+    on_cpu, low = jax.default_backend() == "cpu", 0
     if jnp.issubdtype(score.dtype, jnp.floating):
-        low = max(0, 23 - jnp.finfo(score.dtype).nmant)
-        score = score.astype(jnp.promote_types(score.dtype, jnp.float32))
+        if on_cpu:
+            low = max(0, 23 - jnp.finfo(score.dtype).nmant)
+            score = score.astype(jnp.promote_types(score.dtype, jnp.float32))
         score = jnp.where(jnp.isnan(score), jnp.inf, score)
-    many = score.dtype == jnp.float32 and k > score.shape[1] * BISECT_SHARE
-    if many and jax.default_backend() == "cpu":
+    if on_cpu and score.dtype == jnp.float32 and k > score.shape[1] * BISECT_SHARE:
         return _mask_by_bits(score, k, low)
     return _mask_by_top_k(score, k)
 

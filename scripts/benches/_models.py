@@ -97,6 +97,14 @@ def lenet() -> Model:
     return Model("LeNet 28x28", (28, 28), (), tasks.lenet(shape=(28, 28), classes=10), PlainTask(PlainCNN))
 
 
+def in_dtype(task: Any, dtype: Any) -> Any:
+    """The task with numbers of this dtype: a run has the dtypes that the task and the data have."""
+    if dtype == jnp.float32:
+        return task
+    cast = lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return tasks.from_functions(lambda key: jax.tree.map(cast, task.init(key)), task.loss, task.metrics)
+
+
 def data(model: Model, leading: tuple[int, ...], dtype: Any) -> dict[str, jax.Array]:
     """Random inputs [*leading, *shape] and labels [*leading]."""
     rng = np.random.default_rng(0)

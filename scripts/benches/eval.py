@@ -35,6 +35,7 @@ def _evaluation(name: str, model: models.Model, n: int, nodes: int | None, optio
     params = jax.tree.map(lambda x: x.astype(options.real), params)
     view = View(params, problem, nodes=nodes)
     taken, widths = nodes or n, model.widths
+    size = sum(x[0].size for x in jax.tree.leaves(params))
     rng = np.random.default_rng(0)
     inputs = [jnp.asarray(rng.standard_normal((TEST, a), np.float32), options.real) for a in widths[:-1]]
     shapes = [(taken, *s) for s in zip(widths, widths[1:], strict=False)]
@@ -44,7 +45,8 @@ def _evaluation(name: str, model: models.Model, n: int, nodes: int | None, optio
     products = jax.jit(lambda ws: jax.lax.map(one, ws, batch_size=block))
     got = h.turns({"own": lambda: local_models(view), "products": lambda: products(weights)}, options, least=3)
     each = got.ms("own") / taken * 1e6
-    return got.row("eval", name, n, "own", "products", note=f"{each:,.0f} ns per model", nanoseconds=each)
+    note = f"{each / size:.3g} ns per parameter and node, {each:,.0f} per node"
+    return got.row("eval", name, n, "own", "products", note=note, nanoseconds=each)
 
 
 def rows(options: h.Options) -> Iterable[h.Row]:
@@ -60,6 +62,7 @@ def rows(options: h.Options) -> Iterable[h.Row]:
         if not draws:
             continue
         problem = _problem(model, n, options)
+        size = sum(x.size for x in jax.tree.leaves(jax.eval_shape(model.own.init, jax.random.key(0))))
         keys = jax.random.split(jax.random.key(0), n)
         for name, sampling in draws.items():
             sampler = dj.Problem(model.own, problem.data, batch_size=BATCH, sampling=sampling).sampler
@@ -69,4 +72,5 @@ def rows(options: h.Options) -> Iterable[h.Row]:
             fetch = h.compiled(lambda p, r: p.fetch(r), problem, picked)
             got = h.turns({"draw": draw[0], "gather": fetch[0]}, options)
             each = got.ms("draw") / n * 1e6
-            yield got.row("eval", name, n, "draw", "gather", note=f"{each:,.0f} ns per node")
+            note = f"{each / size:.3g} ns per parameter and node, {each:,.0f} per node"
+            yield got.row("eval", name, n, "draw", "gather", note=note)

@@ -55,10 +55,9 @@ def _cast(x: Any, dtype: Any) -> Any:
 def _end_to_end(name: str, options: h.Options) -> h.Row:
     data = dj.data.digits().partition(dj.data.dirichlet(alpha=1.0), nodes=16, seed=0)
     task = dj.tasks.mlp(64, 32, 10)
-    if options.dtype != "float32":  # a run has the dtypes that the task and the data have
+    if options.dtype != "float32":
         cast = lambda tree: jax.tree.map(lambda x: _cast(x, options.real), tree)
-        init = task.init
-        task = dj.tasks.from_functions(lambda key: cast(init(key)), task.loss, task.metrics)
+        task = models.in_dtype(task, options.real)
         data = dataclasses.replace(data, arrays=cast(data.arrays), test=cast(data.test))
     problem = dj.Problem(task, data, batch_size=16)
     network, rounds = dj.Network(dj.topology.ring(16)), 200

@@ -61,7 +61,8 @@ def program(name, platform):
 
 @pytest.mark.parametrize("platform", ["tpu", pytest.param("cuda", marks=slow)])
 @pytest.mark.parametrize("name", [pytest.param(s, marks=() if s in QUICK else slow) for s in SETTINGS])
-def test_rounds_hold_what_an_accelerator_is_good_at(name, platform):
+def test_rounds_hold_what_an_accelerator_is_good_at(name, platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: {"cuda": "gpu"}.get(platform, platform))
     jax.config.update("jax_enable_x64", False)
     try:
         text = program(name, platform)

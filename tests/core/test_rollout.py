@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 import dejax as dj
 from dejax import engine
+from dejax._once import once
 from dejax.round.meters import Meters, limbs
 
 m, LR, N = dj.methods, 0.2, zoo.N
@@ -27,6 +28,13 @@ def same(a, b):
 
 
 # ---- chunks
+def test_the_start_compiled_for_one_call_is_that_of_rollout_bit_for_bit(key):
+    data = dj.data.digits().partition(dj.data.iid(), nodes=4, seed=0)
+    problem = dj.Problem(dj.tasks.mlp(64, 8, 10), data, starts="independent")
+    parts = engine.prepare(m.dsgd(lr=LR), problem, dj.Network(dj.topology.ring(4)))
+    same(once(engine.start)(*parts, key), engine.start(*parts, key))
+
+
 @pytest.mark.parametrize(
     "method",
     [m.dsgd(lr=LR), pytest.param(m.gradient_tracking(lr=LR), marks=pytest.mark.slow)],
