@@ -129,7 +129,9 @@ HELD_OUT: dict[str, Callable[[], Parts]] = {
         m.dsgd(optimizer=dj.optimizer(optax.sgd, learning_rate=0.1, momentum=0.9)), t.hypercube
     ),
     "held out: torus, by epochs": lambda: many(topology=t.torus, problem={"sampling": "epoch"}),
-    "held out: base graph, gradient tracking": lambda: wide(m.gradient_tracking(lr=0.1), lambda n: t.base_graph(n, degree=2)),
+    "held out: base graph, gradient tracking": lambda: wide(
+        m.gradient_tracking(lr=0.1), lambda n: t.base_graph(n, degree=2)
+    ),
     "held out: sign flip, trimmed mean": lambda: wide(
         topology=t.exponential, attack=dj.attacks.sign_flip(adversaries=8), rule=a.trimmed_mean(f=1)
     ),
