@@ -140,9 +140,7 @@ HELD_OUT: dict[str, Callable[[], Parts]] = {
     ),
     "held out: no communication, Adam": lambda: wide(m.local_only(optimizer=_adam().optimizer), None),
     "held out: one model on all data": lambda: wide(m.centralized(lr=0.1), None),
-    "held out: IFCA": lambda: many(
-        m.ifca(clusters=3, clients=64, **fed), None, {"starts": "independent"}
-    ),
+    "held out: IFCA": lambda: many(m.ifca(clusters=3, clients=64, **fed), None, {"starts": "independent"}),
     "held out: one-peer, noisy gradients": lambda: many(
         topology=t.one_peer_exponential, privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=1.0)
     ),
