@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 ROWS, JOINED, SUMMED = "reduction of rows", "concatenate of rows", "gather from all devices"
+LOOPS = ("scan", "while")
 SUMS = frozenset(
     [ROWS, "reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod", "argmax", "argmin"]
 )
@@ -220,7 +221,7 @@ def _kernels(ops: list[Op], fused: set[int], again: set[int], solid: set[int]) -
         still = needs if op.name in MOVES else nothing.union(*(moved[r] for r in inside))
         if i not in fused:
             kernels.append(Kernel(op, needs, nothing if op.name in SOLID - PLACED else needs - still - looped))
-            looped.update(number for number, _ in op.makes if op.name in ("scan", "while"))
+            looped.update(number for number, _ in op.makes if op.name in LOOPS)
         if i in fused or i in again:
             base.update({number: needs for number, _ in op.makes})
             moved.update({number: still for number, _ in op.makes})
@@ -228,4 +229,4 @@ def _kernels(ops: list[Op], fused: set[int], again: set[int], solid: set[int]) -
     return kernels
 
 
-__all__ = ["JOINED", "ROWS", "SUMMED", "Kernel", "Op", "kernels"]
+__all__ = ["JOINED", "LOOPS", "ROWS", "SUMMED", "Kernel", "Op", "kernels"]

@@ -8,7 +8,7 @@ _walk      a result takes memory from the kernel that makes it to the last one t
 import dataclasses
 from typing import NamedTuple
 
-from ._fusion import SUMMED, Kernel, Op, kernels
+from ._fusion import LOOPS, SUMMED, Kernel, Op, kernels
 from ._program import loop
 
 
@@ -138,7 +138,7 @@ def _walk(kernels: list[Kernel], results: set[int], slots: dict[int, int], inner
 
 def _carried(op: Op) -> list[tuple[int, int]]:
     """(operand, result) of what a loop carries from turn to turn."""
-    if op.name not in ("scan", "while"):
+    if op.name not in LOOPS:
         return []
     _, first, kept = loop(op.eqn)
     at = {place - first: r for r, (place, _) in zip(op.reads, op.seen, strict=True)}

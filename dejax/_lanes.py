@@ -121,8 +121,8 @@ class Lanes(abc.ABC):
 
     def _program(self, name: str) -> Any:
         """`start`, `run_chunk` or `model` of the engine, for all runs at once."""
-        many = self.many
-        program = _abreast.over_lanes(name, self.place is not None, self.varying) if many else getattr(engine, name)
+        one = getattr(engine, name)
+        program = _abreast.over_lanes(name, self.place is not None, self.varying) if self.many else one
         return once(program) if name == "start" else program
 
     def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:

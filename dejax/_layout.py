@@ -141,10 +141,8 @@ def as_layout(value: Any) -> Layout | None:
     if isinstance(value, Mapping):
         _check_names(value)
         return layout(**value)
-    if isinstance(value, np.integer):
-        value = int(value)
-    if isinstance(value, int):
-        return layout(value)
+    if isinstance(value, (int, np.integer)):
+        return layout(int(value))
     if not isinstance(value, Mesh):
         raise TypeError(
             f"mesh is {value!r}; give a number of devices, e.g. 8, or a mapping such as {{'nodes': 4, 'runs': 2}}"

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from jax.extend.core import Literal
 
-from ._fusion import Op
+from ._fusion import LOOPS, Op
 from ._held import Peak, held
 from ._program import bare, flat, loop
-from ._shares import LOOPS, Spread, divide, part
+from ._shares import Spread, divide, part
 
 
 def peak(jaxpr: Any, donated: Sequence[bool] | None = None, spread: Spread | None = None) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from . import _apart
-from ._fusion import JOINED, ROWS, Op
+from ._fusion import JOINED, LOOPS, ROWS, Op
 
 VIEWS = frozenset(
     [
@@ -163,7 +163,7 @@ def _program(eqn: Any) -> Any:
         for platforms, branch in zip(eqn.params["branches_platforms"], eqn.params["branches"], strict=True):
             if platforms is None or here in platforms:
                 return bare(branch)
-    if eqn.primitive.name in ("scan", "while", "cond", "shard_map", "custom_vmap_call"):
+    if eqn.primitive.name in (*LOOPS, "cond", "shard_map", "custom_vmap_call"):
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         inner = eqn.params.get(name)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from jax.extend.core import Literal
 
-from ._fusion import SUMMED
+from ._fusion import LOOPS, SUMMED
 from ._program import Op, carry, flat, loop, size
 
-LOOPS, GATHERS = ("scan", "while"), ("gather", "dynamic_slice")
+GATHERS = ("gather", "dynamic_slice")
 TURNS = 8  # times that shares are carried on, forth and back
 
 

@@ -241,11 +241,12 @@ def one_round(
         )
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
-
-        def keep(has: bool, new: Any, old: Any) -> Any:
-            return jnp.where(tree.over(round.awake, new), new, old) if has else new
-
-        state = tree.map(keep, axes.state, state, carry.state)
+        state = tree.map(
+            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
+            axes.state,
+            state,
+            carry.state,
+        )
     if "view" in store.slots:
         store.slots["view"] = round.keep(state.params, store.slots["view"])
     if set(store.slots) != set(carry.slots):

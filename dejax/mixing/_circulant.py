@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from .. import _tree as tree
+from .._rows import take_rows
 from .._struct import static, struct
 from ._links import Whole, fold_slots, silenced, slot_sq_distances, sum_slots
 
@@ -152,11 +153,6 @@ def _shift(values: Any, n: int, offset: Any) -> Any:
     return tree.map(lambda x: take_rows(x, rows), values)
 
 
-def take_rows(x: jax.Array, rows: jax.Array) -> jax.Array:
-    """x[rows] without the clamping and wrapping that indices known to be in range do not need."""
-    return jnp.asarray(x).at[rows].get(mode="promise_in_bounds")
-
-
 def weighted_slots(links: Any, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
     """`weighted` of every kernel that gathers slot by slot."""
     own = values if own is None else own
@@ -169,4 +165,4 @@ def weighted_slots(links: Any, values: Any, weights: jax.Array, self_weights: ja
     )
 
 
-__all__ = ["Circulant", "CirculantSequence", "take_rows", "weighted_slots"]
+__all__ = ["Circulant", "CirculantSequence", "weighted_slots"]

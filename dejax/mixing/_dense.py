@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from .. import _tree as tree
+from .._rows import take_rows
 from .._struct import grows, static, struct
-from ._circulant import take_rows
 from ._links import Whole, accumulator, fold_slots, slot_sq_distances
 
 GRAM_FROM = 32  # nodes: from here squared distances come from one Gram matrix instead of n - 1 passes

@@ -15,8 +15,8 @@ from jax.sharding import PartitionSpec as P
 
 from .. import _tree as tree
 from .._bare import bare
+from .._rows import take_rows
 from .._struct import grows, static, struct
-from ._circulant import take_rows
 from ._edges import Edges
 from ._exchange import Wires, crossing, needed, relabelling, rounds_of, schedule
 from ._links import accumulator, fold_slots, plain, silenced, sum_slots

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _tree as tree
+from .._rows import take_rows
 from .._struct import grows, static, struct
-from ._circulant import take_rows
 from ._dense import matmul, silent_matmul
 from ._edges import Edges
 from ._links import Whole, accumulator, fold_slots, plain, silenced, sum_slots

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 from .. import _tree as tree
+from .._rows import take_rows
 from .._struct import grows, struct
-from ._circulant import take_rows, weighted_slots
+from ._circulant import weighted_slots
 from ._links import Whole, fold_slots, slot_sq_distances, sum_slots
 
 
