@@ -101,8 +101,12 @@ def in_dtype(task: Any, dtype: Any) -> Any:
     """The task with numbers of this dtype: a run has the dtypes that the task and the data have."""
     if dtype == jnp.float32:
         return task
-    cast = lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
-    return tasks.from_functions(lambda key: jax.tree.map(cast, task.init(key)), task.loss, task.metrics)
+    return tasks.from_functions(lambda key: cast(task.init(key), dtype), task.loss, task.metrics)
+
+
+def cast(values: Any, dtype: Any) -> Any:
+    """The floating numbers of a tree in this dtype."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, values)
 
 
 def data(model: Model, leading: tuple[int, ...], dtype: Any) -> dict[str, jax.Array]:

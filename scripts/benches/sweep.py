@@ -48,17 +48,11 @@ class Many:
         return self.carry.state.params
 
 
-def _cast(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-
 def _end_to_end(name: str, options: h.Options) -> h.Row:
     data = dj.data.digits().partition(dj.data.dirichlet(alpha=1.0), nodes=16, seed=0)
-    task = dj.tasks.mlp(64, 32, 10)
-    if options.dtype != "float32":
-        cast = lambda tree: jax.tree.map(lambda x: _cast(x, options.real), tree)
-        task = models.in_dtype(task, options.real)
-        data = dataclasses.replace(data, arrays=cast(data.arrays), test=cast(data.test))
+    task = models.in_dtype(dj.tasks.mlp(64, 32, 10), options.real)
+    arrays, test = models.cast((data.arrays, data.test), options.real)
+    data = dataclasses.replace(data, arrays=arrays, test=test)
     problem = dj.Problem(task, data, batch_size=16)
     network, rounds = dj.Network(dj.topology.ring(16)), 200
     rates = [float(lr) for lr in jnp.geomspace(0.01, 0.3, RATES)]
