@@ -1,5 +1,6 @@
 """Compiler flags for processors: measured in docs/performance.md."""
 
+import functools
 import os
 import sys
 import warnings
@@ -8,27 +9,31 @@ from pathlib import Path
 
 # Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave the inner loop over 32 hidden
 # units as 32 scalar additions). Either alone gains little or loses; together they take a third off a round of small models.
-FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling")
+WIDE = ("--xla_cpu_prefer_vector_width=512", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling")
+# No operation goes to YNNPACK, whose products of jax 0.10 take up to three times as long as Eigen's on vectors of 256 bits; the
+# releases before and after it do not.
+NARROW = ("--xla_cpu_experimental_ynn_fusion_type=",)
 TESTED = (0, 13)  # XLA ends a process that gives it a flag it does not know: releases of JAX from here on get none
 
 
 def fast_cpu() -> bool:
     """Have XLA compile faster programs for this processor; call it before JAX computes anything (the `dejax` command does).
 
-    The flags go to `XLA_FLAGS` of this process, after what stands there, on processors whose 512-bit vectors run at full speed (Intel
-    from Ice Lake on, AMD from Zen 4 on), and hold for all JAX programs of the process. Numbers change by rounding, as between two
-    machines. Programs for GPUs and TPUs are not affected.
+    The flags go to `XLA_FLAGS` of this process, after what stands there, and hold for all JAX programs of the process: other ones for
+    processors whose 512-bit vectors run at full speed (Intel from Ice Lake on, AMD from Zen 4 on), and, with jax 0.10, for those that
+    have vectors of 256 bits and no more. Numbers change by rounding, as between two machines. Programs for GPUs and TPUs are not
+    affected.
 
     Returns:
-      Whether the flags are set. False: another processor or a release of JAX with which they were not tested, flags of your own of
+      Whether flags are set. False: another processor or a release of JAX for which none were found to help, flags of your own of
       these names, or too late.
     Warns:
       RuntimeWarning: too late; JAX has computed in this process, and reads flags only once.
     """
-    own = os.environ.get("XLA_FLAGS", "")
-    if all(flag in own for flag in FLAGS):
+    flags, own = _flags(), os.environ.get("XLA_FLAGS", "")
+    if flags and all(flag in own.split() for flag in flags):
         return True
-    if any(flag.split("=")[0] in own for flag in FLAGS) or not _wide() or _release() >= TESTED:
+    if not flags or any(flag.split("=")[0] in own for flag in flags):
         return False
     if _started():
         warnings.warn(
@@ -37,14 +42,29 @@ def fast_cpu() -> bool:
             stacklevel=2,
         )
         return False
-    os.environ["XLA_FLAGS"] = " ".join([*own.split(), *FLAGS])
+    os.environ["XLA_FLAGS"] = " ".join([*own.split(), *flags])
     return True
 
 
-def _wide() -> bool:
-    """Whether 512-bit vectors run at full speed, as far as Linux tells."""
+def narrow() -> bool:
+    """Whether this processor has vectors of 256 bits (AVX2) and no longer ones, as far as Linux tells."""
+    return "avx2" in _features() and "avx512f" not in _features()
+
+
+def _flags() -> tuple[str, ...]:
+    """Those that help on this processor with this release of JAX."""
+    release = _release()
+    if "avx512_vbmi2" in _features():
+        return WIDE if release < TESTED else ()
+    return NARROW if narrow() and release == (0, 10) else ()
+
+
+@functools.cache
+def _features() -> frozenset[str]:
+    """What the first processor can do, in the words of Linux."""
     info = Path("/proc/cpuinfo")
-    return info.exists() and "avx512_vbmi2" in info.read_text()
+    lines = info.read_text().splitlines() if info.exists() else []
+    return frozenset(next((line.split() for line in lines if line.startswith("flags")), ()))
 
 
 def _release() -> tuple[int, ...]:
@@ -56,4 +76,4 @@ def _started() -> bool:
     return bool(getattr(bridge, "backends_are_initialized", lambda: False)())
 
 
-__all__ = ["FLAGS", "fast_cpu"]
+__all__ = ["fast_cpu", "narrow"]

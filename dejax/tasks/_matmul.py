@@ -26,6 +26,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._apart import materialize
+from .._cpu import narrow
 from .._program import written_out
 
 matmul_p = Primitive("dejax_matmul")
@@ -34,6 +35,9 @@ APART = ("nn", "nt")
 PARTS = 4  # partial sums: a chain of fused multiply-adds as long as k would wait for itself
 LONGEST = 64  # contracted axis that is written out; beyond it a library wins, and programs grow
 CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should stay in the first-level cache
+PIECE = 16  # terms in a loop where there are too many for one: their factors fit the registers (12 take three times as long, 28 longer)
+FEW = 16  # rows of a for which a library spends as long on laying out b as on the product
+LARGE = 4 * 2**20  # bytes of b of all nodes that no second-level cache holds
 
 
 def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: tuple[str, ...] = APART) -> jax.Array:
@@ -68,24 +72,39 @@ def _accelerator(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) 
 def _written_out(a: Any, b: Any, form: str) -> Any:
     """Both [n, ...]: a sum of outer terms over the contracted axis, forms nn and tn."""
     if form == "nn":
-        terms = [a[:, :, i, None] * b[:, None, i, :] for i in range(a.shape[2])]
-    else:
-        terms = [a[:, i, :, None] * b[:, None, i, :] for i in range(a.shape[1])]
+        return _sum([a[:, :, i, None] * b[:, None, i, :] for i in range(a.shape[2])])
+    return _sum([a[:, i, :, None] * b[:, None, i, :] for i in range(a.shape[1])])
+
+
+def _sum(terms: list[Any]) -> Any:
     parts = [sum(terms[j + PARTS :: PARTS], terms[j]) for j in range(min(PARTS, len(terms)))]
     return sum(parts[1:], parts[0])
+
+
+def _in_pieces(a: Any, b: Any) -> Any:
+    """Form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time; each is read in place, as a slice of its own."""
+    (n, m, k), c = a.shape, b.shape[2]
+    rest = k % PIECE
+    start = _written_out(a[:, :, k - rest :], b[:, k - rest :], "nn") if rest else jnp.zeros((n, m, c), a.dtype)
+
+    def piece(i: jax.Array, out: jax.Array) -> jax.Array:
+        at = lambda x, axis, j: lax.dynamic_slice_in_dim(x, i * PIECE + j, 1, axis, allow_negative_indices=False)
+        return out + _sum([at(a, 2, j) * at(b, 1, j) for j in range(PIECE)])
+
+    return lax.fori_loop(0, k // PIECE, piece, start)
 
 
 def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
     if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64):
         k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
+        by_rows = lambda: materialize(jnp.swapaxes(b, 1, 2)) if form == "nt" else b  # columns that follow one another
         # a long contraction pays only while few columns leave room for the sums in registers
         small = k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE
         if small or (k <= LONGEST // 2 and form != "nt"):
-            if form == "nt":  # by a copy of b, whose columns then follow one another
-                out = _written_out(a, materialize(jnp.swapaxes(b, 1, 2)), "nn")
-            else:
-                out = _written_out(a, b, form)
+            out = _written_out(a, by_rows(), "tn" if form == "tn" else "nn")
             return materialize(out) if form in apart else out
+        if form != "tn" and a.shape[1] <= FEW and b.size * b.dtype.itemsize > LARGE and narrow():
+            return _in_pieces(a, by_rows())
     return _library(a, b, form=form, precision=precision)
 
 

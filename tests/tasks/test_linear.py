@@ -65,3 +65,24 @@ def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
     for bad in (b[0], b[:2], b[:, :3]):
         with pytest.raises(TypeError, match="product nn of shapes"):
             jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()), a, bad)
+
+
+@pytest.mark.parametrize("contracted", [32, 48 + 5])
+def test_a_long_contraction_in_pieces_is_the_product_at_any_order(contracted, key, monkeypatch):
+    """As on processors with vectors of 256 bits, where a library is slow with few rows; the test is told that this is one."""
+    pieces = []
+    monkeypatch.setattr(_matmul, "LONGEST", 20)
+    monkeypatch.setattr(_matmul, "LARGE", 0)
+    monkeypatch.setattr(_matmul, "narrow", lambda: True)
+    plain = _matmul._in_pieces
+    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: pieces.append(a.shape[2]) or plain(a, b))
+    a, b = jax.random.normal(key, (3, 6, contracted)), jax.random.normal(jax.random.split(key)[0], (3, contracted, 40))
+
+    def all_of(product):
+        grad = jax.grad(lambda a, b: jnp.sin(product(a, b)).sum(), (0, 1))
+        return jax.jit(jax.vmap(lambda a, b: (product(a, b), grad(a, b), jax.jvp(grad, (a, b), (a, b))[1])))(a, b)
+
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
+    jax.tree.map(close, all_of(functools.partial(_matmul.matmul, "nn")), all_of(jnp.matmul))
+    if jax.default_backend() == "cpu":
+        assert set(pieces) == {contracted, 40}  # the product, and that of the gradient of its rows
