@@ -5,6 +5,7 @@ factory (structure) apart from its numbers (leaves).
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,11 +47,11 @@ class Optimizer:
         return self.factory(**numbers, **dict(self.structure))
 
 
-def optimizer(factory: Callable[..., Any], **options: Any) -> Optimizer:
-    """An optimizer for every node: a module-level optax factory and its keyword arguments.
+def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Optimizer:
+    """An optimizer for every node: a module-level optax factory and its arguments.
 
     Args:
-      factory: e.g. optax.adam. options: its keyword arguments; numbers and schedules may be swept without recompiling.
+      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept without recompiling.
     Raises:
       TypeError: an optax optimizer that is made already, or an argument that the factory does not take.
     Example:
@@ -61,6 +62,14 @@ def optimizer(factory: Callable[..., Any], **options: Any) -> Optimizer:
         raise TypeError(
             f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)"
         )
+    name = getattr(factory, "__name__", factory)
+    if in_order:  # by their names
+        try:
+            signature = inspect.signature(factory)
+            signature.bind_partial(*in_order, **options)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"optimizer({name}, ...): {error}") from None
+        options = dict(zip(signature.parameters, in_order, strict=False)) | options
     if isinstance(options.get("learning_rate"), (bool, str)):
         raise TypeError(
             f"learning_rate is {options['learning_rate']!r}; give a number or a schedule, e.g. learning_rate=1e-3"
@@ -71,7 +80,7 @@ def optimizer(factory: Callable[..., Any], **options: Any) -> Optimizer:
     try:
         made.make()
     except TypeError as error:
-        raise TypeError(f"optimizer({getattr(factory, '__name__', factory)}, ...): {error}") from None
+        raise TypeError(f"optimizer({name}, ...): {error}") from None
     return made
 
 

@@ -209,3 +209,15 @@ def test_meters_say_what_they_counted():
     assert "gradients 15" in repr(meters)
     assert "bits" in repr(meters)
     assert "Meters of" in repr(jax.eval_shape(lambda m: m, meters))
+
+
+def test_arguments_of_an_optimizer_may_stand_in_their_order():
+    assert dj.optimizer(optax.adam, 1e-2, b2=0.99) == dj.optimizer(optax.adam, learning_rate=1e-2, b2=0.99)
+    assert dj.optimizer(optax.sgd, 0.1, 0.9, True).structure == (("nesterov", True),)
+    for given, text in (((0.1, *[0.9] * 20), "too many"), ((), "learning_rate")):
+        with pytest.raises(TypeError, match=rf"optimizer\(adam, ...\).*{text}"):
+            dj.optimizer(optax.adam, *given)
+    with pytest.raises(TypeError, match=r"optimizer\(adam, ...\).*multiple values.*learning_rate"):
+        dj.optimizer(optax.adam, 0.1, learning_rate=0.1)
+    with pytest.raises(TypeError, match="learning_rate is '0.1'"):
+        dj.optimizer(optax.adam, "0.1")
