@@ -86,8 +86,8 @@ def read_call(
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        want = f"{{{next(iter(params))}: {given!r}}}" if params else f"nothing: {label} takes no arguments"
-        raise ConfigError(path, f"expected the arguments of {label} by name, got {shown(given)}. Write {want}.")
+        want = _meant(given, params, path, registry, label)
+        raise ConfigError(path, f"expected the arguments of {label} by name, got {shown(given)}. {want}.")
     for key in given:
         if key not in params:
             raise ConfigError((*path, key), f"{label} takes no {key!r}.{nearest(key, params)}")
@@ -102,6 +102,18 @@ def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str)
     missing = [p for p in params.values() if p.required and p.name not in given]
     if missing:
         raise ConfigError(path, f"{label} needs {' and '.join(map(_wanted, missing))}.")
+
+
+def _meant(given: Any, params: Mapping[str, Parameter], path: Path, registry: Registry, label: str) -> str:
+    """What to write instead of a value that stands where arguments should: under the first name, if it may be that argument."""
+    if not params:
+        return f"Write nothing: {label} takes no arguments"
+    first = next(iter(params.values()))
+    try:
+        read_argument(given, first, path, registry)
+    except ConfigError:
+        return f"It takes {', '.join(map(_wanted, params.values()))}"
+    return f"Write {{{first.name}: {given!r}}}"
 
 
 def _wanted(p: Parameter) -> str:

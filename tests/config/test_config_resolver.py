@@ -134,6 +134,8 @@ MISTAKES = {
     "network.codec=top_k": "network.codec: no codec named 'top_k'. (top_k is a compressor.) Known: copies.",
     "network.faults.3.churn.up=1": "network.faults.3: network.faults has 0 entries",
     "network=ring": "network: expected the arguments of network by name, got 'ring' (text).",
+    "mesh=2": "mesh: expected the arguments of mesh by name, got 2 (whole number). Write {nodes: 2}.",
+    "mesh=all": "It takes nodes (whole number or null), runs (whole number), relabel (true or false).",
     "data.partition.dirichlet.alpha=0": "data.partition.dirichlet.alpha: alpha is 0.0; give alpha > 0",
     "data.partition=": "data: toy is one data set: give partition",
     "data.nodes=0": "data.nodes: expected a whole number >= 1, got 0.",
