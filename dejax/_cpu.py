@@ -53,10 +53,10 @@ def narrow() -> bool:
 
 def _flags() -> tuple[str, ...]:
     """Those that help on this processor with this release of JAX."""
-    release = _release()
+    now = release()
     if "avx512_vbmi2" in _features():
-        return WIDE if release < TESTED else ()
-    return NARROW if narrow() and release == (0, 10) else ()
+        return WIDE if now < TESTED else ()
+    return NARROW if narrow() and now == (0, 10) else ()
 
 
 @functools.cache
@@ -67,7 +67,9 @@ def _features() -> frozenset[str]:
     return frozenset(next((line.split() for line in lines if line.startswith("flags")), ()))
 
 
-def _release() -> tuple[int, ...]:
+@functools.cache
+def release() -> tuple[int, ...]:
+    """Major and minor version of JAX."""
     return tuple(int(part) for part in version("jax").split(".")[:2])
 
 
@@ -76,4 +78,4 @@ def _started() -> bool:
     return bool(getattr(bridge, "backends_are_initialized", lambda: False)())
 
 
-__all__ = ["fast_cpu", "narrow"]
+__all__ = ["fast_cpu", "narrow", "release"]

@@ -67,6 +67,11 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
         try:
             signature = inspect.signature(factory)
             signature.bind_partial(*in_order, **options)
+            kinds = [p.kind for p in signature.parameters.values()][: len(in_order)]
+            if set(kinds) != {inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+                raise TypeError(
+                    "its arguments have no names to keep them by; give them by name, or a function that has names"
+                )
         except (TypeError, ValueError) as error:
             raise TypeError(f"optimizer({name}, ...): {error}") from None
         options = dict(zip(signature.parameters, in_order, strict=False)) | options

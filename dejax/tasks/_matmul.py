@@ -26,18 +26,19 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._apart import materialize
-from .._cpu import narrow
+from .._cpu import narrow, release
 from .._program import written_out
 
 matmul_p = Primitive("dejax_matmul")
 CONTRACT = {"nn": (1, 0), "tn": (0, 0), "nt": (1, 1)}
 APART = ("nn", "nt")
 PARTS = 4  # partial sums: a chain of fused multiply-adds as long as k would wait for itself
-LONGEST = 64  # contracted axis that is written out; beyond it a library wins, and programs grow
+LONGEST = 64  # contracted axis that is written out; beyond it programs grow, and a library wins but for `_in_pieces`
 CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should stay in the first-level cache
 PIECE = 16  # terms in a loop where there are too many for one: their factors fit the registers (12 take three times as long, 28 longer)
-FEW = 16  # rows of a for which a library spends as long on laying out b as on the product
-LARGE = 4 * 2**20  # bytes of b of all nodes that no second-level cache holds
+# Pieces are for what they were measured to help: form nn under jax 0.10 on a processor with vectors of 256 bits (a Zen 3; other releases
+# and shapes lose by them, some to a third of the speed), few rows of a, and a b that is long, neither narrow nor wide, and out of the cache.
+ROWS, LONG, COLUMNS, LARGE = range(4, 17), range(4 * PIECE, 1024), range(64, 257), 4 * 2**20
 
 
 def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: tuple[str, ...] = APART) -> jax.Array:
@@ -83,15 +84,17 @@ def _sum(terms: list[Any]) -> Any:
 
 def _in_pieces(a: Any, b: Any) -> Any:
     """Form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time; each is read in place, as a slice of its own."""
-    (n, m, k), c = a.shape, b.shape[2]
-    rest = k % PIECE
-    start = _written_out(a[:, :, k - rest :], b[:, k - rest :], "nn") if rest else jnp.zeros((n, m, c), a.dtype)
+    k = a.shape[2]
+    first = k % PIECE or PIECE
+    start = _written_out(a[:, :, :first], b[:, :first], "nn")
 
     def piece(i: jax.Array, out: jax.Array) -> jax.Array:
-        at = lambda x, axis, j: lax.dynamic_slice_in_dim(x, i * PIECE + j, 1, axis, allow_negative_indices=False)
+        at = lambda x, axis, j: lax.dynamic_slice_in_dim(
+            x, first + i * PIECE + j, 1, axis, allow_negative_indices=False
+        )
         return out + _sum([at(a, 2, j) * at(b, 1, j) for j in range(PIECE)])
 
-    return lax.fori_loop(0, k // PIECE, piece, start)
+    return lax.fori_loop(0, (k - first) // PIECE, piece, start)
 
 
 def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
@@ -103,8 +106,9 @@ def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
         if small or (k <= LONGEST // 2 and form != "nt"):
             out = _written_out(a, by_rows(), "tn" if form == "tn" else "nn")
             return materialize(out) if form in apart else out
-        if form != "tn" and a.shape[1] <= FEW and b.size * b.dtype.itemsize > LARGE and narrow():
-            return _in_pieces(a, by_rows())
+        fits = form == "nn" and a.shape[1] in ROWS and k in LONG and c in COLUMNS and b.size * b.dtype.itemsize > LARGE
+        if fits and narrow() and release() == (0, 10):
+            return _in_pieces(a, b)
     return _library(a, b, form=form, precision=precision)
 
 

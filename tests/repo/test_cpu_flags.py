@@ -17,7 +17,7 @@ def fresh(monkeypatch):
     """A process that has not computed, on a processor with wide vectors."""
     monkeypatch.setattr(_cpu, "_features", lambda: WIDE)
     monkeypatch.setattr(_cpu, "_started", lambda: False)
-    monkeypatch.setattr(_cpu, "_release", lambda: (0, 10))
+    monkeypatch.setattr(_cpu, "release", lambda: (0, 10))
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     return monkeypatch
 
@@ -49,7 +49,7 @@ def test_flags_of_the_user_stay(fresh):
 )
 def test_each_processor_and_release_gets_what_helps_it(fresh, release, features, flags):
     fresh.setattr(_cpu, "_features", lambda: features)
-    fresh.setattr(_cpu, "_release", lambda: release)
+    fresh.setattr(_cpu, "release", lambda: release)
     assert _cpu.fast_cpu() == bool(flags)
     assert os.environ["XLA_FLAGS"].split()[1:] == list(flags)
 
@@ -63,7 +63,7 @@ def test_too_late_says_so(fresh):
 @pytest.mark.parametrize("flags", [_cpu.WIDE, _cpu.NARROW])
 def test_xla_takes_them(flags):
     """In a process of its own: XLA ends one that gives it a flag it does not know."""
-    if flags is _cpu.NARROW and _cpu._release() != (0, 10):
+    if flags is _cpu.NARROW and _cpu.release() != (0, 10):
         pytest.skip("these are for jax 0.10 alone")
     code = "import dejax as dj; dj.fast_cpu(); import jax; print(jax.jit(lambda x: x + 1)(1)); dj.fast_cpu()"
     env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join(flags)}

@@ -67,22 +67,54 @@ def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
             jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()), a, bad)
 
 
-@pytest.mark.parametrize("contracted", [32, 48 + 5])
-def test_a_long_contraction_in_pieces_is_the_product_at_any_order(contracted, key, monkeypatch):
-    """As on processors with vectors of 256 bits, where a library is slow with few rows; the test is told that this is one."""
-    pieces = []
-    monkeypatch.setattr(_matmul, "LONGEST", 20)
-    monkeypatch.setattr(_matmul, "LARGE", 0)
-    monkeypatch.setattr(_matmul, "narrow", lambda: True)
-    plain = _matmul._in_pieces
-    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: pieces.append(a.shape[2]) or plain(a, b))
+@pytest.mark.parametrize("contracted", [64, 64 + 5])
+def test_a_long_contraction_in_pieces_is_the_product(contracted, key):
     a, b = jax.random.normal(key, (3, 6, contracted)), jax.random.normal(jax.random.split(key)[0], (3, contracted, 40))
+    np.testing.assert_allclose(jax.jit(_matmul._in_pieces)(a, b), a @ b, rtol=1e-9, atol=1e-9)
 
-    def all_of(product):
-        grad = jax.grad(lambda a, b: jnp.sin(product(a, b)).sum(), (0, 1))
-        return jax.jit(jax.vmap(lambda a, b: (product(a, b), grad(a, b), jax.jvp(grad, (a, b), (a, b))[1])))(a, b)
 
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
-    jax.tree.map(close, all_of(functools.partial(_matmul.matmul, "nn")), all_of(jnp.matmul))
-    if jax.default_backend() == "cpu":
-        assert set(pieces) == {contracted, 40}  # the product, and that of the gradient of its rows
+def test_pieces_may_stand_in_a_shard_map(key):
+    a, b = jax.random.normal(key, (3, 6, 64)), jnp.ones((3, 64, 40))
+    mesh, spec = jax.sharding.Mesh(jax.devices()[:1], ("nodes",)), jax.sharding.PartitionSpec("nodes")
+    mapped = jax.shard_map(_matmul._in_pieces, mesh=mesh, in_specs=spec, out_specs=spec)
+    np.testing.assert_allclose(jax.jit(mapped)(a, b), a @ b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({}, True),
+        ({"m": 17}, False),
+        ({"m": 3}, False),
+        ({"c": 10}, False),
+        ({"c": 512}, False),
+        ({"k": 48}, False),
+        ({"k": 1024}, False),
+        ({"n": 10}, False),
+        ({"form": "nt"}, False),
+        ({"form": "tn"}, False),
+        ({"dtype": jnp.bfloat16}, False),
+        ({"narrow": False}, False),
+        ({"release": (0, 12)}, False),
+    ],
+)
+def test_pieces_are_taken_where_they_were_measured_to_help(change, taken, monkeypatch):
+    at = {
+        "n": 11,
+        "m": 16,
+        "k": 784,
+        "c": 128,
+        "form": "nn",
+        "dtype": jnp.float32,
+        "narrow": True,
+        "release": (0, 10),
+    } | change
+    seen = []
+    monkeypatch.setattr(_matmul, "narrow", lambda: at["narrow"])
+    monkeypatch.setattr(_matmul, "release", lambda: at["release"])
+    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: seen.append(a.shape) or a @ b)
+    n, m, k, c = (at[name] for name in "nmkc")
+    shapes = {"nn": ((m, k), (k, c)), "nt": ((m, k), (c, k)), "tn": ((k, m), (k, c))}[at["form"]]
+    args = [jax.ShapeDtypeStruct((n, *shape), at["dtype"]) for shape in shapes]
+    jax.eval_shape(lambda a, b: _matmul._cpu(a, b, form=at["form"], precision=None, apart=()), *args)
+    assert bool(seen) == taken
