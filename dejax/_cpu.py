@@ -1,4 +1,4 @@
-"""Compiler flags for processors: measured in docs/performance.md."""
+"""Which processor this is, and compiler flags for it: measured in docs/performance.md."""
 
 import functools
 import os
@@ -21,8 +21,8 @@ def fast_cpu() -> bool:
 
     The flags go to `XLA_FLAGS` of this process, after what stands there, and hold for all JAX programs of the process: other ones for
     processors whose 512-bit vectors run at full speed (Intel from Ice Lake on, AMD from Zen 4 on), and, with jax 0.10, for those that
-    have vectors of 256 bits and no more. Numbers change by rounding, as between two machines. Programs for GPUs and TPUs are not
-    affected.
+    have vectors of 256 bits and no more (measured on a Zen 3). Numbers change by rounding, as between two machines. Programs for GPUs
+    and TPUs are not affected.
 
     Returns:
       Whether flags are set. False: another processor or a release of JAX for which none were found to help, flags of your own of

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _call, _hints
-from ._error import ConfigError, Path, nearest, shown
+from ._error import ConfigError, Path, nearest
 from ._hints import Parameter
 from ._registry import Registry
 from ._yaml import parse_value
@@ -109,7 +109,7 @@ def _slot(old: Any, kind: str, rest: Path, value: Any, path: Path, registry: Reg
     args = old[name] if isinstance(old, dict) and name in old and old[name] is not None else {}
     if not rest[1:]:
         if value is not None and not isinstance(value, dict):
-            raise ConfigError((*path, name), f"the arguments of {name} go by name, got {shown(value)}.")
+            _call.read_call(name, members[name], value, (*path, name), registry)  # which refuses it
         return {name: value} if value else name
     return {name: _section(args, members[name], rest[1:], value, (*path, name), registry)}
 

@@ -10,7 +10,8 @@ When both operands have a node axis (each node has weights of its own) a CPU is 
 libraries spend more time on calls and layouts than on arithmetic. There, products with a short contracted axis are written out as a
 sum of k outer terms in one elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the SGD
 update), so that the weight gradient is never written to memory. Measured for 1,024 nodes: weight gradient of 64 x 16 x 32 and its
-update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance.md). Other back ends get one batched product.
+update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance.md). Some long ones go
+in pieces (`_pieces_pay`), the others to the library. Other back ends get one batched product.
 
 Whether there is a node axis is read off the operands (3 axes instead of 2), never said beside them, so that the two cannot disagree.
 """
@@ -36,9 +37,6 @@ PARTS = 4  # partial sums: a chain of fused multiply-adds as long as k would wai
 LONGEST = 64  # contracted axis that is written out; beyond it programs grow, and a library wins but for `_in_pieces`
 CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should stay in the first-level cache
 PIECE = 16  # terms in a loop where there are too many for one: their factors fit the registers (12 take three times as long, 28 longer)
-# Pieces are for what they were measured to help: form nn under jax 0.10 on a processor with vectors of 256 bits (a Zen 3; other releases
-# and shapes lose by them, some to a third of the speed), few rows of a, and a b that is long, neither narrow nor wide, and out of the cache.
-ROWS, LONG, COLUMNS, LARGE = range(4, 17), range(4 * PIECE, 1024), range(64, 257), 4 * 2**20
 
 
 def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: tuple[str, ...] = APART) -> jax.Array:
@@ -82,6 +80,15 @@ def _sum(terms: list[Any]) -> Any:
     return sum(parts[1:], parts[0])
 
 
+def _pieces_pay(a: Any, b: Any) -> bool:
+    """Whether `_in_pieces` was measured to help: under jax 0.10 on a processor with vectors of 256 bits (a Zen 3), with few rows of a, and
+    a b that is long, neither narrow nor wide, and too large for the second-level cache. Elsewhere some products take two to eight times as long.
+    """
+    rows, (_, k, c) = a.shape[1], b.shape
+    shape = 4 <= rows <= 16 and 4 * PIECE <= k < 1024 and 64 <= c <= 256 and b.size * b.dtype.itemsize > 4 * 2**20
+    return shape and narrow() and release() == (0, 10)
+
+
 def _in_pieces(a: Any, b: Any) -> Any:
     """Form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time; each is read in place, as a slice of its own."""
     k = a.shape[2]
@@ -100,14 +107,15 @@ def _in_pieces(a: Any, b: Any) -> Any:
 def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
     if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64):
         k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
-        by_rows = lambda: materialize(jnp.swapaxes(b, 1, 2)) if form == "nt" else b  # columns that follow one another
         # a long contraction pays only while few columns leave room for the sums in registers
         small = k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE
         if small or (k <= LONGEST // 2 and form != "nt"):
-            out = _written_out(a, by_rows(), "tn" if form == "tn" else "nn")
+            if form == "nt":  # by a copy of b, whose columns then follow one another
+                out = _written_out(a, materialize(jnp.swapaxes(b, 1, 2)), "nn")
+            else:
+                out = _written_out(a, b, form)
             return materialize(out) if form in apart else out
-        fits = form == "nn" and a.shape[1] in ROWS and k in LONG and c in COLUMNS and b.size * b.dtype.itemsize > LARGE
-        if fits and narrow() and release() == (0, 10):
+        if form == "nn" and _pieces_pay(a, b):
             return _in_pieces(a, b)
     return _library(a, b, form=form, precision=precision)
 

@@ -116,6 +116,7 @@ MISTAKES = {
     "method.choko.lr=1": "method.choko: no method named 'choko'. Did you mean choco? Known: choco, plain.",
     "method.lr=1": "method.lr: an argument of choco stands under its name: method.choco.lr.",
     "method={choco: {}}": "method.choco: choco needs lr (number).",
+    "method.choco=0.1": "method.choco: expected the arguments of choco by name, got 0.1 (number). Write {lr: 0.1}.",
     "method={choco: 0.1}": "method.choco: expected the arguments of choco by name, got 0.1 (number). Write {lr: 0.1}.",
     "method={plain: 3}": "method.plain: expected the arguments of plain by name, got 3 (whole number). Write nothing",
     "method={choco: {lr: 1}, plain: {}}": "method: expected the name of one method or {name: {argument: value}}, e.g. choco; got 2 keys",

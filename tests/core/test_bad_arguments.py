@@ -221,3 +221,6 @@ def test_arguments_of_an_optimizer_may_stand_in_their_order():
         dj.optimizer(optax.adam, 0.1, learning_rate=0.1)
     with pytest.raises(TypeError, match="learning_rate is '0.1'"):
         dj.optimizer(optax.adam, "0.1")
+    for factory, given in ((optax.chain, (optax.scale(1.0),)), (lambda lr, /: optax.sgd(lr), (0.1,))):
+        with pytest.raises(TypeError, match="no names to keep them by; give them by name"):
+            dj.optimizer(factory, *given)

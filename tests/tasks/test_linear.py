@@ -118,3 +118,20 @@ def test_pieces_are_taken_where_they_were_measured_to_help(change, taken, monkey
     args = [jax.ShapeDtypeStruct((n, *shape), at["dtype"]) for shape in shapes]
     jax.eval_shape(lambda a, b: _matmul._cpu(a, b, form=at["form"], precision=None, apart=()), *args)
     assert bool(seen) == taken
+
+
+def test_a_product_that_goes_in_pieces_is_the_product_at_any_order(key, monkeypatch):
+    pieces = []
+    plain = _matmul._in_pieces
+    monkeypatch.setattr(_matmul, "_pieces_pay", lambda a, b: True)
+    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: pieces.append(a.shape[2]) or plain(a, b))
+    a, b = jax.random.normal(key, (3, 6, 101)), jax.random.normal(jax.random.split(key)[0], (3, 101, 70))
+
+    def all_of(product):
+        grad = jax.grad(lambda a, b: jnp.sin(product(a, b)).sum(), (0, 1))
+        return jax.jit(jax.vmap(lambda a, b: (product(a, b), grad(a, b), jax.jvp(grad, (a, b), (a, b))[1])))(a, b)
+
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
+    jax.tree.map(close, all_of(functools.partial(_matmul.matmul, "nn")), all_of(jnp.matmul))
+    if jax.default_backend() == "cpu":
+        assert set(pieces) == {101}
