@@ -40,6 +40,7 @@ def test_direct_is_the_compressor(key):
     assert size.bits == 20 * 64 and c.direct(c.identity()).lossless and not codec.lossless
 
 
+@pytest.mark.slow
 def test_leaf_scope_compresses_every_tensor_on_its_own(key):
     x = values()
     codec = c.direct(c.top_k(ratio=0.25, scope="leaf"))
@@ -80,6 +81,7 @@ def test_error_feedback_conserves_the_sum(key):
     np.testing.assert_allclose(sent + rows(memory), put_in, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_low_precision_values_keep_float32_memory(key):
     x = values(dtype=jnp.bfloat16)
     for codec in (c.copies(c.top_k(k=4), 0.4), c.error_feedback(c.top_k(k=4), 0.05)):

@@ -28,6 +28,7 @@ def same(a, b):
 
 
 # ---- chunks
+@pytest.mark.slow
 def test_the_start_compiled_for_one_call_is_that_of_rollout(key):
     data = dj.data.digits().partition(dj.data.iid(), nodes=4, seed=0)
     problem = dj.Problem(dj.tasks.mlp(64, 8, 10), data, starts="independent")
@@ -191,6 +192,7 @@ def test_sleepers_change_nothing():
     assert slept > 0
 
 
+@pytest.mark.slow
 def test_epochs_over_unequal_shards_see_every_row_once():
     uneven = zoo.Uneven(batch_size=2, sampling="epoch")
     problem = uneven.problem

@@ -41,6 +41,7 @@ def test_two_kinds_of_nodes_are_told_apart():
     assert meters.totals()["up/average"] == 100 * 12 * bits and meters.totals()["down/average"] == 2 * 100 * 12 * bits
 
 
+@pytest.mark.slow
 def test_robust_rules_work_within_groups():
     """A median by group ignores the value of its group that is not finite."""
     from dejax.round.context import Context

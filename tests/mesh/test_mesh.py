@@ -121,6 +121,7 @@ def test_runs_of_a_vmap_over_keys_lie_along_the_axis_of_runs():
     np.testing.assert_allclose(spread, many(None), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_number_of_nodes_that_devices_do_not_divide_takes_fewer_of_them():
     problem = zoo.squares(n=12)[0]
     network = plain(T.ring(12))

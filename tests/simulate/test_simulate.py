@@ -33,6 +33,7 @@ def seven():
     return run()
 
 
+@pytest.mark.slow
 def test_chunks_grow_to_the_distance_of_records(monkeypatch):
     counts, advance = [], Run.advance
     monkeypatch.setattr(Run, "advance", lambda self, count, *rest: counts.append(count) or advance(self, count, *rest))
@@ -155,6 +156,7 @@ def test_callbacks_see_records_and_can_stop(tmp_path):
 
 
 # ---- stops
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_history_and_the_run_goes_on(seven, tmp_path):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 

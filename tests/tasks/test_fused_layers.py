@@ -42,7 +42,9 @@ def test_an_mlp_is_its_plain_layers(activation, key):
     same_at_two_orders(lambda s, x: nnx.merge(graph, s)(x), by_hand, states, x)
 
 
-@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), _matmul.LONGEST, _matmul.LONGEST + 1])
+@pytest.mark.parametrize(
+    "batch", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, _matmul.LONGEST)), _matmul.LONGEST + 1]
+)
 def test_a_layer_of_any_batch_is_flax_s(batch, key):
     graph, state = nnx.split(nnx.Linear(3, 2, rngs=nnx.Rngs(0)))
     states = jax.tree.map(lambda p: p[None].astype(jnp.float64) + jax.random.normal(key, (4, *p.shape)), state)
@@ -72,7 +74,7 @@ def test_a_layer_in_another_precision_is_flax_s(key):
     np.testing.assert_array_equal(_linear.affine(layer, x), layer(x))
 
 
-@pytest.mark.parametrize("classes", [pytest.param(1, marks=pytest.mark.slow), 10, _objectives.FEW + 1])
+@pytest.mark.parametrize("classes", [10, *(pytest.param(c, marks=pytest.mark.slow) for c in (1, _objectives.FEW + 1))])
 def test_cross_entropy_is_that_of_optax(classes, key):
     logits = 5 * jax.random.normal(key, (4, 6, classes))
     labels = jax.random.randint(key, (4, 6), 0, classes)
