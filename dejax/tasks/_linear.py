@@ -54,7 +54,7 @@ def dot_general(
     ):
         return lax.dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type, **kwargs)
     precision = tuple(precision) if isinstance(precision, list) else precision
-    out = matmul("nn", lhs.reshape(-1, lhs.shape[-1]), rhs, precision)
+    out = matmul("nn", lax.collapse(lhs, 0, lhs.ndim - 1), rhs, precision)
     return out.reshape(*lhs.shape[:-1], rhs.shape[1])
 
 

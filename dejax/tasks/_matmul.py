@@ -105,7 +105,7 @@ def _in_pieces(a: Any, b: Any) -> Any:
 
 
 def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
-    if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64):
+    if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64) and a.size and b.size:
         k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
         # a long contraction pays only while few columns leave room for the sums in registers
         small = k <= LONGEST and c <= LONGEST and k * c * a.dtype.itemsize <= CACHE
@@ -164,8 +164,8 @@ def _batch(args: Any, dims: Any, *, form: str, precision: Any, apart: Any) -> tu
     if not nodes and (i is None or j is None) and not few:
         if form == "nn" and i is not None:  # one weight for all: the nodes' rows are rows of one product
             rows = jnp.moveaxis(a, i, 0)
-            out = bind(rows.reshape(-1, rows.shape[2]), b)
-            return out.reshape(size, -1, out.shape[1]), 0
+            out = bind(lax.collapse(rows, 0, 2), b)
+            return out.reshape(*rows.shape[:2], out.shape[1]), 0
         plain = functools.partial(_library, form=form, precision=precision)
         return jax.vmap(plain, (i, j))(a, b), 0
     a, b = (
@@ -174,9 +174,8 @@ def _batch(args: Any, dims: Any, *, form: str, precision: Any, apart: Any) -> tu
     )  # fmt: skip
     if not nodes:
         return bind(a, b), 0
-    join = lambda x: x.reshape(-1, *x.shape[2:])  # a second node axis (runs x nodes) joins the first
-    out = bind(join(a), join(b))
-    return out.reshape(size, -1, *out.shape[1:]), 0
+    out = bind(lax.collapse(a, 0, 2), lax.collapse(b, 0, 2))  # a second node axis (runs x nodes) joins the first
+    return out.reshape(*a.shape[:2], *out.shape[1:]), 0
 
 
 matmul_p.def_impl(_library)

@@ -59,6 +59,25 @@ def test_whether_there_is_a_node_axis_is_read_off_the_operands(form, axes, key):
     assert "nodes" not in str(jax.make_jaxpr(twice)(*args))
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 2), (5, 0, 2), (5, 3, 0)], ids=["no rows", "no terms", "no columns"])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_products_without_rows_terms_or_columns_are_those_of_lax(shape, axes):
+    m, k, c = shape
+    a, b = (jnp.ones(s if axis is None else (4, *s)) for s, axis in zip(((m, k), (k, c)), axes, strict=True))
+
+    def all_of(product):
+        grad = jax.grad(lambda a, b: product(a, b).sum(), (0, 1))
+        each = jax.vmap(lambda a, b: (product(a, b), grad(a, b)), axes)
+        runs = lambda x: jnp.stack([x, x])
+        return jax.jit(lambda a, b: (each(a, b), jax.vmap(each)(runs(a), runs(b))))(a, b)
+
+    jax.tree.map(np.testing.assert_array_equal, all_of(_dot(tasks.dot_general)), all_of(_dot(lax.dot_general)))
+
+
+def _dot(fn):
+    return functools.partial(fn, dimension_numbers=(((1,), (0,)), ((), ())))
+
+
 def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
     a, b = jnp.ones((5, 16, 16)), jnp.ones((5, 16, 64))
     assert _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()).shape == (5, 16, 64)
