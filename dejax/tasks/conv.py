@@ -16,6 +16,8 @@ order, forward or reverse. Batching:
     both                           CPU: one node after another (`lax.map`), by patches of x or by a plain convolution;
                                    GPU and TPU: patches of x, and one batched matrix product
 
+What all nodes share is not copied: in weight gradients of one x, and with groups, the nodes' operand alone is looped over.
+
 The CPU choice is measured (docs/performance.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
 small groups leaves matrix units idle, a batched product does not.
 """
@@ -97,13 +99,19 @@ def conv_general_dilated(
     }
     if jax.eval_shape(functools.partial(_native, call=call), lhs, rhs).size == 0:  # there are no patches to take
         return _native(lhs, rhs, call)
-    return _bind("g", {"x": lhs, "w": rhs}, nodes=False, shapes=(lhs.shape, rhs.shape), call=tuple(call.items()))
+    return _bind("g", {"x": lhs, "w": rhs}, nodes=(), shapes=(lhs.shape, rhs.shape), call=tuple(call.items()))
 
 
-def _bind(role: str, operands: dict[str, Any], *, nodes: bool, shapes: Any, call: Any) -> Any:
-    """The member of the family whose result is of kind `role`; `shapes` are those of x and w without node axis."""
-    a, b = (operands[k] for k in KINDS if k != role)
+def _bind(role: str, operands: dict[str, Any], *, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
+    """The member of the family whose result is of kind `role`. The operands named in `nodes` have a leading node axis, and so has the
+    result if any has; `shapes` are those of x and w without it.
+    """
+    a, b = (operands[k] for k in _operands(role))
     return conv_p.bind(a, b, role=role, nodes=nodes, shapes=shapes, call=call)
+
+
+def _operands(role: str) -> tuple[str, ...]:
+    return tuple(k for k in KINDS if k != role)
 
 
 def _native(x: Any, w: Any, call: Any) -> Any:
@@ -194,12 +202,15 @@ def _one(a: Any, b: Any, *, role: str, shapes: Any, call: Any, conv: Any) -> Any
     return jax.linear_transpose(fn, like)(b)[0]
 
 
-def _cpu(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+def _cpu(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
     if _library_wins(role, shapes, call):
         one = (lambda a, b: _native(a, b, call)) if role == "g" else (lambda a, b: _plain_gradient(role, a, b, call))
     else:
         one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches)
-    return lax.map(lambda ab: one(*ab), (a, b)) if nodes else one(a, b)
+    if not nodes:
+        return one(a, b)
+    operands = dict(zip(_operands(role), (a, b), strict=True))
+    return lax.map(lambda own: one(*(operands | own).values()), {k: operands[k] for k in nodes})
 
 
 def _library_wins(role: str, shapes: Any, call: Any) -> bool:
@@ -218,15 +229,16 @@ def _library_wins(role: str, shapes: Any, call: Any) -> bool:
     return (wide or channels == 1) if role == "w" else wide and channels >= 8
 
 
-def _accelerator(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+def _accelerator(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
     one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches if nodes else _native)
-    return jax.vmap(one)(a, b) if nodes else one(a, b)
+    return jax.vmap(one, tuple(0 if k in nodes else None for k in _operands(role)))(a, b) if nodes else one(a, b)
 
 
-def _abstract(a: Any, b: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> Any:
+def _abstract(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
     x, w = (jax.ShapeDtypeStruct(s, a.dtype) for s in shapes)
     out = {"x": x, "w": w}.get(role) or jax.eval_shape(lambda x, w: _native(x, w, call), x, w)
-    return jax.core.ShapedArray((a.shape[0], *out.shape) if nodes else out.shape, a.dtype)
+    size = [x.shape[0] for k, x in zip(_operands(role), (a, b), strict=True) if k in nodes][:1]
+    return jax.core.ShapedArray((*size, *out.shape), a.dtype)
 
 
 @functools.lru_cache(maxsize=512)
@@ -234,41 +246,52 @@ def _eager(**params: Any) -> Any:
     return jax.jit(functools.partial(conv_p.bind, **params))
 
 
-def _transpose(which: int, ct: Any, a: Any, b: Any, *, role: str, **params: Any) -> Any:
-    """<ct, member(a, b)> is linear in the operand that is missing: the member of the family with that one as its role."""
-    first, second = (k for k in KINDS if k != role)
+def _transpose(which: int, ct: Any, a: Any, b: Any, *, role: str, nodes: tuple[str, ...], **params: Any) -> Any:
+    """<ct, member(a, b)> is linear in the operand that is missing: the member of the family with that one as its role, summed over the
+    nodes where they share that operand.
+    """
+    first, second = _operands(role)
     missing, other = (first, second) if which == 0 else (second, first)
-    return _bind(missing, {role: ct, other: b if which == 0 else a}, **params)
+    operands = {role: ct, other: b if which == 0 else a}
+    out = _bind(missing, operands, nodes=nodes and tuple(k for k in operands if k == role or k in nodes), **params)
+    return out.sum(0) if nodes and missing not in nodes else out
 
 
-def _batch(args: Any, dims: Any, *, role: str, nodes: bool, shapes: Any, call: Any) -> tuple[Any, int]:
+def _batch(args: Any, dims: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> tuple[Any, int]:
     size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
-    kinds = [k for k in KINDS if k != role]
+    kinds = _operands(role)
     numbers = dict(call)["dimension_numbers"]
+    batched = [k for k, d in zip(kinds, dims, strict=True) if d is not None]
     if not nodes:
-        alone = [k for k, d in zip(kinds, dims, strict=True) if d is not None]
-        if len(alone) == 1 and alone[0] != "w" and role != "w":  # role g with x, or role x with g: join the batch axis
+        if (
+            len(batched) == 1 and batched[0] != "w" and role != "w"
+        ):  # role g with x, or role x with g: join the batch axis
             spec = {"x": numbers.lhs_spec, "g": numbers.out_spec}
-            place, back = spec[alone[0]][0], spec[role][0]
-            ops = {k: _join(a, d, place) if k == alone[0] else a for k, a, d in zip(kinds, args, dims, strict=True)}
+            place, back = spec[batched[0]][0], spec[role][0]
+            ops = {k: _join(a, d, place) if k == batched[0] else a for k, a, d in zip(kinds, args, dims, strict=True)}
             rows = list(shapes[0])
             rows[numbers.lhs_spec[0]] *= size
-            out = _bind(role, ops, nodes=False, shapes=(tuple(rows), shapes[1]), call=call)
+            out = _bind(role, ops, nodes=(), shapes=(tuple(rows), shapes[1]), call=call)
             return _split(out, back, size), back
-        if alone == ["w"] and role == "g" and dict(call)["feature_group_count"] == 1:  # join the output features
+        if batched == ["w"] and role == "g" and dict(call)["feature_group_count"] == 1:  # join the output features
             place, back = numbers.rhs_spec[0], numbers.out_spec[1]
             wide = list(shapes[1])
             wide[place] *= size
             ops = {"x": args[0], "w": _join(args[1], dims[1], place)}
-            return _split(_bind(role, ops, nodes=False, shapes=(shapes[0], tuple(wide)), call=call), back, size), back
-    full = [
-        jnp.broadcast_to(a, (size, *a.shape)) if d is None else jnp.moveaxis(a, d, 0)
-        for a, d in zip(args, dims, strict=True)
-    ]
-    if nodes:  # a second node axis (runs x nodes) joins the first
-        full = [a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in full]
-    out = _bind(role, dict(zip(kinds, full, strict=True)), nodes=True, shapes=shapes, call=call)
-    return out.reshape(size, -1, *out.shape[1:]) if nodes else out, 0
+            return _split(_bind(role, ops, nodes=(), shapes=(shapes[0], tuple(wide)), call=call), back, size), back
+    ops = {k: a if d is None else jnp.moveaxis(a, d, 0) for k, a, d in zip(kinds, args, dims, strict=True)}
+    every = tuple(k for k in kinds if k in (*nodes, *batched))
+    if not nodes:
+        return _bind(role, ops, nodes=every, shapes=shapes, call=call), 0
+    inner = next(ops[k].shape[k in batched] for k in nodes)
+    for k in every:  # a second node axis (runs x nodes) joins the first
+        if k not in batched:
+            ops[k] = jnp.broadcast_to(ops[k], (size, *ops[k].shape))
+        if k not in nodes:
+            ops[k] = jnp.broadcast_to(ops[k][:, None], (size, inner, *ops[k].shape[1:]))
+        ops[k] = lax.collapse(ops[k], 0, 2)
+    out = _bind(role, ops, nodes=every, shapes=shapes, call=call)
+    return out.reshape(size, inner, *out.shape[1:]), 0
 
 
 def _join(x: Any, axis: int, place: int) -> Any:

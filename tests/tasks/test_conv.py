@@ -92,7 +92,17 @@ def test_compositions_equal_lax(case):
         runs = lambda g: jax.vmap(jax.vmap(g, (None, 0)), (0, None))
         outer = jax.grad(lambda x, w: jnp.sin(jax.vmap(f)(x, w)).sum(), (0, 1))
         return jax.jit(
-            lambda x, w: (jax.vmap(curvature)(x, w), runs(grad)(x, w), outer(x, w), jax.vmap(f, (0, None))(x, w[0]))
+            lambda x, w: (
+                jax.vmap(curvature)(x, w),
+                runs(grad)(x, w),
+                outer(x, w),
+                jax.vmap(f, (0, None))(x, w[0]),
+                jax.vmap(curvature, (None, 0))(x[0], w),  # what nodes share
+                jax.vmap(jax.vmap(grad, (None, 0)))(x, jnp.stack([w, -w, w])),
+                jax.vmap(jax.vmap(grad, (0, None)))(jnp.stack([x, -x, x]), w),
+                jax.vmap(jax.vmap(grad, (None, 0)), (None, 0))(x[0], jnp.stack([w, -w])),
+                jax.grad(lambda x: jnp.sin(jax.vmap(grad, (None, 0))(x, w)[1]).sum())(x[0]),
+            )
         )(x, w)
 
     close(all_of(mine), all_of(native))
@@ -102,7 +112,7 @@ def test_compositions_equal_lax(case):
 def test_patches_of_the_accelerator_path_equal_lax(case):
     x, w, mine, native = pair(case)
     params = next(e for e in jax.make_jaxpr(mine)(x[0], w[0]).eqns if e.primitive is conv.conv_p).params
-    got = jax.jit(functools.partial(conv._accelerator, **(params | {"nodes": True})))(x, w)
+    got = jax.jit(functools.partial(conv._accelerator, **(params | {"nodes": ("x", "w")})))(x, w)
     close(got, jax.vmap(native)(x, w))
 
 
@@ -123,6 +133,22 @@ def test_no_grouped_convolution_is_left():
     x, w, mine, _ = pair("gray")
     text = jax.jit(jax.vmap(jax.grad(lambda w, x: mine(x, w).sum()))).lower(w, x).as_text()
     assert "feature_group_count = 3" not in text and "batch_group_count = 3" not in text
+
+
+@pytest.mark.parametrize(("argument", "groups"), [(None, 2), (1, 2), (1, 1)])
+def test_what_all_nodes_share_is_not_copied(argument, groups):
+    """A convolution (None) and its gradient by w, of one x under the weights of 64 nodes."""
+    x, w = jnp.ones((4, 8, 8, 16)), jnp.ones((64, 2, 2, 16 // groups, 2))
+    fn = functools.partial(
+        conv.conv_general_dilated,
+        window_strides=(2, 2),
+        padding="VALID",
+        dimension_numbers=NHWC,
+        feature_group_count=groups,
+    )
+    fn = fn if argument is None else jax.grad(lambda x, w, f=fn: jnp.sin(f(x, w)).sum(), argument)
+    program = jax.jit(jax.vmap(fn, (None, 0))).lower(x, w).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 32 * x.nbytes
 
 
 @pytest.mark.slow
