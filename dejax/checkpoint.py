@@ -23,6 +23,7 @@ import numpy as np
 from . import _processes, _tree as tree
 
 FORMAT = 1
+NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entries, which orbax refuses
 NAME = re.compile(r"round_(\d{9,})")
 
 
@@ -51,7 +52,7 @@ def save(directory: Any, round: int, state: Any, facts: dict[str, Any], keep: in
     directory = Path(directory).absolute()
     partial = Path(_begin(directory, round))
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(partial / "arrays", _named(state))
+        checkpointer.save(partial / "arrays", _named(state) or NOTHING)
     return Path(_finish(partial, directory / f"round_{round:09d}", _leaves(state), facts, keep))
 
 
@@ -186,12 +187,11 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            got = checkpointer.restore(path / "arrays", {k: abstract(v) for k, v in _named(like).items()})
+            got = checkpointer.restore(path / "arrays", {k: abstract(v) for k, v in (_named(like) or NOTHING).items()})
     except Exception as error:  # orbax raises bare Exceptions of a page
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(f"{path / 'arrays'} cannot be read ({first}). {_advice(path)}") from error
-    names = list(_named(like))
-    leaves = [_unwrap(got[name], leaf) for name, leaf in zip(names, tree.leaves(like), strict=True)]
+    leaves = [_unwrap(got[_name(i)], x) if x.size else _empty(x) for i, x in enumerate(tree.leaves(like))]
     return jax.tree.unflatten(jax.tree.structure(like), leaves), manifest["facts"]
 
 
@@ -204,17 +204,30 @@ def tidy(directory: Any) -> None:
 
 # ---- helpers
 def _named(state: Any) -> dict[str, Any]:
-    """Leaves under short names that are file names; typed keys as their bits."""
+    """Leaves under short names that are file names; typed keys as their bits; without those of no entries, which orbax refuses."""
     out = {}
     for i, x in enumerate(tree.leaves(state)):
+        if x.size == 0:
+            continue
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             if isinstance(x, jax.ShapeDtypeStruct):
                 bits = jax.eval_shape(jax.random.key_data, x)
                 x = jax.ShapeDtypeStruct(bits.shape, bits.dtype, sharding=x.sharding)
             else:
                 x = jax.random.key_data(x)
-        out[f"leaf_{i:05d}"] = x
-    return out or {"empty": np.zeros(1, np.int32)}
+        out[_name(i)] = x
+    return out
+
+
+def _name(i: int) -> str:
+    return f"leaf_{i:05d}"
+
+
+def _empty(like: Any) -> Any:
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        bits = jax.eval_shape(jax.random.key_data, like)
+        return _unwrap(jnp.zeros(bits.shape, bits.dtype), like)
+    return jnp.zeros(like.shape, like.dtype)
 
 
 def _unwrap(got: Any, like: Any) -> Any:

@@ -208,6 +208,10 @@ class Network:
                 f"{what} rows per edge, which need one fixed graph with links in both directions, but {top.name!r} "
                 f"{'changes its neighbors from round to round' if not top.fixed else 'is directed'}; use e.g. chain or binary_tree"
             )
+        if not len(top.edges()):
+            raise RefusedError(
+                f"{what} rows per edge, but {top.name!r} has no edges; use a graph that has some, e.g. ring or chain"
+            )
         if not flags(method).per_edge:
             return
         if not self.rule.linear:

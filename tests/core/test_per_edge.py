@@ -158,6 +158,10 @@ def test_what_cannot_be_relayed_is_refused():
         with pytest.raises(dj.RefusedError, match=why):
             run(network)
     codec = dj.compression.copies(top_k(k=2), gamma=0.2, per_edge=True)
+    with pytest.raises(dj.RefusedError, match="'isolated' has no edges"):
+        dj.rollout(
+            dj.methods.dsgd(lr=0.1), problem, dj.Network(dj.topology.isolated(6), codec=codec), jax.random.key(0), 1
+        )
     with pytest.raises(dj.RefusedError, match="is directed"):
         dj.rollout(
             dj.methods.dsgd(lr=0.1),

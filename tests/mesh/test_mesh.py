@@ -150,6 +150,10 @@ def test_meshes_that_cannot_be():
         _place.as_layout({"foo": 1})
     with pytest.raises(TypeError, match="give a number of devices"):
         _place.as_layout("all")
+    for wrong in (True, False, 0, -1, {"nodes": True}, {"runs": True}):  # True is no number of devices
+        for made in (_place.as_layout, _place.on_paper):
+            with pytest.raises(ValueError, match="give a number of devices >= 1"):
+                made(wrong)
     for devices in (8, [0, 1], "all", {0: jax.devices()[0]}, [jax.devices()[0]] * 2):
         for made in (_place.as_layout, _place.on_paper):
             with pytest.raises(TypeError, match="mesh.devices is .*; give a list of different JAX devices"):

@@ -117,6 +117,14 @@ def test_the_manifest_is_plain_json_and_nothing_is_pickled(tmp_path, state):
             assert b"\x80\x04\x95" not in file.read_bytes()[:16], f"{file} looks like a pickle"
 
 
+def test_arrays_without_entries_come_back(tmp_path):
+    full = {"a": jnp.zeros((3, 0)), "k": jax.random.key(0)[None][:0], "x": jnp.arange(3.0)}
+    for round, state in enumerate((full, {"a": jnp.zeros((0, 4), jnp.int8)}, {})):
+        got, _ = checkpoint.load(checkpoint.save(tmp_path, round, state, {}), state)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), got) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+        np.testing.assert_array_equal(got.get("x", 0), state.get("x", 0))
+
+
 def test_keep_must_be_positive(tmp_path, state):
     with pytest.raises(ValueError, match="keep is 0"):
         checkpoint.save(tmp_path, 1, state, {}, keep=0)
