@@ -21,6 +21,7 @@ Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: a
 # 64 units: the best of 1, 4, 16, 64 models), and indifferent above some MB in training: docs/performance.md.
 TRAINING = (32 * 2**20, 2**30)
 EVALUATION = (8 * 2**20, 2**30)
+MODELS = 4  # models of a node: where its gradient, batch and activations take fewer bytes, all nodes train at once
 ALONE = 2 * 2**20  # bytes of one node from which a CPU trains one node at a time, whose images then stay in its cache
 
 
@@ -58,12 +59,12 @@ def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:
 def training_block(fn: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
     """How many of `rows` nodes to train at a time: as many as TRAINING holds, one where it is large (ALONE), or all (None).
 
-    All, too, where a node's gradient, batch and activations take less than two of its models (the first of `trees`): models grow with n in
-    any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance.md).
+    All, too, where a node's gradient, batch and activations take less than `MODELS` of its models (the first of `trees`): models grow with
+    n in any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance.md).
     """
     each = node_bytes(fn, *trees)
     model = sum(size(x) // max(1, x.shape[0]) for x in tree.leaves(trees[0]))
-    if each < 2 * model:
+    if each < MODELS * model:
         return None
     return 1 if each >= ALONE and jax.default_backend() == "cpu" else choose_block(each, rows, budget(TRAINING))
 

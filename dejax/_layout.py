@@ -142,7 +142,8 @@ def as_layout(value: Any) -> Layout | None:
         _check_names(value)
         return layout(**value)
     if isinstance(value, (int, np.integer)):
-        return layout(value)
+        _check(value, 1, True, None)
+        return layout(int(value))
     if not isinstance(value, Mesh):
         raise TypeError(
             f"mesh is {value!r}; give a number of devices, e.g. 8, or a mapping such as {{'nodes': 4, 'runs': 2}}"

@@ -57,7 +57,8 @@ class Problem:
       starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
       rule: the rule of learning; default back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not grow with n; "auto" takes as many
-        as hold about 32 MiB (CPU) or 1 GiB (accelerators), None all at once. Draws do not depend on it.
+        as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all where that is less than four of their models; None is all at once.
+        Draws do not depend on it.
       roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or "statistics", e.g.
         {"head": "personal", "layer0": "frozen"}: a path names its first parts, * stands for any one part. See `dejax.roles`.
       personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar, [n] or a schedule), or an
