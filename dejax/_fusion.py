@@ -97,6 +97,7 @@ class Op:
     )
     sent: int = 0  # bytes that all devices send for it
     axes: tuple[int | None, ...] = ()  # along which axis devices divide each operand
+    start: int = 0  # bytes that it works on, or in, and that are there from the start of the program
 
 
 class Kernel(NamedTuple):

@@ -27,7 +27,21 @@ def held(ops: list[Op], results: set[int], written: set[int], slots: dict[int, i
       slots: result -> the input that it may go into.
       inner: the program is the body of a loop inside another one, whose slots XLA was seen to fill earlier.
     """
-    return _walk(_schedule(_combined(kernels(ops, results, written))), results, slots, inner)
+    return _walk(_schedule(_started(_combined(kernels(ops, results, written)))), results, slots, inner)
+
+
+def _started(kernels: list[Kernel]) -> list[Kernel]:
+    """With what an operation works on that waits for nothing, and so is there from the start (`Op.start`)."""
+    out = list[Kernel]()
+    for k, kernel in enumerate(kernels):
+        op = kernel.op
+        if op.start:
+            zeros = -1 - k
+            out.append(Kernel(Op("zeros", (), ((zeros, op.start),)), frozenset(), frozenset()))
+            reuse = None if op.reuse is None else op.reuse + op.start
+            kernel = Kernel(dataclasses.replace(op, reuse=reuse), kernel.needs | {zeros}, kernel.over | {zeros})
+        out.append(kernel)
+    return out
 
 
 def _combined(kernels: list[Kernel]) -> list[Kernel]:

@@ -7,14 +7,15 @@ A loop holds one body at a time, and its stacked results whole.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jax.extend.core import Literal
 
 from ._fusion import LOOPS, Op
 from ._held import Peak, held
-from ._program import bare, flat, loop
+from ._program import bare, flat, loop, size
 from ._shares import Spread, divide, part
 
 
@@ -70,23 +71,58 @@ def _operations(jaxpr: Any, spread: Spread | None) -> tuple[list[Op], dict[Any, 
     written: set[int] = set()
     ops = list(flat(jaxpr, values, fresh, written, spread is not None, spread is not None and spread.own))
     if spread is None:
-        return [_filled(op, None) for op in ops], values, written, {}
+        return [*_in_order((_filled(op, None) for op in ops), fresh, 1)], values, written, {}
     shapes = {number: v.aval for v, number in inputs.items()}
     given = dict.fromkeys((inputs[v] for v in jaxpr.constvars), None)
     given.update({inputs[v]: axis for v, axis in zip(jaxpr.invars, spread.axes, strict=True)})
     ops, _, same = divide(ops, shapes, given, spread.devices)
-    return [_filled(op, spread) for op in ops], values, written, same
+    filled = (_filled(op, spread) for op in ops)
+    return [*_in_order(filled, fresh, spread.devices)], values, written, same
 
 
 def _filled(op: Op, spread: Spread | None) -> Op:
-    """With what a loop or branch holds beside its operands and results."""
-    if op.eqn.primitive.name == "random_bits":
+    """With what a loop or branch holds beside its operands and results, and what XLA makes for an operation at the start."""
+    start, p = 0, op.eqn.params
+    if op.name == "random_bits":
         more = 3 * op.makes[0][1]  # two counters and two words for each
+    elif op.name == "select_and_scatter_add":
+        # XLA scatters into zeros, at places found in the padded operand among numbers of all of them: one per axis
+        source, operand = (aval for _, aval in op.seen)
+        share = op.makes[0][1] / max(1, size(op.made[0]))  # of a device
+        padded = math.prod(n + sum(pad) for n, pad in zip(operand.shape, p["padding"], strict=True))
+        start = int(share * padded * (4 * operand.ndim + operand.dtype.itemsize))
+        more = int(share * source.size * 8 * operand.ndim)  # places per axis, and joined
     else:
         more = max((b.rows + parts(b.jaxpr, b.donated, b.loop, b.spread).bytes for b in _bodies(op, spread)), default=0)
         if op.name not in LOOPS:  # of a branch the results are those of the operation
             more = max(0, more - sum(bytes for _, bytes in op.makes))
-    return dataclasses.replace(op, inside=op.inside + more) if more else op
+    if op.name == "scan":  # XLA makes the zeros that stacked results start from before anything else
+        start = sum(bytes for _, bytes in op.makes) - (op.reuse or 0)
+    return dataclasses.replace(op, inside=op.inside + more, start=start) if more or start else op
+
+
+def _in_order(ops: Iterable[Op], fresh: Iterator[int], devices: int) -> Iterator[Op]:
+    """With transposes of those operands of products that XLA does not multiply as they lie."""
+    for op in ops:
+        if op.name != "dot_general":
+            yield op
+            continue
+        reads = list(op.reads)
+        for i, (k, aval) in enumerate(op.seen):
+            contracted, batch = (axes[k] for axes in op.eqn.params["dimension_numbers"])
+            if not _as_it_lies(aval.ndim, contracted, batch):
+                reads[i], bytes = next(fresh), part(aval, op.axes[k] if op.axes else None, devices)
+                yield Op("transpose", (op.reads[i],), ((reads[i], bytes),), 0, None, op.eqn, (aval,), ((0, aval),))
+        yield dataclasses.replace(op, reads=tuple(reads))
+
+
+def _as_it_lies(ndim: int, contracted: Sequence[int], batch: Sequence[int]) -> bool:
+    """Batch axes lead, and contracted axes are the first or the last of the others."""
+    b, c = len(batch), len(contracted)
+    return tuple(batch) == tuple(range(b)) and tuple(contracted) in (
+        tuple(range(b, b + c)),
+        tuple(range(ndim - c, ndim)),
+    )
 
 
 class _Body(NamedTuple):

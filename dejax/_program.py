@@ -83,6 +83,8 @@ def flat(
             values.update(zip(eqn.outvars, (r for r in reads if r is not None), strict=True))
         elif name == "select_n" and reads[1] is not None and len({*reads[1:]}) == 1:
             values[eqn.outvars[0]] = reads[1]  # a choice between a value and itself
+        elif reads and reads[0] is not None and _takes_all(eqn):
+            values[eqn.outvars[0]] = reads[0]
         elif name == "shard_map" and mesh:
             yield from _of_devices(eqn, values, fresh, written)
         elif inner is not None and len(inner.invars) == len(reads):
@@ -97,7 +99,7 @@ def flat(
             sizes = tuple((number, size(v.aval)) for v, number in makes.items())
             if name in ("reduce_sum", "reduce_max", "reduce_min") and eqn.invars[0].aval.ndim - 1 in eqn.params["axes"]:
                 name = ROWS
-            if name == "concatenate" and _joined(eqn):
+            if name in ("concatenate", "stack") and _joined(eqn):
                 name = JOINED
             axis = None
             if name == "sharding_constraint" and mesh and reads[0] is not None:
@@ -108,12 +110,23 @@ def flat(
             yield Op(name, tuple(r for r in reads if r is not None), sizes, 0, carried, eqn, made, seen, own, axis)
 
 
+def _takes_all(eqn: Any) -> bool:
+    """Whether a slice or a padding leaves its operand as it is, since the result is as long."""
+    if eqn.invars[0].aval.shape != eqn.outvars[0].aval.shape:
+        return False
+    name = eqn.primitive.name
+    if name == "pad":
+        return not any(map(any, eqn.params["padding_config"]))
+    return name in ("slice", "dynamic_slice")
+
+
 def _joined(eqn: Any) -> bool:
     """Whether XLA joins arrays by copying, not inside what reads them: many, or such as lie side by side in long rows."""
     made = eqn.outvars[0].aval
     if len(eqn.invars) > JOINTS:
         return True
-    return made.ndim > 1 and eqn.params["dimension"] == made.ndim - 1 and made.shape[-1] >= RUN
+    last = eqn.params.get("dimension") == made.ndim - 1
+    return made.ndim > 1 and last and made.shape[-1] >= RUN
 
 
 def _of_devices(eqn: Any, values: dict[Any, Any], fresh: Iterator[int], written: set[int]) -> Iterator[Op]:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optax
+from flax import nnx
 
 import dejax as dj
 from dejax import plan as planning
@@ -47,6 +49,48 @@ def many(method: Any = None, topology: Any = t.ring, problem: dict[str, Any] | N
 def cnn(n: int, method: Any = None, topology: Any = t.ring, **options: Any) -> Parts:
     """Digits, the small CNN."""
     return _run(method, digits(n, dj.tasks.cnn()), topology, options)
+
+
+def images(n: int, side: int, model: Any, **kw: Any) -> Parts:
+    """64 images of noise a node, side x side x 3, a flax model, D-PSGD on a ring."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n * 64, side, side, 3)).astype("float32"), rng.integers(0, 10, n * 64).astype("int32")
+    rows = np.arange(n * 64, dtype=np.int32).reshape(n, 64)
+    data = dj.data.NodeData({"x": x, "y": y}, rows, np.full(n, 64, np.int32), even=True)
+    return m.dsgd(lr=0.1), dj.Problem(dj.tasks.classifier(model), data, **kw), dj.Network(t.ring(n))
+
+
+class Strided(nnx.Module):
+    """Convolutions with strides, groups and dilation, and a pool of overlapping windows."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.first = nnx.Conv(3, 16, (3, 3), strides=2, rngs=rngs)
+        self.second = nnx.Conv(16, 32, (3, 3), feature_group_count=4, rngs=rngs)
+        self.third = nnx.Conv(32, 32, (3, 3), kernel_dilation=2, rngs=rngs)
+        self.last = nnx.Linear(32, 10, rngs=rngs)
+
+    def __call__(self, x: Any) -> Any:
+        x = nnx.relu(self.second(nnx.relu(self.first(x))))
+        x = nnx.max_pool(x, (3, 3), (2, 2), "SAME")
+        return self.last(nnx.relu(self.third(x)).mean((1, 2)))
+
+
+class Wide(nnx.Module):
+    """Convolutions 3 -> 32, 3x3, and 32 -> 64, 5x5."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.first = nnx.Conv(3, 32, (3, 3), rngs=rngs)
+        self.second = nnx.Conv(32, 64, (5, 5), rngs=rngs)
+        self.last = nnx.Linear(64, 10, rngs=rngs)
+
+    def __call__(self, x: Any) -> Any:
+        return self.last(nnx.relu(self.second(nnx.relu(self.first(x)))).mean((1, 2)))
+
+
+def _median() -> Parts:
+    problem = digits(64, dj.tasks.mlp(64, 256, 10), batch_size=8)
+    network = dj.Network(t.erdos_renyi(64, p=0.15, seed=0), rule=a.coordinate_median())
+    return m.gradient_tracking(lr=0.1), problem, network
 
 
 def _run(method: Any, problem: dj.Problem, topology: Any, options: dict[str, Any]) -> Parts:
@@ -119,6 +163,9 @@ SETTINGS: dict[str, Callable[[], Parts]] = {
     "CNN, n = 32: FedAvg": lambda: cnn(32, m.fedavg(clients=8, **fed), None),
     "CNN, n = 256: gradient tracking, torus": lambda: cnn(256, m.gradient_tracking(lr=0.1), t.torus),
     "logistic, n = 16,384": lambda: _logistic(16384),
+    "strided, grouped, dilated CNN, n = 16": lambda: images(16, 32, Strided, batch_size=32),
+    "wide CNN, n = 8, no blocks": lambda: images(8, 24, Wide, batch_size=16, block=None),
+    "gradient tracking, median, Erdos-Renyi": _median,
 }
 
 

@@ -23,6 +23,7 @@ NEAR = [
     "wide: ALIE, NNA", "many: local SGD, exponential",
     "many: CHOCO, QSGD", "many: trimmed mean, 6-regular", "many: block 100", "many: full batch", "many: AD-PSGD, events", "many: SCAFFOLD",
     "CNN, n = 32: D-PSGD", "CNN, n = 32: FedAvg", "logistic, n = 16,384",
+    "strided, grouped, dilated CNN, n = 16",
 ]  # fmt: skip
 
 
@@ -98,6 +99,38 @@ def test_many_arrays_are_joined_by_copying():
     joined = lambda x, k: jax.lax.concatenate([x * (i + 2) for i in range(k)], 0).sum(0)
     assert peak(lambda x: joined(x, 8), x) <= 8 * x.nbytes
     assert peak(lambda x: joined(x, 9), x) == 2 * 9 * x.nbytes
+
+
+def test_a_stack_of_many_arrays_is_a_copy():
+    x = jnp.ones((64, 1024), "float32")
+    stacked = lambda x, k: jnp.stack([x * (i + 2) for i in range(k)]).sum(0)
+    assert peak(lambda x: stacked(x, 8), x) <= 8 * x.nbytes
+    assert peak(lambda x: stacked(x, 9), x) >= 2 * 9 * x.nbytes
+
+
+def test_a_slice_or_padding_of_nothing_takes_no_memory():
+    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 8), "float32")
+    whole = lambda x, i: jax.lax.dynamic_slice(jnp.pad(x, ((0, 0), (0, 0))), (i, 0), (64, 1024))
+    assert peak(lambda x, i: whole(x, i) @ w, x, 0) < 5000
+    assert peak(lambda x, i: jax.lax.dynamic_slice(x, (i, 0), (63, 1024)) @ w, x, 0) > 63 * 4096
+
+
+def test_products_transpose_what_does_not_lie_as_they_need_it():
+    x, w = jnp.ones((256, 4, 64), "float32"), jnp.ones((4, 64, 1), "float32")
+    assert peak(lambda x, w: jnp.einsum("rgc,gco->gro", x, w), x, w) >= x.nbytes
+    assert peak(lambda x, w: jnp.einsum("grc,gco->gro", x, w), x.swapaxes(0, 1), w) < x.nbytes
+
+
+def test_a_loop_stacks_into_zeros_that_are_there_from_the_start():
+    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
+    rows = lambda x: jax.lax.map(lambda row: row * 2 + 1, x)
+    assert peak(lambda x: rows(x @ w @ w @ w) @ w, x) == 3 * x.nbytes
+
+
+def test_a_maximum_pool_of_overlapping_windows_scatters_at_places():
+    pool = lambda x: -jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (3, 3), (2, 2), "SAME").sum()
+    x = jnp.ones((64, 64), "float32")
+    assert peak(jax.grad(pool), x) > 4 * x.nbytes
 
 
 def test_what_a_product_needs_in_memory_is_computed_again_by_others():
