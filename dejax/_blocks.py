@@ -18,7 +18,7 @@ from ._program import size
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 
 # Bytes of a block on (CPU, accelerator). A CPU is fastest where an evaluation's block lies in the cache (4 models x 4,000 examples x
-# 64 units: the best of 1, 4, 16, 64 models), and indifferent above some MB in training: docs/performance.md.
+# 64 units: the best of 1, 4, 16, 64 models). In training blocks bound memory; few are faster than all nodes at once: docs/performance-log.md.
 TRAINING = (32 * 2**20, 2**30)
 EVALUATION = (8 * 2**20, 2**30)
 MODELS = 4  # models of a node: where its gradient, batch and activations take fewer bytes, all nodes train at once
@@ -56,15 +56,20 @@ def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:
     return peak(jax.make_jaxpr(fn)(*first))
 
 
+def comes_in_blocks(work: float, model: int) -> bool:
+    """Whether nodes with so many bytes of activations and batch, and a gradient as large as the model, ever train in blocks."""
+    return work + model >= MODELS * model
+
+
 def training_block(fn: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
     """How many of `rows` nodes to train at a time: as many as TRAINING holds, one where it is large (ALONE), or all (None).
 
     All, too, where a node's gradient, batch and activations take less than `MODELS` of its models (the first of `trees`): models grow with
-    n in any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance.md).
+    n in any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance-log.md).
     """
     each = node_bytes(fn, *trees)
     model = sum(size(x) // max(1, x.shape[0]) for x in tree.leaves(trees[0]))
-    if each < MODELS * model:
+    if not comes_in_blocks(each - model, model):
         return None
     return 1 if each >= ALONE and jax.default_backend() == "cpu" else choose_block(each, rows, budget(TRAINING))
 

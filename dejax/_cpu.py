@@ -1,4 +1,4 @@
-"""Which processor this is, and compiler flags for it: measured in docs/performance.md."""
+"""Which processor this is, and compiler flags for it: measured in docs/performance-log.md."""
 
 import functools
 import os

@@ -2,7 +2,7 @@
 
 The functions here give the numbers of `jax.random`, bit for bit. For threefry keys, JAX's default, they write its rounds out: on CPUs
 JAX runs them as loops of small steps, which for a thousand draws a round cost more than a small model's gradient
-(docs/performance.md); other keys go to `jax.random`.
+(docs/performance-log.md); other keys go to `jax.random`.
 """
 
 import math

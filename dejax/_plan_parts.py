@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _blocks, _liveness, _place, _program, mixing
 from ._bytes import spoken_bytes
+from ._like import model_like
 from ._shares import Spread
 from .round.meters import LOW_BITS
 
@@ -108,13 +109,19 @@ def round_parts(method: Any, problem: Any, network: Any, axes: Any, carry: Any, 
         quarter = dataclasses.replace(problem, block=rows // 4)
         blocked = peak(trace(method, quarter, network, axes, carry))
         base = min(whole.bytes, blocked.bytes - blocked.inside)
-        most = max(whole.bytes - base, _blocks.budget(_blocks.TRAINING)) if problem.block == "auto" else math.inf
+        most = math.inf
+        if problem.block == "auto" and _blocks.comes_in_blocks((whole.bytes - base) / n, _model_bytes(problem)):
+            most = max(whole.bytes - base, _blocks.budget(_blocks.TRAINING))
     held = whole.bytes - base
     at_a_time = "" if most == math.inf else f"at most {spoken_bytes(most)}, by blocks of nodes"
     return (
         Part("gradients, messages", base / n, note="estimate: live ranges of the traced round"),
         Part("activations, batches", held / n, note=at_a_time if held else "", most=most if held else math.inf),
     )
+
+
+def _model_bytes(problem: Any) -> int:
+    return sum(_program.size(x) for x in jax.tree.leaves(model_like(problem.task)))
 
 
 def spread_of(place: Any, axes: Any, carry: Any, *more: Any) -> Spread | None:

@@ -106,7 +106,7 @@ def kept(owner: Any, d: int) -> int:
     return owner.k if owner.k is not None else max(1, min(d, round(owner.ratio * d)))
 
 
-BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is slower: docs/performance.md
+BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is slower: docs/performance-log.md
 
 
 def mask_of_largest(score: jax.Array, k: int) -> jax.Array:

@@ -10,7 +10,7 @@ When both operands have a node axis (each node has weights of its own) a CPU is 
 libraries spend more time on calls and layouts than on arithmetic. There, products with a short contracted axis are written out as a
 sum of k outer terms in one elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the SGD
 update), so that the weight gradient is never written to memory. Measured for 1,024 nodes: weight gradient of 64 x 16 x 32 and its
-update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance.md). Some long ones go
+update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance-log.md). Some long ones go
 in pieces (`_pieces_pay`), the others to the library. Other back ends get one batched product.
 
 Whether there is a node axis is read off the operands (3 axes instead of 2), never said beside them, so that the two cannot disagree.

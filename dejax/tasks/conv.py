@@ -18,7 +18,7 @@ order, forward or reverse. Batching:
 
 What all nodes share is not copied: in weight gradients of one x, and with groups, the nodes' operand alone is looped over.
 
-The CPU choice is measured (docs/performance.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
+The CPU choice is measured (docs/performance-log.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
 small groups leaves matrix units idle, a batched product does not.
 """
 
@@ -218,7 +218,7 @@ def _library_wins(role: str, shapes: Any, call: Any) -> bool:
 
     As every round is in a loop, gradients must be plain convolutions: XLA computes others there by a loop over elements (40 ms for
     16 images 14x14x16 and a window of 5x5x32; 0.9 by patches, 0.45 as a plain convolution). Patches of a small window are a small copy,
-    and few channels give the library little to do: the bounds are those of a scan of 7 layers (docs/performance.md).
+    and few channels give the library little to do: the bounds are those of a scan of 7 layers (docs/performance-log.md).
     """
     opt = dict(call)
     numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]

@@ -211,6 +211,16 @@ def test_memory_that_blocks_bound_does_not_limit_n():
     assert plan.largest == 100
 
 
+@pytest.mark.slow
+def test_activations_of_nodes_that_train_all_at_once_are_not_bounded():
+    most = []
+    for rows in (16, 256):  # activations and batches of 0.6 and of 10 models a node
+        made = letters(64, dj.tasks.mlp(16, 64, 26), dj.methods.dsgd(lr=0.1), dj.topology.ring(64), batch_size=rows)
+        (part,) = (p for p in planning.plan(*made, rounds=1).parts if p.name == "activations, batches")
+        most.append(part.most)
+    assert most[0] == np.inf and most[1] == 32 * 2**20
+
+
 def sleeping(kind, n=8):
     """Runs in which nodes sleep, events drive the rounds, or edges have memory: (method, problem, network)."""
     data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
