@@ -19,19 +19,23 @@ if TYPE_CHECKING:
         tasks as tasks,
         topology as topology,
     )
-    from ._bytes import TooLargeError as TooLargeError
-    from ._cpu import fast_cpu as fast_cpu
-    from ._processes import ProcessError as ProcessError
-    from ._simulate import DivergenceError as DivergenceError, compare as compare, simulate as simulate
-    from ._struct import static as static, struct as struct
-    from ._sweep import sweep as sweep
-    from .checkpoint import CheckpointError as CheckpointError
-    from .config import ConfigError as ConfigError
+    from .core.struct import static as static, struct as struct
     from .engine import rollout as rollout
-    from .history import History as History
-    from .network import Network as Network, RefusedError as RefusedError
+    from .errors import (
+        CheckpointError as CheckpointError,
+        ConfigError as ConfigError,
+        DivergenceError as DivergenceError,
+        ProcessError as ProcessError,
+        RefusedError as RefusedError,
+        TooLargeError as TooLargeError,
+    )
+    from .network import Network as Network
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
     from .problem import Problem as Problem
+    from .report.history import History as History
+    from .runs.simulate import compare as compare, simulate as simulate
+    from .runs.sweep import sweep as sweep
+    from .xla.cpu_flags import fast_cpu as fast_cpu
 
 __version__ = "0.1.0"
 
@@ -40,10 +44,10 @@ _ROOMS = (
     "optimizers", "population", "privacy", "report", "tasks", "topology",
 )  # fmt: skip
 _NOUNS = {
-    "CheckpointError": "checkpoint", "ConfigError": "config", "Cosine": "optimizers", "DivergenceError": "_simulate",
-    "History": "history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "ProcessError": "_processes", "RefusedError": "network", "compare": "_simulate", "fast_cpu": "_cpu", "optimizer": "optimizers", "rollout": "engine", "simulate": "_simulate",
-    "TooLargeError": "_bytes", "static": "_struct", "struct": "_struct", "sweep": "_sweep",
+    "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors",
+    "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
+    "ProcessError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
+    "TooLargeError": "errors", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

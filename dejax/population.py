@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import _tree as tree
-from ._blocks import block_map
-from ._types import NodeTree, Tree
+from .core import tree
+from .core.types import NodeTree, Tree
+from .devices.node_blocks import block_map
 
 
 def size(params: NodeTree) -> int:

@@ -17,7 +17,7 @@ import optax
 from flax import nnx
 
 import dejax as dj
-from dejax import plan as planning
+from dejax.planning import plan as planning
 
 a, c, f, m, t = dj.aggregation, dj.compression, dj.faults, dj.methods, dj.topology
 

@@ -16,8 +16,10 @@ import jax
 import numpy as np
 
 import dejax as dj
-from dejax import _place, engine, mixing, plan as planning
-from dejax._traffic import collectives
+from dejax import engine, mixing
+from dejax.devices import placement
+from dejax.planning import plan as planning
+from dejax.planning.compiled import collectives
 
 # Data sheet of TPU v5e, docs.cloud.google.com/tpu/docs/v5e: bfloat16 FLOP/s, memory, bytes/s of memory, 400 GB/s both ways over 4 ports
 FLOPS, MEMORY, COPY, LINK = 197e12, 16e9, 819e9, 50e9
@@ -62,7 +64,7 @@ def built(graph: str, n: int, chips: int) -> Exchange:
     given = parts(graph, n)
     if chips == 1:
         return Exchange(planning.plan(*given, rounds=10), 0, 0, 0, 0)
-    ready = engine.prepare(*given, 10, _place.on_paper(chips))
+    ready = engine.prepare(*given, 10, placement.on_paper(chips))
     wires, e = ready[2].topology.links.wires, given[2].topology.host()
     order = None if ready[1].place.ids is None else mixing.relabel([e], chips)
     at = np.arange(n) if order is None else np.argsort(order)
@@ -110,8 +112,8 @@ def check(n: int = 1_024, chips: int = 8) -> None:
     """Model against compiled program: bytes that all devices send in a round, bytes that one of them holds."""
     for graph in GRAPHS:
         given, e = parts(graph, n), built(graph, n, chips)
-        ready = engine.prepare(*given, 10, _place.layout(chips))
-        key = _place.everywhere(jax.random.key(0), ready[1].place.mesh)
+        ready = engine.prepare(*given, 10, placement.layout(chips))
+        key = placement.everywhere(jax.random.key(0), ready[1].place.mesh)
         lay = lambda has, x, ready=ready: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=ready[1].place.sharding(has))
         carry = jax.tree.map(lay, engine.carry_axes(*ready, key), jax.eval_shape(engine.start, *ready, key))
         number = np.int32(1)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._types import FloatLike
+from ..core.types import FloatLike
 
 Rows = Sequence[jax.Array]
 NETWORK_ROWS = 128  # up to here rows are sorted by a network of min and max, one loop (64 rows: 40 ns a coordinate, a sort 5,900; compiled in 0.8 s)

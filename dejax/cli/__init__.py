@@ -1,5 +1,5 @@
 """The `dejax` command."""
 
-from ._parser import main as main, parser as parser, version as version
+from .parser import main as main, parser as parser, version as version
 
 __all__ = ["main", "parser", "version"]

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._keys import bits, draw_index, fold_in, uniform
-from .._struct import static, struct
-from ._parts import check_count
+from ..core.random import bits, draw_index, fold_in, uniform
+from ..core.struct import static, struct
+from .parts import check_count
 
 PASSES = 24  # of the shuffle; our tests of uniformity pass from 8 on
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import grows, static, struct
+from ..core.struct import grows, static, struct
 from ..mixing import Slots
 
 

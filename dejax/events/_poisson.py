@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import check_number, static as field, struct
+from ..core.struct import check_number, static as field, struct
 from ._plan import Plan, pack
 
 

@@ -6,9 +6,9 @@ participation as a random graph).
 
 from typing import Any
 
-from .._keys import fold_name, uniform
-from .._struct import check_number, struct
-from .._types import FloatLike, NodeMask
+from ..core.random import fold_name, uniform
+from ..core.struct import check_number, struct
+from ..core.types import FloatLike, NodeMask
 
 
 @struct

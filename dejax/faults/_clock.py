@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._keys import fold_name
-from .._struct import check_number, struct
-from .._types import FloatLike, NodeFloat, NodeFloatLike, NodeMask
+from ..core.random import fold_name
+from ..core.struct import check_number, struct
+from ..core.types import FloatLike, NodeFloat, NodeFloatLike, NodeMask
 
 SECONDS = "finite seconds >= 0"
 

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from .._keys import fold_in, fold_name, uniform
-from .._struct import check_number, struct
-from .._types import FloatLike, NodeMask
+from ..core.random import fold_in, fold_name, uniform
+from ..core.struct import check_number, struct
+from ..core.types import FloatLike, NodeMask
 
 PROBABILITY = "a probability in [0, 1]"
 

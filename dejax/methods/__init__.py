@@ -1,29 +1,22 @@
-"""Training methods: one file per family; each is two pure functions, init and step."""
+"""Training methods by family; each is two pure functions, init and step."""
 
-from ._ad_psgd import AdPsgd as ad_psgd
-from ._baselines import Centralized as centralized, LocalOnly as local_only
-from ._choco import Choco as choco
-from ._dsgd import Dsgd as dsgd
-from ._fedavg import FedAvg as fedavg
-from ._gradient_tracking import GradientTracking as gradient_tracking
-from ._ifca import Ifca as ifca
-from ._local_sgd import DFedAvgM as dfedavgm, LocalSgd as local_sgd
-from ._relaysgd import RelaySgd as relaysgd
-from ._scaffold import Scaffold as scaffold
-from ._sgp import Sgp as sgp
+from . import asynchronous, baselines, clustered, compressed, federated, gossip, push, tracking
+from .asynchronous import *
+from .baselines import *
+from .clustered import *
+from .compressed import *
+from .federated import *
+from .gossip import *
+from .push import *
+from .tracking import *
 
 __all__ = [
-    "ad_psgd",
-    "centralized",
-    "choco",
-    "dfedavgm",
-    "dsgd",
-    "fedavg",
-    "gradient_tracking",
-    "ifca",
-    "local_only",
-    "local_sgd",
-    "relaysgd",
-    "scaffold",
-    "sgp",
+    *asynchronous.__all__,
+    *baselines.__all__,
+    *clustered.__all__,
+    *compressed.__all__,
+    *federated.__all__,
+    *gossip.__all__,
+    *push.__all__,
+    *tracking.__all__,
 ]

@@ -2,6 +2,6 @@
 
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
-from ._view import Metric as Metric, View as View
+from .view import Metric as Metric, View as View
 
 __all__ = ["Metric", "View", "consensus", "heterogeneity", "local_models", "mean_model", "objective", "own_test"]

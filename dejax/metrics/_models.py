@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _tree as tree, population
-from .._bare import bare
-from .._blocks import map_nodes
-from .._keys import fold_name
-from .._types import Tree
-from ._view import View
+from .. import population
+from ..core import tree
+from ..core.random import fold_name
+from ..core.types import Tree
+from ..devices.node_blocks import map_nodes
+from ..xla.erase_mesh import bare
+from .view import View
 
 HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
 

@@ -6,12 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree, population, roles
-from .._bare import bare
-from .._blocks import sum_nodes
-from .._keys import fold_name
-from .._types import Tree
-from ._view import View
+from .. import population
+from ..core import tree
+from ..core.random import fold_name
+from ..core.types import Tree
+from ..devices.node_blocks import sum_nodes
+from ..problem import roles
+from ..xla.erase_mesh import bare
+from .view import View
 
 
 def consensus(view: View) -> dict[str, float]:

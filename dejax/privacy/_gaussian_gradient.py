@@ -11,9 +11,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._struct import check_number, static, struct
-from .._types import FloatLike, NodeTree
+from ..core import tree
+from ..core.struct import check_number, static, struct
+from ..core.types import FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
 

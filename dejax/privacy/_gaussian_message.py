@@ -10,9 +10,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._struct import check_number, struct
-from .._types import FloatLike, NodeTree
+from ..core import tree
+from ..core.struct import check_number, struct
+from ..core.types import FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
 

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._keys import fold_in, fold_name
-from .._types import NodeTree
+from ..core import tree
+from ..core.random import fold_in, fold_name
+from ..core.types import NodeTree
 
 
 def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree:

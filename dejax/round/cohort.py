@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._keys import draw_index, uniform
+from ..core.random import draw_index, uniform
 
 
 def drawn(round: Any, key: jax.Array, m: int) -> jax.Array:

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._keys import fold_in
+from ..core import tree
+from ..core.random import fold_in
 from ..mixing import EdgeList, EdgeRows
 from . import clocks
 from .context import Context

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .. import _tree as tree
-from .._keys import fold_in, fold_name
+from ..core import tree
+from ..core.random import fold_in, fold_name
 from .store import Store
 
 

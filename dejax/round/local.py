@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree, roles
-from .._blocks import block_map, training_block
-from .._keys import fold_in, fold_name
-from ..problem import Batch
+from ..core import tree
+from ..core.random import fold_in, fold_name
+from ..devices.node_blocks import block_map, training_block
+from ..problem import Batch, roles
 from . import clocks
 from .meters import NO_NODE
 

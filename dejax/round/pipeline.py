@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._apart import materialize
-from .._keys import fold_in
+from ..core import tree
+from ..core.random import fold_in
+from ..xla.materialize import materialize
 from . import clocks
 from .edge_rows import exchange_copies
 from .received import Received

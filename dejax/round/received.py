@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
+from ..core import tree
 from .context import Context
 
 BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule

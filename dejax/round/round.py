@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from .._blocks import block_map
-from .._keys import fold_in, fold_name
+from ..core import tree
+from ..core.random import fold_in, fold_name
+from ..devices.node_blocks import block_map
 from ..problem import Batch
 from . import clocks, cohort, edge_rows, lifted, local, pipeline, server
 from .context import Context

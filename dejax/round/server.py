@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
-from ..mixing._links import Whole
-from ..roles import average_statistics
+from ..core import tree
+from ..mixing.links import Whole
+from ..problem.roles import average_statistics
 from . import clocks
 from .pipeline import encode
 from .received import Received

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import _tree as tree
+from ..core import tree
 from .meters import NO_NODE, Meters, limbs
 
 

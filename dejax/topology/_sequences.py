@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._struct import static, struct
+from ..core.struct import static, struct
 from ..mixing import Edges, Slots
 from ._closed import power_of_two
 from ._sized import FROM_DATA, sized

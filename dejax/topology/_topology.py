@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import mixing
-from .._struct import static, struct
+from ..core.struct import static, struct
 from ..mixing import Edges, Links
 
 TOLERANCE = 1e-9  # on row and column sums, in float64

@@ -18,7 +18,7 @@ import numpy as np
 
 import dejax as dj
 from dejax import engine
-from dejax._driver import CHUNK, CHUNK_SECONDS
+from dejax.runs.driver import CHUNK, CHUNK_SECONDS
 
 from . import _harness as h, _models as models, _rivals as rivals
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 
 import dejax as dj
 from dejax import engine
-from dejax._group import Member, grouped
-from dejax._schedule import Schedule
-from dejax._simulate import drive_all
+from dejax.runs.evaluation import Schedule
+from dejax.runs.group import Member, grouped
+from dejax.runs.simulate import drive_all
 
 from . import _harness as h, _models as models
 from .round import CHUNK, Own

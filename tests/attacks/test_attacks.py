@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dejax import attacks
-from dejax.mixing._slots import Slots
+from dejax.mixing.kernels.slots import Slots
 from dejax.round.context import Context
 
 N, K = 8, 3

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from dejax import cli
-from dejax.config import _catalog, _listing
-from dejax.config._registry import KINDS, Registry
+from dejax.config import catalog, listing
+from dejax.config.registry import KINDS, Registry
 
 FOLDERS = sorted({kind.folder for kind in KINDS.values()} - {""})
 
@@ -29,16 +29,16 @@ def test_every_exported_callable_is_listed(folder):
         for name in package.__all__
         if name == name.lower() and callable(getattr(package, name)) and not inspect.ismodule(getattr(package, name))
     }
-    groups = _listing.listing()
+    groups = listing.listing()
     listed = {m.name for members in groups.values() for m in members if f"/{folder}/" in m.file or m.name in wanted}
     assert wanted <= listed
-    assert wanted == {m.name for m in _catalog.members(folder)}
+    assert wanted == {m.name for m in catalog.members(folder)}
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"optimizer"}))
 def test_the_source_text_gives_the_signature_that_importing_gives(kind):
     registry = Registry()
-    for member in _listing.listing()[KINDS[kind].plural]:
+    for member in listing.listing()[KINDS[kind].plural]:
         real = registry.members(kind)[member.name]
         names = [p for p in inspect.signature(real).parameters if not p.startswith("_")]
         kinds = inspect.signature(real).parameters
@@ -49,7 +49,7 @@ def test_the_source_text_gives_the_signature_that_importing_gives(kind):
 
 
 def test_every_member_says_in_one_sentence_what_it_is():
-    for group, members in _listing.listing().items():
+    for group, members in listing.listing().items():
         for member in members:
             assert member.summary, f"{group}: {member.name} has no docstring"
 

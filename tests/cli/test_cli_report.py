@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dejax import cli, report
-from dejax.history import History
+from dejax.report.history import History
 
 
 def directory(tmp_path, name, label, final):
@@ -92,5 +92,5 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dejax.cli._look.load", stop)
+    monkeypatch.setattr("dejax.cli.look.load", stop)
     assert cli.main(["show", "x.yaml"]) == 130

@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from dejax import cli, plan as planning
+from dejax import cli
 from dejax.config import load
+from dejax.planning import plan as planning
 
 CONFIG = """\
 rounds: 6
@@ -137,16 +138,16 @@ def test_a_run_that_diverges_is_a_user_error_that_says_where(config, tmp_path, c
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
-    from dejax import _run
+    from dejax.runs import single
 
-    advance = _run.Run.advance
+    advance = single.Run.advance
 
     def stop(self, *args):
         if self.round >= 3:
             raise KeyboardInterrupt
         return advance(self, *args)
 
-    monkeypatch.setattr(_run.Run, "advance", stop)
+    monkeypatch.setattr(single.Run, "advance", stop)
     out = tmp_path / "run"
     assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 130
     assert "dejax resume" in capsys.readouterr().err
@@ -188,7 +189,7 @@ def test_a_method_that_every_run_overrides_cannot_be_set(config, argv, tmp_path,
 
 
 def test_a_sweep_takes_the_runs_that_read_its_fields(config):
-    from dejax.cli._sweep import trials_of
+    from dejax.cli.sweep import trials_of
 
     sets = []
 
@@ -228,7 +229,7 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
     argv = ["sweep", config, "--over", "methods.ring.method.dsgd.lr=0.05,0.2", "--seeds", "2", "--quiet"]
     ran = []
 
-    monkeypatch.setattr("dejax._simulate.drive", lambda group, *rest: ran.append(group.width))
+    monkeypatch.setattr("dejax.runs.simulate.drive", lambda group, *rest: ran.append(group.width))
     for more, want in ([], []), (["--at-once", "2"], [2, 2]), (["--anyway"], [4]):
         ran.clear()
         assert cli.main([*argv, *more]) == (0 if want else 2)
@@ -304,7 +305,7 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
 )
 def test_show_refuses_what_run_refuses_in_the_same_words(config, wrong, text, tmp_path, capsys):
     from dejax import engine
-    from dejax._once import once
+    from dejax.xla.compile_once import once
 
     before = once(engine.start)._cache_size(), engine.run_chunk._cache_size()
     assert cli.main(["show", config, "--set", wrong]) == 2
@@ -347,7 +348,7 @@ def test_warnings_are_lines_of_the_command(capsys, monkeypatch):
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return 0
 
-    monkeypatch.setattr("dejax.cli._look.show", warned)
+    monkeypatch.setattr("dejax.cli.look.show", warned)
     with pytest.warns(DeprecationWarning, match="old") as others:
         assert cli.main(["show", "c.yaml"]) == 0
     assert len(others) == 1 and capsys.readouterr().err == "dejax show: set rule to null\n"
@@ -444,7 +445,7 @@ def test_a_sweep_of_which_nothing_is_left_is_a_user_error(config, tmp_path, caps
 def test_a_run_that_did_not_fit_goes_on_without_the_check(finished, monkeypatch, anyway):
     checked = []
     monkeypatch.setattr(
-        "dejax._simulate.compare", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
+        "dejax.runs.simulate.compare", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
     )
     assert cli.main(["resume", str(finished), "--rounds", "8", *["--anyway"] * anyway]) == 2
     assert checked == [not anyway]
@@ -452,7 +453,7 @@ def test_a_run_that_did_not_fit_goes_on_without_the_check(finished, monkeypatch,
 
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, monkeypatch):
-    from dejax._group import Group
+    from dejax.runs.group import Group
 
     over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,0.2"]
     argv = ["sweep", config, *over, "--seeds", "2", "--quiet", "--out"]
@@ -477,7 +478,7 @@ def test_a_sweep_that_is_stopped_goes_on_by_resume(config, tmp_path, capsys, mon
     assert "was finished before" in capsys.readouterr().out
     checked = []
     monkeypatch.setattr(
-        "dejax._sweep.run_members", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
+        "dejax.runs.sweep.run_members", lambda *args, check_memory, **kw: checked.append(check_memory) or 1 / 0
     )
     assert cli.main(["resume", str(tmp_path / "cut"), "--rounds", "8", "--anyway"]) == 2
     assert checked == [False]

@@ -3,7 +3,7 @@
 import pytest
 
 from dejax import cli
-from dejax.cli._words import on_the_command_line
+from dejax.cli.words import on_the_command_line
 
 CONFIG = """\
 rounds: 6

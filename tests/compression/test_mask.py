@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dejax import compression
-from dejax.compression import _encoding
+from dejax.compression import encoding
 
 
 @pytest.mark.parametrize("k", [1, 32, 64, *(pytest.param(k, marks=pytest.mark.slow) for k in (5, 63))])
@@ -14,7 +14,7 @@ def test_bisection_and_top_k_keep_the_same_entries(k, key):
     score = jnp.abs(jax.random.normal(key, (6, 64), jnp.float32))
     score = score.at[1].set(jnp.round(score[1])).at[2].set(1.0).at[3].set(0.0).at[4, 7].set(jnp.inf)
     by_bits, by_top_k = (
-        jax.jit(f, static_argnums=1)(score, k) for f in (_encoding._mask_by_bits, _encoding._mask_by_top_k)
+        jax.jit(f, static_argnums=1)(score, k) for f in (encoding._mask_by_bits, encoding._mask_by_top_k)
     )
     np.testing.assert_array_equal(by_bits, by_top_k)
     assert (by_bits.sum(1) == k).all()

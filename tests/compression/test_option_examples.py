@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dejax.compression._identity import Identity
-from dejax.compression._top_k import TopK
+from dejax.compression.compressors._identity import Identity
+from dejax.compression.compressors._top_k import TopK
 
 ROOMS = ["compression", "aggregation", "attacks", "privacy", "faults"]
 NAMES = {"jnp": jnp, "np": np, "Identity": Identity, "TopK": TopK}

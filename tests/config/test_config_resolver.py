@@ -5,10 +5,11 @@ import pathlib
 
 import pytest
 
-from dejax.config import Config, ConfigError, Registry
-from dejax.config._names import experiment
-from dejax.config._set import apply, split
-from dejax.config._yaml import parse
+from dejax.config import Config, Registry
+from dejax.config.assign import apply, split
+from dejax.config.names import experiment
+from dejax.config.yaml import parse
+from dejax.errors import ConfigError
 
 from . import toys
 
@@ -19,7 +20,7 @@ REGISTRY = Registry(toys.MEMBERS, builtin=False)
 
 @pytest.fixture
 def toy_network(monkeypatch):
-    monkeypatch.setattr("dejax.config._names._network", lambda: toys.Network)
+    monkeypatch.setattr("dejax.config.names._network", lambda: toys.Network)
 
 
 def config(text=toys.TEXT, *sets):
@@ -209,7 +210,7 @@ def test_what_no_run_reads_cannot_be_set(path, said):
 
 def test_what_one_run_reads_can_be_set():
     from dejax.config import load
-    from dejax.config._set import readers
+    from dejax.config.assign import readers
 
     sets = ["rounds=5", "network.faults=[]", "network.topology=ring", "data.nodes=4", "eval.every=2"]
     got = load(parse(toys.SIDE_BY_SIDE)[0], sets, members=toys.MEMBERS)

@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dejax.config import ConfigError
-from dejax.config._yaml import dump, parse, parse_value
+from dejax.config.yaml import dump, parse, parse_value
+from dejax.errors import ConfigError
 
 
 @pytest.mark.parametrize(

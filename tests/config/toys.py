@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any, Literal
 
-from dejax._struct import check_number, static, struct
-from dejax._types import FloatLike
+from dejax.core.struct import check_number, static, struct
+from dejax.core.types import FloatLike
 
 
 @struct

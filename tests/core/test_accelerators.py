@@ -9,8 +9,8 @@ import pytest
 
 import dejax as dj
 from dejax import engine
+from dejax.layers import matmul
 from dejax.mixing import Circulant
-from dejax.tasks import _matmul
 
 N = 16
 T, m, slow = dj.topology, dj.methods, pytest.mark.slow
@@ -95,11 +95,11 @@ def test_products_of_one_column_are_products(form, sizes, nodes, key):
     turn = lambda x, where: x.mT if where else x
     a, b = jax.random.normal(key, (*nodes, rows, inner)), jax.random.normal(key, (*nodes, inner, columns))
     a, b = turn(a, form == "tn"), turn(b, form == "nt")
-    got, want = (fn(a, b, form=form, precision=None) for fn in (_matmul._accelerator, _matmul._library))
+    got, want = (fn(a, b, form=form, precision=None) for fn in (matmul._accelerator, matmul._library))
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
     assert got.shape == want.shape
     assert (
-        "dot_general" in str(jax.make_jaxpr(lambda a, b: _matmul._accelerator(a, b, form=form, precision=None))(a, b))
+        "dot_general" in str(jax.make_jaxpr(lambda a, b: matmul._accelerator(a, b, form=form, precision=None))(a, b))
     ) == (inner > 1 and not (form == "tn" and rows == 1))
 
 

@@ -10,8 +10,8 @@ import problems as zoo
 import pytest
 
 import dejax as dj
-from dejax._arrays import _kinds
-from dejax._options import KINDS
+from dejax.core.fields import _kinds
+from dejax.core.kinds import KINDS
 
 PROBLEM, _ = zoo.squares()
 RING = zoo.ring()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import dejax as dj
-from dejax import _blocks, _liveness, engine
+from dejax import engine
+from dejax.devices import node_blocks
+from dejax.planning import liveness
 
 
 def problem(n, block, **kw):
@@ -49,16 +51,16 @@ def test_activations_and_batches_do_not_grow_with_n(monkeypatch):
         model = 4 * (8 * 16 + 16 + 16 * 3 + 3)
         return program.memory_analysis().temp_size_in_bytes - 2 * model * n
 
-    monkeypatch.setattr("dejax._blocks.TRAINING", (2**22, 2**22))
+    monkeypatch.setattr("dejax.devices.node_blocks.TRAINING", (2**22, 2**22))
     small, large = scratch_beyond_models(64), scratch_beyond_models(512)
     assert large < small + 2**22 < 512 * 256 * (8 + 16) * 4  # rows of the batches alone would be 1 kB a node
 
 
 def test_auto_takes_a_divisor_that_fits():
-    assert _blocks.choose_block(1000, 1024, 300_000) == 256
-    assert _blocks.choose_block(1000, 1024, 1_024_000) is None
-    assert _blocks.choose_block(1000, 1021, 300_000) == 300  # prime: as many as fit
-    assert _blocks.choose_block(10**9, 8, 1) == 1
+    assert node_blocks.choose_block(1000, 1024, 300_000) == 256
+    assert node_blocks.choose_block(1000, 1024, 1_024_000) is None
+    assert node_blocks.choose_block(1000, 1021, 300_000) == 300  # prime: as many as fit
+    assert node_blocks.choose_block(10**9, 8, 1) == 1
 
 
 @pytest.mark.slow
@@ -68,22 +70,22 @@ def test_nodes_whose_gradients_outweigh_their_work_train_all_at_once():
     grad = jax.grad(lambda params, x, y: task.loss(params, {"x": x, "y": y}, key).sum())
     batch = lambda size: (jnp.zeros((64, size, 1024), jnp.float32), jnp.zeros((64, size), jnp.int32))
     assert (
-        _blocks.training_block(grad, (models, *batch(4)), 64) is None
+        node_blocks.training_block(grad, (models, *batch(4)), 64) is None
     )  # gradients of 4 MiB a node, activations of 16 KiB
-    assert _blocks.training_block(grad, (models, *batch(4096)), 64) in (1, 2)  # activations of 16 MiB and more
+    assert node_blocks.training_block(grad, (models, *batch(4096)), 64) in (1, 2)  # activations of 16 MiB and more
 
 
 @pytest.mark.slow
 def test_evaluation_follows_memory_and_sums_do_not_depend_on_blocks():
     double = lambda x: jnp.sort(x) * 2
     small, large = jnp.zeros((8, 4), jnp.float32), jnp.zeros((8, 2**20), jnp.float32)
-    room = _blocks.budget(_blocks.EVALUATION)
-    assert _blocks.choose_block(_blocks.node_bytes(double, small), 8, room) is None
-    assert _blocks.choose_block(_blocks.node_bytes(double, large), 8, room) in (1, 2)
+    room = node_blocks.budget(node_blocks.EVALUATION)
+    assert node_blocks.choose_block(node_blocks.node_bytes(double, small), 8, room) is None
+    assert node_blocks.choose_block(node_blocks.node_bytes(double, large), 8, room) in (1, 2)
     values = jnp.arange(28, dtype=jnp.float32).reshape(7, 4)
     for block in (1, 2, 3, 7, 50, None, "auto"):
-        assert _blocks.sum_nodes(double, values, block).tolist() == (2 * values.sum(0)).tolist()
-        assert (_blocks.map_nodes(double, values, block) == 2 * values).all()
+        assert node_blocks.sum_nodes(double, values, block).tolist() == (2 * values.sum(0)).tolist()
+        assert (node_blocks.map_nodes(double, values, block) == 2 * values).all()
 
 
 @pytest.mark.parametrize("block", [0, -1, True, "all", 2.0])
@@ -117,8 +119,8 @@ def test_a_live_range_ends_with_its_last_reader():
     x = jax.ShapeDtypeStruct((256, 256), jnp.float32)
     one = 256 * 256 * 4
     chain = lambda x: ((x @ x) @ x) @ x  # two products at a time: operand and result
-    assert _liveness.peak(jax.make_jaxpr(chain)(x)) == 2 * one
-    assert _liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2 + x)(x)) == one  # fused: the result alone
-    assert _liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2)(x), [True]) == 0  # into the donated input
+    assert liveness.peak(jax.make_jaxpr(chain)(x)) == 2 * one
+    assert liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2 + x)(x)) == one  # fused: the result alone
+    assert liveness.peak(jax.make_jaxpr(lambda x: (x + 1) * 2)(x), [True]) == 0  # into the donated input
     looped = lambda x: jax.lax.scan(lambda c, _: (c @ c, None), x, None, length=100)[0]
-    assert _liveness.peak(jax.make_jaxpr(looped)(x)) == 2 * one
+    assert liveness.peak(jax.make_jaxpr(looped)(x)) == 2 * one

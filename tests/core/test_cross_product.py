@@ -74,14 +74,14 @@ def test_each_method_compiles_once_and_agrees_with_the_eager_run(name):
 @pytest.mark.parametrize("option", sorted(members.options()))
 def test_each_option_compiles_once_for_all_strengths(option):
     method, problem = members.methods()["dsgd_atc"], members.problem()
-    before = engine._rollout._cache_size()
+    before = engine.engine._rollout._cache_size()
     for strength in (
         (1.0, 0.75) if option in members.STRENGTHLESS | {"clock"} or "k" not in option.split("_") else (1.0,)
     ):
         kwargs = members.options(strength)[option]
         state, _ = dj.rollout(method, problem, members.network("dsgd_atc", **kwargs), jax.random.key(3), ROUNDS)
         assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(state))
-    assert engine._rollout._cache_size() - before <= (1 if option not in ("direct_qsgd", "error_feedback") else 2)
+    assert engine.engine._rollout._cache_size() - before <= (1 if option not in ("direct_qsgd", "error_feedback") else 2)
 
 
 def test_a_refusal_names_the_option_and_comes_before_compilation():

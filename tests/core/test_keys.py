@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dejax import _keys
+from dejax.core import random
 
 IDS = jnp.array([0, 5, 1023, 2**31 - 1, -3], jnp.int32)
 
@@ -21,25 +21,25 @@ def key(request):
 
 def test_folding_is_that_of_jax(key):
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(IDS)
-    np.testing.assert_array_equal(data(_keys.fold_in(key, IDS)), data(keys))
+    np.testing.assert_array_equal(data(random.fold_in(key, IDS)), data(keys))
     np.testing.assert_array_equal(
-        data(jax.jit(_keys.fold_in)(keys, IDS)), data(jax.vmap(jax.random.fold_in)(keys, IDS))
+        data(jax.jit(random.fold_in)(keys, IDS)), data(jax.vmap(jax.random.fold_in)(keys, IDS))
     )
     np.testing.assert_array_equal(
-        data(_keys.fold_name(key, "batch")), data(jax.random.fold_in(key, _keys.name_id("batch")))
+        data(random.fold_name(key, "batch")), data(jax.random.fold_in(key, random.name_id("batch")))
     )
 
 
 @pytest.mark.parametrize("shape", [(), (2, 24), (300,)])
 def test_draws_are_those_of_jax(key, shape):
-    keys = _keys.fold_in(key, IDS)
+    keys = random.fold_in(key, IDS)
     if data(key).size == 2:  # rbg draws depend on how they are batched
         np.testing.assert_array_equal(
-            jax.jit(lambda k: _keys.bits(k, shape))(keys), [jax.random.bits(k, shape, jnp.uint32) for k in keys]
+            jax.jit(lambda k: random.bits(k, shape))(keys), [jax.random.bits(k, shape, jnp.uint32) for k in keys]
         )
         want = [jax.random.uniform(k, shape, jnp.float32) for k in keys]
-        np.testing.assert_array_equal(jax.jit(lambda k: _keys.uniform(k, shape))(keys), want)
-    for draw in (_keys.bits, _keys.uniform):
+        np.testing.assert_array_equal(jax.jit(lambda k: random.uniform(k, shape))(keys), want)
+    for draw in (random.bits, random.uniform):
         drawn = lambda k, draw=draw: jax.eval_shape(lambda k: draw(k, shape), k).shape
         assert drawn(keys) == (5, *shape)
         assert drawn(keys.reshape(5, 1)) == (5, 1, *shape)
@@ -47,8 +47,8 @@ def test_draws_are_those_of_jax(key, shape):
 
 
 def test_draws_survive_a_map_over_keys(key):
-    keys = _keys.fold_in(key, IDS)
-    mapped = jax.vmap(lambda k: _keys.uniform(_keys.fold_in(k, IDS), (16,)))(keys)
+    keys = random.fold_in(key, IDS)
+    mapped = jax.vmap(lambda k: random.uniform(random.fold_in(k, IDS), (16,)))(keys)
     assert mapped.shape == (5, 5, 16)
     if data(key).size == 2:
-        np.testing.assert_array_equal(mapped[2], _keys.uniform(_keys.fold_in(keys[2], IDS), (16,)))
+        np.testing.assert_array_equal(mapped[2], random.uniform(random.fold_in(keys[2], IDS), (16,)))

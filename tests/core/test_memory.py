@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import dejax as dj
-from dejax import _apart, _bytes, _fits, _keys, _liveness, plan as planning
-from dejax._simulate import planned
+from dejax.core import byte_sizes, random
+from dejax.planning import liveness, plan as planning
+from dejax.runs import memory_check
+from dejax.runs.simulate import planned
+from dejax.xla import materialize
 
 
 def letters(n, task, method, topology, batch_size=None):
@@ -44,7 +47,7 @@ def test_largest_is_the_most_that_fits(small):
 
 
 def peak(fn, *args):
-    return _liveness.peak(jax.make_jaxpr(fn)(*args))
+    return liveness.peak(jax.make_jaxpr(fn)(*args))
 
 
 def test_what_is_fused_takes_no_memory_however_long_its_chain():
@@ -55,7 +58,7 @@ def test_what_is_fused_takes_no_memory_however_long_its_chain():
 
     x = jnp.ones(1000, "float32")
     assert peak(lambda x: chain(x).sum(), x) == 4
-    assert peak(lambda key: _keys.uniform(key, (1000,)).sum(), jax.random.key(0)) < 100
+    assert peak(lambda key: random.uniform(key, (1000,)).sum(), jax.random.key(0)) < 100
     assert peak(lambda x: chain(x) @ x, x) == 4004  # a product reads whole arrays
 
 
@@ -65,7 +68,7 @@ def test_what_is_read_at_many_places_or_asked_for_is_written():
     assert peak(lambda x: shifts(x + 1, 3).sum(), x) == 4
     assert peak(lambda x: shifts(x + 1, 40).sum(), x) == 4004
     written = 4004 if jax.default_backend() == "cpu" else 4
-    assert peak(lambda x: shifts(_apart.materialize(x + 1), 3).sum(), x) == written
+    assert peak(lambda x: shifts(materialize.materialize(x + 1), 3).sum(), x) == written
 
 
 def test_what_many_kernels_read_is_computed_in_each_unless_it_is_gathered():
@@ -147,16 +150,16 @@ def test_what_a_product_needs_in_memory_is_computed_again_by_others():
 def test_a_value_lies_in_the_slot_of_a_result_that_is_made_later():
     x, w, back = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 8), "float32"), jnp.ones((8, 1024), "float32")
     jaxpr = jax.make_jaxpr(lambda x: jnp.tanh(x) @ w @ back)(x)
-    assert _liveness.peak(jaxpr) == x.nbytes + 64 * 8 * 4
-    assert _liveness.peak(jaxpr, [True]) == 64 * 8 * 4
+    assert liveness.peak(jaxpr) == x.nbytes + 64 * 8 * 4
+    assert liveness.peak(jaxpr, [True]) == 64 * 8 * 4
 
 
 def test_a_loop_works_in_the_slot_that_it_carries_on():
     x, w, places = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32"), jnp.arange(64)[::-1]
     turn = lambda x: jax.lax.scan(lambda c, _: (jnp.tanh(c @ w), None), x, None, 3)[0][places]
     jaxpr = jax.make_jaxpr(turn)(x)
-    assert _liveness.peak(jaxpr, [False]) == 2 * x.nbytes
-    assert _liveness.peak(jaxpr, [True]) == x.nbytes
+    assert liveness.peak(jaxpr, [False]) == 2 * x.nbytes
+    assert liveness.peak(jaxpr, [True]) == x.nbytes
 
 
 def test_a_choice_between_a_value_and_itself_is_the_value():
@@ -255,7 +258,7 @@ def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind,
         dj.simulate(*parts, rounds=3, progress=False)
     assert error.value.needed == pytest.approx(plan.total)
     monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) + 10)
-    _fits.check(*planned({"fits": parts}, 3)[0])
+    memory_check.check(*planned({"fits": parts}, 3)[0])
 
 
 def wide(kind):
@@ -285,10 +288,10 @@ def test_the_rough_count_sees_edges_and_seeds(kind, seeds, monkeypatch):
     monkeypatch.setattr(planning, "PROGRAM_BYTES", 0)
     plan = planning.plan(*parts, rounds=3, seeds=many, memory=10**12)
     assert plan.rounds_alone > 20 * 64 * 4000 * 4  # not told by the number of models
-    monkeypatch.setattr(_fits._blocks, "budget", lambda which: 0)  # what it adds hides the rest at this size
+    monkeypatch.setattr(memory_check._blocks, "budget", lambda which: 0)  # what it adds hides the rest at this size
     monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
     with pytest.raises(dj.TooLargeError, match="64 nodes need about"):
-        _fits.check(*planned({"big": parts}, 3, seed=seeds)[0])
+        memory_check.check(*planned({"big": parts}, 3, seed=seeds)[0])
 
 
 def test_the_trace_of_the_check_serves_the_run(monkeypatch):
@@ -296,7 +299,7 @@ def test_the_trace_of_the_check_serves_the_run(monkeypatch):
     run, schedule = planned({"run": parts}, 3)[0]
     traced, step = [], type(run.method).step
     monkeypatch.setattr(type(run.method), "step", lambda *args: traced.append(1) or step(*args))
-    _fits.check(run, schedule)
+    memory_check.check(run, schedule)
     assert len(traced) == 1
     run.start()
     assert len(traced) == 1
@@ -306,8 +309,8 @@ def test_the_trace_of_the_check_serves_the_run(monkeypatch):
 @pytest.mark.parametrize("mesh", [None, {"runs": 2, "nodes": 4}])
 def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch):
     """Dense graphs of their own: one lies in the plan of a run, the others come to it; the trace of the check serves the start."""
-    from dejax._group import Member, grouped
-    from dejax._schedule import Schedule
+    from dejax.runs.evaluation import Schedule
+    from dejax.runs.group import Member, grouped
 
     n, runs = 64, 4
     _, problem, _ = letters(n, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(n), batch_size=3)
@@ -322,10 +325,10 @@ def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch
         memory = devices * (int((plan.total + group.copies) / planning.KEEP) + more)
         monkeypatch.setattr(planning, "machine_memory", lambda memory=memory: memory)
         if fits:
-            _fits.check(group, Schedule(3))
+            memory_check.check(group, Schedule(3))
         else:
             with pytest.raises(dj.TooLargeError, match=r"fewer runs at once \(now 4"):
-                _fits.check(group, Schedule(3))
+                memory_check.check(group, Schedule(3))
     traced, step = [], type(group.method).step
     monkeypatch.setattr(type(group.method), "step", lambda *args: traced.append(1) or step(*args))
     group.start()
@@ -357,7 +360,7 @@ def test_the_memory_of_the_machine_is_that_of_the_innermost_bound(own, limits, m
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{value}\n")
-    monkeypatch.setattr(_bytes, "CGROUPS", tmp_path / "tree")
-    monkeypatch.setattr(_bytes, "OWN_CGROUPS", tmp_path / "own")
-    monkeypatch.setattr(_bytes.os, "sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
+    monkeypatch.setattr(byte_sizes, "CGROUPS", tmp_path / "tree")
+    monkeypatch.setattr(byte_sizes, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(byte_sizes.os, "sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
     assert planning.machine_memory() == (memory or 1000**2)

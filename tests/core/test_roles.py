@@ -11,8 +11,9 @@ import pytest
 from flax import nnx
 
 import dejax as dj
-from dejax import engine, roles
-from dejax._keys import fold_name
+from dejax import engine
+from dejax.core.random import fold_name
+from dejax.problem import roles
 from dejax.round.cohort import floyd
 
 LR, N = 0.1, 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dejax._rows import fetch_rows
+from dejax.xla.take_rows import fetch_rows
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import dejax as dj
-from dejax._struct import static
+from dejax.core.struct import static
 
 m = dj.methods
 

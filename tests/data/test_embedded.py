@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dejax import data
-from dejax.data import _embedded
+from dejax.data.sources import _embedded
 
 
 def test_letters_counts_and_split():

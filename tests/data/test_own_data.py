@@ -193,7 +193,7 @@ def test_idx_files(tmp_path, monkeypatch, zipped):
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path, monkeypatch):
-    from dejax.data import _idx
+    from dejax.data.sources import _idx
 
     monkeypatch.setenv("DEJAX_DATA", str(tmp_path))
     monkeypatch.setattr(_idx, "_find", lambda folder, stem: None)

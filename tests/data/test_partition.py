@@ -100,7 +100,7 @@ def test_dirichlet_limits():
 
 def test_dirichlet_follows_what_it_drew_when_supply_allows():
     """With one node per ten samples of a class, realised counts are multinomial draws; drift tells the rest."""
-    from dejax.data._dirichlet import serve
+    from dejax.data.partitions._dirichlet import serve
 
     rng = np.random.default_rng(0)
     mixes = rng.dirichlet(np.full(5, 0.5), size=30)
@@ -156,7 +156,7 @@ def test_quantity_laws():
 
 
 def test_apportion():
-    from dejax.data._quantity import apportion
+    from dejax.data.partitions._quantity import apportion
 
     assert apportion(10, np.array([1.0, 1.0, 1.0])).tolist() == [4, 3, 3]
     assert apportion(7, np.array([0.5, 3.0])).tolist() == [1, 6]
@@ -164,7 +164,7 @@ def test_apportion():
 
 
 def test_more_nodes_than_memory_holds_are_refused_before_they_are_drawn(monkeypatch):
-    monkeypatch.setattr("dejax.data._overlapping.host_memory", lambda: 17 * 9 * 100)
+    monkeypatch.setattr("dejax.data.partitions._overlapping.host_memory", lambda: 17 * 9 * 100)
     assert len(split(data.overlapping(samples=9), 100)) == 100
     words = r"nodes is 101, .* 9 samples alone take 15.5 kB of the 15.3 kB .* give nodes <= 100, or Overlapping.samples below 9"
     with pytest.raises(dj.TooLargeError, match=words) as error:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dejax._keys import fold_in
+from dejax.core.random import fold_in
 from dejax.data.sampling import Epoch, Full, Replacement, permuted
 
 COUNTS = np.array([1, 2, 5, 7, 8], np.int32)

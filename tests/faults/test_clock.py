@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dejax.faults import clock, rebase
-from dejax.mixing._slots import Slots
+from dejax.mixing.kernels.slots import Slots
 from dejax.round.context import Context
 
 

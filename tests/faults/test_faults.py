@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dejax import faults
-from dejax.mixing._slots import Slots
+from dejax.mixing.kernels.slots import Slots
 from dejax.round.context import Context
 
 N, K = 12, 4

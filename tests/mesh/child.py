@@ -10,8 +10,10 @@ import numpy as np
 from shared import digits, experiment
 
 import dejax as dj
-from dejax import _fits, _processes, plan as planning
-from dejax._processes import to_host
+from dejax.devices import processes
+from dejax.devices.processes import to_host
+from dejax.planning import plan as planning
+from dejax.runs import memory_check
 
 rank, port, room = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 jax.config.update("jax_platforms", "cpu")
@@ -83,11 +85,11 @@ def evaluated():
 def planned():
     """What each process takes for the memory of a device: of a plan on paper, and where a run is checked."""
     memory, real = [planning.plan(*experiment(), rounds=2, mesh=devices).memory for devices in (4, 2)], planning.plan
-    _fits.SURE = 0
-    _fits.planning.plan = lambda *args, **kw: memory.append(kw["memory"]) or real(*args, **kw)
+    memory_check.SURE = 0
+    memory_check.planning.plan = lambda *args, **kw: memory.append(kw["memory"]) or real(*args, **kw)
     dj.simulate(*experiment(), rounds=1, mesh={}, progress=False)
-    _fits.planning.plan = real
-    hosts = _processes.hosts()
+    memory_check.planning.plan = real
+    hosts = processes.hosts()
     return {"memory": memory, "machine": planning.machine_memory(), "one host": hosts[0] == hosts[1]}
 
 

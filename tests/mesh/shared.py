@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import dejax as dj
-from dejax import _place, engine
+from dejax import engine
+from dejax.devices import placement
 
 
 def experiment(n=32, rank=0):
@@ -20,9 +21,9 @@ def experiment(n=32, rank=0):
 
 def compiled(method, problem, network, devices):
     """(text of a chunk of rounds compiled for so many devices, the place of its nodes)."""
-    ready = engine.prepare(method, problem, network, 8, _place.layout(devices))
+    ready = engine.prepare(method, problem, network, 8, placement.layout(devices))
     place = ready[1].place
-    key = _place.everywhere(jax.random.key(0), place.mesh)
+    key = placement.everywhere(jax.random.key(0), place.mesh)
     carry = jax.tree.map(
         lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place.sharding(has)),
         engine.carry_axes(*ready, key),

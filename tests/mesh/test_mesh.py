@@ -11,8 +11,11 @@ from jax.sharding import PartitionSpec as P
 from shared import compiled
 
 import dejax as dj
-from dejax import _fingerprint, _place, _warn, checkpoint, engine, mixing
-from dejax._traffic import collectives
+from dejax import engine, mixing
+from dejax.core import warn
+from dejax.devices import placement
+from dejax.planning.compiled import collectives
+from dejax.runs import checkpoint, fingerprint
 
 N, D = 64, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
@@ -69,7 +72,7 @@ def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
     ids = mixing.relabel([MOVED.host()], D)
     assert ids is not None and sorted(ids) == list(range(N))
     assert not np.array_equal(ids, np.arange(N))
-    problem, network = _place.spread(m.dsgd(lr=0.1), PROBLEM, plain(MOVED), _place.layout(D))
+    problem, network = placement.spread(m.dsgd(lr=0.1), PROBLEM, plain(MOVED), placement.layout(D))
     assert network.topology.links.wires.rounds is not None
     np.testing.assert_array_equal(problem.place.ids, ids)
     np.testing.assert_array_equal(problem.data.index, np.asarray(PROBLEM.data.index)[ids])
@@ -77,14 +80,14 @@ def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
     matrix = np.diag(np.asarray(links.self_weights()))
     np.add.at(matrix, (np.arange(N)[:, None], np.asarray(links.senders())), np.asarray(links.weights()))
     np.testing.assert_allclose(matrix, MOVED.matrix()[np.ix_(ids, ids)], atol=1e-15)
-    rates, _ = _place.spread(m.dsgd(lr=jnp.full((N,), 0.1)), PROBLEM, plain(MOVED), _place.layout(D))
+    rates, _ = placement.spread(m.dsgd(lr=jnp.full((N,), 0.1)), PROBLEM, plain(MOVED), placement.layout(D))
     assert rates.place.ids is None  # numbers given per node stand in the order of ids, so nobody moves
 
 
 @pytest.mark.slow
 def test_the_kernel_offers_what_every_kernel_offers(key):
     phases = [MOVED.host()]
-    mesh = _place.layout(D).mesh
+    mesh = placement.layout(D).mesh
     halo = jax.tree.map(lambda x: jnp.asarray(x[0]), mixing.Halo.build(phases, mesh, "nodes"))
     hubs = jax.tree.map(jnp.asarray, mixing.Hubs.build(T.barabasi_albert(N, m=2, seed=0).host()))
     spread = jax.tree.map(lambda x: x[0], mixing.Halo.build([T.barabasi_albert(N, m=2, seed=0).host()], mesh, "nodes"))
@@ -133,8 +136,8 @@ def test_a_number_of_nodes_that_devices_do_not_divide_takes_fewer_of_them():
 
 
 def test_a_warning_points_at_the_line_that_called_the_library():
-    inside = compile("def outer(fn):\n    fn()\n\ndef inner():\n    warn('hm')", _warn.OWN + "made_up.py", "exec")
-    names = {"warn": _warn.warn}
+    inside = compile("def outer(fn):\n    fn()\n\ndef inner():\n    warn('hm')", warn.OWN + "made_up.py", "exec")
+    names = {"warn": warn.warn}
     exec(inside, names)
     with pytest.warns(UserWarning, match="hm") as caught:
         names["outer"](lambda: names["inner"]())
@@ -143,22 +146,22 @@ def test_a_warning_points_at_the_line_that_called_the_library():
 
 def test_meshes_that_cannot_be():
     with pytest.raises(ValueError, match="1 x 99 devices, but there are"):
-        _place.as_layout(99)
+        placement.as_layout(99)
     with pytest.raises(ValueError, match="name them 'runs'"):
-        _place.as_layout(jax.make_mesh((8,), ("x",)))
+        placement.as_layout(jax.make_mesh((8,), ("x",)))
     with pytest.raises(ValueError, match="mesh has 'foo': 1; the names that it knows are nodes, runs, relabel"):
-        _place.as_layout({"foo": 1})
+        placement.as_layout({"foo": 1})
     with pytest.raises(TypeError, match="give a number of devices"):
-        _place.as_layout("all")
+        placement.as_layout("all")
     for wrong in (True, False, 0, -1, {"nodes": True}, {"runs": True}):  # True is no number of devices
-        for made in (_place.as_layout, _place.on_paper):
+        for made in (placement.as_layout, placement.on_paper):
             with pytest.raises(ValueError, match="give a number of devices >= 1"):
                 made(wrong)
     for devices in (8, [0, 1], "all", {0: jax.devices()[0]}, [jax.devices()[0]] * 2):
-        for made in (_place.as_layout, _place.on_paper):
+        for made in (placement.as_layout, placement.on_paper):
             with pytest.raises(TypeError, match="mesh.devices is .*; give a list of different JAX devices"):
                 made({"nodes": 2, "devices": devices})
-    for made in (_place.as_layout, _place.on_paper):
+    for made in (placement.as_layout, placement.on_paper):
         with pytest.raises(TypeError, match="mesh.relabel is 'no'; give True or False"):
             made({"nodes": 2, "relabel": "no"})
         assert made({"devices": np.array(jax.devices()[:3], object)}).mesh.shape["nodes"] == 3
@@ -229,7 +232,7 @@ def test_given_starts_lie_by_node_and_stand_at_their_places(tmp_path):
         np.testing.assert_array_equal(shard.data, params["x"][ids[shard.index[0]]])
     text = engine.start.lower(*run.ready, run.key, begins).compile().as_text()
     assert not [shape for (_, shape) in collectives(text, D) if "[8,4]" in shape or f"[{N},4]" in shape]
-    assert _fingerprint.fingerprint(run.initial) == _fingerprint.fingerprint(params)  # a resume may have other devices
+    assert fingerprint.fingerprint(run.initial) == fingerprint.fingerprint(params)  # a resume may have other devices
 
 
 @pytest.mark.slow

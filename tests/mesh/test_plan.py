@@ -10,9 +10,12 @@ import pytest
 from shared import compiled
 
 import dejax as dj
-from dejax import _fits, _place, _shares, engine, plan as planning
-from dejax._simulate import planned
-from dejax._traffic import collectives
+from dejax import engine
+from dejax.devices import placement
+from dejax.planning import plan as planning, shares
+from dejax.planning.compiled import collectives
+from dejax.runs import memory_check
+from dejax.runs.simulate import planned
 
 D = 8
 T, m = dj.topology, dj.methods
@@ -93,7 +96,7 @@ def test_what_does_not_fit_on_a_mesh_is_refused_before_it_compiles(monkeypatch):
         dj.simulate(*parts, rounds=3, progress=False, mesh=D)
     assert error.value.needed == pytest.approx(plan.total)  # on devices that are there as on paper
     monkeypatch.setattr(planning, "machine_memory", lambda: D * (int(plan.total / planning.KEEP) + 10))
-    _fits.check(*planned({"fits": parts}, 3, mesh=D)[0])
+    memory_check.check(*planned({"fits": parts}, 3, mesh=D)[0])
 
 
 @pytest.mark.parametrize(
@@ -128,14 +131,14 @@ def test_numbers_per_node_are_told_by_what_fields_declare():
         table: object
 
     rates, vector = jnp.full(8, 0.1), jnp.zeros(8)
-    assert _place.per_node(8, m.dsgd(lr=rates))
-    assert not _place.per_node(8, m.dsgd(lr=0.1), dj.Network(T.ring(8)))
-    assert _place.per_node(8, Own(vector)) and not _place.per_node(9, Own(vector))
+    assert placement.per_node(8, m.dsgd(lr=rates))
+    assert not placement.per_node(8, m.dsgd(lr=0.1), dj.Network(T.ring(8)))
+    assert placement.per_node(8, Own(vector)) and not placement.per_node(9, Own(vector))
 
 
 def test_a_graph_grows_by_what_its_fields_declare():
     parts = lambda graph, **kw: engine.prepare(m.dsgd(lr=0.1), digits(16, 4), dj.Network(graph, **kw), 3)[2]
-    from dejax._plan_parts import graph_bytes
+    from dejax.planning.parts import graph_bytes
 
     ring = dj.Network(T.ring(8))
     assert graph_bytes(ring, 8)[0] == graph_bytes(ring, 8)[2] == 0  # offsets, of whatever number
@@ -149,11 +152,11 @@ def test_a_graph_grows_by_what_its_fields_declare():
 # ---- shares
 def spread(fn, x, axis=0, devices=4):
     """(bytes at the peak, bytes sent) of a program of one array."""
-    from dejax import _liveness
+    from dejax.planning import liveness
 
     jaxpr = jax.make_jaxpr(fn)(x)
-    given = _shares.Spread(devices, (axis,))
-    return _liveness.peak(jaxpr, spread=given), _liveness.sent(jaxpr, given)[1]
+    given = shares.Spread(devices, (axis,))
+    return liveness.peak(jaxpr, spread=given), liveness.sent(jaxpr, given)[1]
 
 
 def test_shares_go_with_the_operations():
@@ -172,7 +175,7 @@ def test_rows_that_lie_elsewhere_are_exchanged_together():
     row = 64 * 4
     assert spread(taken(1), x)[0] == 2 * 4 * row  # what a device fills in, and the sum over devices
     assert spread(taken(3), x)[0] == 3 * spread(taken(1), x)[0]
-    split = jax.sharding.NamedSharding(_place.on_paper(4).mesh, jax.sharding.PartitionSpec("nodes"))
+    split = jax.sharding.NamedSharding(placement.on_paper(4).mesh, jax.sharding.PartitionSpec("nodes"))
     lay = lambda x: jax.lax.with_sharding_constraint(x, split)
     assert (
         spread(lambda x: x.at[few].set(lay(x[few] * 2)), x)[1] == (2 + 1) * 3 * 4 * row
@@ -182,7 +185,7 @@ def test_rows_that_lie_elsewhere_are_exchanged_together():
 
 def test_shares_go_through_loops():
     x, w = jnp.ones((8, 1000), jnp.float32), jnp.ones((1000, 1000), jnp.float32)
-    mesh = _place.on_paper(4).mesh
+    mesh = placement.on_paper(4).mesh
     split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("nodes"))
 
     def looped(begin, lay=lambda x: x):
@@ -200,17 +203,17 @@ def test_a_plan_takes_the_seeds_that_a_run_takes_and_needs_no_devices():
     parts = m.dsgd(lr=0.1), digits(16, 4), dj.Network(T.ring(16))
     with pytest.raises(ValueError, match="2 devices along runs, but there is 1 seed; make runs a divisor"):
         planning.plan(*parts, 3, mesh={"runs": 2, "nodes": 2})
-    assert _place.on_paper({"runs": 2}).mesh.shape == {"runs": 2, "nodes": D // 2}
-    assert _place.on_paper({"runs": 3 * D}).mesh.shape == {"runs": 3 * D, "nodes": 1}
+    assert placement.on_paper({"runs": 2}).mesh.shape == {"runs": 2, "nodes": D // 2}
+    assert placement.on_paper({"runs": 3 * D}).mesh.shape == {"runs": 3 * D, "nodes": 1}
 
 
 @pytest.mark.slow
 def test_a_copy_on_devices_that_are_there_is_planned_as_on_paper():
     parts = m.dsgd(lr=0.1), digits(16, 8), dj.Network(T.ring(16))
     given = engine.prepare(*parts, 3)
-    ready = engine.placed(*given, _place.layout(D))
+    ready = engine.placed(*given, placement.layout(D))
     mine = planning.plan(*parts, rounds=3, mesh=D)
-    theirs = planning.plan(*parts, rounds=3, mesh=_place.layout(D), placed=ready)
+    theirs = planning.plan(*parts, rounds=3, mesh=placement.layout(D), placed=ready)
     assert theirs.parts == mine.parts and theirs.crossing is None and np.isfinite(mine.total)
 
 

@@ -52,7 +52,7 @@ def test_a_sweep_on_a_mesh_gives_the_numbers_of_one_device(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_runs_of_a_sweep_lie_on_devices_of_their_own(tmp_path, capsys, monkeypatch):
-    from dejax._group import Group
+    from dejax.runs.group import Group
 
     seen, advance = [], Group.advance
     monkeypatch.setattr(Group, "advance", lambda self, *args: seen.append(self.carry) or advance(self, *args))

@@ -12,10 +12,11 @@ import pytest
 from shared import compiled
 
 import dejax as dj
-from dejax import _place, metrics
-from dejax._blocks import block_map, sum_nodes
-from dejax._traffic import collectives
+from dejax import metrics
+from dejax.devices import placement
+from dejax.devices.node_blocks import block_map, sum_nodes
 from dejax.metrics import _models
+from dejax.planning.compiled import collectives
 
 N, D = 16, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
@@ -60,7 +61,7 @@ class Proximal:
 
 
 def test_a_device_takes_its_own_rows_in_blocks_of_the_size_given():
-    place = _place.Place(None, _place.layout(D).mesh)
+    place = placement.Place(None, placement.layout(D).mesh)
     f = block_map(jnp.sin, D * 127, 64, place)
     x = jnp.linspace(0.0, 1.0, D * 127 * 3).reshape(D * 127, 3)
     np.testing.assert_allclose(f(x), jnp.sin(x), rtol=0, atol=1e-15)
@@ -71,7 +72,7 @@ def test_a_device_takes_its_own_rows_in_blocks_of_the_size_given():
 
 @pytest.mark.parametrize("rows", [*(pytest.param(r, marks=pytest.mark.slow) for r in (1, 8)), 3, 10])
 def test_rows_that_devices_do_not_divide_are_filled_up_and_cut_off(rows):
-    place = _place.Place(None, _place.layout(D).mesh)
+    place = placement.Place(None, placement.layout(D).mesh)
     x, keys = jnp.arange(rows * 2.0).reshape(rows, 2), jax.random.split(jax.random.key(0), rows)
     one = lambda x, key: (x * 2, jax.random.normal(key))
     got, want = (jax.jit(block_map(one, rows, None, p))(x, keys) for p in (place, None))
@@ -79,7 +80,7 @@ def test_rows_that_devices_do_not_divide_are_filled_up_and_cut_off(rows):
 
 
 def test_what_a_function_closes_over_may_be_split_over_runs():
-    place = _place.Place(None, _place.layout(nodes=4, runs=2).mesh)
+    place = placement.Place(None, placement.layout(nodes=4, runs=2).mesh)
     x, w = jnp.arange(16.0).reshape(2, 8), jnp.array([2.0, 3.0])
     both = lambda x, w: block_map(lambda row: row * w, 8, None, place)(x)
     got = jax.jit(jax.vmap(both, spmd_axis_name="runs"))(x, w)
@@ -143,7 +144,7 @@ def test_a_cohort_is_computed_by_all_devices_together():
 # ---- evaluations
 @pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.slow), 21])
 def test_a_sum_over_nodes_is_split_over_devices(count):
-    place = _place.Place(None, _place.layout(D).mesh)
+    place = placement.Place(None, placement.layout(D).mesh)
     x = jnp.arange(1.0, count + 1)
     total = lambda place: jax.jit(lambda x: sum_nodes(lambda v: {"a": v * v}, x, 2, place)["a"])
     assert float(total(place)(x)) == float(total(None)(x)) == float((x * x).sum())

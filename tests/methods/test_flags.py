@@ -11,7 +11,7 @@ import problems as zoo
 import pytest
 
 import dejax as dj
-from dejax._method import NAMES, Flags, check_method, flags
+from dejax.core.method import NAMES, Flags, check_method, flags
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-your-own-method.md"
 

@@ -6,7 +6,7 @@ import problems as zoo
 import pytest
 
 import dejax as dj
-from dejax._keys import fold_name
+from dejax.core.random import fold_name
 from dejax.events._plan import plan_of
 from dejax.round import Context
 from dejax.round.cohort import floyd

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dejax.data import _nodes
+from dejax.data import NodeData
 from dejax.problem import Problem
 
 
@@ -39,7 +39,7 @@ def problem(nodes=6, seed=0, even=True, test=40, samples=48):
     )
     width = max(len(p) for p in parts)
     index = np.stack([np.r_[p, np.full(width - len(p), p[0])] for p in parts]).astype(np.int32)
-    data = _nodes.NodeData(
+    data = NodeData(
         arrays={"x": x, "y": y},
         index=index,
         count=np.array([len(p) for p in parts], np.int32),

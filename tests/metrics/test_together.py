@@ -10,8 +10,8 @@ import pytest
 
 import dejax as dj
 from dejax import metrics
-from dejax.metrics import View, _together
-from dejax.metrics._together import Together
+from dejax.metrics import View, together
+from dejax.metrics.together import Together
 
 RUNS, N = 3, 4
 DATA = dj.data.digits().partition(dj.data.iid(), nodes=N, seed=0)
@@ -37,8 +37,8 @@ def views(network=None, **kw):
 
 
 def test_runs_measured_at_once_have_the_numbers_of_runs_measured_alone(monkeypatch):
-    calls, each = [], _together._each
-    monkeypatch.setattr(_together, "_each", lambda *args: calls.append(args[0]) or each(*args))
+    calls, each = [], together._each
+    monkeypatch.setattr(together, "_each", lambda *args: calls.append(args[0]) or each(*args))
     for i, view in enumerate(views(nodes=2)[0]):
         alone = View(models()[i], PROBLEM, key=KEYS[i], nodes=2)
         assert view.bad_node() is None
@@ -76,4 +76,4 @@ def test_other_adversaries_are_another_question():
 
 def test_what_is_large_is_measured_alone():
     assert Together.pays(zoo.starts())
-    assert not Together.pays(jax.ShapeDtypeStruct((_together.MOST // 4 + 1,), np.float32))
+    assert not Together.pays(jax.ShapeDtypeStruct((together.MOST // 4 + 1,), np.float32))

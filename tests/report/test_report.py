@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dejax import report
-from dejax.history import History
-from dejax.report import _figure, _files, _table
+from dejax.report import figures, files, tables
+from dejax.report.history import History
 
 
 def history(seeds=(0,), labels=("ring", "star <b>&$x_1$</b>", "alone")):
@@ -68,7 +68,7 @@ def test_a_run_that_did_not_end_is_marked_where_its_numbers_stand():
 
 def test_equal_bytes_needs_two_runs_that_send():
     h = history(labels=("ring", "alone"))
-    assert _table.equal_bytes(h) is None
+    assert tables.equal_bytes(h) is None
     assert not any(key == "equal" for key, _ in report.table(h).columns)
 
 
@@ -76,7 +76,7 @@ def test_equal_bytes_needs_two_runs_that_send():
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (12345, "12.3 kB"), (6.83e9, "6.83 GB"), (999.9e6, "1000 MB")]
 )
 def test_sizes_in_words(count, text):
-    assert _table.data_size(count) == text
+    assert tables.data_size(count) == text
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_files_are_read_back(tmp_path):
 
 
 def test_a_killed_runs_last_line_is_left_out_and_other_damage_is_named(tmp_path):
-    text = _files.jsonl(history().records)
+    text = files.jsonl(history().records)
     (tmp_path / "metrics.jsonl").write_text(text[:-15])
     assert len(report.load(tmp_path).records) == 8
     (tmp_path / "metrics.jsonl").write_text("{broken\n" + text)
@@ -167,7 +167,7 @@ def test_figure_has_two_panels_and_every_run_in_its_legend():
     assert len(fig.axes) == 2
     labels = [text.get_text() for text in fig.legends[0].get_texts()]
     assert len(labels) == 5 and any("ring" in label for label in labels) and "mean model" in labels
-    assert len(_figure.png(fig)) > 10_000
+    assert len(figures.png(fig)) > 10_000
     alone = report.figure(history(labels=("alone",)))
     assert len(alone.axes) == 1
     only_loss = History([{"run": "a", "seed": 0, "round": t, "objective": 1.0 / (t + 1)} for t in range(3)])
@@ -181,7 +181,7 @@ def test_a_curve_ends_at_the_nodes_that_it_is_of_and_all_nodes_are_a_point():
     h = history(labels=("ring", "star"))
     h.records[2] |= {"accuracy/local_sample": 0.45}  # ring, round 20: 0.3 of all nodes
     ax = h.plot("accuracy")
-    curve, point = [line for line in ax.lines if line.get_color() == _figure.COLORS[0]][:2]
+    curve, point = [line for line in ax.lines if line.get_color() == figures.COLORS[0]][:2]
     np.testing.assert_allclose(curve.get_ydata(), [0.1, 0.2, 0.45])
     assert point.get_marker() == "o" and list(point.get_xdata()) == [20]
     np.testing.assert_allclose(point.get_ydata(), [0.3])

@@ -14,9 +14,9 @@ jax.config.update("jax_enable_x64", True)
 
 import toy  # noqa: E402
 
-from dejax import _rundir, checkpoint  # noqa: E402
-from dejax._simulate import simulate  # noqa: E402
-from dejax.report import _files  # noqa: E402
+from dejax.report import files  # noqa: E402
+from dejax.runs import checkpoint, directory  # noqa: E402
+from dejax.runs.simulate import simulate  # noqa: E402
 
 out, where = Path(sys.argv[1]), sys.argv[2]
 marker = out.with_name("marker")
@@ -53,17 +53,17 @@ elif where == "swap":  # the new checkpoint is complete, the old one is being ta
 
     checkpoint.shutil.rmtree = slow_remove
 elif where == "line":  # half a line of metrics is on disk
-    whole = _rundir.RunDir.append
+    whole = directory.RunDir.append
 
     def half(self, records):
         if seen["records"] >= 5:
             with open(self.path / "metrics.jsonl", "a") as file:
-                file.write(_files.jsonl(records)[:-30])
+                file.write(files.jsonl(records)[:-30])
                 file.flush()
             hang()
         whole(self, records)
 
-    _rundir.RunDir.append = half
+    directory.RunDir.append = half
 
 simulate(*toy.experiment(), 9, every=1, out=out, checkpoint_every=2, callbacks=[count], progress=False)
 marker.write_text("finished")

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dejax import checkpoint
-from dejax.checkpoint import CheckpointError
+from dejax.errors import CheckpointError
+from dejax.runs import checkpoint
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import toy
 from flax import nnx
 
 from dejax import Problem, tasks
-from dejax._code import functions
-from dejax._simulate import simulate
-from dejax.checkpoint import CheckpointError
+from dejax.errors import CheckpointError
+from dejax.runs.code_digest import functions
+from dejax.runs.simulate import simulate
 
 SOURCE = '''
 import dataclasses
@@ -118,7 +118,7 @@ def test_what_computes_something_else_is_another(old, new, changed):
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_same_source_has_the_same_digests_in_every_process(seed, tmp_path):
     (tmp_path / "mine.py").write_text(SOURCE)
-    script = "import json, mine; from dejax._code import functions as f; from test_code_names import N; print(json.dumps(f({n: getattr(mine, n) for n in N}, 'given')))"
+    script = "import json, mine; from dejax.runs.code_digest import functions as f; from test_code_names import N; print(json.dumps(f({n: getattr(mine, n) for n in N}, 'given')))"
     (tmp_path / "test_code_names.py").write_text("N = ('loss', 'jitted', 'part', 'method')")
     env = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     out = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
@@ -186,5 +186,5 @@ def test_a_run_is_not_resumed_with_an_edited_loss(tmp_path):
 def test_bytecode_of_another_python_is_not_compared(tmp_path, monkeypatch):
     options = {"metrics": [], "progress": False}
     simulate(*with_loss(0.5), 2, out=tmp_path / "run", **options)
-    monkeypatch.setattr("dejax._code.python", lambda: "cpython-399-O0")
+    monkeypatch.setattr("dejax.runs.code_digest.python", lambda: "cpython-399-O0")
     simulate(*with_loss(0.25), 3, resume=tmp_path / "run", **options)

@@ -9,11 +9,11 @@ import toy
 
 import dejax as dj
 from dejax import topology
-from dejax._group import Member, grouped
-from dejax._rundir import RunDir
-from dejax._schedule import Schedule
-from dejax._sweep import run_members
-from dejax.checkpoint import CheckpointError
+from dejax.errors import CheckpointError
+from dejax.runs.directory import RunDir
+from dejax.runs.evaluation import Schedule
+from dejax.runs.group import Member, grouped
+from dejax.runs.sweep import run_members
 
 ROUNDS, SEEDS = 6, (0, 3)
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import toy
 
-from dejax import checkpoint
-from dejax._simulate import simulate
+from dejax.runs import checkpoint
+from dejax.runs.simulate import simulate
 
 CHILD = Path(__file__).with_name("killed_child.py")
 PATIENCE = 120.0  # seconds

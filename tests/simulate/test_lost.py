@@ -6,8 +6,8 @@ import pytest
 import toy
 
 from dejax import report
-from dejax._simulate import simulate
-from dejax.checkpoint import CheckpointError
+from dejax.errors import CheckpointError
+from dejax.runs.simulate import simulate
 
 
 def test_checkpoints_that_are_gone_are_missed(tmp_path):

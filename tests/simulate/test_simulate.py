@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import toy
 
-from dejax import _driver, checkpoint, metrics
-from dejax._run import Run
-from dejax._simulate import DivergenceError, compare, simulate
-from dejax.checkpoint import CheckpointError
-from dejax.history import History
+from dejax import metrics
+from dejax.errors import CheckpointError, DivergenceError
+from dejax.report.history import History
+from dejax.runs import checkpoint, driver
+from dejax.runs.simulate import compare, simulate
+from dejax.runs.single import Run
 
 
 def run(rounds=7, every=1, lr=0.3, **options):
@@ -37,7 +38,7 @@ def seven():
 def test_chunks_grow_to_the_distance_of_records(monkeypatch):
     counts, advance = [], Run.advance
     monkeypatch.setattr(Run, "advance", lambda self, count, *rest: counts.append(count) or advance(self, count, *rest))
-    monkeypatch.setattr(_driver, "CHUNK_SECONDS", 1e9)  # whatever a chunk takes on a slow machine
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 1e9)  # whatever a chunk takes on a slow machine
     run(rounds=50, every=10)
     assert counts == [4, 4, 2, *[10] * 4]  # a chunk that a record cuts short makes the next ones no shorter
 
@@ -85,7 +86,7 @@ def test_a_finished_run_goes_on_in_its_directory(seven, tmp_path):
 
 
 def test_chunks_and_evaluations_do_not_change_numbers(seven, monkeypatch):
-    monkeypatch.setattr(_driver, "CHUNK", 2)
+    monkeypatch.setattr(driver, "CHUNK", 2)
     same_bits(run(every=5).state(), seven.state())
     np.testing.assert_array_equal(run(every=7).last("loss"), np.mean([r["loss"] for r in seven.records[1:]]))
 

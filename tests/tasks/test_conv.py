@@ -11,7 +11,7 @@ from jax import lax
 
 import dejax as dj
 from dejax import engine, tasks
-from dejax.tasks import conv
+from dejax.layers import conv
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 CASES = {  # x, w, strides, padding, lhs dilation, rhs dilation, dimension numbers, groups

@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from dejax import tasks
-from dejax.tasks import _matmul
+from dejax.layers import matmul
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3)])
@@ -46,7 +46,7 @@ def test_whether_there_is_a_node_axis_is_read_off_the_operands(form, axes, key):
     """Under one vmap and under two, at any place, of both operands or of one; the primitive itself does not say."""
     a, b = jax.random.normal(key, (4, 4)), jax.random.normal(jax.random.split(key)[0], (4, 4))
     put = lambda x, axis: x if axis is None else jnp.stack([x, 2 * x, 3 * x], axis)
-    product = functools.partial(_matmul.matmul, form)
+    product = functools.partial(matmul.matmul, form)
     plain = {"nn": jnp.matmul, "tn": lambda a, b: a.T @ b, "nt": lambda a, b: a @ b.T}[form]
     once = jax.vmap(product, axes)
     np.testing.assert_allclose(
@@ -80,22 +80,22 @@ def _dot(fn):
 
 def test_a_product_of_shapes_that_do_not_fit_is_refused_where_it_is_made():
     a, b = jnp.ones((5, 16, 16)), jnp.ones((5, 16, 64))
-    assert _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()).shape == (5, 16, 64)
+    assert matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()).shape == (5, 16, 64)
     for bad in (b[0], b[:2], b[:, :3]):
         with pytest.raises(TypeError, match="product nn of shapes"):
-            jax.eval_shape(lambda a, b: _matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()), a, bad)
+            jax.eval_shape(lambda a, b: matmul.matmul_p.bind(a, b, form="nn", precision=None, apart=()), a, bad)
 
 
 @pytest.mark.parametrize("contracted", [64, 64 + 5])
 def test_a_long_contraction_in_pieces_is_the_product(contracted, key):
     a, b = jax.random.normal(key, (3, 6, contracted)), jax.random.normal(jax.random.split(key)[0], (3, contracted, 40))
-    np.testing.assert_allclose(jax.jit(_matmul._in_pieces)(a, b), a @ b, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(jax.jit(matmul._in_pieces)(a, b), a @ b, rtol=1e-9, atol=1e-9)
 
 
 def test_pieces_may_stand_in_a_shard_map(key):
     a, b = jax.random.normal(key, (3, 6, 64)), jnp.ones((3, 64, 40))
     mesh, spec = jax.sharding.Mesh(jax.devices()[:1], ("nodes",)), jax.sharding.PartitionSpec("nodes")
-    mapped = jax.shard_map(_matmul._in_pieces, mesh=mesh, in_specs=spec, out_specs=spec)
+    mapped = jax.shard_map(matmul._in_pieces, mesh=mesh, in_specs=spec, out_specs=spec)
     np.testing.assert_allclose(jax.jit(mapped)(a, b), a @ b, rtol=1e-9, atol=1e-9)
 
 
@@ -129,21 +129,21 @@ def test_pieces_are_taken_where_they_were_measured_to_help(change, taken, monkey
         "release": (0, 10),
     } | change
     seen = []
-    monkeypatch.setattr(_matmul, "narrow", lambda: at["narrow"])
-    monkeypatch.setattr(_matmul, "release", lambda: at["release"])
-    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: seen.append(a.shape) or a @ b)
+    monkeypatch.setattr(matmul, "narrow", lambda: at["narrow"])
+    monkeypatch.setattr(matmul, "release", lambda: at["release"])
+    monkeypatch.setattr(matmul, "_in_pieces", lambda a, b: seen.append(a.shape) or a @ b)
     n, m, k, c = (at[name] for name in "nmkc")
     shapes = {"nn": ((m, k), (k, c)), "nt": ((m, k), (c, k)), "tn": ((k, m), (k, c))}[at["form"]]
     args = [jax.ShapeDtypeStruct((n, *shape), at["dtype"]) for shape in shapes]
-    jax.eval_shape(lambda a, b: _matmul._cpu(a, b, form=at["form"], precision=None, apart=()), *args)
+    jax.eval_shape(lambda a, b: matmul._cpu(a, b, form=at["form"], precision=None, apart=()), *args)
     assert bool(seen) == taken
 
 
 def test_a_product_that_goes_in_pieces_is_the_product_at_any_order(key, monkeypatch):
     pieces = []
-    plain = _matmul._in_pieces
-    monkeypatch.setattr(_matmul, "_pieces_pay", lambda a, b: True)
-    monkeypatch.setattr(_matmul, "_in_pieces", lambda a, b: pieces.append(a.shape[2]) or plain(a, b))
+    plain = matmul._in_pieces
+    monkeypatch.setattr(matmul, "_pieces_pay", lambda a, b: True)
+    monkeypatch.setattr(matmul, "_in_pieces", lambda a, b: pieces.append(a.shape[2]) or plain(a, b))
     a, b = jax.random.normal(key, (3, 6, 101)), jax.random.normal(jax.random.split(key)[0], (3, 101, 70))
 
     def all_of(product):
@@ -151,6 +151,6 @@ def test_a_product_that_goes_in_pieces_is_the_product_at_any_order(key, monkeypa
         return jax.jit(jax.vmap(lambda a, b: (product(a, b), grad(a, b), jax.jvp(grad, (a, b), (a, b))[1])))(a, b)
 
     close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
-    jax.tree.map(close, all_of(functools.partial(_matmul.matmul, "nn")), all_of(jnp.matmul))
+    jax.tree.map(close, all_of(functools.partial(matmul.matmul, "nn")), all_of(jnp.matmul))
     if jax.default_backend() == "cpu":
         assert set(pieces) == {101}

@@ -1,0 +1,30 @@
+"""The weighted mean under W: plain gossip, no robustness."""
+
+from typing import Any
+
+from ...core.struct import struct
+from ...core.types import NodeTree
+
+
+@struct
+class WeightedMean:
+    """The mean under W, after lost links gave their weight back: plain gossip, with no robustness at all.
+
+    A NaN that arrives on a link of non-zero weight is averaged in, so that it is seen.
+
+    Identity: exactly W X where nothing is lost.
+    Example:
+      >>> WeightedMean().linear
+      True
+    """
+
+    linear = True
+    needs_own = False
+
+    def check(self, degree: int, server: bool = False) -> None:
+        """Any degree will do."""
+
+    def combine(self, ctx: Any, received: Any) -> NodeTree:
+        """sum_j W_ij x_j for each receiver i."""
+        del ctx
+        return received.mix()

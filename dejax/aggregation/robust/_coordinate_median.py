@@ -1,0 +1,36 @@
+"""Coordinate-wise median of the own value and the received ones.
+
+Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+"""
+
+from typing import Any
+
+from ...core.struct import struct
+from ...core.types import NodeTree
+from .. import functions
+
+
+@struct
+class CoordinateMedian:
+    """Median of each coordinate over the own value and the received ones; W is not used.
+
+    For an even number the mean of the two middle ones. A coordinate that is not finite counts as missing. At a server there
+    is no own value.
+
+    Identity: unchanged by a reordering of the values; adding c to all adds c.
+    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+    Example:
+      >>> CoordinateMedian().needs_own
+      False
+    """
+
+    linear = False
+    needs_own = False
+
+    def check(self, degree: int, server: bool = False) -> None:
+        """Any degree will do; below 2 it is the mean."""
+
+    def combine(self, ctx: Any, received: Any) -> NodeTree:
+        """One value per receiver."""
+        del ctx
+        return received.coordinates(functions.median_of, fused=functions.NETWORK_ROWS)

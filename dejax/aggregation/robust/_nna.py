@@ -1,0 +1,57 @@
+"""Nearest-neighbor averaging: the mean of the own value and the received ones, without the f furthest.
+
+    x_i <- mean of x_i and of all received x_j but the f with the largest ||x_j - x_i||
+
+W is not used: kept values have equal weights. One pass of edge distances, then one pass of the mixing kernel.
+Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA), 2023.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from ...core import tree
+from ...core.struct import struct
+from ...core.types import FloatLike, NodeTree
+from ..bound import check_f, check_majority
+from ..functions import nearest_kept
+
+
+@struct
+class Nna:
+    """Mean of the own value and the received ones without the f furthest from the own (nearest-neighbor averaging).
+
+    The own value is always kept, and the weights of W are not used. Of m values that arrive m - f are kept; where f or
+    fewer arrive, the node keeps its own. Values that are not finite count among the f and are never averaged in. Squared
+    distances are summed in float32 over the whole message.
+
+    Args:
+      f: bad values assumed among those a node receives in a phase, a whole number >= 0. A leaf: it may be swept.
+    Raises:
+      ValueError: f negative or no whole number; f so large that bad values are half of a neighborhood (by `check`).
+    Identity: the result lies within R of the own value when all honest values do; f = 0 on a complete graph is the mean.
+    Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA), 2023.
+    Example:
+      >>> Nna(f=1).linear
+      False
+    """
+
+    f: FloatLike
+
+    linear = False
+    needs_own = True
+
+    def __post_init__(self) -> None:
+        check_f(self)
+
+    def check(self, degree: int, server: bool = False) -> None:
+        """ValueError when f is half or more of a neighborhood with `degree` neighbors."""
+        check_majority(self, degree, server)
+
+    def combine(self, ctx: Any, received: Any) -> NodeTree:
+        """One value per receiver."""
+        del ctx
+        keep = nearest_kept(received.sq_distances(), self.f, received.mask)
+        dtype = jnp.result_type(jnp.float32, *tree.leaves(received.own))
+        share = 1 / (1 + keep.sum(1, dtype=jnp.int32)).astype(dtype)
+        return received.weighted(jnp.where(keep, share[:, None], 0), share)

@@ -1,0 +1,49 @@
+"""Coordinate-wise trimmed mean of the own value and the received ones.
+
+Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+"""
+
+from typing import Any
+
+from ...core.struct import struct
+from ...core.types import FloatLike, NodeTree
+from .. import functions
+from ..bound import check_f, check_majority
+
+
+@struct
+class TrimmedMean:
+    """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
+
+    The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
+    rule). A coordinate that is not finite counts as missing; where fewer than 2 f + 1 values are present, f is lowered to
+    what leaves the median.
+
+    Args:
+      f: values cut at each end, a whole number >= 0. A leaf: it may be swept.
+    Raises:
+      ValueError: f negative or no whole number; 2 f >= number of values combined (by `check`).
+    Identity: f = 0 is the plain mean of the neighborhood; adding c to all values adds c.
+    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+    Example:
+      >>> TrimmedMean(f=1).linear
+      False
+    """
+
+    f: FloatLike
+
+    linear = False
+    needs_own = False
+
+    def __post_init__(self) -> None:
+        check_f(self)
+
+    def check(self, degree: int, server: bool = False) -> None:
+        """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""
+        check_majority(self, degree, server)
+
+    def combine(self, ctx: Any, received: Any) -> NodeTree:
+        """One value per receiver."""
+        del ctx
+        rule = lambda values, masks: functions.trimmed_of(values, self.f, masks)
+        return received.coordinates(rule, fused=functions.NETWORK_ROWS)

@@ -1,0 +1,253 @@
+"""Commands that look and do not run: list, show, plan, topology, report."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..runs.writable import check_writable
+from .shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of
+
+
+def listing(args: argparse.Namespace) -> int:
+    """What a config can name."""
+    from ..config import listing
+
+    groups = listing.chosen(args.kinds)
+    if args.json:
+        print_json(listing.as_json(groups))
+        return DONE
+    out = console()
+    for group, members in groups.items():
+        out.print(f"\n[bold underline]{group}[/]" + (" (none)" if not members else ""))
+        for m in members:
+            name, _, rest = m.signature.partition("(")
+            out.print(f"  [bold cyan]{name}[/]({escape(rest)}", soft_wrap=True)
+            out.print(f"      {escape(m.summary)}", soft_wrap=True)
+            if m.reference:
+                out.print(f"      [dim]{escape(m.reference)}[/]", soft_wrap=True)
+    return DONE
+
+
+def show(args: argparse.Namespace) -> int:
+    """The resolved config, after all that `dejax run` would refuse for another reason than this machine's memory."""
+    from ..config import blamed
+    from ..core.struct import labelled
+    from ..runs.simulate import planned
+
+    config = load(args)
+    with blamed(config):
+        rounds = {run.label: run.rounds for run in config.runs}
+        for run, _ in planned(objects_of(config), rounds, seed=seed_of(config), mesh=config.mesh, **config.eval):
+            with labelled(run.label):
+                run.recorded()  # what fits each other by its shapes alone, such as k and the size of a message
+    sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
+    return DONE
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Memory and messages of every run."""
+    from ..config import blamed
+    from ..planning import plan as planning
+
+    memory = None if args.memory is None else planning.parse_bytes(args.memory)
+    config = load(args)
+    seeds, nodes = len(config.seeds), config.eval.get("nodes")
+    plans, compiled = [], []
+    for run in config.runs:
+        with blamed(config, run):
+            parts: tuple[Any, Any, Any, int] = (*run.objects(), run.rounds)
+            plans.append(
+                planning.plan(*parts, memory=memory, label=run.label, seeds=seeds, nodes=nodes, mesh=config.mesh)
+            )
+            at_once = seeds if plans[-1].devices is None else seeds // plans[-1].devices[0]
+            compiled.append(planning.compiled_bytes(*parts, config.mesh) * at_once if args.compile else None)
+    if args.json:
+        more = [{} if c is None else {"compiled": c} for c in compiled]
+        more = [m | {"most_n_of_data": most_of_data(config, p.label)} for p, m in zip(plans, more, strict=True)]
+        print_json({"runs": [p.plain() | m for p, m in zip(plans, more, strict=True)]})
+        return DONE
+    out, size = console(), planning.spoken_bytes
+    for p, known in zip(plans, compiled, strict=True):
+        table = grid("", "per node", "in all", "", right=(1, 2))
+        for part in p.parts:
+            table.add_row(
+                part.name,
+                size(part.per_node + part.square * p.n),
+                size(part.total(p.n)),
+                f"[dim]{escape(part.note)}[/]",
+            )
+        table.add_row("[bold]memory[/]", f"[bold]{size(p.per_node)}[/]", f"[bold]{size(p.total)}[/]", "")
+        out.print(
+            f"\n[bold]{escape(p.label)}[/]: {p.n:,} nodes, {p.parameters:,} parameters, {p.rounds:,} rounds{on_mesh(p)}"
+        )
+        out.print(table)
+        room = size(p.memory) + (" of a device" if p.devices else "")
+        fits = f"fits into {room}" if p.fits else f"[bold red]does not fit[/] into {room}"
+        out.print(f"{fits}; largest n by memory: {p.largest:,}")
+        most = most_of_data(config, p.label)
+        if most is not None and p.largest > most:
+            out.print(f"the data allow fewer: {most:,} samples, of which each node needs one of its own")
+        if known is not None:
+            out.print(f"the rounds as compiled: {size(known)}, planned {size(p.rounds_alone)}")
+        if p.sent is not None:
+            each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
+            out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")
+        if p.crossing is not None:
+            rows, must, others = p.crossing
+            needed = "" if must is None else f"rows of nodes {size(rows)} ({size(must)} must cross), "
+            out.print(
+                f"between devices: {size(rows + others)} a round ({needed}sums and gathers {size(others)}, estimated)"
+            )
+    return DONE
+
+
+def most_of_data(config: Any, label: str) -> int | None:
+    """Most nodes that a run's data can be split over: one for each sample; None where nodes share samples or make their own."""
+    import numpy as np
+
+    run = next(run for run in config.runs if run.label == label)
+    made = run.data()
+    data = getattr(made, "data", made)
+    size = len(next(iter(data.arrays.values())))
+    partition = run.args["data"].args.get("partition")
+    shared = getattr(partition, "name", None) == "overlapping" or int(np.asarray(data.count).sum()) > size
+    return None if shared or partition is None else size
+
+
+def on_mesh(plan: Any) -> str:
+    """The devices of a plan, in words."""
+    if plan.devices is None:
+        return ""
+    runs, nodes = plan.devices
+    return f"; bytes on each of {runs * nodes} devices" + (f" ({runs} runs x {nodes} nodes)" if runs > 1 else "")
+
+
+def topology(args: argparse.Namespace) -> int:
+    """Facts and picture of a graph."""
+    from ..config import Registry
+    from ..config.assign import _slot
+    from ..config.calls import read
+    from ..config.yaml import parse_value
+    from ..errors import ConfigError
+
+    registry = Registry()
+    spec: Any = parse_value(args.spec)
+    for assignment in args.arguments:
+        name, sep, text = assignment.partition("=")
+        held = (
+            spec
+            if isinstance(spec, str)
+            else next(iter(spec), None)
+            if isinstance(spec, dict) and len(spec) == 1
+            else None
+        )
+        if not sep or held is None:
+            raise ConfigError(("topology",), f"{assignment!r} is not an argument of the form name=value, e.g. n=16.")
+        spec = _slot(spec, "topology", (held, *name.split(".")), parse_value(text), ("topology",), registry)
+    graph = read(spec, "topology", ("topology",), registry).build()
+    if hasattr(graph, "build"):
+        if args.n is None:
+            raise ConfigError(("topology",), f"{args.spec} needs a number of nodes: --n 16.")
+        graph = graph.build(args.n)
+    elif args.n is not None and graph.n != args.n:
+        raise ConfigError(("topology", "n"), f"the graph has n = {graph.n} but --n is {args.n}; give one of them.")
+    if args.out:
+        check_picture(args.out, args.force)
+    facts = graph_facts(graph)
+    if args.out:
+        picture(graph, args.out)
+    if args.json:
+        print_json(facts)
+        return DONE
+    table = grid("", "", right=())
+    table.show_header = False
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), said(value))
+    out = console()
+    out.print(table)
+    if args.out:
+        out.print(f"picture: {args.out}")
+    return DONE
+
+
+def said(value: Any) -> str:
+    """A fact in words."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def graph_facts(graph: Any) -> dict[str, Any]:
+    """Plain facts of a topology."""
+    from .. import topology as room
+
+    facts: dict[str, Any] = {
+        "name": graph.name,
+        "nodes": graph.n,
+        "period": graph.period,
+        "weights": f"{graph.kind} stochastic",
+        "symmetric": graph.symmetric,
+        "connected": graph.connected,
+        "max_degree": graph.max_degree,
+        "mean_degree": graph.mean_degree,
+    }
+    return facts | room.facts(graph)
+
+
+def check_picture(path: str, force: bool = False) -> None:
+    """Refuse a file that is there, of another kind, or in no directory, before the graph is looked at."""
+    if Path(path).exists() and not force:
+        raise FileExistsError(f"{path} exists; give another --out, or --force to replace it")
+    if not Path(path).absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"--out is {path!r}, but there is no directory {Path(path).parent}; make it, or give another"
+        )
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out is {path!r}; give a file that ends in .png, .svg or .pdf")
+
+
+def picture(graph: Any, path: str) -> None:
+    """Draw the graph and its spectrum into a file."""
+    from .. import topology as room
+
+    figure = room.plot(graph)
+    getattr(figure, "figure", figure).savefig(path, dpi=150, bbox_inches="tight")
+
+
+def report(args: argparse.Namespace) -> int:
+    """One or several run directories side by side."""
+    from .. import report as reports
+
+    if args.out:
+        if Path(args.out).exists():
+            raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
+        check_writable(args.out, "--out")
+    history = reports.load(*args.runs)
+    table = reports.table(history)
+    if args.out:
+        reports.save(history, args.out)
+    if args.json:
+        print_json({"runs": table.rows, "notes": list(table.notes), "facts": history.facts})
+        return DONE
+    out = console()
+    print_table(table, out)
+    if args.out:
+        out.print(f"written to {args.out}: open {Path(args.out) / 'report.html'}")
+    return DONE
+
+
+__all__ = [
+    "check_picture",
+    "graph_facts",
+    "listing",
+    "most_of_data",
+    "picture",
+    "plan",
+    "report",
+    "said",
+    "show",
+    "topology",
+]

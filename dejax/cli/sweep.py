@@ -1,0 +1,176 @@
+"""`dejax sweep`: one config over values of its fields and over seeds.
+
+Combinations that differ in numbers alone (pytree leaves: learning rates, gamma, attack strengths, loss probabilities) and
+all seeds run at once, as one vmapped program; combinations that differ in structure (another graph, method, k of top-k) run
+one group after another. Every combination is a run of the history, measured as `dejax run` measures it, and the run directory
+is that of `dejax run`: a sweep that was stopped or killed goes on by `dejax resume`.
+"""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import blamed, load as read
+from ..config.assign import readers
+from ..config.yaml import parse
+from ..errors import ConfigError
+from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, print_json, print_table
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """All combinations of the values given by `--over`, for all seeds."""
+    several = join(args)
+    with alike(several):
+        given = [split(text) for text in args.over or ()]
+        fields = dict(given)
+        if twice := next((name for i, (name, _) in enumerate(given) if name in dict(given[:i])), None):
+            raise ConfigError(
+                tuple(twice.split(".")),
+                f"--over gives this field twice; give all of its values at once: {twice}=value,value.",
+            )
+        if args.seeds is not None and args.seeds < 1:
+            raise ConfigError(("seeds",), f"--seeds is {args.seeds}; give a whole number >= 1.")
+        if args.at_once is not None and args.at_once < 1:
+            raise ConfigError((), f"--at-once is {args.at_once}; give a whole number >= 1.")
+        if not fields and args.seeds is None:
+            raise ConfigError((), "nothing to sweep over; give --over method.dsgd.lr=0.1,0.2 or --seeds 4.")
+        base = read(args.config, args.set or ())
+    plan = {"over": fields, "seeds": args.seeds, "at_once": args.at_once}
+    out = chosen_directory(args, base)
+    return execute(args.config, args.set or (), base, plan, several, args.quiet, args.json, args.anyway, out=out)
+
+
+def execute(
+    config: Any, sets: Sequence[str], base: Any, plan: dict[str, Any], several: bool, quiet: bool, json: bool = False,
+    anyway: bool = False, out: str | None = None, resume: str | None = None,
+) -> int:  # fmt: skip
+    """Run a sweep into a new directory, or go on in one.
+
+    Args:
+      config, sets: the file and its overrides; base: the same as read. plan: of `run.json`, what the sweep goes over.
+    """
+    from ..devices import processes
+    from ..runs.directory import RunDir
+    from ..runs.sweep import run_members
+
+    directory = RunDir(out or resume, resume is not None, base.yaml(), {"sweep": plan})
+    seeds = tuple(range(plan["seeds"])) if plan["seeds"] is not None else base.seeds
+    mesh = {} if several and base.mesh is None else base.mesh
+    with processes.everyone():
+        trials = trials_of(config, sets, plan["over"], base)
+        members = [trial.member() for trial in trials]
+    with blamed(base):
+        progress = not (quiet or json)
+        history = run_members(
+            members,
+            seeds,
+            plan["at_once"],
+            mesh,
+            base.eval,
+            progress=progress,
+            directory=directory,
+            check_memory=not anyway,
+        )
+    lead, winner = processes.leads(), _winner(history)
+    if json and lead:
+        found = {"over": plan["over"], "seeds": list(seeds), "records": history.records, "facts": history.facts}
+        print_json(found | {"best": winner, "directory": out or resume})
+    say = console(json or not lead)
+    print_table(history.table(), say)
+    if winner is not None:
+        say.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
+    where = out or resume
+    if history.interrupted:
+        console(not lead, stderr=True).print(
+            f"stopped; results so far are in {where}; go on with: dejax resume {where}", markup=False, soft_wrap=True
+        )
+        return INTERRUPTED
+    say.print(
+        where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
+    )
+    if history.facts and all(facts["status"].startswith("diverged") for facts in history.facts.values()):
+        console(not lead, stderr=True).print(
+            "dejax sweep: every combination diverged: lower lr (or gamma), or clip", markup=False, soft_wrap=True
+        )
+        return USER_ERROR
+    return DONE
+
+
+def _winner(history: Any) -> dict[str, Any] | None:
+    """The best run, by what, and its value."""
+    by = history.measure()
+    run = None if by is None else history.best(by)
+    return None if run is None else {"run": run, "by": by, "value": history.last(by, run)}
+
+
+class Trial:
+    """One run of one combination: its label, and what was set."""
+
+    def __init__(self, label: str, combo: dict[str, Any], run: Any):
+        self.label, self.combo, self.run, self.rounds = label, combo, run, run.rounds
+
+    def member(self) -> Any:
+        """As `grouped` takes it; its numbers stand in every record."""
+        from ..runs.group import Member
+
+        marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+        return Member(self.label, self.run.objects(), self.run.rounds, marks, lambda: blamed(self.run.config, self.run))
+
+
+# fields that say how all runs of a sweep are run and measured, and what to do instead
+SAME = {
+    "seed": "for seeds 0 .. K-1 give --seeds K, for others --set seed=[0,5]",
+    "eval": "give --set eval....",
+    "mesh": "give --set mesh....",
+    "out": "give --out DIR",
+}
+
+
+def split(text: str) -> tuple[str, list[Any]]:
+    """`method.dsgd.lr=0.1,0.2` -> ("method.dsgd.lr", [0.1, 0.2]).
+
+    Raises:
+      ConfigError: no `=`, no value, or a field that is no run's own.
+    """
+    path, sep, values = text.partition("=")
+    if not sep or not path.strip() or not values.strip():
+        raise ConfigError((), f"--over {text!r} is not of the form a.b.c=value,value, e.g. method.dsgd.lr=0.1,0.2.")
+    if (other := SAME.get(path.strip().split(".")[0])) is not None:
+        raise ConfigError(tuple(path.strip().split(".")), f"a sweep has one for all of its runs; {other}.")
+    got = parse(f"[{values}]")[0]
+    if len({repr(v) for v in got}) != len(got):
+        raise ConfigError(tuple(path.split(".")), f"--over gives a value twice: {values}; give each once.")
+    return path.strip(), got
+
+
+def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: Any) -> list[Trial]:
+    """The runs of every combination of values, in the order of the values; data are shared with `base`, the config without any."""
+    combos = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
+    return [trial for combo in combos for trial in trials_with(config, sets, combo, base)]
+
+
+def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
+    """The runs of the config with `combo` set."""
+    from ..config.yaml import _inline
+
+    config = read(path, [*sets, *(f"{field}={_inline(value)}" for field, value in combo.items())])
+    config.share(base)
+    short = {field: field.rsplit(".", 1)[-1] for field in combo}
+    if len(set(short.values())) < len(short):
+        short = {field: field for field in combo}
+    said = ", ".join(f"{short[field]}={_inline(value)}" for field, value in combo.items())
+    runs = touched(config, [tuple(field.split(".")) for field in combo])
+    many = len(runs) > 1 or not said
+    return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in runs]
+
+
+def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:
+    """The runs that some field is read by: those of the labels that fields name, where any does; all without fields."""
+    named = [path for path in paths if path[0] == "methods" and len(path) > 1]
+    labels = {label for path in named or paths for label in readers(config, path)}
+    return [run for run in config.runs if not paths or run.label in labels]
+
+
+__all__ = ["Trial", "execute", "split", "sweep", "trials_of"]

@@ -1,0 +1,70 @@
+"""A compressor applied to a tree of node values, and the size of the message."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from ..core.random import fold_in, fold_name
+from ..core.types import NodeTree
+from .encoding import Compressor, Size
+
+
+def accumulator(value: NodeTree) -> NodeTree:
+    """A tree of zeros like `value`, in at least float32: increments of low-precision values would drift apart."""
+    return tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), value)
+
+
+def compress(compressor: Compressor, ctx: Any, value: NodeTree) -> tuple[NodeTree, Size]:
+    """C(value) of every node, as receivers rebuild it, and the size of a message. On a mesh each device compresses its own rows."""
+
+    def rows(keys: Any, value: NodeTree) -> tuple[NodeTree, Any]:
+        if compressor.scope == "global":
+            out, units = compressor.apply(keys, tree.flat(value))
+            return tree.unflat(out, value), units
+        outs, all_units = [], []
+        for i, leaf in enumerate(tree.leaves(value)):
+            out, units = compressor.apply(fold_in(keys, i), leaf.reshape(leaf.shape[0], -1))
+            outs.append(out.reshape(leaf.shape))
+            all_units.append(units)
+        units = None if None in all_units else sum(all_units)
+        return jax.tree.unflatten(jax.tree.structure(value), outs), units
+
+    split = rows if ctx.place is None else ctx.place.on_devices(rows)
+    decoded, units = split(fold_name(ctx.node_keys, "compressor"), value)
+    return decoded, Size(message_bits(compressor, value), units)
+
+
+def message_bits(compressor: Compressor, value: NodeTree, least: int = 0) -> int:
+    """Bits of one node's message: values at the width of their type (`least` bits or more), and all that decoding needs."""
+    return sum(compressor.bits(d, max(width, least)) for d, width in _parts(compressor, value))
+
+
+def check_message(compressor: Compressor, value: NodeTree) -> None:
+    """Raise ValueError when the compressor cannot act on messages like `value` [n, ...]."""
+    for d, _ in _parts(compressor, value):
+        compressor.check(d)
+
+
+def check_contractive(owner: Any, value: NodeTree) -> None:
+    """As `check_message`, and raise ValueError when the compressor's error can exceed what it compresses."""
+    check_message(owner.compressor, value)
+    for d, _ in _parts(owner.compressor, value):
+        if owner.compressor.delta(d) <= 0:
+            name = type(owner.compressor).__name__
+            raise ValueError(
+                f"{type(owner).__name__}.compressor is {name}, whose error exceeds the value at d = {d} "
+                f"(omega = {owner.compressor.omega(d):.3g}), so that the memory diverges; give a contractive one: "
+                "top_k, rand_k or qsgd, or an unbiased one with omega < 1"
+            )
+
+
+def _parts(compressor: Compressor, value: NodeTree) -> list[tuple[int, int]]:
+    """(numbers, bits of a number) of everything that is compressed on its own."""
+    leaves = tree.leaves(value)
+    if compressor.scope == "leaf":
+        return [(math.prod(x.shape[1:]), x.dtype.itemsize * 8) for x in leaves]
+    dtype = jnp.result_type(*[x.dtype for x in leaves])
+    return [(tree.size(value), dtype.itemsize * 8)]

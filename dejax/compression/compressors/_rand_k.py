@@ -1,0 +1,131 @@
+"""Rand-k: keep k entries drawn at random, as they are (contractive) or scaled up by d/k (unbiased).
+
+    rand_k:           C(x) = x_S            E ||C(x) - x||^2 = (1 - k/d) ||x||^2
+    rand_k_unbiased:  C(x) = (d/k) x_S      E C(x) = x,   E ||C(x) - x||^2 = (d/k - 1) ||x||^2
+
+S is uniform among the subsets of size k, a fresh one for each node and call.
+Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbiased: Konecny et al., 2016.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ...core.random import bits
+from ...core.struct import static, struct
+from ..encoding import check_kept, check_sparsifier, kept, mask_of_largest
+
+
+@struct
+class RandK:
+    """Keep k random entries as they are (contractive, delta = k/d, biased); for `copies` and `error_feedback`.
+
+    Args:
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+    Raises:
+      ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
+    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the round.
+    Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
+    Example:
+      >>> RandK(ratio=0.1).delta(100)
+      0.1
+    """
+
+    k: int | None = static(None)
+    ratio: float | None = static(None)
+    scope: str = static("global")
+
+    unbiased = False
+
+    def __post_init__(self) -> None:
+        check_sparsifier(self)
+
+    @property
+    def lossless(self) -> bool:
+        """Keeps everything."""
+        return self.ratio == 1
+
+    def check(self, d: int) -> None:
+        """ValueError if k > d."""
+        check_kept(self, d)
+
+    def apply(self, keys: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
+        """C(x) for keys [n], x [n, d]."""
+        n, d = x.shape
+        return jnp.where(_subset(keys, n, d, kept(self, d)), x, 0), None
+
+    def bits(self, d: int, width: int = 32) -> int:
+        """k values."""
+        return kept(self, d) * width
+
+    def delta(self, d: int) -> float:
+        """k/d, with equality in expectation."""
+        return kept(self, d) / d
+
+    def omega(self, d: int) -> float:
+        """Biased: none."""
+        del d
+        return float("inf")
+
+
+@struct
+class RandKUnbiased:
+    """Keep k random entries, scaled up by d/k (unbiased, omega = d/k - 1); for methods that average fresh messages.
+
+    Args:
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+    Raises:
+      ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
+    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the round.
+    Reference: Konecny et al., Federated learning: strategies for improving communication efficiency, 2016.
+    Example:
+      >>> RandKUnbiased(k=20).omega(200)
+      9.0
+    """
+
+    k: int | None = static(None)
+    ratio: float | None = static(None)
+    scope: str = static("global")
+
+    unbiased = True
+
+    def __post_init__(self) -> None:
+        check_sparsifier(self)
+
+    @property
+    def lossless(self) -> bool:
+        """Keeps everything."""
+        return self.ratio == 1
+
+    def check(self, d: int) -> None:
+        """ValueError if k > d."""
+        check_kept(self, d)
+
+    def apply(self, keys: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
+        """C(x) for keys [n], x [n, d]."""
+        n, d = x.shape
+        k = kept(self, d)
+        return jnp.where(_subset(keys, n, d, k), x * jnp.asarray(d / k, x.dtype), 0), None
+
+    def bits(self, d: int, width: int = 32) -> int:
+        """k values."""
+        return kept(self, d) * width
+
+    def delta(self, d: int) -> float:
+        """1 - omega where that is positive, else 0: then not contractive."""
+        return max(0.0, 1 - self.omega(d))
+
+    def omega(self, d: int) -> float:
+        """d/k - 1, with equality."""
+        return d / kept(self, d) - 1
+
+
+def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
+    """Bool [n, d]: k True in each row, every subset equally likely (ties of 30 bits go to the lower index)."""
+    if k == d:
+        return jnp.ones((n, d), bool)
+    random = bits(keys, (d,))
+    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is not
+    score = jax.lax.bitcast_convert_type((random >> 2) + jnp.uint32(2**23), jnp.float32)
+    return mask_of_largest(score, k)

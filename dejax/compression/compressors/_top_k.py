@@ -1,0 +1,72 @@
+"""Top-k: keep the k entries of largest magnitude.
+
+    C(x)_i = x_i for the k largest |x_i|, else 0      ||C(x) - x||^2 <= (1 - k/d) ||x||^2
+
+Biased and deterministic; equality when all |x_i| are equal.
+Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ...core.struct import static, struct
+from ..encoding import check_kept, check_sparsifier, index_bits, kept, mask_of_largest
+
+
+@struct
+class TopK:
+    """Keep the k entries of largest magnitude (contractive, delta = k/d, biased).
+
+    Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest, so that it is sent and
+    seen, not hidden.
+
+    Args:
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+    Raises:
+      ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
+    Wire: k values and their positions, as k indices of ceil(log2 d) bits or as a bitmap of d bits, the smaller.
+    Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
+    Example:
+      >>> TopK(k=1).apply(None, jnp.array([[1.0, -3.0]]))[0].tolist()
+      [[0.0, -3.0]]
+    """
+
+    k: int | None = static(None)
+    ratio: float | None = static(None)
+    scope: str = static("global")
+
+    unbiased = False
+
+    def __post_init__(self) -> None:
+        check_sparsifier(self)
+
+    @property
+    def lossless(self) -> bool:
+        """Keeps everything."""
+        return self.ratio == 1
+
+    def check(self, d: int) -> None:
+        """ValueError if k > d."""
+        check_kept(self, d)
+
+    def apply(self, keys: jax.Array | None, x: jax.Array) -> tuple[jax.Array, None]:
+        """C(x) for x [n, d]; the keys are not used."""
+        del keys
+        k = kept(self, x.shape[1])
+        if k == x.shape[1]:
+            return x, None
+        return jnp.where(mask_of_largest(jnp.abs(x), k), x, 0), None
+
+    def bits(self, d: int, width: int = 32) -> int:
+        """k values and their positions."""
+        return kept(self, d) * width + index_bits(d, kept(self, d))
+
+    def delta(self, d: int) -> float:
+        """k/d."""
+        return kept(self, d) / d
+
+    def omega(self, d: int) -> float:
+        """Biased: none."""
+        del d
+        return float("inf")

@@ -1,0 +1,157 @@
+"""How many bits a message takes, and what a compressor must offer."""
+
+import math
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from ..core.struct import static, struct
+
+
+@struct
+class Size:
+    """Size of one message: `bits` (Python int), times `units` [n] (int32) where it depends on the value.
+
+    A sender's message takes `bits * units[i]` bits, or `bits` when `units` is None.
+    """
+
+    bits: int = static()
+    units: Any = None
+
+
+@runtime_checkable
+class Compressor(Protocol):
+    """What a codec needs of a compressor; rows are nodes, d numbers each.
+
+    Attributes:
+      unbiased: E C(x) = x. lossless: C(x) = x. scope: "global" (one row is the whole flattened tree) or "leaf".
+    """
+
+    unbiased: bool
+    lossless: bool
+    scope: str
+
+    def apply(
+        self, keys: Key[Array, " n"], x: Float[Array, "n d"]
+    ) -> tuple[Float[Array, "n d"], Int[Array, " n"] | None]:
+        """C(x) as the receiver rebuilds it, and the units of each row's size (None: fixed size)."""
+        ...
+
+    def bits(self, d: int, width: int = 32) -> int:
+        """Bits of a row of d numbers of `width` bits (times the row's units, where sizes vary)."""
+        ...
+
+    def check(self, d: int) -> None:
+        """Raise ValueError if rows of d numbers are impossible."""
+        ...
+
+    def delta(self, d: int) -> float:
+        """E ||C(x) - x||^2 <= (1 - delta) ||x||^2; 0 if no such bound holds."""
+        ...
+
+    def omega(self, d: int) -> float:
+        """E ||C(x) - x||^2 <= omega ||x||^2 for unbiased compressors; inf for biased ones."""
+        ...
+
+
+def index_bits(d: int, k: int) -> int:
+    """Bits that say which k of d entries were kept: a list of ceil(log2 d) bits each, or a bitmap of d, the smaller.
+
+    Both ends know d and k, so they know which of the two it is; nothing when k = d.
+
+    Example:
+      >>> index_bits(1000, 10), index_bits(16, 8), index_bits(4, 4)
+      (100, 16, 0)
+    """
+    return 0 if k == d else min(k * math.ceil(math.log2(d)), d)
+
+
+def check_kept(owner: Any, d: int) -> None:
+    """Raise ValueError when `owner.k` exceeds d."""
+    if owner.k is not None and owner.k > d:
+        what = "the smallest leaf" if owner.scope == "leaf" else "the message"
+        raise ValueError(
+            f"{type(owner).__name__}.k is {owner.k}, but {what} has d = {d} numbers; give k <= {d}, or ratio="
+        )
+
+
+def check_sparsifier(owner: Any) -> None:
+    """Raise ValueError or TypeError unless exactly one of `k` and `ratio` is given and in range, and `scope` is known."""
+    name, k, ratio = type(owner).__name__, owner.k, owner.ratio
+    if (k is None) == (ratio is None):
+        raise ValueError(f"{name}.k is {k!r} and {name}.ratio is {ratio!r}; give exactly one of them, e.g. ratio=0.01")
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
+        raise TypeError(f"{name}.k is {k!r} ({type(k).__name__}); give a whole number >= 1, or ratio= for a share")
+    if k is not None and k < 1:
+        raise ValueError(f"{name}.k is {k}; give a whole number >= 1 of entries to keep")
+    if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, (int, float))):
+        raise TypeError(f"{name}.ratio is {ratio!r} ({type(ratio).__name__}); give the share kept, in (0, 1]")
+    if ratio is not None and not 0 < ratio <= 1:
+        raise ValueError(f"{name}.ratio is {ratio!r}; give the share of entries that is kept, in (0, 1]")
+    check_scope(owner)
+
+
+def check_scope(owner: Any) -> None:
+    """Raise ValueError unless `owner.scope` is "global" or "leaf"."""
+    if owner.scope not in ("global", "leaf"):
+        raise ValueError(
+            f"{type(owner).__name__}.scope is {owner.scope!r}; give 'global' (whole model) or 'leaf' (each tensor)"
+        )
+
+
+def kept(owner: Any, d: int) -> int:
+    """Entries kept of d: `k`, or max(1, round(ratio d))."""
+    return owner.k if owner.k is not None else max(1, min(d, round(owner.ratio * d)))
+
+
+BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is slower: docs/performance-log.md
+
+
+def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
+    """Bool [n, d]: exactly the k largest of each row of scores >= 0, ties to the lower index; NaN counts as largest.
+
+    On a CPU, where `lax.top_k` costs in proportion to k, the k-th largest is found by bisection of its bits once k is some percent.
+    Scores of 16 bits are compared there as float32, which holds each of them: XLA sorts whole rows for their `top_k`.
+    """
+    on_cpu, low = jax.default_backend() == "cpu", 0
+    if jnp.issubdtype(score.dtype, jnp.floating):
+        if on_cpu:
+            low = max(0, 23 - jnp.finfo(score.dtype).nmant)
+            score = score.astype(jnp.promote_types(score.dtype, jnp.float32))
+        score = jnp.where(jnp.isnan(score), jnp.inf, score)
+    if on_cpu and score.dtype == jnp.float32 and k > score.shape[1] * BISECT_SHARE:
+        return _mask_by_bits(score, k, low)
+    return _mask_by_top_k(score, k)
+
+
+def _mask_by_bits(score: jax.Array, k: int, low: int = 0) -> jax.Array:
+    """`mask_of_largest` of float32 whose lowest `low` bits are 0."""
+    bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # floats >= 0 are in the order of their bits
+    count = lambda mask: mask.sum(1, dtype=jnp.int32, keepdims=True)
+
+    def largest(high: int, low: int, holds: Any) -> jax.Array:
+        """The largest multiple [n, 1] of 2^low below 2^(high + 1) for which `holds`, which is True up to it."""
+
+        def one(i: jax.Array, found: jax.Array) -> jax.Array:
+            trial = found | (jnp.int32(1) << (high - i))
+            return jnp.where(holds(trial), trial, found)
+
+        return jax.lax.fori_loop(0, high + 1 - low, one, jnp.zeros((score.shape[0], 1), jnp.int32))
+
+    threshold = largest(30, low, lambda t: count(bits >= t) >= k)
+    above, tie = bits > threshold, bits == threshold
+    room = k - count(above)
+    column = jax.lax.broadcasted_iota(jnp.int32, score.shape, 1)
+    high = score.shape[1].bit_length()
+    first = lambda: above | (tie & (column < largest(high, 0, lambda c: count(tie & (column < c)) <= room)))
+    return jax.lax.cond(jnp.any(count(tie) > room), first, lambda: above | tie)
+
+
+def _mask_by_top_k(score: jax.Array, k: int) -> jax.Array:
+    value, index = jax.lax.top_k(score, k)  # ties come in the order of their index
+    threshold = value.min(1, keepdims=True)  # not value[:, -1:]: a slice makes XLA sort whole rows, 40 times slower
+    last = jnp.where(value == threshold, index, -1).max(1, keepdims=True)
+    column = jax.lax.broadcasted_iota(index.dtype, score.shape, 1)
+    return (score > threshold) | ((score == threshold) & (column <= last))

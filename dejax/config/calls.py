@@ -1,0 +1,182 @@
+"""A config is a call: names become callables, mappings become arguments, type hints are the schema.
+
+    {choco: {lr: 0.1, gamma: 0.4}}   ->   choco(lr=0.1, gamma=0.4)
+
+`read` turns plain values into a `Call` (checked, nothing built), `Call.build()` calls it, `Call.plain()` writes it back
+with every default filled in.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from ..errors import ConfigError, Path
+from .blame import located
+from .hints import Parameter, convert, options, parameters, spoken, takes_schedule
+from .registry import Registry
+from .words import nearest, shown
+
+OMIT = object()  # a default that YAML cannot spell: left out of the resolved form, the callable fills it in again
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A callable and its checked arguments, at a path of the config.
+
+    `name` is None for a section (`network`, `data`), whose mapping holds the arguments directly.
+    """
+
+    name: str | None
+    fn: Callable[..., Any]
+    args: dict[str, Any]
+    path: Path
+    registry: Registry
+
+    def build(self, **extra: Any) -> Any:
+        """The object: arguments first, then the call. A ValueError or TypeError comes back as a ConfigError with the path."""
+        args = {k: build(v) for k, v in self.args.items()}
+        with located(self.path, self.fn):
+            return self.fn(**args, **extra)
+
+    def plain(self) -> Any:
+        """As in the config, every default filled in; defaults that YAML cannot spell are left out."""
+        out = {}
+        for p in parameters(self.fn, self.registry):
+            value = unbuild(self.args[p.name], p.kind, self.registry) if p.name in self.args else OMIT
+            if p.name not in self.args and p.section is not None and not p.switch:
+                value = Call(None, p.section, {}, (*self.path, p.name), self.registry).plain()
+            elif p.name not in self.args and not p.required:
+                value = unbuild(p.default, p.kind, self.registry)
+            if value is not OMIT:
+                out[p.name] = value
+        if self.name is None:
+            return out
+        return {self.name: out} if out else self.name
+
+
+# ---- reading
+def read(value: Any, kind: str, path: Path, registry: Registry) -> Call:
+    """One slot: a bare name or a one-key mapping `{name: {argument: value}}`.
+
+    Raises:
+      ConfigError: no such member, a wrong form, or anything wrong with its arguments.
+    """
+    members = registry.members(kind)
+    if isinstance(value, str):
+        name, given = value, {}
+    elif isinstance(value, Mapping) and len(value) == 1:
+        name, given = next(iter(value.items()))
+    else:
+        some = next(iter(members), "name")
+        what = f"{len(value)} keys ({', '.join(map(str, value))})" if isinstance(value, Mapping) else shown(value)
+        raise ConfigError(
+            path, f"expected the name of one {kind} or {{name: {{argument: value}}}}, e.g. {some}; got {what}."
+        )
+    if name not in members:
+        raise ConfigError(path, f"no {kind} named {name!r}.{registry.hint(kind, name)}{nearest(name, members)}")
+    return read_call(name, members[name], given, (*path, name), registry)
+
+
+def read_call(
+    name: str | None, fn: Callable[..., Any], given: Any, path: Path, registry: Registry, partial: bool = False
+) -> Call:
+    """The arguments of one call, each against its hint; `partial` leaves the check for missing ones to `require`."""
+    params = {p.name: p for p in parameters(fn, registry)}
+    label = name or (path[-1] if path else "a config")
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        want = _meant(given, params, path, registry, label)
+        raise ConfigError(path, f"expected the arguments of {label} by name, got {shown(given)}. {want}.")
+    for key in given:
+        if key not in params:
+            raise ConfigError((*path, key), f"{label} takes no {key!r}.{nearest(key, params)}")
+    if not partial:
+        require(params, given, path, label)
+    args = {key: read_argument(value, params[key], (*path, key), registry, partial) for key, value in given.items()}
+    return Call(name, fn, args, path, registry)
+
+
+def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str) -> None:
+    """Raise ConfigError for arguments without default that are not given."""
+    missing = [p for p in params.values() if p.required and p.name not in given]
+    if missing:
+        raise ConfigError(path, f"{label} needs {' and '.join(map(_wanted, missing))}.")
+
+
+def _meant(given: Any, params: Mapping[str, Parameter], path: Path, registry: Registry, label: str) -> str:
+    """What to write instead of a value that stands where arguments should: under the first name, if it may be that argument."""
+    if not params:
+        return f"Write nothing: {label} takes no arguments"
+    first = next(iter(params.values()))
+    try:
+        read_argument(given, first, path, registry)
+    except ConfigError:
+        return f"It takes {', '.join(map(_wanted, params.values()))}"
+    return f"Write {{{first.name}: {given!r}}}"
+
+
+def _wanted(p: Parameter) -> str:
+    """An argument, and what it may be where that is known: `lr (number)`."""
+    what = p.kind or ("section" if p.section else None if Any in options(p.hint) else spoken(p.hint))
+    return p.name if what is None else f"{p.name} ({what})"
+
+
+def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:
+    """One argument: a section, a slot (or a list of slots), or a value converted by the hint."""
+    if p.section is not None and value is None and p.switch:
+        return None
+    if p.section is not None:
+        return read_call(None, p.section, value, path, registry, partial)
+    if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):
+        return read(value, "schedule", path, registry)
+    if value is None and (p.default is None or (p.kind is not None and type(None) in options(p.hint))):
+        return None  # what the default says may be written down
+    if p.kind is None:
+        return convert(value, p.hint, path)
+    if not p.many:
+        plain = [o for o in options(p.hint) if o in (bool, int, float, str) or typing.get_origin(o) is Literal]
+        if plain and not isinstance(value, (str, Mapping)):
+            return convert(value, typing.Union[tuple(plain)], path)  # noqa: UP007 (built from a tuple)
+        return read(value, p.kind, path, registry)
+    if value is None or value == []:
+        return ()
+    if isinstance(value, list):
+        return tuple(read(v, p.kind, (*path, str(i)), registry) for i, v in enumerate(value))
+    return (read(value, p.kind, path, registry),)
+
+
+# ---- building, and back
+def build(value: Any) -> Any:
+    """Calls become objects, also inside tuples; the rest stays."""
+    if isinstance(value, Call):
+        return value.build()
+    return tuple(build(v) for v in value) if isinstance(value, tuple) else value
+
+
+def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
+    """The plain value that reads back as `value`, or OMIT."""
+    if isinstance(value, Call):
+        return value.plain()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        items = [unbuild(v, kind, registry) for v in value]
+        return OMIT if any(i is OMIT for i in items) else items
+    if isinstance(value, Mapping):
+        items = {k: unbuild(v, None, registry) for k, v in value.items()}
+        return OMIT if any(i is OMIT for i in items.values()) else items
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return value.tolist()
+    for name, member in registry.members(kind).items() if kind else ():
+        if member is type(value) and dataclasses.is_dataclass(value):
+            args = {
+                p.name: unbuild(getattr(value, p.name, OMIT), p.kind, registry) for p in parameters(member, registry)
+            }
+            args = {k: v for k, v in args.items() if v is not OMIT}
+            return {name: args} if args else name
+    return OMIT
+
+
+__all__ = ["OMIT", "Call", "build", "read", "read_call", "require", "unbuild"]

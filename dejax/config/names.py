@@ -1,0 +1,111 @@
+"""The names that a config may say at its top, and under `methods.LABEL`: as signatures, like all others."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from .hints import Section
+
+
+def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int = 0) -> Any:
+    """The samples of all nodes: a source, and how a partitioner splits it.
+
+    Args:
+      source: member of `dejax.data` that makes a data set, e.g. letters.
+      nodes: number of nodes, >= 1; a source that makes its own nodes takes it as an argument.
+      partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
+      seed: of the split.
+    """
+    if hasattr(source, "partition"):
+        if nodes is None or partition is None:
+            lacks = "nodes" if nodes is None else "partition"
+            raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
+        return source.partition(partition, nodes=nodes, seed=seed)
+    if partition is not None:
+        name = getattr(source, "name", "this source")
+        raise ValueError(f"partition is given, but {name} makes its own nodes; leave partition out")
+    return source
+
+
+def evaluation(
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: tuple[str, ...] | None = None,
+    checkpoint_every: int | None = None,
+) -> dict[str, Any]:
+    """When and how runs are evaluated and saved.
+
+    Args:
+      every: rounds between evaluations, >= 1; None takes about 20 in all.
+      nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the last one.
+      metrics: names of `dejax list metrics`; None takes the usual ones.
+      checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the last one.
+    """
+    return {k: v for k, v in locals().items() if v is not None}
+
+
+def mesh(nodes: int | None = None, runs: int = 1, relabel: bool = True) -> dict[str, Any]:
+    """The devices that nodes and seeds are spread over; see docs/scale.md.
+
+    Args:
+      nodes: devices along the node axis, >= 1; None takes all, over `runs`.
+      runs: devices along the axis of seeds, >= 1.
+      relabel: let nodes change places so that few edges cross between devices; numbers stay the same.
+    """
+    return locals()
+
+
+def _network() -> Callable[..., Any]:
+    from ..network import Network
+
+    return Network
+
+
+_Data = Annotated[Any, Section(lambda: data)]
+_Network = Annotated[Any, Section(lambda: _network())]
+_Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
+_Eval = Annotated[Any, Section(lambda: evaluation)]
+_Sampling = Literal["full", "replacement", "epoch"] | None
+_Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
+_Role = Literal["shared", "personal", "frozen", "statistics"]
+_Starts = Literal["equal", "independent"]
+
+
+def experiment(
+    rounds: int,
+    data: _Data,
+    task: Any = None,
+    network: _Network = None,
+    method: Any = None,
+    methods: dict[str, Any] | None = None,
+    seed: int | list[int] = 0,
+    batch_size: int | None = None,
+    sampling: _Sampling = None,
+    starts: _Starts = "equal",
+    block: int | Literal["auto"] | None = "auto",
+    roles: dict[str, _Role] | None = None,
+    personal_lr: _Number = None,
+    eval: _Eval = None,
+    out: str | None = None,
+    mesh: _Mesh = None,
+) -> None:
+    """The names that stand at the top of a config; see docs/config.md."""
+
+
+def run(
+    method: Any = None,
+    network: _Network = None,
+    data: _Data = None,
+    task: Any = None,
+    batch_size: int | None = None,
+    sampling: _Sampling = None,
+    starts: _Starts | None = None,
+    block: int | Literal["auto"] | None = None,
+    roles: dict[str, _Role] | None = None,
+    personal_lr: _Number = None,
+    rounds: int | None = None,
+) -> None:
+    """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
+
+
+__all__ = ["data", "evaluation", "experiment", "mesh", "run"]

@@ -1,0 +1,160 @@
+"""Which names a slot of a config may hold: the kind of slot, its folder, and the members of it."""
+
+import functools
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import catalog
+from .catalog import Member
+
+OPTIMIZERS = (
+    "adabelief", "adadelta", "adagrad", "adam", "adamw", "amsgrad", "lamb", "lion", "nadam", "rmsprop", "sgd", "yogi",
+)  # fmt: skip
+SCHEDULES = {"cosine": "Cosine", "inverse_sqrt": "InverseSqrt"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of slot: its word in `dejax list`, its folder, and which members of the folder belong."""
+
+    plural: str
+    folder: str
+    belongs: Callable[[Member], bool]
+    wrapped_by: str = ""  # what to say when a member of the same folder but another kind is named here
+
+
+def _has(*names: str) -> Callable[[Member], bool]:
+    return lambda m: any(n in m.methods for n in names)
+
+
+def _returns(*words: str) -> Callable[[Member], bool]:
+    return lambda m: not m.is_class and any(w in m.returns for w in words)
+
+
+def _either(*tests: Callable[[Member], bool]) -> Callable[[Member], bool]:
+    return lambda m: any(t(m) for t in tests)
+
+
+KINDS: dict[str, Kind] = {
+    "method": Kind("methods", "methods", _either(_has("step"), _returns("Method"))),
+    "topology": Kind("topologies", "topology", _returns("Topology", "Deferred")),
+    "weights": Kind("weights", "topology", _has("__call__")),
+    "codec": Kind("codecs", "compression", _either(_has("encode"), _returns("Codec"))),
+    "compressor": Kind("compressors", "compression", _either(_has("apply"), _returns("Compressor"))),
+    "rule": Kind("rules", "aggregation", _either(_has("combine"), _returns("Rule"))),
+    "attack": Kind("attacks", "attacks", _either(lambda m: m.is_class, _returns("Attack"))),
+    "privacy": Kind("privacy", "privacy", _has("hook", "message", "gradient", "per_example")),
+    "faults": Kind("faults", "faults", _has("awake", "arrives")),
+    "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
+    "events": Kind("events", "events", _has("plan")),
+    "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
+    "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
+    "task": Kind("tasks", "tasks", lambda m: True),
+    "optimizer": Kind("optimizers", "", lambda m: False),
+    "schedule": Kind("schedules", "", lambda m: False),
+    "metric": Kind("metrics", "metrics", lambda m: True),
+}
+_CLASS_KINDS = {k: k for k in KINDS} | {"partitioner": "partition", "dataset": "source", "fault": "faults"}
+
+
+class Registry:
+    """Members by kind: those of dejax, and the user's own.
+
+    Args:
+      extra: `{kind: {name: callable}}`, added to (and winning over) dejax's own: how a method written in a notebook gets a name
+        in a config.
+      builtin: False for the extra members alone (tests).
+    Raises:
+      ValueError: an unknown kind.
+    Example:
+      >>> Registry({"method": {"mine": dict}}, builtin=False).members("method")
+      {'mine': <class 'dict'>}
+    """
+
+    def __init__(self, extra: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None, builtin: bool = True):
+        self.extra = {kind: dict(members) for kind, members in (extra or {}).items()}
+        self.builtin = builtin
+        unknown = set(self.extra) - set(KINDS)
+        if unknown:
+            raise ValueError(f"extra names the kind {min(unknown)!r}; give some of {', '.join(KINDS)}")
+        self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
+
+    def kind_of(self, name: str, hint: Any) -> str | None:
+        """The kind of slot that a parameter is, by its name or by the class in its hint; None for a plain value."""
+        plain = (bool, int, float, str, type(None))
+        options = _flat(hint)
+        if name in KINDS and not all(o in plain or typing.get_origin(o) is typing.Literal for o in options):
+            return name
+        for o in options:
+            kind = _CLASS_KINDS.get(getattr(o, "__name__", "").lower()) if inspect.isclass(o) else None
+            if kind is not None and o.__module__.startswith("dejax"):
+                return kind
+        return None
+
+    def members(self, kind: str) -> dict[str, Callable[..., Any]]:
+        """Name -> callable, in the order of the folder's list."""
+        if kind not in self._cache:
+            own = self.extra.get(kind, {})
+            self._cache[kind] = own | {
+                k: v for k, v in (_builtin(kind) if self.builtin else {}).items() if k not in own
+            }
+        return self._cache[kind]
+
+    def hint(self, kind: str, name: str) -> str:
+        """Where a name of another kind would belong: ` top_k is a compressor.`"""
+        for other in KINDS:
+            if other != kind and name in (_names(other) if self.builtin else self.extra.get(other, {})):
+                return f" ({name} is a {other}.)"
+        return ""
+
+
+def _flat(hint: Any) -> list[Any]:
+    """All classes in a hint: through unions, lists and Annotated."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return _flat(typing.get_args(hint)[0])
+    if typing.get_origin(hint) is typing.Literal:
+        return [hint]
+    args = [a for a in typing.get_args(hint) if a is not Ellipsis and not isinstance(a, list)]
+    return [c for a in args for c in _flat(a)] if args else [hint]
+
+
+def _names(kind: str) -> list[str]:
+    if kind in ("optimizer", "schedule"):
+        return list(OPTIMIZERS if kind == "optimizer" else SCHEDULES)
+    return [m.name for m in catalog.members(KINDS[kind].folder) if KINDS[kind].belongs(m)]
+
+
+@functools.lru_cache(maxsize=32)
+def _builtin(kind: str) -> dict[str, Callable[..., Any]]:
+    if kind == "optimizer":
+        return _optimizers()
+    if kind == "schedule":
+        optimizers = importlib.import_module("dejax.optimizers")
+        return {name: getattr(optimizers, target) for name, target in SCHEDULES.items()}
+    names = _names(kind)
+    if not names:
+        return {}
+    package = importlib.import_module(f"dejax.{KINDS[kind].folder}")
+    return {name: getattr(package, name) for name in names}
+
+
+def _optimizers() -> dict[str, Callable[..., Any]]:
+    import optax
+
+    def named(factory: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(factory)
+        def make(**kw: Any) -> Any:
+            import dejax
+
+            return dejax.optimizer(factory, **kw)
+
+        return make
+
+    return {name: named(getattr(optax, name)) for name in OPTIMIZERS if hasattr(optax, name)}
+
+
+__all__ = ["KINDS", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]

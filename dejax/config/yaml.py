@@ -1,0 +1,168 @@
+"""YAML to plain values and back: YAML 1.2 scalars, no tags, no twice-given keys, a line for every path.
+
+Only mappings, lists, strings, numbers, booleans and null come out; a tag such as `!!python/name` is an error, so that
+nothing in a config can run code. Against plain `yaml.safe_load`: `1e-3` is a number, `no` and `on` are words, `010` is 10,
+`12:30` is a word, and a key given twice is an error instead of the last one winning silently.
+"""
+
+import math
+import re
+from typing import Any
+
+from ..errors import ConfigError, Path
+
+MAX_VALUES = 100_000  # a config is small; aliases of aliases could expand to gigabytes
+
+
+def _loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {}
+
+    for tag, pattern, first in (
+        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+        ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+        (
+            "float",
+            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+            list("-+0123456789."),
+        ),
+    ):
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
+    return Loader
+
+
+def _scalar(tag: str, text: str) -> Any:
+    if tag == "null":
+        return None
+    if tag == "bool":
+        return text.lower() == "true"
+    if tag == "int":
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if tag == "float":
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    return text
+
+
+def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
+    """Plain values of one YAML (or JSON) document, and the line (from 1) at which each path stands.
+
+    Args:
+      text: the document.
+      source: its file name, for messages.
+    Raises:
+      ConfigError: not YAML, a key given twice, a key that is not a word, a tag, more than one document.
+    """
+    import yaml
+
+    try:
+        root = yaml.compose(text, _loader())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError((), f"not readable as YAML: {reason}", mark.line + 1 if mark else None, source) from None
+    lines: dict[Path, int] = {}
+    count = 0
+
+    def plain(node: Any, path: Path, parents: tuple[int, ...]) -> Any:
+        nonlocal count
+        count += 1
+        line = node.start_mark.line + 1
+        if count > MAX_VALUES or id(node) in parents:
+            raise ConfigError(
+                path, "an alias repeats its own parent or expands to too many values; write it out", line, source
+            )
+        lines.setdefault(path, line)
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        if isinstance(node, yaml.ScalarNode) and kind in ("null", "bool", "int", "float", "str"):
+            try:
+                return _scalar(kind, node.value)
+            except ValueError:
+                raise ConfigError(path, f"{node.value!r} is not a value of {node.tag}", line, source) from None
+        if isinstance(node, yaml.SequenceNode) and kind == "seq":
+            return [plain(v, (*path, str(i)), (*parents, id(node))) for i, v in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode) or kind != "map":
+            raise ConfigError(
+                path, f"the tag {node.tag!r} is not allowed: a config holds only plain values", line, source
+            )
+        out: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key_line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(path, "a key is a list or a mapping; keys are words", key_line, source)
+            key = key_node.value
+            if key in out:
+                raise ConfigError(
+                    (*path, key), f"given twice (first on line {lines[(*path, key)]}); keep one", key_line, source
+                )
+            lines[(*path, key)] = key_line
+            out[key] = plain(value_node, (*path, key), (*parents, id(node)))
+        return out
+
+    value = None if root is None else plain(root, (), ())
+    return value, lines
+
+
+def parse_value(text: str) -> Any:
+    """The value of one `--set path=value`: `0.1`, `[1, 2]`, `{top_k: {k: 3}}`, `ring`; empty is null."""
+    return parse(text)[0]
+
+
+def _inline(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if math.isnan(value):
+            return ".nan"
+        if value in (float("inf"), float("-inf")):
+            return ".inf" if value > 0 else "-.inf"
+        return repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*(?: [\w./+-]+)*", value)
+        return value if plain and isinstance(_probe(value), str) else _quoted(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return "{" + ", ".join(f"{_inline(k)}: {_inline(v)}" for k, v in value.items()) + "}"
+
+
+def _quoted(text: str) -> str:
+    """Double quotes; what is not printable as an escape (JSON's pairs of surrogates are not YAML)."""
+    out = ""
+    for c in text:
+        if c in '"\\':
+            out += "\\" + c
+        else:
+            out += c if c.isprintable() and c != "\ufeff" else f"\\U{ord(c):08x}"
+    return f'"{out}"'
+
+
+def _probe(text: str) -> Any:
+    return {"null": None, "true": True, "false": False, "~": None}.get(text.lower(), text)
+
+
+def dump(value: Any, indent: int = 0) -> str:
+    """Plain values as YAML that `parse` reads back to the same values; short mappings stay on one line."""
+    if not isinstance(value, dict) or not value:
+        return " " * indent + _inline(value) + "\n"
+    out = ""
+    for key, item in value.items():
+        head = " " * indent + _inline(key) + ":"
+        flat = _inline(item)
+        if isinstance(item, dict) and item and (indent == 0 or len(head) + len(flat) > 100):
+            out += head + "\n" + dump(item, indent + 2)
+        elif isinstance(item, (list, tuple)) and len(head) + len(flat) > 110 and any(isinstance(v, dict) for v in item):
+            out += head + "\n" + "".join(" " * indent + "  - " + _inline(v) + "\n" for v in item)
+        else:
+            out += f"{head} {flat}\n"
+    return out
+
+
+__all__ = ["dump", "parse", "parse_value"]

@@ -1,0 +1,1 @@
+"""What every room shares: types, trees, keys by name, structs, checks."""

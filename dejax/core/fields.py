@@ -1,0 +1,175 @@
+"""Hyper-parameters given as arrays: their shapes, and their values by the same rules as plain numbers, where they are known."""
+
+import dataclasses
+import typing
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+
+def listed(owner: Any) -> Any:
+    """The same dataclass with each list of numbers, where a number may stand, as an array: a list would be as many leaves.
+
+    Raises:
+      TypeError: a list of anything else.
+    """
+    if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+        return owner
+    kinds, changed = _kinds(type(owner)), {}
+    for field in dataclasses.fields(owner):
+        value = getattr(owner, field.name)
+        if field.name in kinds and isinstance(value, (list, tuple)):
+            try:
+                changed[field.name] = jnp.asarray(value, float)
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"{type(owner).__name__}.{field.name} is {value!r}; give a number, or an array of them"
+                ) from None
+        elif isinstance(value, tuple):
+            items = tuple(listed(v) for v in value)
+            changed |= {} if all(a is b for a, b in zip(items, value, strict=True)) else {field.name: items}
+        elif field.init and (new := listed(value)) is not value:
+            changed[field.name] = new
+    return dataclasses.replace(owner, **changed) if changed else owner
+
+
+def check_arrays(*objects: Any) -> None:
+    """Every concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
+
+    `__post_init__` sees arrays, but lets them pass, because JAX rebuilds the objects with tracers and placeholders. So the
+    extremes of each array (and a NaN, if there is one) are tried as plain numbers.
+
+    Raises:
+      ValueError: a value out of range, e.g. an infinite or negative rate of one node; names the field and the value.
+    """
+    for owner in objects:
+        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+            continue
+        for field in dataclasses.fields(owner):
+            value = getattr(owner, field.name)
+            if dataclasses.is_dataclass(value):
+                check_arrays(value)
+            elif isinstance(value, dict):
+                for name, number in value.items():
+                    _finite(f"{type(owner).__name__}.{name}", number)
+            elif _is_numbers(value) and field.init and not field.metadata.get("static"):
+                for extreme in _extremes(value):
+                    try:
+                        dataclasses.replace(owner, **{field.name: extreme})
+                    except ValueError as error:
+                        row = int(np.flatnonzero(np.isclose(np.asarray(value), extreme, 0, 0, equal_nan=True))[0])
+                        at = f" (row {row} of an array)" if np.ndim(value) else ""
+                        raise ValueError(f"{error}{at}") from None
+
+
+def check_shapes(n: int, *objects: Any) -> None:
+    """Every field that holds a number is a scalar, or [n] where its hint says so (`NodeFloatLike`); schedules by what they return.
+
+    Gathered by node id, an array of another length would be read out of bounds, which JAX clamps without a word.
+
+    Raises:
+      ValueError: names the field, its shape, and what is right. TypeError: a schedule that is a bare function.
+    """
+    for owner in objects:
+        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+            continue
+        kinds = _kinds(type(owner))
+        for field in dataclasses.fields(owner):
+            value, name = getattr(owner, field.name), f"{type(owner).__name__}.{field.name}"
+            if field.name in kinds:
+                _check_shape(name, value, (n,) if kinds[field.name] else None)
+            elif field.name == "numbers" and isinstance(value, dict):  # of an optimizer
+                for key, number in value.items():
+                    _check_shape(_name_in_dict(owner, key), number, None)
+            elif dataclasses.is_dataclass(value):
+                check_shapes(n, value)
+
+
+def _name_in_dict(owner: Any, key: str) -> str:
+    """A number that a dataclass keeps in a dict, in words: `adam(b1)` for an optimizer's factory, else `Class.key`."""
+    factory = getattr(owner, "factory", None)
+    return f"{type(owner).__name__}.{key}" if factory is None else f"{getattr(factory, '__name__', 'optimizer')}({key})"
+
+
+def per_node(n: int, *objects: Any) -> bool:
+    """Whether some number of these objects is given per node, by id: a field whose hint says that it may be (`NodeFloatLike`) and that
+    holds an array, or, where a class says nothing of its field, one that holds an array [n, ...].
+    """
+    for owner in objects:
+        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+            if any(getattr(x, "shape", ())[:1] == (n,) for x in jax.tree.leaves(owner)):
+                return True
+            continue
+        kinds = _kinds(type(owner))
+        for field in dataclasses.fields(owner):
+            value = getattr(owner, field.name)
+            if field.metadata.get("static"):
+                continue
+            if field.name not in kinds:
+                if per_node(n, value):
+                    return True
+            elif kinds[field.name] and any(jnp.ndim(x) for x in jax.tree.leaves(value)):
+                return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _kinds(cls: type) -> dict[str, bool]:
+    """The fields of a class whose hint is a number, and whether it may be given per node."""
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # hints of a user's class that cannot be evaluated
+        return {}
+    marks = {
+        name: {m for option in (hint, *typing.get_args(hint)) for m in getattr(option, "__metadata__", ())}
+        for name, hint in hints.items()
+    }
+    return {name: "[n]" in found for name, found in marks.items() if "number" in found}
+
+
+def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
+    if value is None:
+        return
+    if callable(value) and jax.tree_util.all_leaves([value]):
+        raise TypeError(
+            f"{name} is {value!r}, a function and no pytree, which a compiled program cannot take; give a schedule whose numbers are "
+            "leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)"
+        )
+    shape = jax.eval_shape(value, jax.ShapeDtypeStruct((), jnp.int32)).shape if callable(value) else jnp.shape(value)
+    if shape in ((), per_node):
+        return
+    what = "returns an array of shape" if callable(value) else "has shape"
+    want = "one number" if per_node is None else f"one number, or {per_node[0]}, one per node: shape {per_node}"
+    raise ValueError(f"{name} {what} {tuple(shape)}; give {want}")
+
+
+def _finite(name: str, value: Any) -> None:
+    if _is_numbers(value) or isinstance(value, float):
+        bad = [x for x in _extremes(value) if not np.isfinite(x)]
+        if bad:
+            raise ValueError(f"{name} is {bad[0]!r}; give a finite number")
+
+
+def _is_numbers(value: Any) -> bool:
+    if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        return False
+    if not np.issubdtype(
+        np.asarray(jax.device_get(value)).dtype if isinstance(value, np.generic) else value.dtype, np.number
+    ):
+        return False
+    return np.size(value) > 0 and np.ndim(value) <= 1
+
+
+def _extremes(value: Any) -> list[float]:
+    values = np.asarray(jax.device_get(value))
+    whole = np.issubdtype(values.dtype, np.integer)
+    found = {float("nan")} if not whole and np.isnan(values).any() else set()
+    cast = int if whole else float
+    return [*found, *{cast(x) for x in (values.min(), values.max()) if not np.isnan(x)}]
+
+
+__all__ = ["check_arrays", "check_shapes", "listed", "per_node"]

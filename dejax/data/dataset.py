@@ -1,0 +1,170 @@
+"""A data set on the host, before it is split among nodes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .nodes import NodeData
+from .parts import Parts, check_count
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Arrays for training and testing on the host; `partition` hands them to nodes.
+
+    Args:
+      train: name -> [N, ...], by convention "x" and "y".
+      test: the same names, [M, ...], or None.
+      num_classes: labels are 0 .. num_classes - 1; 0 for regression.
+      name, source: what it is called; where it comes from and under which licence.
+      groups, test_groups: int [N] and [M], the writer or user of each sample, or None.
+    """
+
+    train: dict[str, np.ndarray]
+    test: dict[str, np.ndarray] | None = None
+    num_classes: int = 0
+    name: str = "data"
+    source: str = ""
+    groups: np.ndarray | None = None
+    test_groups: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Training samples, N."""
+        return len(next(iter(self.train.values())))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """What partitioners see: "y", or zeros [N] where there are none."""
+        return self.train["y"] if "y" in self.train else np.zeros(self.size, np.int32)
+
+    def partition(self, partitioner: Callable[..., Any], nodes: int, seed: int = 0, holdout: float = 0.0) -> NodeData:
+        """Split the training samples among nodes.
+
+        Args:
+          partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of `dejax.data`, or yours.
+          nodes: number of nodes, >= 1.
+          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
+          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test rows (at least one if > 0)
+            instead of training on them; they join the rows of `test`.
+        Returns:
+          NodeData, with arrays on JAX's default device.
+        Raises:
+          ValueError: the split is impossible (the partitioner says why), or some node would be empty.
+        Example:
+          >>> letters().partition(dirichlet(alpha=0.3), nodes=1024).n
+          1024
+        """
+        check_count(self, "partition(nodes)", nodes)
+        if isinstance(partitioner, type):
+            name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", partitioner.__name__).lower()
+            raise TypeError(f"partitioner is {name}, which was not called; give {name}(...)")
+        if not callable(partitioner):
+            raise TypeError(f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function")
+        if not 0 <= holdout < 1:
+            raise ValueError(
+                f"holdout is {holdout!r}; give the share of each node's samples to test on, 0 <= holdout < 1"
+            )
+        rng = np.random.default_rng(seed)
+        parts = partitioner(self.labels, int(nodes), rng, self.groups)
+        parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
+        parts.check(self.size, int(nodes))
+        dataset, own = _own_tests(self, parts, rng)
+        if holdout:
+            if own is not None:
+                raise ValueError(
+                    f"holdout is {holdout}, but {self.name} gives nodes own test rows already; leave holdout out"
+                )
+            dataset, parts, own = _hold_out(dataset, parts, holdout, rng)
+        return node_data(dataset, parts, own)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
+        tests = 0 if self.test is None else len(next(iter(self.test.values())))
+        return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
+
+
+def source(fn: F) -> F:
+    """Mark a function that makes a `Dataset`: asked for `partition` itself, it says that it was not called."""
+
+    def partition(*args: Any, **options: Any) -> Any:
+        del args, options
+        raise TypeError(
+            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)"
+        )
+
+    vars(fn)["partition"] = partition
+    return fn
+
+
+def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
+    """The data set with features changed per node, and each node's own test rows, where the partitioner makes such."""
+    if parts.shift is not None:
+        train = {**dataset.train, "x": parts.shift.transform(dataset.train["x"], parts)}
+        test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)
+        return replace(dataset, train=train, test=test), own
+    if parts.node_of_group is not None and dataset.test_groups is not None:
+        ids, node = parts.node_of_group
+        place = np.minimum(np.searchsorted(ids, dataset.test_groups), len(ids) - 1)
+        rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
+        own = Parts.from_owner(node[place[rows]], len(parts))
+        if (own.sizes == 0).any():
+            raise ValueError(
+                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some"
+            )
+        return dataset, Parts(rows[own.rows], own.offsets)
+    return dataset, None
+
+
+def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:
+    """Move a share of each node's rows to the test part."""
+    sizes = parts.sizes
+    if sizes.min() < 2:
+        raise ValueError(
+            f"holdout is {share}, but node {int(sizes.argmin())} has one sample; use fewer nodes, or holdout=0"
+        )
+    if len(np.unique(parts.rows)) < len(parts.rows):
+        raise ValueError(
+            f"holdout is {share}, but nodes share samples, so one node would train on another's test rows; use holdout=0"
+        )
+    away = np.clip(np.round(sizes * share).astype(np.int64), 1, sizes - 1)
+    order = rng.permutation(len(parts.rows))
+    order = order[np.argsort(parts.owner[order], kind="stable")]  # shuffled inside every node
+    rank = np.arange(len(order)) - np.repeat(parts.offsets[:-1], sizes)
+    out = rank < np.repeat(away, sizes)
+    held, kept = parts.rows[order[out]], parts.rows[order[~out]]
+    old = dataset.test or {k: v[:0] for k, v in dataset.train.items()}
+    first = len(next(iter(old.values())))
+    test = {k: np.concatenate([old[k], v[held]]) for k, v in dataset.train.items()}
+    offsets = lambda s: np.concatenate([[0], np.cumsum(s)])
+    return (
+        replace(dataset, test=test),
+        Parts(kept, offsets(sizes - away), parts.facts),
+        Parts(first + np.arange(len(held)), offsets(away)),
+    )
+
+
+def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> NodeData:
+    """Hand `parts` of the data set to the device."""
+    import jax.numpy as jnp
+
+    index, count = parts.padded()
+    test_index, test_count = own_test.padded() if own_test is not None else (None, None)
+    put = lambda tree: {k: jnp.asarray(v) for k, v in tree.items()}
+    return NodeData(
+        arrays=put(dataset.train),
+        index=jnp.asarray(index),
+        count=jnp.asarray(count),
+        test=None if dataset.test is None else put(dataset.test),
+        test_index=None if test_index is None else jnp.asarray(test_index),
+        test_count=None if test_count is None else jnp.asarray(test_count),
+        facts={k: jnp.asarray(v, jnp.int32 if v.dtype.kind in "iu" else jnp.float32) for k, v in parts.facts.items()},
+        num_classes=dataset.num_classes,
+        name=dataset.name,
+        even=bool((count == count[0]).all()),
+    )

@@ -1,0 +1,180 @@
+"""The data of all nodes: shared arrays, and which rows belong to whom."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..core.struct import static, struct
+from .partitions._overlapping import draw_rows
+from .parts import check_count
+
+
+@struct
+class NodeData:
+    """The data that `nodes` nodes learn from: arrays without a node axis and one list of row numbers per node.
+
+    Axis letters: N samples, M test samples, n nodes, s_max samples at the largest node.
+
+    Args:
+      arrays: name -> [N, ...], by convention "x" (float32) and "y" (int32 labels, or float32 targets).
+      index: int32 [n, s_max], rows of every node, padded with its own first row.
+      count: int32 [n], how many of them are real, >= 1.
+      test: name -> [M, ...] that everybody is tested on, or None.
+      test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own law, or None.
+      facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns), "group".
+      num_classes: static; 0 for regression. name: static.
+      even: static; all counts are equal, so that no batch needs padding.
+    """
+
+    arrays: dict[str, Any]
+    index: Any
+    count: Any
+    test: dict[str, Any] | None = None
+    test_index: Any = None
+    test_count: Any = None
+    facts: dict[str, Any] | None = None
+    num_classes: int = static(default=0)
+    name: str = static(default="data")
+    even: bool = static(default=False)
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.index.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Number of training rows that the arrays hold, N."""
+        return next(iter(self.arrays.values())).shape[0]
+
+    def rows(self, node: int) -> np.ndarray:
+        """Row numbers of one node, on the host: int32 [count[node]]."""
+        if not -self.n <= node < self.n:
+            raise IndexError(f"node {node} of {self.n}")
+        return np.asarray(self.index[node])[: int(self.count[node])]
+
+    def node(self, i: int) -> dict[str, np.ndarray]:
+        """The training samples of one node, on the host."""
+        rows = self.rows(i)
+        return {name: np.asarray(a)[rows] for name, a in self.arrays.items()}
+
+    def label_histogram(self) -> np.ndarray:
+        """Samples per node and class, int64 [n, C], on the host.
+
+        Raises:
+          ValueError: the data have no classes.
+        """
+        if self.num_classes < 1 or "y" not in self.arrays:
+            raise ValueError(
+                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data"
+            )
+        count, classes = np.asarray(self.count, np.int64), self.num_classes
+        real = np.arange(self.index.shape[1])[None, :] < count[:, None]
+        node = np.repeat(np.arange(self.n), count)
+        labels = np.asarray(self.arrays["y"])[np.asarray(self.index)[real]]
+        return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
+
+    def matched_test(self, rows: int = 100, seed: int = 0) -> "NodeData":
+        """The same data with `rows` test rows per node in the proportions of its own labels (largest remainders).
+
+        Right for label skew, where only the mix of classes differs between nodes; not for shifted features. Rows of a class
+        repeat at a node only where it wants more than the test part has.
+
+        Args:
+          rows: per node, >= 1; default 100. seed: of the draw.
+        Raises:
+          ValueError: no test part, no classes, own test rows already, or a class of a node that the test part lacks.
+        Example:
+          >>> digits().partition(shards(), nodes=8).matched_test(rows=20).test_index.shape
+          (8, 20)
+        """
+        if self.test is None or self.test_index is not None:
+            what = "no test part" if self.test is None else "own test rows of its nodes already"
+            raise ValueError(f"matched_test: {self.name} has {what}; use it on data with one common test part")
+        check_count(self, "matched_test(rows)", rows)
+        h = self.label_histogram()
+        labels = np.asarray(self.test["y"])
+        pools = [np.flatnonzero(labels == c) for c in range(self.num_classes)]
+        lacking = [c for c, p in enumerate(pools) if not len(p) and h[:, c].any()]
+        if lacking:
+            raise ValueError(
+                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some"
+            )
+        kept = [c for c, p in enumerate(pools) if len(p)]
+        exact = rows * h[:, kept] / h.sum(1, keepdims=True)
+        counts = np.floor(exact).astype(np.int64)
+        rank = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1)  # 0: largest remainder
+        counts += rank < (rows - counts.sum(1))[:, None]
+        index = draw_rows(counts, [pools[c] for c in kept], np.random.default_rng(seed)).reshape(self.n, rows)
+        import jax.numpy as jnp
+
+        full = jnp.full((self.n,), rows, jnp.int32)
+        return replace(self, test_index=jnp.asarray(index, jnp.int32), test_count=full)
+
+    def plot(self, nodes: int = 40) -> Any:
+        """A picture of who holds what: samples per class (rows) at each of the first `nodes` nodes (columns).
+
+        Returns:
+          A matplotlib figure.
+        """
+        from matplotlib.figure import Figure
+
+        h = self.label_histogram()[:nodes]
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(h.T, aspect="auto", cmap="Blues", interpolation="nearest")
+        axes.set(
+            xlabel="node", ylabel="class", title=f"{self.name}: samples per class, first {len(h)} of {self.n:,} nodes"
+        )
+        figure.colorbar(image, ax=axes, label="samples")
+        return figure
+
+    def summary(self) -> str:
+        """A few lines for people: sizes, classes per node, distance to the overall mix, drift of the partitioner."""
+        count = np.asarray(self.count, np.int64)
+        q = np.quantile(count, [0, 0.5, 1]).astype(int)
+        lines = [
+            f"{self.name}: {self.n:,} nodes, {self.size:,} samples"
+            + (f", {self.num_classes} classes" if self.num_classes else "")
+        ]
+        size = f"{q[0]}" if q[0] == q[2] else f"{q[0]} to {q[2]}, median {q[1]}"
+        lines.append(f"  samples per node: {size}" + _reuse(count.sum(), self.size))
+        if self.num_classes and "y" in self.arrays:
+            h = self.label_histogram()
+            mix = h / h.sum(1, keepdims=True)
+            distinct = (h > 0).sum(1)
+            far = 0.5 * np.abs(mix - h.sum(0) / h.sum()).sum(1).mean()
+            lines.append(f"  classes per node: mean {distinct.mean():.1f}, {distinct.min()} to {distinct.max()}")
+            lines.append(f"  distance to the overall mix (total variation, mean): {far:.2f}")
+        facts = {k: np.asarray(v) for k, v in (self.facts or {}).items()}
+        if "drift" in facts:
+            share = float((facts["drift"] * count).sum() / count.sum())
+            lines.append(
+                f"  drift: {share:.1%} of the samples are not what the node first drew (its class or node ran out)"
+            )
+        if "turn" in facts:
+            lines.append(
+                "  quarter turns: "
+                + ", ".join(f"{t}: {c} nodes" for t, c in zip(*np.unique(facts["turn"], return_counts=True)))
+            )
+        if self.test is not None:
+            own = (
+                ""
+                if self.test_index is None
+                else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
+            )
+            lines.append(f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return (
+            f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in self.arrays.items()} })"
+        )
+
+
+def _reuse(total: int, rows: int) -> str:
+    return "" if total == rows else f" ({total:,} in all, of {rows:,} rows)"

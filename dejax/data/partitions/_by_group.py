@@ -1,0 +1,40 @@
+"""Natural heterogeneity: a node is a writer, a user or a station."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..parts import Parts
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """One node per group id of the data set (writer, user, station); with fewer nodes, groups are dealt to nodes evenly.
+
+    With nodes = number of groups, node i is the i-th group in sorted order (`facts["group"]`: its id, where ids are whole numbers).
+    Otherwise groups are dealt in random order, `groups / nodes` each up to one. Own test rows follow where the data set
+    has `test_groups`.
+
+    Raises:
+      ValueError: the data set has no groups; more nodes than groups.
+    Example:
+      >>> parts = by_group()(np.zeros(4, int), 2, np.random.default_rng(0), groups=np.array([7, 9, 7, 7]))
+      >>> [p.tolist() for p in parts]
+      [[0, 2, 3], [1]]
+    """
+
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+        """Parts of `labels` [N] for `nodes` nodes by `groups` [N]."""
+        if groups is None:
+            raise ValueError(
+                "by_group needs group ids, but the data set has none; give from_arrays(x, y, groups=...) [N]"
+            )
+        ids, which = np.unique(np.asarray(groups), return_inverse=True)
+        if nodes > len(ids):
+            raise ValueError(f"nodes is {nodes}, but there are {len(ids)} groups; use at most {len(ids)} nodes")
+        exact = nodes == len(ids)
+        node = np.arange(nodes) if exact else rng.permutation(np.arange(len(ids)) % nodes)
+        parts = Parts.from_owner(node[which], nodes)
+        facts = {"group": ids} if exact and ids.dtype.kind in "iu" and abs(ids).max() < 2**31 else {}
+        return Parts(parts.rows, parts.offsets, facts, node_of_group=(ids, node))

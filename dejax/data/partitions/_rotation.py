@@ -1,0 +1,85 @@
+"""Feature shift: nodes see the same world turned by quarter turns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..parts import Parts, check_count, check_disjoint, deal, even_sizes
+from ._dirichlet import check_alpha, skewed
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Feature shift: the images of a node are turned by 0 to turns - 1 quarter turns, the same turn for all its images.
+
+    Turns are dealt evenly to nodes at random (`facts["turn"]`: the true clusters). Quarter turns permute pixels, so nothing is
+    interpolated or lost. The test images come in every turn, and `test_index` lists those of the node's own turn.
+    Equal sizes; every sample is used once.
+
+    Args:
+      turns: number of different turns, 1 to 4; default 4. With 2, turns are 0 and 90 degrees.
+      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no label skew.
+      test_rows: at most this many own test rows per node, drawn; default 512.
+    Raises:
+      ValueError: turns outside 1..4, more nodes than samples, x that is not images [N, H, W] or [N, H, W, C] with H = W.
+    Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020 (rotated MNIST).
+    Example:
+      >>> digits().partition(rotation(turns=4), nodes=8).facts["turn"].shape
+      (8,)
+    """
+
+    turns: int = 4
+    alpha: float | None = None
+    test_rows: int = 512
+
+    def __post_init__(self) -> None:
+        check_count(self, "turns", self.turns)
+        check_count(self, "test_rows", self.test_rows)
+        if self.turns > 4:
+            raise ValueError(f"Rotation.turns is {self.turns}; give 1 to 4 quarter turns")
+        if self.alpha is not None:
+            check_alpha(self, self.alpha)
+
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+        """Parts of `labels` [N] for `nodes` nodes."""
+        del groups
+        check_disjoint(self, len(labels), nodes)
+        sizes = even_sizes(len(labels), nodes, rng)
+        parts = (
+            deal(rng.permutation(len(labels)), sizes)
+            if self.alpha is None
+            else skewed(labels, sizes, self.alpha, rng, self)
+        )
+        turn = rng.permutation(np.arange(nodes) % self.turns)
+        return Parts(parts.rows, parts.offsets, {**parts.facts, "turn": turn}, shift=self)
+
+    def transform(self, x: np.ndarray, parts: Parts) -> np.ndarray:
+        """Training images [N, H, W, ...], each turned as its node wants."""
+        self._check_images(x)
+        x = x.copy()
+        turn = parts.facts["turn"][parts.owner]
+        for t in range(1, self.turns):
+            rows = parts.rows[turn == t]
+            x[rows] = np.rot90(x[rows], t, axes=(1, 2))
+        return x
+
+    def transform_test(
+        self, test: dict[str, np.ndarray], parts: Parts, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], Parts]:
+        """Test samples in every turn (turn after turn), and the rows of each node's own turn."""
+        self._check_images(test["x"])
+        rows = len(test["x"])
+        turned = {k: np.concatenate([v] * self.turns) for k, v in test.items()}
+        turned["x"] = np.concatenate([np.rot90(test["x"], t, axes=(1, 2)) for t in range(self.turns)])
+        take = min(rows, self.test_rows)
+        chosen = (
+            rng.permutation(rows)[:take] if take < rows else np.arange(rows)
+        )  # one choice for all nodes: comparable
+        return turned, Parts.from_matrix(chosen[None, :] + rows * parts.facts["turn"][:, None])
+
+    def _check_images(self, x: np.ndarray) -> None:
+        if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
+            raise ValueError(
+                f"rotation turns square images, but x is {list(x.shape)}; give [N, H, H] or [N, H, H, C], e.g. digits()"
+            )

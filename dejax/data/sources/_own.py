@@ -1,0 +1,216 @@
+"""Data of your own: arrays, arrays already split among clients, npz files."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..dataset import Dataset, node_data, source
+from ..nodes import NodeData
+from ..parts import Parts
+
+Pair = tuple[Any, Any]
+
+
+@source
+def from_arrays(
+    x: Any,
+    y: Any,
+    test: Pair | None = None,
+    *,
+    groups: Any = None,
+    test_groups: Any = None,
+    num_classes: int | None = None,
+    name: str = "data",
+) -> Dataset:
+    """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
+
+    Args:
+      x: [N, ...] floating (kept as float32) or integer symbols such as tokens (int32). Bytes are refused: scale
+        images yourself, e.g. x / 255.
+      y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets, float32).
+      test: (x, y) of the same kinds, or None.
+      groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
+      num_classes: default largest label + 1, or 0 for regression.
+      name: for summaries.
+    Raises:
+      ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels, labels >= num_classes.
+    Example:
+      >>> from_arrays(np.zeros((4, 2)), np.array([0, 1, 1, 0])).num_classes
+      2
+    """
+    train = _door(x, y, "")
+    tests = None if test is None else _door(*_pair(test, "test"), "test ")
+    if tests is not None and (tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype != train["y"].dtype):
+        raise ValueError(
+            f"test x is {list(tests['x'].shape)} with y {tests['y'].dtype}, but x is {list(train['x'].shape)} with y "
+            f"{train['y'].dtype}; give both parts the same shapes and kinds"
+        )
+    groups = _ids(groups, len(train["x"]), "groups")
+    test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
+    classes = _num_classes([train["y"]] + ([] if tests is None else [tests["y"]]), num_classes)
+    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups)
+
+
+def from_clients(
+    clients: Sequence[Pair],
+    tests: Sequence[Pair] | None = None,
+    test: Pair | None = None,
+    *,
+    num_classes: int | None = None,
+    name: str = "clients",
+) -> NodeData:
+    """The data of nodes that are already split: client i has (x_i [N_i, ...], y_i [N_i]).
+
+    Args:
+      clients: one (x, y) per node, N_i >= 1.
+      tests: one (x, y) per node, its own test samples, or None.
+      test: (x, y) that everybody is tested on, or None; then the union of `tests` serves.
+      num_classes, name: as for `from_arrays`.
+    Raises:
+      ValueError, TypeError: as for `from_arrays`, naming the client.
+    Example:
+      >>> from_clients([(np.zeros((3, 2)), np.array([0, 0, 1])), (np.zeros((1, 2)), np.array([1]))]).n
+      2
+    """
+    train, parts = _stack(clients, "client")
+    own, own_parts = (None, None) if tests is None else _stack(tests, "test of client")
+    if own_parts is not None and len(own_parts) != len(parts):
+        raise ValueError(f"tests holds {len(own_parts)} pairs for {len(parts)} clients; give one (x, y) per client")
+    everybody = None if test is None else _door(*_pair(test, "test"), "test ")
+    if everybody is not None and own is not None and own_parts is not None:  # common rows first, then own rows
+        own_parts = Parts(own_parts.rows + len(everybody["x"]), own_parts.offsets)
+        own = {k: _join([everybody[k], own[k]], f"test {k}") for k in own}
+    both = own if own is not None else everybody
+    if both is not None:
+        _join([train["x"][:1], both["x"][:1]], "test x beside x")
+    classes = _num_classes([train["y"]] + ([] if both is None else [both["y"]]), num_classes)
+    return node_data(Dataset(train, both, classes, name, "given by the user"), parts, own_parts)
+
+
+@source
+def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
+    """A data set from an .npz file with arrays x, y and, where there are any, x_test, y_test, groups, test_groups.
+
+    Nothing in the file can run code: pickled arrays are refused.
+
+    Args:
+      path: of the file.
+      name: for summaries; default the file's stem.
+    Raises:
+      FileNotFoundError: no such file. ValueError: not an npz file, arrays missing or pickled, or as for `from_arrays`.
+    Example:
+      >>> from_npz("mine.npz").partition(iid(), nodes=8)  # doctest: +SKIP
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"from_npz: there is no file {path}; write one with np.savez({path.name!r}, x=x, y=y, x_test=..., y_test=...)"
+        )
+    try:
+        with path.open("rb") as raw:  # closed also when the file is no archive
+            loaded = np.load(raw, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise OSError("a single array, not an archive")
+            arrays = {k: loaded[k] for k in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+        raise ValueError(
+            f"from_npz: {path} cannot be read ({e}); write plain arrays with np.savez(path, x=x, y=y)"
+        ) from e
+    known = {"x", "y", "x_test", "y_test", "groups", "test_groups"}
+    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or ("x_test" in arrays) != ("y_test" in arrays):
+        raise ValueError(
+            f"from_npz: {path} holds {sorted(arrays)}; it needs x and y, and may hold x_test with y_test, groups, test_groups"
+        )
+    return from_arrays(
+        arrays["x"],
+        arrays["y"],
+        (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None,
+        groups=arrays.get("groups"),
+        test_groups=arrays.get("test_groups"),
+        name=name or path.stem,
+    )
+
+
+def _pair(pair: Any, what: str) -> Pair:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{what} is {type(pair).__name__}; give a pair (x, y) of arrays")
+    return pair[0], pair[1]
+
+
+def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
+    """Checked arrays: x float32 or int32, y float32 or int32."""
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
+        raise ValueError(
+            f"{what}x is {list(x.shape)} and {what}y is {list(y.shape)}; give one label or target per row of x, x [N, ...], y [N]"
+        )
+    if len(x) == 0:
+        raise ValueError(f"{what}x is empty; give at least one sample")
+    if x.dtype.itemsize == 1:
+        raise TypeError(
+            f"{what}x is {x.dtype}: pixels or symbols? Give pixels as x / 255.0, symbols as x.astype('int32')"
+        )
+    for label, a in (("x", x), ("y", y)):
+        if a.dtype.kind not in "iuf":
+            raise TypeError(f"{what}{label} is {a.dtype}; give numbers")
+        if a.dtype.kind == "f" and not np.isfinite(a).all():
+            row = int(np.argwhere(~np.isfinite(a))[0, 0])
+            raise ValueError(f"{what}{label} is not finite in row {row}; remove or fill such rows first")
+    if y.dtype.kind in "iu":
+        if y.ndim != 1:
+            raise ValueError(
+                f"{what}y is whole numbers {list(y.shape)}; give one class per sample, [N], or floating targets"
+            )
+        if y.min() < 0:
+            raise ValueError(f"{what}y goes down to {y.min()}; number the classes 0, 1, 2, ...")
+    kind = lambda a: a.astype(np.float32 if a.dtype.kind == "f" else np.int32)
+    return {"x": kind(x), "y": kind(y)}
+
+
+def _ids(ids: Any, size: int, what: str) -> np.ndarray | None:
+    if ids is None:
+        return None
+    ids = np.asarray(ids)
+    if ids.shape != (size,):
+        raise ValueError(f"{what} is {list(ids.shape)}; give one id per sample, [{size}]")
+    return ids
+
+
+def _num_classes(labels: list[np.ndarray], given: int | None) -> int:
+    if labels[0].dtype.kind == "f":
+        if given:
+            raise ValueError(
+                f"num_classes is {given}, but y is floating; give whole-number labels, or leave num_classes out"
+            )
+        return 0
+    largest = max(int(y.max()) for y in labels)
+    if given is not None and given <= largest:
+        raise ValueError(
+            f"num_classes is {given}, but a label is {largest}; give num_classes >= {largest + 1}, or leave it out"
+        )
+    return largest + 1 if given is None else given
+
+
+def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Parts]:
+    if not len(pairs):
+        raise ValueError(f"there is no {what}; give at least one pair (x, y)")
+    doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)]
+    offsets = np.cumsum([0] + [len(d["x"]) for d in doors])
+    joined = {k: _join([d[k] for d in doors], f"{k} of {what}") for k in ("x", "y")}
+    return joined, Parts(np.arange(offsets[-1]), offsets)
+
+
+def _join(arrays: list[np.ndarray], what: str) -> np.ndarray:
+    first = arrays[0]
+    for i, a in enumerate(arrays):
+        if a.shape[1:] != first.shape[1:] or a.dtype != first.dtype:
+            raise ValueError(
+                f"{what} {i} is {a.dtype}{list(a.shape)}, but {what} 0 is {first.dtype}{list(first.shape)}; give all the same "
+                "trailing shape and kind"
+            )
+    return np.concatenate(arrays)

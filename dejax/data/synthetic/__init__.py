@@ -1,0 +1,11 @@
+"""Synthetic problems whose optimum is known."""
+
+from ._logistic import logistic as logistic
+from ._squares import (
+    consensus as consensus,
+    equal_quadratics as equal_quadratics,
+    least_squares as least_squares,
+    quadratics as quadratics,
+)
+
+__all__ = ["logistic", "consensus", "equal_quadratics", "least_squares", "quadratics"]

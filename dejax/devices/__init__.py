@@ -1,0 +1,1 @@
+"""Where nodes stand on devices, and how arrays get there."""

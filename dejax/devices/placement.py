@@ -1,0 +1,279 @@
+"""Nodes on a mesh of devices: which node stands where, and what is sharded.
+
+The mesh has the axes `runs` (several seeds) and `nodes`. Everything with a node axis is sharded along `nodes`, data arrays
+are replicated. Node code runs on each device for its own rows (`Place.on_devices`), the rest of a round is split by the compiler; rows
+cross between devices in mixing kernels and means only.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
+
+from .. import mixing
+from ..core import tree
+from ..core.byte_sizes import array_bytes
+from ..core.fields import per_node
+from ..core.struct import static, struct
+from ..xla.erase_mesh import bare
+from . import processes
+from .mesh import NODES, RUNS, Layout, as_layout, check_runs, fitting, in_runs, layout, on_paper
+
+
+@struct
+class Place:
+    """Where the nodes of a problem stand.
+
+    Args:
+      ids: int32 [n], the node at each position of the node axis; None: node i stands at position i.
+      mesh: the devices, axes `runs` and `nodes`; static.
+    """
+
+    ids: Any
+    mesh: Any = static()
+
+    @property
+    def devices(self) -> int:
+        """Devices along the node axis."""
+        return self.mesh.shape[NODES]
+
+    def sharding(self, has: bool = True, lead: tuple[Any, ...] = ()) -> NamedSharding:
+        """Of a leaf with a node axis (`has`), after the axes `lead`, or of one without."""
+        return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
+
+    def constrain(self, axes: Any, values: Any) -> Any:
+        """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
+        return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
+
+    def everywhere(self, values: Any) -> Any:
+        """Inside a program: all of it on every device."""
+        return self.constrain(tree.map(lambda _: False, values), values)
+
+    def rows(self, m: int) -> int:
+        """How many of m rows a device computes: those that it holds; of a cohort that devices do not divide, one more."""
+        return -(-m // self.devices)
+
+    def on_devices(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn`, from trees [m, ...] to trees [m, ...] row by row, run by every device on rows of its own.
+
+        Where the devices divide m it may also give one row per device, e.g. a sum: [D, ...].
+
+        A loop over nodes must stand in here: of one that it splits by itself, the compiler gathers all rows on every device.
+        """
+        nodes = P(NODES)
+        split = jax.shard_map(fn, mesh=self.mesh, in_specs=nodes, out_specs=nodes, check_vma=False)
+        # jit makes what fn closes over an argument; else a vmap over `runs` would mistake its size
+        split = jax.jit(split, inline=True)
+
+        def run(*trees: Any) -> Any:
+            m = tree.leaves(trees)[0].shape[0]
+            filled = self.rows(m) * self.devices
+            if filled == m:
+                return bare(split(*trees))
+            trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
+            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and reshaped
+            return bare(self.everywhere(tree.map(lambda x: x[:m], split(*trees))))
+
+        return run
+
+    def positions(self) -> Any:
+        """int32 [n]: where each node stands; None where node i stands at i."""
+        if self.ids is None:
+            return None
+        return jnp.zeros_like(self.ids).at[self.ids].set(jnp.arange(self.ids.shape[0], dtype=self.ids.dtype))
+
+    def in_order(self, axes: Any, values: Any, lead: int = 0) -> Any:
+        """Rows by node id again (after `lead` axes)."""
+        return self._moved(self.positions(), axes, values, lead)
+
+    def to_places(self, axes: Any, values: Any, lead: int = 0) -> Any:
+        """Rows by position, of rows by node id."""
+        return self._moved(self.ids, axes, values, lead)
+
+    def _moved(self, at: Any, axes: Any, values: Any, lead: int) -> Any:
+        if at is None:
+            return values
+        lead_axes = (RUNS,) * lead
+
+        def one(has: bool, x: Any) -> Any:
+            if not has:
+                return x
+            return jax.lax.with_sharding_constraint(jnp.take(x, at, axis=lead), self.sharding(True, lead_axes))
+
+        return tree.map(one, axes, values)
+
+
+def put(x: Any, sharding: NamedSharding) -> Any:
+    """An array, the same on every process, laid out on the mesh; its shape, where the devices are on paper."""
+    if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype, True), sharding=sharding)
+    if isinstance(x, Tracer):
+        return jax.lax.with_sharding_constraint(x, sharding)
+    if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
+        impl = jax.random.key_impl(x)
+        return jax.random.wrap_key_data(put(jax.random.key_data(x), sharding), impl=impl)
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    host = np.asarray(x)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+def at_places(x: Any, place: Place) -> Any:
+    """Rows [n, ...] by node id, each on the device where its node stands."""
+    split, ids = place.sharding(), place.ids
+    if ids is None:
+        return put(x, split)
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        rows = at_places(jax.random.key_data(x), place)
+        return jax.random.wrap_key_data(rows, impl=jax.random.key_impl(x))
+    traced = isinstance(ids, Tracer) or isinstance(x, Tracer)
+    if traced or (isinstance(x, jax.Array) and not x.is_fully_addressable):
+        return put(jnp.asarray(x)[ids], split)
+    host = np.asarray(x)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
+    own = {_first(shard.index): np.asarray(shard.data) for shard in ids.addressable_shards}
+    return jax.make_array_from_callback(host.shape, split, lambda index: host[own[_first(index)]])
+
+
+def _first(index: Any) -> int:
+    """The first row of a device's part."""
+    return index[0].start or 0
+
+
+def axis_of(x: Any) -> int | None:
+    """The axis of an array, or a shape, that the devices of the node axis divide; None: none."""
+    spec = getattr(getattr(x, "sharding", None), "spec", ())
+    return next((i for i, name in enumerate(spec) if name == NODES), None)
+
+
+def here(place: Any, host: bool = True) -> int:
+    """Devices of a mesh on this host, whose memory they share; or (`host=False`) those of this process. 1 without a mesh.
+
+    Devices on paper are taken to lie as those of the job do; before processes have met, all as on this host.
+    """
+    if place is None:
+        return 1
+    names, mine = processes.hosts() if host else [], jax.process_index()
+    near = lambda d: names[d.process_index] == names[mine] if host else d.process_index == mine
+    devices = jax.devices() if isinstance(place.mesh, AbstractMesh) else list(place.mesh.devices.flat)
+    return max(1, -(-place.mesh.size * sum(map(near, devices)) // len(devices)))
+
+
+def bytes_of(x: Any) -> int:
+    """Bytes of an array, or a shape, on one device."""
+    if not isinstance(getattr(x, "sharding", None), NamedSharding):
+        return array_bytes(x)
+    return array_bytes(jax.ShapeDtypeStruct(x.sharding.shard_shape(x.shape), x.dtype))
+
+
+def everywhere(values: Any, mesh: Mesh) -> Any:
+    """A tree on every device."""
+    return tree.map(lambda x: put(x, NamedSharding(mesh, P())), values)
+
+
+def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any, Any]:
+    """A prepared problem and network on a mesh: nodes placed, kernels that exchange rows, per-node arrays sharded.
+
+    Warns:
+      UserWarning: the devices do not divide the nodes; fewer devices are used.
+    """
+    mesh, topology, order, phases = order_of(method, problem, network, given)
+    if _halo(network, mesh):
+        links = (
+            mixing.Halo.build(phases, mesh, NODES, order)
+            if phases
+            else mixing.Everywhere(topology.links, mixing.Wires(mesh, NODES, None, 0))
+        )
+        topology = dataclasses.replace(topology, links=links)
+    place = Place(None if order is None else put(order, NamedSharding(mesh, P(NODES))), mesh)
+    split = place.sharding()
+    data, messages = problem.data, network.messages
+    if messages is not None:
+        messages = messages if order is None else messages[:, order]
+    rows = lambda x: put(x if order is None else x[order], split)
+    data = dataclasses.replace(
+        data,
+        arrays=everywhere(data.arrays, mesh),
+        index=rows(data.index),
+        count=rows(data.count),
+        test=None,
+        test_index=None,
+        test_count=None,
+        facts=None,
+    )
+    rest = dataclasses.replace(problem, data=None, place=None)
+    problem = dataclasses.replace(everywhere(rest, mesh), data=data, place=place)
+    rest = everywhere(dataclasses.replace(network, topology=None, messages=None), mesh)
+    if messages is not None:
+        messages = put(messages, place.sharding(True, (None,)))
+    return problem, dataclasses.replace(rest, topology=_laid_out(topology, place), messages=messages)
+
+
+def order_of(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
+    """(the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or None, its phases on the host)."""
+    mesh, topology, order = fitting(given.mesh, problem.n), network.topology, None
+    if not _halo(network, mesh):
+        return mesh, topology, None, []
+    phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
+    if (
+        phases
+        and given.relabel
+        and not per_node(problem.n, method, dataclasses.replace(network, topology=None, messages=None))
+    ):
+        order = mixing.relabel(phases, mesh.shape[NODES])
+    return mesh, topology, order, phases
+
+
+def _halo(network: Any, mesh: Mesh) -> bool:
+    """Whether the topology gets a kernel that exchanges rows; else the compiler splits the kernel of one device."""
+    top = network.topology
+    if top is None or network.events is not None or network.edges is not None or mesh.shape[NODES] == 1:
+        return False
+    if any(isinstance(x, Tracer) for x in tree.leaves(top)):
+        return False
+    if isinstance(top.links, (mixing.Dense, mixing.Complete)):  # one product, or one mean: fine as they are
+        linear = network.rule.linear and (network.attack is None or network.attack.hook != "message")
+        return not linear and top.n <= 4096
+    return True
+
+
+def _laid_out(topology: Any, place: Place) -> Any:
+    """Weights and lists with a node axis, which stands after the period's, sharded along it; the others everywhere."""
+    if topology is None:
+        return None
+    links = topology.links
+    split = isinstance(links, (mixing.Halo, mixing.Dense))
+
+    def one(x: Any) -> Any:
+        return put(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))
+
+    return dataclasses.replace(topology, links=tree.map(one, links))
+
+
+__all__ = [
+    "NODES",
+    "RUNS",
+    "Layout",
+    "Place",
+    "as_layout",
+    "at_places",
+    "axis_of",
+    "bytes_of",
+    "check_runs",
+    "everywhere",
+    "in_runs",
+    "layout",
+    "on_paper",
+    "order_of",
+    "put",
+    "spread",
+]

@@ -1,0 +1,42 @@
+"""An experiment laid on devices: prepared, its data there once, on a mesh with nodes in their places."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .. import engine
+from ..core import tree
+from ..devices import placement
+
+
+def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
+    """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
+    method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
+    there = tree.map(put, problem)
+    if layout is None:
+        return (method, there, network), (method, there, network)
+    # lists per node from the host, so that each device gets its own rows of them
+    rows = {"index": problem.data.index, "count": problem.data.count}
+    problem = replace(there, data=replace(there.data, **rows))
+    return (method, there, network), engine.placed(method, problem, network, layout)
+
+
+class Put:
+    """Lays arrays of the host on the device, or on all devices of a layout, each of them once."""
+
+    def __init__(self, layout: Any):
+        self.layout, self._there = layout, {}
+
+    def __call__(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        found = self._there.get(id(x))
+        if found is None:
+            there = jnp.asarray(x) if self.layout is None else placement.everywhere(x, self.layout.mesh)
+            found = self._there[id(x)] = (x, there)  # x is kept, so that its id stays its own
+        return found[1]
+
+
+__all__ = ["Put", "laid"]

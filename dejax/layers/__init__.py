@@ -1,0 +1,1 @@
+"""Layers that stay fast under a node axis: products, convolutions, pools."""

@@ -1,0 +1,102 @@
+"""IFCA: a server keeps K models; each node trains the one that suits its data best, and each is averaged over its nodes.
+
+    c_i <- argmin_k f_i(x_k);   K_steps times: y_i <- y_i - lr g_i(y_i) from y_i = x_(c_i);   x_k <- x_k + mean over c_i = k of (y_i - x_k)
+
+A model that nobody chose stays as it is. Wire: K models down and 1 up per sampled node and round. State: K models, and the choice of each node.
+Reference: Ghosh, Chung, Yin and Ramchandran, An efficient framework for clustered federated learning, 2020.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from ...core import tree
+from ...core.struct import static, struct
+from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...optimizers import check_step, step_rule
+from ..federated._fedavg import check_clients
+from ..gossip._local_sgd import check_local_steps
+
+
+class IfcaState(NamedTuple):
+    """What the next round needs."""
+
+    models: Tree  # x_k, [K, ...]
+    choice: NodeInt  # c_i, [n]: the model that node i chose when it last took part; 0 before
+
+
+@struct
+class Ifca:
+    """Iterative federated clustering (IFCA): nodes choose among K models, which are trained by those who chose them.
+
+    The starts of the first K nodes are those of the K models, so they must differ: `Problem(starts="independent")`. It may end
+    in a poor partition, as k-means may: on clustered regression 10 of 10 seeds found the clusters from starts of their law,
+    2 of 10 from standard normal ones (docs/experiments.md). Try several seeds.
+
+    Args:
+      lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
+      clusters: K >= 1, static.
+      clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
+      local_steps: steps from the chosen model, >= 1, static.
+      optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
+    Raises:
+      ValueError: clusters, clients or local_steps < 1; neither or both of lr and optimizer.
+    Identity: K = 1 is FedAvg; a node's choice never increases its loss for fixed models.
+    Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
+    """
+
+    lr: NodeFloatLike = None
+    clusters: int = static(default=2)
+    clients: int | None = static(default=None)
+    local_steps: int = static(default=1)
+    optimizer: Any = None
+
+    channel = "server"
+    groups = True
+    own_starts = True
+
+    def __post_init__(self) -> None:
+        check_step(self)
+        check_clients(self)
+        check_local_steps(self)
+        k = self.clusters
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise ValueError(f"Ifca.clusters is {k!r}; give a whole number >= 1")
+
+    def init(self, params: NodeTree, key: PRNGKey) -> IfcaState:
+        """The starts of the first K nodes."""
+        del key
+        n = tree.leaves(params)[0].shape[0]
+        if self.clusters > n:
+            raise ValueError(f"Ifca.clusters is {self.clusters}, but there are n = {n} nodes; give at most {n}")
+        return IfcaState(tree.map(lambda x: x[: self.clusters], params), jnp.zeros((n,), jnp.int32))
+
+    def model(self, state: IfcaState) -> NodeTree:
+        """Each node's choice."""
+        return tree.map(lambda x: x[state.choice], state.models)
+
+    def step(self, state: IfcaState, round: Any) -> IfcaState:
+        """Sample, choose, train, average by choice."""
+        cohort = round if self.clients is None else round.sample(self.clients)
+        batch, descend = cohort.batch(name="choose"), step_rule(self)
+        model = lambda k: tree.tile(tree.map(lambda x: x[k], state.models), cohort.n)
+        losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
+        choice = jnp.stack(losses).argmin(0).astype(jnp.int32)
+        x = tree.map(lambda x: x[choice], state.models)
+
+        def one(r: Any, carry: Any) -> Any:
+            y, opt = carry
+            return descend(r, r.gradient(y), opt, y)
+
+        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        change = cohort.average(
+            tree.sub(y, x),
+            cohort.counts.astype(jnp.float32),
+            groups=choice,
+            num_groups=self.clusters,
+            downloads=self.clusters,
+        )
+        return IfcaState(tree.add(state.models, change), cohort.put(state.choice, choice))
+
+
+__all__ = ["Ifca", "IfcaState"]

@@ -1,0 +1,93 @@
+"""FedAvg: a server samples m nodes; each makes K local steps from the server's model; the server averages.
+
+    y_i <- x;  K times: y_i <- y_i - lr g_i(y_i);   x <- x + server_lr sum_S (m_i / m_S) (y_i - x)
+
+Wire: 1 model up and 1 down per sampled node and round. State: one model; nothing is kept per node.
+Reference: McMahan, Moore, Ramage, Hampson and Aguera y Arcas, Communication-efficient learning of deep networks from
+decentralized data, 2017.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from ...core import tree
+from ...core.struct import check_number, static, struct
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...optimizers import check_step, step_rule
+from ..gossip._local_sgd import check_local_steps
+
+
+class FedAvgState(NamedTuple):
+    """What the next round needs."""
+
+    params: Tree  # x, the server's model, no node axis
+
+
+def check_clients(owner: Any) -> None:
+    """clients must be a whole number >= 1, or None for all."""
+    m = owner.clients
+    if m is not None and (isinstance(m, bool) or not isinstance(m, int) or m < 1):
+        raise ValueError(f"{type(owner).__name__}.clients is {m!r}; give a whole number >= 1, or None for all nodes")
+
+
+def check_cohort(owner: Any, params: NodeTree) -> None:
+    """clients must not be more than there are nodes."""
+    n = tree.leaves(params)[0].shape[0]
+    if owner.clients is not None and owner.clients > n:
+        raise ValueError(
+            f"{type(owner).__name__}.clients is {owner.clients}, but there are {n} nodes; give at most {n}"
+        )
+
+
+@struct
+class FedAvg:
+    """Federated averaging: sampled nodes train from the server's model, which becomes their weighted mean.
+
+    Args:
+      lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
+      clients: nodes sampled per round, 1 <= m <= n; None takes all; static. Only these are computed.
+      local_steps: K >= 1, static.
+      optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
+      server_lr: step along the mean difference; 1 is the paper's mean of models.
+    Raises:
+      ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
+    Identity: K = 1, all nodes, full batches: gradient descent on the sample-weighted objective.
+    Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
+    """
+
+    lr: NodeFloatLike = None
+    clients: int | None = static(default=None)
+    local_steps: int = static(default=1)
+    optimizer: Any = None
+    server_lr: FloatLike = 1.0
+
+    channel = "server"
+
+    def __post_init__(self) -> None:
+        check_step(self)
+        check_clients(self)
+        check_local_steps(self)
+        check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
+
+    def init(self, params: NodeTree, key: PRNGKey) -> FedAvgState:
+        """The server's model: the mean of the nodes' starts, of which the driver hands over n copies."""
+        del key
+        check_cohort(self, params)
+        return FedAvgState(tree.map(lambda x: x[0], params))
+
+    def step(self, state: FedAvgState, round: Any) -> FedAvgState:
+        """Sample, train, average the differences."""
+        cohort = round if self.clients is None else round.sample(self.clients)
+        x, descend = tree.tile(state.params, cohort.n), step_rule(self)
+
+        def one(r: Any, carry: Any) -> Any:
+            y, opt = carry
+            return descend(r, r.gradient(y), opt, y)
+
+        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
+        return FedAvgState(tree.axpy(self.server_lr, change, state.params))
+
+
+__all__ = ["FedAvg", "FedAvgState", "check_clients", "check_cohort"]

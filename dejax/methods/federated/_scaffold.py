@@ -1,0 +1,99 @@
+"""SCAFFOLD: FedAvg whose local steps are corrected by control variates, so that unequal data cause no drift.
+
+    y_i <- x;  K times: y_i <- y_i - lr (g_i(y_i) - c_i + c)
+    c_i' = c_i - c + (x - y_i) / (K lr)                       (option II)
+    x <- x + server_lr mean_S (y_i - x);   c <- c + (1/n) sum_S (c_i' - c_i)
+
+Wire: 2 models up and 2 down per sampled node and round. State: one model, c, and c_i of every node.
+Reference: Karimireddy et al., SCAFFOLD: stochastic controlled averaging for federated learning, 2020.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from ...core import tree
+from ...core.struct import check_number, static, struct
+from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
+from ...optimizers import check_lr
+from ..gossip._local_sgd import check_local_steps
+from ._fedavg import check_clients, check_cohort
+
+
+class ScaffoldState(NamedTuple):
+    """What the next round needs."""
+
+    params: Tree  # x, the server's model, no node axis
+    control: Tree  # c, no node axis
+    controls: NodeTree  # c_i, [n, ...], zero before round 0
+
+
+@struct
+class Scaffold:
+    """SCAFFOLD: federated averaging with control variates; exact on unequal data with constant steps.
+
+    Args:
+      lr: > 0 (option II divides by it); scalar or a schedule.
+      clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
+      local_steps: K >= 1, static.
+      server_lr: step along the mean difference.
+    Raises:
+      ValueError: lr <= 0; clients or local_steps < 1.
+    Identity: c = mean_i c_i always, also under churn and lost uploads (with the plain rule and codec); K = 1, all nodes: c_i = g_i(x).
+    Reference: Karimireddy et al., 2020.
+    """
+
+    lr: FloatLike
+    clients: int | None = static(default=None)
+    local_steps: int = static(default=1)
+    server_lr: FloatLike = 1.0
+
+    channel = "server"
+
+    def __post_init__(self) -> None:
+        check_lr(self)
+        check_number(self, "lr", self.lr, lambda v: v > 0, "a number > 0: option II divides by it", True)
+        check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
+        check_clients(self)
+        check_local_steps(self)
+
+    def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
+        """Controls start at zero."""
+        del key
+        check_cohort(self, params)
+        x = tree.map(lambda p: p[0], params)
+        return ScaffoldState(x, tree.zeros(x), tree.zeros(params))
+
+    def step(self, state: ScaffoldState, round: Any) -> ScaffoldState:
+        """Sample, train with corrections, average models and controls."""
+        cohort = round if self.clients is None else round.sample(self.clients)
+        lr, k = round.rate(self.lr), self.local_steps
+        mine = cohort.take(state.controls)
+        x, c = tree.tile(state.params, cohort.n), tree.tile(state.control, cohort.n)
+        shift = tree.sub(c, mine)
+
+        def one(r: Any, y: Any) -> Any:
+            return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
+
+        y = cohort.repeat(k, one, x)
+        lr = jnp.asarray(lr)
+        new = tree.add(tree.sub(mine, c), tree.scale(1 / (k * jnp.where(lr > 0, lr, 1)), tree.sub(x, y)))
+        new = tree.where(jnp.broadcast_to(lr > 0, (cohort.n,)), new, mine)  # a schedule may end at 0
+        heard = cohort.uploads  # a node whose upload was lost keeps its control, so that c stays the mean
+        new, count = cohort.keep(new, mine), cohort.n
+        if heard is not None:
+            new, count = (
+                tree.where(heard, new, mine),
+                heard.sum(dtype=jnp.promote_types(tree.leaves(c)[0].dtype, jnp.float32)),
+            )
+        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would keep one of them only
+        moved = cohort.average(tree.sub(y, x), name="model")
+        learned = cohort.average(tree.sub(new, mine), name="control")
+        return ScaffoldState(
+            tree.axpy(self.server_lr, moved, state.params),
+            tree.axpy(count / round.n, learned, state.control),
+            cohort.put(state.controls, new),
+        )
+
+
+__all__ = ["Scaffold", "ScaffoldState"]

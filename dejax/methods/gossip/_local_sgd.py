@@ -1,0 +1,123 @@
+"""Local SGD over a graph: K local steps, then one gossip average; with heavy-ball momentum it is DFedAvgM.
+
+    y <- x_i;  K times: y <- y - lr g_i(y) + theta (y - y_previous);  x_i <- sum_j W_ij y_j
+
+W: row sums 1 keep a consensus; column sums 1 too keep the mean of the local results.
+Wire: 1 model per directed edge and round, whatever K.
+Reference: Stich, Local SGD converges fast and communicates little, 2019 (W = 11^T/n); Sun, Li and Wang, Decentralized
+federated averaging, 2022 (momentum; their quantized form is this method with a codec).
+"""
+
+from typing import Any, NamedTuple
+
+from ...core import tree
+from ...core.struct import check_number, static, struct
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
+from ...optimizers import check_lr, check_step, step_rule
+
+
+class LocalSgdState(NamedTuple):
+    """What the next round needs."""
+
+    params: NodeTree  # x, one model per node
+    opt: Any  # optimizer state per node; () for plain SGD
+
+
+def check_local_steps(owner: Any) -> None:
+    """local_steps must be a whole number >= 1."""
+    k = owner.local_steps
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"{type(owner).__name__}.local_steps is {k!r}; give a whole number >= 1")
+
+
+@struct
+class LocalSgd:
+    """Local SGD: K optimizer steps at every node, then one weighted average with the neighbors.
+
+    Args:
+      lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
+      local_steps: K >= 1, static.
+      optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
+    Raises:
+      ValueError: K < 1; neither or both of lr and optimizer.
+    Identity: K = 1 is D-PSGD (atc).
+    Reference: Stich, Local SGD converges fast and communicates little, 2019.
+    """
+
+    lr: NodeFloatLike = None
+    local_steps: int = static(default=5)
+    optimizer: Any = None
+
+    channel = "edges"
+    accepts = ("doubly", "row")
+
+    def __post_init__(self) -> None:
+        check_step(self)
+        check_local_steps(self)
+
+    def init(self, params: NodeTree, key: PRNGKey) -> LocalSgdState:
+        """Start from the given models."""
+        del key
+        return LocalSgdState(params, step_rule(self).init(params))
+
+    def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
+        """K steps, then gossip."""
+        descend = step_rule(self)
+
+        def one(r: Any, carry: Any) -> Any:
+            y, opt = carry
+            return descend(r, r.gradient(y), opt, y)
+
+        y, opt = round.repeat(self.local_steps, one, (state.params, state.opt))
+        return LocalSgdState(round.gossip(y), opt)
+
+
+class DFedAvgMState(NamedTuple):
+    """What the next round needs."""
+
+    params: NodeTree  # x, one model per node
+
+
+@struct
+class DFedAvgM:
+    """Decentralized FedAvg with momentum: K heavy-ball steps at every node, then one average with the neighbors.
+
+    Args:
+      lr: > 0 in use, >= 0 allowed; scalar, [n] or a schedule.
+      momentum: theta in [0, 1); restarts at every round.
+      local_steps: K >= 1, static.
+    Identity: K = 1 is D-PSGD (atc) for every theta; theta = 0 is local SGD.
+    Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
+    """
+
+    lr: NodeFloatLike
+    momentum: FloatLike = 0.9
+    local_steps: int = static(default=5)
+
+    channel = "edges"
+    accepts = ("doubly", "row")
+
+    def __post_init__(self) -> None:
+        check_lr(self)
+        check_local_steps(self)
+        check_number(self, "momentum", self.momentum, lambda v: 0 <= v < 1, "a number in [0, 1)")
+
+    def init(self, params: NodeTree, key: PRNGKey) -> DFedAvgMState:
+        """Start from the given models."""
+        del key
+        return DFedAvgMState(params)
+
+    def step(self, state: DFedAvgMState, round: Any) -> DFedAvgMState:
+        """K heavy-ball steps, then gossip."""
+
+        def one(r: Any, carry: Any) -> Any:
+            y, previous = carry
+            speed = tree.scale(self.momentum, tree.sub(y, previous))
+            moved = tree.sub(tree.add(y, speed), tree.scale(r.rate(self.lr), r.gradient(y)))
+            return r.keep(moved, y), r.keep(y, previous)
+
+        y, _ = round.repeat(self.local_steps, one, (state.params, state.params))
+        return DFedAvgMState(round.gossip(y))
+
+
+__all__ = ["DFedAvgM", "DFedAvgMState", "LocalSgd", "LocalSgdState", "check_local_steps"]

@@ -1,0 +1,164 @@
+"""What a metric may look at: one moment of a run."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import population
+from ..core import tree
+from ..core.abstract import model_like
+from ..core.types import NodeTree, Tree
+from ..devices.processes import to_host
+
+Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
+
+
+class View:
+    """One moment of a run, as a metric sees it: concrete arrays, outside of any jit.
+
+    Attributes:
+      params: what is evaluated, `method.model(state)`: tree of [n, ...] by node id, or of [...] where `shared`.
+      rows: the same as it lies on the devices of a mesh, where nodes may have changed places: row i is of node `ids[i]`. `params`
+        brings all rows into order, which moves them between devices.
+      shared: the method keeps one model for all (a server's); then `params` has no node axis.
+      state: the method's whole state. problem, network: as given to the run. index: rounds done so far.
+      n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends on the run's seed.
+      nodes: how many node models the run asks to evaluate; None: all. width: how many of them one program evaluates.
+      place: where rows lie on a mesh (`dejax.devices.placement`); None without one.
+      together: (`Together`, which of its runs this is), where several runs are measured at once; else None.
+    """
+
+    def __init__(
+        self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
+        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
+    ):  # fmt: skip
+        self._rows, self.problem, self.network, self.place = params, problem, network, place
+        self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
+        self.together = together
+        self.key = jax.random.key(0) if key is None else key
+        self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
+
+    @cached_property
+    def rows(self) -> Tree:
+        """What is evaluated, as it lies on devices."""
+        return self._rows() if isinstance(self._rows, Lazy) else self._rows
+
+    @cached_property
+    def params(self) -> Tree:
+        """What is evaluated, by node id."""
+        return self.rows if self.shared or self.place is None else _in_order(self.place, self.rows)
+
+    @cached_property
+    def state(self) -> Any:
+        """The method's whole state, by node id; on a mesh brought into order when it is asked for."""
+        return self._state() if isinstance(self._state, Lazy) else self._state
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """int32 [n]: the node that each row is of."""
+        order = None if self.place is None else self.place.ids
+        return np.arange(self.n, dtype=np.int32) if order is None else to_host(order)
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """[n]: the row of each node."""
+        return np.argsort(self.ids)
+
+    @property
+    def task(self) -> Any:
+        """What one node learns."""
+        return self.problem.task
+
+    @property
+    def data(self) -> Any:
+        """The nodes' data."""
+        return self.problem.data
+
+    @property
+    def n(self) -> int:
+        """Number of nodes, adversaries included."""
+        return self.problem.n
+
+    @cached_property
+    def honest(self) -> np.ndarray:
+        """int32 [h]: ids of the nodes that are no adversaries."""
+        attack = getattr(self.network, "attack", None)
+        if attack is None:
+            return np.arange(self.n, dtype=np.int32)
+        return np.flatnonzero(~np.asarray(attack.is_adversary(self.n))).astype(np.int32)
+
+    @cached_property
+    def honest_params(self) -> NodeTree:
+        """The honest nodes' models [h, ...] (the shared model itself where `shared`)."""
+        return self.params if self.shared or len(self.honest) == self.n else _take(self.params, self.honest)
+
+    @cached_property
+    def weights(self) -> Any:
+        """float32 [n] for `rows`: 1 on honest nodes, 0 on adversaries; None when all are honest."""
+        return None if len(self.honest) == self.n else np.isin(self.ids, self.honest).astype(np.float32)
+
+    @cached_property
+    def mean(self) -> Tree:
+        """The mean model of the honest nodes, without node axis."""
+        return self.rows if self.shared else _mean(self.rows, self.weights)
+
+    def ask(self, program: Any, static: Any, *shared: Any) -> Any:
+        """`program(static, rows, key, *shared)` on the host; `static` is hashable, `shared` the same for all runs that are measured at once."""
+        if self.together is not None:
+            others, run = self.together
+            found = others.ask(run, program, static, shared)
+            if found is not None:
+                return found
+        return to_host(program(static, self.rows, self.key, *shared))
+
+    def bad_node(self) -> int | None:
+        """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
+        bad = self.ask(_not_finite, self.shared)
+        if self.shared:
+            return 0 if bad.any() else None
+        bad = bad[self.positions][self.honest]
+        return int(self.honest[bad.argmax()]) if bad.any() else None
+
+
+def is_shared(task: Any, params: Tree, n: int) -> bool:
+    """Whether `params` is one model without node axis rather than n of them, by comparing with `task.init`.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    one = [x.shape for x in tree.leaves(model_like(task))]
+    got = [np.shape(x) for x in tree.leaves(params)]
+    if got == one:
+        return True
+    if got == [(n, *shape) for shape in one]:
+        return False
+    raise ValueError(
+        f"the models to evaluate have leaves of shapes {got}, but the task's model has {one} and there are {n} nodes; "
+        "method.model(state) must give one model, or one model per node along a leading axis"
+    )
+
+
+class Lazy(partial):
+    """A function of nothing that makes a state when a metric asks for it."""
+
+
+@jax.jit
+def _in_order(place: Any, rows: NodeTree) -> NodeTree:
+    return place.in_order(tree.map(lambda _: True, rows), rows)
+
+
+_take = jax.jit(population.take)
+_mean = jax.jit(population.mean)
+
+
+@partial(jax.jit, static_argnums=0)
+def _not_finite(shared: bool, params: Tree, key: Any) -> jax.Array:
+    rows = tree.map(lambda x: x[None], params) if shared else params
+    return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
+
+
+__all__ = ["Lazy", "Metric", "View", "is_shared"]

@@ -1,0 +1,81 @@
+"""Any sparse W: a list of k senders per receiver, padded with the own id and weight 0."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from ...core import tree
+from ...core.struct import grows, struct
+from ...xla.take_rows import take_rows
+from ..links import Whole, fold_slots, slot_sq_distances, sum_slots
+from .circulant import weighted_slots
+
+
+@struct
+class Slots(Whole):
+    """Neighbor lists: one gathered neighbor at a time is added, so that XLA fuses the whole sum into one loop.
+
+    A matching is the case k = 1 (unmatched nodes hear themselves with weight 0).
+
+    Args:
+      index: int32 [n, k] senders.
+      weight: [n, k].
+      own: [n] self weights.
+    Example:
+      >>> pair = Slots(jnp.array([[1], [0]]), jnp.full((2, 1), 0.5, jnp.float32), jnp.full((2,), 0.5, jnp.float32))
+      >>> pair.mix(jnp.array([0.0, 2.0], jnp.float32)).tolist()
+      [1.0, 1.0]
+    """
+
+    index: jax.Array = grows()
+    weight: jax.Array = grows()
+    own: jax.Array = grows()
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.index.shape[-2]
+
+    @property
+    def num_slots(self) -> int:
+        """k."""
+        return self.index.shape[-1]
+
+    def senders(self) -> jax.Array:
+        """[n, k]."""
+        return self.index
+
+    def weights(self) -> jax.Array:
+        """[n, k]."""
+        return self.weight
+
+    def self_weights(self) -> jax.Array:
+        """[n]."""
+        return self.own
+
+    def take(self, values: Any, s: Any) -> Any:
+        """Row index[i, s] at row i."""
+        rows = self.index[:, s]
+        return tree.map(lambda x: take_rows(x, rows), values)
+
+    def mix(self, values: Any) -> Any:
+        """W values."""
+        return tree.map(
+            lambda x: sum_slots(self.take, x, x, lambda s: self.weight[:, s], self.own, self.num_slots), values
+        )
+
+    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+        """Weights [n, k] of the caller's own on these links."""
+        return weighted_slots(self, values, weights, self_weights, own)
+
+    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+        """[n, k]."""
+        return slot_sq_distances(self, values, own)
+
+    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
+        """Over slots, in order."""
+        return fold_slots(self, fn, carry, values)
+
+
+__all__ = ["Slots"]

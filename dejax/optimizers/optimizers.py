@@ -1,0 +1,201 @@
+"""Node optimizers from optax, and learning-rate schedules, as objects whose numbers are leaves.
+
+A raw optax optimizer is a pair of closures: each learning rate would compile a program of its own. `optimizer` keeps the
+factory (structure) apart from its numbers (leaves).
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from ..core import tree
+from ..core.kinds import check_option
+from ..core.struct import check_number, static, struct
+from ..core.types import FloatLike, NodeFloatLike
+
+FACTORIES = (
+    "adabelief",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "rmsprop",
+    "sgd",
+    "yogi",
+)
+
+
+@struct
+class Optimizer:
+    """An optax factory and its keyword arguments; made by `optimizer`."""
+
+    factory: Callable[..., Any] = static()
+    numbers: dict[str, Any]  # leaves: floats, arrays, schedules
+    structure: tuple[tuple[str, Any], ...] = static(default=())  # flags such as nesterov
+
+    def make(self, round: Any = None) -> optax.GradientTransformation:
+        """The optax transformation, its schedules read at this round."""
+        numbers = {k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()}
+        return self.factory(**numbers, **dict(self.structure))
+
+
+def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Optimizer:
+    """An optimizer for every node: a module-level optax factory and its arguments.
+
+    Args:
+      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept without recompiling.
+    Raises:
+      TypeError: an optax optimizer that is made already, or an argument that the factory does not take.
+    Example:
+      >>> optimizer(optax.adam, learning_rate=1e-3).numbers
+      {'learning_rate': 0.001}
+    """
+    if not callable(factory):
+        raise TypeError(
+            f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)"
+        )
+    name = getattr(factory, "__name__", factory)
+    if in_order:  # by their names
+        try:
+            signature = inspect.signature(factory)
+            signature.bind_partial(*in_order, **options)
+            kinds = [p.kind for p in signature.parameters.values()][: len(in_order)]
+            if set(kinds) != {inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+                raise TypeError(
+                    "its arguments have no names to keep them by; give them by name, or a function that has names"
+                )
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"optimizer({name}, ...): {error}") from None
+        options = dict(zip(signature.parameters, in_order, strict=False)) | options
+    if isinstance(options.get("learning_rate"), (bool, str)):
+        raise TypeError(
+            f"learning_rate is {options['learning_rate']!r}; give a number or a schedule, e.g. learning_rate=1e-3"
+        )
+    fixed = {k: v for k, v in options.items() if isinstance(v, (bool, str)) or v is None}
+    numbers = {k: v for k, v in options.items() if k not in fixed}
+    made = Optimizer(factory, numbers, tuple(sorted(fixed.items())))
+    try:
+        made.make()
+    except TypeError as error:
+        raise TypeError(f"optimizer({name}, ...): {error}") from None
+    return made
+
+
+@struct
+class Cosine:
+    """Half a cosine from `peak` at round 0 (or after `warmup` rounds of linear rise) to `end` at round `rounds`.
+
+    Args:
+      peak: > 0. rounds: > 0. end: >= 0. warmup: rounds of linear rise from 0.
+    Raises:
+      TypeError: another schedule, or text, in place of a number.
+    Reference: Loshchilov and Hutter, SGDR, 2017.
+    """
+
+    peak: NodeFloatLike
+    rounds: FloatLike
+    end: NodeFloatLike = 0.0
+    warmup: FloatLike = 0
+
+    def __post_init__(self) -> None:
+        _check_constants(self)
+
+    def __call__(self, t: Any) -> Any:
+        t = jnp.asarray(t, jnp.float32)
+        rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
+        share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
+        fall = self.end + (self.peak - self.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
+        return jnp.where(t < self.warmup, self.peak * rise, fall)
+
+
+@struct
+class InverseSqrt:
+    """peak / sqrt(1 + t / offset): the classic decay of stochastic gradient methods.
+
+    Args:
+      peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
+    Raises:
+      TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not positive.
+    """
+
+    peak: NodeFloatLike
+    offset: FloatLike = 1.0
+
+    def __post_init__(self) -> None:
+        _check_constants(self)
+        check_number(self, "offset", self.offset, lambda v: v > 0, "a number of rounds > 0")
+
+    def __call__(self, t: Any) -> Any:
+        return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)
+
+
+def _check_constants(schedule: Any) -> None:
+    """The fields of a schedule are numbers or arrays, not schedules again."""
+    for field in dataclasses.fields(schedule):
+        check_number(schedule, field.name, getattr(schedule, field.name), lambda v: True, "a number")
+
+
+@struct
+class StepRule:
+    """How a method makes a local step: plain SGD of a rate, or an optax optimizer. Shared by the method files."""
+
+    lr: Any
+    optimizer: Any
+
+    def init(self, params: Any) -> Any:
+        """Optimizer state per node, () for plain SGD."""
+        import jax
+
+        return () if self.optimizer is None else jax.vmap(self.optimizer.make().init)(params)
+
+    def __call__(self, round: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+        """(params, opt_state) after one step at the nodes that compute."""
+        if self.optimizer is not None:
+            return round.descend(self.optimizer.make(round), grads, opt_state, params)
+        return tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params), opt_state
+
+
+def step_rule(owner: Any) -> StepRule:
+    """The step rule of a method with fields `lr` and `optimizer`."""
+    return StepRule(owner.lr, owner.optimizer)
+
+
+def check_step(owner: Any) -> None:
+    """Exactly one of `lr` and `optimizer`; a plain number lr must be finite and >= 0."""
+    name = type(owner).__name__
+    if owner.lr is None and owner.optimizer is None:
+        raise ValueError(
+            f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, learning_rate=1e-3)"
+        )
+    if owner.lr is not None and owner.optimizer is not None:
+        raise ValueError(f"{name} got both lr and optimizer; put the rate into the optimizer and leave lr out")
+    check_lr(owner)
+    check_option("optimizer", owner.optimizer, name)
+
+
+def check_lr(owner: Any, field: str = "lr") -> None:
+    """A plain number must be finite and >= 0 and within float32."""
+    check_number(
+        owner, field, getattr(owner, field), lambda v: 0 <= v < 3e38, "a finite number >= 0 that fits float32", True
+    )
+
+
+__all__ = [
+    "FACTORIES",
+    "Cosine",
+    "InverseSqrt",
+    "Optimizer",
+    "StepRule",
+    "check_lr",
+    "check_step",
+    "optimizer",
+    "step_rule",
+]

@@ -1,0 +1,177 @@
+"""The problem: what every node learns, from which samples, and by which rule."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from ..core.kinds import check_option
+from ..core.struct import check_number, static, struct
+from ..core.types import NodeFloatLike
+from ..data.sampling import Epoch, Full, Replacement
+from ..devices.node_blocks import checked
+from ..xla.materialize import materialize
+from ..xla.take_rows import fetch_rows
+from .roles import Rules, as_rules
+from .task_check import check_task
+
+SAMPLERS = ("full", "replacement", "epoch")
+
+
+@struct
+class Batch:
+    """One batch per node: `data` is a tree of [n, B, ...]; `weight` [n, B] is 1 on samples, 0 on padding, None if none."""
+
+    data: Any
+    weight: Any = None
+
+
+@struct
+class BackPropagation:
+    """The default rule of learning: the gradient of the (weighted) mean loss."""
+
+    def init(self, params: Any) -> Any:
+        """No memory."""
+        del params
+        return ()
+
+    def direction(self, loss: Any, params: Any, memory: Any) -> tuple[jax.Array, Any, Any]:
+        """Loss, descent direction's negative (the gradient) and memory, for one node."""
+        value, grad = jax.value_and_grad(loss)(params)
+        return value, grad, memory
+
+
+@struct
+class Problem:
+    """Task, data and sampling of all nodes.
+
+    Args:
+      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static by value. Built-in models
+        without sizes (`dejax.tasks.mlp(hidden=[64])`) take those of the data.
+      data: `NodeData`: arrays without a node axis and one index list per node.
+      batch_size: samples per node and gradient, B >= 1; None takes all local samples.
+      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample once per
+        epoch; the last batch of an epoch may be smaller). Default: "full" without `batch_size`, else "replacement".
+      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
+      rule: the rule of learning; default back-propagation.
+      block: nodes whose gradients are computed at a time, so that activations and batches do not grow with n; "auto" takes as many
+        as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all where that is less than four of their models; None is all at once.
+        Draws do not depend on it.
+      roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or "statistics", e.g.
+        {"head": "personal", "layer0": "frozen"}: a path names its first parts, * stands for any one part. See `dejax.roles`.
+      personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar, [n] or a schedule), or an
+        optax optimizer; one of them where there are personal leaves.
+      remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep parameters and batches alone and
+        compute each loss again. It saves nothing in plain runs, whose gradients end within a round: there `block` bounds memory,
+        and a deep model wraps its own layers in `nnx.remat`.
+    Raises:
+      TypeError: a task without init and loss; data that are not partitioned.
+      ValueError: an unknown sampling or start, batch_size or block < 1, a batch size without or beside its sampling.
+    """
+
+    task: Any = static()
+    data: Any = None
+    batch_size: int | None = static(default=None)
+    sampling: str | None = static(default=None)
+    starts: str = static(default="equal")
+    rule: Any = BackPropagation()
+    block: int | str | None = static(default="auto")
+    remat: bool = static(default=False)
+    roles: Any = static(default=())
+    personal_lr: NodeFloatLike = None
+    personal_optimizer: Any = None
+    place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
+
+    def __post_init__(self) -> None:
+        if callable(self.data) and hasattr(self.data, "__name__"):
+            raise TypeError(
+                f"Problem.data is {self.data.__name__}, which was not called, so that it is no data yet; give e.g. "
+                f"dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)"
+            )
+        if hasattr(self.data, "partition"):
+            raise TypeError(
+                f"Problem.data is {self.data!r}, whose samples belong to no node yet; give e.g. "
+                "data.partition(dejax.data.iid(), nodes=8, seed=0)"
+            )
+        if hasattr(self.task, "build"):  # sizes are those of the data
+            object.__setattr__(self, "task", self.task.build(self.data))
+        check_task(self.task)
+        if self.sampling is not None and self.sampling not in SAMPLERS:
+            raise ValueError(
+                f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out"
+            )
+        if self.starts not in ("equal", "independent"):
+            raise ValueError(f"Problem.starts is {self.starts!r}; give 'equal' or 'independent'")
+        whole = isinstance(self.batch_size, int) and not isinstance(self.batch_size, bool)
+        if self.batch_size is not None and (not whole or self.batch_size < 1):
+            raise ValueError(
+                f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples"
+            )
+        if self.sampling == "full" and self.batch_size is not None:
+            raise ValueError(f"Problem.batch_size is {self.batch_size} but sampling is 'full'; leave one of them out")
+        if self.sampling in ("replacement", "epoch") and self.batch_size is None:
+            raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
+        checked("Problem.block", self.block)
+        object.__setattr__(self, "roles", as_rules(self.roles))
+        check_option("personal_optimizer", self.personal_optimizer, "Problem", "optimizer")
+        check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0", True)
+        if self.personal_lr is not None and self.personal_optimizer is not None:
+            raise ValueError("Problem got both personal_lr and personal_optimizer; give one of them")
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.data.n
+
+    @property
+    def rules(self) -> Rules:
+        """Paths and roles, those that the task brings (running statistics) first."""
+        return tuple(getattr(self.task, "roles", ())) + self.roles
+
+    @property
+    def sampler(self) -> Any:
+        """How a node draws its batch."""
+        if self.batch_size is None:
+            return Full(even=self.data.even)
+        return (
+            Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0)
+            if self.sampling == "epoch"
+            else Replacement(self.batch_size)
+        )
+
+    def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
+        """One batch for each node of `ids` [m] (None: all): rows of the data [m, B], weights [m, B] or None, the sampler's memory."""
+        whole = ids is None
+        index = self.data.index if whole else self.data.index[ids]
+        count = self.data.count if whole else self.data.count[ids]
+        return self.sampler.draw(memory, count, index, keys, base_keys)
+
+    def fetch(self, rows: jax.Array) -> Any:
+        """The samples at these rows [...]: a tree of [..., *sample]."""
+        rows = materialize(rows)  # each row number is read by every number of its sample
+        return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
+
+    def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
+        """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
+        fn = jax.checkpoint(fn) if self.remat else fn
+
+        def loss(params: Any) -> jax.Array:
+            values = fn(params, batch, key, *extra)
+            if values.ndim == 0:
+                if weight is not None:
+                    raise ValueError(
+                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches "
+                        "are padded; return one loss per example, shape [B], or use sampling='replacement'"
+                    )
+                return values
+            if weight is None:
+                return values.mean()
+            w = weight.astype(values.dtype)
+            return (values * w).sum() / jnp.maximum(w.sum(), 1)
+
+        return loss
+
+
+__all__ = ["BackPropagation", "Batch", "Problem"]

@@ -1,0 +1,282 @@
+"""Roles of leaves: which parts of a model a method sees, and what becomes of the others.
+
+    shared      trained by the method; the only leaves that it sees, and that travel (default)
+    personal    trained at each node by `Problem.personal_lr` or `personal_optimizer`; never leave it
+    frozen      neither trained nor sent
+    statistics  written by the model itself as it sees batches (running means of batch normalization)
+
+The leaves that a method does not see lie in slots of the round, are joined to its own for every gradient, and are updated
+by it. So FedPer is D-PSGD with a personal head, and codecs, privacy and push-sum weights act on shared leaves alone. Under a
+server statistics start every round from the server's copy and are averaged with the models; elsewhere they stay at their
+node.
+Reference: Arivazhagan et al., Federated learning with personalization layers, 2019; Li et al., FedBN, 2021.
+"""
+
+import difflib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from ..core.abstract import model_like
+from ..core.method import flags
+
+ROLES = ("shared", "personal", "frozen", "statistics")
+SLOT = "role/"  # + a role: the leaves of that role in a run's slots
+
+Rules = tuple[tuple[str, str], ...]
+
+
+class Split(NamedTuple):
+    """A tree by role: four trees of one structure, with None where a leaf has another role."""
+
+    shared: Any
+    personal: Any
+    frozen: Any
+    statistics: Any
+
+
+class WithRoles(NamedTuple):
+    """The end of a run whose model has roles: the method's state, and what it did not see."""
+
+    state: Any
+    personal: Any  # [n, ...]
+    frozen: Any  # [1, ...] where all nodes have the same, else [n, ...]
+    statistics: Any  # [n, ...]; at a server equal rows
+
+
+def as_rules(roles: Any) -> Rules:
+    """A mapping path -> role (or its pairs) as a sorted tuple.
+
+    Raises:
+      TypeError: no mapping. ValueError: an unknown role.
+    """
+    pairs = roles.items() if isinstance(roles, Mapping) else roles
+    try:
+        rules = tuple(sorted((str(path).strip("/"), role) for path, role in pairs))
+    except (TypeError, ValueError):
+        raise TypeError(f"Problem.roles is {roles!r}; give paths and roles, e.g. {{'head': 'personal'}}") from None
+    for path, role in rules:
+        if role not in ROLES:
+            near = difflib.get_close_matches(str(role), ROLES, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"Problem.roles[{path!r}] is {role!r}; give one of {', '.join(ROLES)}{hint}")
+    return rules
+
+
+def path_of(path: tuple[Any, ...]) -> str:
+    """A leaf's path as it stands in `roles`: names and positions joined by slashes, e.g. "layers/0/kernel"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+@lru_cache(maxsize=256)
+def _role(rules: Rules, path: str) -> str:
+    """The role of the rule that says most about the path: patterns name its first parts, * stands for one of them."""
+    parts, best = path.split("/"), (0, "shared")
+    for pattern, role in rules:
+        names = pattern.split("/")
+        if len(names) <= len(parts) and all(map(fnmatchcase, parts, names)):
+            best = max(best, (len(names), role), key=lambda b: b[0])
+    return best[1]
+
+
+def split(rules: Rules, values: Any) -> Split:
+    """A tree of any leaves by role."""
+    found = jax.tree_util.tree_map_with_path(lambda p, _: _role(rules, path_of(p)), values)
+    return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in ROLES))
+
+
+def join(first: Any, *others: Any) -> Any:
+    """The inverse of `split`: at every place the one leaf that is there."""
+    for other in others:
+        first = tree.map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)
+    return first
+
+
+def check(problem: Any, method: Any, network: Any) -> None:
+    """Refuse roles that cannot work.
+
+    Raises:
+      ValueError: a path without leaves, nothing left to share, personal leaves without a step, statistics that nobody updates.
+      RefusedError: a method or option that excludes a role.
+    """
+    from ..errors import RefusedError
+
+    rules = problem.rules
+    shapes = model_like(problem.task)
+    paths = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(shapes)]
+    for pattern, _ in rules:
+        if not any(_role(((pattern, "frozen"),), path) == "frozen" for path in paths):
+            near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"Problem.roles names {pattern!r}, but the task's leaves are {', '.join(paths)}{hint}")
+    if flags(method).groups:
+        raise RefusedError(
+            f"the leaves {dict(rules)} have roles of their own, but {type(method).__name__} keeps several models at the server, and "
+            "none of them is the one that they belong to; use fedavg, or share all leaves"
+        )
+    parts = split(rules, shapes)
+    if not tree.leaves(parts.shared):
+        raise ValueError(
+            f"Problem.roles {dict(rules)} leaves nothing to share; let one leaf of {', '.join(paths)} be shared"
+        )
+    stepless = problem.personal_lr is None and problem.personal_optimizer is None
+    if tree.leaves(parts.personal):
+        if stepless:
+            raise ValueError(
+                "Problem.roles has personal leaves, but no step for them; give personal_lr=0.1, or personal_optimizer=dejax.optimizer(...)"
+            )
+        if flags(method).pooled:
+            raise RefusedError(
+                f"Problem.roles has personal leaves, but {type(method).__name__} keeps one model for all; share them"
+            )
+    elif not stepless:
+        raise ValueError(
+            "Problem.personal_lr or personal_optimizer is given, but no leaf has role personal; leave it out"
+        )
+    if not tree.leaves(parts.statistics):
+        return
+    known = {path for path, role in getattr(problem.task, "roles", ()) if role == "statistics"}
+    unknown = [
+        p for p in (path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(parts.statistics)) if p not in known
+    ]
+    if unknown:
+        raise ValueError(
+            f"Problem.roles makes {unknown[0]!r} statistics, but the task does not say how the model updates it; give a flax module that "
+            "holds it as nnx.BatchStat, or make it frozen"
+        )
+    privacy = network.privacy
+    if flags(method).pooled:
+        reason = (
+            f"{type(method).__name__} trains one model on the batches of all nodes, which would leave n sets of them"
+        )
+    elif not getattr(problem.sampler, "even", True):
+        reason = "shards of different sizes pad their batches, and padding would be counted; set sampling='replacement'"
+    elif privacy is not None and getattr(privacy, "per_example", False):
+        reason = f"network.privacy {type(privacy).__name__} clips per example, which batch statistics tie together"
+    elif privacy is not None and privacy.hook == "message" and flags(method).channel == "server":
+        reason = f"network.privacy {type(privacy).__name__} would add noise to variances at the server"
+    else:
+        return
+    raise RefusedError(
+        f"the model has batch statistics, but {reason}. Use nnx.LayerNorm or nnx.GroupNorm, which have none"
+    )
+
+
+def start(problem: Any, method: Any, population: Any, store: Any, same: bool) -> Any:
+    """Put what the method does not see into slots; returns what it sees."""
+    if not problem.rules:
+        return population
+    parts = split(problem.rules, population)
+    slots = {
+        "frozen": tree.map(lambda x: x[:1], parts.frozen) if same else parts.frozen,
+        "statistics": parts.statistics,
+    }
+    slots["personal"] = (
+        parts.personal,
+        personal_step(problem).init(parts.personal) if tree.leaves(parts.personal) else (),
+    )
+    rows = problem.n
+    if flags(method).channel == "server":
+        rows = flags(method).clients or problem.n
+        slots["statistics"] = tree.map(lambda x: x[:rows], parts.statistics)
+        slots["statistics.server"] = tree.map(lambda x: x[0], parts.statistics)
+    axes = {"personal": True, "frozen": not same, "statistics": rows == problem.n, "statistics.server": False}
+    for role, value in slots.items():
+        if tree.leaves(value):
+            store.slots[SLOT + role] = store.initial[SLOT + role] = value
+            store.per_node[SLOT + role] = axes[role]
+    return parts.shared
+
+
+def personal_step(problem: Any) -> Any:
+    """How personal leaves move."""
+    from ..optimizers import StepRule
+
+    return StepRule(problem.personal_lr, problem.personal_optimizer)
+
+
+class Joined:
+    """What a round joins to the leaves that a method sees, for one gradient: rows of the view at hand."""
+
+    def __init__(self, round: Any, shared: Any):
+        self.round = round
+        self.like = tree.map(lambda x: None, shared, is_leaf=lambda x: x is None)
+        none = (self.like, None)
+        self.frozen, _ = self._rows("frozen", none)
+        self.frozen = tree.map(lambda x: jnp.broadcast_to(x, (round.n, *x.shape[1:])), self.frozen)
+        (self.personal, self.opt), self._put_personal = self._rows("personal", ((self.like, ()), None))
+        self.statistics, self._put_statistics = self._rows("statistics", none, per_node=round.stays)
+
+    def _rows(self, role: str, default: Any, per_node: bool = True) -> Any:
+        slots = self.round.store.slots
+        if SLOT + role not in slots:
+            return default
+        alone = role == "frozen" and tree.leaves(slots[SLOT + role])[0].shape[0] == 1
+        return self.round.slot(SLOT + role, lambda n: None, per_node=per_node and not alone)
+
+    def loss(self, fn: Any) -> Any:
+        """fn over ((shared, personal), batch, key, fixed, ...)."""
+
+        def joined(trained: Any, batch: Any, key: Any, fixed: Any, *extra: Any) -> Any:
+            return fn(join(*trained, *fixed), batch, key, *extra)
+
+        return joined
+
+    def update(self, grads: Any) -> None:
+        """One step of the personal leaves."""
+        if self._put_personal is not None:
+            step = personal_step(self.round.problem)
+            self._put_personal(step(self.round, grads, self.opt, self.personal))
+
+    def observe(self, new: Any) -> None:
+        """The statistics that the model wrote."""
+        self._put_statistics(self.round.keep(new, self.statistics))
+
+
+def average_statistics(round: Any, name: str, average: Any, weights: Any, codec: Any) -> None:
+    """With the first average of a round a server averages the statistics, too, and everybody goes on from the result."""
+    slots, slot = round.store.slots, SLOT + "statistics"
+    if slot not in slots or slot in round.store.used:
+        return
+    round.store.used.add(slot)
+    rows, old = slots[slot], slots[slot + ".server"]
+    change = average(round, name + "/statistics", tree.map(lambda x, o: x - o[None], rows, old), weights, codec)
+    new = tree.add(old, change)
+    slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, rows), new
+
+
+def model(method: Any, shared: Any, end: WithRoles) -> Any:
+    """What is evaluated: the method's own leaves with those of the other roles; a node axis where any of them has one."""
+    one = flags(method).one_model
+    rest = [end.personal, end.frozen, end.statistics]
+    if not one:
+        n = tree.leaves(shared)[0].shape[0]
+        return join(
+            shared,
+            *(tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape[1:])), part) for part in rest if part is not None),
+        )
+    if end.personal is None:
+        return join(shared, *(tree.map(lambda x: x[0], part) for part in rest if part is not None))
+    n = tree.leaves(end.personal)[0].shape[0]
+    fixed = [tree.tile(tree.map(lambda x: x[0], part), n) for part in rest[1:] if part is not None]
+    return join(tree.tile(shared, n), end.personal, *fixed)
+
+
+__all__ = [
+    "ROLES",
+    "Joined",
+    "Split",
+    "WithRoles",
+    "as_rules",
+    "average_statistics",
+    "check",
+    "join",
+    "model",
+    "split",
+    "start",
+]

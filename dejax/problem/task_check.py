@@ -1,0 +1,64 @@
+"""Whether a task fits its data, and a node axis: found by tracing the loss on shapes, before anything is compiled."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+
+from ..core.abstract import key_like, model_like
+
+
+def check_task(task: Any) -> None:
+    """A task has `init` and `loss`.
+
+    Raises:
+      TypeError: a function or class that was not called, or something else altogether.
+    """
+    if isinstance(task, type) or not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):
+        name = getattr(task, "__name__", None)
+        hint = f"call it: dejax.tasks.{name}(...)" if name else "give one of dejax.tasks, e.g. classifier(factory)"
+        raise TypeError(f"Problem.task is {task!r}, which has no init(key) and loss(params, batch, key); {hint}")
+
+
+def check_fit(problem: Any) -> None:
+    """The task's loss takes batches of these data, and a classifier has a score for every class.
+
+    Raises:
+      ValueError: names shapes of the batch, and what the task said of them.
+    """
+    data = problem.data
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype), data.arrays)
+    leaves, structure = jax.tree.flatten(shapes)
+    _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
+
+
+@lru_cache(maxsize=64)
+def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> None:
+    batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
+    params, key = model_like(task), key_like()
+    said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
+    try:
+        jax.eval_shape(task.loss, params, batch, key)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"Problem.task {task!r} does not take batches of data {name!r} ({said}): {type(error).__name__}: {error}"
+        ) from error
+    scores = getattr(task, "num_scores", None)
+    scores = scores(params, batch) if scores is not None and classes else None
+    if scores is not None and scores < classes:
+        raise ValueError(
+            f"Problem.task {task!r} gives {scores} class scores, but data {name!r} have {classes} classes; give the model {classes} "
+            "outputs"
+        )
+
+    if isinstance(batch, dict):
+        from ..layers.native_conv import warn_if_batched_conv
+
+        warn_if_batched_conv(task, batch)
+
+
+def _items(batch: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path).strip("[]'."), x) for path, x in jax.tree_util.tree_leaves_with_path(batch)]
+
+
+__all__ = ["check_fit", "check_task"]

@@ -1,0 +1,234 @@
+"""The picture of one or several runs: how well local models do, over rounds and over bytes."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+
+from .history import BY, History
+from .tables import _has, _main_metric, cell, data_size, equal_bytes
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
+GREY = "#666666"
+STYLE: dict[Any, Any] = {
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#888888",
+    "svg.hashsalt": "dejax",
+    "svg.fonttype": "path",
+}
+ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6, "ls": "", "zorder": 4}
+AXIS = {"round": "rounds", "bytes": "bytes sent in all", "seconds": "virtual seconds", "wall": "seconds"}
+
+
+def draw(history: History, name: str = "accuracy", by: str = "round", ax: Any = None) -> Any:
+    """Draw one number, or one family of numbers, over rounds, bytes or seconds.
+
+    Args:
+      history: one or several runs.
+      name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid, "/mean_model" as thin lines.
+      by: "round", "bytes", "seconds" or "wall".
+      ax: matplotlib axes; None makes a figure of its own.
+    Returns:
+      The axes.
+    Raises:
+      ValueError: unknown name or axis.
+    """
+    import matplotlib.pyplot as plt
+
+    if by not in BY:
+        raise ValueError(f"by is {by!r}; give 'round', 'bytes', 'seconds' or 'wall'")
+    members = _family(history, name)
+    own = ax is None
+    with plt.rc_context(STYLE):
+        if own:
+            ax = plt.figure(figsize=(7.2, 4.4), layout="constrained").subplots()
+        _lines(ax, history, members, BY[by])
+        ax.set_xlabel(AXIS[BY[by]])
+        ax.set_ylabel(_words(name))
+        if own:
+            ax.legend(handles=_handles(history, members), frameon=False, fontsize=9)
+    return ax
+
+
+def figure(history: History, title: str | None = None) -> Any:
+    """The run's picture: local models (solid) and the mean model (thin) over rounds and over bytes.
+
+    With several seeds lines are means and bands reach from the lowest to the highest seed. Runs that send nothing are
+    level lines in the right panel; its dotted vertical line marks equal bytes.
+    Returns:
+      A matplotlib Figure, not shown and not registered with pyplot.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    main = _main_metric(history)
+    name = (
+        main if _family_names(history, main) else next((n for n in ("objective", "loss") if n in history.names), None)
+    )
+    if name is None:
+        raise ValueError(f"nothing to draw: the records hold {', '.join(history.names) or 'no numbers'}")
+    members = _family(history, name)
+    sent = any(_has(history, "bytes", run) and history.last("bytes", run) > 0 for run in history.runs)
+    with matplotlib.rc_context(STYLE):
+        fig = Figure(figsize=(11.5, 5.6) if sent else (7.6, 5.4), layout="constrained")
+        FigureCanvasAgg(fig)
+        panels = np.atleast_1d(fig.subplots(1, 2 if sent else 1, sharey=True))
+        for ax, by in zip(panels, ("round", "bytes"), strict=False):
+            _lines(ax, history, members, by, positive=by == "bytes" and _wide(history))
+            ax.set_xlabel(AXIS[by])
+            if sent:
+                ax.set_title(f"at equal {AXIS[by].split()[0]}", loc="left", fontsize=11, color="#444444")
+        panels[0].set_ylabel(_words(name))
+        if sent:
+            _bytes_axis(panels[1], history)
+        if title:
+            fig.suptitle(title, fontsize=12.5, x=0.01, ha="left")
+        handles = _handles(history, members)
+        columns = 2 if len(handles) > 3 else 1
+        fig.legend(
+            handles=handles, loc="outside lower center", ncols=columns if not sent else 3, frameon=False, fontsize=9.5
+        )
+    return fig
+
+
+def png(fig: Any, dpi: int = 130) -> bytes:
+    """A figure as PNG bytes, the same for the same numbers."""
+    out = io.BytesIO()
+    fig.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    return out.getvalue()
+
+
+def svg(fig: Any) -> str:
+    """A figure as an SVG element to be pasted into a page, the same for the same numbers."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _family_names(history: History, name: str) -> list[str]:
+    return [f"{name}/{end}" for end in ("local", "mean_model") if f"{name}/{end}" in history.names]
+
+
+def _family(history: History, name: str) -> list[str]:
+    """The numbers to draw under a name: the family's, where there is one, else the number itself."""
+    family = _family_names(history, name)
+    if family:
+        return family
+    history._known(name)
+    return [name]
+
+
+def _lines(ax: Any, history: History, members: list[str], by: str, positive: bool = False) -> None:
+    """All lines of one panel: colour is the run, width the kind of model; `positive` leaves out x = 0 (a log axis)."""
+    for i, run in enumerate(history.runs):
+        color = COLORS[i % len(COLORS)]
+        for name in members:
+            thin = name.endswith("/mean_model") and len(members) > 1
+            look = {"lw": 1.1, "ls": (0, (4, 1.6)), "alpha": 0.85} if thin else {"lw": 2.2, "ls": "-"}
+            if not _has(history, name, run):
+                continue
+            x, values = history.series(name, run, by=by)
+            whole, ends = np.nanmean(values, 0), []
+            if _has(history, f"{name}_sample", run):  # the curve is of some nodes throughout, all of them are points
+                column = {t: i for i, t in enumerate(history.series(name, run)[0])}
+                rounds, sampled = history.series(f"{name}_sample", run)
+                ends = [column[t] for t in rounds]
+                values[:, ends] = sampled
+            if by == "bytes" and not np.nanmax(x, initial=0) > 0:
+                if not thin:
+                    ax.axhline(whole[-1], color=color, lw=1.6, ls=(0, (1, 1.5)))
+                continue
+            if positive:
+                x = np.where(x > 0, x, np.nan)
+            if not np.isfinite(x).any():
+                continue
+            ax.plot(x, np.nanmean(values, 0), color=color, solid_capstyle="round", **look)
+            if ends:
+                ax.plot(x[ends], whole[ends], color=color, **ALL_NODES)
+            if len(values) > 1 and not thin:
+                ax.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=color, alpha=0.18, lw=0)
+    ax.margins(x=0.02)
+
+
+def _wide(history: History) -> bool:
+    """Whether the runs' totals differ so much that bytes need a logarithmic axis."""
+    totals = [history.last("bytes", run) for run in history.runs if _has(history, "bytes", run)]
+    sent = [t for t in totals if t > 0]
+    return bool(sent) and max(sent) > 8 * min(sent)
+
+
+def _bytes_axis(ax: Any, history: History) -> None:
+    """Bytes in readable units; logarithmic where totals differ a lot; the point of equal bytes marked."""
+    from matplotlib.ticker import FuncFormatter
+
+    if _wide(history):
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: data_size(v) if v > 0 else "0"))
+    budget = equal_bytes(history)
+    if budget is not None:
+        ax.axvline(budget, color=GREY, lw=1, ls=(0, (2, 2)))
+        ax.annotate("equal bytes", (budget, 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=8.5)  # fmt: skip
+
+
+def _handles(history: History, members: list[str]) -> list[Any]:
+    """Legend: runs by colour, best first, with the final number; then what the line styles mean."""
+    from matplotlib.lines import Line2D
+
+    def final(run: str) -> float:
+        value = history.last(members[0], run) if _has(history, members[0], run) else math.nan
+        return value
+
+    order = sorted(
+        range(len(history.runs)),
+        key=lambda i: -final(history.runs[i]) if math.isfinite(final(history.runs[i])) else math.inf,
+    )
+    if members[0].startswith(("loss", "objective", "consensus")):
+        order = order[::-1]
+    out = []
+    for i in order:
+        run = history.runs[i]
+        value = final(run)
+        status = history.facts.get(run, {}).get("status", "done").split()[0]
+        shown = f"{run}  ({cell(members[0], value)})" if math.isfinite(value) else run
+        shown += "" if status in ("done", "running") else f"  {status}"
+        out.append(Line2D([], [], color=COLORS[i % len(COLORS)], lw=2.6, label=_plain(shown)))
+    sampled = any(f"{name}_sample" in history.names for name in members)
+    if len(members) > 1:
+        out.append(
+            Line2D([], [], color=GREY, lw=2.2, label=f"local models, mean over {'some ' if sampled else ''}nodes")
+        )
+        out.append(Line2D([], [], color=GREY, lw=1.1, ls=(0, (4, 1.6)), label="mean model"))
+    if sampled:
+        out.append(Line2D([], [], color=GREY, label="mean over all nodes, at the end", **ALL_NODES))
+    return out
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib neither typesets as mathematics nor hides."""
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
+def _words(name: str) -> str:
+    return {
+        "accuracy": "accuracy on the global test set",
+        "consensus": "consensus distance",
+        "objective": "loss of the mean model on all data",
+    }.get(name, name.replace("_", " "))
+
+
+__all__ = ["draw", "figure", "png", "svg"]

@@ -1,0 +1,307 @@
+"""What a run leaves behind: records of numbers, the final state, and ways to look at them."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import population
+from ..devices import processes
+from ..metrics._models import HIGHER_IS_BETTER
+
+Record = dict[str, Any]
+KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
+BY = {"round": "round", "rounds": "round", "bytes": "bytes", "seconds": "seconds", "wall": "wall"}
+
+
+class History:
+    """The records of one or several runs, and their final states.
+
+    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss" (mean training loss since the
+    record before), "accuracy/local", "accuracy/mean_model", "consensus", "bytes" (directed payload of all nodes so far),
+    "bytes/node", "seconds" (virtual, with a clock), "wall" (real seconds so far), and what own metrics add.
+
+    Attributes:
+      records: list of records, in the order made.
+      facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method", "status", "wall", "compile".
+      interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
+      directory: where the run was written, or None.
+    Example:
+      >>> h = History([{"run": "a", "seed": 0, "round": 0, "loss": 2.0}, {"run": "a", "seed": 0, "round": 9, "loss": 1.0}])
+      >>> h.last("loss")
+      1.0
+    """
+
+    def __init__(
+        self, records: Iterable[Record] = (), facts: Mapping[str, Mapping[str, Any]] | None = None, *,
+        states: Mapping[str, Any] | None = None, interrupted: bool = False, directory: Any = None,
+    ):  # fmt: skip
+        self.records: list[Record] = list(records)
+        self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
+        self._states: dict[str, Any] = dict(states or {})
+        self.interrupted, self.directory = interrupted, directory
+
+    # ---- what is there
+    @property
+    def runs(self) -> list[str]:
+        """Labels of the runs, in order."""
+        return list(dict.fromkeys([*(r["run"] for r in self.records), *self.facts]))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the numbers that records hold, in the order first seen."""
+        return list(dict.fromkeys(name for r in self.records for name in r if name not in KEYS))
+
+    def seeds(self, run: str | None = None) -> list[int]:
+        """Seeds of one run (the only one, if None)."""
+        run = self._run(run)
+        return list(dict.fromkeys(r["seed"] for r in self.records if r["run"] == run))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __add__(self, other: "History") -> "History":
+        """Both side by side; the labels must differ.
+
+        Raises:
+          ValueError: a label that both have.
+        """
+        if not isinstance(other, History):
+            return NotImplemented
+        twice = [label for label in self.runs if label in other.runs]
+        if twice:
+            raise ValueError(
+                f"both histories have a run {twice[0]!r}; give them labels of their own: simulate(..., label='...')"
+            )
+        return History(
+            self.records + other.records, self.facts | other.facts, states=self._states | other._states,
+            interrupted=self.interrupted or other.interrupted,
+        )  # fmt: skip
+
+    # ---- numbers
+    def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
+        """One number over the rounds of one run: x [R] and values [seeds, R] (float64; NaN where a record lacks it).
+
+        Args:
+          name: e.g. "accuracy/local". run: label; may be left out when there is one run.
+          by: x axis: "round", "bytes", "seconds" or "wall" (the mean over seeds of those).
+        Raises:
+          ValueError: unknown name, run or axis.
+        """
+        run, by = self._run(run), self._axis(by)
+        self._known(name)
+        mine = [r for r in self.records if r["run"] == run and (name in r)]
+        rounds, seeds = sorted({r["round"] for r in mine}), self.seeds(run)
+        column = {t: i for i, t in enumerate(rounds)}
+        values, x = np.full((len(seeds), len(rounds)), np.nan), np.full((len(seeds), len(rounds)), np.nan)
+        for r in mine:
+            at = seeds.index(r["seed"]), column[r["round"]]
+            values[at] = math.nan if r[name] is None else r[name]
+            x[at] = r.get(by, math.nan)
+        if not len(rounds):
+            return np.zeros(0), values
+        return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
+
+    def last(self, name: str, run: str | None = None) -> float:
+        """The last value of a number, averaged over seeds.
+
+        Raises:
+          ValueError: no record of that run holds the name.
+        """
+        values = self.series(name, run)[1]
+        if values.shape[1] == 0:
+            raise ValueError(f"run {self._run(run)!r} has no {name!r} yet")
+        return float(values[:, -1].mean())
+
+    def measure(self) -> str | None:
+        """The number that runs are ranked by where nothing else is said; None if none of them was measured."""
+        ranks = ("accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss")
+        return next((name for name in ranks if name in self.names), None)
+
+    def best(self, name: str | None = None) -> str | None:
+        """The run with the best last value of a number, averaged over seeds, among those that neither diverged nor failed; None if there is none.
+
+        Args:
+          name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model, objective, loss/local, loss that there is.
+            Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
+        Raises:
+          ValueError: unknown name.
+        """
+        name = self.measure() if name is None else name
+        if name is None:
+            return None
+        self._known(name)
+        sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+        scores = {
+            run: sign * self.last(name, run)
+            for run in self.runs
+            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed"))
+            and any(name in r for r in self.records if r["run"] == run)
+        }
+        scores = {run: score for run, score in scores.items() if not math.isnan(score)}
+        return max(scores, key=lambda run: scores[run]) if scores else None
+
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Columns: name -> array [records]; "run" holds text, "seed" and "round" int64, the others float64 (NaN if missing)."""
+        out: dict[str, np.ndarray] = {"run": np.array([r["run"] for r in self.records], dtype=np.str_)}
+        out |= {name: np.array([r[name] for r in self.records], np.int64) for name in ("seed", "round")}
+        for name in self.names:
+            out[name] = np.array([math.nan if r.get(name) is None else r[name] for r in self.records], np.float64)
+        return out
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, one row a record.
+
+        Raises:
+          ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(
+                "history.to_pandas() needs pandas, which is not installed; `pip install pandas`, or use to_numpy()"
+            ) from None
+        return pandas.DataFrame(self.to_numpy())
+
+    # ---- pictures and tables
+    def plot(self, name: str = "accuracy", by: str = "round", ax: Any = None) -> Any:
+        """Draw a number over rounds, bytes or seconds, one line a run, seeds as bands (mean, min to max).
+
+        Args:
+          name: a name of `names`, or a family such as "accuracy": local models as solid lines, the mean model thin.
+          by: "round", "bytes", "seconds" or "wall".
+          ax: matplotlib axes; None makes a figure.
+        Returns:
+          The axes.
+        Raises:
+          ValueError: unknown name or axis.
+        """
+        from . import draw
+
+        return draw(self, name, by=by, ax=ax)
+
+    def table(self) -> Any:
+        """The final numbers, one row a run; prints as text, shows as HTML in a notebook, `.rows` are plain dicts."""
+        from . import table
+
+        return table(self)
+
+    def figure(self) -> Any:
+        """The run's picture: accuracy over rounds and over bytes, as a matplotlib Figure."""
+        from . import figure
+
+        return figure(self)
+
+    def save(self, directory: Any, config: str | None = None) -> Any:
+        """Write metrics.jsonl, metrics.csv, figure.png and report.html; see `dejax.report.save`."""
+        from . import save
+
+        return save(self, directory, config=config)
+
+    # ---- states and models
+    def state(self, run: str | None = None) -> Any:
+        """The final state of the method of one run; with several seeds, leaves have a leading seeds axis.
+
+        Raises:
+          ValueError: the run has none here (it was read from files, or interrupted before its first round).
+        """
+        return self._live(run).state
+
+    @property
+    def final(self) -> Any:
+        """The final state of the only run, e.g. `history.final.params`."""
+        return self.state()
+
+    def params(self, run: str | None = None, seed: int | None = None) -> Any:
+        """What is evaluated at the end, `method.model(state)`: tree of [n, ...], or one model for a server's method."""
+        return self._live(run).params(seed)
+
+    def model(self, node: int | None = None, *, run: str | None = None, seed: int | None = None) -> Any:
+        """The final model as the user's own flax module: the mean of the honest nodes' models, or node `node`'s.
+
+        Args:
+          node: node id, or None for the mean model.
+          run, seed: which run and which of its seeds; may be left out when there is one.
+        Returns:
+          What `task.module(params)` gives, or the tree of parameters if the task has no modules.
+        Raises:
+          IndexError: no such node. ValueError: no such run or seed.
+        """
+        live = self._live(run)
+        view = live.view(seed)
+        params = view.mean if node is None or view.shared else population.node(view.params, node)
+        if node is not None and not -view.n <= node < view.n:
+            raise IndexError(f"node {node} is not in a population of {view.n}; give 0 <= node < {view.n}")
+        if processes.count() > 1:  # arrays that this process can use by itself
+            params = processes.to_host(params)
+        return view.task.module(params) if hasattr(view.task, "module") else params
+
+    def continue_(self, rounds: int, **options: Any) -> "History":
+        """Run for `rounds` more rounds from the final state; the new history holds the old records too.
+
+        Keeps the evaluation schedule and the run directory; `options` override those of `simulate`. The state is that of
+        one unbroken run, bit for bit, unless an option of the network follows t / T.
+        Raises:
+          ValueError: several runs, or none with a state.
+        """
+        return self._live(self._run(None)).continue_(self, rounds, options)
+
+    # ---- looks
+    def __repr__(self) -> str:
+        runs = self.runs
+        head = f"History of {len(runs)} run{'s' * (len(runs) != 1)}, {len(self.records)} records"
+        head += " (interrupted)" if self.interrupted else ""
+        if not self.records:
+            return head
+        return f"{head}\n{self.table()}\nnumbers: {', '.join(self.names)}"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        note = " (interrupted)" if self.interrupted else ""
+        names = html.escape(", ".join(self.names))
+        return f"{self.table()._repr_html_()}<p>{len(self.records)} records{note}; <code>history.plot(name)</code> with: {names}</p>"
+
+    # ---- helpers
+    def _run(self, run: str | None) -> str:
+        if run is None:
+            if len(self.runs) != 1:
+                raise ValueError(f"this history has {len(self.runs)} runs ({', '.join(self.runs)}); say which: run=...")
+            return self.runs[0]
+        if run not in self.runs:
+            raise ValueError(f"no run {run!r} in this history; there are: {', '.join(self.runs)}")
+        return run
+
+    def _known(self, name: str) -> None:
+        if name not in self.names:
+            import difflib
+
+            near = difflib.get_close_matches(name, self.names, 1, 0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no record holds {name!r}.{hint} There are: {', '.join(self.names)}")
+
+    def _axis(self, by: str) -> str:
+        if by not in BY:
+            raise ValueError(f"by is {by!r}; give 'round', 'bytes', 'seconds' or 'wall'")
+        return BY[by]
+
+    def _live(self, run: str | None) -> Any:
+        run = self._run(run)
+        if self._states.get(run) is None:
+            where = f" Resume it: simulate(..., resume={str(self.directory)!r})." if self.directory else ""
+            raise ValueError(
+                f"run {run!r} has no final state in memory: it was read from files or stopped too early.{where}"
+            )
+        return self._states[run]
+
+
+def join(histories: Sequence[History]) -> History:
+    """Several histories side by side."""
+    out = History()
+    for h in histories:
+        out = out + h
+    return out
+
+
+__all__ = ["History", "Record", "join"]

@@ -1,0 +1,207 @@
+"""The final table of one or several runs."""
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .history import History
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain numbers under fixed columns; prints as text, and as HTML in a notebook.
+
+    `rows` are dicts by column key, with a "status" where a run did not come to its end, which its cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
+
+    def cells(self) -> list[list[str]]:
+        """All cells as text, heading first."""
+        marked = lambda row: f" ({row['status']})" if row.get("status") else ""
+        return [[title for _, title in self.columns]] + [
+            [cell(key, row.get(key)) + (marked(row) if key == "run" else "") for key, _ in self.columns]
+            for row in self.rows
+        ]
+
+    def __str__(self) -> str:
+        cells = self.cells()
+        widths = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
+
+        def line(values: list[str]) -> str:
+            parts = [v.ljust(w) if i == 0 else v.rjust(w) for i, (v, w) in enumerate(zip(values, widths, strict=True))]
+            return "  ".join(parts).rstrip()
+
+        rule = "  ".join("-" * w for w in widths)
+        return "\n".join([line(cells[0]), rule, *(line(row) for row in cells[1:]), *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
+    def rich(self) -> Any:
+        """The same as a `rich` table, for terminals."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        out = RichTable(
+            box=box.SIMPLE_HEAD, caption="\n".join(self.notes) or None, caption_justify="left", pad_edge=False
+        )
+        cells = self.cells()
+        for i, title in enumerate(cells[0]):
+            out.add_column(Text(title), justify="left" if i == 0 else "right", no_wrap=i > 0)
+        for row in cells[1:]:
+            out.add_row(*(Text(c, style="bold" if i == 0 else "") for i, c in enumerate(row)))
+        return out
+
+
+def table(history: History) -> Table:
+    """The final numbers of every run, one row each.
+
+    Columns (where any run has them): rounds; local steps per round at a node that takes part; accuracy of the local models
+    on the global test set (mean over nodes, 10th percentile); accuracy of the mean model; local accuracy on each node's own
+    distribution; objective; accuracy of local models at equal bytes (the total of the run that sent least, if any sent;
+    linear interpolation between evaluations; a run that sends nothing stands with its final value); consensus distance;
+    directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +- standard deviation.
+
+    Args:
+      history: one or several runs.
+    """
+    main = _main_metric(history)
+    budget = equal_bytes(history)
+    wanted = [("run", "run"), ("rounds", "rounds")]
+    wanted += (
+        [("local_steps", "local steps")] if any("local_steps" in facts for facts in history.facts.values()) else []
+    )
+    wanted += [
+        (f"{main}/local", f"local {main}"),
+        (f"{main}/local_p10", "worst 10 %"),
+        (f"{main}/mean_model", "mean model"),
+    ]
+    wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
+    wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
+    wanted += [("consensus", "consensus"), ("bytes", "bytes"), ("seconds", "virtual s"), ("wall", "s")]
+    rows = [_row(history, run, [key for key, _ in wanted], main, budget) for run in history.runs]
+    columns = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
+    notes = []
+    for row in rows:
+        status = history.facts.get(row["run"], {}).get("status", "done")
+        if status not in ("done", "running"):
+            row["status"] = status.split()[0]
+            notes.append(f"{row['run']}: {status}")
+    notes += _different_data(history)
+    if budget is not None and any(key == "equal" for key, _ in columns):
+        notes.append(
+            f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
+        )
+    return Table(columns, rows, tuple(notes))
+
+
+def _different_data(history: History) -> list[str]:
+    """A warning where run directories say that not all runs had the same data."""
+    runs: dict[str, list[str]] = {}
+    for run in history.runs:
+        data = history.facts.get(run, {}).get("data")
+        if data is not None:
+            runs.setdefault(data, []).append(run)
+    said = "; ".join(f"{', '.join(some)} on {data}" for data, some in runs.items())
+    return [f"different data, so that the numbers are not those of one experiment: {said}"] if len(runs) > 1 else []
+
+
+def equal_bytes(history: History) -> float | None:
+    """The total of the run that sent least; None with fewer than two runs that send.
+
+    Runs that send nothing, and those that diverged and sent no more, are left aside.
+    """
+    ended = [run for run in history.runs if not history.facts.get(run, {}).get("status", "").startswith("diverged")]
+    totals = {run: history.last("bytes", run) for run in ended if _has(history, "bytes", run)}
+    sent = [t for t in totals.values() if t > 0]
+    return min(sent) if len(sent) > 1 else None
+
+
+def _row(history: History, run: str, keys: list[str], main: str, budget: float | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": run}
+    for key in keys:
+        if key == "rounds":
+            row[key] = max((r["round"] for r in history.records if r["run"] == run), default=None)
+        elif key == "local_steps":
+            row[key] = history.facts.get(run, {}).get(key, 1)
+        elif key == "equal":
+            row[key] = at_bytes(history, f"{main}/local", run, budget)
+        elif key != "run" and _has(history, key, run):
+            values = history.series(key, run)[1]
+            row[key] = (
+                (float(values[:, -1].mean()), float(values[:, -1].std())) if len(values) > 1 else float(values[0, -1])
+            )
+    return row
+
+
+def at_bytes(history: History, name: str, run: str, budget: float | None) -> Any:
+    """A number of a run when `budget` bytes were sent, by linear interpolation; (mean, std) with several seeds."""
+    if budget is None or not _has(history, name, run) or not _has(history, "bytes", run):
+        return None
+    x, values = history.series(name, run, by="bytes")
+    got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
+    return (float(np.mean(got)), float(np.std(got))) if len(got) > 1 else got[0]
+
+
+def _has(history: History, name: str, run: str) -> bool:
+    return any(r["run"] == run and r.get(name) is not None for r in history.records)
+
+
+def _main_metric(history: History) -> str:
+    """The metric that the table is about: accuracy, or the first that local models were measured by."""
+    families = [name.removesuffix("/local") for name in history.names if name.endswith("/local")]
+    return "accuracy" if "accuracy" in families or not families else families[0]
+
+
+def cell(key: str, value: Any) -> str:
+    """One number as text."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        mean, std = value
+        if key in ("bytes", "wall", "seconds"):
+            return cell(key, mean)
+        return f"{cell(key, mean)} ± {cell(key, std)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite"
+    if key == "bytes":
+        return data_size(value)
+    if key in ("rounds", "local_steps"):
+        return f"{value:,}"
+    if key in ("wall", "seconds"):
+        return f"{value:.1f}"
+    if key.startswith("accuracy") or key == "equal":
+        return f"{value:.3f}"
+    return f"{value:.3g}"
+
+
+def data_size(count: float) -> str:
+    """1234567 -> '1.23 MB' (powers of ten)."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}" if count < 999.5 * scale else f"{count / scale:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def to_html(table: Table) -> str:
+    """The table as an HTML fragment, all text escaped."""
+    cells = table.cells()
+    head = "".join(f"<th>{html.escape(c)}</th>" for c in cells[0])
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells[1:])
+    notes = "".join(f"<p class='note'>{html.escape(n)}</p>" for n in table.notes)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+__all__ = ["Table", "at_bytes", "cell", "data_size", "equal_bytes", "table", "to_html"]

@@ -1,0 +1,355 @@
+"""Runs that go on together as one program: state on the device, counters on the host, checkpoints of both."""
+
+import abc
+import contextlib
+import math
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import vmapped, checkpoint
+from ..devices import placement, processes
+from ..core import tree
+from .. import engine
+from .counters import Counters
+from .fingerprint import fingerprint
+from ..xla.compile_once import once
+from ..devices.processes import to_host
+from .directory import RunDir
+from ..core.struct import labelled
+from ..errors import CheckpointError
+from ..report.history import Record
+from ..metrics.together import Together
+from ..metrics.view import Lazy, View
+
+
+class Lanes(abc.ABC):
+    """What the driver takes from round to round, as one program: runs that are alike but for their keys and some numbers.
+
+    Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to every chunk.
+
+    Attributes:
+      label: names the whole: its checkpoints, its line on the terminal. lanes: (label, seed) of every run.
+      many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond the lanes are not looked at.
+      given: (method, problem, network) of the first run; method, problem, network: the same as prepared, by node id, data on
+        devices; ready: the same as they run, on a mesh with nodes in their places.
+      varying: which leaves of (method, network) differ between the runs.
+      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go on. closed: those of them whose
+        last record is written.
+    """
+
+    seeds: list[int]
+    given: Any
+    method: Any
+    problem: Any
+    network: Any
+    ready: Any
+    key: Any
+    varying: tuple[int, ...] = ()
+    copies = 0.0  # bytes that it holds beside the plan of `given` with `width` seeds
+    fewer = ""  # what to take less of, where it does not fit
+
+    def __init__(
+        self, label: str, lanes: list[tuple[str, int]], many: bool, rounds: int, mesh: Any, width: int | None = None
+    ):
+        self.label, self.lanes, self.many, self.rounds = label, lanes, many, rounds
+        self.width = len(lanes) if width is None else width
+        self.layout: Any = placement.as_layout(mesh)
+        if self.layout is None and processes.count() > 1:
+            raise ValueError(
+                f"mesh is None, but this job has {processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
+            )
+        self.initial: Any = None  # starts as given, by node id
+        self.carry: Any = None
+        self.round = 0
+        self.counters = [Counters() for _ in lanes]
+        self.broken: dict[int, tuple[int, int]] = {}
+        self.closed: set[int] = set()
+        self._prints: dict[str, Any] | None = None
+        self.records: list[Record] = []
+        self.errors: list[Any] = []
+        self.wall, self.compile = 0.0, 0.0
+        self.started, self.status = False, "done"
+        self.schedule: Any = None
+        self.shape: dict[str, Any] = {}
+        self._axes: Any = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the lanes, each once."""
+        return list(dict.fromkeys(label for label, _ in self.lanes))
+
+    def blamed(self) -> contextlib.AbstractContextManager[Any]:
+        """A stretch in which what is refused is about these runs."""
+        return labelled(self.label)
+
+    # ---- the device
+    @property
+    def place(self) -> Any:
+        """Where nodes stand; None without a mesh."""
+        return self.ready[1].place
+
+    @property
+    def _lead(self) -> tuple[str, ...]:
+        return (placement.RUNS,) if self.many else ()
+
+    @property
+    def values(self) -> list[Any]:
+        """The varying leaves of all runs, [width, ...] each."""
+        return []
+
+    @property
+    def values_like(self) -> list[Any]:
+        """Shapes of `values`."""
+        return []
+
+    def _moved(self, which: str, values: Any) -> Any:
+        """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
+        if self.place is None or self.place.ids is None:
+            return values
+        return vmapped.move(which, int(self.many), vmapped.Static(self.axes), self.place, values)
+
+    @property
+    def axes(self) -> Any:
+        """Which leaves of the carry have the node axis."""
+        if self._axes is None:
+            key = self.key[0] if self.many else self.key
+            method, problem, network = self.ready
+            self._axes = engine.carry_axes(method, problem, network, key, _like(self.initial))
+        return self._axes
+
+    def _program(self, name: str) -> Any:
+        """`start`, `run_chunk` or `model` of the engine, for all runs at once."""
+        one = getattr(engine, name)
+        program = vmapped.over_lanes(name, self.place is not None, self.varying) if self.many else one
+        return once(program) if name == "start" else program
+
+    def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:
+        """The arguments of `start`."""
+        return (*self.ready, *([values] if self.many else []), self.key, params)
+
+    def recorded(self) -> Any:
+        """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
+        return self._program("start").trace(*self._begin(self.values_like, _like(self.initial))).jaxpr
+
+    def start(self) -> None:
+        """The carry before round 0."""
+        params = engine.laid_out(self.ready[1], self.initial)
+        self.carry = self._program("start")(*self._begin(self.values, params))
+        self.round, self.started = 0, True
+        self.counters, self.broken, self.closed = [Counters() for _ in self.lanes], {}, set()
+
+    def abstract(self) -> Any:
+        """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
+        carry = jax.eval_shape(self._program("start"), *self._begin(self.values_like, _like(self.initial)))
+        if self.place is None:
+            return carry
+        return tree.map(
+            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.sharding(has, self._lead)),
+            self.axes,
+            carry,
+        )
+
+    def advance(self, count: int, length: int) -> Any:
+        """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
+        numbers = (np.int32(self.round), np.int32(count), length, np.int32(self.rounds))
+        values = [self.values] if self.many else []
+        self.carry, meters = self._program("run_chunk")(*self.ready, self.carry, *values, self.key, *numbers)
+        meters = to_host(meters)
+        self.round += count
+        cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
+        return tree.map(lambda x: x[cut], meters)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the final state is there (a chunk that was interrupted half-way has none)."""
+        return self.carry is not None and not any(
+            x.is_deleted() for x in tree.leaves(self.carry) if isinstance(x, jax.Array)
+        )
+
+    def release(self) -> None:  # noqa: B027  a run keeps all it has
+        """Called when the runs are over and saved; what is not looked at again may go."""
+
+    # ---- what is measured
+    def method_of(self, at: int) -> Any:
+        """The method of a lane, as it runs."""
+        return self.ready[0]
+
+    def network_of(self, at: int) -> Any:
+        """The network of a lane, by node id."""
+        return self.network
+
+    def views(self, nodes: int | None = None, width: int | None = None) -> Iterator[tuple[int, View]]:
+        """The current moment of every lane that is not closed, with its place, one after another."""
+        together = self._together()
+        for at in range(len(self.lanes)):
+            if at not in self.closed:
+                yield at, self.lane(at, nodes, width, together)
+
+    def lane(
+        self, at: int, nodes: int | None = None, width: int | None = None, together: Together | None = None
+    ) -> View:
+        """The current moment of one lane."""
+        carry, method = self.carry, self.method_of(at)
+
+        def state(carry: Any) -> Any:
+            state = engine.state_of(carry)
+            return tree.map(lambda x: x[at], state) if self.many else state
+
+        model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
+        return View(
+            Lazy(model) if together else model(),
+            self.problem,
+            self.network_of(at),
+            state=Lazy(lambda: state(self._moved("in_order", carry))),
+            index=self.round,
+            key=_key(self.lanes[at][1]),
+            nodes=nodes,
+            width=width,
+            place=self.place,
+            together=(together, at) if together else None,
+        )
+
+    def _together(self) -> Together | None:
+        """The models of all lanes at this moment, where it pays to measure them at once."""
+        if not self.many or len(self.lanes) == 1 or self.place is not None or not Together.pays(self.carry.state):
+            return None
+        return Together(self._program("model")(*self.ready, self.carry, self.values), self.key)
+
+    # ---- what is written down
+    @abc.abstractmethod
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """label -> plain facts for tables and files."""
+
+    def common_facts(self) -> dict[str, Any]:
+        """Plain facts that hold for all labels."""
+        out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        return out | self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+
+    @abc.abstractmethod
+    def fingerprints(self) -> dict[str, Any]:
+        """What a checkpoint must share with these runs."""
+
+    def prints(self) -> dict[str, Any]:
+        """`fingerprints`, of which the data are read once."""
+        if self._prints is None:
+            self._prints = self.fingerprints()
+        return self._prints
+
+    def marks(self, at: int) -> dict[str, Any]:
+        """Numbers that all records of a lane hold."""
+        return {}
+
+    def said(self) -> dict[str, Any]:
+        """Numbers for a line on the terminal."""
+        return self.records[-1] if self.records else {}
+
+    def loss(self) -> float:
+        """The last training loss, averaged over the lanes that go on."""
+        losses = [c.last_loss for i, c in enumerate(self.counters) if i not in self.broken]
+        return sum(losses) / len(losses) if losses else math.nan
+
+    def diverged(self, error: ArithmeticError, lane: int) -> None:
+        """Called when a lane stops being finite: it ends all."""
+        raise error
+
+    def data_name(self) -> str:
+        """The data in words, the same for the same data alone: name, nodes and a digest."""
+        data = self.given[1].data
+        return f"{data.name}, {data.n} nodes, {fingerprint(data)[:8]}"
+
+    def save(self, directory: RunDir) -> None:
+        """Write a checkpoint of this moment."""
+        facts = {
+            "label": self.label,
+            "experiment": self.prints(),
+            "wall": self.wall,
+            "compile": self.compile,
+            "width": self.width,
+            "counters": [c.plain() for c in self.counters],
+            "broken": [[at, *where, at in self.closed] for at, where in self.broken.items()],
+            "shape": self.shape,
+        }
+        directory.save(self.label, self.round, self._moved("in_order", self.carry), facts, self.labels)
+
+    def restore(self, directory: RunDir) -> bool:
+        """Go back to the newest checkpoint; False if there is none.
+
+        Raises:
+          CheckpointError: damaged, or of another experiment.
+        """
+        path = directory.saved(self.label)
+        if path is None:
+            return False
+        manifest = processes.led(checkpoint.read_manifest)(path)
+        theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
+        with processes.everyone():
+            if (other := _difference(theirs, mine)) is not None:
+                raise CheckpointError(
+                    f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
+                    "seeds; to go on from its models with others, start anew with params="
+                )
+        carry, facts = self._load(path, manifest["facts"].get("width", self.width))
+        self.carry = self._moved("to_places", carry)
+        self.round, self.started = int(path.name.removeprefix("round_")), True
+        self.counters = [Counters.from_plain(c) for c in facts["counters"]]
+        self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
+        self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
+        self.shape = facts.get("shape", {})
+        self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
+        return True
+
+    def _load(self, path: Any, width: int) -> tuple[Any, Any]:
+        """The carry of a checkpoint that holds `width` runs: on another mesh other ones fill the devices beyond the lanes."""
+        like = self.abstract()
+        if width == self.width:
+            return checkpoint.load(path, like)
+        place = self.place
+        there = lambda has: None if place is None else place.sharding(has, (None,))
+        theirs = tree.map(
+            lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), self.axes, like
+        )
+        carry, facts = checkpoint.load(path, theirs)
+        carry = vmapped.refilled(len(self.lanes), self.width, carry)
+        return carry if self.place is None else tree.map(lambda x, to: placement.put(x, to.sharding), carry, like), facts
+
+
+def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
+    """In words, the first part in which two experiments differ."""
+    for part, value in mine.items():
+        if part != "code" and theirs.get(part) != value:
+            return f"{part} differs ({theirs.get(part)} there, {value} here)" if part == "seeds" else f"{part} differs"
+    code = theirs.get("code", {})
+    if code.get("python") != mine["code"]["python"]:  # another bytecode for the same functions
+        return None
+    ours, others = mine["code"]["functions"], code["functions"]
+    name = next((name for name in sorted({*ours, *others}) if ours.get(name) != others.get(name)), None)
+    return (
+        None
+        if name is None
+        else f"{name.partition('.')[0]} differs: the code of {name} was edited, or something that it reads"
+    )
+
+
+@lru_cache(maxsize=1024)
+def _key(seed: int) -> jax.Array:
+    return jax.random.key(seed)
+
+
+def _like(params: Any) -> Any:
+    """Shapes of given starts."""
+    return jax.eval_shape(lambda x: x, params)
+
+
+def described(method: Any) -> dict[str, Any]:
+    """Facts of a method: its repr without machine addresses, its local steps."""
+    steps = getattr(method, "local_steps", None)
+    out = {"local_steps": steps} if isinstance(steps, int) else {}
+    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
+
+
+__all__ = ["Lanes", "described"]

@@ -1,0 +1,88 @@
+"""What the meters of a run add up to, kept on the host as exact integers, independent of how rounds were cut into chunks."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..round.meters import LOW_BITS, NO_NODE
+
+
+class Counters:
+    """Sums over the rounds so far: bits by meter (exact), other counts, the losses since the last record, virtual seconds."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.totals: dict[str, int] = {}
+        self.values: dict[str, float] = {}
+        self.seconds = 0.0
+        self.loss_sum, self.loss_rounds, self.last_loss = 0.0, 0, math.nan
+
+    @staticmethod
+    def add(counters: "Sequence[Counters]", meters: Any) -> list[tuple[int, int] | None]:
+        """Add meters of consecutive rounds (on the host), [runs, rounds] each, to the counters of the first runs.
+
+        Returns:
+          (offset, node) of the first loss that is not finite, or None, for each.
+        """
+        bad = np.asarray(meters.bad_node)
+        for name, count in meters.counts.items():
+            low, high = (np.asarray(count[limb]).astype(np.int64).sum(-1).tolist() for limb in ("lo", "hi"))
+            for own, lo, hi in zip(counters, low, high, strict=False):
+                own.totals[name] = own.totals.get(name, 0) + (lo + (hi << LOW_BITS)) * meters.units[name]
+        for name, series in meters.values.items():
+            for own, value in zip(counters, series[:, -1].tolist(), strict=False):
+                own.values[name] = value
+        if "loss" in meters.values:
+            for own, losses in zip(counters, np.asarray(meters.values["loss"], np.float64).tolist(), strict=False):
+                for loss in losses:
+                    own.loss_sum += loss
+                own.loss_rounds += len(losses)
+                own.last_loss = losses[-1]
+        for own, seconds in zip(counters, meters.seconds[:, -1].tolist(), strict=False):
+            own.rounds += bad.shape[1]
+            own.seconds = max(own.seconds, seconds)
+        broken = bad != NO_NODE
+        at, any_ = broken.argmax(1).tolist(), broken.any(1).tolist()
+        return [(at[i], int(bad[i, at[i]])) if any_[i] else None for i in range(len(counters))]
+
+    def bytes(self) -> int:
+        """Directed payload bytes of all nodes so far."""
+        return sum(bits for name, bits in self.totals.items() if "/" in name) // 8
+
+    def loss(self) -> dict[str, float]:
+        """The mean training loss of the rounds since this was last asked."""
+        if not self.loss_rounds:
+            return {}
+        mean = self.loss_sum / self.loss_rounds
+        self.loss_sum, self.loss_rounds = 0.0, 0
+        return {"loss": mean}
+
+    def numbers(self, n: int) -> dict[str, float | int]:
+        """What a record says of traffic and time."""
+        out: dict[str, float | int] = {"bytes": self.bytes(), "bytes/node": self.bytes() / n}
+        out |= {name: total for name, total in self.totals.items() if "/" not in name}
+        out |= {name: value for name, value in self.values.items() if name != "loss"}
+        if self.rounds and "awake" in self.totals:
+            out["participation"] = self.totals["awake"] / (n * self.rounds)
+        if self.seconds > 0:
+            out["seconds"] = self.seconds
+        return out
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON (integers are exact, floats read back equal)."""
+        out = dict(vars(self))
+        out["last_loss"] = None if math.isnan(self.last_loss) else self.last_loss
+        return out
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Counters":
+        """The inverse of `plain`."""
+        out = cls()
+        vars(out).update(plain)
+        out.last_loss = math.nan if out.last_loss is None else out.last_loss
+        return out
+
+
+__all__ = ["Counters"]

@@ -1,0 +1,226 @@
+"""A run directory: metric files that never run ahead of the checkpoints they are resumed from.
+
+run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
+config.yaml      the resolved config, where the run came from one
+metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
+checkpoints/LABEL/round_...
+figure.png, report.html
+"""
+
+import hashlib
+import json
+import os
+import time
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from ..devices import processes
+from . import checkpoint
+from .writable import check_writable
+from ..errors import CheckpointError
+from ..report.history import History, Record
+from ..report import files
+
+LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
+
+
+def _seen(path: Path, seconds: float = 10.0) -> bool:
+    """Whether a directory is there, or comes to be seen within some seconds: file systems of several hosts remember what was not."""
+    end = time.monotonic() + seconds
+    while not path.is_dir():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+class RunDir:
+    """The files of one or several runs.
+
+    Of several processes all must call; process 0 alone reads and writes, its errors are raised on all.
+
+    Args:
+      path: the directory. `check` says before anything is compiled whether it can be used.
+      resume: go on in an existing run directory rather than make a new one.
+      config: text of the resolved config. about: more for run.json; of a directory that is resumed, what stands there.
+    """
+
+    def __init__(self, path: Any, resume: bool = False, config: str | None = None, about: dict[str, Any] | None = None):
+        self.path, self.resume, self.config, self.about = Path(path), resume, config, about or {}
+        self._names: list[str] = []
+        self._made = False
+        self.facts, self.about = self.check()
+
+    @processes.led
+    def check(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and what else is there.
+
+        Raises:
+          FileExistsError, NotADirectoryError: the place is taken.
+          FileNotFoundError, CheckpointError: there is nothing to resume.
+        """
+        facts: dict[str, dict[str, Any]] = {}
+        about = self.about
+        if self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
+        if self.resume:
+            if not self.path.is_dir():
+                raise FileNotFoundError(
+                    f"resume is {str(self.path)!r}, but there is no such directory; give one that a run has written"
+                )
+            if not (self.path / "run.json").is_file():
+                raise CheckpointError(
+                    f"{self.path} is no run directory of dejax: it has no run.json; give one that a run has written"
+                )
+            try:
+                about = dict(files.read_json(self.path / "run.json"))
+                facts = dict(about.pop("runs"))
+            except (ValueError, KeyError, TypeError):
+                raise CheckpointError(
+                    f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
+                ) from None
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            done = (self.path / "run.json").is_file()
+            way = (
+                f"Go on with it by resume={str(self.path)!r}, or give another out"
+                if done
+                else "Give a new or empty directory"
+            )
+            raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
+        check_writable(self.path, "resume" if self.resume else "out")
+        return facts, about
+
+    def make(self) -> None:
+        """Create the directory and its first files (called when nothing can be refused any more)."""
+        if self._made:
+            return
+        self._create()
+        with processes.everyone():
+            if not _seen(self.path):
+                raise FileNotFoundError(
+                    f"out is {str(self.path)!r}, which process 0 made and {processes.name()} does not see; give a directory on a "
+                    "file system that all hosts share"
+                )
+        self._made = True
+
+    @processes.led
+    def _create(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.config is not None:
+            files.write(self.path / "config.yaml", self.config)
+
+    def note(self, facts: dict[str, dict[str, Any]]) -> None:
+        """Set facts of some runs, by label, in run.json."""
+        self.make()
+        self._note(facts)
+
+    def note_failure(self, facts: dict[str, dict[str, Any]]) -> None:
+        """The same after an error, which the other processes may not have met: none is waited for."""
+        if self._made and processes.leads():
+            self._write_facts(facts)
+
+    @processes.led
+    def _note(self, facts: dict[str, dict[str, Any]]) -> None:
+        self._write_facts(facts)
+
+    def _write_facts(self, facts: dict[str, dict[str, Any]]) -> None:
+        import jax
+
+        import dejax
+
+        for label, found in facts.items():
+            self.facts.setdefault(label, {}).update(found)
+        about = self.about | {
+            "dejax": getattr(dejax, "__version__", "unknown"),
+            "jax": jax.__version__,
+            "backend": jax.default_backend(),
+            "runs": self.facts,
+        }
+        files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+
+    # ---- metrics
+    def records(self) -> list[Record]:
+        """All records in the directory so far."""
+        file = self.path / "metrics.jsonl"
+        return files.read_jsonl(file) if file.is_file() else []
+
+    def cut(self, labels: list[str], round: int) -> list[Record]:
+        """Drop the records of `labels` after `round` (all, if < 0); returns those of `labels` that stay."""
+        self.make()
+        return self._cut(labels, round)
+
+    @processes.led
+    def _cut(self, labels: list[str], round: int) -> list[Record]:
+        mine = set(labels)
+        records = [r for r in self.records() if r["run"] not in mine or r["round"] <= round]
+        self._rewrite(records)
+        return [r for r in records if r["run"] in mine]
+
+    def append(self, records: list[Record]) -> None:
+        """Add records to both files."""
+        self.make()
+        self._append(records)
+
+    @processes.led
+    def _append(self, records: list[Record]) -> None:
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(files.jsonl(records))
+            file.flush()
+            os.fsync(file.fileno())
+        if all(name in self._names for r in records for name in r):
+            with open(self.path / "metrics.csv", "a", encoding="utf-8", newline="") as file:
+                file.write(files.csv_text(records, self._names, header=False))
+        else:
+            every = self.records()
+            self._names = files.columns(every)
+            files.write(self.path / "metrics.csv", files.csv_text(every, self._names))
+
+    def _rewrite(self, records: list[Record]) -> None:
+        self._names = files.columns(records)
+        files.write(self.path / "metrics.jsonl", files.jsonl(records))
+        files.write(self.path / "metrics.csv", files.csv_text(records, self._names))
+
+    # ---- checkpoints
+    def checkpoints(self, label: str) -> Path:
+        """Where the checkpoints of one run, or of several that go on together, lie."""
+        name = urllib.parse.quote(label, safe=" ,()-_") or "run"
+        if len(name) > LONGEST:
+            name = f"{name[:LONGEST]} {hashlib.sha256(label.encode()).hexdigest()[:12]}"
+        return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
+
+    def save(self, label: str, round: int, state: Any, facts: dict[str, Any], runs: list[str]) -> None:
+        """Write a checkpoint, which holds `runs`; of a state that lies on several hosts each writes its part."""
+        checkpoint.save(self.checkpoints(label), round, state, facts)
+        self.note({run: {"saved": round} for run in runs})
+
+    @processes.led
+    def check_lost(self, label: str, runs: list[str]) -> None:
+        """Refuse to start anew, without a word, a run whose checkpoints were there and are gone.
+
+        Raises:
+          CheckpointError: run.json says that a checkpoint was written.
+        """
+        for run in runs:
+            saved = self.facts.get(run, {}).get("saved")
+            if saved is not None:
+                raise CheckpointError(
+                    f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {run!r} was "
+                    "saved there; restore it from a copy, or start anew with another out"
+                )
+
+    def saved(self, label: str) -> Path | None:
+        """The newest checkpoint of one run, or None."""
+        found = processes.led(lambda: str(checkpoint.latest(self.checkpoints(label)) or ""))()
+        return Path(found) if found else None
+
+    # ---- the end
+    @processes.led
+    def report(self, history: History) -> None:
+        """Write the figure and the page (the metric files are there already)."""
+        from ..report import save
+
+        save(history, self.path, config=self.config)
+
+
+__all__ = ["RunDir"]

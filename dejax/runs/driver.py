@@ -1,0 +1,253 @@
+"""The loop over chunks of one run, or of several in one program: measure, write down, save, stop."""
+
+import contextlib
+import math
+import time
+from ..errors import DivergenceError
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..devices import processes
+from ..core import tree
+from .counters import Counters
+from .interrupt import Interrupt
+from .batch import Lanes
+from .progress import Progress
+from .directory import RunDir
+from .evaluation import Schedule
+from ..report.history import Record
+
+CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
+# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
+# of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance-log.md).
+CHUNK_SECONDS = 1.0
+
+
+def drive(
+    run: Lanes,
+    schedule: Schedule,
+    callbacks: Sequence[Callable[[Record], Any]],
+    bar: Progress,
+    directory: RunDir | None,
+    interrupt: Interrupt,
+    running: bool,
+) -> bool:
+    """Take `run` to the end of its schedule. True if it was interrupted; a divergence is kept in `run.errors`.
+
+    Args:
+      running: the run has its carry already, and goes on from it.
+    """
+    run.schedule, run.status = schedule, "running"
+    clock = _Clock(run)
+    try:
+        if not running:
+            begin(run, directory, bar)
+        elif directory is not None:
+            directory.cut(run.labels, run.round)
+        bar.begin(run.label, schedule.rounds, run.round)
+        stopped = _loop(run, schedule, callbacks, bar, directory, interrupt, clock)
+        run.status = stopped or "done"
+    except KeyboardInterrupt:
+        if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
+            raise
+        run.status = f"interrupted at round {run.round}"
+    except DivergenceError as error:
+        run.errors.append(error)
+        run.status = f"diverged in round {error.round} (node {error.node})"
+    except BaseException:
+        run.status = f"failed at round {run.round}"
+        if directory is not None:
+            directory.note_failure(run.facts())
+        raise
+    clock.stop()
+    cut_short = run.status.startswith("interrupted")
+    if directory is not None and run.started:
+        if cut_short and run.alive and run.round > 0:
+            run.save(directory)
+        directory.note(run.facts())
+    bar.end(run.round, run.wall, run.compile, run.said(), run.status)
+    return cut_short
+
+
+def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
+    """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there.
+
+    Raises:
+      CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round than the last one.
+    """
+    resumed = directory is not None and directory.resume and run.restore(directory)
+    if resumed and run.round > run.schedule.rounds:
+        raise processes.met(
+            ValueError(
+                f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
+                f"give rounds >= {run.round}"
+            )
+        )
+    if not resumed and directory is not None and directory.resume:
+        directory.check_lost(run.label, run.labels)
+        if run.labels[0] in directory.facts:
+            bar.say(f"{run.label}: stopped before its first checkpoint, so it starts from round 0")
+    if not resumed:
+        with processes.everyone():
+            run.start()
+    if directory is not None:
+        directory.make()
+        run.records = directory.cut(run.labels, run.round if resumed else -1)
+        more = {"total": run.schedule.rounds, "data": run.data_name()}
+        directory.note({label: facts | more for label, facts in run.facts().items()})
+
+
+def _loop(
+    run: Lanes,
+    schedule: Schedule,
+    callbacks: Sequence[Callable[[Record], Any]],
+    bar: Progress,
+    directory: RunDir | None,
+    interrupt: Interrupt,
+    clock: "_Clock",
+) -> str:
+    """Chunks until the last round; returns why it ended early, or nothing."""
+    measures = schedule.measures(run.problem)
+    pace, longest, first = 4, 4, True
+    if run.round == 0 and not run.records:
+        _record(run, schedule, measures, callbacks, directory, clock)
+    saved = time.perf_counter()
+    while run.round < schedule.rounds and len(run.closed) < len(run.lanes):
+        count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
+        asked, count = processes.agree(interrupt.asked, count)
+        if asked:
+            return f"interrupted at round {run.round}"
+        before = time.perf_counter()
+        with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
+            meters = run.advance(count, CHUNK)
+        took = time.perf_counter() - before
+        _count(run, meters, count)
+        if first:
+            first, run.compile = False, run.compile + clock.so_far()
+        else:
+            longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
+            pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
+        stop = False
+        if schedule.evaluates(run.round):
+            stop = _record(run, schedule, measures, callbacks, directory, clock)
+        bar.update(run.round, run.said() | {"loss": run.loss()})
+        seconds = time.perf_counter() - saved
+        if schedule.evaluates(run.round):  # where the clock counts
+            seconds = processes.share(seconds)
+        over = len(run.closed) == len(run.lanes)
+        if directory is not None and (stop or over or schedule.saves(run.round, seconds)):
+            clock.stop()
+            run.save(directory)
+            saved = time.perf_counter()
+        if stop:
+            return f"stopped by a callback at round {run.round}"
+    return ""
+
+
+def _count(run: Lanes, meters: Any, count: int) -> None:
+    """Add the meters of `count` rounds to the counters.
+
+    Raises:
+      DivergenceError: a loss was not finite.
+    """
+    first = run.round - count
+    meters = meters if run.many else tree.map(lambda x: x[None], meters)
+    for i, bad in enumerate(Counters.add(run.counters, meters)):
+        if bad is not None and i not in run.broken:
+            run.diverged(DivergenceError(*run.lanes[i], "loss", first + bad[0], bad[1]), i)
+
+
+def _record(
+    run: Lanes,
+    schedule: Schedule,
+    measures: list[Any],
+    callbacks: Sequence[Callable[[Record], Any]],
+    directory: RunDir | None,
+    clock: "_Clock",
+) -> bool:
+    """Measure this moment, write it down, tell the callbacks; True if one of them wants to stop.
+
+    Of several processes all measure; the records, the files and the callbacks are those of process 0.
+
+    Raises:
+      DivergenceError: a model is not finite.
+    """
+    last = run.round == schedule.rounds
+    new = []
+    with processes.everyone():
+        views = run.views(nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+        for i, view in views:
+            label, seed = run.lanes[i]
+            if not run.shape:
+                one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
+                run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
+            bad = None if i in run.broken else view.bad_node()
+            if bad is not None:
+                run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
+            record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
+            if i not in run.broken:
+                for metric in measures:
+                    record |= _numbers(metric, metric(view))
+            else:  # its last record
+                run.closed.add(i)
+            record |= run.counters[i].numbers(view.n)
+            new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
+    new = processes.share(new)
+    run.records += new
+    if directory is not None:
+        directory.append(new)
+    return _tell(callbacks, new)
+
+
+@processes.led
+def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> bool:
+    answers = [callback(record) for record in records for callback in callbacks]
+    return any(answer is True for answer in answers)
+
+
+def _numbers(metric: Any, got: Any) -> dict[str, float | int]:
+    """What a metric returned, as plain numbers.
+
+    Raises:
+      TypeError: not a dict of names and numbers.
+    """
+    name = getattr(metric, "__name__", type(metric).__name__)
+    if not isinstance(got, dict):
+        raise TypeError(
+            f"metric {name} returned {type(got).__name__}; give a dict of names and numbers, e.g. {{'spread': 0.1}}"
+        )
+    out = {}
+    for key, value in got.items():
+        if key in ("run", "seed", "round"):
+            raise ValueError(
+                f"metric {name} returned {key!r}, which names a column of every record; give it another name"
+            )
+        if np.ndim(value) != 0:
+            raise TypeError(f"metric {name} returned {key} of shape {np.shape(value)}; give one number, e.g. its mean")
+        try:
+            out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric {name} returned {key} = {value!r}; give a number") from None
+    return out
+
+
+class _Clock:
+    """Real seconds that a run has taken, those before a resume included."""
+
+    def __init__(self, run: Lanes):
+        self.run, self.since = run, time.perf_counter()
+
+    def so_far(self) -> float:
+        return time.perf_counter() - self.since
+
+    def stop(self) -> float:
+        """Put the time since the last stop on the run's account; returns the account."""
+        now = time.perf_counter()
+        self.run.wall += now - self.since
+        self.since = now
+        return self.run.wall
+
+
+__all__ = ["drive"]

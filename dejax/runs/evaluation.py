@@ -1,0 +1,114 @@
+"""When a run is measured and saved, and by which metrics."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import metrics as metrics_room
+from ..metrics import View
+
+EVALUATIONS = 20  # about so many in a run, where nothing else is said
+SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When a run is measured and saved; see `simulate` for the fields."""
+
+    rounds: int
+    every: int | None = None
+    nodes: int | None = None
+    final_nodes: int | None = None
+    metrics: Sequence[Any] | None = None
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.metrics, str) or callable(self.metrics):  # one, without a list around it
+            object.__setattr__(self, "metrics", (self.metrics,))
+        if self.metrics is not None and not isinstance(self.metrics, Sequence):
+            raise TypeError(f"metrics is {self.metrics!r}; give names or functions fn(view), one or a list of them")
+        for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+                raise ValueError(f"{name} is {value!r}; give a whole number >= 1, or None")
+
+    @property
+    def step(self) -> int:
+        """Rounds between evaluations."""
+        return self.every if self.every is not None else max(1, math.ceil(self.rounds / EVALUATIONS))
+
+    def longer(self, rounds: int, options: dict[str, Any]) -> "Schedule":
+        """The same for more rounds; takes its own fields out of `options`."""
+        names = [f.name for f in dataclasses.fields(self) if f.name in options]
+        return dataclasses.replace(
+            self, **({"rounds": rounds, "every": self.step} | {name: options.pop(name) for name in names})
+        )
+
+    def evaluates(self, round: int) -> bool:
+        """Whether the state after `round` rounds is measured."""
+        return round % self.step == 0 or round == self.rounds
+
+    def saves(self, round: int, seconds: float) -> bool:
+        """Whether it is saved, `seconds` after the last checkpoint."""
+        if round == self.rounds:
+            return True
+        if self.checkpoint_every is not None:
+            return round % self.checkpoint_every == 0
+        return self.evaluates(round) and seconds >= SAVE_SECONDS
+
+    def next_stop(self, round: int) -> int:
+        """The next round at which the host has something to do."""
+        steps = [self.step] + ([self.checkpoint_every] if self.checkpoint_every else [])
+        return min(self.rounds, *(round // s * s + s for s in steps))
+
+    def measures(self, problem: Any) -> list[Callable[[View], dict[str, Any]]]:
+        """The metrics as functions.
+
+        Raises:
+          ValueError: an unknown name. TypeError: neither a name nor a function.
+        """
+        if self.metrics is None:
+            usual = ("local_models", "mean_model") if problem.data.test is not None else ("objective",)
+            return [getattr(metrics_room, name) for name in (*usual, "consensus")]
+        known = [n for n in metrics_room.__all__ if n not in ("View", "Metric")]
+        out = []
+        for metric in self.metrics:
+            if isinstance(metric, str):
+                if metric not in known:
+                    near = difflib.get_close_matches(metric, known, 1, 0.5)
+                    hint = f" Did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"metrics holds {metric!r}, which is no metric.{hint} Known: {', '.join(known)}")
+                metric = getattr(metrics_room, metric)
+            if not callable(metric):
+                raise TypeError(
+                    f"metrics holds {metric!r}; give functions fn(view) -> {{name: number}}, or names of built-in ones"
+                )
+            out.append(metric)
+        if metrics_room.local_models in out and metrics_room.own_test in out:  # one pass over the test set serves both
+            out[out.index(metrics_room.local_models)] = partial(metrics_room.local_models, own=True)
+            out.remove(metrics_room.own_test)
+        return out
+
+    def check(self, run: Any) -> None:
+        """Refuse metrics that the problem cannot give, and more models than there are nodes, before anything is compiled."""
+        for name in ("nodes", "final_nodes"):
+            asked = getattr(self, name)
+            if asked is not None and asked > run.problem.n:
+                raise ValueError(
+                    f"{name} is {asked}, but there are {run.problem.n} nodes; give 1 to {run.problem.n}, or None to evaluate all"
+                )
+        needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
+        for metric in self.measures(run.problem):
+            name = getattr(getattr(metric, "func", metric), "__name__", "")
+            if getattr(metric, "func", metric) in needs and run.problem.data.test is None:
+                raise ValueError(
+                    f"metrics holds {name!r}, but {run.problem.data.name} has no test set; give one, or leave it out"
+                )
+
+
+__all__ = ["Schedule"]

@@ -1,0 +1,238 @@
+"""Runs of one structure as one program: methods on networks that differ in numbers alone (learning rates, gamma, strengths), times seeds."""
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import code_digest
+from ..devices import placement, processes
+from .. import engine
+from .fingerprint import fingerprint
+from ..engine.upload import Put, laid
+from .batch import Lanes, described
+from ..devices.processes import to_host
+from ..core.struct import labelled
+
+
+@dataclass
+class Member:
+    """One run of a group, for all of its seeds.
+
+    Attributes:
+      label: its name in records. given: (method, problem, network). rounds: in all.
+      marks: numbers that its records hold. blamed: makes a stretch in which what is refused is about this run.
+      parts, ready: of `laid`, as soon as it is laid on devices.
+    """
+
+    label: str
+    given: tuple[Any, Any, Any]
+    rounds: int
+    marks: dict[str, Any] = field(default_factory=dict)
+    blamed: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
+    parts: Any = None
+    ready: Any = None
+
+    def lay(self, layout: Any, put: Put) -> None:
+        """Prepare it, and lay it on devices."""
+        with self.blame():
+            self.parts, self.ready = laid(self.given, self.rounds, layout, put)
+
+    def blame(self) -> contextlib.AbstractContextManager[Any]:
+        """A stretch in which what is refused is about this run."""
+        return labelled(self.label) if self.blamed is None else self.blamed()
+
+    def leaves(self) -> list[Any]:
+        """Those of (method, network), which may differ within a group."""
+        return jax.tree.leaves((self.ready[0], self.ready[2]))
+
+    def structure(self) -> Any:
+        """Equal for members that one program serves: all but the numbers of method and network."""
+        problem = self.ready[1]
+        ids = None if problem.place is None or problem.place.ids is None else tuple(to_host(problem.place.ids).tolist())
+        shapes = tuple((x.shape, str(x.dtype)) for x in self.leaves())
+        data = tuple(_told_by(x) for x in jax.tree.leaves(self.parts[1]))
+        return jax.tree.structure(self.ready), shapes, data, ids, self.rounds
+
+
+class Group(Lanes):
+    """Members of one structure, each for all seeds, and how far they have come; a lane that diverges lets the others go on.
+
+    The leading axis of carry and keys holds the seeds of the first member, then those of the second, and so on; of a group of fewer
+    than `size` members the last one fills the rest, so that one program serves the parts of a larger group.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], seeds: Sequence[int], size: int, varying: tuple[int, ...], mesh: Any = None
+    ):
+        first, self.members, self.seeds, self.varying = members[0], list(members), list(seeds), varying
+        lanes = [(member.label, seed) for member in members for seed in seeds]
+        label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
+        super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
+        self.given, self._values = first.given, None
+        (self.method, self.problem, self.network), self.ready = first.parts, first.ready
+        self.key = jnp.stack([jax.random.key(seed) for _ in range(size) for seed in seeds])
+        if self.place is not None:
+            self.key = placement.put(self.key, self.place.sharding(False, self._lead))
+        leaves = first.leaves()
+        runs = 1 if self.layout is None else self.layout.mesh.shape[placement.RUNS]
+        self.copies = (self.width - 1) * sum(placement.bytes_of(leaves[i]) for i in varying) / runs
+
+    @property
+    def values(self) -> list[Any]:
+        """The varying leaves of all runs, [width, ...] each."""
+        if self._values is not None:
+            return self._values
+        flat = [member.leaves() for member in self.members]
+        flat += [flat[-1]] * (self.width // len(self.seeds) - len(flat))
+        stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in flat]), len(self.seeds), axis=0) for i in self.varying]
+        if self.place is not None:
+            rows = self.place.sharding(False, self._lead)
+            stacked = [placement.put(x, rows) for x in stacked]
+        self._values = stacked
+        return stacked
+
+    @property
+    def values_like(self) -> list[Any]:
+        """Shapes of `values`."""
+        leaves = self.members[0].leaves()
+        rows = None if self.place is None else self.place.sharding(False, self._lead)
+        shape = lambda x: jax.ShapeDtypeStruct((self.width, *x.shape), x.dtype, sharding=rows)
+        return [shape(leaves[i]) for i in self.varying]
+
+    def blamed(self) -> contextlib.AbstractContextManager[Any]:
+        """A stretch in which what is refused is about these runs."""
+        return self.members[0].blame()
+
+    def release(self) -> None:
+        """Only records and facts are looked at again."""
+        self.carry = self._values = self.ready = None
+        for member in self.members:
+            member.parts = member.ready = None
+
+    def _member(self, at: int) -> Member:
+        return self.members[at // len(self.seeds)]
+
+    def method_of(self, at: int) -> Any:
+        """The method of a lane, as it runs."""
+        return self._member(at).ready[0]
+
+    def network_of(self, at: int) -> Any:
+        """The network of a lane, by node id."""
+        return self._member(at).parts[2]
+
+    def diverged(self, error: Any, lane: int) -> None:
+        """Only this lane stops."""
+        self.broken[lane] = (error.round, error.node)
+
+    def said(self) -> dict[str, Any]:
+        """Numbers for a line on the terminal: the last record would be that of one lane."""
+        return {"loss": self.loss()}
+
+    def marks(self, at: int) -> dict[str, Any]:
+        """Numbers that all records of a lane hold."""
+        return self._member(at).marks
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """label -> plain facts for tables and files."""
+        width, out = len(self.seeds), {}
+        for i, member in enumerate(self.members):
+            at = min((at for at in self.broken if at // width == i), default=None)
+            status = self.status
+            if at is not None:
+                status = (
+                    f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
+                )
+            out[member.label] = {"status": status} | self.common_facts() | described(member.given[0])
+        return out
+
+    def fingerprints(self) -> dict[str, Any]:
+        """What a checkpoint must share with these runs."""
+        networks = [engine.typed(member.given[2]) for member in self.members]
+        methods = [member.parts[0] for member in self.members]
+        found = {}
+        for name, part in zip(("method", "problem", "network"), self.given, strict=True):
+            found |= code_digest.functions(part, name)
+        parts = {"method": methods, "problem": self.problem, "network": networks}
+        return {name: fingerprint(part) for name, part in parts.items()} | {
+            "runs": self.labels,
+            "seeds": self.seeds,
+            "code": {"python": code_digest.python(), "functions": found},
+        }
+
+
+def grouped(
+    members: Sequence[Member],
+    seeds: Sequence[int],
+    at_once: int | None = None,
+    mesh: Any = None,
+    before: Sequence[Sequence[str]] = (),
+) -> list[Group]:
+    """Members laid on devices and put into groups of equal structure, of at most `at_once` runs (member times seed) each.
+
+    Parts of a structure are as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill the
+    devices of the axis `runs`.
+
+    Args:
+      before: labels of the groups of a sweep that is resumed, which stay what they were: their checkpoints hold them.
+    Raises:
+      RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
+    """
+    if at_once is not None and at_once < len(seeds):
+        raise ValueError(
+            f"at_once is {at_once}, but {len(seeds)} seeds go together; give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)"
+        )
+    layout = placement.as_layout(mesh)
+    put = Put(layout)
+    runs = 1 if layout is None else layout.mesh.shape[placement.RUNS]
+    step = runs // math.gcd(runs, len(seeds))
+    alike: dict[Any, list[Member]] = {}
+    with processes.everyone():
+        for member in members:
+            member.lay(layout, put)
+    for member in members:
+        alike.setdefault(member.structure(), []).append(member)
+    out = []
+    for group in alike.values():
+        for member in group:  # one problem on the devices serves all
+            member.parts = (member.parts[0], group[0].parts[1], member.parts[2])
+            member.ready = (member.ready[0], group[0].ready[1], member.ready[2])
+        parts = _as_before(group, before)
+        most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
+        size = max(map(len, parts)) if parts else -(-len(group) // -(-len(group) // most))
+        size = -(-size // step) * step
+        varying = _varying(group)
+        for some in parts or [group[i : i + size] for i in range(0, len(group), size)]:
+            part = Group(some, seeds, size, varying, layout)
+            part.fewer = f"fewer seeds (now {len(seeds)}; --seeds)"
+            if size > step:
+                part.fewer = f"fewer runs at once (now {part.width}; --at-once)"
+            out.append(part)
+    return out
+
+
+def _told_by(x: Any) -> Any:
+    """What tells leaves of problems apart: numbers by their value, arrays by identity, for data are on devices once."""
+    return (str(x.dtype), np.asarray(x).item()) if np.ndim(x) == 0 else id(x)
+
+
+def _as_before(group: Sequence[Member], before: Sequence[Sequence[str]]) -> list[list[Member]]:
+    """The members in the groups that they were in; none, if they were in no such groups."""
+    by = {member.label: member for member in group}
+    parts = [[by[label] for label in labels] for labels in before if all(label in by for label in labels)]
+    return parts if sum(map(len, parts)) == len(group) else []
+
+
+def _varying(group: Sequence[Member]) -> tuple[int, ...]:
+    """Which leaves of (method, network) differ between members of one structure."""
+    flat = [member.leaves() for member in group]
+    same = lambda xs: all(x is xs[0] or np.array_equal(to_host(x), to_host(xs[0])) for x in xs)
+    return tuple(i for i, xs in enumerate(zip(*flat, strict=True)) if not same(xs))
+
+
+__all__ = ["Group", "Member", "grouped"]

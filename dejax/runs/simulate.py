@@ -1,0 +1,285 @@
+"""The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from . import memory_check
+from ..devices import processes
+from ..errors import DivergenceError
+from .driver import drive
+from .fingerprint import fingerprint
+from .interrupt import Interrupt
+from ..engine.upload import Put
+from .batch import Lanes
+from ..devices.placement import as_layout
+from .progress import Progress
+from .single import Run, name_of
+from .directory import RunDir
+from .evaluation import Schedule
+from ..core.struct import labelled, whole
+from ..report.history import History, Record
+
+Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
+
+
+def simulate(
+    method: Any,
+    problem: Any,
+    network: Any = None,
+    rounds: int = 100,
+    *,
+    seed: int | Sequence[int] = 0,
+    seeds: Sequence[int] | None = None,
+    params: Any = None,
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: Any = None,
+    callbacks: Callbacks = (),
+    label: str | None = None,
+    progress: bool = True,
+    out: Any = None,
+    resume: Any = None,
+    checkpoint_every: int | None = None,
+    config: str | None = None,
+    check_memory: bool = True,
+    mesh: Any = None,
+) -> History:
+    """Run a method on a problem over a network and measure it as it goes.
+
+    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how rounds are cut into chunks nor
+    on evaluations, checkpoints, or a kill and resume in between. One program is compiled whatever the number of rounds.
+
+    Args:
+      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies between nodes; may be None
+        for methods that do not communicate.
+      rounds: rounds in all, >= 1, those before a resume included.
+      seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped program.
+      params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
+      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
+      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
+        takes; None: all.
+      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
+        local_models, mean_model and consensus; objective and consensus where the data have no test set.
+      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run.
+      label: name of the run in records, tables and plots. Default: the method's name.
+      progress: False says nothing.
+      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and report.html.
+      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut back to it.
+      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
+        always saved, and so is the round at which Ctrl-C stops the run.
+      config: text of the resolved config, kept in the run directory.
+      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory (of each device of a mesh); False
+        tries it.
+      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
+        (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
+        (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
+    Returns:
+      History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
+    Raises:
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is compiled.
+      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
+      ValueError, TypeError: impossible arguments, before anything is compiled.
+      FileExistsError: `out` exists and is not empty.
+      CheckpointError: the checkpoint to resume is damaged, or of another experiment.
+      ProcessError: another process of the job failed; says which, and how.
+    Example:
+      >>> history = simulate(dejax.methods.dsgd(lr=2.0), problem, network, rounds=600)  # doctest: +SKIP
+      >>> history.plot("accuracy")  # doctest: +SKIP
+    """
+    if seeds is not None:
+        if seed != 0:
+            raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
+        seed = several(seeds)
+    label = name_of(method) if label is None else label
+    directory = directory_of(out, resume, config)
+    with processes.everyone():
+        schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+        run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
+    history = drive_all([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
+    for error in run.errors:
+        error.history = history
+        raise processes.met(error)
+    return history
+
+
+def compare(
+    runs: Mapping[str, tuple[Any, Any, Any]],
+    rounds: int | Mapping[str, int],
+    *,
+    seed: int | Sequence[int] = 0,
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: Any = None,
+    callbacks: Callbacks = (),
+    progress: bool = True,
+    out: Any = None,
+    resume: Any = None,
+    checkpoint_every: int | None = None,
+    config: str | None = None,
+    check_memory: bool = True,
+    mesh: Any = None,
+) -> History:
+    """Run several experiments one after another, into one history, table and run directory.
+
+    Args:
+      runs: label -> (method, problem, network).
+      rounds: of all runs, or label -> rounds.
+      The others: as in `simulate`.
+    Returns:
+      History of all runs. A run that diverges is marked in the table (`history.facts[label]["status"]`); the others go on.
+      A resumed comparison skips the runs that were done and resumes the one that was cut short.
+    Raises:
+      DivergenceError: every run diverged. Otherwise as `simulate`.
+    """
+    if not isinstance(runs, Mapping):
+        raise TypeError(f"runs is a {type(runs).__name__}; give a dict {{label: (method, problem, network)}}")
+    for label, run in runs.items():
+        if not isinstance(run, (tuple, list)) or len(run) != 3:
+            length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
+            raise TypeError(f"runs[{label!r}] is a {type(run).__name__}{length}; give (method, problem, network)")
+    if not runs:
+        raise ValueError("compare got no runs; give {label: (method, problem, network)}")
+    directory = directory_of(out, resume, config)
+    with processes.everyone():
+        layout = as_layout(mesh)
+        todo = planned(
+            runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
+            checkpoint_every=checkpoint_every, mesh=layout,
+        )  # fmt: skip
+    history = drive_all(todo, callbacks, progress, directory, check_memory=check_memory)
+    errors = [error for run, _ in todo for error in run.errors]
+    if len(errors) == len(todo):
+        errors[0].history = history
+        raise processes.met(errors[0])
+    return history
+
+
+def planned(
+    runs: Mapping[str, tuple[Any, Any, Any]],
+    rounds: int | Mapping[str, int],
+    *,
+    seed: int | Sequence[int] = 0,
+    mesh: Any = None,
+    **when: Any,
+) -> list[tuple[Run, Schedule]]:
+    """The runs of `compare`, checked as far as can be without compiling anything.
+
+    Raises:
+      RefusedError, ValueError, TypeError: as `compare`.
+    """
+    todo, put = [], Put(as_layout(mesh))
+    for label, (method, problem, network) in runs.items():
+        with labelled(label):
+            schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
+            run = Run(label, method, problem, network, seed, schedule.rounds, put=put, mesh=mesh)
+            schedule.check(run)
+        todo.append((run, schedule))
+    return todo
+
+
+def continue_run(ended: Run, history: History, rounds: int, options: dict[str, Any]) -> History:
+    """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
+    run, label = ended.again(), ended.label
+    schedule = run.schedule.longer(run.round + whole("rounds", rounds), options)
+    directory = RunDir(history.directory, resume=True) if history.directory is not None else None
+    callbacks = options.pop("callbacks", ())
+    progress = options.pop("progress", True)
+    if options:
+        raise TypeError(
+            f"continue_ takes no {next(iter(options))!r}; it takes every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        )
+    run.lengthen(schedule.rounds)
+    run.records = [r for r in history.records if r["run"] == label]
+    out = drive_all([(run, schedule)], callbacks, progress, directory, running=True)
+    for error in run.errors:
+        error.history = out
+        raise processes.met(error)
+    return out
+
+
+def drive_all(
+    todo: Sequence[tuple[Lanes, Schedule]],
+    callbacks: Callbacks,
+    progress: bool,
+    directory: RunDir | None,
+    running: bool = False,
+    check_memory: bool = False,
+    order: Sequence[str] | None = None,
+) -> History:
+    """All runs in turn; Ctrl-C ends the whole and keeps what there is. order: of labels in the history, if not that of the runs."""
+    callbacks = [callbacks] if callable(callbacks) else callbacks
+    processes.meet()  # before anything that may be refused on one process alone
+    with processes.everyone():
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
+        for run, schedule in todo:
+            with run.blamed():
+                schedule.check(run)
+                if check_memory:
+                    memory_check.check(run, schedule)
+    if processes.count() > 1:
+        processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
+    interrupted = False
+    with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
+        for run, schedule in todo:
+            with run.blamed():
+                interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
+            run.release()
+            if interrupted:
+                break
+    facts = [run.facts() for run, _ in todo if run.records or run.started]
+    facts = processes.share({label: found for each in facts for label, found in each.items()})
+    at = {label: i for i, label in enumerate(order or facts)}
+    records = sorted((r for run, _ in todo for r in run.records), key=lambda r: at[r["run"]])
+    facts = {label: facts[label] for label in sorted(facts, key=lambda label: at[label])}
+    states = {run.label: run for run, _ in todo if run.alive}
+    history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
+    if directory is not None and directory._made and records:
+        directory.report(history)
+    return history
+
+
+def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
+    """What all processes must have been given alike."""
+    parts = run.fingerprints()
+    code = parts.pop("code")
+    when = {f.name: str(getattr(schedule, f.name)) for f in fields(schedule) if f.name != "metrics"}
+    metrics = [getattr(m, "__name__", type(m).__name__) for m in schedule.measures(run.problem)]
+    mesh = str(dict(run.layout.mesh.shape))
+    return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
+
+
+def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
+    """Where files go, if anywhere; all processes must have been given the same."""
+    told = processes.gather([str(out), str(resume)])
+    if any(pair != told[0] for pair in told):
+        raise processes.met(
+            ValueError(
+                f"out and resume are {told} on processes 0 to {len(told) - 1}; give the same on all: process 0 alone writes"
+            )
+        )
+    if resume is True:
+        resume, out = out, None
+        if resume is None:
+            raise ValueError("resume is True but out is not given; give resume='the run directory'")
+    if out is not None and resume is not None and str(out) != str(resume):
+        raise ValueError(
+            f"out is {str(out)!r} and resume is {str(resume)!r}; a resumed run goes on in its own directory: leave out away"
+        )
+    path = resume if resume is not None else out
+    return None if path is None else RunDir(path, resume is not None, config)
+
+
+def several(seeds: Sequence[int]) -> Sequence[int]:
+    if isinstance(seeds, int):
+        raise TypeError(f"seeds is {seeds!r}; give a list of seeds, e.g. seeds=list(range({seeds}))")
+    seeds = list(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")
+    return seeds
+
+
+__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "planned", "several", "simulate"]

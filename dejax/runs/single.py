@@ -1,0 +1,147 @@
+"""One method on one problem over one network, for one or several seeds."""
+
+import copy
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import code_digest
+from ..devices import placement, processes
+from ..core import tree
+from .. import engine
+from .fingerprint import fingerprint
+from ..engine.upload import Put, laid
+from .batch import Lanes, described
+from ..devices.processes import to_host
+from ..metrics.view import View
+
+
+class Run(Lanes):
+    """A method on a problem over a network, for one or several seeds, and how far it has come.
+
+    With several seeds (`many`) carry and keys have a leading axis of them.
+    """
+
+    def __init__(
+        self, label: str, method: Any, problem: Any, network: Any, seed: Any, rounds: int, params: Any = None,
+        put: Put | None = None, mesh: Any = None,
+    ):  # fmt: skip
+        if not isinstance(label, str) or not label:
+            raise TypeError(f"label is {label!r}; give a text that is not empty")
+        self.seeds, many = seeds_of(seed)
+        super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
+        self.described = described(method)
+        self.given = (method, problem, network)
+        self.put = Put(self.layout) if put is None else put
+        self.lengthen(rounds)
+        self.initial = params
+        keys = [jax.random.key(s) for s in self.seeds]
+        self.key = jnp.stack(keys) if many else keys[0]
+        if self.layout is not None:
+            self._lay_out_seeds()
+
+    def lengthen(self, rounds: int) -> None:
+        """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
+        (self.method, self.problem, self.network), self.ready = laid(self.given, rounds, self.layout, self.put)
+        self.rounds, self._prints = rounds, None
+
+    def _lay_out_seeds(self) -> None:
+        """Put keys on the mesh.
+
+        Raises:
+          ValueError: the axis `runs` does not split the seeds evenly.
+        """
+        placement.check_runs(self.place.mesh.shape[placement.RUNS], len(self.seeds))
+        self.key = placement.put(self.key, self.place.sharding(False, self._lead))
+
+    # ---- what others look at
+    @property
+    def state(self) -> Any:
+        """The method's state (leading seeds axis if `many`), by node id; with several hosts a copy of all of it on each."""
+        carry = self._moved("in_order", self.carry)
+        return engine.state_of(carry if processes.count() == 1 else to_host(carry))
+
+    def params(self, seed: int | None = None) -> Any:
+        """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
+        if not self.many:
+            self._seed(seed)
+            return engine.model(self.method, self.state)
+        if seed is None:
+            return jax.vmap(lambda s: engine.model(self.method, s))(self.state)
+        return engine.model(self.method, tree.map(lambda x: x[self._seed(seed)], self.state))
+
+    def view(self, seed: int | None = None) -> View:
+        """The current moment of one seed."""
+        return self.lane(self._seed(seed))
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is None:
+            if len(self.seeds) > 1:
+                raise ValueError(f"run {self.label!r} has seeds {self.seeds}; say which: seed=...")
+            return 0
+        if seed not in self.seeds:
+            raise ValueError(f"run {self.label!r} has no seed {seed}; it has {self.seeds}")
+        return self.seeds.index(seed)
+
+    def continue_(self, history: Any, rounds: int, options: dict[str, Any]) -> Any:
+        """`rounds` more rounds, as a history that begins with `history`; see `History.continue_`."""
+        from .simulate import continue_run
+
+        return continue_run(self, history, rounds, options)
+
+    def again(self) -> "Run":
+        """A copy to go on from, with buffers of its own (this one's state stays readable)."""
+        if not self.alive:
+            raise ValueError(f"run {self.label!r} has no final state in memory; resume it from its run directory")
+        other = copy.copy(self)
+        other.carry = tree.map(jnp.copy, self.carry)
+        other.counters = [copy.deepcopy(c) for c in self.counters]
+        other.records, other.errors = list(self.records), []
+        return other
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """label -> plain facts for tables and files."""
+        return {self.label: {"status": self.status} | self.common_facts() | self.described}
+
+    def fingerprints(self) -> dict[str, Any]:
+        """What a checkpoint must share with this run."""
+        network = engine.typed(self.given[2])  # not the prepared one: an event plan grows with `rounds`
+        parts = {"method": self.method, "problem": self.problem, "network": network, "params": self.initial}
+        found = {
+            k: v
+            for name, part in zip(("method", "problem", "network"), self.given, strict=True)
+            for k, v in code_digest.functions(part, name).items()
+        }
+        seeds = self.seeds if self.many else self.seeds[0]  # the arrays of several have a seeds axis, even those of one
+        return {name: fingerprint(part) for name, part in parts.items()} | {
+            "seeds": seeds,
+            "code": {"python": code_digest.python(), "functions": found},
+        }
+
+
+def seeds_of(seed: Any) -> tuple[list[int], bool]:
+    """The seeds of a run, and whether they were given as several (a list of one is: its arrays have a seeds axis).
+
+    Raises:
+      TypeError: no whole numbers. ValueError: none, or one of them twice.
+    """
+    many = not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
+    given: list[Any] = list(seed) if many else [seed]
+    if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
+        raise TypeError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+    seeds = [int(s) for s in given]
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+    return seeds, many
+
+
+def name_of(method: Any) -> str:
+    """A label for a method: the name of its class as a config would write it."""
+    name = type(method).__name__
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+__all__ = ["Run", "name_of", "seeds_of"]

@@ -1,0 +1,178 @@
+"""Sweeps: every combination of some values for all seeds, of which those that differ in numbers alone run as one program."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..devices import processes
+from .group import Member, grouped
+from .single import seeds_of
+from .directory import RunDir
+from .evaluation import Schedule
+from .simulate import Callbacks, directory_of, drive_all, several
+from ..core.struct import labelled, whole
+from ..report.history import KEYS, History
+
+
+def sweep(
+    build: Callable[..., tuple[Any, Any, Any]],
+    over: Mapping[str, Sequence[Any] | Mapping[str, Any]],
+    rounds: int = 100,
+    *,
+    seeds: Sequence[int] = (0,),
+    at_once: int | None = None,
+    every: int | None = None,
+    nodes: int | None = None,
+    final_nodes: int | None = None,
+    metrics: Any = None,
+    callbacks: Callbacks = (),
+    progress: bool = True,
+    out: Any = None,
+    resume: Any = None,
+    checkpoint_every: int | None = None,
+    check_memory: bool = True,
+    mesh: Any = None,
+) -> History:
+    """Run every combination of some values, for all seeds.
+
+    Combinations that differ in numbers alone (learning rates, gamma, strengths, probabilities: pytree leaves) and all seeds run
+    at once, as one vmapped program, which is compiled once; those that differ in structure (another graph, method, k of top-k)
+    run one group after another. The numbers are those of `simulate` up to the order of sums.
+
+    Args:
+      build: `fn(**values) -> (method, problem, network)`; make data and graph outside of it, so that all runs share them.
+      over: name -> values; or name -> {label: value} for values that are no numbers, texts, or None.
+      rounds: of each run.
+      seeds: of starts and draws, for every combination.
+      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as many as seeds; None: all of one
+        structure. A sweep that is resumed keeps its groups.
+      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all runs of a group in turn.
+    Returns:
+      History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of `over` under their names.
+      A run that diverges is marked (`history.facts[label]["status"]`); the others go on. Final states are not kept.
+    Raises:
+      As `simulate`, but for DivergenceError.
+    Example:
+      >>> def build(lr):
+      ...     return dejax.methods.dsgd(lr=lr), problem, network
+      >>> history = dejax.sweep(build, {"lr": [0.1, 0.3, 1.0]}, rounds=200, seeds=range(4))  # doctest: +SKIP
+      >>> history.best("accuracy/local")  # doctest: +SKIP
+    """
+    directory = directory_of(out, resume, None)
+    with processes.everyone():
+        rounds, (own, _) = whole("rounds", rounds), seeds_of(several(seeds))
+        if at_once is not None:
+            at_once = whole("at_once", at_once)
+        members = [_member(build, values, rounds) for values in _combinations(build, over)]
+    when = {
+        "every": every,
+        "nodes": nodes,
+        "final_nodes": final_nodes,
+        "metrics": metrics,
+        "checkpoint_every": checkpoint_every,
+    }
+    return run_members(
+        members,
+        own,
+        at_once,
+        mesh,
+        when,
+        callbacks=callbacks,
+        progress=progress,
+        directory=directory,
+        check_memory=check_memory,
+    )
+
+
+def run_members(
+    members: Sequence[Member],
+    seeds: Sequence[int],
+    at_once: int | None,
+    mesh: Any,
+    when: Mapping[str, Any],
+    *,
+    callbacks: Callbacks = (),
+    progress: bool = True,
+    directory: RunDir | None = None,
+    check_memory: bool = True,
+) -> History:
+    """All members to their end, in groups; records in the order of the members. when: fields of `Schedule`."""
+    if processes.count() > 1:  # before anything that all must do alike
+        processes.same({m.label: {"rounds": m.rounds, "numbers": m.marks, "seeds": list(seeds)} for m in members})
+    groups = grouped(members, seeds, at_once, mesh, directory.about.get("groups", ()) if directory else ())
+    if directory is not None:
+        directory.about["groups"] = [group.labels for group in groups]
+    todo = [(group, Schedule(group.rounds, **when)) for group in groups]
+    order = [member.label for member in members]
+    return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
+
+
+def _combinations(build: Any, over: Any) -> list[dict[str, tuple[str, Any]]]:
+    """name -> (label, value), for every combination.
+
+    Raises:
+      TypeError, ValueError: no mapping of names and values, none at all, or not those that `build` takes.
+    """
+    if not callable(build):
+        raise TypeError(f"build is {build!r}; give a function fn(**values) -> (method, problem, network)")
+    if not isinstance(over, Mapping) or not over or not all(isinstance(name, str) and name for name in over):
+        raise TypeError(f"over is {over!r}; give {{name of an argument of build: values}}, e.g. {{'lr': [0.1, 0.3]}}")
+    if taken := [name for name in over if name in KEYS]:
+        raise ValueError(
+            f"over has {taken[0]!r}, which names a column of every record; give the argument another name (seeds: seeds=)"
+        )
+    try:
+        inspect.signature(build).bind(**over)
+    except TypeError as error:
+        raise TypeError(f"over gives {', '.join(over)}, which are not the arguments of build: {error}") from None
+    named = []
+    for name, values in over.items():
+        if isinstance(values, Mapping):
+            found = list(values.items())
+        elif isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+            raise TypeError(f"over[{name!r}] is {values!r}; give a list of values, or a dict {{label: value}}")
+        else:
+            found = [(_text(name, value), value) for value in values]
+        if not found:
+            raise ValueError(f"over[{name!r}] is empty; give at least one value")
+        if len({label for label, _ in found}) < len(found):
+            raise ValueError(f"over[{name!r}] gives a value twice: {[label for label, _ in found]}; give each once")
+        named.append([(name, pair) for pair in found])
+    return [dict(combo) for combo in itertools.product(*named)]
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or isinstance(value, (str, bool, int, float, np.generic)):
+        return str(value)
+    if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
+        return str(np.asarray(value).item())
+    raise TypeError(
+        f"over[{name!r}] holds a {type(value).__name__}; give a dict {{label: value}}, so that records can name it"
+    )
+
+
+def _member(build: Any, values: dict[str, tuple[str, Any]], rounds: int) -> Member:
+    label = ", ".join(f"{name}={text}" for name, (text, _) in values.items())
+    marks = {}
+    for name, (_, value) in values.items():
+        if (
+            np.ndim(value) == 0
+            and not isinstance(value, (str, bool))
+            and np.issubdtype(np.asarray(value).dtype, np.number)
+        ):
+            marks[name] = np.asarray(value).item()
+    with labelled(label):
+        given = build(**{name: value for name, (_, value) in values.items()})
+        if not isinstance(given, (tuple, list)) or len(given) != 3:
+            length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
+            raise TypeError(
+                f"build returned a {type(given).__name__}{length} for {label}; return (method, problem, network)"
+            )
+    return Member(label, tuple(given), rounds, marks)
+
+
+__all__ = ["run_members", "sweep"]

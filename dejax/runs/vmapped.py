@@ -1,0 +1,82 @@
+"""The engine's programs for several runs at once, and carries that hold a row of each run."""
+
+import inspect
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..devices import placement
+from ..core import tree
+from .. import engine
+
+
+class Static:
+    """A tree of flags as a static argument: equal where the trees are."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        leaves, self._structure = jax.tree.flatten(value)
+        self._leaves = tuple(leaves)
+
+    def __hash__(self) -> int:
+        return hash((self._leaves, self._structure))
+
+    def __eq__(self, other: Any) -> bool:
+        return (self._leaves, self._structure) == (other._leaves, other._structure)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def move(which: str, lead: int, axes: Static, place: Any, values: Any) -> Any:
+    """`place.in_order` or `place.to_places` of values with `lead` axes before that of nodes."""
+    return getattr(place, which)(axes.value, values, lead)
+
+
+@cache
+def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
+    """`start`, `run_chunk` or `model` of the engine mapped over runs: over carry, key, and the `varying` leaves of (method, network)."""
+    vmap = partial(jax.vmap, spmd_axis_name=placement.RUNS) if mesh else jax.vmap
+    plain: Any = inspect.unwrap(getattr(engine, name))
+
+    def of(method: Any, network: Any, values: Any) -> Any:
+        leaves, shape = jax.tree.flatten((method, network))
+        for i, value in zip(varying, values, strict=True):
+            leaves[i] = value
+        return jax.tree.unflatten(shape, leaves)
+
+    def start(method: Any, problem: Any, network: Any, values: Any, keys: Any, params: Any) -> Any:
+        def one(values: Any, key: Any) -> Any:
+            own, graph = of(method, network, values)
+            return plain(own, problem, graph, key, params)
+
+        return vmap(one)(values, keys)
+
+    def run_chunk(
+        method: Any, problem: Any, network: Any, carry: Any, values: Any, keys: Any,
+        first: Any, count: Any, length: int, horizon: Any,
+    ) -> Any:  # fmt: skip
+        def one(carry: Any, values: Any, key: Any) -> Any:
+            own, graph = of(method, network, values)
+            return plain(own, problem, graph, carry, key, first, count, length, horizon)
+
+        return vmap(one)(carry, values, keys)
+
+    def model(method: Any, problem: Any, network: Any, carry: Any, values: Any) -> Any:
+        del problem
+        return vmap(lambda carry, values: engine.model(of(method, network, values)[0], engine.state_of(carry)))(
+            carry, values
+        )
+
+    if name == "run_chunk":
+        return jax.jit(run_chunk, static_argnums=8, donate_argnums=3)
+    return jax.jit({"start": start, "model": model}[name])
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def refilled(lanes: int, width: int, carry: Any) -> Any:
+    """The first `lanes` runs, and the last of them as often as it takes to make `width`."""
+    return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
+
+
+__all__ = ["Static", "move", "over_lanes", "refilled"]

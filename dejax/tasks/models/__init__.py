@@ -1,0 +1,7 @@
+"""Models: small flax modules, and classifiers made of them."""
+
+from ._images import CNN as CNN, cnn as cnn, lenet as lenet
+from ._logistic import logistic as logistic
+from ._mlp import MLP as MLP, mlp as mlp
+
+__all__ = ["CNN", "cnn", "lenet", "logistic", "MLP", "mlp"]

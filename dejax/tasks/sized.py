@@ -1,0 +1,70 @@
+"""Tasks whose sizes are those of the data."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.struct import whole
+
+
+def wholes(name: str, values: Any, least: int = 0) -> tuple[int, ...]:
+    """`values` as ints >= 1; integers of any kind are taken. name: of the argument, e.g. "mlp.hidden".
+
+    Raises:
+      ValueError: anything but `least` or more whole numbers >= 1.
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
+    given = tuple(values) if several else ()
+    if several and len(given) >= least:
+        try:
+            return tuple(whole(name, value) for value in given)
+        except (TypeError, ValueError):
+            pass
+    some = f"{least} or more whole numbers" if least else "whole numbers"
+    raise ValueError(f"{name} is {list(given) if several else values!r}; give a list of {some} >= 1, e.g. [64, 32]")
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A task that waits for data: `build(data)` reads input shape and number of classes, and gives the task.
+
+    Args:
+      make: (input size, classes) -> task. measure: shape of one example -> input size.
+      features, classes: sizes that the caller fixed; None is read from the data. field: what the caller calls `features`.
+    Raises:
+      TypeError, ValueError: classes that are no whole number >= 1.
+    """
+
+    make: Callable[[Any, int], Any]
+    measure: Callable[[tuple[int, ...]], Any]
+    features: Any = None
+    classes: int | None = None
+    field: str = "features"
+
+    def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", whole("classes", self.classes))
+
+    def ready(self) -> Any:
+        """The task itself when no size is missing, else self."""
+        return self if None in (self.features, self.classes) else self.make(self.features, self.classes)
+
+    def build(self, data: Any) -> Any:
+        """The task for this data.
+
+        Raises:
+          ValueError: data without classes, or sizes that differ from those the caller fixed.
+        """
+        arrays = getattr(data, "arrays", None) or data.train
+        size, classes = self.measure(tuple(arrays["x"].shape[1:])), data.num_classes
+        if not (self.classes or classes):
+            raise ValueError(
+                f"data {data.name!r} has num_classes = 0 (regression), but this task classifies; give classes="
+            )
+        if self.features not in (None, size):
+            raise ValueError(
+                f"{self.field} is {self.features}, but examples of {data.name!r} have {size}; leave {self.field} out"
+            )
+        if self.classes is not None and self.classes < classes:
+            raise ValueError(f"classes is {self.classes}, but {data.name!r} has {classes}; leave classes out")
+        return self.make(size, self.classes or classes)

@@ -1,0 +1,1 @@
+"""Everything that names a back end, a processor or a release of JAX."""
