@@ -81,7 +81,9 @@ def test_each_option_compiles_once_for_all_strengths(option):
         kwargs = members.options(strength)[option]
         state, _ = dj.rollout(method, problem, members.network("dsgd_atc", **kwargs), jax.random.key(3), ROUNDS)
         assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(state))
-    assert engine.engine._rollout._cache_size() - before <= (1 if option not in ("direct_qsgd", "error_feedback") else 2)
+    assert engine.engine._rollout._cache_size() - before <= (
+        1 if option not in ("direct_qsgd", "error_feedback") else 2
+    )
 
 
 def test_a_refusal_names_the_option_and_comes_before_compilation():

@@ -14,8 +14,7 @@ from ...core import tree
 from ...core.struct import static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
-from ..federated._fedavg import check_clients
-from ..gossip._local_sgd import check_local_steps
+from .._parts import check_clients, check_local_steps
 
 
 class IfcaState(NamedTuple):

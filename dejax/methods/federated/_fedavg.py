@@ -15,29 +15,13 @@ from ...core import tree
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
-from ..gossip._local_sgd import check_local_steps
+from .._parts import check_clients, check_cohort, check_local_steps
 
 
 class FedAvgState(NamedTuple):
     """What the next round needs."""
 
     params: Tree  # x, the server's model, no node axis
-
-
-def check_clients(owner: Any) -> None:
-    """clients must be a whole number >= 1, or None for all."""
-    m = owner.clients
-    if m is not None and (isinstance(m, bool) or not isinstance(m, int) or m < 1):
-        raise ValueError(f"{type(owner).__name__}.clients is {m!r}; give a whole number >= 1, or None for all nodes")
-
-
-def check_cohort(owner: Any, params: NodeTree) -> None:
-    """clients must not be more than there are nodes."""
-    n = tree.leaves(params)[0].shape[0]
-    if owner.clients is not None and owner.clients > n:
-        raise ValueError(
-            f"{type(owner).__name__}.clients is {owner.clients}, but there are {n} nodes; give at most {n}"
-        )
 
 
 @struct
@@ -90,4 +74,4 @@ class FedAvg:
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 
 
-__all__ = ["FedAvg", "FedAvgState", "check_clients", "check_cohort"]
+__all__ = ["FedAvg", "FedAvgState"]

@@ -16,8 +16,7 @@ from ...core import tree
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_lr
-from ..gossip._local_sgd import check_local_steps
-from ._fedavg import check_clients, check_cohort
+from .._parts import check_clients, check_cohort, check_local_steps
 
 
 class ScaffoldState(NamedTuple):

@@ -14,6 +14,7 @@ from ...core import tree
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr, check_step, step_rule
+from .._parts import check_local_steps
 
 
 class LocalSgdState(NamedTuple):
@@ -21,13 +22,6 @@ class LocalSgdState(NamedTuple):
 
     params: NodeTree  # x, one model per node
     opt: Any  # optimizer state per node; () for plain SGD
-
-
-def check_local_steps(owner: Any) -> None:
-    """local_steps must be a whole number >= 1."""
-    k = owner.local_steps
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"{type(owner).__name__}.local_steps is {k!r}; give a whole number >= 1")
 
 
 @struct
@@ -120,4 +114,4 @@ class DFedAvgM:
         return DFedAvgMState(round.gossip(y))
 
 
-__all__ = ["DFedAvgM", "DFedAvgMState", "LocalSgd", "LocalSgdState", "check_local_steps"]
+__all__ = ["DFedAvgM", "DFedAvgMState", "LocalSgd", "LocalSgdState"]
