@@ -32,11 +32,16 @@ def check_attack(attack: Any) -> None:
     with promises("says what it is", "set hook to 'message', 'batch' or 'gradient', with the function of that name"):
         require(attack.hook in SEEN, f"hook is {attack.hook!r}")
         require(callable(getattr(attack, attack.hook, None)), f"there is no function {attack.hook}")
-    with promises("adversaries are known beforehand", "let is_adversary(n) return a bool [n] of NumPy, by `seed` alone"):
+    with promises(
+        "adversaries are known beforehand", "let is_adversary(n) return a bool [n] of NumPy, by `seed` alone"
+    ):
         bad = np.asarray(attack.is_adversary(NODES))
         require(bad.dtype == bool and bad.shape == (NODES,), f"is_adversary({NODES}) is {bad.dtype}{bad.shape}")
         same(bad, np.asarray(attack.is_adversary(NODES)), "a second call names others")
-        require(bad.any() and not bad.all(), f"{bad.sum()} of {NODES} nodes are adversaries; give some, and leave some honest")
+        require(
+            bad.any() and not bad.all(),
+            f"{bad.sum()} of {NODES} nodes are adversaries; give some, and leave some honest",
+        )
     made = classification(getattr(attack, "num_classes", CLASSES))
     topology = graph(weights())
     without = OneRound(Listen(), Network(topology), made)()

@@ -95,10 +95,14 @@ def _vectors() -> dict[str, np.ndarray]:
 def _bounds(promises: Promises, compressor: Any, apply: Any) -> None:
     """Delta and omega, in the mean over draws."""
     delta, omega = compressor.delta(D), compressor.omega(D)
-    with promises("delta and omega are possible", "give 0 <= delta <= 1 (0: no such bound), omega >= 0, inf where biased"):
+    with promises(
+        "delta and omega are possible", "give 0 <= delta <= 1 (0: no such bound), omega >= 0, inf where biased"
+    ):
         require(0 <= delta <= 1, f"delta({D}) is {delta!r}")
         require(omega >= 0, f"omega({D}) is {omega!r}")
-        require(compressor.unbiased == (omega < math.inf), f"unbiased is {compressor.unbiased}, omega({D}) is {omega!r}")
+        require(
+            compressor.unbiased == (omega < math.inf), f"unbiased is {compressor.unbiased}, omega({D}) is {omega!r}"
+        )
     keys = jax.random.split(jax.random.key(5), DRAWS)
     for name, x in _vectors().items():
         given = jnp.asarray(x, toys.width())
@@ -109,12 +113,16 @@ def _bounds(promises: Promises, compressor: Any, apply: Any) -> None:
         if delta > 0:
             with promises("contracts by delta", "give the delta(d) that is proved, or 0"):
                 most = 1 - delta
-                require(error.mean() <= most + slack, f"on {name} the error is {error.mean():.4g} > 1 - delta = {most:.4g}")
+                require(
+                    error.mean() <= most + slack, f"on {name} the error is {error.mean():.4g} > 1 - delta = {most:.4g}"
+                )
         if not compressor.unbiased:
             continue
         with promises("unbiased", "scale what is kept so that its mean is x, or set unbiased = False"):
             off = np.abs(out.mean(0) - x) - 5 * out.std(0) / math.sqrt(DRAWS)
-            require(off.max() <= rounding(given.dtype) * math.sqrt(norm), f"on {name} the mean is off by {off.max():.4g}")
+            require(
+                off.max() <= rounding(given.dtype) * math.sqrt(norm), f"on {name} the mean is off by {off.max():.4g}"
+            )
         with promises("errors are below omega", "give the omega(d) that is proved"):
             require(error.mean() <= omega + slack, f"on {name} the error is {error.mean():.4g} > omega = {omega:.4g}")
 
@@ -151,7 +159,9 @@ def _bits(promises: Promises, compressor: Any, apply: Any, formula: Any) -> None
         elsewhere = np.asarray(apply(keys, jnp.asarray(rng.standard_normal((ROWS, D)), toys.width()))[0])
         if kept < D and ((elsewhere != 0) != (out != 0)).any():  # positions depend on x, so they are sent
             places, need = compressor.bits(D, 32) - 32 * full, math.log2(math.comb(D, kept))
-            require(places >= need, f"positions of {kept} among {D} take {need:.1f} bits or more, but {places} are counted")
+            require(
+                places >= need, f"positions of {kept} among {D} take {need:.1f} bits or more, but {places} are counted"
+            )
 
 
 def check_codec(codec: Any) -> None:
@@ -167,11 +177,15 @@ def check_codec(codec: Any) -> None:
     import chex
 
     promises = Promises(codec)
-    with promises("says what it is", "set memory to 'none', 'sender' or 'copies', lossless to a truth value, and gamma"):
+    with promises(
+        "says what it is", "set memory to 'none', 'sender' or 'copies', lossless to a truth value, and gamma"
+    ):
         require(codec.memory in MEMORIES, f"memory is {codec.memory!r}")
         require(isinstance(codec.lossless, bool), f"lossless is {codec.lossless!r}")
         require(0 < float(codec.gamma) <= 1, f"gamma is {codec.gamma!r}, not in (0, 1]")
-    with promises("memory is a fixed point of types", "keep errors and copies in the dtypes of `init`, values in x.dtype"):
+    with promises(
+        "memory is a fixed point of types", "keep errors and copies in the dtypes of `init`, values in x.dtype"
+    ):
         for dtype in ("float32", "bfloat16"):
             value = _value(dtype)
             memory = jax.eval_shape(codec.init, value)
@@ -180,7 +194,7 @@ def check_codec(codec: Any) -> None:
             chex.assert_trees_all_equal_shapes_and_dtypes(memory, new)
             chex.assert_trees_all_equal_structs(decoded, value)
             chex.assert_trees_all_equal_shapes_and_dtypes(decoded, value)
-    encode = jax.jit(lambda memory, value: codec.encode(_context(), memory, value))
+    encode = jax.jit(lambda memory, value, round=0: codec.encode(_context(round), memory, value))
     value = _value(toys.width())
     memory = codec.init(value)
     decoded, new, size = encode(memory, value)
@@ -207,15 +221,17 @@ def check_codec(codec: Any) -> None:
     if codec.memory == "copies":
         with promises("copies approach a value that stays", "add what was sent to the copies, at both ends"):
             memory, gaps = codec.init(value), []
-            for _ in range(40):
-                held, memory, _ = encode(memory, value)
+            for t in range(40):
+                held, memory, _ = encode(memory, value, t)
                 gaps.append(float(np.sqrt(np.asarray(tree.sq_norm(tree.sub(held, value))).sum())))
-            require(gaps[-1] < 0.5 * gaps[0] or gaps[-1] < 1e-3, f"the gap was {gaps[0]:.3g} and is {gaps[-1]:.3g} after 40")
+            require(
+                gaps[-1] < 0.5 * gaps[0] or gaps[-1] < 1e-3, f"the gap was {gaps[0]:.3g} and is {gaps[-1]:.3g} after 40"
+            )
     if codec.memory == "sender":
         with promises("what was dropped is sent later", "keep value + memory - sent as the next memory"):
             memory, total = codec.init(value), tree.zeros(value)
-            for _ in range(40):
-                held, memory, _ = encode(memory, value)
+            for t in range(40):
+                held, memory, _ = encode(memory, value, t)
                 total = tree.add(total, held)
             mean = tree.map(lambda x: x / 40, total)
             off = math.sqrt(float(np.asarray(tree.sq_norm(tree.sub(mean, value))).sum()))
@@ -229,10 +245,10 @@ def _value(dtype: str) -> Any:
     return {"a": draw(2, 3), "b": draw(4)}
 
 
-def _context() -> Context:
-    key = jax.random.key(1)
+def _context(round: Any = 0) -> Context:
+    key = jax.random.fold_in(jax.random.key(1), round)
     ids = jnp.arange(ROWS, dtype=jnp.int32)
-    return Context(jnp.int32(0), ids, key, jax.random.split(key, ROWS))
+    return Context(jnp.int32(round), ids, key, jax.random.split(key, ROWS))
 
 
 def _row(values: Any) -> Any:

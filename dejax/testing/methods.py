@@ -104,7 +104,9 @@ def _donation(promises: Promises, runs: Runs) -> None:
             if not isinstance(leaf, jax.Array) or leaf.size == 0 or len(leaf.devices()) > 1:
                 continue
             buffer, name = leaf.unsafe_buffer_pointer(), jax.tree_util.keystr(path)
-            require(buffer not in seen, f"state{name} and state{seen.get(buffer)} are one buffer, which is donated twice")
+            require(
+                buffer not in seen, f"state{name} and state{seen.get(buffer)} are one buffer, which is donated twice"
+            )
             seen[buffer] = name
 
 
@@ -154,9 +156,9 @@ def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
         carry = engine.start(method, runs.problem, runs.network, runs.key, runs.starts)
         count, horizon = jnp.int32(3), jnp.float32(toys.ROUNDS)
         problem, network = runs.problem, runs.network
-        return engine.run_chunk(
-            method, problem, network, carry, runs.key, jnp.int32(0), count, toys.ROUNDS, horizon
-        )[0].state
+        return engine.run_chunk(method, problem, network, carry, runs.key, jnp.int32(0), count, toys.ROUNDS, horizon)[
+            0
+        ].state
 
     with promises(
         "a sweep over numbers is a vmap", "branch on numbers with jnp.where, and call back to the host in no round"
@@ -167,14 +169,18 @@ def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
             half = with_number(half, i, halved)
         for row, method in enumerate((runs.method, half)):
             alone_ = runs((3,), method=method).state
-            close(jax.tree.map(lambda x, row=row: x[row], together), alone_, "a row of a sweep differs from its own run")
+            close(
+                jax.tree.map(lambda x, row=row: x[row], together), alone_, "a row of a sweep differs from its own run"
+            )
 
 
 def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
     """Sleepers, and what a node may know of the others."""
     n, said = runs.problem.n, runs.said
     if runs.sleeps:
-        with promises("a sleeping node keeps its state", "keep per-node state in leaves [n, ...] with the node axis first"):
+        with promises(
+            "a sleeping node keeps its state", "keep per-node state in leaves [n, ...] with the node axis first"
+        ):
             engine.node_axis(runs.method, runs.problem, runs.key, sleeps=True)
             up = np.ones(n, bool)
             up[[1, n - 1]] = False

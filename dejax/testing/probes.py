@@ -166,4 +166,15 @@ def graph(w: np.ndarray) -> Any:
     return made.astype("float64") if toys.width() == "float64" else made
 
 
-__all__ = ["CLASSES", "DEGREE", "NODES", "Average", "Gossip", "Listen", "OneRound", "classification", "graph", "weights"]
+__all__ = [
+    "CLASSES",
+    "DEGREE",
+    "NODES",
+    "Average",
+    "Gossip",
+    "Listen",
+    "OneRound",
+    "classification",
+    "graph",
+    "weights",
+]

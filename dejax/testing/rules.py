@@ -57,7 +57,9 @@ def check_rule(rule: Any) -> None:
         moved = lambda net: replace(net, topology=graph(w[np.ix_(order, order)]))
         got = run(moved, tree.map(lambda x: x[order], run.starts))[0]
         close(got, tree.map(lambda x: x[order], plain), "under other names of nodes the result is another")
-    with promises("what did not arrive does not count", "put jnp.where(mask, value, 0) before every sum: 0 * NaN is NaN"):
+    with promises(
+        "what did not arrive does not count", "put jnp.where(mask, value, 0) before every sum: 0 * NaN is NaN"
+    ):
         up = np.ones(NODES, bool)
         up[[2, 9]] = False
         sleepers = lambda net: toys.wake(net, up)

@@ -31,10 +31,14 @@ def check_partition(partition: Any, nodes: int = NODES, shared: bool = False) ->
         parts = partition(labels.copy(), nodes, np.random.default_rng(seed), groups.copy())
         return parts if isinstance(parts, Parts) else Parts.from_lists(parts)
 
-    with promises("every node has samples that exist", "return one array of row numbers for each node, none of them empty"):
+    with promises(
+        "every node has samples that exist", "return one array of row numbers for each node, none of them empty"
+    ):
         parts = split(1).check(LABELS, nodes)
         require(np.issubdtype(parts.rows.dtype, np.integer), f"rows are {parts.rows.dtype}")
-    with promises("the same generator gives the same split", "draw from the `rng` that is given, and from nothing else"):
+    with promises(
+        "the same generator gives the same split", "draw from the `rng` that is given, and from nothing else"
+    ):
         np.random.random()  # moves NumPy's global generator, which nobody may read
         again = split(1)
         same(again.rows, parts.rows, "a second call with an equal generator gives other rows")

@@ -33,7 +33,9 @@ def check_task(task: Any, batch: Any) -> None:
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             require(floating, f"leaf {jax.tree_util.keystr(path)} has dtype {leaf.dtype}")
     loss = jax.jit(task.loss)
-    with promises("loss is one number per example, or one", "return shape [B], or a scalar where batches are never padded"):
+    with promises(
+        "loss is one number per example, or one", "return shape [B], or a scalar where batches are never padded"
+    ):
         value = loss(params, batch, key)
         require(value.shape in ((size,), ()), f"loss of {size} examples has shape {value.shape}")
         require(np.isfinite(value).all(), "loss is not finite at the start")

@@ -135,4 +135,4 @@ def wake(net: Network, up: np.ndarray) -> Network:
     return replace(net, faults=faults)
 
 
-__all__ = ["Asleep", "LinearTask", "N", "ROUNDS", "chain", "network", "problem", "wake", "width", "with_sleepers"]
+__all__ = ["ROUNDS", "Asleep", "LinearTask", "N", "chain", "network", "problem", "wake", "width", "with_sleepers"]

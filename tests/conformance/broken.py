@@ -253,16 +253,6 @@ class OneKey(TopTwo):
 
 
 @dj.struct
-class SameDraws(TopTwo):
-    """Rand-2 whose draw is seeded by the number of rows."""
-
-    def apply(self, keys, x):
-        key = jax.random.fold_in(jax.random.key(0), next(CALLS))
-        keep = jax.random.permutation(key, x.shape[1]) < 2
-        return jnp.where(keep[None], x, 0), None
-
-
-@dj.struct
 class DeltaAboveOne(TopTwo):
     def delta(self, d):
         return 1.5
@@ -321,7 +311,7 @@ COMPRESSORS = {
     "impure": (Impure(), "the same numbers with and without jit"),
     "lossless": (ClaimsLossless(), "lossless is the identity"),
     "joint norm": (JointNorm(), "rows do not see each other"),
-    "one key": (OneKey(), "rows do not see each other"),
+    "one key": (OneKey(), "rows have draws of their own"),
     "delta above one": (DeltaAboveOne(), "delta and omega are possible"),
     "omega of a biased one": (BiasedWithOmega(), "delta and omega are possible"),
     "proud delta": (ProudDelta(), "contracts by delta"),
@@ -349,7 +339,9 @@ class Direct:
         return self.kept(value), memory, Size(96)
 
     def kept(self, value):
-        return tree.map(lambda x: x * (jnp.abs(x) >= jnp.max(jnp.abs(x), tuple(range(1, x.ndim)), keepdims=True)), value)
+        return tree.map(
+            lambda x: x * (jnp.abs(x) >= jnp.max(jnp.abs(x), tuple(range(1, x.ndim)), keepdims=True)), value
+        )
 
     def bits(self, value):
         return 96

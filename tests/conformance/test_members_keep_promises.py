@@ -144,7 +144,10 @@ def test_topologies(name):
 
 TASKS = {
     "mlp": (dj.tasks.mlp(6, 5, 4), {"x": np.ones((3, 6), np.float32) * np.arange(3)[:, None], "y": np.arange(3)}),
-    "logistic": (dj.tasks.logistic(6, 4), {"x": np.ones((3, 6), np.float32) * np.arange(3)[:, None], "y": np.arange(3)}),
+    "logistic": (
+        dj.tasks.logistic(6, 4),
+        {"x": np.ones((3, 6), np.float32) * np.arange(3)[:, None], "y": np.arange(3)},
+    ),
 }
 
 
