@@ -39,7 +39,7 @@ def check_partition(partition: Any, nodes: int = NODES, shared: bool = False) ->
     with promises(
         "the same generator gives the same split", "draw from the `rng` that is given, and from nothing else"
     ):
-        np.random.random()  # moves NumPy's global generator, which nobody may read
+        np.random.random()  # noqa: NPY002 moves NumPy's global generator, which nobody may read
         again = split(1)
         same(again.rows, parts.rows, "a second call with an equal generator gives other rows")
         same(again.offsets, parts.offsets, "a second call with an equal generator gives other sizes")

@@ -26,7 +26,7 @@ def test_methods(name):
 
 
 def test_every_method_has_a_row():
-    assert set(dj.methods.__all__) <= {name for name in METHODS} | {"dsgd"}
+    assert set(dj.methods.__all__) <= set(METHODS) | {"dsgd"}
 
 
 index = lambda d, k: 0 if k == d else min(k * int(np.ceil(np.log2(d))), d)
