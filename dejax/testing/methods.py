@@ -181,7 +181,6 @@ def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
         with promises(
             "a sleeping node keeps its state", "keep per-node state in leaves [n, ...] with the node axis first"
         ):
-            engine.node_axis(runs.method, runs.problem, runs.key, sleeps=True)
             up = np.ones(n, bool)
             up[[1, n - 1]] = False
             before = host(runs.carry())

@@ -174,7 +174,7 @@ METHODS = {
     "counts in Python": (CountsInPython(), "the same numbers with and without jit"),
     "ignores its rate": (IgnoresItsRate(), "its numbers act"),
     "calls back": (CallsBack(), "a sweep over numbers is a vmap"),
-    "nodes last": (NodesLast(), "a sleeping node keeps its state"),
+    "nodes last": (NodesLast(), "a node axis that the engine finds"),
     "rolls": (Rolls(), "a node knows others by its messages alone"),
     "drifts by id": (DriftsById(), "equal nodes with equal data stay equal"),
     "follows node zero": (FollowsNodeZero(), "names of nodes do not matter"),
