@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
-from ..mixing.links import Whole
+from ..mixing import Links
 from ..problem.roles import average_statistics
 from . import clocks
 from .pipeline import encode
@@ -78,12 +78,19 @@ def _meter(round: Any, name: str, kind: str, size: Any, down: int, downloads: in
         clocks.server(round, name, units * up, down, arrived, kind)
 
 
-class _Star(Whole):
+class _Star(Links):
     """Links of a server: receivers [g], whose slots are the n senders; W [g, n] holds their shares."""
 
     def __init__(self, share: jax.Array):
         self.share = share
-        self.n, self.num_slots = share.shape
+
+    @property
+    def n(self) -> int:
+        return self.share.shape[0]
+
+    @property
+    def num_slots(self) -> int:
+        return self.share.shape[1]
 
     def senders(self) -> jax.Array:
         return jnp.broadcast_to(jnp.arange(self.num_slots, dtype=jnp.int32), self.share.shape)
