@@ -58,6 +58,11 @@ class Links(ABC):
     def take(self, values: NodeTree, s: Any) -> NodeTree:
         """Row i of the result is row senders[i, s] of `values`; s is a Python int or a traced int32."""
 
+    def ends(self) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
+        """Node ids of receiver and sender of every slot."""
+        senders = self.senders().astype(jnp.int32)
+        return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
+
     def spread(self, values: NodeTree) -> Any:
         """`values` as `take`, `weighted`, `sq_distances` and `fold` read them: the one exchange between devices.
 

@@ -115,6 +115,11 @@ class Halo(Links):
         """[n]."""
         return self.own
 
+    def ends(self) -> tuple[jax.Array, jax.Array]:
+        """Node ids: where nodes were relabelled, positions are not ids."""
+        receivers, senders = super().ends()
+        return (receivers, senders) if self.ids is None else (self.ids[receivers], self.ids[senders])
+
     # ---- the one exchange
     def spread(self, values: Any) -> Any:
         """Each device's own rows and those that it needs of others: leaves [D E, ...], sharded along the first axis."""
