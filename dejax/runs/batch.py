@@ -11,20 +11,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import vmapped, checkpoint
-from ..devices import placement, processes
-from ..core import tree
 from .. import engine
-from .counters import Counters
-from .fingerprint import fingerprint
-from ..xla.compile_once import once
-from ..devices.processes import to_host
-from .directory import RunDir
+from ..core import tree
+from ..core.random import seeded
 from ..core.struct import labelled
+from ..devices import placement, processes
+from ..devices.processes import to_host
 from ..errors import CheckpointError
-from ..report.history import Record
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
+from ..report.history import Record
+from ..xla.compile_once import once
+from . import checkpoint, vmapped
+from .counters import Counters
+from .directory import RunDir
+from .fingerprint import fingerprint
 
 
 class Lanes(abc.ABC):
@@ -198,7 +199,7 @@ class Lanes(abc.ABC):
 
         def state(carry: Any) -> Any:
             state = engine.state_of(carry)
-            return tree.map(lambda x: x[at], state) if self.many else state
+            return vmapped.lane(state, np.int32(at)) if self.many else state
 
         model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
         return View(
@@ -315,7 +316,9 @@ class Lanes(abc.ABC):
         )
         carry, facts = checkpoint.load(path, theirs)
         carry = vmapped.refilled(len(self.lanes), self.width, carry)
-        return carry if self.place is None else tree.map(lambda x, to: placement.put(x, to.sharding), carry, like), facts
+        return carry if self.place is None else tree.map(
+            lambda x, to: placement.put(x, to.sharding), carry, like
+        ), facts
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -337,7 +340,7 @@ def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _key(seed: int) -> jax.Array:
-    return jax.random.key(seed)
+    return seeded(seed)
 
 
 def _like(params: Any) -> Any:

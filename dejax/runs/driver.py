@@ -3,21 +3,22 @@
 import contextlib
 import math
 import time
-from ..errors import DivergenceError
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..devices import processes
 from ..core import tree
-from .counters import Counters
-from .interrupt import Interrupt
+from ..core.abstract import model_like
+from ..devices import processes
+from ..errors import DivergenceError
+from ..report.history import Record
 from .batch import Lanes
-from .progress import Progress
+from .counters import Counters
 from .directory import RunDir
 from .evaluation import Schedule
-from ..report.history import Record
+from .interrupt import Interrupt
+from .progress import Progress
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
@@ -181,7 +182,7 @@ def _record(
         for i, view in views:
             label, seed = run.lanes[i]
             if not run.shape:
-                one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
+                one = model_like(run.problem.task)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
             bad = None if i in run.broken else view.bad_node()
             if bad is not None:
