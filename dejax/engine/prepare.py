@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..devices import placement
@@ -19,7 +19,7 @@ def typed(value: Any) -> Any:
 
     def one(x: Any) -> Any:
         x = x.item() if isinstance(x, np.generic) else x
-        return jnp.asarray(x) if isinstance(x, (bool, int, float)) else x
+        return device_array(x) if isinstance(x, (bool, int, float)) else x
 
     return tree.map(one, value)
 

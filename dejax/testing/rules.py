@@ -44,11 +44,16 @@ def check_rule(rule: Any) -> None:
         before, after = one_step(Gossip(), low, Network(graph(w), rule=rule))
         chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
     run = OneRound(Gossip(), network)
+    up = np.ones(NODES, bool)
+    up[[2, 9]] = False
+    sleepers = lambda net: toys.wake(net, up)
     plain = run()[0]
     values = tree.map(np.asarray, run.starts)
     with promises("equal values give that value", "let weights sum to one over what arrived"):
         equal = tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), run.starts)
         close(run(params=equal)[0], tree.map(np.asarray, equal), "nodes that agree end at another value")
+        got = run(sleepers, equal)[0]
+        close(got, tree.map(np.asarray, equal), "nodes that agree end at another value where some sleep")
     if rule.linear:
         with promises("a linear rule is W", "return received.mix(), or set linear = False"):
             close(plain, tree.map(lambda x: np.tensordot(w, x, 1).astype(x.dtype), values), "the result is not W x")
@@ -60,9 +65,6 @@ def check_rule(rule: Any) -> None:
     with promises(
         "what did not arrive does not count", "put jnp.where(mask, value, 0) before every sum: 0 * NaN is NaN"
     ):
-        up = np.ones(NODES, bool)
-        up[[2, 9]] = False
-        sleepers = lambda net: toys.wake(net, up)
         broken = tree.map(lambda x: x.at[~up].set(jnp.nan), run.starts)
         zero = tree.map(lambda x: x.at[~up].set(0), run.starts)
         pair = [tree.map(lambda x: x[up], run(sleepers, p)[0]) for p in (zero, broken)]

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = {"devices", "planning", "round", "errors", "__main__"}  # rooms that are being rebuilt, or hold no rule of their own
+ELSEWHERE = {
+    "devices",
+    "planning",
+    "round",
+    "errors",
+    "__main__",
+}  # rooms that are being rebuilt, or hold no rule of their own
 
 
 @pytest.fixture
