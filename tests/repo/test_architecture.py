@@ -15,7 +15,7 @@ LEAVING = {
     "planning/shares",
 }
 LEAVING |= {"round/edge_rows", "round/pipeline", "round/server"}
-COMING = {"network/compatibility", "round/channel", "round/wires", "testing/"}
+COMING = {"network/compatibility", "round/channel", "round/wires"}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()
 
 
