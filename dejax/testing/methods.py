@@ -148,30 +148,22 @@ def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
     swept = [(i, jnp.stack([x := jnp.asarray(leaves[i]), halved(x).astype(x.dtype)])) for _, i in found]
     places, values = [i for i, _ in swept], [x for _, x in swept]
 
-    def one(values: list[Any]) -> Any:
+    def one(values: list[Any], carry: Any) -> Any:
         filled = list(leaves)
         for i, x in zip(places, values, strict=True):
             filled[i] = x
-        method = jax.tree.unflatten(structure, filled)
-        carry = engine.start(method, runs.problem, runs.network, runs.key, runs.starts)
-        count, horizon = jnp.int32(3), jnp.float32(toys.ROUNDS)
-        problem, network = runs.problem, runs.network
-        return engine.run_chunk(method, problem, network, carry, runs.key, jnp.int32(0), count, toys.ROUNDS, horizon)[
-            0
-        ].state
+        return runs.rounds(jax.tree.unflatten(structure, filled), carry, 3).state
 
     with promises(
         "a sweep over numbers is a vmap", "branch on numbers with jnp.where, and call back to the host in no round"
     ):
-        together = host(jax.jit(jax.vmap(one))(values))
+        together = host(jax.jit(jax.vmap(one, (0, None)))(values, runs.carry()))
         half = runs.method
         for i in places:
             half = with_number(half, i, halved)
         for row, method in enumerate((runs.method, half)):
-            alone_ = runs((3,), method=method).state
-            close(
-                jax.tree.map(lambda x, row=row: x[row], together), alone_, "a row of a sweep differs from its own run"
-            )
+            own = runs((3,), carry=runs.carry(), method=method).state
+            close(jax.tree.map(lambda x, row=row: x[row], together), own, "a row of a sweep differs from its own run")
 
 
 def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:

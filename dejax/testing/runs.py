@@ -31,6 +31,13 @@ class Runs:
         self.traces += 1
         return engine.run_chunk(method, problem, network, carry, key, first, count, toys.ROUNDS, jnp.float32(7))[0]
 
+    def rounds(self, method: Any, carry: Any, count: int) -> Any:
+        """The carry after `count` rounds from the first, traceable; not counted among the traces."""
+        first, horizon = jnp.int32(0), jnp.float32(toys.ROUNDS)
+        return engine.run_chunk(
+            method, self.problem, self.network, carry, self.key, first, jnp.int32(count), toys.ROUNDS, horizon
+        )[0]
+
     def carry(self, **changes: Any) -> Any:
         """The carry before round 0."""
         method, problem, network, key, params = self._parts(changes)
@@ -71,14 +78,17 @@ def rows(axes: Any, values: Any, pick: Any) -> list[np.ndarray]:
 
 def one_step(method: Any, problem: Any, network: Any) -> tuple[Any, Any]:
     """Shapes of the state before and after `step` itself, without what the driver casts."""
-    parts = engine.prepare(method, problem, network, toys.ROUNDS)
+    method, problem, network = engine.prepare(method, problem, network, toys.ROUNDS)
 
     def step(key: jax.Array) -> Any:
-        method, problem, network = parts
-        carry = engine.start(method, problem, network, key)
-        plan = None if network.events is None else network.events.at(jnp.int32(1), problem.n)
-        round = Round(problem, network, Store(carry.slots), key, jnp.int32(1), plan=plan, horizon=jnp.float32(7))
-        return carry.state, method.step(carry.state, round)
+        if network.events is None and not problem.rules:  # the step that finds out what it remembers is enough
+            state, store, plan = method.init(engine.starts(method, problem, key), key), Store({}, record=True), None
+        else:
+            carry = engine.start(method, problem, network, key)
+            state, store = carry.state, Store(carry.slots)
+            plan = None if network.events is None else network.events.at(jnp.int32(1), problem.n)
+        round = Round(problem, network, store, key, jnp.int32(1), plan=plan, horizon=jnp.float32(7))
+        return state, method.step(state, round)
 
     return jax.eval_shape(step, jax.random.key(0))
 

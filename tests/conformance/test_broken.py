@@ -27,7 +27,16 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind, name", [(kind, name) for kind, (_, faults, _) in KINDS.items() for name in faults])
+COMPILED = ("method", "rule", "attack")  # a second or two each
+QUICK = ("static rate", "widens", "ignores its rate", "plain mean for robust", "hits honest")
+
+
+def mark(kind, name):
+    """Those that compile rounds are left to the long tests, but for a few."""
+    return pytest.param(kind, name, marks=[pytest.mark.slow] * (kind in COMPILED and name not in QUICK))
+
+
+@pytest.mark.parametrize("kind, name", [mark(kind, name) for kind, (_, faults, _) in KINDS.items() for name in faults])
 def test_the_broken_promise_is_named(kind, name):
     check, faults, _ = KINDS[kind]
     member, promise = faults[name]

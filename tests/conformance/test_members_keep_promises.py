@@ -15,12 +15,14 @@ METHODS = {
     "scaffold_all": dj.methods.scaffold(lr=0.05, local_steps=2),
     "dsgd_schedule": dj.methods.dsgd(lr=dj.Cosine(peak=0.1, rounds=20)),
 }
-COMMON = {"dsgd_atc", "scaffold_all"}  # of the methods, in the common loop
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in COMMON else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
-)
+def few(members, *common):
+    """All names; those that are not `common` are left to the long tests."""
+    return [name if name in common else pytest.param(name, marks=pytest.mark.slow) for name in members]
+
+
+@pytest.mark.parametrize("name", few(METHODS, "dsgd_atc", "scaffold_all"))
 def test_methods(name):
     testing.check_method(METHODS[name])
 
@@ -78,7 +80,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", few(RULES, "trimmed_mean"))
 def test_rules(name):
     testing.check_rule(RULES[name])
 
@@ -90,7 +92,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", few(ATTACKS, "sign_flip"))
 def test_attacks(name):
     testing.check_attack(ATTACKS[name])
 
@@ -151,7 +153,7 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", few(TASKS, "logistic"))
 def test_tasks(name):
     task, batch = TASKS[name]
     testing.check_task(task, {"x": batch["x"].astype(np.float32), "y": batch["y"].astype(np.int32)})

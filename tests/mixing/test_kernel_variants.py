@@ -3,9 +3,12 @@
 import chex
 import jax
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 import dejax as dj
+
+pytestmark = pytest.mark.slow
 
 GRAPHS = {
     "circulant": lambda: dj.topology.ring(9),
