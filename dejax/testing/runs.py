@@ -134,7 +134,9 @@ def numbers(method: Any) -> list[tuple[str, int]]:
 def with_number(method: Any, place: int, change: Any) -> Any:
     """The method with one of its leaves changed."""
     leaves, structure = jax.tree.flatten(method)
-    leaves[place] = jnp.asarray(change(leaves[place])).astype(jnp.result_type(leaves[place]))
+    old, new = leaves[place], change(leaves[place])
+    weak = getattr(old, "weak_type", True) and not jnp.ndim(old)  # as numbers of Python are: another type compiles anew
+    leaves[place] = jnp.asarray(float(new)) if weak else jnp.asarray(new).astype(jnp.result_type(old))
     return jax.tree.unflatten(structure, leaves)
 
 
