@@ -12,7 +12,7 @@ from jax import lax
 from ..core import tree
 from ..core.abstract import model_like
 from ..core.fields import check_arrays, check_shapes, listed
-from ..core.method import check_method, flags
+from ..core.method import check_method, traits
 from ..core.random import fold_in, fold_name
 from ..core.struct import whole
 from ..devices import placement
@@ -55,7 +55,7 @@ def prepare(
     check_shapes(problem.n, method, problem, *options)
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
-        roles.check(problem, method, network)
+        roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
     if mesh is None:
         return method, problem, network
@@ -81,7 +81,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
             return tree.tile(problem.task.init(key), n)
         population = jax.vmap(problem.task.init)(fold_in(key, _ids(problem, n)))
     elif not is_population(problem, one, params):
-        if flags(method).own_starts:
+        if traits(method).own_starts:
             raise ValueError(
                 f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
                 f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params"
@@ -91,8 +91,8 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
         population = tree.map(
             lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
         )
-    one_model = flags(method).channel == "server" and not flags(method).own_starts
-    if one_model or flags(method).pooled:
+    one_model = traits(method).channel == "server" and not traits(method).own_starts
+    if one_model or traits(method).pooled:
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
 
@@ -164,7 +164,7 @@ def _plan_at(network: Network, t: Any, n: int) -> Any:
 
 
 def _stale_view(method: Any, network: Network) -> bool:
-    return network.events is not None and network.events.stale and not flags(method).keeps_view
+    return network.events is not None and network.events.stale and not traits(method).keeps_view
 
 
 def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:

@@ -315,7 +315,9 @@ class Lanes(abc.ABC):
         )
         carry, facts = checkpoint.load(path, theirs)
         carry = vmapped.refilled(len(self.lanes), self.width, carry)
-        return carry if self.place is None else tree.map(lambda x, to: placement.put(x, to.sharding), carry, like), facts
+        return carry if self.place is None else tree.map(
+            lambda x, to: placement.put(x, to.sharding), carry, like
+        ), facts
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:

@@ -49,8 +49,7 @@ class FedPer:
     """Written out by hand: the whole model trains, the body alone is mixed."""
 
     lr: Any
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = dj.Traits()
 
     def init(self, params, key):
         del key

@@ -5,6 +5,7 @@ Reference: Yin et al., Byzantine-robust distributed learning: towards optimal st
 
 from typing import Any
 
+from ...core.kinds import Rule
 from ...core.struct import struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
@@ -12,7 +13,7 @@ from ..bound import check_f, check_majority
 
 
 @struct
-class TrimmedMean:
+class TrimmedMean(Rule):
     """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
 
     The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
@@ -31,9 +32,6 @@ class TrimmedMean:
     """
 
     f: FloatLike
-
-    linear = False
-    needs_own = False
 
     def __post_init__(self) -> None:
         check_f(self)
