@@ -11,20 +11,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import vmapped, checkpoint
-from ..devices import placement, processes
-from ..core import tree
 from .. import engine
-from .counters import Counters
-from .fingerprint import fingerprint
-from ..xla.compile_once import once
-from ..devices.processes import to_host
-from .directory import RunDir
+from ..core import tree
 from ..core.struct import labelled
+from ..devices import placement, processes
+from ..devices.processes import to_host
 from ..errors import CheckpointError
-from ..report.history import Record
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
+from ..report.history import Record
+from ..xla.compile_once import once
+from . import checkpoint, vmapped
+from .counters import Counters
+from .directory import RunDir
+from .fingerprint import fingerprint
 
 
 class Lanes(abc.ABC):

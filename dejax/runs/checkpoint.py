@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-from ..errors import CheckpointError
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..devices import processes
 from ..core import tree
+from ..devices import processes
+from ..errors import CheckpointError
 
 FORMAT = 1
 NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entries, which orbax refuses

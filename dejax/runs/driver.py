@@ -3,21 +3,21 @@
 import contextlib
 import math
 import time
-from ..errors import DivergenceError
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..devices import processes
 from ..core import tree
-from .counters import Counters
-from .interrupt import Interrupt
+from ..devices import processes
+from ..errors import DivergenceError
+from ..report.history import Record
 from .batch import Lanes
-from .progress import Progress
+from .counters import Counters
 from .directory import RunDir
 from .evaluation import Schedule
-from ..report.history import Record
+from .interrupt import Interrupt
+from .progress import Progress
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:

@@ -1,16 +1,16 @@
 """Refuse, before anything is compiled, a run that the memory cannot hold."""
 
 import math
-from ..core.byte_sizes import array_bytes
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..devices import node_blocks, placement
-from ..planning import plan as planning
-from ..errors import TooLargeError
 from ..core.abstract import model_like
+from ..core.byte_sizes import array_bytes
+from ..devices import node_blocks, placement
+from ..errors import TooLargeError
+from ..planning import plan as planning
 from ..planning.program import largest
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer

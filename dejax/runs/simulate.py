@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from . import memory_check
+from ..core.struct import labelled, whole
 from ..devices import processes
+from ..devices.placement import as_layout
+from ..engine.upload import Put
 from ..errors import DivergenceError
+from ..report.history import History, Record
+from . import memory_check
+from .batch import Lanes
+from .directory import RunDir
 from .driver import drive
+from .evaluation import Schedule
 from .fingerprint import fingerprint
 from .interrupt import Interrupt
-from ..engine.upload import Put
-from .batch import Lanes
-from ..devices.placement import as_layout
 from .progress import Progress
 from .single import Run, name_of
-from .directory import RunDir
-from .evaluation import Schedule
-from ..core.struct import labelled, whole
-from ..report.history import History, Record
 
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
