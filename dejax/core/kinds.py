@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 class Codec:
     """Compress values on the wire: `init(value) -> memory`, `encode(ctx, memory, value) -> (what receivers hold, memory, size)`."""
 
-    memory = (
-        "none"  # at the ends: "none", "sender" (errors), or "copies" (what receivers hold, which needs every message)
-    )
+    memory = "none"  # what both ends keep: "none", "sender" (errors), or "copies" of what receivers hold
     lossless = False  # receivers hold exactly what was sent
     per_edge = False  # one memory for every directed edge, so that a lost message is truly lost
 

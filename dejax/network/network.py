@@ -85,13 +85,6 @@ class Network:
         """
         check_method(method)
         compatibility.check(method, problem, self)
-        said = traits(method)
-        if said.gossips and not self.rule.linear:
-            self.rule.check(int(self.topology.max_degree))
-        if said.channel == "server":
-            self.rule.check(problem.n if said.cohort is None else min(said.cohort, problem.n), server=True)
-        if self.attack is not None:
-            self.attack.is_adversary(problem.n)
 
     def prepare(self, method: Any, problem: Any, rounds: int | None = None) -> "Network":
         """A checked copy with numbers as typed arrays, messages per node counted, and the event plan drawn."""

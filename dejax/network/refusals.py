@@ -82,6 +82,26 @@ def _cycles(case: Case) -> Any:
     return None
 
 
+def _rule_size(case: Case) -> Any:
+    """What a rule says of the number of values that it gets."""
+    try:
+        if case.gossips and not case.network.rule.linear:
+            case.network.rule.check(int(case.top.max_degree))
+        if case.channel == "server":
+            case.network.rule.check(min(case.n, case.traits.cohort or case.n), server=True)
+    except ValueError as error:
+        return {"why": str(error)}
+    return None
+
+
+def _adversaries(case: Case) -> Any:
+    """What an attack says of the number of nodes."""
+    try:
+        return case.hostile and None
+    except ValueError as error:
+        return {"why": str(error)}
+
+
 def _statistics(case: Case) -> Any:
     """Why batch statistics cannot be kept."""
     if "statistics" not in case.roles:
@@ -107,31 +127,32 @@ _PLAN = "the event plan says who takes part, when and with whom"
 
 
 REFUSALS: tuple[Refusal, ...] = (
+    Refusal("impossible adversaries", _adversaries, "{why}", ValueError),
     Refusal(
-        "no server to gossip",
+        "server under gossip",
         lambda c: c.gossips and c.network.server is not None,
         "network.server is {network.server!r}, but {method} gossips over network.topology and would ignore it; leave it out",
     ),
     Refusal(
-        "a topology to gossip",
+        "no topology",
         lambda c: c.gossips and c.top is None,
         "network.topology is None, but {method} gossips; give one, e.g. dejax.topology.ring({n})",
         ValueError,
     ),
     Refusal(
-        "a topology that is built",
+        "topology not built",
         lambda c: c.gossips and not hasattr(c.top, "links"),
         "network.topology is {network.topology!r}; build it for the number of nodes: .build({n})",
         TypeError,
     ),
     Refusal(
-        "a topology of n nodes",
+        "topology of another size",
         lambda c: c.gossips and c.top.n != c.n,
         "network.topology {top!r} has n = {network.topology.n} nodes, but the data are split over {n}; make both the same",
         ValueError,
     ),
     Refusal(
-        "kind of W",
+        "weights of another kind",
         lambda c: (
             c.gossips
             and c.top.kind not in c.traits.weights
@@ -150,7 +171,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "network.rule {rule} needs several values to judge one, but an event combines two; leave it out, or use synchronous rounds",
     ),
     Refusal(
-        "method needs sums",
+        "sums needed",
         lambda c: c.gossips and not c.network.rule.linear and c.traits.needs_sums,
         "network.rule {rule} is not linear, but {method} needs sums: {traits.needs_sums}",
     ),
@@ -201,7 +222,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "edge; use {use[plain_attack]}, or attack {use[comparable]}",
     ),
     Refusal(
-        "a tree",
+        "cycles",
         _cycles,
         "network.topology {top!r} {is}, but {method} relays sums that would come round a cycle; use a tree, which has {links}: "
         "{use[trees]}",
@@ -260,7 +281,7 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "distances at a server",
-        lambda c: c.channel == "server" and not c.network.rule.linear and c.network.rule.needs_own,
+        lambda c: c.channel == "server" and c.network.rule.needs_own,
         "network.rule {rule} measures distances to the receiver's own value, and a server has none; use {use[server_rule]}",
     ),
     Refusal(
@@ -274,7 +295,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "network.server is 'all_reduce', where partial sums travel alone, but {why}; use 'star' or 'shards'",
     ),
     Refusal(
-        "starts that are equal",
+        "equal starts",
         lambda c: c.traits.own_starts and c.problem.starts == "equal",
         "{method} tells its models apart by their starts, but the problem's are equal; give Problem(..., starts='independent')",
     ),
@@ -289,7 +310,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "network.events pairs neighbors, but {method} does not gossip; leave it out",
     ),
     Refusal(
-        "a codec of its own",
+        "second codec",
         lambda c: c.traits.own_codec is not None and not c.network.codec.lossless,
         "network.codec is {codec}, but {method} sends its messages through a codec of its own and would ignore it; set "
         "{method}.{traits.own_codec}, or compress {use[compressed]} by network.codec",
@@ -320,7 +341,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "network.attack rewrites messages: {traits.needs_exact}",
     ),
     Refusal(
-        "one loss per example",
+        "one loss per batch",
         lambda c: c.network.privacy is not None and c.network.privacy.per_example and c.loss_per_batch,
         "network.privacy {privacy} clips per example, but the task's loss returns one number per batch; return one loss per example, "
         "shape [B]",
@@ -341,6 +362,7 @@ REFUSALS: tuple[Refusal, ...] = (
         _statistics,
         "the model has batch statistics, but {why}. Use nnx.LayerNorm or nnx.GroupNorm, which have none",
     ),
+    Refusal("too few values for a rule", _rule_size, "{why}", ValueError),
 )
 
 

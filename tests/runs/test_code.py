@@ -106,7 +106,7 @@ def test_what_computes_the_same_is_the_same(old, new):
         ("eps=1e-3", "eps=2e-3", {"part"}),
         ('"w" in {"w",', '"w" in {"x",', {"loss", "jitted", "part"}),
         ("state - self.lr", "state + self.lr", {"method"}),
-        ("Traits(channel=\"edges\")", "Traits(channel=\"none\")", {"method"}),
+        ('Traits(channel="edges")', 'Traits(channel="none")', {"method"}),
     ],
 )
 def test_what_computes_something_else_is_another(old, new, changed):

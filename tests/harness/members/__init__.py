@@ -104,6 +104,13 @@ def graphs():
     }
 
 
+def probe(graph):
+    """A method that goes with an entry of `graphs`, to try options on it."""
+    if "server" in graphs()[graph]:
+        return "fedavg"
+    return "sgp" if graph == "column_stochastic" else "dsgd_awc"
+
+
 def network(method_name, **options):
     """A network that the method can be carried by."""
     said = traits(methods()[method_name])
