@@ -21,7 +21,7 @@ from ..mixing import EdgeRows, Late, Star
 from ..xla.materialize import materialize
 from . import audit, clocks
 from .context import Context
-from .live import repaired
+from .live import under_way
 from .message import Message
 from .received import Received, ReceivedRows
 
@@ -157,11 +157,9 @@ class Neighbors(Wire):
         return m._replace(sent=flat, links=Late(m.links, which, depth))
 
     def arrive(self, m: Message, mask: jax.Array) -> Message:
-        """Rows of W keep their sums; where its columns sum to one a message under way has its weight with it."""
+        """The weights of what is there."""
         mask = mask & (m.links.weights() != 0)
-        weights, self_weights = repaired(m.links, mask, self.network.kind)
-        if self.network.kind == "column":
-            self_weights = m.links.self_weights()
+        weights, self_weights = under_way(m.links, mask, self.network.kind)
         return m._replace(mask=mask, weights=weights, self_weights=self_weights)
 
     def meter(self, m: Message) -> None:
@@ -351,10 +349,10 @@ class CopiesPerEdge(Edges):
         return m._replace(links=self.links)
 
     def arrive(self, m: Message, mask: jax.Array) -> Message:
-        """As between neighbors: rows of W keep their sums."""
+        """The weights of what is there."""
         edges = self.edges
         slots = jnp.zeros((self.round.n, self.links.num_slots), bool).at[edges.receiver, edges.slot].set(mask)
-        weights, self_weights = repaired(self.links, slots, self.network.kind)
+        weights, self_weights = under_way(self.links, slots, self.network.kind)
         return m._replace(mask=slots, weights=weights, self_weights=self_weights)
 
     def received(self, m: Message) -> Received:
