@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
 from .links import Links, accumulator, silenced
 
@@ -40,7 +41,8 @@ class EdgeList:
         Raises:
           ValueError: an edge without its reverse.
         """
-        senders, real = np.asarray(links.senders()), np.asarray(links.weights()) != 0
+        senders, weights = jax.device_get(jax.jit(lambda links: (links.senders(), links.weights()))(links))
+        real = weights != 0
         receiver, slot = np.nonzero(real)
         sender = senders[receiver, slot]
         order = np.lexsort((sender, receiver))
@@ -52,7 +54,7 @@ class EdgeList:
             raise ValueError(
                 f"node {receiver[e]} hears node {sender[e]}, but not the other way round; messages per edge need both directions"
             )
-        ids = lambda x: jnp.asarray(x, jnp.int32)
+        ids = lambda x: device_array(x, np.int32)
         return EdgeList(ids(receiver), ids(sender), ids(reverse), ids(slot), links.n)
 
     @property

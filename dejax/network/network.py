@@ -4,13 +4,13 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from ..aggregation import weighted_mean
 from ..compression import direct, identity
 from ..core.abstract import key_like, model_like
+from ..core.arrays import device_array
 from ..core.kinds import KINDS, check_option
 from ..core.method import check_method, flags
 from ..core.struct import grows, static, struct
@@ -386,13 +386,12 @@ def _messages(topology: Any) -> Any:
         return None
     n, rows = topology.n, []
     if topology.name == "complete":
-        return jnp.full((1, n), n - 1, jnp.int32)
-    with jax.ensure_compile_time_eval():  # inside a user's jit, too, a constant graph is looked at now
-        for phase in range(topology.period):
-            links = topology.at(phase)
-            real = np.asarray(links.weights()) != 0
-            rows.append(np.bincount(np.asarray(links.senders())[real], minlength=n))
-    return jnp.asarray(np.stack(rows), jnp.int32)
+        return device_array(np.full((1, n), n - 1), np.int32)
+    for phase in range(topology.period):
+        edges = topology.host(phase)
+        real = np.asarray(edges.weights).astype(topology.dtype) != 0  # as rounds see them
+        rows.append(np.bincount(edges.senders[real], minlength=n))
+    return device_array(np.stack(rows), np.int32)
 
 
 def _check_per_example(privacy: Any, problem: Any) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import mixing
+from ..core.arrays import device_array
 from ..core.struct import static, struct
 from ..mixing import Edges, Links
 
@@ -63,6 +64,8 @@ class Topology:
         return jax.tree.map(lambda a: self._cast(jnp.asarray(a)[phase]), self.links)
 
     def _cast(self, a: Any) -> Any:
+        if isinstance(a, (np.ndarray, np.generic)):
+            return device_array(a, self.dtype if a.dtype.kind == "f" else None)
         a = jnp.asarray(a)
         return a.astype(self.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
 
