@@ -263,16 +263,9 @@ class Round:
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self,
-        params: Any,
-        opt_state: Any,
-        rule: Any,
-        k: int,
-        *,
-        steps: Any = None,
-        correction: Any = None,
-        name: str | None = None,
-    ) -> tuple[Any, Any]:
+        self, params: Any, opt_state: Any, rule: Any, k: int, *,
+        steps: Any = None, correction: Any = None, name: str | None = None,
+    ) -> tuple[Any, Any]:  # fmt: skip
         """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
 
         Args:
