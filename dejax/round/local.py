@@ -190,16 +190,17 @@ def descend(round: Any, optimizer: Any, grads: Any, opt_state: Any, params: Any)
 
 
 def steps(
-    round: Any, name: str, params: Any, opt_state: Any, optimizer: Any, k: int, stop: Any, correction: Any
+    round: Any, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Any
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
+    is_optax = hasattr(rule, "update")
 
     def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, opt_state = carry
         grads = inner.gradient(params)
         if correction is not None:
             grads = tree.add(grads, correction)
-        return inner.descend(optimizer, grads, opt_state, params)
+        return inner.descend(rule, grads, opt_state, params) if is_optax else rule(inner, grads, opt_state, params)
 
     return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
 

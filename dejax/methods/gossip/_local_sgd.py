@@ -56,13 +56,7 @@ class LocalSgd:
 
     def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
         """K steps, then gossip."""
-        descend = step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, opt = round.repeat(self.local_steps, one, (state.params, state.opt))
+        y, opt = round.local_steps(state.params, state.opt, step_rule(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)
 
 
