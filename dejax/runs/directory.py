@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..devices import processes
+from ..errors import CheckpointError
+from ..report import files
+from ..report.history import History, Record
 from . import checkpoint
 from .writable import check_writable
-from ..errors import CheckpointError
-from ..report.history import History, Record
-from ..report import files
 
 LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 

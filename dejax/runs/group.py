@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import code_digest
-from ..devices import placement, processes
 from .. import engine
-from .fingerprint import fingerprint
-from ..engine.upload import Put, laid
-from .batch import Lanes, described
-from ..devices.processes import to_host
 from ..core.struct import labelled
+from ..devices import placement, processes
+from ..devices.processes import to_host
+from ..engine.upload import Put, laid
+from . import code_digest
+from .batch import Lanes, described
+from .fingerprint import fingerprint
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Group(Lanes):
 
     def release(self) -> None:
         """Only records and facts are looked at again."""
-        self.carry = self._values = self.ready = None
+        self.carry = self._values = self.ready = self._compiled = None
         for member in self.members:
             member.parts = member.ready = None
 

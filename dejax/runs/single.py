@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import code_digest
-from ..devices import placement, processes
-from ..core import tree
 from .. import engine
-from .fingerprint import fingerprint
-from ..engine.upload import Put, laid
-from .batch import Lanes, described
+from ..core import tree
+from ..devices import placement, processes
 from ..devices.processes import to_host
+from ..engine.upload import Put, laid
 from ..metrics.view import View
+from . import code_digest
+from .batch import Lanes, described
+from .fingerprint import fingerprint
 
 
 class Run(Lanes):
@@ -46,7 +46,7 @@ class Run(Lanes):
     def lengthen(self, rounds: int) -> None:
         """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
         (self.method, self.problem, self.network), self.ready = laid(self.given, rounds, self.layout, self.put)
-        self.rounds, self._prints = rounds, None
+        self.rounds, self._prints, self._compiled = rounds, None, None
 
     def _lay_out_seeds(self) -> None:
         """Put keys on the mesh.

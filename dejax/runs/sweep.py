@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..core.struct import labelled, whole
 from ..devices import processes
-from .group import Member, grouped
-from .single import seeds_of
+from ..report.history import KEYS, History
 from .directory import RunDir
 from .evaluation import Schedule
+from .group import Member, grouped
 from .simulate import Callbacks, directory_of, drive_all, several
-from ..core.struct import labelled, whole
-from ..report.history import KEYS, History
+from .single import seeds_of
 
 
 def sweep(
