@@ -255,15 +255,21 @@ def slot_bytes(axes: Any, carry: Any, network: Any, n: int, devices: int) -> tup
 def index_bytes(data: Any, n: int, devices: int, on_mesh: bool) -> tuple[float, float]:
     """(bytes per node, shared bytes) of the lists of samples.
 
-    Where nodes share no sample, more nodes have shorter lists: of those the counts alone grow with n. On a mesh each device has the
+    Where nodes divide the samples, more nodes have shorter lists: of those the counts alone grow with n. On a mesh each device has the
     lists of its own nodes, for rounds, and all of them, for evaluations.
     """
-    lists = [x for x in (data.test_index, data.test_count, data.facts) if x is not None]
+    lists = size([data.test_index, data.test_count, data.facts])
     per_device = 1 + 1 / devices if on_mesh else 1
     index, count = size(data.index) * per_device, size(data.count) * per_device
+    return (count / n, index + lists) if _divided(data) else ((index + count + lists) / n, 0.0)
+
+
+def _divided(data: Any) -> bool:
+    """Whether nodes divide the samples: none has two nodes, and most have one."""
+    index, count = np.asarray(data.index), np.asarray(data.count)
+    rows = index[np.arange(index.shape[1]) < count[:, None]]
     samples = max((x.shape[0] for x in jax.tree.leaves(data.arrays)), default=0)
-    apart = int(np.asarray(data.count).sum()) <= samples
-    return (count / n, index + size(lists)) if apart else ((index + count + size(lists)) / n, 0.0)
+    return 2 * rows.size >= samples and len(np.unique(rows)) == rows.size
 
 
 def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:

@@ -1,6 +1,4 @@
-"""What a run takes: the plan against the compiled program, and runs that do not fit."""
-
-from pathlib import Path
+"""What a run holds: the formula against the arrays, the compiled rounds, and runs that do not fit."""
 
 import jax
 import jax.numpy as jnp
@@ -8,226 +6,33 @@ import numpy as np
 import pytest
 
 import dejax as dj
-from dejax.core import byte_sizes, random
-from dejax.planning import liveness, plan as planning
+from dejax.core import byte_sizes
+from dejax.planning import plan as planning
+from dejax.planning.compiled import allocated
 from dejax.runs import memory_check
 from dejax.runs.simulate import planned
-from dejax.xla import materialize
+from dejax.runs.single import Run
+
+MODEL = 4 * (16 * 26 + 26)  # bytes of softmax regression on letters
 
 
-def letters(n, task, method, topology, batch_size=None):
+def letters(n, method, network, task=None, **kw):
     data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
-    return method, dj.Problem(task, data, batch_size=batch_size), dj.Network(topology)
-
-
-# Of scripts/plan_table.py, all within a fifth; docs/running.md has the whole table.
-NEAR = [
-    "wide: D-PSGD", "wide: QSGD copies", "wide: QSGD direct", "wide: rand-k direct", "wide: coordinate median", "wide: noisy gradients", "wide: NNA",
-    "wide: ALIE, NNA", "many: local SGD, exponential",
-    "many: CHOCO, QSGD", "many: trimmed mean, 6-regular", "many: block 100", "many: full batch", "many: AD-PSGD, events", "many: SCAFFOLD",
-    "CNN, n = 32: D-PSGD", "CNN, n = 32: FedAvg", "logistic, n = 16,384",
-    "strided, grouped, dilated CNN, n = 16",
-]  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NEAR)
-def test_the_plan_is_within_a_fifth_of_what_is_compiled(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    import plan_table
-
-    planned, compiled = plan_table.measure(name)
-    assert planned / compiled == pytest.approx(1, abs=0.2)
-
-
-@pytest.mark.slow
-def test_largest_is_the_most_that_fits(small):
-    plan = planning.plan(*small, rounds=3)
-    assert plan.at(plan.largest) <= plan.memory * planning.KEEP < plan.at(plan.largest + 1)
-
-
-def peak(fn, *args):
-    return liveness.peak(jax.make_jaxpr(fn)(*args))
-
-
-def test_what_is_fused_takes_no_memory_however_long_its_chain():
-    def chain(x):
-        for _ in range(100):
-            x = x * 1.5 + x
-        return x
-
-    x = jnp.ones(1000, "float32")
-    assert peak(lambda x: chain(x).sum(), x) == 4
-    assert peak(lambda key: random.uniform(key, (1000,)).sum(), jax.random.key(0)) < 100
-    assert peak(lambda x: chain(x) @ x, x) == 4004  # a product reads whole arrays
-
-
-def test_what_is_read_at_many_places_or_asked_for_is_written():
-    x = jnp.ones(1000, "float32")
-    shifts = lambda y, k: sum(jnp.roll(y, s) for s in range(1, k))
-    assert peak(lambda x: shifts(x + 1, 3).sum(), x) == 4
-    assert peak(lambda x: shifts(x + 1, 40).sum(), x) == 4004
-    written = 4004 if jax.default_backend() == "cpu" else 4
-    assert peak(lambda x: shifts(materialize.materialize(x + 1), 3).sum(), x) == written
-
-
-def test_what_many_kernels_read_is_computed_in_each_unless_it_is_gathered():
-    x, places = jnp.ones((64, 1024), "float32"), jnp.arange(64)
-    sums = lambda y, k: [(y + i).sum(0) for i in range(k)]
-    assert peak(lambda x: sums(x * 2, 40), x) == 40 * 4096
-    assert peak(lambda x: sums(x[places], 2), x) == x.nbytes + 2 * 4096
-
-
-def test_large_rows_that_a_library_reduces_are_written():
-    def normed(x, shape):
-        y = x / 3
-        return (y * jax.lax.rsqrt(jnp.square(y.reshape(shape)).sum(1)).reshape(-1, *[1] * (x.ndim - 1))).sum(0)
-
-    x = jnp.ones((64, 1024), "float32")
-    assert peak(lambda x: normed(x, x.shape), x) >= x.nbytes
-    assert peak(lambda x: normed(x, x.shape), x[:, :64]) < 1000
-    assert peak(lambda x: normed(x, (64, -1)), x.reshape(64, 32, 32)) < 5000  # XLA reduces these itself
-
-
-def test_long_rows_are_joined_by_copying():
-    x = jnp.ones((64, 1024), "float32")
-    joined = lambda x, axis: jnp.concatenate([x + 1, x + 2], axis).sum(0)
-    assert peak(lambda x: joined(x, 1), x) == 4 * x.nbytes
-    assert peak(lambda x: joined(x, 1), x[:, :32]) == 64 * 4
-    assert peak(lambda x: joined(x, 0), x) == 4096
-
-
-def test_many_arrays_are_joined_by_copying():
-    x = jnp.ones((64, 1024), "float32")
-    joined = lambda x, k: jax.lax.concatenate([x * (i + 2) for i in range(k)], 0).sum(0)
-    assert peak(lambda x: joined(x, 8), x) <= 8 * x.nbytes
-    assert peak(lambda x: joined(x, 9), x) == 2 * 9 * x.nbytes
-
-
-def test_a_stack_of_many_arrays_is_a_copy():
-    x = jnp.ones((64, 1024), "float32")
-    stacked = lambda x, k: jnp.stack([x * (i + 2) for i in range(k)]).sum(0)
-    assert peak(lambda x: stacked(x, 8), x) <= 8 * x.nbytes
-    assert peak(lambda x: stacked(x, 9), x) >= 2 * 9 * x.nbytes
-
-
-def test_a_slice_or_padding_of_nothing_takes_no_memory():
-    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 8), "float32")
-    whole = lambda x, i: jax.lax.dynamic_slice(jnp.pad(x, ((0, 0), (0, 0))), (i, 0), (64, 1024))
-    assert peak(lambda x, i: whole(x, i) @ w, x, 0) < 5000
-    assert peak(lambda x, i: jax.lax.dynamic_slice(x, (i, 0), (63, 1024)) @ w, x, 0) > 63 * 4096
-
-
-def test_products_transpose_what_does_not_lie_as_they_need_it():
-    x, w = jnp.ones((256, 4, 64), "float32"), jnp.ones((4, 64, 1), "float32")
-    assert peak(lambda x, w: jnp.einsum("rgc,gco->gro", x, w), x, w) >= x.nbytes
-    assert peak(lambda x, w: jnp.einsum("grc,gco->gro", x, w), x.swapaxes(0, 1), w) < x.nbytes
-
-
-def test_a_loop_stacks_into_zeros_that_are_there_from_the_start():
-    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
-    rows = lambda x: jax.lax.map(lambda row: row * 2 + 1, x)
-    assert peak(lambda x: rows(x @ w @ w @ w) @ w, x) == 3 * x.nbytes
-
-
-def test_a_maximum_pool_of_overlapping_windows_scatters_at_places():
-    pool = lambda x: -jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (3, 3), (2, 2), "SAME").sum()
-    x = jnp.ones((64, 64), "float32")
-    assert peak(jax.grad(pool), x) > 4 * x.nbytes
-
-
-def test_what_a_product_needs_in_memory_is_computed_again_by_others():
-    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
-
-    def twice(x, factor):
-        y = x + factor
-        return (y * (y @ w @ w)).sum(0)
-
-    assert peak(lambda x: twice(x, 1), x) == 2 * x.nbytes
-    assert peak(lambda x: twice(x, x.T.reshape(x.shape)), x) == 3 * x.nbytes  # of two arrays: read from memory
-
-
-def test_a_value_lies_in_the_slot_of_a_result_that_is_made_later():
-    x, w, back = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 8), "float32"), jnp.ones((8, 1024), "float32")
-    jaxpr = jax.make_jaxpr(lambda x: jnp.tanh(x) @ w @ back)(x)
-    assert liveness.peak(jaxpr) == x.nbytes + 64 * 8 * 4
-    assert liveness.peak(jaxpr, [True]) == 64 * 8 * 4
-
-
-def test_a_loop_works_in_the_slot_that_it_carries_on():
-    x, w, places = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32"), jnp.arange(64)[::-1]
-    turn = lambda x: jax.lax.scan(lambda c, _: (jnp.tanh(c @ w), None), x, None, 3)[0][places]
-    jaxpr = jax.make_jaxpr(turn)(x)
-    assert liveness.peak(jaxpr, [False]) == 2 * x.nbytes
-    assert liveness.peak(jaxpr, [True]) == x.nbytes
-
-
-def test_a_choice_between_a_value_and_itself_is_the_value():
-    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
-    assert peak(lambda mask, x: jnp.where(mask, x, x) @ w, x > 0, x) == x.nbytes
-    assert peak(lambda mask, x: jnp.where(mask, x, 0) @ w, x > 0, x) == 2 * x.nbytes
-
-
-def test_the_results_of_a_branch_are_those_of_the_condition():
-    x, w = jnp.ones((64, 1024), "float32"), jnp.ones((1024, 1024), "float32")
-    either = lambda p, x: jax.lax.cond(p, lambda x: x @ w, lambda x: x @ w @ w, x)
-    assert peak(either, True, x) == 2 * x.nbytes + 4  # and which of them
-
-
-@pytest.mark.slow
-def test_edges_grow_with_the_nodes():
-    plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
-    assert plan.at(2 * plan.n) - planning.PROGRAM_BYTES > 1.8 * (plan.total - planning.PROGRAM_BYTES)
-    assert planning.plan(*wide("edges"), rounds=3, memory=10**10).largest > plan.n
+    task = dj.tasks.logistic(16, 26) if task is None else task
+    return method, dj.Problem(task, data, **{"batch_size": 4} | kw), network
 
 
 @pytest.fixture
 def small():
-    return letters(8, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(8), batch_size=4)
+    return letters(8, dj.methods.dsgd(lr=1.0), dj.Network(dj.topology.ring(8)))
 
 
-def test_what_does_not_fit_is_refused_before_it_compiles(small, monkeypatch):
-    plan = planning.plan(*small, rounds=3)
-    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda name, _, **kw: compiled.append(name))
-    compiled.clear()
-    with pytest.raises(
-        dj.TooLargeError, match=r"8 nodes need about .* 7 nodes would fit. Take fewer nodes.*check_memory=False"
-    ) as error:
-        dj.simulate(*small, rounds=3, progress=False, label="big")
-    assert not [name for name in compiled if name.endswith("backend_compile_duration")]
-    assert error.value.needed == pytest.approx(plan.total)
-    assert error.value.largest == 7
-
-
-@pytest.mark.slow
-def test_what_does_not_fit_runs_where_it_is_not_checked(small, monkeypatch):
-    monkeypatch.setattr(planning, "machine_memory", lambda: 1)
-    assert dj.simulate(*small, rounds=1, progress=False, check_memory=False, label="big").facts["big"]["rounds"] == 1
-
-
-def test_memory_that_blocks_bound_does_not_limit_n():
-    part = planning.Part("activations", per_node=100.0, most=1000.0)
-    assert [part.total(n) for n in (5, 10, 20)] == [500.0, 1000.0, 1000.0]
-    plan = planning.Plan("x", 5, 1, 1, (part, planning.Part("state", 10.0)), int(2000 / planning.KEEP) + 1, None, {})
-    assert plan.largest == 100
-
-
-@pytest.mark.slow
-def test_activations_of_nodes_that_train_all_at_once_are_not_bounded():
-    most = []
-    for rows in (16, 256):  # activations and batches of 0.6 and of 10 models a node
-        made = letters(64, dj.tasks.mlp(16, 64, 26), dj.methods.dsgd(lr=0.1), dj.topology.ring(64), batch_size=rows)
-        (part,) = (p for p in planning.plan(*made, rounds=1).parts if p.name == "activations, batches")
-        most.append(part.most)
-    assert most[0] == np.inf and most[1] == 32 * 2**20
+def parts_of(plan):
+    return {p.name: p.total(plan.n) for p in plan.parts}
 
 
 def sleeping(kind, n=8):
     """Runs in which nodes sleep, events drive the rounds, or edges have memory: (method, problem, network)."""
-    data = dj.data.letters().partition(dj.data.overlapping(samples=16), nodes=n, seed=0)
-    problem = dj.Problem(dj.tasks.logistic(16, 26), data, batch_size=4)
     ring, churn = dj.topology.ring(n), (dj.faults.churn(p=0.2),)
     copies = dj.compression.copies(dj.compression.top_k(k=5), gamma=0.3, per_edge=True)
     method, network = {
@@ -237,28 +42,7 @@ def sleeping(kind, n=8):
         "per edge": (dj.methods.dsgd(lr=1.0), dj.Network(ring, codec=copies, faults=(dj.faults.link_loss(p=0.1),))),
         "per edge churn": (dj.methods.dsgd(lr=1.0), dj.Network(ring, codec=copies, faults=churn)),
     }[kind]
-    return method, problem, network
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    ["churn", "events", "server churn", "per edge", "per edge churn"],
-)
-def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind, monkeypatch):
-    parts = sleeping(kind)
-    plan = planning.plan(*parts, rounds=3, memory=10**12)
-    model = 4 * (16 * 26 + 26)
-    held = {p.name: p.total(8) for p in plan.parts}
-    assert held["state"] >= (model if kind == "server churn" else 8 * model)
-    if kind.startswith("per edge"):
-        assert held["memory of the network"] >= 2 * 8 * model  # what each of 16 directed edges holds
-    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
-    with pytest.raises(dj.TooLargeError, match="8 nodes need about") as error:
-        dj.simulate(*parts, rounds=3, progress=False)
-    assert error.value.needed == pytest.approx(plan.total)
-    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) + 10)
-    memory_check.check(*planned({"fits": parts}, 3)[0])
+    return letters(n, method, network)
 
 
 def wide(kind):
@@ -280,40 +64,254 @@ def wide(kind):
     return dj.methods.dsgd(lr=0.1), dj.Problem(task, data), network
 
 
+def settings(kind):
+    """(method, problem, network) of many kinds of memory."""
+    n, T, m = 16, dj.topology, dj.methods
+    top = dj.compression.top_k(k=5)
+    return {
+        "ring": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.ring(n))),
+        "table": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.random_regular(n, degree=3, seed=0))),
+        "dense": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.erdos_renyi(n, p=0.9, seed=0))),
+        "phases": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.one_peer_exponential(n))),
+        "tracking": lambda: letters(n, m.gradient_tracking(lr=0.1), dj.Network(T.ring(n))),
+        "choco": lambda: letters(n, m.choco(lr=0.1, gamma=0.3, compressor=top), dj.Network(T.ring(n))),
+        "error feedback": lambda: letters(
+            n, m.dsgd(lr=0.1), dj.Network(T.ring(n), codec=dj.compression.error_feedback(top, gamma=0.3))
+        ),
+        "epochs": lambda: letters(n, m.dsgd(lr=0.1), dj.Network(T.ring(n)), sampling="epoch"),
+        "server": lambda: letters(n, m.scaffold(lr=0.1, clients=4, local_steps=2), dj.Network()),
+        "rates": lambda: letters(n, m.dsgd(lr=jnp.full(n, 0.1)), dj.Network(T.ring(n))),
+        "wide edges": lambda: wide("edges"),
+    }.get(kind, lambda: sleeping(kind, n))()
+
+
+COMPUTED = [
+    "ring",
+    "choco",
+    "events",
+    "per edge churn",
+]  # of the others the shapes alone are looked at, which need no compilation
+TRACED = [
+    "table", "dense", "phases", "tracking", "error feedback", "epochs", "server", "rates", "wide edges", "churn", "server churn",
+    "per edge",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*COMPUTED, *TRACED])
+def test_the_formula_is_the_bytes_of_the_arrays(kind):
+    parts = settings(kind)
+    run = Run("run", *parts, [0, 1, 2] if kind in ("choco", "tracking") else 0, 3)
+    if kind in COMPUTED:
+        run.start()
+    carry = run.carry if kind in COMPUTED else run.abstract()
+    plan = planning.plan(*parts, rounds=3, seeds=run.width)
+    held, size = parts_of(plan), planning.size
+    assert held["state"] == pytest.approx(size(carry.state))
+    assert held.get("memory of the network", 0) == pytest.approx(size((carry.slots, carry.sent)))
+    assert held["graph"] + held.get("numbers", 0) == pytest.approx(
+        size(run.ready[0]) + size(run.ready[2]) + size([x for x in jax.tree.leaves(run.ready[1]) if x.ndim == 0])
+    )
+    data = run.problem.data
+    assert held["samples"] == size(data.arrays) and held.get("test set", 0) == size(data.test)
+    lists = (data.index, data.count, data.test_index, data.test_count, data.facts)
+    assert held["indices"] == pytest.approx(size(lists))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ring", "per edge"])
+def test_the_formula_holds_the_arguments_of_the_compiled_rounds(kind):
+    parts = settings(kind)
+    known = allocated(Run("run", *parts, 0, 3).compiled())
+    held = parts_of(planning.plan(*parts, rounds=3))
+    arrays = sum(held.values()) - held["Python, JAX, compiler"] - held.get("test set", 0)
+    key, numbers = 8, 12
+    assert known.arguments <= arrays + key + numbers
+    assert known.arguments >= held["state"] + held.get("memory of the network", 0) + held["samples"]
+
+
+def test_largest_is_the_most_that_fits(small):
+    plan = planning.plan(*small, rounds=3)
+    assert plan.at(plan.largest) <= plan.memory * planning.KEEP < plan.at(plan.largest + 1)
+
+
+def fedavg(n):
+    """Ten of n clients, none of which keeps anything."""
+    made = dj.data.least_squares(nodes=n, dim=4, L=1.0, mu=0.3, zeta2=2.0, seed=0, dtype="float32")
+    return dj.methods.fedavg(lr=0.1, clients=10), dj.Problem(made.task, made.data), dj.Network()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["server", "gossip", "data apart"])
+def test_the_largest_n_is_one_answer_whatever_n_is_asked(kind):
+    def run(n):
+        if kind == "server":
+            return fedavg(n)
+        given = letters(n, dj.methods.dsgd(lr=0.1), dj.Network(dj.topology.random_regular(n, degree=4, seed=0)))
+        if kind == "gossip":
+            return given
+        data = dj.data.letters().partition(dj.data.iid(), nodes=n, seed=0)
+        return given[0], dj.Problem(dj.tasks.logistic(16, 26), data, batch_size=4), given[2]
+
+    largest = [planning.plan(*run(n), rounds=3, memory=10**10).largest for n in (100, 1000, 10_000)]
+    assert max(largest) <= 1.001 * min(largest)
+
+
+@pytest.mark.slow
+def test_edges_grow_with_the_nodes():
+    plan = planning.plan(*wide("edges"), rounds=3, memory=10**8)
+    assert plan.at(2 * plan.n) - planning.PROGRAM_BYTES > 1.8 * (plan.total - planning.PROGRAM_BYTES)
+    assert planning.plan(*wide("edges"), rounds=3, memory=10**10).largest > plan.n
+
+
+def limit(monkeypatch, needed, devices=1):
+    """A machine whose memory a run of so many bytes may just take."""
+    monkeypatch.setattr(planning, "machine_memory", lambda: devices * (int(needed / planning.KEEP) + 2))
+
+
+@pytest.fixture
+def events():
+    """Names of what JAX does, in order."""
+    seen, watching = [], [True]
+    jax.monitoring.register_event_duration_secs_listener(lambda name, _, **kw: watching and seen.append(name))
+    yield seen
+    watching.clear()
+
+
+def compiles(events):
+    return [name for name in events if name.endswith("backend_compile_duration")]
+
+
+def test_what_does_not_fit_by_its_shapes_is_refused_before_it_compiles(small, events, monkeypatch, tmp_path):
+    plan = planning.plan(*small, rounds=3)
+    limit(monkeypatch, plan.total - 10)
+    monkeypatch.setattr(Run, "start", lambda run: pytest.fail("starts were drawn"))
+    events.clear()
+    with pytest.raises(
+        dj.TooLargeError,
+        match=r"8 nodes need at least .* at most 7 nodes would fit. Take fewer nodes.*check_memory=False",
+    ) as error:
+        dj.simulate(*small, rounds=3, progress=False, label="big", out=tmp_path / "out")
+    assert not compiles(events) and not (tmp_path / "out").exists()
+    assert error.value.needed == pytest.approx(plan.total)
+    assert error.value.largest == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, [0, 1]], ids=["one seed", "two seeds"])
+def test_what_does_not_fit_as_compiled_is_refused_before_its_first_round(small, seed, monkeypatch, tmp_path):
+    run = Run("big", *small, seed, 3)
+    plan = planning.plan(*small, rounds=3, seeds=run.width).compiled(allocated(run.compiled()))
+    limit(monkeypatch, plan.total - 10)
+    memory_check.check_shapes(run)  # the arrays alone would fit
+    monkeypatch.setattr(Run, "start", lambda run: pytest.fail("starts were drawn"))
+    with pytest.raises(
+        dj.TooLargeError,
+        match=r"8 nodes need \d.* about 7 nodes would fit. .*check_memory=False",
+    ) as error:
+        dj.simulate(*small, rounds=3, seed=seed, progress=False, label="big", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert error.value.needed == pytest.approx(plan.total)
+
+
+@pytest.mark.slow
+def test_what_fits_as_compiled_runs(small, monkeypatch):
+    run = Run("fits", *small, 0, 3)
+    limit(monkeypatch, planning.plan(*small, rounds=3).compiled(allocated(run.compiled())).total)
+    assert dj.simulate(*small, rounds=1, progress=False, label="fits").facts["fits"]["rounds"] == 1
+
+
+@pytest.mark.slow
+def test_a_comparison_is_refused_for_its_last_run_before_the_first_one_begins(small, monkeypatch, tmp_path):
+    large = letters(64, dj.methods.gradient_tracking(lr=1.0), dj.Network(dj.topology.ring(64)), batch_size=16)
+    plan = planning.plan(*large, rounds=3).compiled(allocated(Run("large", *large, 0, 3).compiled()))
+    limit(monkeypatch, plan.total - 10)
+    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need"):
+        dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_runs_where_it_is_not_checked(small, monkeypatch):
+    monkeypatch.setattr(planning, "machine_memory", lambda: 1)
+    assert dj.simulate(*small, rounds=1, progress=False, check_memory=False, label="big").facts["big"]["rounds"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["churn", "events", "server churn", "per edge", "per edge churn"])
+def test_runs_with_sleepers_events_and_edge_memory_are_planned_and_checked(kind, monkeypatch):
+    parts = sleeping(kind)
+    plan = planning.plan(*parts, rounds=3, memory=10**12)
+    held = parts_of(plan)
+    assert held["state"] >= (MODEL if kind == "server churn" else 8 * MODEL)
+    if kind.startswith("per edge"):
+        assert held["memory of the network"] >= 2 * 8 * MODEL  # what each of 16 directed edges holds
+    limit(monkeypatch, plan.total - 10)
+    with pytest.raises(dj.TooLargeError, match="8 nodes need at least") as error:
+        dj.simulate(*parts, rounds=3, progress=False)
+    assert error.value.needed == pytest.approx(plan.total)
+    limit(monkeypatch, plan.total)
+    memory_check.check_shapes(planned({"fits": parts}, 3)[0][0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "seeds"), [("edges", 0), ("seeds", range(40))])
-def test_the_rough_count_sees_edges_and_seeds(kind, seeds, monkeypatch):
+def test_edges_and_seeds_are_counted(kind, seeds, monkeypatch):
     parts = wide(kind)
     many = 1 if seeds == 0 else len(seeds)
-    monkeypatch.setattr(planning, "PROGRAM_BYTES", 0)
     plan = planning.plan(*parts, rounds=3, seeds=many, memory=10**12)
-    assert plan.rounds_alone > 20 * 64 * 4000 * 4  # not told by the number of models
-    monkeypatch.setattr(memory_check._blocks, "budget", lambda which: 0)  # what it adds hides the rest at this size
-    monkeypatch.setattr(planning, "machine_memory", lambda: int(plan.total / planning.KEEP) - 10)
-    with pytest.raises(dj.TooLargeError, match="64 nodes need about"):
-        memory_check.check(*planned({"big": parts}, 3, seed=seeds)[0])
+    assert plan.total - planning.PROGRAM_BYTES > 20 * 64 * 4000 * 4  # not told by the number of models
+    limit(monkeypatch, plan.total - 10)
+    with pytest.raises(dj.TooLargeError, match="64 nodes need at least"):
+        memory_check.check_shapes(planned({"big": parts}, 3, seed=seeds)[0][0])
+
+
+def traces(monkeypatch, method):
+    """A list that grows with every trace of a step."""
+    traced, step = [], type(method).step
+    monkeypatch.setattr(type(method), "step", lambda *args: traced.append(1) or step(*args))
+    return traced
 
 
 def test_the_trace_of_the_check_serves_the_run(monkeypatch):
-    parts = letters(9, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(9), batch_size=3)
-    run, schedule = planned({"run": parts}, 3)[0]
-    traced, step = [], type(run.method).step
-    monkeypatch.setattr(type(run.method), "step", lambda *args: traced.append(1) or step(*args))
-    memory_check.check(run, schedule)
+    parts = letters(9, dj.methods.dsgd(lr=1.0), dj.Network(dj.topology.ring(9)), batch_size=3)
+    run, _ = planned({"run": parts}, 3)[0]
+    traced = traces(monkeypatch, run.method)
+    memory_check.check_shapes(run)
     assert len(traced) == 1
     run.start()
     assert len(traced) == 1
 
 
 @pytest.mark.slow
+def test_rounds_are_compiled_once_for_the_check_every_chunk_a_resume_and_more_rounds(events, monkeypatch, tmp_path):
+    parts = letters(10, dj.methods.dsgd(lr=1.0), dj.Network(dj.topology.ring(10)), batch_size=3)
+    run, _ = planned({"run": parts}, 8)[0]
+    traced = traces(monkeypatch, run.method)
+    memory_check.check_compiled(run)
+    run.start()
+    done = len(compiles(events)), len(traced)
+    for count in (1, 4, 3):
+        run.advance(count)
+    assert (len(compiles(events)), len(traced)) == done
+    ran, compiled = [], Run.compiled
+    monkeypatch.setattr(Run, "compiled", lambda self: ran.append(compiled(self)) or ran[-1])
+    history = dj.simulate(*parts, rounds=5, progress=False, out=tmp_path / "out")
+    dj.simulate(*parts, rounds=8, progress=False, resume=tmp_path / "out")
+    history.continue_(2, progress=False)
+    dj.simulate(*parts, rounds=3, progress=False, check_memory=False)
+    assert len(ran) >= 4 and {id(program._executable) for program in ran} == {id(run.compiled()._executable)}
+    assert len(traced) == done[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [None, {"runs": 2, "nodes": 4}])
 def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch):
     """Dense graphs of their own: one lies in the plan of a run, the others come to it; the trace of the check serves the start."""
-    from dejax.runs.evaluation import Schedule
     from dejax.runs.group import Member, grouped
 
     n, runs = 64, 4
-    _, problem, _ = letters(n, dj.tasks.logistic(16, 26), dj.methods.dsgd(lr=1.0), dj.topology.ring(n), batch_size=3)
+    _, problem, _ = letters(n, dj.methods.dsgd(lr=1.0), dj.Network(dj.topology.ring(n)), batch_size=3)
     graphs = [dj.Network(dj.topology.erdos_renyi(n, p=0.9, seed=s)) for s in range(runs)]
     members = [Member(str(i), (dj.methods.dsgd(lr=1.0), problem, graph), 3) for i, graph in enumerate(graphs)]
     (group,) = grouped(members, [0], mesh=mesh)
@@ -321,18 +319,20 @@ def test_a_sweep_is_checked_with_what_differs_between_its_runs(mesh, monkeypatch
     devices = 1 if mesh is None else 8
     assert group.copies == (runs - 1) * graph / devices
     plan = planning.plan(*group.given, rounds=3, seeds=runs, mesh=mesh)
-    for more, fits in ((-10, False), (10, True)):
-        memory = devices * (int((plan.total + group.copies) / planning.KEEP) + more)
-        monkeypatch.setattr(planning, "machine_memory", lambda memory=memory: memory)
-        if fits:
-            memory_check.check(group, Schedule(3))
-        else:
-            with pytest.raises(dj.TooLargeError, match=r"fewer runs at once \(now 4"):
-                memory_check.check(group, Schedule(3))
-    traced, step = [], type(group.method).step
-    monkeypatch.setattr(type(group.method), "step", lambda *args: traced.append(1) or step(*args))
+    for less in (10, 0):
+        limit(monkeypatch, plan.total + group.copies - less, devices)
+        if not less:
+            memory_check.check_shapes(group)
+            continue
+        with pytest.raises(dj.TooLargeError, match=r"fewer runs at once \(now 4"):
+            memory_check.check_shapes(group)
+    traced = traces(monkeypatch, group.method)
     group.start()
     assert not traced
+    beside = allocated(group.compiled()).beside
+    limit(monkeypatch, plan.total + group.copies + beside - 10, devices)
+    with pytest.raises(dj.TooLargeError, match=r"scratch of the rounds .*fewer runs at once \(now 4"):
+        memory_check.check_compiled(group)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import toy
 from dejax import metrics
 from dejax.errors import CheckpointError, DivergenceError
 from dejax.report.history import History
-from dejax.runs import batch, checkpoint
+from dejax.runs import batch, checkpoint, driver
 from dejax.runs.simulate import compare, simulate
 from dejax.runs.single import Run
 
