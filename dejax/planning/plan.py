@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .. import engine
 from ..core.abstract import model_like
 from ..core.byte_sizes import array_bytes, machine_memory, parse_bytes, spoken_bytes
 from ..devices import placement
@@ -157,8 +158,6 @@ def plan(
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
-    from .. import engine
-
     n, key = problem.n, jax.random.key(0)
     given: tuple[Any, Any, Any] = engine.prepare(method, problem, network, rounds)
     ready, place = _ready(given, mesh, seeds, placed)
@@ -199,8 +198,6 @@ def plan(
 
 def with_traffic(known: Plan, method: Any, problem: Any, network: Any, *, seeds: int = 1, mesh: Any = None) -> Plan:
     """The plan with what nodes send in a round, and devices of a mesh; a round is traced for it."""
-    from .. import engine
-
     key = jax.random.key(0)
     given: tuple[Any, Any, Any] = engine.prepare(method, problem, network, known.rounds)
     axes = engine.carry_axes(*given, key)
@@ -215,8 +212,6 @@ def with_traffic(known: Plan, method: Any, problem: Any, network: Any, *, seeds:
 
 def _ready(given: tuple[Any, Any, Any], mesh: Any, seeds: int, placed: Any = None) -> tuple[tuple[Any, Any, Any], Any]:
     """(method, problem, network) as they run, on devices that may be on paper; and the place of the nodes."""
-    from .. import engine
-
     layout = placement.on_paper(mesh)
     if layout is None:
         return given, None

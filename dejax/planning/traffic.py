@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .. import mixing
+from .. import engine, mixing
 from ..core.byte_sizes import array_bytes
 from ..devices import placement
 from ..round.meters import LOW_BITS
@@ -36,8 +36,6 @@ class Crossing(NamedTuple):
 
 def trace(method: Any, problem: Any, network: Any, axes: Any, carry: Any) -> Traced:
     """Trace one round. axes: of `engine.carry_axes`; carry: of `engine.start`, or its shapes."""
-    from .. import engine
-
     leaves, shape = jax.tree.flatten((method, problem, network))
 
     def one(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
