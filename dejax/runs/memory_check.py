@@ -58,7 +58,7 @@ def _too_large(run: Any, plan: planning.Plan) -> TooLargeError:
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
     if block != 1 and planning.SCRATCH in {p.name for p in parts}:
-        change.append(f"a smaller block (now {block})" if isinstance(block, int) else "a block of nodes (block=)")
+        change.append("block='auto'" if block is None else f"a smaller block (now {block})")
     if run.width > 1:
         change.append(run.fewer or f"fewer runs at once (now {run.width})")
     return TooLargeError(
