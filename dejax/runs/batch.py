@@ -171,8 +171,8 @@ class Lanes(abc.ABC):
     def compiled(self) -> Any:
         """The program of up to `CHUNK` rounds: compiled ahead of them, for the shapes of the carry, and the one that runs them.
 
-        JAX keeps what it compiled by the traced program, so that runs of equal shapes share it. A compiled program asks for equal shapes
-        and places alone: carries that were computed or loaded, and any number of rounds, are fine.
+        JAX keeps what it compiled by the traced program, so that runs of equal shapes share it. It takes carries that were computed or
+        loaded, and any number of rounds, but each leaf where it was compiled for: see `_in_place`.
         """
         if self._compiled is None:
             began = time.perf_counter()
@@ -181,10 +181,18 @@ class Lanes(abc.ABC):
             self.compile += time.perf_counter() - began
         return self._compiled
 
+    def _in_place(self, carry: Any) -> Any:
+        """The carry, on a mesh with all leaves where the rounds expect them: equal starts of several seeds come undivided over `runs`."""
+        if self.place is None:
+            return carry
+        to = lambda has: self.place.sharding(has, self._lead)
+        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.put(x, to(has))
+        return tree.map(there, self.axes, carry)
+
     def advance(self, count: int) -> Any:
         """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
         program = self.compiled()
-        before, after = self._chunk(self.carry, count)
+        before, after = self._chunk(self._in_place(self.carry), count)
         self.carry, meters = program(*before, *after)
         meters = to_host(meters)
         self.round += count

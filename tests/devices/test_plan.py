@@ -61,6 +61,11 @@ def test_the_formula_is_the_bytes_of_the_arrays_of_one_device(seeds, mesh):
     assert held["indices"] == one((rows.index, rows.count, whole.index, whole.count, whole.facts))
     arrays = held["state"] + held["memory of the network"] + held["graph"] + held["indices"] + held["samples"]
     assert allocated(run.compiled()).arguments <= arrays + held.get("numbers", 0) + 100
+    run.advance(1)  # equal starts of several seeds are put where the rounds expect them
+    leaves = jax.tree.leaves((run.carry, run._in_place(run.carry)))
+    half = len(leaves) // 2
+    assert all(a is b for a, b in zip(leaves[:half], leaves[half:], strict=True))  # and stay there
+    run.advance(2)
 
 
 @pytest.mark.slow
