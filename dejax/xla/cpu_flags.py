@@ -4,7 +4,6 @@ import functools
 import os
 import sys
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 # Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave the inner loop over 32 hidden
@@ -70,6 +69,8 @@ def features() -> frozenset[str]:
 @functools.cache
 def release() -> tuple[int, ...]:
     """Major and minor version of JAX."""
+    from importlib.metadata import version  # a tenth of a second that the command does not need for --help
+
     return tuple(int(part) for part in version("jax").split(".")[:2])
 
 
