@@ -62,9 +62,3 @@ def test_few_programs_are_compiled_and_none_in_a_second_start(tmp_path, code, mo
     assert first["cache_hits"] == 0
     assert second["compile_requests_use_cache"] == second["cache_hits"] == first["backend_compile_duration"]
     assert numbers(tmp_path / "first") == numbers(tmp_path / "second")
-
-
-@pytest.mark.slow
-def test_off_keeps_nothing(tmp_path):
-    assert started(PYTHON, "off", tmp_path / "run")["cache_hits"] == 0
-    assert not (ROOT / "off").exists()
