@@ -11,6 +11,7 @@ from ..devices.placement import as_layout
 from ..engine.upload import Put
 from ..errors import DivergenceError
 from ..report.history import History, Record
+from ..xla.program_cache import kept_programs
 from . import checkpoint, memory_check
 from .batch import Lanes
 from .directory import RunDir
@@ -24,6 +25,7 @@ from .single import Run, name_of
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
 
+@kept_programs()
 def simulate(
     method: Any,
     problem: Any,
@@ -105,6 +107,7 @@ def simulate(
     return history
 
 
+@kept_programs()
 def compare(
     runs: Mapping[str, tuple[Any, Any, Any]],
     rounds: int | Mapping[str, int],
@@ -181,6 +184,7 @@ def planned(
     return todo
 
 
+@kept_programs()
 def continue_run(ended: Run, history: History, rounds: int, options: dict[str, Any]) -> History:
     """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
     run, label = ended.again(), ended.label
