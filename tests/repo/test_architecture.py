@@ -9,10 +9,6 @@ PACKAGE = repository.ROOT / "dejax"
 # Branches that are under way: what they bring.
 COMING = {"core/checks", "core/shapes", "xla/program_cache"}
 COMING |= {f"network/{name}" for name in ("case", "compatibility", "refusals")}
-COMING |= {"testing/"} | {
-    f"testing/{name}" for name in ("attacks", "codecs", "methods", "probes", "promise", "rules", "runs")
-}
-COMING |= {f"testing/{name}" for name in ("splits", "tasks", "topologies", "toys")}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()
 
 
