@@ -8,12 +8,8 @@ import repository
 PACKAGE = repository.ROOT / "dejax"
 # Branches that are under way: what they take out, and what they bring.
 LEAVING = {f"planning/{name}" for name in ("fusion", "held", "liveness", "parts", "program", "shares")}
-COMING = {"core/checks", "core/shapes", "planning/traffic", "xla/program_cache", "xla/traced"}
+COMING = {"core/checks", "planning/traffic", "testing/", "xla/program_cache", "xla/traced"}
 COMING |= {f"network/{name}" for name in ("case", "compatibility", "refusals")}
-COMING |= {"testing/"} | {
-    f"testing/{name}" for name in ("attacks", "codecs", "methods", "probes", "promise", "rules", "runs")
-}
-COMING |= {f"testing/{name}" for name in ("splits", "tasks", "topologies", "toys")}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()
 
 
