@@ -65,7 +65,7 @@ class FieldError(ValueError, TypeError):
     """A field or an argument that cannot be right: `Dsgd.lr is -1.0; give a finite number >= 0`.
 
     Args:
-      text: the whole message, where it is no sentence about one field.
+      text: the whole message, where it is no sentence about its field.
       field: dotted path of Python names: "Dsgd.lr", "network.topology", "rounds"; "" where no single one is to blame.
       got: the value. says: the predicate, where it is not `is VALUE`: "has shape (2,)".
       why: why that cannot work, "but there are 5 nodes". instead: what would be right, "give at most 5".
@@ -75,12 +75,13 @@ class FieldError(ValueError, TypeError):
         self, text: str = "", *, field: str = "", got: Any = None, says: str = "", why: str = "", instead: str = ""
     ):
         self.field, self.got, self.says, self.why, self.instead = field, got, says, why, instead
+        self.text = text
         super().__init__(text or self.sentence())
 
     def sentence(self, name: str | None = None) -> str:
-        """The message as a sentence about the field under a name of the caller's choice; a text given as a whole stays."""
-        if not self.field:
-            return self.args[0] if self.args else ""
+        """The message as a sentence about the field under a name of the caller's choice; a text that was given as a whole stays."""
+        if self.text or not self.field:
+            return self.text
         says = self.says or "is " + spelled(self.got)
         text = (name or self.field) + ("" if says[0] == "[" else " ") + says  # over['lr'] holds ...
         text = text + ", " + self.why if self.why else text

@@ -1,7 +1,10 @@
 """What each slot of a network holds: one table, read when a network is made."""
 
+import dataclasses
 import inspect
 from typing import Any, NamedTuple
+
+from ..errors import Words, bad, call
 
 
 class Kind(NamedTuple):
@@ -14,27 +17,30 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "topology": Kind((("links", "build"),), "topology", "dejax.topology.ring(8)"),
+    "topology": Kind((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Kind(
-        (("encode",), ("memory",)), "codec", "dejax.compression.direct(dejax.compression.top_k(k=10), gamma=0.5)"
+        (("encode",), ("memory",)),
+        "codec",
+        call("dejax.compression.direct", call("dejax.compression.top_k", k=10), gamma=0.5),
     ),
     "privacy": Kind(
         (("hook",),),
         "privacy mechanism",
-        "dejax.privacy.gaussian_message(clip=1.0, noise_multiplier=0.1)",
+        call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
         ("is_adversary",),
     ),
-    "attack": Kind((("hook",), ("is_adversary",)), "attack", "dejax.attacks.sign_flip(adversaries=1)"),
-    "faults": Kind((("arrives",), ("uploads",)), "fault", "dejax.faults.churn(p=0.1)"),
-    "rule": Kind((("combine",), ("linear",)), "combination rule", "dejax.aggregation.coordinate_median()"),
-    "clock": Kind((("compute",), ("messages",)), "clock", "dejax.faults.clock(latency=0.01)"),
-    "events": Kind((("plan", "at"),), "event schedule", "dejax.events.poisson()"),
+    "attack": Kind((("hook",), ("is_adversary",)), "attack", call("dejax.attacks.sign_flip", adversaries=1)),
+    "faults": Kind((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1)),
+    "rule": Kind((("combine",), ("linear",)), "combination rule", call("dejax.aggregation.coordinate_median")),
+    "clock": Kind((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
+    "events": Kind((("plan", "at"),), "event schedule", call("dejax.events.poisson")),
 }
 
 
+ADAM = Words("dejax.optimizer(optax.adam, learning_rate=1e-3)", "{adam: {learning_rate: 0.001}}")
 INNER = {  # what other objects hold in such fields
-    "compressor": Kind((("apply",), ("bits",)), "compressor", "dejax.compression.top_k(k=10)", ("encode",)),
-    "optimizer": Kind((("make",),), "optimizer", "dejax.optimizer(optax.adam, learning_rate=1e-3)", ("update",)),
+    "compressor": Kind((("apply",), ("bits",)), "compressor", call("dejax.compression.top_k", k=10), ("encode",)),
+    "optimizer": Kind((("make",),), "optimizer", ADAM, ("update",)),
 }
 
 
@@ -49,30 +55,65 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
     """
     if value is None or type(value) is object:
         return
-    name, wanted = f"{owner}.{field}", (KINDS | INNER)[kind or field]
+    wanted = (KINDS | INNER)[kind or field]
     if isinstance(value, type) or inspect.isroutine(value):
-        raise TypeError(
-            f"{name} is {value.__name__}, which was not called, so that it is no {wanted.word} yet; give e.g. {wanted.example}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            says=f"is {value.__name__}",
+            why=f"which was not called, so that it is no {wanted.word} yet",
+            instead="give e.g. " + wanted.example,
         )
     fits = all(any(hasattr(value, has) for has in names) for names in wanted.has)
     if fits and not any(hasattr(value, has) for has in wanted.lacks):
         return
     if field == "codec" and hasattr(value, "apply"):
-        raise TypeError(
-            f"{name} is {value!r}, a compressor, but a codec is wanted, which says what becomes of the part that was not sent; "
-            f"wrap it: dejax.compression.copies({value!r}, gamma=0.3), or error_feedback, or direct"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
+            instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
     if hasattr(value, "encode") and hasattr(value, "compressor"):
-        raise TypeError(
-            f"{name} is {value!r}, a codec, but a compressor is wanted; give the one inside it: {value.compressor!r}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a codec, but a compressor is wanted",
+            instead=f"give the one inside it: {value.compressor!r}",
         )
     if hasattr(value, "update") and hasattr(value, "init"):
-        raise TypeError(
-            f"{name} is a finished optax optimizer, which would compile anew for every rate; give {wanted.example}"
-        )
-    raise TypeError(
-        f"{name} is {value!r} ({type(value).__name__}), which is no {wanted.word}; give e.g. {wanted.example}"
+        says = "is a finished optax optimizer"
+        why = "which would compile anew for every rate"
+        raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
+    raise bad(
+        field,
+        value,
+        owner=owner,
+        says=f"is {value!r} ({type(value).__name__})",
+        why=f"which is no {wanted.word}",
+        instead="give e.g. " + wanted.example,
     )
 
 
-__all__ = ["INNER", "KINDS", "Kind", "check_option"]
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """The check of a field that holds an option of some kind, for `option(check=Slot("compressor"))`."""
+
+    kind: str
+
+    @property
+    def want(self) -> str:
+        """What fits."""
+        return "e.g. " + (KINDS | INNER)[self.kind].example
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The option."""
+        owner, _, name = field.rpartition(".")
+        check_option(name, value, owner, self.kind)
+        return value
+
+
+__all__ = ["ADAM", "INNER", "KINDS", "Kind", "Slot", "check_option"]

@@ -11,10 +11,10 @@ from jax import lax
 
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.checks import whole
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method, flags
 from ..core.random import fold_in, fold_name
-from ..core.struct import whole
 from ..devices import placement
 from ..network import Network
 from ..problem import Problem, roles

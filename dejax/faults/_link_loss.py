@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from ..core.checks import in_
 from ..core.random import fold_in, fold_name, uniform
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
 
-PROBABILITY = "a probability in [0, 1]"
+PROBABILITY = in_(0, 1, what="a probability")
 
 
 @struct
@@ -35,13 +36,10 @@ class LinkLoss:
       True
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=PROBABILITY)
 
     symmetric = True
     sleeps = False
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
 
     def awake(self, ctx: Any) -> None:
         """Everybody takes part."""
@@ -76,13 +74,10 @@ class DirectedLinkLoss:
       False
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=PROBABILITY)
 
     symmetric = False
     sleeps = False
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
 
     def awake(self, ctx: Any) -> None:
         """Everybody takes part."""

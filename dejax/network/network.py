@@ -11,12 +11,15 @@ from jax.core import Tracer
 from ..aggregation import weighted_mean
 from ..compression import direct, identity
 from ..core.abstract import key_like, model_like
-from ..core.kinds import KINDS, check_option
+from ..core.checks import choice, or_none
+from ..core.kinds import Slot, check_option
 from ..core.method import check_method, flags
-from ..core.struct import grows, static, struct
-from ..errors import RefusedError
+from ..core.struct import grows, option, static, struct
+from ..errors import NULL, FieldError, RefusedError, Words, call, keyword
 from ..mixing import EdgeList
 
+LEAVE = "or leave it out"
+SERVER = or_none(choice("star", "shards", "all_reduce"), LEAVE)
 NO_PLAN = "the event plan says who takes part, when and with whom"
 
 
@@ -44,35 +47,28 @@ class Network:
       TypeError: an option of another kind, or one that was not called.
     """
 
-    topology: Any = None
-    codec: Any = direct(identity())
-    privacy: Any = None
-    attack: Any = None
+    topology: Any = option(None, Slot("topology"))
+    codec: Any = option(direct(identity()), Slot("codec"))
+    privacy: Any = option(None, Slot("privacy"))
+    attack: Any = option(None, Slot("attack"))
     faults: tuple[Any, ...] = ()
-    rule: Any = weighted_mean()
-    clock: Any = None
-    events: Any = None
-    server: Literal["star", "shards", "all_reduce"] | None = static(default=None)
-    repair: Literal["row"] | None = static(default=None)
+    rule: Any = option(weighted_mean(), Slot("rule"))
+    clock: Any = option(None, Slot("clock"))
+    events: Any = option(None, Slot("events"))
+    server: Literal["star", "shards", "all_reduce"] | None = static(None, check=SERVER)
+    repair: Literal["row"] | None = static(None, check=or_none(choice("row"), LEAVE))
     # EdgeList, filled by `prepare` where rows per edge are sent
     edges: Any = dataclasses.field(default=None, repr=False)
     messages: Any = grows(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
 
     def __post_init__(self) -> None:
-        if self.repair not in (None, "row"):
-            raise ValueError(f"Network.repair is {self.repair!r}; give 'row', or leave it out")
-        if self.server not in (None, "star", "shards", "all_reduce"):
-            raise ValueError(
-                f"Network.server is {self.server!r}; give 'star', 'shards' or 'all_reduce', or leave it out"
-            )
         for field, default in (("codec", direct(identity())), ("rule", weighted_mean()), ("faults", ())):
             if getattr(self, field) is None:
                 object.__setattr__(self, field, default)
         if not isinstance(self.faults, tuple):
             object.__setattr__(self, "faults", tuple(self.faults) if isinstance(self.faults, list) else (self.faults,))
-        for field in KINDS:
-            for value in self.faults if field == "faults" else (getattr(self, field),):
-                check_option(field, value)
+        for fault in self.faults:
+            check_option("faults", fault)
 
     @property
     def kind(self) -> str:
@@ -93,85 +89,121 @@ class Network:
         if channel == "edges":
             if self.server is not None:
                 raise RefusedError(
-                    f"network.server is {self.server!r}, but {name} gossips over network.topology and would ignore it; leave it out"
+                    field="network.server",
+                    got=self.server,
+                    says=f"is {self.server!r}",
+                    why=f"but {name} gossips over network.topology and would ignore it",
+                    instead="leave it out",
                 )
             self._check_edges(method, name, n)
         elif self.topology is not None and self.server is None and not _is_isolated(self.topology):
             where = "talks to a server" if channel == "server" else "does not communicate"
             raise RefusedError(
-                f"network.topology is {self.topology.name!r}, but {name} {where} and would ignore it; set topology to None, "
-                "or server='star' to say that the graph is unused"
+                field="network.topology",
+                got=self.topology,
+                says=f"is {self.topology.name!r}",
+                why=f"but {name} {where} and would ignore it",
+                instead="set topology to " + NULL + ", or " + keyword("server", "star") + " to say that the graph is unused",
             )
         if channel == "none":
             for field, default in (("codec", True), ("rule", True), ("faults", False)):
                 value = getattr(self, field)
                 idle = getattr(value, "lossless", getattr(value, "linear", False)) if default else not value
                 if not idle:
-                    raise RefusedError(
-                        f"network.{field} is {value!r}, but {name} sends no messages, so it would be ignored; leave it out"
-                    )
+                    why = f"but {name} sends no messages, so it would be ignored"
+                    raise RefusedError(field=f"network.{field}", got=value, why=why, instead="leave it out")
         if channel == "server" and not getattr(self.rule, "linear", True) and self.rule.needs_own:
             raise RefusedError(
-                f"network.rule {type(self.rule).__name__} measures distances to the receiver's own value, and a server has none; "
-                "use coordinate_median or trimmed_mean"
+                field="network.rule",
+                got=self.rule,
+                says=f"{type(self.rule).__name__} measures distances to the receiver's own value",
+                why="and a server has none",
+                instead="use coordinate_median or trimmed_mean",
             )
         if channel == "server":
             clients = flags(method).clients
             self._check_server(method, name)
             self.rule.check(n if clients is None else min(clients, n), server=True)
         if flags(method).own_starts and problem.starts == "equal":
-            raise RefusedError(
-                f"{name} tells its models apart by their starts, but the problem's are equal; give Problem(..., starts='independent')"
-            )
+            way = Words("Problem(..., starts='independent')", "starts: independent")
+            text = f"{name} tells its models apart by their starts, but the problem's are equal; give " + way
+            raise RefusedError(text, field="Problem.starts", got=problem.starts)
         self._check_options(method, name, channel, problem)
 
     def _check_edges(self, method: Any, name: str, n: int) -> None:
         top = self.topology
         if top is None:
-            raise ValueError(f"network.topology is None, but {name} gossips; give one, e.g. dejax.topology.ring({n})")
+            raise FieldError(
+                field="network.topology",
+                got=self.topology,
+                why=f"but {name} gossips",
+                instead="give one, e.g. " + call("dejax.topology.ring", n),
+            )
         if not hasattr(top, "links"):
-            raise TypeError(f"network.topology is {top!r}; build it for the number of nodes: .build({n})")
+            raise FieldError(
+                field="network.topology",
+                got=self.topology,
+                says=f"is {top!r}",
+                instead=f"build it for the number of nodes: .build({n})",
+            )
         if top.n != n:
-            raise ValueError(
-                f"network.topology {top.name!r} has n = {top.n} nodes, but the data are split over {n}; make both the same"
+            raise FieldError(
+                field="network.topology",
+                got=self.topology,
+                says=f"{top.name!r} has n = {top.n} nodes",
+                why=f"but the data are split over {n}",
+                instead="make both the same",
             )
         accepts = flags(method).accepts
         if top.kind not in accepts:
+            way = "sgp on directed graphs" if top.kind == "column" else "metropolis weights on an undirected graph"
             raise RefusedError(
-                f"network.topology {top.name!r} has {top.kind}-stochastic weights, but {name} needs {' or '.join(accepts)}: "
-                + (
-                    "use sgp on directed graphs"
-                    if top.kind == "column"
-                    else "use metropolis weights on an undirected graph"
-                )
+                field="network.topology",
+                got=top,
+                says=f"{top.name!r} has {top.kind}-stochastic weights",
+                why=f"but {name} needs {' or '.join(accepts)}: use {way}",
             )
         if not self.rule.linear:
             if self.events is not None:
                 raise RefusedError(
-                    f"network.rule {type(self.rule).__name__} needs several values to judge one, but an event combines two; leave "
-                    "it out, or use synchronous rounds"
+                    field="network.rule",
+                    got=self.rule,
+                    says=f"{type(self.rule).__name__} needs several values to judge one",
+                    why="but an event combines two",
+                    instead="leave it out, or use synchronous rounds",
                 )
             if not flags(method).robust:
                 raise RefusedError(
-                    f"network.rule {type(self.rule).__name__} is not linear, but {name} needs sums: {flags(method).robust_reason}"
+                    field="network.rule",
+                    got=self.rule,
+                    says=f"{type(self.rule).__name__} is not linear",
+                    why=f"but {name} needs sums: {flags(method).robust_reason}",
                 )
             self.rule.check(int(top.max_degree))
         if self.codec.memory == "copies" and not top.fixed:
             raise RefusedError(
-                f"network.codec keeps copies at every neighbor, but {top.name!r} changes its neighbors from round to round, so that "
-                "new ones would have missed messages; use direct or error_feedback, or a fixed graph"
+                field="network.codec",
+                got=self.codec,
+                says="keeps copies at every neighbor",
+                why=f"but {top.name!r} changes its neighbors from round to round, so that new ones would have missed messages",
+                instead="use direct or error_feedback, or a fixed graph",
             )
         directed = top.kind == "doubly" and not top.symmetric and self.repair is None
         for fault in self.faults:
             if directed and self.events is None:
                 raise RefusedError(
-                    f"network.faults has {type(fault).__name__} on the directed doubly stochastic graph {top.name!r}: no local "
-                    "repair keeps both row and column sums; set repair='row' (the mean then drifts), or use an undirected graph"
+                    field="network.faults",
+                    got=self.faults,
+                    says=f"has {type(fault).__name__} on the directed doubly stochastic graph {top.name!r}: no local repair keeps both row and column sums",
+                    instead="set " + keyword("repair", "row") + " (the mean then drifts), or use an undirected graph",
                 )
             if not getattr(fault, "symmetric", True) and top.kind == "doubly" and self.repair is None:
                 raise RefusedError(
-                    f"network.faults has {type(fault).__name__}, which loses one direction alone and would break the column sums of "
-                    f"{top.name!r}; use link_loss, or set repair='row'"
+                    field="network.faults",
+                    got=self.faults,
+                    says=f"has {type(fault).__name__}",
+                    why=f"which loses one direction alone and would break the column sums of {top.name!r}",
+                    instead="use link_loss, or set " + keyword("repair", "row"),
                 )
         if flags(method).per_edge or getattr(self.codec, "per_edge", False):
             self._check_per_edge(method, name)
@@ -181,7 +213,11 @@ class Network:
     def _check_server(self, method: Any, name: str) -> None:
         if self.server in ("shards", "all_reduce") and flags(method).groups:
             raise RefusedError(
-                f"network.server is {self.server!r}, which forms one sum of all nodes, but {name} averages by groups; leave it out"
+                field="network.server",
+                got=self.server,
+                says=f"is {self.server!r}",
+                why=f"which forms one sum of all nodes, but {name} averages by groups",
+                instead="leave it out",
             )
         if self.server != "all_reduce":
             return
@@ -194,7 +230,11 @@ class Network:
             why = "network.faults loses uploads, and a ring of sums has no single upload to lose"
         if why is not None:
             raise RefusedError(
-                f"network.server is 'all_reduce', where partial sums travel alone, but {why}; use 'star' or 'shards'"
+                field="network.server",
+                got=self.server,
+                says="is 'all_reduce'",
+                why=f"where partial sums travel alone, but {why}",
+                instead="use 'star' or 'shards'",
             )
 
     def _check_per_edge(self, method: Any, name: str) -> None:
@@ -203,84 +243,148 @@ class Network:
         if not top.fixed or not _both_ways(top):
             raise RefusedError(
                 f"{what} rows per edge, which need one fixed graph with links in both directions, but {top.name!r} "
-                f"{'changes its neighbors from round to round' if not top.fixed else 'is directed'}; use e.g. chain or binary_tree"
+                f"{'changes its neighbors from round to round' if not top.fixed else 'is directed'}; use e.g. chain or binary_tree",
+                field="network.topology",
+                got=top,
             )
         if not len(top.edges()):
             raise RefusedError(
-                f"{what} rows per edge, but {top.name!r} has no edges; use a graph that has some, e.g. ring or chain"
+                f"{what} rows per edge, but {top.name!r} has no edges; use a graph that has some, e.g. ring or chain",
+                field="network.topology",
+                got=top,
             )
         if not flags(method).per_edge:
             return
         if not self.rule.linear:
             raise RefusedError(
-                f"network.rule {type(self.rule).__name__} compares the values that a node receives, but {name} sends another message on "
-                "every edge, so that they are not comparable; leave it out, or use dsgd"
+                field="network.rule",
+                got=self.rule,
+                says=f"{type(self.rule).__name__} compares the values that a node receives",
+                why=f"but {name} sends another message on every edge, so that they are not comparable",
+                instead="leave it out, or use dsgd",
             )
         if getattr(self.attack, "needs_spread", False):
             raise RefusedError(
-                f"network.attack {type(self.attack).__name__} hides in the spread of values that estimate one quantity, but {name} sends "
-                "another message on every edge; use sign_flip, or attack dsgd"
+                field="network.attack",
+                got=self.attack,
+                says=f"{type(self.attack).__name__} hides in the spread of values that estimate one quantity",
+                why=f"but {name} sends another message on every edge",
+                instead="use sign_flip, or attack dsgd",
             )
         if flags(method).needs_tree and len(top.edges()) != 2 * (top.n - 1):
             raise RefusedError(
-                f"network.topology {top.name!r} has {len(top.edges()) // 2} links for n = {top.n} nodes, but {name} relays sums that "
-                f"would come round a cycle; use a tree, which has {top.n - 1}: chain, binary_tree or star"
+                field="network.topology",
+                got=self.topology,
+                says=f"{top.name!r} has {len(top.edges()) // 2} links for n = {top.n} nodes",
+                why=f"but {name} relays sums that would come round a cycle",
+                instead=f"use a tree, which has {top.n - 1}: chain, binary_tree or star",
             )
 
     def _check_events(self, method: Any, name: str) -> None:
         if flags(method).footprint is None:
             raise RefusedError(
-                f"network.events is given, but {name} does not say which nodes one of its events touches; use ad_psgd or dsgd('awc')"
+                field="network.events",
+                got=self.events,
+                says="is given",
+                why=f"but {name} does not say which nodes one of its events touches",
+                instead="use ad_psgd or dsgd('awc')",
             )
         if self.topology.kind != "doubly" or not self.topology.symmetric or not self.topology.fixed:
             raise RefusedError(
-                f"network.events pairs neighbors of an undirected fixed graph, which {self.topology.name!r} is not; use e.g. ring"
+                field="network.events",
+                got=self.events,
+                says="pairs neighbors of an undirected fixed graph",
+                why=f"which {self.topology.name!r} is not",
+                instead="use e.g. ring",
             )
         if self.clock is not None:
-            raise RefusedError(f"network.clock beside network.events: {NO_PLAN}; leave the clock out")
+            raise RefusedError(
+                field="network.clock",
+                got=self.clock,
+                says=f"beside network.events: {NO_PLAN}",
+                instead="leave the clock out",
+            )
         if self.codec.memory == "copies":
             raise RefusedError(
-                "network.codec keeps copies at every neighbor, but an event tells one neighbor alone; use direct or error_feedback"
+                field="network.codec",
+                got=self.codec,
+                says="keeps copies at every neighbor",
+                why="but an event tells one neighbor alone",
+                instead="use direct or error_feedback",
             )
         if getattr(self.attack, "needs_spread", False):
             raise RefusedError(
-                f"network.attack {type(self.attack).__name__} hides in the spread of several honest values, but in an event the "
-                "receiver has only its own; use sign_flip, or synchronous rounds"
+                field="network.attack",
+                got=self.attack,
+                says=f"{type(self.attack).__name__} hides in the spread of several honest values",
+                why="but in an event the receiver has only its own",
+                instead="use sign_flip, or synchronous rounds",
             )
         for fault in self.faults:
             if getattr(fault, "sleeps", False):
                 raise RefusedError(
-                    f"network.faults has {type(fault).__name__} beside network.events: {NO_PLAN}; leave it out"
+                    field="network.faults",
+                    got=self.faults,
+                    says=f"has {type(fault).__name__} beside network.events: {NO_PLAN}",
+                    instead="leave it out",
                 )
 
     def _check_options(self, method: Any, name: str, channel: str, problem: Any) -> None:
         if self.events is None and flags(method).needs_events:
-            raise RefusedError(f"{name} is driven by events; give network.events, e.g. dejax.events.poisson()")
+            text = f"{name} is driven by events; give network.events, e.g. " + call("dejax.events.poisson")
+            raise RefusedError(text, field="network.events")
         if self.events is not None and channel != "edges":
-            raise RefusedError(f"network.events pairs neighbors, but {name} does not gossip; leave it out")
+            raise RefusedError(
+                field="network.events",
+                got=self.events,
+                says="pairs neighbors",
+                why=f"but {name} does not gossip",
+                instead="leave it out",
+            )
         lossless = self.codec.lossless
         own = flags(method).own_codec
         if own is not None and not lossless:
             raise RefusedError(
-                f"network.codec is {type(self.codec).__name__}, but {name} sends its messages through a codec of its own and would ignore "
-                f"it; set {name}.{own}, or compress dsgd by network.codec"
+                field="network.codec",
+                got=self.codec,
+                says=f"is {type(self.codec).__name__}",
+                why=f"but {name} sends its messages through a codec of its own and would ignore it",
+                instead=f"set {name}.{own}, or compress dsgd by network.codec",
             )
         if not lossless and not flags(method).lossy:
             raise RefusedError(
-                f"network.codec {type(self.codec).__name__} loses information: {flags(method).lossy_reason}"
+                field="network.codec",
+                got=self.codec,
+                says=f"{type(self.codec).__name__} loses information: {flags(method).lossy_reason}",
             )
         if self.privacy is not None and self.privacy.hook == "message":
             if channel == "none":
-                raise RefusedError(f"network.privacy noises messages, but {name} sends none; use gaussian_gradient")
+                raise RefusedError(
+                    field="network.privacy",
+                    got=self.privacy,
+                    says="noises messages",
+                    why=f"but {name} sends none",
+                    instead="use gaussian_gradient",
+                )
             if not flags(method).lossy:
-                raise RefusedError(f"network.privacy changes messages: {flags(method).lossy_reason}")
+                raise RefusedError(
+                    field="network.privacy", got=self.privacy, says=f"changes messages: {flags(method).lossy_reason}"
+                )
         if self.attack is not None:
             mask = np.asarray(self.attack.is_adversary(problem.n))
             if self.attack.hook == "message":
                 if channel == "none":
-                    raise RefusedError(f"network.attack rewrites messages, but {name} sends none; use label_flip")
+                    raise RefusedError(
+                        field="network.attack",
+                        got=self.attack,
+                        says="rewrites messages",
+                        why=f"but {name} sends none",
+                        instead="use label_flip",
+                    )
                 if mask.any() and not flags(method).lossy:
-                    raise RefusedError(f"network.attack rewrites messages: {flags(method).lossy_reason}")
+                    raise RefusedError(
+                        field="network.attack", got=self.attack, says=f"rewrites messages: {flags(method).lossy_reason}"
+                    )
         if self.privacy is not None and getattr(self.privacy, "per_example", False):
             _check_per_example(self.privacy, problem)
 
@@ -335,8 +439,11 @@ def _check_per_example(privacy: Any, problem: Any) -> None:
     loss = jax.eval_shape(problem.task.loss, model_like(problem.task), batch, key_like())
     if loss.ndim == 0:
         raise RefusedError(
-            f"network.privacy {type(privacy).__name__} clips per example, but the task's loss returns one number per batch; "
-            "return one loss per example, shape [B]"
+            field="network.privacy",
+            got=self.privacy,
+            says=f"{type(privacy).__name__} clips per example",
+            why="but the task's loss returns one number per batch",
+            instead="return one loss per example, shape [B]",
         )
 
 

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from ..errors import CheckpointError
+from .writable import OUT
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
         raise processes.met(
             CheckpointError(
                 f"{path} is of another experiment: {_difference(have, want)}. Give the directory of this experiment, or start anew "
-                "with another `out`"
+                "with another " + OUT
             )
         )
 
@@ -286,7 +287,7 @@ def _advice(path: Path) -> str:
     older = [p for p in existing(path.parent) if p.name < path.name]
     if older:
         return f"Remove the directory {path} to go on from {older[-1].name}"
-    return f"Restore {path} from a copy, or start anew with another `out`"
+    return f"Restore {path} from a copy, or start anew with another " + OUT
 
 
 __all__ = ["existing", "latest", "load", "read_manifest", "save", "tidy", "verify"]

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from ..errors import DivergenceError
+from ..errors import DivergenceError, bad
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,9 +80,11 @@ def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.schedule.rounds:
         raise processes.met(
-            ValueError(
-                f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
-                f"give rounds >= {run.round}"
+            bad(
+                "rounds",
+                run.schedule.rounds,
+                why=f"but {run.label!r} in {directory.path if directory else ''} has done {run.round}",
+                instead=f"give rounds >= {run.round}",
             )
         )
     if not resumed and directory is not None and directory.resume:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import bad
 from . import code_digest
 from ..devices import placement, processes
 from .. import engine
@@ -184,9 +185,7 @@ def grouped(
       RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
     """
     if at_once is not None and at_once < len(seeds):
-        raise ValueError(
-            f"at_once is {at_once}, but {len(seeds)} seeds go together; give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)"
-        )
+        raise bad("at_once", at_once, why=f'but {len(seeds)} seeds go together', instead=f"give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)" )
     layout = placement.as_layout(mesh)
     put = Put(layout)
     runs = 1 if layout is None else layout.mesh.shape[placement.RUNS]

@@ -1,5 +1,6 @@
 """Refuse, before anything is compiled, a run that the memory cannot hold."""
 
+import functools
 import math
 from ..core.byte_sizes import array_bytes
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..devices import node_blocks, placement
 from ..planning import plan as planning
-from ..errors import TooLargeError
+from ..errors import TooLargeError, Words, keyword
 from ..core.abstract import model_like
 from ..planning.program import largest
 
@@ -50,15 +51,17 @@ def check(run: Any, schedule: Any) -> None:
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
     if problem.block != 1 and "activations, batches" in names:
-        change.append(f"a smaller block (now {problem.block})" if problem.block is not None else "block='auto'")
+        change.append(f"a smaller block (now {problem.block})" if problem.block is not None else keyword("block", "auto"))
     if width is None and planning.EVALUATION in names:
-        change.append("fewer evaluated nodes (nodes=, eval.nodes)")
+        change.append("fewer evaluated nodes (" + Words("nodes=", "eval.nodes") + ")")
     if seeds > 1:
         change.append(run.fewer or f"fewer runs at once (now {seeds})")
     raise TooLargeError(
         f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "
-        f"the {say(plan.memory)} that there are{each}; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
-        "check_memory=False (--anyway)",
+        f"the {say(plan.memory)} that there are{each}; {plan.largest:,} nodes would fit. Take "
+        + functools.reduce(lambda a, b: a + ", or " + b, change)
+        + "; or try all the same with "
+        + Words("check_memory=False (--anyway)", "--anyway"),
         plan.total,
         plan.memory,
         plan.largest,

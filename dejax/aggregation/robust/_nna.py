@@ -11,9 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 from ..functions import nearest_kept
 
 
@@ -36,13 +36,10 @@ class Nna:
       False
     """
 
-    f: FloatLike
+    f: FloatLike = number(check=BOUND)
 
     linear = False
     needs_own = True
-
-    def __post_init__(self) -> None:
-        check_f(self)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when f is half or more of a neighborhood with `degree` neighbors."""

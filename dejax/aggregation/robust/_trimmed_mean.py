@@ -5,10 +5,10 @@ Reference: Yin et al., Byzantine-robust distributed learning: towards optimal st
 
 from typing import Any
 
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 
 
 @struct
@@ -30,13 +30,10 @@ class TrimmedMean:
       False
     """
 
-    f: FloatLike
+    f: FloatLike = number(check=BOUND)
 
     linear = False
     needs_own = False
-
-    def __post_init__(self) -> None:
-        check_f(self)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""

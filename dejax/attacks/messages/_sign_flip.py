@@ -3,15 +3,15 @@
 Reference: Li et al., RSA: Byzantine-robust stochastic aggregation methods, 2019.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...core import tree
-from ...core.struct import check_number, static, struct
+from ...core.checks import at_least, natural
+from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
-from ..adversaries import Adversaries, adversary_mask, check_adversaries
+from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 @struct
@@ -33,15 +33,11 @@ class SignFlip:
       [True, False, False, True]
     """
 
-    adversaries: Adversaries = static()
-    strength: FloatLike = 1.0
-    seed: int = static(default=0)
+    adversaries: Adversaries = static(check=WHO)
+    strength: FloatLike = number(1.0, at_least(0))
+    seed: int = static(0, check=natural)
 
     hook = "message"
-
-    def __post_init__(self) -> None:
-        check_adversaries(self)
-        check_number(self, "strength", self.strength, lambda v: v >= 0 and math.isfinite(v), "a finite number >= 0")
 
     def is_adversary(self, n: int) -> np.ndarray:
         """Bool [n] over global ids."""

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ...core.kinds import check_option
-from ...core.struct import check_number, struct
+from ...core.checks import in_
+from ...core.kinds import Slot
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import check_message, compress, message_bits
 from ..encoding import Size
@@ -26,14 +27,10 @@ class Direct:
       320
     """
 
-    compressor: Any
-    gamma: FloatLike = 1.0
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(1.0, in_(0, 1, "(]"))
 
     memory = "none"
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "Direct")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     @property
     def lossless(self) -> bool:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ...core.random import bits
 from ...core.struct import static, struct
-from ..encoding import check_kept, check_sparsifier, kept, mask_of_largest
+from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, kept, mask_of_largest
 
 
 @struct
@@ -31,14 +31,14 @@ class RandK:
       0.1
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(None, check=KEEP)
+    ratio: float | None = static(None, check=SHARE)
+    scope: str = static("global", check=SCOPE)
 
     unbiased = False
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:
@@ -84,14 +84,14 @@ class RandKUnbiased:
       9.0
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(None, check=KEEP)
+    ratio: float | None = static(None, check=SHARE)
+    scope: str = static("global", check=SCOPE)
 
     unbiased = True
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:

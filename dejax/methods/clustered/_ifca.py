@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.struct import static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...errors import bad
 from ...optimizers import check_step, step_rule
 from .._parts import check_clients, check_local_steps
 
@@ -60,14 +61,16 @@ class Ifca:
         check_local_steps(self)
         k = self.clusters
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"Ifca.clusters is {k!r}; give a whole number >= 1")
+            raise bad("clusters", k, owner="Ifca", instead="give a whole number >= 1")
 
     def init(self, params: NodeTree, key: PRNGKey) -> IfcaState:
         """The starts of the first K nodes."""
         del key
         n = tree.leaves(params)[0].shape[0]
         if self.clusters > n:
-            raise ValueError(f"Ifca.clusters is {self.clusters}, but there are n = {n} nodes; give at most {n}")
+            raise bad(
+                "clusters", self.clusters, owner="Ifca", why=f"but there are n = {n} nodes", instead=f"give at most {n}"
+            )
         return IfcaState(tree.map(lambda x: x[: self.clusters], params), jnp.zeros((n,), jnp.int32))
 
     def model(self, state: IfcaState) -> NodeTree:

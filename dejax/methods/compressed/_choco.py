@@ -15,6 +15,7 @@ from ...core import tree
 from ...core.kinds import check_option
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
+from ...errors import bad
 from ...optimizers import check_lr
 
 
@@ -51,7 +52,7 @@ class Choco:
         check_lr(self)
         check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
         if self.order not in ("atc", "awc"):
-            raise ValueError(f"Choco.order is {self.order!r}; give 'atc' or 'awc'")
+            raise bad("order", self.order, owner="Choco", instead="give 'atc' or 'awc'")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ChocoState:
         """Start from the given models; copies start at zero."""

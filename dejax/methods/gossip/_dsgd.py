@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from ...core.struct import static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...errors import bad
 from ...optimizers import check_step, step_rule
 
 
@@ -48,7 +49,7 @@ class Dsgd:
     def __post_init__(self) -> None:
         check_step(self)
         if self.order not in ("atc", "awc", "cta"):
-            raise ValueError(f"Dsgd.order is {self.order!r}; give 'atc', 'awc' or 'cta'")
+            raise bad("order", self.order, owner="Dsgd", instead="give 'atc', 'awc' or 'cta'")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DsgdState:
         """Start from the given models."""
