@@ -93,7 +93,9 @@ def _reason(error: BaseException, field: str | None = None) -> str:
     """What an error says, as a sentence about the field where its path stands before it."""
     if isinstance(error, FieldError):
         return error.sentence(field)
-    return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else str(error) or type(error).__name__
+    return (
+        error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else str(error) or type(error).__name__
+    )
 
 
 def _calls(value: Any) -> Iterator[Any]:

@@ -24,7 +24,11 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
     if partition is not None:
         name = getattr(source, "name", "this source")
         raise bad(
-            "partition", partition, says="is given", why=f"but {name} makes its own nodes", instead="leave partition out"
+            "partition",
+            partition,
+            says="is given",
+            why=f"but {name} makes its own nodes",
+            instead="leave partition out",
         )
     return source
 

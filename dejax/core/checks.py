@@ -71,6 +71,7 @@ def in_(low: float, high: float, ends: str = "[]", what: str = "a number") -> Nu
 
 finite = Number("a finite number", math.isfinite)
 rate = Number("a finite number >= 0 that fits float32", lambda v: 0 <= v < 3e38, schedules=True)
+constant_rate = Number(rate.want, rate.fits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +217,7 @@ __all__ = [
     "above",
     "at_least",
     "choice",
+    "constant_rate",
     "finite",
     "in_",
     "natural",

@@ -3,22 +3,11 @@
 from typing import Any
 
 from ..core import tree
+from ..core.checks import or_none, whole
 from ..core.types import NodeTree
-from ..errors import bad
+from ..errors import NULL, bad
 
-
-def check_local_steps(owner: Any) -> None:
-    """local_steps must be a whole number >= 1."""
-    k = owner.local_steps
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise bad("local_steps", k, owner=owner, instead="give a whole number >= 1")
-
-
-def check_clients(owner: Any) -> None:
-    """clients must be a whole number >= 1, or None for all."""
-    m = owner.clients
-    if m is not None and (isinstance(m, bool) or not isinstance(m, int) or m < 1):
-        raise bad("clients", m, owner=owner, instead="give a whole number >= 1, or None for all nodes")
+CLIENTS = or_none(whole, "or " + NULL + " for all nodes")  # how many of them a server samples
 
 
 def check_cohort(owner: Any, params: NodeTree) -> None:
@@ -28,4 +17,4 @@ def check_cohort(owner: Any, params: NodeTree) -> None:
         raise bad("clients", owner.clients, owner=owner, why=f"but there are {n} nodes", instead=f"give at most {n}")
 
 
-__all__ = ["check_clients", "check_cohort", "check_local_steps"]
+__all__ = ["CLIENTS", "check_cohort"]

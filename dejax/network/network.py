@@ -103,7 +103,11 @@ class Network:
                 got=self.topology,
                 says=f"is {self.topology.name!r}",
                 why=f"but {name} {where} and would ignore it",
-                instead="set topology to " + NULL + ", or " + keyword("server", "star") + " to say that the graph is unused",
+                instead="set topology to "
+                + NULL
+                + ", or "
+                + keyword("server", "star")
+                + " to say that the graph is unused",
             )
         if channel == "none":
             for field, default in (("codec", True), ("rule", True), ("faults", False)):
@@ -440,7 +444,7 @@ def _check_per_example(privacy: Any, problem: Any) -> None:
     if loss.ndim == 0:
         raise RefusedError(
             field="network.privacy",
-            got=self.privacy,
+            got=privacy,
             says=f"{type(privacy).__name__} clips per example",
             why="but the task's loss returns one number per batch",
             instead="return one loss per example, shape [B]",

@@ -13,7 +13,7 @@ from ..core.struct import number, option, static, struct
 from ..core.types import NodeFloatLike
 from ..data.sampling import Epoch, Full, Replacement
 from ..devices.node_blocks import BLOCK
-from ..errors import NULL, bad
+from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
 from ..xla.take_rows import fetch_rows
 from .roles import Rules, as_rules

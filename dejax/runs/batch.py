@@ -11,20 +11,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import vmapped, checkpoint
-from ..devices import placement, processes
-from ..core import tree
 from .. import engine
-from .counters import Counters
-from .fingerprint import fingerprint
-from ..xla.compile_once import once
-from ..devices.processes import to_host
-from .directory import RunDir
+from ..core import tree
 from ..core.struct import labelled
-from ..errors import Words, bad, CheckpointError
-from ..report.history import Record
+from ..devices import placement, processes
+from ..devices.processes import to_host
+from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
+from ..report.history import Record
+from ..xla.compile_once import once
+from . import checkpoint, vmapped
+from .counters import Counters
+from .directory import RunDir
+from .fingerprint import fingerprint
 
 
 class Lanes(abc.ABC):
@@ -60,7 +60,12 @@ class Lanes(abc.ABC):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise bad("mesh", None, why=f"but this job has {processes.count()} processes", instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all" )
+            raise bad(
+                "mesh",
+                None,
+                why=f"but this job has {processes.count()} processes",
+                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
+            )
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
         self.round = 0
@@ -314,7 +319,9 @@ class Lanes(abc.ABC):
         )
         carry, facts = checkpoint.load(path, theirs)
         carry = vmapped.refilled(len(self.lanes), self.width, carry)
-        return carry if self.place is None else tree.map(lambda x, to: placement.put(x, to.sharding), carry, like), facts
+        return carry if self.place is None else tree.map(
+            lambda x, to: placement.put(x, to.sharding), carry, like
+        ), facts
 
 
 def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:

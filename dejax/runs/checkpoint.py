@@ -13,8 +13,6 @@ import json
 import os
 import re
 import shutil
-from ..errors import CheckpointError
-from .writable import OUT
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..devices import processes
 from ..core import tree
+from ..devices import processes
+from ..errors import CheckpointError
+from .writable import OUT
 
 FORMAT = 1
 NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entries, which orbax refuses

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..devices import processes
+from ..errors import CheckpointError, Words
+from ..report import files
+from ..report.history import History, Record
 from . import checkpoint
 from .writable import OUT, RESUME, check_writable
-from ..errors import CheckpointError, Words
-from ..report.history import History, Record
-from ..report import files
 
 LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
@@ -99,7 +99,8 @@ class RunDir:
         with processes.everyone():
             if not _seen(self.path):
                 raise FileNotFoundError(
-                    OUT + f" is {str(self.path)!r}, which process 0 made and {processes.name()} does not see; give a directory on a "
+                    OUT
+                    + f" is {str(self.path)!r}, which process 0 made and {processes.name()} does not see; give a directory on a "
                     "file system that all hosts share"
                 )
         self._made = True

@@ -3,21 +3,21 @@
 import contextlib
 import math
 import time
-from ..errors import DivergenceError, bad
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..devices import processes
 from ..core import tree
-from .counters import Counters
-from .interrupt import Interrupt
+from ..devices import processes
+from ..errors import DivergenceError, bad
+from ..report.history import Record
 from .batch import Lanes
-from .progress import Progress
+from .counters import Counters
 from .directory import RunDir
 from .evaluation import Schedule
-from ..report.history import Record
+from .interrupt import Interrupt
+from .progress import Progress
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
@@ -156,9 +156,9 @@ def _count(run: Lanes, meters: Any, count: int) -> None:
     """
     first = run.round - count
     meters = meters if run.many else tree.map(lambda x: x[None], meters)
-    for i, bad in enumerate(Counters.add(run.counters, meters)):
-        if bad is not None and i not in run.broken:
-            run.diverged(DivergenceError(*run.lanes[i], "loss", first + bad[0], bad[1]), i)
+    for i, at in enumerate(Counters.add(run.counters, meters)):
+        if at is not None and i not in run.broken:
+            run.diverged(DivergenceError(*run.lanes[i], "loss", first + at[0], at[1]), i)
 
 
 def _record(
@@ -185,9 +185,9 @@ def _record(
             if not run.shape:
                 one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-            bad = None if i in run.broken else view.bad_node()
-            if bad is not None:
-                run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
+            node = None if i in run.broken else view.bad_node()
+            if node is not None:
+                run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
             if i not in run.broken:
                 for metric in measures:

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from .. import metrics as metrics_room
 from ..core.checks import or_none, whole
 from ..errors import NULL, bad
-from .. import metrics as metrics_room
 from ..metrics import View
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
@@ -82,10 +80,20 @@ class Schedule:
                 if metric not in known:
                     near = difflib.get_close_matches(metric, known, 1, 0.5)
                     hint = f" Did you mean {near[0]!r}?" if near else ""
-                    raise bad("metrics", metric, says=f'holds {metric!r}', why=f"which is no metric.{hint} Known: {', '.join(known)}")
+                    raise bad(
+                        "metrics",
+                        metric,
+                        says=f"holds {metric!r}",
+                        why=f"which is no metric.{hint} Known: {', '.join(known)}",
+                    )
                 metric = getattr(metrics_room, metric)
             if not callable(metric):
-                raise bad("metrics", metric, says=f'holds {metric!r}', instead="give functions fn(view) -> {name: number}, or names of built-in ones")
+                raise bad(
+                    "metrics",
+                    metric,
+                    says=f"holds {metric!r}",
+                    instead="give functions fn(view) -> {name: number}, or names of built-in ones",
+                )
             out.append(metric)
         if metrics_room.local_models in out and metrics_room.own_test in out:  # one pass over the test set serves both
             out[out.index(metrics_room.local_models)] = partial(metrics_room.local_models, own=True)
@@ -97,12 +105,23 @@ class Schedule:
         for name in ("nodes", "final_nodes"):
             asked = getattr(self, name)
             if asked is not None and asked > run.problem.n:
-                raise bad(name, asked, why=f'but there are {run.problem.n} nodes', instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all")
+                raise bad(
+                    name,
+                    asked,
+                    why=f"but there are {run.problem.n} nodes",
+                    instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
+                )
         needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
             if getattr(metric, "func", metric) in needs and run.problem.data.test is None:
-                raise bad("metrics", name, says=f'holds {name!r}', why=f'but {run.problem.data.name} has no test set', instead="give one, or leave it out")
+                raise bad(
+                    "metrics",
+                    name,
+                    says=f"holds {name!r}",
+                    why=f"but {run.problem.data.name} has no test set",
+                    instead="give one, or leave it out",
+                )
 
 
 __all__ = ["Schedule"]

@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import engine
+from ..core.struct import labelled
+from ..devices import placement, processes
+from ..devices.processes import to_host
+from ..engine.upload import Put, laid
 from ..errors import bad
 from . import code_digest
-from ..devices import placement, processes
-from .. import engine
-from .fingerprint import fingerprint
-from ..engine.upload import Put, laid
 from .batch import Lanes, described
-from ..devices.processes import to_host
-from ..core.struct import labelled
+from .fingerprint import fingerprint
 
 
 @dataclass
@@ -185,7 +185,12 @@ def grouped(
       RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
     """
     if at_once is not None and at_once < len(seeds):
-        raise bad("at_once", at_once, why=f'but {len(seeds)} seeds go together', instead=f"give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)" )
+        raise bad(
+            "at_once",
+            at_once,
+            why=f"but {len(seeds)} seeds go together",
+            instead=f"give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)",
+        )
     layout = placement.as_layout(mesh)
     put = Put(layout)
     runs = 1 if layout is None else layout.mesh.shape[placement.RUNS]

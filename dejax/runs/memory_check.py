@@ -2,16 +2,16 @@
 
 import functools
 import math
-from ..core.byte_sizes import array_bytes
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..devices import node_blocks, placement
-from ..planning import plan as planning
-from ..errors import TooLargeError, Words, keyword
 from ..core.abstract import model_like
+from ..core.byte_sizes import array_bytes
+from ..devices import node_blocks, placement
+from ..errors import TooLargeError, Words, keyword
+from ..planning import plan as planning
 from ..planning.program import largest
 
 SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
@@ -51,7 +51,9 @@ def check(run: Any, schedule: Any) -> None:
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
     if problem.block != 1 and "activations, batches" in names:
-        change.append(f"a smaller block (now {problem.block})" if problem.block is not None else keyword("block", "auto"))
+        change.append(
+            f"a smaller block (now {problem.block})" if problem.block is not None else keyword("block", "auto")
+        )
     if width is None and planning.EVALUATION in names:
         change.append("fewer evaluated nodes (" + Words("nodes=", "eval.nodes") + ")")
     if seeds > 1:

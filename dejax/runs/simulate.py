@@ -4,22 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from . import memory_check
-from ..devices import processes
-from ..errors import bad, DivergenceError
-from .driver import drive
-from .fingerprint import fingerprint
-from .interrupt import Interrupt
-from ..engine.upload import Put
-from .batch import Lanes
-from ..devices.placement import as_layout
-from .progress import Progress
-from .single import Run, name_of
-from .directory import RunDir
-from .evaluation import Schedule
 from ..core.checks import whole
 from ..core.struct import labelled
+from ..devices import processes
+from ..devices.placement import as_layout
+from ..engine.upload import Put
+from ..errors import DivergenceError, bad
 from ..report.history import History, Record
+from . import memory_check
+from .batch import Lanes
+from .directory import RunDir
+from .driver import drive
+from .evaluation import Schedule
+from .fingerprint import fingerprint
+from .interrupt import Interrupt
+from .progress import Progress
+from .single import Run, name_of
 
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
@@ -91,7 +91,7 @@ def simulate(
     """
     if seeds is not None:
         if seed != 0:
-            raise bad("seed", seed, says=f'is {seed!r} and seeds is {seeds!r}', instead="give one of them")
+            raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
         seed = several(seeds)
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config)
@@ -136,11 +136,18 @@ def compare(
       DivergenceError: every run diverged. Otherwise as `simulate`.
     """
     if not isinstance(runs, Mapping):
-        raise bad("runs", runs, says=f'is a {type(runs).__name__}', instead="give a dict {label: (method, problem, network)}")
+        raise bad(
+            "runs", runs, says=f"is a {type(runs).__name__}", instead="give a dict {label: (method, problem, network)}"
+        )
     for label, run in runs.items():
         if not isinstance(run, (tuple, list)) or len(run) != 3:
             length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
-            raise bad("runs", run, says=f'[{label!r}] is a {type(run).__name__}{length}', instead="give (method, problem, network)")
+            raise bad(
+                "runs",
+                run,
+                says=f"[{label!r}] is a {type(run).__name__}{length}",
+                instead="give (method, problem, network)",
+            )
     if not runs:
         raise bad("runs", runs, says="is empty", instead="give {label: (method, problem, network)}")
     directory = directory_of(out, resume, config)
@@ -267,14 +274,19 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
         if resume is None:
             raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
     if out is not None and resume is not None and str(out) != str(resume):
-        raise bad("out", str(out), says=f'is {str(out)!r} and resume is {str(resume)!r}', instead="a resumed run goes on in its own directory: leave out away")
+        raise bad(
+            "out",
+            str(out),
+            says=f"is {str(out)!r} and resume is {str(resume)!r}",
+            instead="a resumed run goes on in its own directory: leave out away",
+        )
     path = resume if resume is not None else out
     return None if path is None else RunDir(path, resume is not None, config)
 
 
 def several(seeds: Sequence[int]) -> Sequence[int]:
     if isinstance(seeds, int):
-        raise bad("seeds", seeds, instead=f'give a list of seeds, e.g. seeds=list(range({seeds}))')
+        raise bad("seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({seeds}))")
     seeds = list(seeds)
     if not seeds:
         raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")

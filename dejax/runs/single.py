@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..errors import bad
-from . import code_digest
-from ..devices import placement, processes
-from ..core import tree
 from .. import engine
-from .fingerprint import fingerprint
-from ..engine.upload import Put, laid
-from .batch import Lanes, described
+from ..core import tree
+from ..devices import placement, processes
 from ..devices.processes import to_host
+from ..engine.upload import Put, laid
+from ..errors import bad
 from ..metrics.view import View
+from . import code_digest
+from .batch import Lanes, described
+from .fingerprint import fingerprint
 
 
 class Run(Lanes):

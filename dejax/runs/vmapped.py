@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..devices import placement
-from ..core import tree
 from .. import engine
+from ..core import tree
+from ..devices import placement
 
 
 class Static:

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..errors import Words
 
-
-OUT, RESUME = Words("out", "--out"), Words("resume", "RUN")  # the arguments of simulate, and what the command calls them
+OUT, RESUME = (
+    Words("out", "--out"),
+    Words("resume", "RUN"),
+)  # the arguments of simulate, and what the command calls them
 
 
 def check_writable(path: Any, name: str = OUT) -> None:
@@ -23,7 +25,8 @@ def check_writable(path: Any, name: str = OUT) -> None:
         os.rmdir(tempfile.mkdtemp(prefix=".dejax-", dir=base))
     except OSError as error:
         raise OSError(
-            name + f" is {str(path)!r}, but nothing can be written in {base} ({error.strerror or error}); give another directory"
+            name
+            + f" is {str(path)!r}, but nothing can be written in {base} ({error.strerror or error}); give another directory"
         ) from None
 
 

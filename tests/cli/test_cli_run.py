@@ -354,7 +354,7 @@ def test_warnings_are_lines_of_the_command(capsys, monkeypatch):
     assert len(others) == 1 and capsys.readouterr().err == "dejax show: set rule to null\n"
 
 
-# ---- several processes (tests/mesh/test_processes.py runs two)
+# ---- several processes (tests/devices/test_processes.py runs two)
 @pytest.mark.parametrize(
     ("flags", "given"),
     [

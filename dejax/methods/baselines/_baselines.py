@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.checks import rate
+from ...core.kinds import Slot
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
 
@@ -33,8 +35,8 @@ class LocalOnly:
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
-    lr: NodeFloatLike = None
-    optimizer: Any = None
+    lr: NodeFloatLike = number(None, rate)
+    optimizer: Any = option(None, Slot("optimizer"))
 
     channel = "none"
 
@@ -70,8 +72,8 @@ class Centralized:
     Identity: full batches: gradient descent on the union of the data.
     """
 
-    lr: FloatLike = None
-    optimizer: Any = None
+    lr: FloatLike = number(None, rate)
+    optimizer: Any = option(None, Slot("optimizer"))
 
     channel = "none"
     pooled = True  # one model for all

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import static, struct
+from ...core.checks import rate, whole
+from ...core.kinds import Slot
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
 from ...errors import bad
 from ...optimizers import check_step, step_rule
-from .._parts import check_clients, check_local_steps
+from .._parts import CLIENTS
 
 
 class IfcaState(NamedTuple):
@@ -45,11 +47,11 @@ class Ifca:
     Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
     """
 
-    lr: NodeFloatLike = None
-    clusters: int = static(default=2)
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(None, rate)
+    clusters: int = static(2, check=whole)
+    clients: int | None = static(None, check=CLIENTS)
+    local_steps: int = static(1, check=whole)
+    optimizer: Any = option(None, Slot("optimizer"))
 
     channel = "server"
     groups = True
@@ -57,11 +59,6 @@ class Ifca:
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_clients(self)
-        check_local_steps(self)
-        k = self.clusters
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise bad("clusters", k, owner="Ifca", instead="give a whole number >= 1")
 
     def init(self, params: NodeTree, key: PRNGKey) -> IfcaState:
         """The starts of the first K nodes."""

@@ -11,9 +11,10 @@ Reference: Lian et al., Can decentralized algorithms outperform centralized algo
 
 from typing import Any, Literal, NamedTuple
 
-from ...core.struct import static, struct
+from ...core.checks import choice, rate
+from ...core.kinds import Slot
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
-from ...errors import bad
 from ...optimizers import check_step, step_rule
 
 
@@ -38,9 +39,9 @@ class Dsgd:
     Reference: Lian et al., Can decentralized algorithms outperform centralized algorithms?, 2017.
     """
 
-    lr: NodeFloatLike = None
-    order: Literal["atc", "awc", "cta"] = static(default="atc")
-    optimizer: Any = None
+    lr: NodeFloatLike = number(None, rate)
+    order: Literal["atc", "awc", "cta"] = static("atc", check=choice("atc", "awc", "cta"))
+    optimizer: Any = option(None, Slot("optimizer"))
 
     channel = "edges"
     accepts = ("doubly", "row")
@@ -48,8 +49,6 @@ class Dsgd:
 
     def __post_init__(self) -> None:
         check_step(self)
-        if self.order not in ("atc", "awc", "cta"):
-            raise bad("order", self.order, owner="Dsgd", instead="give 'atc', 'awc' or 'cta'")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DsgdState:
         """Start from the given models."""

@@ -11,10 +11,11 @@ federated averaging, 2022 (momentum; their quantized form is this method with a 
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.struct import check_number, static, struct
+from ...core.checks import in_, rate, whole
+from ...core.kinds import Slot
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr, check_step, step_rule
-from .._parts import check_local_steps
+from ...optimizers import check_step, step_rule
 
 
 class LocalSgdState(NamedTuple):
@@ -38,16 +39,15 @@ class LocalSgd:
     Reference: Stich, Local SGD converges fast and communicates little, 2019.
     """
 
-    lr: NodeFloatLike = None
-    local_steps: int = static(default=5)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(None, rate)
+    local_steps: int = static(5, check=whole)
+    optimizer: Any = option(None, Slot("optimizer"))
 
     channel = "edges"
     accepts = ("doubly", "row")
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_local_steps(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> LocalSgdState:
         """Start from the given models."""
@@ -84,17 +84,12 @@ class DFedAvgM:
     Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
     """
 
-    lr: NodeFloatLike
-    momentum: FloatLike = 0.9
-    local_steps: int = static(default=5)
+    lr: NodeFloatLike = number(check=rate)
+    momentum: FloatLike = number(0.9, in_(0, 1, "[)"))
+    local_steps: int = static(5, check=whole)
 
     channel = "edges"
     accepts = ("doubly", "row")
-
-    def __post_init__(self) -> None:
-        check_lr(self)
-        check_local_steps(self)
-        check_number(self, "momentum", self.momentum, lambda v: 0 <= v < 1, "a number in [0, 1)")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DFedAvgMState:
         """Start from the given models."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.checks import rate
+from ...core.struct import number, struct
 from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 EXACT = "push-sum divides sums by weights that must have travelled with them unharmed; use dsgd on an undirected graph"
 
@@ -35,7 +35,7 @@ class Sgp:
     Reference: Assran, Loizou, Ballas and Rabbat, 2019.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
     channel = "edges"
     accepts = ("column", "doubly")
@@ -43,9 +43,6 @@ class Sgp:
     robust_reason = EXACT
     lossy = False
     lossy_reason = EXACT
-
-    def __post_init__(self) -> None:
-        check_lr(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> SgpState:
         """Weights start at 1."""

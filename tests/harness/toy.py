@@ -1,9 +1,5 @@
 """A small experiment that runs in milliseconds: six nodes on a ring learn a softmax regression."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
 import softmax_toy
 
 from dejax import engine, topology

@@ -21,7 +21,7 @@ QUIET = {"progress": False}
 
 def environment(**more):
     """That of this process, in which the package is found."""
-    paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(HERE.parents[1]), str(HERE.parent / "harness"), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | more
 
 
