@@ -1,5 +1,6 @@
 """Every exception of dejax, and texts that Python and a config spell differently: `None` and `null`, a call and a mapping."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,12 @@ def spelled(value: Any) -> str:
     """A value as Python shows it, and as a config spells it where that differs: None and null, True and true."""
     if isinstance(value, Words):
         return value
-    return Words(repr(value), _SPELLED[value]) if value is None or isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return Words(repr(value), _SPELLED[value])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inner = [keyword(f.name, getattr(value, f.name)).command for f in dataclasses.fields(value) if f.repr]
+        return Words(repr(value), f"{type(value).__name__}({', '.join(inner)})")
+    return repr(value)
 
 
 def keyword(name: str, value: Any) -> Words:

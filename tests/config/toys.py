@@ -6,6 +6,7 @@ from typing import Any, Literal
 from dejax.core.checks import above, whole
 from dejax.core.struct import frozen, number, static, struct
 from dejax.core.types import FloatLike
+from dejax.errors import bad
 
 
 @struct
@@ -78,7 +79,7 @@ class Deferred:
     def build(self, n: int) -> Ring:
         """The ring of n nodes."""
         if n < 2:
-            raise ValueError(f"n is {n}; give n >= 2")
+            raise bad("n", n, instead="give n >= 2")
         return Ring(n, self.offsets)
 
 

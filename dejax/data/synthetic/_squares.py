@@ -40,7 +40,7 @@ def least_squares(
     m = 2 * dim if samples is None else samples
     positive("least_squares", nodes=nodes, dim=dim, samples=m)
     if not 0 < mu <= L:
-        raise bad("mu", mu, owner="least_squares", says=f"is {mu!r} and L = {L!r}", instead="give 0 < mu <= L")
+        raise bad("mu", mu, owner="least_squares", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("least_squares", zeta2=zeta2, noise=noise)
     _one_node("least_squares", nodes, zeta2)
     if m < dim or (noise and m == dim):
@@ -123,7 +123,7 @@ def equal_quadratics(
     """
     positive("equal_quadratics", nodes=nodes, dim=dim)
     if not 0 < mu <= L:
-        raise bad("mu", mu, owner="equal_quadratics", says=f"is {mu!r} and L = {L!r}", instead="give 0 < mu <= L")
+        raise bad("mu", mu, owner="equal_quadratics", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("equal_quadratics", zeta2=zeta2, noise=noise)
     _one_node("equal_quadratics", nodes, zeta2)
     rng = np.random.default_rng(seed)
