@@ -194,7 +194,10 @@ class Several:
         """The number, or the tuple."""
         if self.alone and np.ndim(value) == 0:
             return Number(self.want, self.each.fits)(field, value, leaf)
-        given = tuple(float(v) for v in np.asarray(value).ravel())
+        try:
+            given = tuple(float(v) for v in np.asarray(value).ravel())
+        except (TypeError, ValueError):
+            raise _of_another_kind(field, value, self.want) from None
         for i, v in enumerate(given):
             if not self.each.fits(v):
                 raise bad(field, v, says=f"holds {v!r} (place {i})", instead="give " + self.want)
