@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..devices import placement
@@ -16,7 +16,7 @@ from ..problem.task_check import check_fit
 
 def typed(value: Any) -> Any:
     """Python numbers among the leaves as typed arrays, so that 0.1 and an array compile once and stack in sweeps."""
-    return tree.map(lambda x: jnp.asarray(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
+    return tree.map(lambda x: device_array(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
 
 
 def prepare(

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from ..core.arrays import device_array
 from ..core.checks import Several, above, natural, or_none, whole
 from ..core.struct import static, struct
 from ..errors import NULL, bad
@@ -79,7 +79,7 @@ class Poisson:
             parts.append(block)
             time, ticks, done = float(time_of[-1]), ticks + events, done + len(block["times"])
         joined = {k: np.concatenate([b[k] for b in parts])[:rounds] for k in parts[0]}
-        return Plan(**{k: jnp.asarray(v) for k, v in joined.items()}, stale=self.stale)
+        return Plan(**{k: device_array(v) for k, v in joined.items()}, stale=self.stale)
 
 
 __all__ = ["Poisson"]
