@@ -27,7 +27,7 @@ d, t = dj.data, dj.topology
 OTHERS = [
     d.dirichlet(alpha=0.3), d.dirichlet_by_class(alpha=0.3), d.quantity(), d.power_law(), d.shards(), d.classes_per_node(k=2),
     d.overlapping(), d.rotation(), t.constant(0.2), t.lazy(), t.data_size((1, 2)), dj.Cosine(0.1, 9), dj.InverseSqrt(0.1),
-    dj.compression.qsgd(levels=3), dj.compression.qsgd_unbiased(levels=3), dj.compression.rand_k_unbiased(k=2),
+    dj.faults.delay(phases=(0, 3)), dj.compression.qsgd(levels=3), dj.compression.qsgd_unbiased(levels=3), dj.compression.rand_k_unbiased(k=2),
     dj.compression.rand_k(k=2), dj.aggregation.trimmed_mean(f=1), dj.faults.clock(), dj.faults.directed_link_loss(p=0.1),
     dj.Network(zoo.ring()), dataclasses.replace(zoo.squares()[0], batch_size=2), d.sampling.Epoch(2), d.sampling.Replacement(2),
     dj.events.poisson(), dj.methods.dfedavgm(lr=0.1),
@@ -83,7 +83,7 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_would_be_right(cls, 
         except FieldError as error:
             seen += 1
             assert error.field == f"{cls.__name__}.{name}"
-            assert error.got is wrong or error.got == wrong
+            assert error.got == wrong or math.isnan(error.got)
             assert len(error.instead) > 8
             assert str(error) == error.sentence()
             assert str(error).startswith(f"{error.field} ") and str(error).endswith(f"; {error.instead}")
@@ -100,15 +100,12 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_would_be_right(cls, 
     assert seen
 
 
-@pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda x: x if isinstance(x, str) else x.__name__)
+NUMBERS = [(cls, name) for cls, name in FIELDS if name in _kinds(cls) and checked(cls)[name].want != "a number"]
+
+
+@pytest.mark.parametrize(("cls", "name"), NUMBERS, ids=lambda x: x if isinstance(x, str) else x.__name__)
 def test_arrays_pass_the_same_rule_at_the_door(cls, name):
     owner = OWNERS[cls]
-    if (
-        name not in _kinds(cls)
-        or dataclasses.fields(cls)[0].metadata.get("static")
-        or checked(cls)[name].want == "a number"
-    ):
-        pytest.skip("no number that may be an array")
     value = getattr(owner, name)
     good = 0.5 if value is None or callable(value) else value
     right = dataclasses.replace(owner, **{name: jnp.asarray([good, good], float)})
@@ -125,7 +122,6 @@ def test_placeholders_and_tracers_pass(owner):
     leaves, structure = jax.tree.flatten(owner)
     if leaves != [owner]:  # no pytree: a partition, a rule for weights
         jax.tree.unflatten(structure, [object() for _ in leaves])
-        jax.tree.unflatten(structure, [None for _ in leaves])
         jax.eval_shape(lambda *x: jax.tree.leaves(jax.tree.unflatten(structure, x)), *leaves)
 
 
