@@ -27,8 +27,8 @@ class Words(str):
     def __radd__(self, other: str) -> "Words":
         return Words(str(other) + str(self), as_command(other) + self.command)
 
-    def __getnewargs__(self) -> tuple[str, str]:
-        return str(self), self.command
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Words, (str(self), self.command)
 
 
 def as_command(text: Any) -> str:

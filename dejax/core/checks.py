@@ -1,4 +1,4 @@
-"""What a field or an argument may hold: rules with their words, for `static(1, check=whole)` and `number(0.4, in_(0, 1))`.
+"""What a field or an argument may hold: rules with their words, for `static(default=1, check=whole)` and `number(default=0.4, check=in_(0, 1))`.
 
 A check is called with the name of a field and a value, gives the value back (whole numbers as int), and raises a FieldError that
 says what would be right. Of leaves (`leaf=True`) it looks at plain Python numbers alone: arrays, tracers, None and the
@@ -95,12 +95,21 @@ class Whole:
         if isinstance(value, (float, np.floating)):
             given = int(value) if math.isfinite(value) and value == int(value) else None
         else:
-            given = None if isinstance(value, bool) or not hasattr(value, "__index__") else operator.index(value)
+            index: Any = None if isinstance(value, bool) else getattr(value, "__index__", None)
+            given = _index(index)
         if given is None:
             raise _of_another_kind(field, value, self.want)
         if given < self.least or (self.most is not None and given > self.most):
             raise bad(field, value, instead="give " + self.want)
         return value if leaf else given
+
+
+def _index(index: Any) -> int | None:
+    """The integer that a value stands for; None if it stands for none."""
+    try:
+        return None if index is None else index()
+    except TypeError:  # an array of several
+        return None
 
 
 whole = Whole()  # >= 1

@@ -27,10 +27,10 @@ class Poisson:
       Asynchronous decentralized parallel stochastic gradient descent, 2018 (stale gradients).
     """
 
-    rate: Any = static(1.0, check=Several(above(0, infinite=True), "a number > 0, or one per node", alone=True))
-    width: int | None = static(None, check=or_none(whole, "or " + NULL + " for n/8"))
-    stale: bool = static(True)
-    seed: int = static(0, check=natural)
+    rate: Any = static(default=1.0, check=Several(above(0, infinite=True), "a number > 0, or one per node", alone=True))
+    width: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for n/8"))
+    stale: bool = static(default=True)
+    seed: int = static(default=0, check=natural)
 
     def plan(self, topology: Any, rounds: int | None) -> Plan:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""

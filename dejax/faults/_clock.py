@@ -57,12 +57,12 @@ class Clock:
       0.01
     """
 
-    gradient: NodeFloatLike = number(1.0, SECONDS)
-    exponential: NodeFloatLike = number(0.0, SECONDS)
-    sigma: FloatLike = number(0.0, at_least(0))
-    latency: NodeFloatLike = number(0.0, SECONDS)
-    bandwidth: NodeFloatLike = number(math.inf, SPEED)
-    server_bandwidth: FloatLike = number(math.inf, SPEED)
+    gradient: NodeFloatLike = number(default=1.0, check=SECONDS)
+    exponential: NodeFloatLike = number(default=0.0, check=SECONDS)
+    sigma: FloatLike = number(default=0.0, check=at_least(0))
+    latency: NodeFloatLike = number(default=0.0, check=SECONDS)
+    bandwidth: NodeFloatLike = number(default=math.inf, check=SPEED)
+    server_bandwidth: FloatLike = number(default=math.inf, check=SPEED)
 
     def compute(self, ctx: Any, time: NodeFloat, computes: NodeMask | None) -> NodeFloat:
         """Clocks [n] after one gradient at the nodes that compute (None: all)."""

@@ -49,16 +49,16 @@ class Network:
       TypeError: an option of another kind, or one that was not called.
     """
 
-    topology: Any = option(None, Slot("topology"))
-    codec: Any = option(direct(identity()), Slot("codec"))
-    privacy: Any = option(None, Slot("privacy"))
-    attack: Any = option(None, Slot("attack"))
+    topology: Any = option(default=None, check=Slot("topology"))
+    codec: Any = option(default=direct(identity()), check=Slot("codec"))
+    privacy: Any = option(default=None, check=Slot("privacy"))
+    attack: Any = option(default=None, check=Slot("attack"))
     faults: tuple[Any, ...] = ()
-    rule: Any = option(weighted_mean(), Slot("rule"))
-    clock: Any = option(None, Slot("clock"))
-    events: Any = option(None, Slot("events"))
-    server: Literal["star", "shards", "all_reduce"] | None = static(None, check=SERVER)
-    repair: Literal["row"] | None = static(None, check=or_none(choice("row"), LEAVE))
+    rule: Any = option(default=weighted_mean(), check=Slot("rule"))
+    clock: Any = option(default=None, check=Slot("clock"))
+    events: Any = option(default=None, check=Slot("events"))
+    server: Literal["star", "shards", "all_reduce"] | None = static(default=None, check=SERVER)
+    repair: Literal["row"] | None = static(default=None, check=or_none(choice("row"), LEAVE))
     audit: bool = static(default=False)
     # EdgeList, filled by `prepare` where rows per edge are sent
     edges: Any = dataclasses.field(default=None, repr=False)

@@ -104,8 +104,8 @@ class Cosine:
 
     peak: NodeFloatLike = number(check=PLAIN)
     rounds: FloatLike = number(check=PLAIN)
-    end: NodeFloatLike = number(0.0, PLAIN)
-    warmup: FloatLike = number(0, PLAIN)
+    end: NodeFloatLike = number(default=0.0, check=PLAIN)
+    warmup: FloatLike = number(default=0, check=PLAIN)
 
     def __call__(self, t: Any) -> Any:
         t = jnp.asarray(t, jnp.float32)
@@ -126,7 +126,7 @@ class InverseSqrt:
     """
 
     peak: NodeFloatLike = number(check=PLAIN)
-    offset: FloatLike = number(1.0, above(0, "a number of rounds > 0", infinite=True))
+    offset: FloatLike = number(default=1.0, check=above(0, "a number of rounds > 0", infinite=True))
 
     def __call__(self, t: Any) -> Any:
         return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)

@@ -40,7 +40,9 @@ class GaussianGradient:
 
     clip: FloatLike = number(check=above(0, "a finite norm > 0, e.g. 1.0"))
     noise_multiplier: FloatLike = number(check=at_least(0))
-    adjacency: Literal["add_remove", "replace_one"] = static("add_remove", check=choice("add_remove", "replace_one"))
+    adjacency: Literal["add_remove", "replace_one"] = static(
+        default="add_remove", check=choice("add_remove", "replace_one")
+    )
 
     hook = "gradient"
     per_example = True

@@ -75,15 +75,15 @@ class Problem:
 
     task: Any = static()
     data: Any = None
-    batch_size: int | None = static(None, check=or_none(whole, "or " + NULL + " for all samples"))
-    sampling: str | None = static(None, check=or_none(choice(*SAMPLERS), "or leave it out"))
-    starts: str = static("equal", check=choice("equal", "independent"))
+    batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
+    sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
+    starts: str = static(default="equal", check=choice("equal", "independent"))
     rule: Any = BackPropagation()
-    block: int | str | None = static("auto", check=BLOCK)
+    block: int | str | None = static(default="auto", check=BLOCK)
     remat: bool = static(default=False)
     roles: Any = static(default=())
-    personal_lr: NodeFloatLike = number(None, rate)
-    personal_optimizer: Any = option(None, Slot("optimizer"))
+    personal_lr: NodeFloatLike = number(default=None, check=rate)
+    personal_optimizer: Any = option(default=None, check=Slot("optimizer"))
     place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ def from_edges(
             says=f"has shape {pairs.shape} and dtype {pairs.dtype}",
             instead="give m pairs of whole numbers",
         )
-    n = whole("from_edges.n", n if n is not None else int(pairs.max(initial=0)) + 1)
+    n = int(whole("from_edges.n", n if n is not None else int(pairs.max(initial=0)) + 1))
     outside = np.flatnonzero(((pairs < 0) | (pairs >= n)).any(1))
     if len(outside):
         raise bad(

@@ -43,8 +43,8 @@ class Topology:
     kind: str = static()
     symmetric: bool = static()
     connected: bool = static()
-    period: int = static(1)
-    dtype: str = static("float32")
+    period: int = static(default=1)
+    dtype: str = static(default="float32")
 
     def at(self, phase: Any = 0, key: Any = None) -> Links:
         """W of this phase, its weights in `dtype`.

@@ -194,7 +194,7 @@ class Lazy:
     """
 
     weights: WeightRule = static(default_factory=Metropolis)
-    a: float = number(0.5, in_(0, 1, "(]"))
+    a: float = number(default=0.5, check=in_(0, 1, "(]"))
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""

@@ -75,9 +75,10 @@ class Alie:
 
     adversaries: Adversaries = static(check=WHO)
     z: FloatLike | None = number(
-        None, or_none(Number("a finite number, e.g. 1.5", math.isfinite), "or " + NULL + " for the formula")
+        default=None,
+        check=or_none(Number("a finite number, e.g. 1.5", math.isfinite), "or " + NULL + " for the formula"),
     )
-    seed: int = static(0, check=natural)
+    seed: int = static(default=0, check=natural)
 
     hook = "message"
     needs_spread = True

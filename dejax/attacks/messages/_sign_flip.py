@@ -34,8 +34,8 @@ class SignFlip:
     """
 
     adversaries: Adversaries = static(check=WHO)
-    strength: FloatLike = number(1.0, at_least(0))
-    seed: int = static(0, check=natural)
+    strength: FloatLike = number(default=1.0, check=at_least(0))
+    seed: int = static(default=0, check=natural)
 
     hook = "message"
 

@@ -36,7 +36,7 @@ class LabelFlip:
 
     adversaries: Adversaries = static(check=WHO)
     num_classes: int = static(check=Whole(2, words="the number of classes of the data, >= 2"))
-    seed: int = static(0, check=natural)
+    seed: int = static(default=0, check=natural)
 
     hook = "batch"
 

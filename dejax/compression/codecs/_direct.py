@@ -28,7 +28,7 @@ class Direct:
     """
 
     compressor: Any = option(check=Slot("compressor"))
-    gamma: FloatLike = number(1.0, in_(0, 1, "(]"))
+    gamma: FloatLike = number(default=1.0, check=in_(0, 1, "(]"))
 
     memory = "none"
 

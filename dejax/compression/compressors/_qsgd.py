@@ -38,7 +38,7 @@ class Qsgd:
     """
 
     levels: int = static(check=LEVELS)
-    scope: str = static("global", check=SCOPE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = False
     lossless = False
@@ -81,7 +81,7 @@ class QsgdUnbiased:
     """
 
     levels: int = static(check=LEVELS)
-    scope: str = static("global", check=SCOPE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
     lossless = False

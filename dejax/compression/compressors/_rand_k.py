@@ -31,9 +31,9 @@ class RandK:
       0.1
     """
 
-    k: int | None = static(None, check=KEEP)
-    ratio: float | None = static(None, check=SHARE)
-    scope: str = static("global", check=SCOPE)
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = False
 
@@ -84,9 +84,9 @@ class RandKUnbiased:
       9.0
     """
 
-    k: int | None = static(None, check=KEEP)
-    ratio: float | None = static(None, check=SHARE)
-    scope: str = static("global", check=SCOPE)
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
 

@@ -32,9 +32,9 @@ class TopK:
       [[0.0, -3.0]]
     """
 
-    k: int | None = static(None, check=KEEP)
-    ratio: float | None = static(None, check=SHARE)
-    scope: str = static("global", check=SCOPE)
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = False
 

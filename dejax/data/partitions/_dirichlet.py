@@ -63,7 +63,7 @@ class DirichletByClass:
     """
 
     alpha: float = number(check=ALPHA)
-    min_size: int = static(1, check=whole)
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""

@@ -36,8 +36,8 @@ class Overlapping:
       {8}
     """
 
-    samples: int = static(16, check=whole)
-    alpha: float | None = number(None, or_none(ALPHA))
+    samples: int = static(default=16, check=whole)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""

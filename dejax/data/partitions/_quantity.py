@@ -28,9 +28,9 @@ class Quantity:
       100
     """
 
-    sigma: float = number(1.0, SKEW)
-    alpha: float | None = number(None, or_none(ALPHA))
-    min_size: int = static(1, check=whole)
+    sigma: float = number(default=1.0, check=SKEW)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -57,9 +57,9 @@ class PowerLaw:
       [13, 16, 24, 47]
     """
 
-    exponent: float = number(1.0, SKEW)
-    alpha: float | None = number(None, or_none(ALPHA))
-    min_size: int = static(1, check=whole)
+    exponent: float = number(default=1.0, check=SKEW)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""

@@ -31,9 +31,9 @@ class Rotation:
       (8,)
     """
 
-    turns: int = static(4, check=Whole(1, 4, "1 to 4 quarter turns"))
-    alpha: float | None = number(None, or_none(ALPHA))
-    test_rows: int = static(512, check=whole)
+    turns: int = static(default=4, check=Whole(1, 4, "1 to 4 quarter turns"))
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    test_rows: int = static(default=512, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""

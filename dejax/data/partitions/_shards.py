@@ -29,7 +29,7 @@ class Shards:
       {10}
     """
 
-    per_node: int = static(2, check=whole)
+    per_node: int = static(default=2, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""

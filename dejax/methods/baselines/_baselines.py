@@ -35,8 +35,8 @@ class LocalOnly:
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
-    lr: NodeFloatLike = number(None, rate)
-    optimizer: Any = option(None, Slot("optimizer"))
+    lr: NodeFloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     channel = "none"
 
@@ -72,8 +72,8 @@ class Centralized:
     Identity: full batches: gradient descent on the union of the data.
     """
 
-    lr: FloatLike = number(None, rate)
-    optimizer: Any = option(None, Slot("optimizer"))
+    lr: FloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     channel = "none"
     pooled = True  # one model for all

@@ -47,11 +47,11 @@ class Ifca:
     Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
     """
 
-    lr: NodeFloatLike = number(None, rate)
-    clusters: int = static(2, check=whole)
-    clients: int | None = static(None, check=CLIENTS)
-    local_steps: int = static(1, check=whole)
-    optimizer: Any = option(None, Slot("optimizer"))
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clusters: int = static(default=2, check=whole)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     channel = "server"
     groups = True

@@ -40,7 +40,7 @@ class Choco:
     lr: NodeFloatLike = number(check=rate)
     gamma: FloatLike = number(check=in_(0, 1, "(]"))
     compressor: Any = option(check=Slot("compressor"))
-    order: Literal["atc", "awc"] = static("atc", check=choice("atc", "awc"))
+    order: Literal["atc", "awc"] = static(default="atc", check=choice("atc", "awc"))
 
     channel = "edges"
     accepts = ("doubly",)

@@ -42,11 +42,11 @@ class FedAvg:
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
     """
 
-    lr: NodeFloatLike = number(None, rate)
-    clients: int | None = static(None, check=CLIENTS)
-    local_steps: int = static(1, check=whole)
-    optimizer: Any = option(None, Slot("optimizer"))
-    server_lr: FloatLike = number(1.0, constant_rate)
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
+    server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     channel = "server"
 

@@ -46,9 +46,9 @@ class Scaffold:
     """
 
     lr: FloatLike = number(check=LR)
-    clients: int | None = static(None, check=CLIENTS)
-    local_steps: int = static(1, check=whole)
-    server_lr: FloatLike = number(1.0, constant_rate)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     channel = "server"
 

@@ -39,9 +39,9 @@ class Dsgd:
     Reference: Lian et al., Can decentralized algorithms outperform centralized algorithms?, 2017.
     """
 
-    lr: NodeFloatLike = number(None, rate)
-    order: Literal["atc", "awc", "cta"] = static("atc", check=choice("atc", "awc", "cta"))
-    optimizer: Any = option(None, Slot("optimizer"))
+    lr: NodeFloatLike = number(default=None, check=rate)
+    order: Literal["atc", "awc", "cta"] = static(default="atc", check=choice("atc", "awc", "cta"))
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     channel = "edges"
     accepts = ("doubly", "row")

@@ -39,9 +39,9 @@ class LocalSgd:
     Reference: Stich, Local SGD converges fast and communicates little, 2019.
     """
 
-    lr: NodeFloatLike = number(None, rate)
-    local_steps: int = static(5, check=whole)
-    optimizer: Any = option(None, Slot("optimizer"))
+    lr: NodeFloatLike = number(default=None, check=rate)
+    local_steps: int = static(default=5, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     channel = "edges"
     accepts = ("doubly", "row")
@@ -85,8 +85,8 @@ class DFedAvgM:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    momentum: FloatLike = number(0.9, in_(0, 1, "[)"))
-    local_steps: int = static(5, check=whole)
+    momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
+    local_steps: int = static(default=5, check=whole)
 
     channel = "edges"
     accepts = ("doubly", "row")
