@@ -36,6 +36,8 @@ class Replacement:
 
     batch_size: int = static(check=whole)
 
+    even = True  # no batch is padded
+
     def init(self, n: int) -> Any:
         """No memory."""
         del n

@@ -6,13 +6,14 @@ import numpy as np
 
 from ..core.arrays import device_array
 from ..core.checks import Several, above, natural, or_none, whole
+from ..core.kinds import Events
 from ..core.struct import static, struct
 from ..errors import NULL, bad
 from ._plan import Plan, pack
 
 
 @struct
-class Poisson:
+class Poisson(Events):
     """Every node's own Poisson clock starts an event: a gradient, and an average with a uniformly drawn neighbor.
 
     Events are packed into rounds of disjoint pairs, exactly equal to one event at a time. A round of a run is a packed

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from ..core.checks import natural
+from ..core.kinds import Fault
 from ..core.random import draw_index, fold_name
 from ..core.struct import static, struct
 from ..errors import bad
@@ -36,7 +37,7 @@ class _Phases:
 
 
 @struct
-class Delay:
+class Delay(Fault):
     """Messages arrive tau phases after they were sent; a receiver combines its present value with those of then.
 
     `phases=2` delays all messages alike. `phases=(0, 3)` draws tau uniformly from 0..3 for every directed edge (at a server for
@@ -63,25 +64,10 @@ class Delay:
 
     phases: int | tuple[int, int] = static(check=_Phases())
 
-    symmetric = True
-    sleeps = False
-
     @property
     def span(self) -> tuple[int, int]:
         """(least, most) phases."""
         return self.phases if isinstance(self.phases, tuple) else (self.phases, self.phases)
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
-
-    def arrives(self, ctx: Any, links: Any) -> None:
-        """No link loses anything."""
-        del ctx, links
-
-    def uploads(self, ctx: Any) -> None:
-        """No upload is lost."""
-        del ctx
 
     def ages(
         self, key: jax.Array, receivers: Int[Array, "..."], senders: Int[Array, "..."], n: int

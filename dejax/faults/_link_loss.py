@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from ..core.checks import in_
+from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
 from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
@@ -20,7 +21,7 @@ PROBABILITY = in_(0, 1, what="a probability")
 
 
 @struct
-class LinkLoss:
+class LinkLoss(Fault):
     """Every undirected link is down for a whole phase with probability p, in both directions at once.
 
     Keeps symmetric W symmetric and doubly stochastic, so the mean is kept. At a server an upload is lost.
@@ -38,13 +39,6 @@ class LinkLoss:
 
     p: FloatLike = number(check=PROBABILITY)
 
-    symmetric = True
-    sleeps = False
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
-
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
         receivers, senders = links.ends()
@@ -57,7 +51,7 @@ class LinkLoss:
 
 
 @struct
-class DirectedLinkLoss:
+class DirectedLinkLoss(Fault):
     """Every directed message of a phase is lost on its own with probability p; for row- or column-stochastic W.
 
     On a doubly stochastic W this would break the column sums, and is refused there unless the run says `repair='row'`.
@@ -77,11 +71,6 @@ class DirectedLinkLoss:
     p: FloatLike = number(check=PROBABILITY)
 
     symmetric = False
-    sleeps = False
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""

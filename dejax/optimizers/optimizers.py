@@ -18,21 +18,6 @@ from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeFloatLike
 from ..errors import bad, keyword
 
-FACTORIES = (
-    "adabelief",
-    "adadelta",
-    "adagrad",
-    "adam",
-    "adamw",
-    "amsgrad",
-    "lamb",
-    "lion",
-    "nadam",
-    "rmsprop",
-    "sgd",
-    "yogi",
-)
-
 
 @struct
 class Optimizer:
@@ -108,7 +93,7 @@ class Cosine:
     warmup: FloatLike = number(default=0, check=PLAIN)
 
     def __call__(self, t: Any) -> Any:
-        t = jnp.asarray(t, jnp.float32)
+        t = jnp.asarray(t, float)  # of the run's width
         rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
         share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
         fall = self.end + (self.peak - self.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
@@ -129,7 +114,7 @@ class InverseSqrt:
     offset: FloatLike = number(default=1.0, check=above(0, "a number of rounds > 0", infinite=True))
 
     def __call__(self, t: Any) -> Any:
-        return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)
+        return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
 
 
 @struct
@@ -172,7 +157,6 @@ def check_step(owner: Any) -> None:
 
 
 __all__ = [
-    "FACTORIES",
     "Cosine",
     "InverseSqrt",
     "Optimizer",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.checks import above, at_least
+from ..core.kinds import Privacy
 from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeTree
 from . import accountant
@@ -18,7 +19,7 @@ from ._noise import add_noise
 
 
 @struct
-class GaussianMessage:
+class GaussianMessage(Privacy):
     """Clip every message to norm C and add noise of deviation sigma C; the node goes on from the noisy value itself.
 
     Protects a node's whole message against everybody else, with one draw for all its neighbors. The value clipped is what
@@ -40,7 +41,6 @@ class GaussianMessage:
     noise_multiplier: FloatLike = number(check=at_least(0))
 
     hook = "message"
-    per_example = False
 
     def message(self, ctx: Any, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
         """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""

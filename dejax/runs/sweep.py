@@ -13,6 +13,7 @@ from ..core.struct import labelled
 from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
+from ..xla.program_cache import kept_programs
 from .directory import RunDir
 from .evaluation import Schedule
 from .group import Member, grouped
@@ -20,6 +21,7 @@ from .simulate import Callbacks, directory_of, drive_all, several
 from .single import seeds_of
 
 
+@kept_programs()
 def sweep(
     build: Callable[..., tuple[Any, Any, Any]],
     over: Mapping[str, Sequence[Any] | Mapping[str, Any]],
@@ -90,6 +92,7 @@ def sweep(
     )
 
 
+@kept_programs()
 def run_members(
     members: Sequence[Member],
     seeds: Sequence[int],

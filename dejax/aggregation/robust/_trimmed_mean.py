@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ...core.kinds import Rule
 from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
@@ -14,7 +15,7 @@ from ..bound import BOUND, check_majority
 
 
 @struct
-class TrimmedMean:
+class TrimmedMean(Rule):
     """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
 
     The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
@@ -33,9 +34,6 @@ class TrimmedMean:
     """
 
     f: FloatLike = number(check=BOUND)
-
-    linear = False
-    needs_own = False
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core import tree
 from ...core.checks import Number, natural, or_none
+from ...core.kinds import Attack
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
 from ...errors import NULL, bad
@@ -52,7 +53,7 @@ def z_max(n: int, f: int) -> float:
 
 
 @struct
-class Alie:
+class Alie(Attack):
     """Adversaries send mean - z std of the receiver's and its honest neighbors' values (ALIE, "a little is enough").
 
     Sees all honest messages of the phase as receivers rebuild them, before links lose any. Every receiver gets a message of

@@ -10,13 +10,14 @@ import numpy as np
 
 from ...core import tree
 from ...core.checks import Whole, natural
+from ...core.kinds import Attack
 from ...core.struct import static, struct
 from ...errors import bad
 from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 @struct
-class LabelFlip:
+class LabelFlip(Attack):
     """Adversaries train on labels num_classes - 1 - y instead of y (label flip, data poisoning).
 
     Weak on IID data with few adversaries, strong on heterogeneous data.

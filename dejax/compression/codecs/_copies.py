@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core import tree
 from ...core.checks import in_
-from ...core.kinds import Slot
+from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
@@ -20,7 +20,7 @@ from ..encoding import Size
 
 
 @struct
-class Copies:
+class Copies(Codec):
     """Compress the difference to a copy that every receiver holds, and update the copy (CHOCO, EF21).
 
     Needs a contractive compressor: `top_k`, `rand_k`, `qsgd`, not the unbiased forms. One copy per sender stands for the
@@ -50,7 +50,6 @@ class Copies:
     per_edge: bool = static(default=False)
 
     memory = "copies"
-    lossless = False
 
     def init(self, value: NodeTree) -> NodeTree:
         """The copies, zero; checks that the compressor can act on values like this one."""

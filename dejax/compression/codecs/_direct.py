@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...core.checks import in_
-from ...core.kinds import Slot
+from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import check_message, compress, message_bits
@@ -11,7 +11,7 @@ from ..encoding import Size
 
 
 @struct
-class Direct:
+class Direct(Codec):
     """Compress each value as it stands; no memory at either end.
 
     Receivers hold C(x). With a lossy compressor gossip then moves by gamma (W C(x) - C(x)): the mean is kept, but nodes
@@ -29,8 +29,6 @@ class Direct:
 
     compressor: Any = option(check=Slot("compressor"))
     gamma: FloatLike = number(default=1.0, check=in_(0, 1, "(]"))
-
-    memory = "none"
 
     @property
     def lossless(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core import tree
 from ...core.checks import in_
-from ...core.kinds import Slot
+from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
@@ -18,7 +18,7 @@ from ..encoding import Size
 
 
 @struct
-class ErrorFeedback:
+class ErrorFeedback(Codec):
     """Add what was dropped before to the next value, then compress (error feedback, DeepSqueeze).
 
     Right for sums of updates at a server. On whole models in gossip it is no safe default: with top-k the error memory
@@ -42,7 +42,6 @@ class ErrorFeedback:
     gamma: FloatLike = number(check=in_(0, 1, "(]"))
 
     memory = "sender"
-    lossless = False
 
     def init(self, value: NodeTree) -> NodeTree:
         """The errors, zero; checks that the compressor can act on values like this one."""

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core.checks import Whole
+from ...core.kinds import Compressor
 from ...core.random import uniform
 from ...core.struct import static, struct
 from ..encoding import SCOPE
@@ -22,7 +23,7 @@ LEVELS = Whole(words="a whole number >= 1 of positive levels, e.g. 15")
 
 
 @struct
-class Qsgd:
+class Qsgd(Compressor):
     """Random rounding to s levels, scaled down by 1 + omega (contractive, delta = 1/(1 + omega), biased); for `copies`.
 
     Args:
@@ -39,9 +40,6 @@ class Qsgd:
 
     levels: int = static(check=LEVELS)
     scope: str = static(default="global", check=SCOPE)
-
-    unbiased = False
-    lossless = False
 
     def check(self, d: int) -> None:
         """Any d will do."""
@@ -65,7 +63,7 @@ class Qsgd:
 
 
 @struct
-class QsgdUnbiased:
+class QsgdUnbiased(Compressor):
     """Random rounding to s levels (unbiased, omega = min(d/s^2, sqrt(d)/s)); for methods that average fresh messages.
 
     Args:
@@ -84,7 +82,6 @@ class QsgdUnbiased:
     scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
-    lossless = False
 
     def check(self, d: int) -> None:
         """Any d will do."""

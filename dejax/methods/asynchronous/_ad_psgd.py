@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate
+from ...core.method import Traits
 from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 
@@ -38,11 +39,7 @@ class AdPsgd:
 
     lr: NodeFloatLike = number(check=rate)
 
-    channel = "edges"
-    accepts = ("doubly",)
-    footprint = "pair"
-    needs_events = True
-    keeps_view = True
+    traits = Traits(footprint="pair", needs_events=True, keeps_view=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> AdPsgdState:
         """Views start at the models."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.checks import rate
 from ...core.kinds import Slot
+from ...core.method import Traits
 from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -38,7 +39,7 @@ class LocalOnly:
     lr: NodeFloatLike = number(default=None, check=rate)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "none"
+    traits = Traits(channel="none")
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -75,8 +76,7 @@ class Centralized:
     lr: FloatLike = number(default=None, check=rate)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "none"
-    pooled = True  # one model for all
+    traits = Traits(channel="none", pooled=True)
 
     def __post_init__(self) -> None:
         check_step(self)

@@ -14,6 +14,7 @@ from ...compression import copies
 from ...core import tree
 from ...core.checks import choice, in_, rate
 from ...core.kinds import Slot
+from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 
@@ -42,9 +43,7 @@ class Choco:
     compressor: Any = option(check=Slot("compressor"))
     order: Literal["atc", "awc"] = static(default="atc", check=choice("atc", "awc"))
 
-    channel = "edges"
-    accepts = ("doubly",)
-    own_codec = "compressor"  # the field that holds it: a codec of the network would be ignored
+    traits = Traits(own_codec="compressor")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ChocoState:
         """Start from the given models; copies start at zero."""

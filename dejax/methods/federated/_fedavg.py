@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.checks import constant_rate, rate, whole
 from ...core.kinds import Slot
+from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -48,7 +49,10 @@ class FedAvg:
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -63,12 +67,7 @@ class FedAvg:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 

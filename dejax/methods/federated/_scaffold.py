@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import Number, constant_rate, whole
+from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
 from .._parts import CLIENTS, check_cohort
@@ -50,7 +51,10 @@ class Scaffold:
     local_steps: int = static(default=1, check=whole)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
         """Controls start at zero."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from ...core.checks import choice, rate
 from ...core.kinds import Slot
+from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_step, step_rule
@@ -43,9 +44,7 @@ class Dsgd:
     order: Literal["atc", "awc", "cta"] = static(default="atc", check=choice("atc", "awc", "cta"))
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "edges"
-    accepts = ("doubly", "row")
-    footprint = "pair"
+    traits = Traits(weights=("doubly", "row"), footprint="pair")
 
     def __post_init__(self) -> None:
         check_step(self)

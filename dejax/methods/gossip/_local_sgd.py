@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...core import tree
 from ...core.checks import in_, rate, whole
 from ...core.kinds import Slot
+from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_step, step_rule
@@ -43,8 +44,7 @@ class LocalSgd:
     local_steps: int = static(default=5, check=whole)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "edges"
-    accepts = ("doubly", "row")
+    traits = Traits(weights=("doubly", "row"))
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -56,13 +56,7 @@ class LocalSgd:
 
     def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
         """K steps, then gossip."""
-        descend = step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, opt = round.repeat(self.local_steps, one, (state.params, state.opt))
+        y, opt = round.local_steps(state.params, state.opt, step_rule(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)
 
 
@@ -88,8 +82,7 @@ class DFedAvgM:
     momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
     local_steps: int = static(default=5, check=whole)
 
-    channel = "edges"
-    accepts = ("doubly", "row")
+    traits = Traits(weights=("doubly", "row"))
 
     def init(self, params: NodeTree, key: PRNGKey) -> DFedAvgMState:
         """Start from the given models."""

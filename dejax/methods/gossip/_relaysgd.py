@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate
+from ...core.method import Traits
 from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 
@@ -44,10 +45,7 @@ class RelaySgd:
 
     lr: NodeFloatLike = number(check=rate)
 
-    channel = "edges"
-    accepts = ("doubly", "row", "column")
-    per_edge = True
-    needs_tree = True
+    traits = Traits(channel="edges", weights=("doubly", "row", "column"), graph="tree")
 
     def init(self, params: NodeTree, key: PRNGKey) -> RelayState:
         """Nothing received yet."""

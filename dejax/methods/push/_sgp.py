@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate
+from ...core.method import Traits
 from ...core.struct import number, struct
 from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
 
@@ -37,12 +38,7 @@ class Sgp:
 
     lr: NodeFloatLike = number(check=rate)
 
-    channel = "edges"
-    accepts = ("column", "doubly")
-    robust = False
-    robust_reason = EXACT
-    lossy = False
-    lossy_reason = EXACT
+    traits = Traits(weights=("column", "doubly"), needs_sums=EXACT, needs_exact=EXACT)
 
     def init(self, params: NodeTree, key: PRNGKey) -> SgpState:
         """Weights start at 1."""

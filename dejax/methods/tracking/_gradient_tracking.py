@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ...core import tree
 from ...core.checks import rate
+from ...core.method import Traits
 from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 
@@ -36,8 +37,7 @@ class GradientTracking:
 
     lr: NodeFloatLike = number(check=rate)
 
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = Traits()
 
     def init(self, params: NodeTree, key: PRNGKey) -> TrackingState:
         """Trackers and last gradients at zero: the first round sets y = g."""
