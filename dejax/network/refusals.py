@@ -7,7 +7,8 @@ name: a method or option of your own is refused where one of the library would b
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import NULL, FieldError, RefusedError, Words, call, keyword
+from ..core.kinds import KINDS
+from ..errors import NULL, FieldError, RefusedError, Words, keyword
 from . import conditions
 from .case import Case
 
@@ -300,7 +301,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "no events",
         lambda c: c.network.events is None and c.traits.needs_events,
         field="network.events",
-        text="{method} is driven by events; give network.events, e.g. " + call("dejax.events.poisson"),
+        text="{method} is driven by events; give network.events, e.g. " + KINDS["events"].example,
     ),
     Refusal(
         "events without gossip",
