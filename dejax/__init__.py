@@ -17,8 +17,19 @@ if TYPE_CHECKING:
         privacy as privacy,
         report as report,
         tasks as tasks,
+        testing as testing,
         topology as topology,
     )
+    from .core.kinds import (
+        Attack as Attack,
+        Codec as Codec,
+        Compressor as Compressor,
+        Events as Events,
+        Fault as Fault,
+        Privacy as Privacy,
+        Rule as Rule,
+    )
+    from .core.method import Traits as Traits
     from .core.struct import static as static, struct as struct
     from .engine import rollout as rollout
     from .errors import (
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
         ConfigError as ConfigError,
         DivergenceError as DivergenceError,
         ProcessError as ProcessError,
+        PromiseError as PromiseError,
         RefusedError as RefusedError,
         TooLargeError as TooLargeError,
     )
@@ -41,13 +53,15 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "report", "tasks", "topology",
+    "optimizers", "population", "privacy", "report", "tasks", "testing", "topology",
 )  # fmt: skip
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "ProcessError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
-    "TooLargeError": "errors", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
+    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
+    "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
+        ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
+    ), "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

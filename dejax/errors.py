@@ -82,6 +82,18 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used: damaged, incomplete, or of another experiment. Says which file and what to do."""
 
 
+class PromiseError(AssertionError):
+    """A member that does not keep what its kind promises (`dejax.testing`).
+
+    Attributes:
+      member: the class. promise: which one broke. found: what was seen. mend: what to write instead.
+    """
+
+    def __init__(self, member: str, promise: str, found: str, mend: str):
+        self.member, self.promise, self.found, self.mend = member, promise, found, mend
+        super().__init__(f"{member} breaks the promise {promise!r}: {found}. To mend it: {mend}")
+
+
 class ProcessError(RuntimeError):
     """Another process of the job failed; says which, and how."""
 
@@ -91,4 +103,12 @@ def _plain(path: Path) -> Path:
     return tuple(name for name in path if not name.isdigit())
 
 
-__all__ = ["CheckpointError", "ConfigError", "DivergenceError", "ProcessError", "RefusedError", "TooLargeError"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DivergenceError",
+    "ProcessError",
+    "PromiseError",
+    "RefusedError",
+    "TooLargeError",
+]

@@ -15,8 +15,13 @@ from ..problem.task_check import check_fit
 
 
 def typed(value: Any) -> Any:
-    """Python numbers among the leaves as typed arrays, so that 0.1 and an array compile once and stack in sweeps."""
-    return tree.map(lambda x: device_array(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
+    """Turn the numbers among the leaves into arrays, those of NumPy like those of Python, so that 0.1 and np.float64(0.1) compile once."""
+
+    def one(x: Any) -> Any:
+        x = x.item() if isinstance(x, np.generic) else x
+        return device_array(x) if isinstance(x, (bool, int, float)) else x
+
+    return tree.map(one, value)
 
 
 def prepare(
@@ -38,7 +43,7 @@ def prepare(
     check_shapes(problem.n, method, problem, *options)
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
-        roles.check(problem, method, network)
+        roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
     if mesh is None:
         return method, problem, network

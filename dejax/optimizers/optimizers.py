@@ -94,7 +94,7 @@ class Cosine:
         _check_constants(self)
 
     def __call__(self, t: Any) -> Any:
-        t = jnp.asarray(t, jnp.float32)
+        t = jnp.asarray(t, float)  # of the run's width
         rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
         share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
         fall = self.end + (self.peak - self.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
@@ -119,7 +119,7 @@ class InverseSqrt:
         check_number(self, "offset", self.offset, lambda v: v > 0, "a number of rounds > 0")
 
     def __call__(self, t: Any) -> Any:
-        return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)
+        return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
 
 
 def _check_constants(schedule: Any) -> None:

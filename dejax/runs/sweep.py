@@ -11,6 +11,7 @@ import numpy as np
 from ..core.struct import labelled, whole
 from ..devices import processes
 from ..report.history import KEYS, History
+from ..xla.program_cache import kept_programs
 from .directory import RunDir
 from .evaluation import Schedule
 from .group import Member, grouped
@@ -18,6 +19,7 @@ from .simulate import Callbacks, directory_of, drive_all, several
 from .single import seeds_of
 
 
+@kept_programs()
 def sweep(
     build: Callable[..., tuple[Any, Any, Any]],
     over: Mapping[str, Sequence[Any] | Mapping[str, Any]],
@@ -88,6 +90,7 @@ def sweep(
     )
 
 
+@kept_programs()
 def run_members(
     members: Sequence[Member],
     seeds: Sequence[int],

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -46,7 +47,10 @@ class FedAvg:
     optimizer: Any = None
     server_lr: FloatLike = 1.0
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def __post_init__(self) -> None:
         check_step(self)

@@ -3,6 +3,7 @@
 import functools
 
 import dejax as dj
+from dejax.core.method import traits
 from dejax.events._plan import plan_of
 
 N = 6
@@ -86,11 +87,38 @@ def problem():
     return dj.Problem(task, data, batch_size=4, starts="independent")
 
 
+def graphs():
+    """name -> keyword arguments of Network that replace its topology or say who carries averages, and when nodes meet."""
+    t = dj.topology
+    links = [(i, (i + 1) % N) for i in range(N)] + [(0, 2)]
+    return {
+        "ring": {"topology": t.ring(N)},
+        "binary_tree": {"topology": t.binary_tree(N)},
+        "isolated": {"topology": t.isolated(N)},
+        "directed_ring": {"topology": t.directed_ring(N)},
+        "one_peer_exponential": {"topology": t.one_peer_exponential(N)},
+        "random_matching": {"topology": t.random_matching(N)},
+        "row_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.uniform_neighbour())},
+        "column_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.push_sum())},
+        "poisson": {"events": dj.events.poisson()},
+        "star": {"server": "star"},
+        "shards": {"server": "shards"},
+        "all_reduce": {"server": "all_reduce"},
+    }
+
+
+def probe(graph):
+    """A method that goes with an entry of `graphs`, to try options on it."""
+    if "server" in graphs()[graph]:
+        return "fedavg"
+    return "sgp" if graph == "column_stochastic" else "dsgd_awc"
+
+
 def network(method_name, **options):
     """A network that the method can be carried by."""
-    topology = dj.topology.binary_tree(N) if method_name == "relaysgd" else dj.topology.ring(N)
-    if method_name == "ad_psgd":
-        return dj.Network(topology, events=plan(), **options)
-    if method_name in ("fedavg", "ifca", "scaffold", "local_only", "centralized"):
-        return dj.Network(**options)
-    return dj.Network(topology, **options)
+    said = traits(methods()[method_name])
+    if said.gossips:
+        options = {"topology": dj.topology.binary_tree(N) if said.graph == "tree" else dj.topology.ring(N)} | options
+    if said.needs_events:
+        options = {"events": plan()} | options
+    return dj.Network(**options)
