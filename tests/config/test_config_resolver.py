@@ -242,6 +242,11 @@ def test_what_one_run_reads_can_be_set():
         ),
         (["network.faults.0.churn.up=0.2"], ("network", "faults"), [{"churn": {"up": 0.2}}]),
         (["eval.every=5"], ("eval",), {"every": 5}),
+        (
+            ["network.topology.ring.offsets=[1, 2, 3]", "network.topology.ring.offsets.1=5"],
+            ("network", "topology"),
+            {"ring": {"offsets": [1, 5, 3]}},
+        ),
     ],
 )
 def test_set_writes_where_the_path_points(sets, path, value):
