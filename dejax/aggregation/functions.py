@@ -44,6 +44,12 @@ def median_of(values: Rows, masks: Rows | None) -> jax.Array:
     return jnp.where(lower == upper, low, 0.5 * low + 0.5 * high).astype(values[0].dtype)
 
 
+def median_kept(values: Rows, masks: Rows | None) -> list[jax.Array]:
+    """Which values are the median of a coordinate, or one of the two middle ones: bool, one for each of `values`."""
+    rows, count = _sorted(values, masks)
+    return _between(values, masks, rows, (count - 1) // 2, count // 2)
+
+
 def trimmed_mean(
     values: Float[Array, "m ..."], f: FloatLike, mask: Bool[Array, "m ..."] | None = None
 ) -> Float[Array, " ..."]:
@@ -75,6 +81,23 @@ def trimmed_of(values: Rows, f: FloatLike, masks: Rows | None) -> jax.Array:
         at = jax.lax.broadcasted_iota(count.dtype, rows.shape, 0)
         total = jnp.where((at >= cut[None]) & (at < (count - cut)[None]), rows, 0).sum(0)
     return (total / jnp.maximum(count - 2 * cut, 1).astype(total.dtype)).astype(values[0].dtype)
+
+
+def trimmed_kept(values: Rows, f: FloatLike, masks: Rows | None) -> list[jax.Array]:
+    """Which values lie within what `trimmed_mean` averages of a coordinate: bool, one for each of `values`."""
+    rows, count = _sorted(values, masks)
+    cut = jnp.minimum(jnp.asarray(f, count.dtype), jnp.maximum(count - 1, 0) // 2)
+    return _between(values, masks, rows, cut, count - 1 - cut)
+
+
+def _between(
+    values: Rows, masks: Rows | None, rows: list[jax.Array] | jax.Array, lower: jax.Array, upper: jax.Array
+) -> list[jax.Array]:
+    """Which values lie from the `lower` to the `upper` of the sorted rows; one that is missing does not."""
+    stacked = jnp.stack(rows) if isinstance(rows, list) else rows
+    low, high = (jnp.take_along_axis(stacked, jnp.maximum(at, 0)[None], 0)[0] for at in (lower, upper))
+    kept = [jnp.isfinite(x) & (x >= low) & (x <= high) for x in values]
+    return kept if masks is None else [a & b for a, b in zip(kept, masks, strict=True)]
 
 
 def nearest_kept(sq_distances: Float[Array, "n m"], f: FloatLike, mask: Bool[Array, "n m"]) -> Bool[Array, "n m"]:

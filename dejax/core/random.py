@@ -7,9 +7,11 @@ JAX runs them as loops of small steps, which for a thousand draws a round cost m
 
 import math
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import random
 
 from ..xla.materialize import materialize
@@ -21,6 +23,16 @@ FEW = 64  # draws per node below which a key is computed again for each of them,
 def name_id(name: str) -> int:
     """A stable 31-bit integer for a name (Python's own hash differs between processes)."""
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def seeded(seeds: Any) -> jax.Array:
+    """The keys of whole numbers [...]: `random.key` of each, made on the host where that is known to give the same."""
+    seeds = np.asarray(seeds, np.int64)
+    if jax.config.jax_default_prng_impl != "threefry2x32":
+        return jax.vmap(random.key)(seeds) if seeds.ndim else random.key(int(seeds))
+    high = seeds >> 32 if jax.config.jax_enable_x64 else np.zeros_like(seeds)
+    with jax.ensure_compile_time_eval():
+        return random.wrap_key_data(jax.device_put(np.stack([high, seeds], -1).astype(np.uint32)), impl="threefry2x32")
 
 
 def fold_in(key: jax.Array, data: jax.Array | int) -> jax.Array:

@@ -151,19 +151,19 @@ def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Gener
 
 def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> NodeData:
     """Hand `parts` of the data set to the device."""
-    import jax.numpy as jnp
+    from ..core.arrays import device_array
 
     index, count = parts.padded()
     test_index, test_count = own_test.padded() if own_test is not None else (None, None)
-    put = lambda tree: {k: jnp.asarray(v) for k, v in tree.items()}
+    put = lambda tree: {k: device_array(v) for k, v in tree.items()}
     return NodeData(
         arrays=put(dataset.train),
-        index=jnp.asarray(index),
-        count=jnp.asarray(count),
+        index=device_array(index),
+        count=device_array(count),
         test=None if dataset.test is None else put(dataset.test),
-        test_index=None if test_index is None else jnp.asarray(test_index),
-        test_count=None if test_count is None else jnp.asarray(test_count),
-        facts={k: jnp.asarray(v, jnp.int32 if v.dtype.kind in "iu" else jnp.float32) for k, v in parts.facts.items()},
+        test_index=None if test_index is None else device_array(test_index),
+        test_count=None if test_count is None else device_array(test_count),
+        facts={k: device_array(v, np.int32 if v.dtype.kind in "iu" else np.float32) for k, v in parts.facts.items()},
         num_classes=dataset.num_classes,
         name=dataset.name,
         even=bool((count == count[0]).all()),

@@ -107,10 +107,10 @@ class NodeData:
         rank = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1)  # 0: largest remainder
         counts += rank < (rows - counts.sum(1))[:, None]
         index = draw_rows(counts, [pools[c] for c in kept], np.random.default_rng(seed)).reshape(self.n, rows)
-        import jax.numpy as jnp
+        from ..core.arrays import device_array
 
-        full = jnp.full((self.n,), rows, jnp.int32)
-        return replace(self, test_index=jnp.asarray(index, jnp.int32), test_count=full)
+        full = device_array(np.full(self.n, rows), np.int32)
+        return replace(self, test_index=device_array(index, np.int32), test_count=full)
 
     def plot(self, nodes: int = 40) -> Any:
         """A picture of who holds what: samples per class (rows) at each of the first `nodes` nodes (columns).

@@ -240,7 +240,7 @@ def _halo(network: Any, mesh: Mesh) -> bool:
         return False
     if any(isinstance(x, Tracer) for x in tree.leaves(top)):
         return False
-    if isinstance(top.links, (mixing.Dense, mixing.Complete)):  # one product, or one mean: fine as they are
+    if top.period and top.links.one_product:  # fine as it is
         linear = network.rule.linear and (network.attack is None or network.attack.hook != "message")
         return not linear and top.n <= 4096
     return True
@@ -251,7 +251,7 @@ def _laid_out(topology: Any, place: Place) -> Any:
     if topology is None:
         return None
     links = topology.links
-    split = isinstance(links, (mixing.Halo, mixing.Dense))
+    split = bool(topology.period) and links.split
 
     def one(x: Any) -> Any:
         return put(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))

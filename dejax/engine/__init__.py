@@ -1,22 +1,28 @@
 """The engine: rollout as one pure function, and the chunk of rounds that the driver repeats."""
 
-from .engine import (
-    Carry as Carry,
-    carry_axes as carry_axes,
-    is_population as is_population,
-    laid_out as laid_out,
-    model as model,
-    node_axis as node_axis,
-    one_round as one_round,
+from .node_axis import node_axis as node_axis
+from .prepare import (
     placed as placed,
     prepare as prepare,
+    typed as typed,
+)
+from .rollout import (
+    model as model,
     rollout as rollout,
+    state_of as state_of,
+)
+from .rounds import (
+    Carry as Carry,
+    carry_axes as carry_axes,
+    one_round as one_round,
     round_axes as round_axes,
     run_chunk as run_chunk,
     start as start,
+)
+from .starts import (
+    is_population as is_population,
+    laid_out as laid_out,
     starts as starts,
-    state_of as state_of,
-    typed as typed,
 )
 
 __all__ = [

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from .. import engine
 from ..core import tree
+from ..core.arrays import device_array
 from ..devices import placement
 
 
@@ -34,7 +34,7 @@ class Put:
             return x
         found = self._there.get(id(x))
         if found is None:
-            there = jnp.asarray(x) if self.layout is None else placement.everywhere(x, self.layout.mesh)
+            there = device_array(x) if self.layout is None else placement.everywhere(x, self.layout.mesh)
             found = self._there[id(x)] = (x, there)  # x is kept, so that its id stays its own
         return found[1]
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
 from ..mixing import Slots
 
@@ -116,7 +117,7 @@ def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width:
         )
     when = np.arange(len(first), dtype=float) if times is None else np.asarray(times, float)
     packed = pack(first, second, when, n, width)
-    return Plan(**{k: jnp.asarray(v) for k, v in packed.items()}, stale=stale)
+    return Plan(**{k: device_array(v) for k, v in packed.items()}, stale=stale)
 
 
 __all__ = ["EventRound", "Plan", "pack", "plan_of"]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from ..core.arrays import device_array
 from ..core.struct import check_number, static as field, struct
 from ._plan import Plan, pack
 
@@ -72,7 +72,7 @@ class Poisson:
             parts.append(block)
             time, ticks, done = float(time_of[-1]), ticks + events, done + len(block["times"])
         joined = {k: np.concatenate([b[k] for b in parts])[:rounds] for k in parts[0]}
-        return Plan(**{k: jnp.asarray(v) for k, v in joined.items()}, stale=self.stale)
+        return Plan(**{k: device_array(v) for k, v in joined.items()}, stale=self.stale)
 
 
 __all__ = ["Poisson"]

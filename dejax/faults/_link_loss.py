@@ -7,13 +7,13 @@ Reference: Boyd et al., Randomized gossip algorithms, 2006 (gossip under random 
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool
 
-from ..core.random import fold_in, fold_name, uniform
+from ..core.random import fold_name, uniform
 from ..core.struct import check_number, struct
 from ..core.types import FloatLike, NodeMask
+from .pairs import uniform_of_pairs
 
 PROBABILITY = "a probability in [0, 1]"
 
@@ -49,9 +49,9 @@ class LinkLoss:
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
-        receivers, senders = _ends(links)
+        receivers, senders = links.ends()
         low, high = jnp.minimum(receivers, senders), jnp.maximum(receivers, senders)
-        return _uniform(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
+        return uniform_of_pairs(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
 
     def uploads(self, ctx: Any) -> NodeMask:
         """Which uploads reach a server."""
@@ -90,29 +90,14 @@ class DirectedLinkLoss:
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
-        receivers, senders = _ends(links)
-        return _uniform(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p
+        receivers, senders = links.ends()
+        return (
+            uniform_of_pairs(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p
+        )
 
     def uploads(self, ctx: Any) -> NodeMask:
         """Which uploads reach a server."""
         return _uploads(ctx, self.p)
-
-
-def _ends(links: Any) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
-    """Node ids of the two ends of every slot."""
-    senders, ids = links.senders().astype(jnp.int32), getattr(links, "ids", None)
-    if ids is not None:  # nodes were relabelled: positions are not ids
-        return jnp.broadcast_to(ids[:, None], senders.shape), ids[senders]
-    return jnp.broadcast_to(jnp.arange(links.n, dtype=jnp.int32)[:, None], senders.shape), senders
-
-
-def _uniform(key: jax.Array, a: jax.Array, b: jax.Array, n: int, ticks: Any) -> jax.Array:
-    """One uniform float32 per pair of node ids, whatever slot it stands on; in an event plan also by the event's number."""
-    if n <= 2**16:  # the pair fits one uint32: half the cost
-        edge = fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
-    else:
-        edge = fold_in(fold_in(key, a), b)
-    return uniform(edge if ticks is None else fold_in(edge, ticks[a]))
 
 
 def _uploads(ctx: Any, p: FloatLike) -> NodeMask:

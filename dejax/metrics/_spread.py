@@ -50,7 +50,7 @@ def _distance(rules: Any, params: Tree, key: Any, weights: Any) -> jax.Array:
 
 def _asked(view: View) -> tuple[Any, ...]:
     """What the programs below take after `block`."""
-    return view.problem, view.mean, jnp.asarray(view.honest), view.key, view.place
+    return view.problem, view.mean, view.honest, view.key, view.place
 
 
 def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.random import seeded
 from ..core.types import NodeTree, Tree
 from ..devices.processes import to_host
 
@@ -39,7 +40,7 @@ class View:
         self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.together = together
-        self.key = jax.random.key(0) if key is None else key
+        self.key = seeded(0) if key is None else key
         self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
 
     @cached_property

@@ -11,6 +11,7 @@ from .kernels import (
     Hubs as Hubs,
     Slots as Slots,
 )
+from .late import Late as Late
 from .links import Links as Links
 from .sharded import (
     Everywhere as Everywhere,
@@ -20,6 +21,7 @@ from .sharded import (
     relabel as relabel,
     relabelling as relabelling,
 )
+from .star import Star as Star
 
 __all__ = [
     "Circulant",
@@ -32,8 +34,10 @@ __all__ = [
     "Everywhere",
     "Halo",
     "Hubs",
+    "Late",
     "Links",
     "Slots",
+    "Star",
     "Wires",
     "choose",
     "crossing",

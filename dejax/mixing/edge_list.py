@@ -5,7 +5,6 @@ there as row `reverse[e]`: one permutation delivers all messages. A star of 1,02
 way, where [n, k, d] would take 4.2 GB.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
-from .links import Whole, accumulator, fold_slots, silenced
+from .links import Links, accumulator, silenced
 
 
 @struct
@@ -41,7 +41,8 @@ class EdgeList:
         Raises:
           ValueError: an edge without its reverse.
         """
-        senders, real = np.asarray(links.senders()), np.asarray(links.weights()) != 0
+        senders, weights = jax.device_get(jax.jit(lambda links: (links.senders(), links.weights()))(links))
+        real = weights != 0
         receiver, slot = np.nonzero(real)
         sender = senders[receiver, slot]
         order = np.lexsort((sender, receiver))
@@ -53,7 +54,7 @@ class EdgeList:
             raise ValueError(
                 f"node {receiver[e]} hears node {sender[e]}, but not the other way round; messages per edge need both directions"
             )
-        ids = lambda x: jnp.asarray(x, jnp.int32)
+        ids = lambda x: device_array(x, np.int32)
         return EdgeList(ids(receiver), ids(sender), ids(reverse), ids(slot), links.n)
 
     @property
@@ -85,12 +86,21 @@ class EdgeList:
         return per_slot[self.receiver, self.slot]
 
 
-class EdgeRows(Whole):
+class EdgeRows(Links):
     """Links of a phase whose values are rows [m, ...] instead of the senders' [n, ...]: the rest is the kernel's own."""
 
     def __init__(self, links: Any, edges: EdgeList):
         self.links, self.edges = links, edges
-        self.n, self.num_slots = links.n, links.num_slots
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.links.n
+
+    @property
+    def num_slots(self) -> int:
+        """k."""
+        return self.links.num_slots
 
     def senders(self) -> jax.Array:
         """[n, k]."""
@@ -104,15 +114,15 @@ class EdgeRows(Whole):
         """[n]."""
         return self.links.self_weights()
 
-    def take(self, rows: Any, s: Any) -> Any:
+    def take(self, values: Any, s: Any) -> Any:
         """Row i of the result is what node i received on slot s; its first row (of weight 0) on padding."""
         e = self.edges
         table = (
             jnp.zeros((self.n, self.num_slots), jnp.int32).at[e.receiver, e.slot].set(jnp.arange(e.m, dtype=jnp.int32))
         )
-        return tree.map(lambda x: x[table[:, s]], rows)
+        return tree.map(lambda x: x[table[:, s]], values)
 
-    def weighted(self, rows: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
+    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
         """self_weights own + the sum of each node's rows under weights [n, k]; a zero weight silences NaN and Inf."""
         w = self.edges.by_slot(weights)
 
@@ -121,16 +131,12 @@ class EdgeRows(Whole):
             total = self.edges._sum(silenced(w.astype(dtype), x.astype(dtype)), dtype)
             return (silenced(self_weights.astype(dtype), mine.astype(dtype)) + total).astype(x.dtype)
 
-        return tree.map(leaf, rows, own)
+        return tree.map(leaf, values, own)
 
-    def sq_distances(self, rows: Any, own: Any) -> jax.Array:
+    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
         """[n, k]: squared distance of each row to the own value of the node that holds it; 0 on padding."""
-        gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), rows))
+        gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), values))
         return jnp.zeros((self.n, self.num_slots), gap.dtype).at[self.edges.receiver, self.edges.slot].set(gap)
-
-    def fold(self, fn: Callable[..., Any], carry: Any, rows: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, rows)
 
 
 __all__ = ["EdgeList", "EdgeRows"]

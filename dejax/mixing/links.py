@@ -5,70 +5,131 @@ mixing never form an [n, k, d] array. Padding slots hold the receiver's own id a
 its weight is not 0.
 """
 
+import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..core import tree
 from ..core.types import NodeFloat, NodeTree
+from .edges import Edges
 
 UNROLL = 16  # slots written out one after another, so that XLA fuses them into one loop; more are scanned
 
 
-@runtime_checkable
-class Links(Protocol):
-    """One mixing matrix W_t as receivers x slots: W[i, senders[i, s]] = weights[i, s], W[i, i] = self_weights[i]."""
+class Links(ABC):
+    """One mixing matrix W_t as receivers x slots: W[i, senders[i, s]] = weights[i, s], W[i, i] = self_weights[i].
+
+    A kernel says who sends, with which weight, and how a slot's rows are taken; the rest follows slot by slot. It
+    overrides what it can do faster, or what its values need otherwise.
+    """
+
+    one_product = False  # W is one matrix product or one mean: the compiler shares it out over devices as it stands
+    split = False  # leaves of two axes or more have the node axis first (after the period's), for devices to divide
 
     @property
+    @abstractmethod
     def n(self) -> int:
         """Number of nodes."""
 
     @property
+    @abstractmethod
     def num_slots(self) -> int:
         """k: slots per node, the largest number of senders that a node hears."""
 
+    @abstractmethod
     def senders(self) -> Int[Array, "n k"]:
         """Who sends on each slot; the own id on padding."""
 
+    @abstractmethod
     def weights(self) -> Float[Array, "n k"]:
         """Weight of each slot; 0 on padding."""
 
+    @abstractmethod
     def self_weights(self) -> NodeFloat:
         """Weight of the own value."""
 
-    def spread(self, tree: NodeTree) -> Any:
-        """`tree` as `take`, `weighted`, `sq_distances` and `fold` read it: the one exchange between devices, where there are several.
+    @abstractmethod
+    def take(self, values: NodeTree, s: Any) -> NodeTree:
+        """Row i of the result is row senders[i, s] of `values`; s is a Python int or a traced int32."""
 
-        Those four also take `tree` itself, and then exchange for themselves.
+    def ends(self) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
+        """Node ids of receiver and sender of every slot."""
+        senders = self.senders().astype(jnp.int32)
+        return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
+
+    def spread(self, values: NodeTree) -> Any:
+        """`values` as `take`, `weighted`, `sq_distances` and `fold` read them: the one exchange between devices.
+
+        Those four also take the values themselves, and then exchange on their own. On one device every row is at hand.
         """
+        return values
 
-    def take(self, tree: NodeTree, s: Any) -> NodeTree:
-        """Row i of the result is row senders[i, s] of `tree`; s is a Python int or a traced int32."""
-
-    def mix(self, tree: NodeTree) -> NodeTree:
-        """W tree. Each leaf keeps its dtype; sums are taken in at least float32."""
+    def mix(self, values: NodeTree) -> NodeTree:
+        """W values. Each leaf keeps its dtype; sums are taken in at least float32."""
+        weights, own, k = self.weights(), self.self_weights(), self.num_slots
+        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: weights[:, s], own, k), values)
 
     def weighted(
-        self, tree: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
+        self, values: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
     ) -> NodeTree:
-        """Row i: self_weights[i] own[i] + sum_s weights[i, s] tree[senders[i, s]]; a zero weight silences NaN and Inf."""
+        """Row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]]; a zero weight silences NaN and Inf."""
+        own = values if own is None else own
+        share, k = lambda s: weights[:, s], self.num_slots
+        return tree.map(lambda x, mine: sum_slots(self.take, x, mine, share, self_weights, k, silenced), values, own)
 
-    def sq_distances(self, tree: NodeTree, own: NodeTree | None = None) -> Float[Array, "n k"]:
-        """||own_i - tree[senders[i, s]]||^2, summed over leaves; differences first, so that nothing cancels."""
+    def sq_distances(self, values: NodeTree, own: NodeTree | None = None) -> Float[Array, "n k"]:
+        """||own_i - values[senders[i, s]]||^2, summed over leaves; differences first, so that nothing cancels."""
+        own = values if own is None else own
+        k = self.num_slots
 
-    def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, tree: NodeTree) -> Any:
-        """carry <- fn(carry, take(tree, s), s) over all slots in order."""
+        def one(s: Any) -> jax.Array:
+            def leaf(mine: jax.Array, x: jax.Array) -> jax.Array:
+                dtype = accumulator(x)
+                gap = mine.astype(dtype) - self.take(x, s).astype(dtype)
+                return jnp.sum(jnp.square(gap.reshape(gap.shape[0], -1)), 1)
 
+            parts = tree.leaves(tree.map(leaf, own, values))
+            return functools.reduce(jnp.add, parts)
 
-class Whole:
-    """What kernels of one device share: every row is at hand."""
+        if k == 0:
+            return jnp.zeros((self.n, 0), jnp.float32)
+        # one slot after another: written out, XLA on CPUs keeps the differences of all slots at once (measured: k copies of X)
+        return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
-    def spread(self, values: Any) -> Any:
-        """The values themselves."""
-        return values
+    def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:
+        """carry <- fn(carry, take(values, s), s) over all slots in order: written out up to 16, scanned beyond."""
+        k = self.num_slots
+        if k <= UNROLL:
+            for s in range(k):
+                carry = fn(carry, self.take(values, s), s)
+            return carry
+
+        def one(carry: Any, s: jax.Array) -> tuple[Any, None]:
+            return fn(carry, self.take(values, s), s), None
+
+        return jax.lax.scan(one, carry, jnp.arange(k, dtype=jnp.int32))[0]
+
+    # ---- asked on the host, where leaves are concrete
+    def host_edges(self) -> Edges:
+        """The non-zero weights of one phase, in float64."""
+        senders, weights = np.asarray(self.senders(), np.int64), np.asarray(self.weights(), np.float64)
+        receivers, slots = np.nonzero(weights)
+        own = np.asarray(self.self_weights())
+        return Edges.sorted(self.n, receivers, senders[receivers, slots], weights[receivers, slots], own)
+
+    def offset_weights(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Of a circulant W: (offsets, weights) of each phase of a period, the own value at offset 0; None of any other."""
+        return None
+
+    def pair_weights(self) -> tuple[float, float] | None:
+        """(share, extra) of W = extra I + share 11^T, where all pairs have one weight; None of any other W."""
+        return None
 
 
 def accumulator(x: jax.Array) -> Any:
@@ -125,48 +186,4 @@ def sum_slots(
     return out.astype(x.dtype if out_dtype is None else out_dtype)
 
 
-def fold_slots(links: Any, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:
-    """The fold of every kernel: written out up to 16 slots, scanned beyond."""
-    k = links.num_slots
-    if k <= UNROLL:
-        for s in range(k):
-            carry = fn(carry, links.take(values, s), s)
-        return carry
-
-    def one(carry: Any, s: jax.Array) -> tuple[Any, None]:
-        return fn(carry, links.take(values, s), s), None
-
-    return jax.lax.scan(one, carry, jnp.arange(k, dtype=jnp.int32))[0]
-
-
-def slot_sq_distances(links: Any, values: NodeTree, own: NodeTree | None) -> jax.Array:
-    """[n, k]: squared distances by differences, slot by slot."""
-    own = values if own is None else own
-    k = links.num_slots
-
-    def one(s: Any) -> jax.Array:
-        def leaf(mine: jax.Array, x: jax.Array) -> jax.Array:
-            dtype = accumulator(x)
-            gap = mine.astype(dtype) - links.take(x, s).astype(dtype)
-            return jnp.sum(jnp.square(gap.reshape(gap.shape[0], -1)), 1)
-
-        parts = tree.leaves(tree.map(leaf, own, values))
-        return sum(parts[1:], parts[0])
-
-    if k == 0:
-        return jnp.zeros((links.n, 0), jnp.float32)
-    # one slot after another: written out, XLA on CPUs keeps the differences of all slots at once (measured: k copies of X)
-    return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
-
-
-__all__ = [
-    "UNROLL",
-    "Links",
-    "Whole",
-    "accumulator",
-    "fold_slots",
-    "plain",
-    "silenced",
-    "slot_sq_distances",
-    "sum_slots",
-]
+__all__ = ["UNROLL", "Links", "accumulator", "plain", "silenced", "sum_slots"]

@@ -4,13 +4,13 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from ..aggregation import weighted_mean
 from ..compression import direct, identity
 from ..core.abstract import key_like, model_like
+from ..core.arrays import device_array
 from ..core.kinds import KINDS, check_option
 from ..core.method import check_method, flags
 from ..core.struct import grows, static, struct
@@ -39,6 +39,8 @@ class Network:
         2 (n - 1) steps; sums alone exist, so no lossy codec, robust rule or lost upload. They differ in bytes and seconds.
       repair: "row" lets the receiver keep the weight of a lost link even where that moves the mean (directed graphs
         with doubly stochastic W); default: such losses are refused.
+      audit: meter which share of the messages was lost, and which of those that arrived the rule left out, honest and hostile
+        apart (`audit/lost`, `audit/rejected`, `audit/rejected_hostile`, `audit/rejected_honest`); default: no, at no cost.
     Raises:
       ValueError: an option with an impossible number; a repair or server that is not known.
       TypeError: an option of another kind, or one that was not called.
@@ -54,6 +56,7 @@ class Network:
     events: Any = None
     server: Literal["star", "shards", "all_reduce"] | None = static(default=None)
     repair: Literal["row"] | None = static(default=None)
+    audit: bool = static(default=False)
     # EdgeList, filled by `prepare` where rows per edge are sent
     edges: Any = dataclasses.field(default=None, repr=False)
     messages: Any = grows(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
@@ -78,6 +81,12 @@ class Network:
     def kind(self) -> str:
         """How W's lost weight is given back: "row", "column" or "doubly"."""
         return "row" if self.repair == "row" or self.topology is None else self.topology.kind
+
+    @property
+    def late(self) -> Any:
+        """The fault that delays messages by up to `span[1]` > 0 phases; None: messages arrive in the phase they are sent in."""
+        found = [fault for fault in self.faults if getattr(fault, "span", (0, 0))[1] > 0]
+        return found[0] if found else None
 
     def check(self, method: Any, problem: Any) -> None:
         """Refuse, before anything is compiled, what cannot work.
@@ -124,6 +133,8 @@ class Network:
                 f"{name} tells its models apart by their starts, but the problem's are equal; give Problem(..., starts='independent')"
             )
         self._check_options(method, name, channel, problem)
+        self._check_late(name, channel)
+        self._check_audit(name, channel)
 
     def _check_edges(self, method: Any, name: str, n: int) -> None:
         top = self.topology
@@ -163,6 +174,8 @@ class Network:
             )
         directed = top.kind == "doubly" and not top.symmetric and self.repair is None
         for fault in self.faults:
+            if fault is self.late:  # loses nothing; see _check_late
+                continue
             if directed and self.events is None:
                 raise RefusedError(
                     f"network.faults has {type(fault).__name__} on the directed doubly stochastic graph {top.name!r}: no local "
@@ -190,11 +203,63 @@ class Network:
             why = f"network.rule {type(self.rule).__name__} must see single values"
         elif not self.codec.lossless:
             why = f"network.codec {type(self.codec).__name__} compresses single values"
-        elif any(not getattr(fault, "sleeps", False) for fault in self.faults):
+        elif any(fault is not self.late and not getattr(fault, "sleeps", False) for fault in self.faults):
             why = "network.faults loses uploads, and a ring of sums has no single upload to lose"
         if why is not None:
             raise RefusedError(
                 f"network.server is 'all_reduce', where partial sums travel alone, but {why}; use 'star' or 'shards'"
+            )
+
+    def _check_late(self, name: str, channel: str) -> None:
+        late = self.late
+        if late is None:
+            return
+        what = f"network.faults has {type(late).__name__}"
+        others = [fault for fault in self.faults if fault is not late]
+        if any(getattr(fault, "span", (0, 0))[1] > 0 for fault in others):
+            raise RefusedError(f"{what} twice, and a message has one age; give one, with the sum of the phases")
+        if self.events is not None:
+            raise RefusedError(
+                f"{what} beside network.events, where two nodes meet and no message travels; leave it out"
+            )
+        if self.clock is not None:
+            raise RefusedError(
+                f"{what}, which counts phases, beside network.clock, which counts seconds and waits for every message of a phase; "
+                "give the clock a latency, or leave one of them out"
+            )
+        if channel == "server" and self.server == "all_reduce":
+            raise RefusedError(
+                f"{what}, but network.server is 'all_reduce', where partial sums travel alone and no single upload can be late; "
+                "use 'star' or 'shards'"
+            )
+        if channel != "edges":
+            return
+        top = self.topology
+        if not top.fixed:
+            raise RefusedError(
+                f"{what}, but {top.name!r} changes its neighbors from phase to phase: a message would arrive when its link is gone; "
+                "use a fixed graph"
+            )
+        if self.kind == "column" and others:
+            raise RefusedError(
+                f"{what} beside {type(others[0]).__name__}, but {top.name!r} has column-stochastic weights: the weight of a message "
+                f"that {name} loses would have to travel back to the value that it left; leave one of them out"
+            )
+        if late.span[0] != late.span[1] and getattr(self.attack, "needs_spread", False):
+            raise RefusedError(
+                f"{what} with delays that differ from edge to edge, but network.attack {type(self.attack).__name__} sends one value "
+                "per receiver and phase, of which a receiver would hold several; delay all alike, e.g. phases=2, or use sign_flip"
+            )
+
+    def _check_audit(self, name: str, channel: str) -> None:
+        if not self.audit:
+            return
+        if channel == "none":
+            raise RefusedError(f"network.audit counts messages that were not used, but {name} sends none; leave it out")
+        if not hasattr(self.rule, "rejected"):
+            raise RefusedError(
+                f"network.audit asks the rule what it leaves out, but {type(self.rule).__name__} does not say; give it a method "
+                "rejected(ctx, received) -> [n, k], the share of each received message that it does not use"
             )
 
     def _check_per_edge(self, method: Any, name: str) -> None:
@@ -321,13 +386,12 @@ def _messages(topology: Any) -> Any:
         return None
     n, rows = topology.n, []
     if topology.name == "complete":
-        return jnp.full((1, n), n - 1, jnp.int32)
-    with jax.ensure_compile_time_eval():  # inside a user's jit, too, a constant graph is looked at now
-        for phase in range(topology.period):
-            links = topology.at(phase)
-            real = np.asarray(links.weights()) != 0
-            rows.append(np.bincount(np.asarray(links.senders())[real], minlength=n))
-    return jnp.asarray(np.stack(rows), jnp.int32)
+        return device_array(np.full((1, n), n - 1), np.int32)
+    for phase in range(topology.period):
+        edges = topology.host(phase)
+        real = np.asarray(edges.weights).astype(topology.dtype) != 0  # as rounds see them
+        rows.append(np.bincount(edges.senders[real], minlength=n))
+    return device_array(np.stack(rows), np.int32)
 
 
 def _check_per_example(privacy: Any, problem: Any) -> None:

@@ -13,6 +13,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
+from .meters import NO_NODE
 from .store import Store
 
 
@@ -52,11 +53,12 @@ def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: 
         units.update(own.units)
         return (carry, own.slots), own.observed()
 
-    (carry, store.slots), (counts, values, bad, sent) = lax.scan(
+    (carry, store.slots), (counts, values, bad, sent, shares) = lax.scan(
         body, (carry, store.slots), jnp.arange(k, dtype=jnp.int32)
     )
     total = partial(tree.map, lambda x: x.sum(0, dtype=x.dtype))
-    store.absorb((total(counts), tree.map(lambda x: x.mean(0), values), bad.min(), total(sent)), units)
+    values = tree.map(lambda x: x.mean(0), values)
+    store.absorb((total(counts), values, bad.min(), total(sent), total(shares)), units)
     return carry
 
 
@@ -74,15 +76,11 @@ def when(round: Any, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], 
         units.update(own.units)
         return (carry, own.slots), own.observed()
 
-    counts, values, bad, sent = jax.eval_shape(yes, (carry, store.slots))[1]
+    shapes = jax.eval_shape(yes, (carry, store.slots))[1]
 
     def no(state: Any) -> Any:
-        empty = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (counts, values))
-        return state, (
-            *empty,
-            jnp.full(bad.shape, 2**31 - 1, bad.dtype),
-            tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sent),
-        )
+        counts, values, bad, sent, shares = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return state, (counts, values, jnp.full_like(bad, NO_NODE), sent, shares)
 
     (carry, store.slots), observed = lax.cond(pred, yes, no, (carry, store.slots))
     store.absorb(observed, units)

@@ -24,10 +24,11 @@ class Received:
 
     def __init__(
         self, ctx: Context, rule: Any, own: Any, sent: Any, *, base: Any, rewrite: Any = None,
-        weights: Any = None, self_weights: Any = None, mask: Any = None, adversary: Any = None,
+        weights: Any = None, self_weights: Any = None, mask: Any = None, adversary: Any = None, audit: Any = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
+        self._audit = audit
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
 
     @property
@@ -60,11 +61,14 @@ class Received:
         """What was sent, where the receivers' devices can read it: one exchange serves all that follows."""
         return self.links.spread(self.sent)
 
-    def _from_adversary(self) -> jax.Array:
+    def from_adversary(self) -> jax.Array:
+        """[n, k]: who sent on each slot is an adversary."""
         return self.adversary[self.links.senders()]
 
     def combine(self) -> Any:
         """The network's rule under W: one value per receiver."""
+        if self._audit is not None:
+            self._audit(self)
         return self.rule.combine(self.ctx, self)
 
     def mix(self) -> Any:
@@ -77,7 +81,7 @@ class Received:
         """sum_s weights[:, s] * value on slot s + self_weights * own; a zero weight silences NaN and Inf."""
         if self.rewrite is None:
             return self.links.weighted(self._spread, weights, self_weights, self.own)
-        hostile = self._from_adversary()
+        hostile = self.from_adversary()
         honest = self.links.weighted(self._spread, jnp.where(hostile, 0, weights), self_weights, self.own)
         share = jnp.where(hostile, weights, 0).sum(1)
         return tree.add(honest, tree.where(share != 0, tree.scale(share, self.rewrite), tree.zeros(self.rewrite)))
@@ -87,7 +91,7 @@ class Received:
         distance = self.links.sq_distances(self._spread, self.own)
         if self.rewrite is not None:
             to_rewrite = tree.sq_norm(tree.sub(self.rewrite, self.own)).astype(distance.dtype)
-            distance = jnp.where(self._from_adversary(), to_rewrite[:, None], distance)
+            distance = jnp.where(self.from_adversary(), to_rewrite[:, None], distance)
         return jnp.where(self.mask & jnp.isfinite(distance), distance, jnp.inf)
 
     def value(self, s: Any) -> Any:
@@ -95,12 +99,12 @@ class Received:
         value = self.links.take(self._spread, s)
         if self.rewrite is None:
             return value
-        return tree.where(self._from_adversary()[:, s], self.rewrite, value)
+        return tree.where(self.from_adversary()[:, s], self.rewrite, value)
 
     def fold(self, fn: Callable[..., Any], carry: Any) -> Any:
         """carry <- fn(carry, value, weight [n], mask [n], s) over slots."""
         weights, mask = self.weights, self.mask
-        hostile = None if self.rewrite is None else self._from_adversary()
+        hostile = None if self.rewrite is None else self.from_adversary()
 
         def one(carry: Any, value: Any, s: Any) -> Any:
             if hostile is not None:
@@ -123,12 +127,43 @@ class Received:
         formed where the rule needs none: up to `fused` values it is elementwise, one loop that keeps nothing. The own value comes
         first where it exists and is asked for.
         """
+        like = self.own if self.own is not None else self.sent
+
+        def joined(blocks: jax.Array, x: jax.Array, width: int) -> jax.Array:
+            flat = jnp.moveaxis(blocks, 0, 1).reshape(blocks.shape[1], -1)[:, :width]
+            return flat.reshape(flat.shape[:1] + x.shape[1:]).astype(x.dtype)
+
+        parts = self._in_blocks(fn, include_own, fused)
+        outs = [joined(blocks, x, width) for (blocks, width), x in zip(parts, tree.leaves(like), strict=True)]
+        return jax.tree.unflatten(jax.tree.structure(self.sent), outs)
+
+    def left_out(
+        self,
+        kept: Callable[[list[jax.Array], list[jax.Array]], list[jax.Array]],
+        include_own: bool = True,
+        fused: int = 0,
+    ) -> jax.Array:
+        """[n, k]: of each received value the share of its coordinates that a coordinate-wise rule does not keep.
+
+        `kept(values, masks)` is a list of bool [n, c], one for each of `values`.
+        """
+        first = int(include_own and self.own is not None)
+
+        def dropped(values: list[jax.Array], masks: list[jax.Array]) -> jax.Array:
+            return jnp.stack([(~x).sum(1, dtype=jnp.int32) for x in kept(values, masks)[first:]], 1)
+
+        parts = self._in_blocks(dropped, include_own, fused)
+        total = sum(width for _, width in parts)
+        return tree.add(*[blocks.sum(0).astype(jnp.float32) for blocks, _ in parts]) / total
+
+    def _in_blocks(self, fn: Callable[..., jax.Array], include_own: bool, fused: int) -> list[tuple[jax.Array, int]]:
+        """(fn's results [blocks, n, ...], number of coordinates) of each leaf; the last block is filled up with zeros."""
         own = include_own and self.own is not None
         n = self.mask.shape[0]
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_slots)]
         k = len(masks)
 
-        def leaf(sent: jax.Array, mine: Any, hostile: Any) -> jax.Array:
+        def leaf(sent: jax.Array, mine: Any, hostile: Any) -> tuple[jax.Array, int]:
             width = sent[0].size
             most = width if k <= fused else BLOCK_BYTES // max(1, k * n * max(4, sent.dtype.itemsize))
             blocks = -(-width // max(1, min(width, most)))
@@ -148,26 +183,47 @@ class Received:
                 part = cut(sent)
                 values = [self.links.take(part, s) for s in range(self.links.num_slots)]
                 if hostile is not None:
-                    bad, rewritten = self._from_adversary(), cut(hostile)
+                    bad, rewritten = self.from_adversary(), cut(hostile)
                     values = [jnp.where(bad[:, s][:, None], rewritten, v) for s, v in enumerate(values)]
                 return fn(([cut(mine)] if own else []) + values, masks)
 
-            out = jax.lax.map(block, jnp.arange(blocks)) if blocks > 1 else block(jnp.int32(0))[None]
-            return jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)[:, :width]
+            return jax.lax.map(block, jnp.arange(blocks)) if blocks > 1 else block(jnp.int32(0))[None], width
 
-        shapes = self.own if self.own is not None else self.sent
-        outs = [
-            leaf(sent, mine, hostile)
-            for sent, mine, hostile in zip(
-                tree.leaves(self._spread),
-                tree.leaves(self.own) if own else [None] * len(tree.leaves(self.sent)),
-                tree.leaves(self.rewrite) if self.rewrite is not None else [None] * len(tree.leaves(self.sent)),
-                strict=True,
-            )
-        ]
-        like = tree.leaves(shapes)
-        outs = [o.reshape(o.shape[:1] + x.shape[1:]).astype(x.dtype) for o, x in zip(outs, like, strict=True)]
-        return jax.tree.unflatten(jax.tree.structure(self.sent), outs)
+        sent = tree.leaves(self._spread)
+        mine = tree.leaves(self.own) if own else [None] * len(sent)
+        hostile = [None] * len(sent) if self.rewrite is None else tree.leaves(self.rewrite)
+        return [leaf(*each) for each in zip(sent, mine, hostile, strict=True)]
 
 
-__all__ = ["Received"]
+class ReceivedRows:
+    """What arrived on each edge: `rows` [m, ...], `mask` bool [m] or None when everything did.
+
+    Row e was sent by sender[e] to receiver[e]. Rows are different messages, so there is no rule to combine them by:
+    a method keeps what it needs, usually `keep(old)`: the new row where it arrived, else the old one.
+    """
+
+    def __init__(self, round: Any, name: str, rows: Any, mask: Any, ride: Any = None):
+        self._round, self._name, self._ride, self._headers = round, name, ride, 0
+        self.rows, self.mask = rows, mask
+
+    def keep(self, old: Any) -> Any:
+        """The new rows where they arrived, else `old` [m, ...]."""
+        return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
+
+    def header(self, counts: jax.Array) -> jax.Array:
+        """Small numbers [m] that ride with the same messages: metered in full, neither compressed, noised nor forged.
+
+        Where the message was lost the result is what would have come: use it through `mask`, as `rows`.
+        """
+        edges, awake = self._round.edges, self._round.awake
+        sent = edges.count(jnp.ones((edges.m,), jnp.int32))
+        sent = sent if awake is None else jnp.where(awake, sent, 0)
+        name = f"wire/{self._name}/header"
+        self._round.store.meter(name, sent, counts.dtype.itemsize * 8)
+        self._round.store.node_sent(name, sent)
+        rows = edges.deliver(counts)
+        self._headers += 1
+        return rows if self._ride is None else self._ride(f"header{self._headers}", rows)
+
+
+__all__ = ["Received", "ReceivedRows"]

@@ -12,10 +12,11 @@ from ..core import tree
 from ..core.random import fold_in, fold_name
 from ..devices.node_blocks import block_map
 from ..problem import Batch
-from . import clocks, cohort, edge_rows, lifted, local, pipeline, server
+from . import channel, clocks, cohort, lifted, local, wires
 from .context import Context
+from .live import Live, live_links
 from .meters import Meters
-from .received import Received
+from .received import Received, ReceivedRows
 from .store import Store
 
 CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
@@ -200,10 +201,12 @@ class Round:
             setattr(child, field, value)
         return child
 
-    def slot(self, name: str, init: Callable[[int], Any], per_node: bool = True) -> tuple[Any, Callable[[Any], None]]:
+    def slot(
+        self, name: str, init: Callable[[int], Any], per_node: bool = True, frozen: bool = True
+    ) -> tuple[Any, Callable[[Any], None]]:
         """Memory under `name`: its rows for this view, and a setter. `init(n)` makes it for all n nodes.
 
-        A node that is asleep keeps its rows.
+        A node that is asleep keeps its rows, unless they are no memory of its own (`frozen=False`).
         """
         store = self.store
         if name not in store.slots:
@@ -218,7 +221,7 @@ class Round:
 
         def put(new: Any) -> None:
             new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
-            if per_node and self.awake is not None:
+            if per_node and frozen and self.awake is not None:
                 new = tree.where(self.awake, new, old)
             if per_node and self._ids is not None:
                 rows = self._ids if self._put is None else self._put
@@ -275,9 +278,9 @@ class Round:
 
     # ---- communication
     @cached_property
-    def links(self) -> pipeline.Live:
+    def links(self) -> Live:
         """W of this phase after faults: the same for every call in the phase."""
-        return pipeline.live_links(self)
+        return live_links(self)
 
     @property
     def edges(self) -> Any:
@@ -290,11 +293,11 @@ class Round:
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
         """Memory on edges: its rows [m, ...], and a setter. `init(m)` makes it. A sleeping node's rows stay."""
-        return edge_rows.edge_slot(self, self._prefix + name, init)
+        return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
         self, value: Any, *, name: str | None = None, codec: Any = None, per_edge: bool = False
-    ) -> Received | edge_rows.ReceivedRows:
+    ) -> Received | ReceivedRows:
         """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
 
         Args:
@@ -305,14 +308,14 @@ class Round:
           `Received`; with `per_edge`, `ReceivedRows`.
         """
         if per_edge:
-            return edge_rows.exchange_rows(self, self._name("exchange", name), value, codec)
-        return pipeline.exchange(self, self._name("exchange", name), value, codec)
+            return channel.exchange_rows(self, self._name("exchange", name), value, codec)
+        return channel.exchange(self, self._name("exchange", name), value, codec)
 
     def gossip(self, value: Any, *, name: str | None = None, codec: Any = None) -> Any:
         """exchange, then base + gamma (combine(own, received) - own); exactly W value where codec and privacy are plain."""
         name = self._name("gossip", name)
         codec = self.network.codec if codec is None else codec
-        got = pipeline.exchange(self, name, value, codec)
+        got = channel.exchange(self, name, value, codec)
         out = got.combine()
         if codec.lossless and got.base is got.own:
             return out
@@ -336,7 +339,7 @@ class Round:
           downloads: how many results every node fetches, for meter and clock.
         """
         name = self._name("average", name)
-        return server.average(self, name, value, weights, codec, groups, num_groups, downloads)
+        return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

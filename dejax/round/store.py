@@ -21,18 +21,19 @@ class Store:
         self.initial = dict(slots)
         self.per_node: dict[str, bool] = {}  # which slots have a node axis, found when recording
         self.used: set[str] = set()
-        self.verbs: dict[str, str] = {}
         self.counts: dict[str, Any] = {}
         self.units: dict[str, int] = {}
         self.values: dict[str, Any] = {}
+        self.shares: dict[str, Any] = {}  # name -> float32 [2]: a part, and the whole it is of
         self.sent: dict[str, jax.Array] = {}
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
-        """A store for an inner round: shares the slots when recording, else starts from the `slots` given."""
+        """A store for an inner round: shares slots and what is sent when recording, else starts from the `slots` given."""
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
+            inner.sent = self.sent
         return inner
 
     def meter(self, name: str, count: jax.Array, unit: int) -> None:
@@ -48,6 +49,11 @@ class Store:
         """Record a float value; the last one of a round stands."""
         self.values[name] = value
 
+    def share(self, name: str, part: jax.Array, whole: jax.Array) -> None:
+        """Add to a share (parts over wholes of the round, 0 where there was nothing), a value of the meters."""
+        both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
+        self.shares[name] = self.shares[name] + both if name in self.shares else both
+
     def node_sent(self, name: str, count: jax.Array) -> None:
         """Add messages (or units) [n] that each node sent under `name`."""
         self.sent[name] = self.sent[name] + count if name in self.sent else count
@@ -56,13 +62,13 @@ class Store:
         """Remember the lowest id of a node with a non-finite loss."""
         self.bad_node = jnp.minimum(self.bad_node, node)
 
-    def observed(self) -> tuple[Any, Any, Any, Any]:
+    def observed(self) -> tuple[Any, Any, Any, Any, Any]:
         """What an inner scan or cond must hand out as arrays."""
-        return self.counts, self.values, self.bad_node, self.sent
+        return self.counts, self.values, self.bad_node, self.sent, self.shares
 
     def absorb(self, observed: Any, units: dict[str, int]) -> None:
         """Add what an inner round observed."""
-        counts, values, bad_node, sent = observed
+        counts, values, bad_node, sent, shares = observed
         for name, count in counts.items():
             if self.units.setdefault(name, units[name]) != units[name]:
                 raise ValueError(f"meter {name!r} counted units of two sizes; use another name=")
@@ -71,10 +77,13 @@ class Store:
         self.bad(bad_node)
         for name, count in sent.items():
             self.node_sent(name, count)
+        for name, (part, whole) in shares.items():
+            self.share(name, part, whole)
 
     def meters(self, time: tuple[jax.Array, jax.Array]) -> Meters:
         """The meters of this round as a pytree."""
-        return Meters(self.counts, self.values, self.bad_node, time, self.units)
+        shares = {name: part / jnp.maximum(whole, 1) for name, (part, whole) in self.shares.items()}
+        return Meters(self.counts, self.values | shares, self.bad_node, time, self.units)
 
 
 __all__ = ["Store"]

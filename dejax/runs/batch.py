@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import engine
 from ..core import tree
+from ..core.random import seeded
 from ..core.struct import labelled
 from ..devices import placement, processes
 from ..devices.processes import to_host
@@ -198,7 +199,7 @@ class Lanes(abc.ABC):
 
         def state(carry: Any) -> Any:
             state = engine.state_of(carry)
-            return tree.map(lambda x: x[at], state) if self.many else state
+            return vmapped.lane(state, np.int32(at)) if self.many else state
 
         model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
         return View(
@@ -339,7 +340,7 @@ def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _key(seed: int) -> jax.Array:
-    return jax.random.key(seed)
+    return seeded(seed)
 
 
 def _like(params: Any) -> Any:

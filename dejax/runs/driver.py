@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core import tree
+from ..core.abstract import model_like
 from ..devices import processes
 from ..errors import DivergenceError
 from ..report.history import Record
@@ -181,7 +182,7 @@ def _record(
         for i, view in views:
             label, seed = run.lanes[i]
             if not run.shape:
-                one = view.rows if view.shared else tree.map(lambda x: x[0], view.rows)
+                one = model_like(run.problem.task)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
             bad = None if i in run.broken else view.bad_node()
             if bad is not None:

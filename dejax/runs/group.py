@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .. import engine
+from ..core.random import seeded
 from ..core.struct import labelled
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
-from . import code_digest
+from . import code_digest, vmapped
 from .batch import Lanes, described
 from .fingerprint import fingerprint
 
@@ -76,7 +76,7 @@ class Group(Lanes):
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
         self.given, self._values = first.given, None
         (self.method, self.problem, self.network), self.ready = first.parts, first.ready
-        self.key = jnp.stack([jax.random.key(seed) for _ in range(size) for seed in seeds])
+        self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
             self.key = placement.put(self.key, self.place.sharding(False, self._lead))
         leaves = first.leaves()
@@ -90,7 +90,7 @@ class Group(Lanes):
             return self._values
         flat = [member.leaves() for member in self.members]
         flat += [flat[-1]] * (self.width // len(self.seeds) - len(flat))
-        stacked = [jnp.repeat(jnp.stack([leaves[i] for leaves in flat]), len(self.seeds), axis=0) for i in self.varying]
+        stacked = vmapped.stacked([[leaves[i] for leaves in flat] for i in self.varying], len(self.seeds))
         if self.place is not None:
             rows = self.place.sharding(False, self._lead)
             stacked = [placement.put(x, rows) for x in stacked]

@@ -5,16 +5,16 @@ import re
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .. import engine
 from ..core import tree
+from ..core.random import seeded
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
 from ..metrics.view import View
-from . import code_digest
+from . import code_digest, vmapped
 from .batch import Lanes, described
 from .fingerprint import fingerprint
 
@@ -38,8 +38,7 @@ class Run(Lanes):
         self.put = Put(self.layout) if put is None else put
         self.lengthen(rounds)
         self.initial = params
-        keys = [jax.random.key(s) for s in self.seeds]
-        self.key = jnp.stack(keys) if many else keys[0]
+        self.key = seeded(self.seeds if many else self.seeds[0])
         if self.layout is not None:
             self._lay_out_seeds()
 
@@ -97,7 +96,7 @@ class Run(Lanes):
         if not self.alive:
             raise ValueError(f"run {self.label!r} has no final state in memory; resume it from its run directory")
         other = copy.copy(self)
-        other.carry = tree.map(jnp.copy, self.carry)
+        other.carry = vmapped.copied(self.carry)
         other.counters = [copy.deepcopy(c) for c in self.counters]
         other.records, other.errors = list(self.records), []
         return other

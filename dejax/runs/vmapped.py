@@ -73,10 +73,28 @@ def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
     return jax.jit({"start": start, "model": model}[name])
 
 
+@partial(jax.jit, static_argnums=1)
+def stacked(values: list[list[Any]], times: int) -> list[jax.Array]:
+    """Each list of arrays along a new leading axis, every row `times` times in a row; Python numbers stay weakly typed."""
+    return [jnp.repeat(jnp.stack(rows), times, axis=0) for rows in values]
+
+
+@jax.jit
+def lane(values: Any, at: Any) -> Any:
+    """One run's row of values [runs, ...]."""
+    return tree.map(lambda x: x[at], values)
+
+
+@jax.jit
+def copied(values: Any) -> Any:
+    """The same values in buffers of their own."""
+    return tree.map(jnp.copy, values)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def refilled(lanes: int, width: int, carry: Any) -> Any:
     """The first `lanes` runs, and the last of them as often as it takes to make `width`."""
     return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
 
 
-__all__ = ["Static", "move", "over_lanes", "refilled"]
+__all__ = ["Static", "copied", "lane", "move", "over_lanes", "refilled", "stacked"]

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..mixing import Complete
-from ._spectrum import DENSE_UP_TO, _offset_weights, facts, spectrum
+from ._spectrum import eigenvalues_known, facts, spectrum
 from ._topology import Topology
 
 BLUE, ORANGE, GREY = "#2f6f9f", "#d1702c", "#9aa5ad"
@@ -36,7 +35,7 @@ def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
         angle = 2 * math.pi * (i - 1) / max(n - 1, 1)
         return np.where(i[:, None] == 0, 0.0, np.stack([np.cos(angle), np.sin(angle)], 1))
     if (
-        _offset_weights(top) is not None
+        (top.period and top.links.offset_weights() is not None)
         or top.name in ("complete", "one_peer_ring", "base_graph", "watts_strogatz")
         or n > 400
     ):
@@ -63,7 +62,7 @@ def plot_graph(top: Topology, ax: Any = None) -> Any:
     from matplotlib.collections import LineCollection
 
     figure, ax = _axes(ax, (5, 5))
-    known = top.period and not (isinstance(top.links, Complete) and top.n > 200)  # else no lines, or all of them
+    known = top.period and not (top.n > 200 and top.links.pair_weights() is not None)  # else no lines, or all of them
     phases = [top.edges(t) for t in range(top.period)] if known else []
     union = np.unique(np.concatenate([*phases, np.zeros((0, 2), np.int64)]), axis=0)
     place = _places(top, union)
@@ -119,8 +118,7 @@ def plot_spectrum(top: Topology, ax: Any = None) -> Any:
       The matplotlib Figure.
     """
     figure, ax = _axes(ax, (5, 4))
-    known = top.period and (top.n <= DENSE_UP_TO or _offset_weights(top) is not None or isinstance(top.links, Complete))
-    if not known:
+    if not eigenvalues_known(top):
         ax.text(0.5, 0.5, "spectrum not computed", ha="center", va="center", color=GREY, transform=ax.transAxes)
         ax.set_axis_off()
         return figure

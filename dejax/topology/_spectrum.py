@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ..mixing import Circulant, CirculantSequence, Complete
 from ._graph import Graph
 from ._topology import Topology
 
@@ -20,20 +19,16 @@ DENSE_UP_TO = (
 )
 
 
-def _offset_weights(top: Topology) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """First rows (offsets, weights) of the period if every W_t is circulant."""
-    if isinstance(top.links, Circulant):
-        offsets = np.concatenate([[0], np.asarray(top.links.offsets, np.int64)])
-        return [(offsets, np.concatenate([np.asarray(top.links.own), np.asarray(top.links.share)[0]]))]
-    if isinstance(top.links, CirculantSequence):
-        own, share, at = (np.asarray(a) for a in (top.links.own, top.links.share, top.links.offsets))
-        return [(np.concatenate([[0], at[t]]), np.concatenate([own[t : t + 1], share[t]])) for t in range(top.period)]
-    return None
+def eigenvalues_known(top: Topology) -> bool:
+    """Whether all eigenvalues of W (of the product over one period) are computed: few nodes, or a closed form."""
+    if not top.period:
+        return False
+    return top.n <= DENSE_UP_TO or top.links.offset_weights() is not None or top.links.pair_weights() is not None
 
 
 def _circulant_eigenvalues(top: Topology) -> np.ndarray | None:
     """Eigenvalues of the product over a period in the order of the Fourier modes, or None: [n] complex."""
-    rows = _offset_weights(top)
+    rows = top.links.offset_weights()
     if rows is None:
         return None
     out = np.ones(top.n, np.complex128)
@@ -76,8 +71,9 @@ def spectrum(top: Topology) -> np.ndarray:
     _fixed_sequence(top)
     values = _circulant_eigenvalues(top)
     if values is None:
-        if isinstance(top.links, Complete):
-            share, extra = (float(np.ravel(np.asarray(a))[0]) for a in (top.links.share, top.links.extra))
+        pairs = top.links.pair_weights()
+        if pairs is not None:
+            share, extra = pairs
             values = np.full(top.n, extra)
             values[0] = extra + top.n * share
         elif top.n > DENSE_UP_TO:
@@ -115,8 +111,9 @@ def _rho(top: Topology) -> float:
     values = _circulant_eigenvalues(top)
     if values is not None:  # circulant matrices are normal: singular values are moduli
         return float(np.abs(values[1:]).max(initial=0))
-    if isinstance(top.links, Complete):
-        return abs(float(np.ravel(np.asarray(top.links.extra))[0]))
+    pairs = top.links.pair_weights()
+    if pairs is not None:
+        return abs(pairs[1])
     if top.n <= DENSE_UP_TO:
         w = period_matrix(top) - 1 / top.n
         return float(
@@ -165,7 +162,7 @@ def _lambda2(top: Topology) -> complex | None:
     """The eigenvalue of second largest modulus (its modulus for a large symmetric W); None for large others."""
     if top.n == 1:
         return 0.0
-    if top.n <= DENSE_UP_TO or _offset_weights(top) is not None or isinstance(top.links, Complete):
+    if eigenvalues_known(top):
         return spectrum(top)[1]
     return rho(top) if top.symmetric and top.period == 1 and top.kind == "doubly" else None
 
@@ -217,7 +214,7 @@ def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
         return None
     n = top.n
     circulant = _circulant_eigenvalues(top)
-    if circulant is not None or (top.symmetric and n <= DENSE_UP_TO) or isinstance(top.links, Complete):
+    if circulant is not None or (top.symmetric and n <= DENSE_UP_TO) or top.links.pair_weights() is not None:
         squares = np.abs(circulant if circulant is not None else spectrum(top)) ** 2
         squares = np.minimum(squares, 1.0) if top.kind == "doubly" else squares
         return float(1 / (1 - decay) / np.mean(squares / (1 - decay * squares)))
@@ -275,7 +272,7 @@ def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
         return {}
     r, second = rho(top), _lambda2(top)
     signed = None
-    if second is not None and (top.n <= DENSE_UP_TO or _offset_weights(top) is not None):
+    if second is not None and (top.n <= DENSE_UP_TO or top.links.offset_weights() is not None):
         real = np.sort(np.real(spectrum(top)))[::-1]
         signed = 1 - float(real[1]) if top.n > 1 else 1.0
     return {

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import mixing
+from ..core.arrays import device_array
 from ..core.struct import static, struct
 from ..mixing import Edges, Links
 
@@ -63,6 +64,8 @@ class Topology:
         return jax.tree.map(lambda a: self._cast(jnp.asarray(a)[phase]), self.links)
 
     def _cast(self, a: Any) -> Any:
+        if isinstance(a, (np.ndarray, np.generic)):
+            return device_array(a, self.dtype if a.dtype.kind == "f" else None)
         a = jnp.asarray(a)
         return a.astype(self.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
 
@@ -93,7 +96,7 @@ class Topology:
             links = self.at(phase, key)
         else:
             links = jax.tree.map(lambda a: np.asarray(a)[phase % self.period], self.links)
-        return edges_of(links)
+        return links.host_edges()
 
     def matrix(self, phase: int = 0, key: Any = None) -> np.ndarray:
         """Dense W of this phase, float64 [n, n]."""
@@ -122,41 +125,6 @@ class Topology:
         phases = {0: ", drawn each phase", 1: ""}.get(self.period, f", period {self.period}")
         kernel = type(self.links).__name__
         return f"Topology({self.name}, n={self.n}{phases}, {self.kind} stochastic, {kernel})"
-
-
-def edges_of(links: Any) -> Edges:
-    """The non-zero weights of one phase of a kernel (leaves concrete) as host edges."""
-    n = links.n
-    if isinstance(links, mixing.Dense):
-        return Edges.from_matrix(np.asarray(links.matrix))
-    if isinstance(links, mixing.Complete):
-        share, extra = float(np.asarray(links.share)), float(np.asarray(links.extra))
-        i = np.arange(n)
-        senders = np.stack([np.delete(i, r) for r in i]).ravel() if n <= 4096 else None
-        if senders is None:
-            raise ValueError(
-                f"the complete graph of n = {n} has {n * (n - 1):,} edges, too many for a list; its W is known"
-            )
-        return Edges(n, np.repeat(i, n - 1), senders, np.full(n * (n - 1), share), np.full(n, share + extra))
-    if isinstance(links, mixing.Hubs):
-        receivers = np.repeat(np.arange(n), np.asarray(links.degree))
-        return Edges(
-            n,
-            receivers,
-            np.asarray(links.senders_),
-            np.asarray(links.weight, np.float64),
-            np.asarray(links.own, np.float64),
-        )
-    if isinstance(links, (mixing.Circulant, mixing.CirculantSequence)):
-        offsets, share = np.asarray(links.offsets, np.int64), np.asarray(links.share, np.float64)
-    else:
-        index, weight = np.asarray(links.index), np.asarray(links.weight, np.float64)
-        real = weight != 0
-        receivers = np.broadcast_to(np.arange(n)[:, None], index.shape)[real]
-        return Edges.sorted(n, receivers, index[real].astype(np.int64), weight[real], np.asarray(links.own))
-    receivers = np.repeat(np.arange(n), len(offsets))
-    senders = (receivers + np.tile(offsets, n)) % n
-    return Edges.sorted(n, receivers, senders, np.tile(share, n), np.full(n, float(np.asarray(links.own))))
 
 
 def build(
@@ -237,4 +205,4 @@ def is_power_of(base: int, n: int) -> bool:
     return k >= 0 and base**k == n
 
 
-__all__ = ["Topology", "build", "edges_of", "is_power_of"]
+__all__ = ["Topology", "build", "is_power_of"]

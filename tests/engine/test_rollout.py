@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 import dejax as dj
 from dejax import engine
+from dejax.engine.rollout import _rollout
 from dejax.round.meters import Meters, limbs
 from dejax.xla.compile_once import once
 
@@ -367,10 +368,10 @@ def test_clocks_are_exact_in_long_runs(method, topology):
     ],
 )
 def test_arrays_out_of_range_are_refused_before_compilation(make, text):
-    before = engine.engine._rollout._cache_size()
+    before = _rollout._cache_size()
     with pytest.raises(ValueError, match=text):
         dj.rollout(make(), PROBLEM, dj.Network(RING), jax.random.key(0), 2)
-    assert engine.engine._rollout._cache_size() == before
+    assert _rollout._cache_size() == before
 
 
 # ---- shapes of numbers
@@ -403,11 +404,11 @@ def test_arrays_out_of_range_are_refused_before_compilation(make, text):
 )
 def test_arrays_of_another_length_are_refused_before_compilation(make, text):
     method, options = make()
-    before = engine.engine._rollout._cache_size()
+    before = _rollout._cache_size()
     topology = RING if getattr(method, "channel", "edges") == "edges" else None
     with pytest.raises(ValueError, match=text):
         dj.rollout(method, zoo.squares()[0], dj.Network(topology, **options), jax.random.key(0), 2)
-    assert engine.engine._rollout._cache_size() == before
+    assert _rollout._cache_size() == before
 
 
 def test_a_bare_function_is_no_schedule():

@@ -9,6 +9,7 @@ import pytest
 
 import dejax as dj
 from dejax import engine
+from dejax.engine.rollout import _rollout
 
 ROUNDS = 2
 
@@ -74,16 +75,14 @@ def test_each_method_compiles_once_and_agrees_with_the_eager_run(name):
 @pytest.mark.parametrize("option", sorted(members.options()))
 def test_each_option_compiles_once_for_all_strengths(option):
     method, problem = members.methods()["dsgd_atc"], members.problem()
-    before = engine.engine._rollout._cache_size()
+    before = _rollout._cache_size()
     for strength in (
         (1.0, 0.75) if option in members.STRENGTHLESS | {"clock"} or "k" not in option.split("_") else (1.0,)
     ):
         kwargs = members.options(strength)[option]
         state, _ = dj.rollout(method, problem, members.network("dsgd_atc", **kwargs), jax.random.key(3), ROUNDS)
         assert all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(state))
-    assert engine.engine._rollout._cache_size() - before <= (
-        1 if option not in ("direct_qsgd", "error_feedback") else 2
-    )
+    assert _rollout._cache_size() - before <= (1 if option not in ("direct_qsgd", "error_feedback") else 2)
 
 
 def test_a_refusal_names_the_option_and_comes_before_compilation():

@@ -20,6 +20,7 @@ PAGES = [
     "docs/population.md",
     "docs/topology.md",
     "docs/network.md",
+    "docs/concepts.md",
 ]
 
 

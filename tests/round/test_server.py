@@ -44,14 +44,14 @@ def test_two_kinds_of_nodes_are_told_apart():
 @pytest.mark.slow
 def test_robust_rules_work_within_groups():
     """A median by group ignores the value of its group that is not finite."""
+    from dejax.mixing import Star
     from dejax.round.context import Context
     from dejax.round.received import Received
-    from dejax.round.server import _Star
 
     groups, value = np.array([0, 0, 0, 2, 2]), np.array([[1.0], [2.0], [np.inf], [5.0], [7.0]])
     member = groups[None] == np.arange(3)[:, None]
     share = jnp.asarray(member / np.maximum(member.sum(1, keepdims=True), 1))
-    ctx = Context(None, None, None, None, links=_Star(share))
+    ctx = Context(None, None, None, None, links=Star(share))
     rule = dj.aggregation.coordinate_median()
     got = Received(ctx, rule, None, {"x": jnp.asarray(value)}, base=None, mask=jnp.asarray(member)).combine()
     assert np.asarray(got["x"]).shape == (3, 1)

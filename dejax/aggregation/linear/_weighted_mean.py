@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ...core.struct import struct
 from ...core.types import NodeTree
 
@@ -28,3 +31,8 @@ class WeightedMean:
         """sum_j W_ij x_j for each receiver i."""
         del ctx
         return received.mix()
+
+    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+        """[n, k]: nothing."""
+        del ctx
+        return jnp.zeros(received.mask.shape, jnp.float32)

@@ -5,6 +5,8 @@ Reference: Yin et al., Byzantine-robust distributed learning: towards optimal st
 
 from typing import Any
 
+import jax
+
 from ...core.struct import struct
 from ...core.types import NodeTree
 from .. import functions
@@ -34,3 +36,8 @@ class CoordinateMedian:
         """One value per receiver."""
         del ctx
         return received.coordinates(functions.median_of, fused=functions.NETWORK_ROWS)
+
+    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+        """[n, k]: of each received value the share of coordinates that are not the median, nor one of the two middle values."""
+        del ctx
+        return received.left_out(functions.median_kept, fused=functions.NETWORK_ROWS)

@@ -8,6 +8,7 @@ Reference: Farhadkhani et al., Robust collaborative learning with linear gradien
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from ...core import tree
@@ -51,7 +52,15 @@ class Nna:
     def combine(self, ctx: Any, received: Any) -> NodeTree:
         """One value per receiver."""
         del ctx
-        keep = nearest_kept(received.sq_distances(), self.f, received.mask)
+        keep = self._kept(received)
         dtype = jnp.result_type(jnp.float32, *tree.leaves(received.own))
         share = 1 / (1 + keep.sum(1, dtype=jnp.int32)).astype(dtype)
         return received.weighted(jnp.where(keep, share[:, None], 0), share)
+
+    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+        """[n, k]: 1 for the values among the f furthest, 0 for those averaged."""
+        del ctx
+        return 1.0 - self._kept(received).astype(jnp.float32)
+
+    def _kept(self, received: Any) -> jax.Array:
+        return nearest_kept(received.sq_distances(), self.f, received.mask)

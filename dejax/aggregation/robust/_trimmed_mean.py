@@ -5,6 +5,8 @@ Reference: Yin et al., Byzantine-robust distributed learning: towards optimal st
 
 from typing import Any
 
+import jax
+
 from ...core.struct import struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
@@ -47,3 +49,9 @@ class TrimmedMean:
         del ctx
         rule = lambda values, masks: functions.trimmed_of(values, self.f, masks)
         return received.coordinates(rule, fused=functions.NETWORK_ROWS)
+
+    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+        """[n, k]: of each received value the share of coordinates that lie outside of what is averaged."""
+        del ctx
+        kept = lambda values, masks: functions.trimmed_kept(values, self.f, masks)
+        return received.left_out(kept, fused=functions.NETWORK_ROWS)

@@ -1,22 +1,23 @@
 """Circulant W: receiver i hears (i + offset) mod n, with the same weights at every node."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ...core import tree
 from ...core.struct import static, struct
 from ...xla.take_rows import take_rows
-from ..links import Whole, fold_slots, silenced, slot_sq_distances, sum_slots
+from ..edges import Edges
+from ..links import Links, sum_slots
 
 ROLL_UP_TO = 2  # offsets: on a CPU a roll per offset is as fast as a gather up to here; 4 take 1.3 times as long, 4 times in the cache
 
 
 @struct
-class Circulant(Whole):
+class Circulant(Links):
     """A fixed circulant graph: offsets are part of the program, weights are data.
 
     Args:
@@ -71,21 +72,18 @@ class Circulant(Whole):
         """W values."""
         return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
-        """Weights [n, k] of the caller's own on these links."""
-        return weighted_slots(self, values, weights, self_weights, own)
+    def host_edges(self) -> Edges:
+        """Of one phase, in float64."""
+        return _edges(self.size, self.offsets, self.share, self.own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
-        """[n, k]."""
-        return slot_sq_distances(self, values, own)
-
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, values)
+    def offset_weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Offset 0 and the others, once: the graph is fixed."""
+        offsets = np.concatenate([[0], np.asarray(self.offsets, np.int64)])
+        return [(offsets, np.concatenate([np.asarray(self.own), np.asarray(self.share)[0]]))]
 
 
 @struct
-class CirculantSequence(Whole):
+class CirculantSequence(Links):
     """A circulant graph whose offsets change with the phase: offsets are data, so that one program serves the period.
 
     Args:
@@ -130,17 +128,16 @@ class CirculantSequence(Whole):
         """W values."""
         return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
-        """Weights [n, k] of the caller's own on these links."""
-        return weighted_slots(self, values, weights, self_weights, own)
+    def host_edges(self) -> Edges:
+        """Of one phase, in float64."""
+        return _edges(self.size, self.offsets, self.share, self.own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
-        """[n, k]."""
-        return slot_sq_distances(self, values, own)
-
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, values)
+    def offset_weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Offset 0 and the others, of each phase."""
+        own, share, at = (np.asarray(a) for a in (self.own, self.share, self.offsets))
+        return [
+            (np.concatenate([[0], a]), np.concatenate([w[None], s])) for a, w, s in zip(at, own, share, strict=True)
+        ]
 
 
 def _ids(n: int, offsets: jax.Array) -> jax.Array:
@@ -148,21 +145,16 @@ def _ids(n: int, offsets: jax.Array) -> jax.Array:
     return (ids[:, None] + offsets.astype(jnp.int32)[None]) % n
 
 
+def _edges(n: int, offsets: Any, share: Any, own: Any) -> Edges:
+    offsets, share = np.asarray(offsets, np.int64), np.asarray(share, np.float64)
+    receivers = np.repeat(np.arange(n), len(offsets))
+    senders = (receivers + np.tile(offsets, n)) % n
+    return Edges.sorted(n, receivers, senders, np.tile(share, n), np.full(n, float(np.asarray(own))))
+
+
 def _shift(values: Any, n: int, offset: Any) -> Any:
     rows = (jnp.arange(n, dtype=jnp.int32) + offset) % n
     return tree.map(lambda x: take_rows(x, rows), values)
 
 
-def weighted_slots(links: Any, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
-    """`weighted` of every kernel that gathers slot by slot."""
-    own = values if own is None else own
-    return tree.map(
-        lambda x, mine: sum_slots(
-            links.take, x, mine, lambda s: weights[:, s], self_weights, links.num_slots, silenced
-        ),
-        values,
-        own,
-    )
-
-
-__all__ = ["Circulant", "CirculantSequence", "weighted_slots"]
+__all__ = ["Circulant", "CirculantSequence"]

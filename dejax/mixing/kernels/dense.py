@@ -3,22 +3,23 @@
 Slot s of receiver i is sender (i + 1 + s) mod n, so k = n - 1 and an entry 0 of the matrix is a slot of weight 0.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ...core import tree
 from ...core.struct import grows, static, struct
 from ...xla.take_rows import take_rows
-from ..links import Whole, accumulator, fold_slots, slot_sq_distances
+from ..edges import Edges
+from ..links import Links, accumulator
 
 GRAM_FROM = 32  # nodes: from here squared distances come from one Gram matrix instead of n - 1 passes
 
 
 @struct
-class Dense(Whole):
+class Dense(Links):
     """A full mixing matrix, applied by one matrix product in full precision.
 
     Args:
@@ -29,6 +30,8 @@ class Dense(Whole):
     """
 
     matrix: jax.Array = grows(2)
+
+    one_product = split = True
 
     @property
     def n(self) -> int:
@@ -67,16 +70,16 @@ class Dense(Whole):
     def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
         """[n, n - 1]; from one Gram matrix of values centered on the bulk of the nodes where n is large."""
         if self.n < GRAM_FROM:
-            return slot_sq_distances(self, values, own)
+            return super().sq_distances(values, own)
         return jnp.take_along_axis(gram_sq_distances(values, own), self.senders(), 1)
 
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, values)
+    def host_edges(self) -> Edges:
+        """The non-zero entries."""
+        return Edges.from_matrix(np.asarray(self.matrix))
 
 
 @struct
-class Complete(Whole):
+class Complete(Links):
     """All pairs with one weight: W = extra I + share 11^T, applied as a mean, without a matrix.
 
     Args:
@@ -92,6 +95,8 @@ class Complete(Whole):
     share: jax.Array
     extra: jax.Array
     size: int = static()
+
+    one_product = True
 
     @property
     def n(self) -> int:
@@ -136,12 +141,28 @@ class Complete(Whole):
     def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
         """[n, n - 1]."""
         if self.size < GRAM_FROM:
-            return slot_sq_distances(self, values, own)
+            return super().sq_distances(values, own)
         return jnp.take_along_axis(gram_sq_distances(values, own), self.senders(), 1)
 
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, values)
+    def host_edges(self) -> Edges:
+        """All pairs.
+
+        Raises:
+          ValueError: too many for a list.
+        """
+        n, i = self.size, np.arange(self.size)
+        if n > 4096:
+            raise ValueError(
+                f"the complete graph of n = {n} has {n * (n - 1):,} edges, too many for a list; its W is known"
+            )
+        share, extra = float(np.asarray(self.share)), float(np.asarray(self.extra))
+        senders = np.stack([np.delete(i, r) for r in i]).ravel()
+        return Edges(n, np.repeat(i, n - 1), senders, np.full(n * (n - 1), share), np.full(n, share + extra))
+
+    def pair_weights(self) -> tuple[float, float]:
+        """Of the first phase."""
+        share, extra = (float(np.ravel(np.asarray(a))[0]) for a in (self.share, self.extra))
+        return share, extra
 
 
 def _senders(n: int) -> jax.Array:

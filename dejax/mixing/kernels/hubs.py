@@ -19,7 +19,7 @@ from ...core import tree
 from ...core.struct import grows, static, struct
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Whole, accumulator, fold_slots, plain, silenced, sum_slots
+from ..links import Links, accumulator, plain, silenced, sum_slots
 from .dense import matmul, silent_matmul
 
 DENSE_ABOVE, DENSE_SHARE = (
@@ -29,7 +29,7 @@ DENSE_ABOVE, DENSE_SHARE = (
 
 
 @struct
-class Hubs(Whole):
+class Hubs(Links):
     """Degree buckets with power-of-two widths, and dense rows for the hubs.
 
     Args:
@@ -234,9 +234,11 @@ class Hubs(Whole):
             out = out.at[self.hubs].set(jax.lax.map(hub, self.hubs))
         return out
 
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order: as many as the largest degree, each over all nodes."""
-        return fold_slots(self, fn, carry, values)
+    def host_edges(self) -> Edges:
+        """The list of edges as it stands."""
+        receivers = np.repeat(np.arange(self.n), np.asarray(self.degree))
+        weight, own = (np.asarray(x, np.float64) for x in (self.weight, self.own))
+        return Edges(self.n, receivers, np.asarray(self.senders_), weight, own)
 
 
 __all__ = ["Hubs"]

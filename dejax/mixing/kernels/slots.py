@@ -1,6 +1,5 @@
 """Any sparse W: a list of k senders per receiver, padded with the own id and weight 0."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,12 +7,11 @@ import jax
 from ...core import tree
 from ...core.struct import grows, struct
 from ...xla.take_rows import take_rows
-from ..links import Whole, fold_slots, slot_sq_distances, sum_slots
-from .circulant import weighted_slots
+from ..links import Links
 
 
 @struct
-class Slots(Whole):
+class Slots(Links):
     """Neighbor lists: one gathered neighbor at a time is added, so that XLA fuses the whole sum into one loop.
 
     A matching is the case k = 1 (unmatched nodes hear themselves with weight 0).
@@ -58,24 +56,6 @@ class Slots(Whole):
         """Row index[i, s] at row i."""
         rows = self.index[:, s]
         return tree.map(lambda x: take_rows(x, rows), values)
-
-    def mix(self, values: Any) -> Any:
-        """W values."""
-        return tree.map(
-            lambda x: sum_slots(self.take, x, x, lambda s: self.weight[:, s], self.own, self.num_slots), values
-        )
-
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
-        """Weights [n, k] of the caller's own on these links."""
-        return weighted_slots(self, values, weights, self_weights, own)
-
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
-        """[n, k]."""
-        return slot_sq_distances(self, values, own)
-
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
-        """Over slots, in order."""
-        return fold_slots(self, fn, carry, values)
 
 
 __all__ = ["Slots"]

@@ -18,12 +18,12 @@ from ...core.struct import grows, static, struct
 from ...xla.erase_mesh import bare
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import accumulator, fold_slots, plain, silenced, sum_slots
+from ..links import Links, accumulator, plain, silenced, sum_slots
 from .exchange_plan import Wires, crossing, needed, relabelling, rounds_of, schedule
 
 
 @struct
-class Halo:
+class Halo(Links):
     """Neighbor lists in levels, as `Hubs` has them, over rows of which each device holds n / D and receives a few.
 
     Level 0 holds all nodes, level b the nodes of each device with more than starts[b] senders, padded to the device that
@@ -52,6 +52,8 @@ class Halo:
     wires: Wires = static()
     starts: tuple[int, ...] = static()
     widest: int = static()
+
+    split = True
 
     @staticmethod
     def build(phases: list[Edges], mesh: Any, axis: str, order: np.ndarray | None = None) -> "Halo":
@@ -112,6 +114,11 @@ class Halo:
     def self_weights(self) -> jax.Array:
         """[n]."""
         return self.own
+
+    def ends(self) -> tuple[jax.Array, jax.Array]:
+        """Node ids: where nodes were relabelled, positions are not ids."""
+        receivers, senders = super().ends()
+        return (receivers, senders) if self.ids is None else (self.ids[receivers], self.ids[senders])
 
     # ---- the one exchange
     def spread(self, values: Any) -> Any:
@@ -196,7 +203,7 @@ class Halo:
 
     def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
         """Over slots, in order, after one exchange."""
-        return fold_slots(self, fn, carry, self._held(values))
+        return super().fold(fn, carry, self._held(values))
 
     def _sum(self, ext: Any, own: Any, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:

@@ -1,0 +1,58 @@
+"""Check the method, the problem and the network, and put their numbers into arrays."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core import tree
+from ..core.arrays import device_array
+from ..core.fields import check_arrays, check_shapes, listed
+from ..core.method import check_method
+from ..devices import placement
+from ..network import Network
+from ..problem import Problem, roles
+from ..problem.task_check import check_fit
+
+
+def typed(value: Any) -> Any:
+    """Python numbers among the leaves as typed arrays, so that 0.1 and an array compile once and stack in sweeps."""
+    return tree.map(lambda x: device_array(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
+
+
+def prepare(
+    method: Any, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
+) -> tuple[Any, Problem, Network]:
+    """Check the three against each other and put their numbers into arrays, on `mesh` if there is one; nothing is compiled.
+
+    Raises:
+      RefusedError: a method and a network option that exclude each other.
+      ValueError, TypeError: sizes or objects that do not fit.
+    """
+    network = Network() if network is None else network
+    if not hasattr(network, "prepare"):
+        raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
+    check_method(method)
+    method, problem, network = listed(method), listed(problem), listed(network)
+    options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
+    check_arrays(method, *options)
+    check_shapes(problem.n, method, problem, *options)
+    check_fit(problem)
+    if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
+        roles.check(problem, method, network)
+    method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
+    if mesh is None:
+        return method, problem, network
+    return placed(method, problem, network, mesh)
+
+
+def placed(method: Any, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
+    """What `prepare` made, on the devices of a layout."""
+    problem, network = placement.spread(method, problem, network, layout)
+    return placement.everywhere(method, problem.place.mesh), problem, network
+
+
+__all__ = [
+    "placed",
+    "prepare",
+    "typed",
+]

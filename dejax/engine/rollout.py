@@ -1,0 +1,100 @@
+"""Rollout: a pure function of (method, problem, network, key, rounds); and what is read off its carry."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..core.struct import whole
+from ..devices import placement
+from ..network import Network
+from ..problem import Problem, roles
+from ..round import Meters
+from .prepare import prepare
+from .rounds import Carry, begin, carry_axes, one_round, round_axes
+from .starts import laid_out
+
+
+@partial(jax.jit, static_argnames="rounds")
+def _rollout(
+    method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int
+) -> tuple[Carry, Meters]:
+    carry = begin(method, problem, network, key, params)
+    axes = round_axes(method, problem, network, key)
+
+    def one(carry: Carry, t: jax.Array) -> tuple[Carry, Meters]:
+        return one_round(method, problem, network, axes, key, carry, t, rounds)
+
+    return lax.scan(one, carry, jnp.arange(rounds, dtype=jnp.int32))
+
+
+def rollout(
+    method: Any, problem: Problem, network: Any, key: jax.Array, rounds: int, *, params: Any = None, mesh: Any = None
+) -> tuple[Any, Meters]:
+    """Run `rounds` rounds as one pure JAX function: inside your own jit, vmap (over keys, learning rates, ...), grad.
+
+    Args:
+      method: a member of `dejax.methods`, or your own. problem: `Problem`. network: `Network`, or None for a method that
+        does not communicate.
+      key: typed key; `simulate(seed=s)` is `key=jax.random.key(s)`.
+      rounds: T >= 1, static.
+      params: start from these: one model, or a population [n, ...]. Default: `task.init`.
+      mesh: devices to spread the nodes over: a number, {"nodes": 8}, or a JAX mesh with an axis "nodes" (docs/scale.md); the
+        numbers are those of one device up to the order of sums. In your own vmap over keys say `spmd_axis_name="runs"`.
+    Returns:
+      (final, meters): the method's final state (what is evaluated is `model(method, final)`, by default `final.params`), and
+      meters stacked over rounds [T].
+    Raises:
+      RefusedError: a method and a network option that exclude each other, before compilation.
+      ValueError: rounds < 1; several keys; a mesh with `runs` > 1 outside such a vmap. TypeError: rounds is no whole number, key is no typed key.
+    """
+    rounds = whole("rounds", rounds)
+    if not isinstance(key, (jax.Array, np.ndarray)) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        whole_number = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+        raise TypeError(f"key is {key!r}; give jax.random.key({key if whole_number else 0})")
+    if key.shape:
+        raise ValueError(f"key is an array of {key.shape} keys; give one, or vmap over them")
+    layout = placement.as_layout(mesh)
+    if layout is not None and (runs := layout.mesh.shape[placement.RUNS]) > 1 and not placement.in_runs():
+        raise ValueError(
+            f"mesh has {runs} devices along runs, but rollout is one run, which each of them would compute; leave runs out, or give "
+            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')"
+        )
+    method, problem, network = prepare(method, problem, network, rounds, layout)
+    if layout is not None:
+        key, params = placement.everywhere(key, problem.place.mesh), laid_out(problem, params)
+    carry, meters = _rollout(method, problem, network, key, params, rounds=rounds)
+    if problem.place is not None and problem.place.ids is not None:
+        carry = _in_order(method, problem, network, key, carry)
+    return state_of(carry), meters
+
+
+@jax.jit
+def _in_order(method: Any, problem: Problem, network: Network, key: jax.Array, carry: Carry) -> Carry:
+    return problem.place.in_order(carry_axes(method, problem, network, key), carry)
+
+
+def state_of(carry: Carry) -> Any:
+    """The method's state out of a carry; `WithRoles` where the model has roles."""
+    names = [roles.SLOT + role for role in roles.ROLES[1:]]
+    if not any(name in carry.slots for name in names):
+        return carry.state
+    personal, frozen, statistics = (carry.slots.get(name) for name in names)
+    return roles.WithRoles(carry.state, None if personal is None else personal[0], frozen, statistics)
+
+
+def model(method: Any, state: Any) -> Any:
+    """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
+    if isinstance(state, roles.WithRoles):
+        return roles.model(method, model(method, state.state), state)
+    return method.model(state) if hasattr(method, "model") else state.params
+
+
+__all__ = [
+    "model",
+    "rollout",
+    "state_of",
+]

@@ -1,0 +1,170 @@
+"""The carry, one round of it, and the chunk of rounds that the driver repeats."""
+
+import dataclasses
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..core import tree
+from ..core.method import flags
+from ..core.random import fold_name
+from ..network import Network
+from ..problem import Problem, roles
+from ..round import Meters, Round, Store
+from ..xla.erase_mesh import bare
+from .node_axis import node_axis
+from .starts import starts
+
+
+class Carry(NamedTuple):
+    """What goes from round to round: the method's state, and the memory of verbs and options."""
+
+    state: Any
+    slots: dict[str, Any]
+    sent: dict[str, jax.Array]  # int32 [n] by wire name: messages (or units) sent by each node since the start
+
+
+def _plan_at(network: Network, t: Any, n: int) -> Any:
+    return None if network.events is None else network.events.at(t, n)
+
+
+def _stale_view(method: Any, network: Network) -> bool:
+    return network.events is not None and network.events.stale and not flags(method).keeps_view
+
+
+def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+    """Which leaves of the carry have the node axis: of the state as `node_axis` finds them, of slots as verbs declared them."""
+    found: dict[str, bool] = {}
+    bare = dataclasses.replace(problem, place=None)
+    carry = jax.eval_shape(lambda key, params: begin(method, bare, network, key, params, found), key, params)
+    slots = {
+        name: tree.map(lambda x, name=name: found.get(name, False) and jnp.ndim(x) > 0, x)
+        for name, x in carry.slots.items()
+    }
+    sent: Any = dict.fromkeys(carry.sent, True)
+    return Carry(node_axis(method, problem, key), slots, sent)
+
+
+def begin(
+    method: Any,
+    problem: Problem,
+    network: Network,
+    key: jax.Array,
+    params: Any,
+    per_node: dict[str, bool] | None = None,
+) -> Carry:
+    if problem.place is not None:
+        method, problem, network, key, params = bare((method, problem, network, key, params))
+    population = starts(method, problem, key, params)
+    store = Store({}, record=True)
+    same = problem.starts == "equal" and (
+        params is None or tree.leaves(params)[0].shape == tree.leaves(population)[0].shape[1:]
+    )
+    population = roles.start(problem, method, population, store, same)
+    state = method.init(population, fold_name(key, "method"))
+    round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
+    if _stale_view(method, network):
+        store.slots["view"] = store.initial["view"] = population
+        store.per_node["view"] = True
+    method.step(state, round)
+    if round.awake is not None:
+        node_axis(method, problem, key, sleeps=True)
+    sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
+    if per_node is not None:
+        per_node.update(store.per_node)
+    carry = Carry(state, store.initial, sent)  # slots as they were before the recording step
+    if problem.place is None:
+        return carry
+    return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
+
+
+@jax.jit
+def start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+    """The carry before round 0. The method, problem and network are those of `prepare`."""
+    return begin(method, problem, network, key, params)
+
+
+def one_round(
+    method: Any,
+    problem: Problem,
+    network: Network,
+    axes: Carry,
+    key: jax.Array,
+    carry: Carry,
+    t: jax.Array,
+    horizon: Any,
+) -> tuple[Carry, Meters]:
+    """Round t: the next carry, and what was metered. `axes`: of `round_axes`."""
+    if problem.place is not None:
+        method, problem, network, key, carry, t, horizon = bare((method, problem, network, key, carry, t, horizon))
+    store = Store(carry.slots)
+    round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
+    state = method.step(carry.state, round)
+    same = jax.tree.structure(state) == jax.tree.structure(carry.state)
+    if not same:
+        raise TypeError(
+            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields"
+        )
+    state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
+    if round.awake is not None:  # asleep: nothing changes
+        state = tree.map(
+            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
+            axes.state,
+            state,
+            carry.state,
+        )
+    if "view" in store.slots:
+        store.slots["view"] = round.keep(state.params, store.slots["view"])
+    if set(store.slots) != set(carry.slots):
+        raise RuntimeError("a verb of this step was not seen when it was recorded; call the same verbs in every round")
+    sent = {name: carry.sent[name] + count for name, count in store.sent.items()}
+    everyone = jnp.int32(problem.n) if round.awake is None else round.awake.sum(dtype=jnp.int32)
+    store.meter("awake", everyone, 1)
+    meters, carry = round.finish(), Carry(state, store.slots, sent)
+    if problem.place is not None:
+        carry = problem.place.constrain(axes, carry)
+        meters = problem.place.constrain(tree.map(lambda _: False, meters), meters)
+    return carry, meters
+
+
+def round_axes(method: Any, problem: Problem, network: Network, key: jax.Array) -> Carry:
+    """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
+    if problem.place is not None:
+        return carry_axes(method, problem, network, key)
+    return Carry(node_axis(method, problem, key), {}, {})
+
+
+@partial(jax.jit, static_argnums=(7,), donate_argnums=(3,))
+def run_chunk(
+    method: Any, problem: Problem, network: Network, carry: Carry, key: jax.Array,
+    first: jax.Array, count: jax.Array, length: int, horizon: Any = None,
+) -> tuple[Carry, Meters]:  # fmt: skip
+    """`count` rounds from round `first`; one program for every count up to `length`. The carry is donated.
+
+    Returns:
+      The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.
+    """
+    axes = round_axes(method, problem, network, key)
+    one = partial(one_round, method, problem, network, axes, key)
+    shapes = jax.eval_shape(lambda c: one(c, first, horizon)[1], carry)
+    buffers = tree.map(lambda s: jnp.zeros((length, *s.shape), s.dtype), shapes)
+
+    def body(i: jax.Array, both: tuple[Carry, Meters]) -> tuple[Carry, Meters]:
+        carry, meters = both
+        carry, new = one(carry, first + i, horizon)
+        return carry, tree.map(lambda buffer, row: lax.dynamic_update_index_in_dim(buffer, row, i, 0), meters, new)
+
+    return lax.fori_loop(jnp.int32(0), count, body, (carry, buffers))
+
+
+__all__ = [
+    "Carry",
+    "carry_axes",
+    "one_round",
+    "round_axes",
+    "run_chunk",
+    "start",
+]

@@ -1,0 +1,87 @@
+"""Node models before round 0."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from ..core.abstract import model_like
+from ..core.method import flags
+from ..core.random import fold_in, fold_name
+from ..devices import placement
+from ..problem import Problem
+
+
+def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n: int | None = None) -> Any:
+    """Node models before round 0, [n, ...]: `params` (with or without node axis; rows as they stand), or draws of `task.init`.
+
+    A method with one model (at a server, or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
+    """
+    n = problem.n if n is None else n
+    key = fold_name(key, "init")
+    one = model_like(problem.task)
+    if params is None:
+        if problem.starts == "equal":
+            return tree.tile(problem.task.init(key), n)
+        population = jax.vmap(problem.task.init)(fold_in(key, _ids(problem, n)))
+    elif not is_population(problem, one, params):
+        if flags(method).own_starts:
+            raise ValueError(
+                f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
+                f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params"
+            )
+        return tree.tile(tree.map(jnp.asarray, params), n)
+    else:
+        population = tree.map(
+            lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
+        )
+    one_model = flags(method).channel == "server" and not flags(method).own_starts
+    if one_model or flags(method).pooled:
+        return tree.tile(tree.map(lambda x: x.mean(0), population), n)
+    return population
+
+
+def is_population(problem: Problem, one: Any, params: Any) -> bool:
+    """Whether given starts are one model per node, [n, ...], rather than one for all. one: shapes of what `task.init` makes.
+
+    Raises:
+      ValueError: neither.
+    """
+    if jax.tree.structure(params) != jax.tree.structure(one):
+        raise ValueError(
+            f"params has structure {jax.tree.structure(params)}, but the task makes {jax.tree.structure(one)}; give a tree like "
+            "task.init(key), or that with a leading node axis"
+        )
+    have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
+    if all(p == s for p, s in have):
+        return False
+    bad = [pair for pair in have if pair[0] != (problem.n, *pair[1])]
+    if bad:
+        raise ValueError(
+            f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}"
+        )
+    return True
+
+
+def laid_out(problem: Problem, params: Any) -> Any:
+    """Given starts where the nodes of a placed problem stand: rows of a population on the device of their node, one model on all."""
+    place = problem.place
+    if place is None or params is None:
+        return params
+    if is_population(problem, model_like(problem.task), params):
+        return tree.map(lambda x: placement.at_places(x, place), params)
+    return placement.everywhere(params, place.mesh)
+
+
+def _ids(problem: Problem, n: int) -> jax.Array:
+    """The node at each position."""
+    place = problem.place
+    return jnp.arange(n, dtype=jnp.int32) if place is None or place.ids is None or n != problem.n else place.ids
+
+
+__all__ = [
+    "is_population",
+    "laid_out",
+    "starts",
+]

@@ -1,0 +1,91 @@
+"""Delay: messages that arrive some phases after they were sent.
+
+Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication delays, 2011 (a fixed delay per
+directed edge; push-sum stays exact).
+"""
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from ..core.random import draw_index, fold_name
+from ..core.struct import static, struct
+from .pairs import uniform_of_pairs
+
+
+@struct
+class Delay:
+    """Messages arrive tau phases after they were sent; a receiver combines its present value with those of then.
+
+    `phases=2` delays all messages alike. `phases=(0, 3)` draws tau uniformly from 0..3 for every directed edge (at a server for
+    every uplink), once per run: links differ in length, and messages never overtake each other. A phase is a call of the
+    exchange: a round, or one iteration of `round.repeat`. What was sent is metered at once; what a link loses when it is
+    sent never arrives.
+
+    Before a sender's first message arrives its weight goes back to the receiver, so that rows of W keep their sums; where
+    columns of W sum to one (push-sum), the weight is under way with the message, and nothing is given back. A server forms the
+    mean of the uploads that are there, and of none zeros.
+
+    Args:
+      phases: whole number >= 0, or the (least, most) of a draw; static. 0 changes nothing.
+    Raises:
+      ValueError: phases negative, or least above most. TypeError: no whole numbers.
+    Memory: tau messages per sender (most + 1 where tau is drawn), per edge where messages differ per edge.
+    Identity: equal values stay equal. Where nothing is lost, the sum of all values and of what is under way (of each message
+      W_ij x_j) is kept, for doubly and column stochastic W; with doubly stochastic W from phase `most` on.
+    Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication delays, 2011.
+    Example:
+      >>> Delay(phases=(0, 3)).span
+      (0, 3)
+    """
+
+    phases: int | tuple[int, int] = static()
+
+    symmetric = True
+    sleeps = False
+
+    def __post_init__(self) -> None:
+        low, high = self.span
+        if not 0 <= low <= high:
+            raise ValueError(
+                f"Delay.phases is {self.phases!r}; give phases >= 0, e.g. 2, or (least, most), e.g. (0, 3)"
+            )
+        object.__setattr__(self, "phases", low if low == high else (low, high))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(least, most) phases."""
+        given = self.phases if isinstance(self.phases, (tuple, list)) else (self.phases, self.phases)
+        try:
+            low, high = (operator.index(p) for p in given if not isinstance(p, bool))
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"Delay.phases is {self.phases!r}; give a whole number, e.g. 2, or (least, most), e.g. (0, 3)"
+            ) from None
+        return low, high
+
+    def awake(self, ctx: Any) -> None:
+        """Everybody takes part."""
+        del ctx
+
+    def arrives(self, ctx: Any, links: Any) -> None:
+        """No link loses anything."""
+        del ctx, links
+
+    def uploads(self, ctx: Any) -> None:
+        """No upload is lost."""
+        del ctx
+
+    def ages(
+        self, key: jax.Array, receivers: Int[Array, "..."], senders: Int[Array, "..."], n: int
+    ) -> Int[Array, "..."]:
+        """tau of each directed edge, by the ids of its ends (below n); `key` is the run's."""
+        low, high = self.span
+        drawn = uniform_of_pairs(fold_name(key, "delay"), receivers, senders, n)
+        return low + draw_index(drawn, jnp.int32(high - low + 1))
+
+
+__all__ = ["Delay"]

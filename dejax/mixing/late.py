@@ -1,0 +1,79 @@
+"""Links on which every message has an age of its own: values are the last few of each sender."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from .links import Links
+
+
+class Late(Links):
+    """Links whose values are [n depth, ...], the `depth` last values of every sender; `which` [n, k] is read on each slot.
+
+    The kernel below walks the slots once for every place of the memory, so that no [n, k, d] array is formed.
+    """
+
+    def __init__(self, links: Links, which: jax.Array, depth: int):
+        self.links, self.which, self.depth = links, which, depth
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.links.n
+
+    @property
+    def num_slots(self) -> int:
+        """k."""
+        return self.links.num_slots
+
+    def senders(self) -> jax.Array:
+        """[n, k]."""
+        return self.links.senders()
+
+    def weights(self) -> jax.Array:
+        """[n, k]."""
+        return self.links.weights()
+
+    def self_weights(self) -> jax.Array:
+        """[n]."""
+        return self.links.self_weights()
+
+    def _places(self, values: Any) -> list[Any]:
+        """The `depth` stacks [n, ...]."""
+        apart = tree.map(lambda x: x.reshape(-1, self.depth, *x.shape[1:]), values)
+        return [tree.map(lambda x, r=r: x[:, r], apart) for r in range(self.depth)]
+
+    def spread(self, values: Any) -> Any:
+        """What each device needs of every place."""
+        if type(self.links).spread is Links.spread:  # every row is at hand
+            return values
+        places = [self.links.spread(x) for x in self._places(values)]
+        return tree.map(lambda *x: jnp.stack(x, 1).reshape(-1, *x[0].shape[1:]), *places)
+
+    def take(self, values: Any, s: Any) -> Any:
+        """Row i is the value that node i reads on slot s."""
+        places = self._places(values)
+        out = self.links.take(places[0], s)
+        for r in range(1, self.depth):
+            out = tree.where(self.which[:, s] == r, self.links.take(places[r], s), out)
+        return out
+
+    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+        """The own value and one sum for each place; `own` is needed, as values of several ages hold no own one."""
+        parts = []
+        for r, place in enumerate(self._places(values)):
+            mine = self_weights if r == 0 else jnp.zeros_like(self_weights)
+            parts.append(self.links.weighted(place, jnp.where(self.which == r, weights, 0), mine, own))
+        return tree.add(*parts)
+
+    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+        """[n, k]: of the value read on each slot."""
+        out, *rest = [self.links.sq_distances(place, own) for place in self._places(values)]
+        for r, distances in enumerate(rest, 1):
+            out = jnp.where(self.which == r, distances, out)
+        return out
+
+
+__all__ = ["Late"]

@@ -1,0 +1,109 @@
+"""The one pipeline: what becomes of a value between the node that sends it and the rule that combines what arrived.
+
+    sender: privacy, codec    adversary    links: loss, audit, delay    meter, clock    receiver: the network's rule
+
+A stage takes the wire and the message and returns the message changed. The wire says what the rows are (nodes or directed
+edges), who hears them and whose memory the network keeps (`wires`). A new stage is one entry of `STAGES`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core import tree
+from ..problem.roles import average_statistics
+from . import audit, delay
+from .message import Message
+from .received import Received, ReceivedRows
+from .wires import CopiesPerEdge, Edges, Neighbors, Server, Wire
+
+
+def private(wire: Wire, m: Message) -> Message:
+    """Clip and noise at the sender, where privacy acts on messages."""
+    privacy = wire.network.privacy
+    if privacy is None or privacy.hook != "message":
+        return m._replace(base=m.value, own=m.value, sent=m.value)
+    base, own, sent = privacy.message(wire.value_context("privacy"), m.value)
+    return m._replace(base=base, own=own, sent=sent)
+
+
+def encoded(wire: Wire, m: Message) -> Message:
+    """Compress at the sender, rebuild at the receiver."""
+    return wire.encode(m)
+
+
+def attacked(wire: Wire, m: Message) -> Message:
+    """Let adversaries rewrite what receivers would rebuild of theirs."""
+    attack = wire.network.attack
+    if attack is None or attack.hook != "message":
+        return m
+    return wire.attack(m, attack)
+
+
+def lossy(wire: Wire, m: Message) -> Message:
+    """Lose what links lose in this phase, and give its weight back."""
+    return wire.lose(m)
+
+
+def metered(wire: Wire, m: Message) -> Message:
+    """Count what awake nodes send, lost or not."""
+    wire.meter(m)
+    return m
+
+
+def awaited(wire: Wire, m: Message) -> Message:
+    """Move the clocks of those who wait for what arrives."""
+    if wire.network.clock is not None:
+        wire.wait(m)
+    return m
+
+
+Stage = Callable[[Any, Message], Message]
+STAGES: tuple[Stage, ...] = (private, encoded, attacked, lossy, audit.stage, delay.stage, metered, awaited)
+
+
+def send(wire: Wire, message: Message) -> Message:
+    """What receivers hold of a message, stage after stage."""
+    for stage in STAGES:
+        message = stage(wire, message)
+    return message
+
+
+def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
+    """See `Round.exchange`."""
+    codec = round.network.codec if codec is None else codec
+    wire = (CopiesPerEdge if getattr(codec, "per_edge", False) else Neighbors)(round, name, codec)
+    return wire.received(send(wire, wire.message(value)))
+
+
+def exchange_rows(round: Any, name: str, rows: Any, codec: Any) -> ReceivedRows:
+    """See `Round.exchange(per_edge=True)`."""
+    wire = Edges(round, name, round.network.codec if codec is None else codec)
+    return wire.rows_received(send(wire, wire.message(rows)))
+
+
+def average(
+    round: Any, name: str, value: Any, weights: Any, codec: Any,
+    groups: Any = None, num_groups: int | None = None, downloads: int = 1,
+) -> Any:  # fmt: skip
+    """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
+    codec = round.network.codec if codec is None else codec
+    wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
+    if groups is not None and (not isinstance(num_groups, int) or num_groups < 1):
+        raise ValueError(
+            f"round.average got groups and num_groups = {num_groups!r}; give their number, a whole number >= 1"
+        )
+    if groups is not None and wire.kind != "star":
+        raise ValueError(
+            f"network.server is {wire.kind!r}, which forms one sum, but round.average got groups; leave server out"
+        )
+    message = send(wire, wire.message(value, weights, groups))
+    if groups is None:
+        average_statistics(round, name, average, weights, codec)
+    got = wire.received(message)
+    out = got.combine()
+    if message.mask is not None or groups is not None:  # where nothing arrived there is nothing to combine
+        out = tree.where(got.mask.any(1), out, tree.zeros(out))
+    return out if groups is not None else tree.map(lambda x: x[0], out)
+
+
+__all__ = ["STAGES", "average", "exchange", "exchange_rows", "send"]

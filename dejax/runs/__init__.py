@@ -1,0 +1,1 @@
+"""The host driver: what happens between chunks of rounds."""
