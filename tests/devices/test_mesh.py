@@ -17,6 +17,8 @@ from dejax.devices import placement
 from dejax.planning.compiled import collectives
 from dejax.runs import checkpoint, fingerprint
 
+pytestmark = pytest.mark.worlds
+
 N, D = 64, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
 T, F, m = dj.topology, dj.faults, dj.methods

@@ -12,6 +12,8 @@ from dejax import engine
 from dejax.layers import matmul
 from dejax.mixing import Circulant
 
+pytestmark = pytest.mark.worlds
+
 N = 16
 T, m, slow = dj.topology, dj.methods, pytest.mark.slow
 LETTERS = dj.data.letters().partition(dj.data.overlapping(samples=32), nodes=N, seed=0)

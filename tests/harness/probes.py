@@ -12,7 +12,7 @@ HOOKS = {  # what the library calls of an option of each kind while a round is t
     "codec": ("encode", "change"),
     "privacy": ("gradient", "message"),
     "attack": ("batch", "gradient", "message", "server"),
-    "faults": ("arrives", "awake", "uploads"),
+    "faults": ("arrives", "awake", "uploads", "ages"),
     "rule": ("combine",),
     "clock": ("compute", "messages", "server"),
 }

@@ -24,3 +24,8 @@ def run(method, problem, network=None, rounds=10, key=None, params=None):
     key = jax.random.key(0) if key is None else key
     carry, meters = _program(*parts, key, params, jnp.int32(rounds), length)
     return engine.state_of(carry), jax.tree.map(lambda x: x[:rounds], meters)
+
+
+def compiled():
+    """How many programs were compiled so far."""
+    return _program._cache_size()

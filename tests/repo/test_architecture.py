@@ -6,7 +6,14 @@ import tomllib
 import repository
 
 PACKAGE = repository.ROOT / "dejax"
-LEAVING = {"planning/fusion", "planning/held", "planning/liveness", "planning/parts", "planning/program", "planning/shares"}
+LEAVING = {
+    "planning/fusion",
+    "planning/held",
+    "planning/liveness",
+    "planning/parts",
+    "planning/program",
+    "planning/shares",
+}
 LEAVING |= {"round/edge_rows", "round/pipeline", "round/server"}
 COMING = {"network/compatibility", "round/channel", "round/wires", "testing/"}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()

@@ -9,6 +9,8 @@ import pytest
 import dejax as dj
 from dejax.data import NodeData
 
+pytestmark = pytest.mark.worlds
+
 ROUNDS = 3
 
 

@@ -40,7 +40,7 @@ def methods(strength=1.0):
     }
 
 
-STRENGTHLESS = {"label_flip", "nna", "coordinate_median", "trimmed_mean"}  # on or off
+STRENGTHLESS = {"label_flip", "nna", "coordinate_median", "trimmed_mean", "delay"}  # on or off
 
 
 def options(strength=1.0):
@@ -64,6 +64,7 @@ def options(strength=1.0):
         "link_loss": {"faults": (f.link_loss(p=0.9 * s),)},
         "directed_link_loss": {"faults": (f.directed_link_loss(p=0.9 * s),), "repair": "row"},
         "churn": {"faults": (f.churn(p=0.5 * s),)},
+        "delay": {"faults": (f.delay(phases=(0, 2)),)},
         "clock": {"clock": f.clock(gradient=1.0 * s, latency=0.1)},
     }
 
