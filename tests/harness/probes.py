@@ -1,4 +1,7 @@
-"""Options whose doings carry a mark: an input of the program that changes everything they return."""
+"""Members that stand for all others, and options whose doings carry a mark.
+
+A mark is an input of the program that changes everything the option returns.
+"""
 
 import functools
 from typing import Any
@@ -8,6 +11,10 @@ import jax.numpy as jnp
 
 import dejax as dj
 
+METHODS = ("dsgd_awc", "gradient_tracking", "relaysgd", "ad_psgd", "scaffold", "ifca")  # every verb that any method calls
+OPTIONS = (  # every hook that any option has
+    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay", "clock"
+)  # fmt: skip
 HOOKS = {  # what the library calls of an option of each kind while a round is traced
     "codec": ("encode", "change"),
     "privacy": ("gradient", "message"),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
+from probes import METHODS
 from flax import nnx
 
 import dejax as dj
@@ -210,7 +211,9 @@ def test_roles_that_cannot_work_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(members.methods()))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.nightly) for name in members.methods()]
+)
 def test_every_method_takes_a_personal_layer(name):
     """Each method trains, keeps personal leaves apart, and gives whole models; or refuses with its reason."""
     base = members.problem()

@@ -13,16 +13,12 @@ import members
 import numpy as np
 import programs
 import pytest
-from probes import HOOKS
+from probes import HOOKS, METHODS, OPTIONS
 
 import dejax as dj
 from dejax import engine
 
 ROUNDS = 2
-METHODS = ("dsgd_awc", "gradient_tracking", "relaysgd", "ad_psgd", "scaffold", "ifca")
-OPTIONS = (
-    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay", "clock"
-)  # fmt: skip
 PAIRS = [(m, o) for m in members.methods() for o in members.options()]
 FEW = {(m, o) for m, o in PAIRS if m in METHODS or o in OPTIONS}
 SMALLER = ("direct_top_k", "direct_qsgd", "error_feedback", "copies_rand_k")
