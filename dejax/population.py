@@ -1,6 +1,8 @@
-"""The population: all node models stacked along a leading node axis, and what can be said of them as a whole.
+"""Describe a population: all node models stacked along a leading node axis.
 
-A population is a pytree whose leaves are [n, ...]. Nothing here assumes that the nodes started equal.
+A population is a pytree whose leaves are [n, ...]. The functions here join models into one and take it apart (`stack`,
+`tile`, `unstack`, `node`, `take`), say what it is as a whole (`size`, `mean`, `consensus_distance`), view it as a
+matrix [n, d] (`flat`), and call code for one node at all of them (`views`). None assumes that nodes started equal.
 """
 
 from collections.abc import Callable, Sequence

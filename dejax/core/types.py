@@ -1,4 +1,7 @@
-"""Type aliases that every room shares: n nodes, d parameters, B batch, k neighbor slots, m edges or sampled nodes."""
+"""Name the types of arrays that every room shares.
+
+Letters in shapes: n nodes, d parameters, B examples of a batch, k neighbors, m edges or sampled nodes, T rounds.
+"""
 
 from typing import Annotated, Any
 

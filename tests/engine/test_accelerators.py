@@ -62,7 +62,9 @@ def program(name, platform):
 
 
 NIGHT = pytest.mark.nightly
-BOTH = [("tpu", () if s in QUICK else slow, s) for s in SETTINGS] + [("cuda", slow if s in QUICK else NIGHT, s) for s in SETTINGS]
+BOTH = [("tpu", () if s in QUICK else slow, s) for s in SETTINGS] + [
+    ("cuda", slow if s in QUICK else NIGHT, s) for s in SETTINGS
+]
 
 
 @pytest.mark.parametrize(("name", "platform"), [pytest.param(s, p, marks=marks) for p, marks, s in BOTH])

@@ -11,7 +11,14 @@ import jax.numpy as jnp
 
 import dejax as dj
 
-METHODS = ("dsgd_awc", "gradient_tracking", "relaysgd", "ad_psgd", "scaffold", "ifca")  # every verb that any method calls
+METHODS = (
+    "dsgd_awc",
+    "gradient_tracking",
+    "relaysgd",
+    "ad_psgd",
+    "scaffold",
+    "ifca",
+)  # every verb that any method calls
 OPTIONS = (  # every hook that any option has
     "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay", "clock"
 )  # fmt: skip

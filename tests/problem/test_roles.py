@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
-from probes import METHODS
 from flax import nnx
+from probes import METHODS
 
 import dejax as dj
 from dejax import engine

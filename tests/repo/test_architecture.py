@@ -6,16 +6,14 @@ import tomllib
 import repository
 
 PACKAGE = repository.ROOT / "dejax"
-LEAVING = {
-    "planning/fusion",
-    "planning/held",
-    "planning/liveness",
-    "planning/parts",
-    "planning/program",
-    "planning/shares",
+# Branches that are under way: what they take out, and what they bring.
+LEAVING = {f"planning/{name}" for name in ("fusion", "held", "liveness", "parts", "program", "shares")}
+COMING = {"core/checks", "core/shapes", "planning/traffic", "xla/program_cache", "xla/traced"}
+COMING |= {f"network/{name}" for name in ("case", "compatibility", "refusals")}
+COMING |= {"testing/"} | {
+    f"testing/{name}" for name in ("attacks", "codecs", "methods", "probes", "promise", "rules", "runs")
 }
-LEAVING |= {"round/edge_rows", "round/pipeline", "round/server"}
-COMING = {"network/compatibility", "round/channel", "round/wires", "testing/"}
+COMING |= {f"testing/{name}" for name in ("splits", "tasks", "topologies", "toys")}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()
 
 

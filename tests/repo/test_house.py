@@ -10,7 +10,35 @@ HALL = {"__init__.py", "__main__.py", "errors.py", "population.py"}
 LINES, COLUMNS = 400, 90
 LONG_FILES = {"network/network.py", "round/wires.py"}  # this set may only shrink
 # Docstrings whose first line is longer, by room: these numbers may only shrink, and a room that is not here has none.
-LONG_LINES = {LONG}
+LONG_LINES = {
+    "aggregation": 17,
+    "attacks": 7,
+    "cli": 17,
+    "compression": 17,
+    "config": 35,
+    "core": 25,
+    "data": 46,
+    "devices": 29,
+    "engine": 13,
+    "errors.py": 3,
+    "events": 1,
+    "faults": 8,
+    "layers": 23,
+    "methods": 19,
+    "metrics": 18,
+    "mixing": 44,
+    "network": 4,
+    "optimizers": 4,
+    "planning": 37,
+    "privacy": 11,
+    "problem": 10,
+    "report": 20,
+    "round": 62,
+    "runs": 43,
+    "tasks": 19,
+    "topology": 35,
+    "xla": 4,
+}
 
 
 def name(path):
