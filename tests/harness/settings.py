@@ -50,14 +50,19 @@ def recommender():
     init = lambda key: {"body": jax.random.normal(key, (4,), jnp.float32), "head": jnp.zeros((), jnp.float32)}
     loss = lambda params, batch, key: jnp.square(batch["x"] @ params["body"] + params["head"] - batch["y"] / 10)
     return dj.Problem(
-        dj.tasks.from_functions(init, loss), data, batch_size=2, roles={"head": "personal"}, starts="independent"
+        dj.tasks.from_functions(init, loss),
+        data,
+        batch_size=2,
+        roles={"head": "personal"},
+        personal_lr=0.1,
+        starts="independent",
     )
 
 
 TASKS = {
     "mlp": lambda: dj.Problem(dj.tasks.mlp(64, 4, 10), digits(True), batch_size=4, starts="independent"),
     "cnn": lambda: dj.Problem(
-        dj.tasks.cnn((2,), (4,), 10, kernel=3), digits(False), batch_size=2, starts="independent"
+        dj.tasks.cnn((2, 4), (8, 8), 10, kernel=3), digits(False), batch_size=2, starts="independent"
     ),
     "regression": regression,
     "personal": recommender,

@@ -1,0 +1,17 @@
+"""Methods of dejax/methods/federated."""
+
+import dejax as dj
+
+
+def methods(lr):
+    """name -> method."""
+    return {
+        "fedavg": dj.methods.fedavg(lr=lr, clients=4, local_steps=2),
+        "scaffold": dj.methods.scaffold(lr=lr, clients=4, local_steps=2),
+    }
+
+
+def networks(n):
+    """name -> what makes the network of a method that does not run on a ring."""
+    del n
+    return dict.fromkeys(methods(0.1), dj.Network)
