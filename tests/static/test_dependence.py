@@ -11,7 +11,7 @@ import jax
 import members
 import pytest
 from dependence import dependencies
-from probes import marked
+from probes import METHODS, marked
 
 import dejax as dj
 from dejax import engine
@@ -61,7 +61,9 @@ def program(method, network_of, numbers):
     return *map(names, found), set(paths)
 
 
-@pytest.mark.parametrize("name", members.methods())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.slow) for name in members.methods()]
+)
 def test_every_number_of_method_and_options_reaches_the_models(name):
     method, seen = members.methods()[name], 0
     for taken, options in groups(name):
