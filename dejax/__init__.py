@@ -19,6 +19,16 @@ if TYPE_CHECKING:
         tasks as tasks,
         topology as topology,
     )
+    from .core.kinds import (
+        Attack as Attack,
+        Codec as Codec,
+        Compressor as Compressor,
+        Events as Events,
+        Fault as Fault,
+        Privacy as Privacy,
+        Rule as Rule,
+    )
+    from .core.method import Traits as Traits
     from .core.struct import static as static, struct as struct
     from .engine import rollout as rollout
     from .errors import (
@@ -47,7 +57,9 @@ _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "ProcessError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
-    "TooLargeError": "errors", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
+    "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
+        ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
+    ), "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
 }  # fmt: skip
 
 __all__ = sorted([*_ROOMS, *_NOUNS])

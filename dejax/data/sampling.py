@@ -36,6 +36,8 @@ class Replacement:
 
     batch_size: int = static()
 
+    even = True  # no batch is padded
+
     def __post_init__(self) -> None:
         check_count(self, "batch_size", self.batch_size)
 

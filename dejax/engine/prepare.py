@@ -38,7 +38,7 @@ def prepare(
     check_shapes(problem.n, method, problem, *options)
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
-        roles.check(problem, method, network)
+        roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
     if mesh is None:
         return method, problem, network

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import device_array
+from ..core.kinds import Events
 from ..core.struct import check_number, static as field, struct
 from ._plan import Plan, pack
 
 
 @struct
-class Poisson:
+class Poisson(Events):
     """Every node's own Poisson clock starts an event: a gradient, and an average with a uniformly drawn neighbor.
 
     Events are packed into rounds of disjoint pairs, exactly equal to one event at a time. A round of a run is a packed

@@ -6,13 +6,14 @@ participation as a random graph).
 
 from typing import Any
 
+from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
 from ..core.struct import check_number, struct
 from ..core.types import FloatLike, NodeMask
 
 
 @struct
-class Churn:
+class Churn(Fault):
     """Every node sleeps through a round with probability p: it computes, sends and changes nothing.
 
     Links to a sleeping node are down in both directions, as in `link_loss`. Rounds and nodes are independent.
@@ -30,7 +31,6 @@ class Churn:
 
     p: FloatLike
 
-    symmetric = True
     sleeps = True
 
     def __post_init__(self) -> None:
@@ -39,11 +39,3 @@ class Churn:
     def awake(self, ctx: Any) -> NodeMask:
         """Who takes part in this round."""
         return uniform(fold_name(ctx.node_keys, "churn")) >= self.p
-
-    def arrives(self, ctx: Any, links: Any) -> None:
-        """Links between nodes that are awake hold."""
-        del ctx, links
-
-    def uploads(self, ctx: Any) -> None:
-        """Uploads of nodes that are awake arrive."""
-        del ctx

@@ -5,19 +5,19 @@ directed edge; push-sum stays exact).
 """
 
 import operator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from ..core.kinds import Fault
 from ..core.random import draw_index, fold_name
 from ..core.struct import static, struct
 from .pairs import uniform_of_pairs
 
 
 @struct
-class Delay:
+class Delay(Fault):
     """Messages arrive tau phases after they were sent; a receiver combines its present value with those of then.
 
     `phases=2` delays all messages alike. `phases=(0, 3)` draws tau uniformly from 0..3 for every directed edge (at a server for
@@ -44,9 +44,6 @@ class Delay:
 
     phases: int | tuple[int, int] = static()
 
-    symmetric = True
-    sleeps = False
-
     def __post_init__(self) -> None:
         low, high = self.span
         if not 0 <= low <= high:
@@ -66,18 +63,6 @@ class Delay:
                 f"Delay.phases is {self.phases!r}; give a whole number, e.g. 2, or (least, most), e.g. (0, 3)"
             ) from None
         return low, high
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
-
-    def arrives(self, ctx: Any, links: Any) -> None:
-        """No link loses anything."""
-        del ctx, links
-
-    def uploads(self, ctx: Any) -> None:
-        """No upload is lost."""
-        del ctx
 
     def ages(
         self, key: jax.Array, receivers: Int[Array, "..."], senders: Int[Array, "..."], n: int

@@ -17,21 +17,6 @@ from ..core.kinds import check_option
 from ..core.struct import check_number, static, struct
 from ..core.types import FloatLike, NodeFloatLike
 
-FACTORIES = (
-    "adabelief",
-    "adadelta",
-    "adagrad",
-    "adam",
-    "adamw",
-    "amsgrad",
-    "lamb",
-    "lion",
-    "nadam",
-    "rmsprop",
-    "sgd",
-    "yogi",
-)
-
 
 @struct
 class Optimizer:
@@ -189,7 +174,6 @@ def check_lr(owner: Any, field: str = "lr") -> None:
 
 
 __all__ = [
-    "FACTORIES",
     "Cosine",
     "InverseSqrt",
     "Optimizer",

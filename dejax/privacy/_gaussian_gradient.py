@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.kinds import Privacy
 from ..core.struct import check_number, static, struct
 from ..core.types import FloatLike, NodeTree
 from . import accountant
@@ -19,7 +20,7 @@ from ._noise import add_noise
 
 
 @struct
-class GaussianGradient:
+class GaussianGradient(Privacy):
     """Clip the gradient of every example to norm C and add noise of deviation sigma C to their sum (DP-SGD).
 
     Protects single examples against everybody who sees what the node does with its gradients: what is computed from them

@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.kinds import Privacy
 from ..core.struct import check_number, struct
 from ..core.types import FloatLike, NodeTree
 from . import accountant
@@ -18,7 +19,7 @@ from ._noise import add_noise
 
 
 @struct
-class GaussianMessage:
+class GaussianMessage(Privacy):
     """Clip every message to norm C and add noise of deviation sigma C; the node goes on from the noisy value itself.
 
     Protects a node's whole message against everybody else, with one draw for all its neighbors. The value clipped is what
@@ -40,7 +41,6 @@ class GaussianMessage:
     noise_multiplier: FloatLike
 
     hook = "message"
-    per_example = False
 
     def __post_init__(self) -> None:
         check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 10.0")

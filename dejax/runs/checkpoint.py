@@ -68,7 +68,7 @@ def _finish(partial: Path, final: Path, leaves: list[Any], facts: dict[str, Any]
     directory = final.parent
     manifest = {
         "format": FORMAT,
-        "round": int(final.name.removeprefix("round_")),
+        "round": round_of(final),
         "facts": facts,
         "leaves": leaves,
         "files": {name: [path.stat().st_size, _sha256(path)] for name, path in _files(partial).items()},
@@ -99,6 +99,11 @@ def latest(directory: Any) -> Path | None:
     """The checkpoint of the highest round, or None."""
     found = existing(directory)
     return found[-1] if found else None
+
+
+def round_of(path: Path) -> int:
+    """The rounds done at a checkpoint, by its name."""
+    return int(path.name.removeprefix("round_"))
 
 
 def read_manifest(path: Any) -> dict[str, Any]:

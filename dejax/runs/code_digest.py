@@ -200,7 +200,10 @@ def _of_library(module: str | None) -> bool:
 def _is_own(member: Any) -> bool:
     """Whether a member of a class says what it computes, and not what Python made for it."""
     generated = isinstance(member, types.FunctionType) and member.__code__.co_filename == "<string>"  # by dataclasses
-    return not generated and (_code(member) is not None or isinstance(member, (bool, int, float, str, tuple)))
+    plain = isinstance(member, (bool, int, float, str, tuple)) or (
+        dataclasses.is_dataclass(member) and not isinstance(member, type)
+    )
+    return not generated and (_code(member) is not None or plain)
 
 
 def _globals(code: types.CodeType) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..core.abstract import model_like
 from ..devices import processes
 from ..errors import DivergenceError
 from ..report.history import Record
+from . import batch
 from .batch import Lanes
 from .counters import Counters
 from .directory import RunDir
@@ -20,7 +21,6 @@ from .evaluation import Schedule
 from .interrupt import Interrupt
 from .progress import Progress
 
-CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
 # of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance-log.md).
 CHUNK_SECONDS = 1.0
@@ -116,21 +116,19 @@ def _loop(
         _record(run, schedule, measures, callbacks, directory, clock)
     saved = time.perf_counter()
     while run.round < schedule.rounds and len(run.closed) < len(run.lanes):
-        count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
+        count = min(pace, batch.CHUNK, schedule.next_stop(run.round) - run.round)
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
         before = time.perf_counter()
         with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
-            meters = run.advance(count, CHUNK)
+            meters = run.advance(count)
         took = time.perf_counter() - before
         _count(run, meters, count)
-        if first:
-            first, run.compile = False, run.compile + clock.so_far()
-        else:
+        if not first:
             longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
             pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
-        stop = False
+        first = stop = False
         if schedule.evaluates(run.round):
             stop = _record(run, schedule, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
@@ -239,9 +237,6 @@ class _Clock:
 
     def __init__(self, run: Lanes):
         self.run, self.since = run, time.perf_counter()
-
-    def so_far(self) -> float:
-        return time.perf_counter() - self.since
 
     def stop(self) -> float:
         """Put the time since the last stop on the run's account; returns the account."""

@@ -111,7 +111,7 @@ class Group(Lanes):
 
     def release(self) -> None:
         """Only records and facts are looked at again."""
-        self.carry = self._values = self.ready = None
+        self.carry = self._values = self.ready = self._compiled = None
         for member in self.members:
             member.parts = member.ready = None
 

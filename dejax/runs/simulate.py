@@ -1,5 +1,6 @@
 """The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -10,7 +11,7 @@ from ..devices.placement import as_layout
 from ..engine.upload import Put
 from ..errors import DivergenceError
 from ..report.history import History, Record
-from . import memory_check
+from . import checkpoint, memory_check
 from .batch import Lanes
 from .directory import RunDir
 from .driver import drive
@@ -70,15 +71,15 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory (of each device of a mesh); False
-        tries it.
+      check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
+        else by what XLA allocates before its first round; False tries it.
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
         (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
-      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is compiled.
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is drawn or written.
       DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
@@ -219,11 +220,13 @@ def drive_all(
             with run.blamed():
                 schedule.check(run)
                 if check_memory:
-                    memory_check.check(run, schedule)
+                    memory_check.check_shapes(run)
     if processes.count() > 1:
         processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
+        if check_memory:  # of all, before the first of them writes anything
+            _check_compiled(todo, bar, directory)
         for run, schedule in todo:
             with run.blamed():
                 interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
@@ -240,6 +243,19 @@ def drive_all(
     if directory is not None and directory._made and records:
         directory.report(history)
     return history
+
+
+def _check_compiled(todo: Sequence[tuple[Lanes, Schedule]], bar: Progress, directory: RunDir | None) -> None:
+    """Compile the rounds of all runs that have some before them, and refuse those that do not fit."""
+    for run, schedule in todo:
+        saved = directory.saved(run.label) if directory is not None and directory.resume else None
+        if saved is not None and checkpoint.round_of(saved) == schedule.rounds:
+            continue
+        bar.begin(run.label, schedule.rounds)
+        began = time.perf_counter()
+        with run.blamed(), processes.everyone():
+            memory_check.check_compiled(run)
+        run.wall += time.perf_counter() - began
 
 
 def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Run(Lanes):
     def lengthen(self, rounds: int) -> None:
         """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
         (self.method, self.problem, self.network), self.ready = laid(self.given, rounds, self.layout, self.put)
-        self.rounds, self._prints = rounds, None
+        self.rounds, self._prints, self._compiled = rounds, None, None
 
     def _lay_out_seeds(self) -> None:
         """Put keys on the mesh.

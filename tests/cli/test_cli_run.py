@@ -242,6 +242,24 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
 
 
 @pytest.mark.slow
+def test_plan_compile_says_what_the_program_of_the_run_allocates(config, capsys):
+    from dejax.runs.single import Run
+
+    assert (
+        cli.main(["plan", config, "--compile", "--json", "--set", "methods={alone: {method: {local_only: {lr: 0.1}}}}"])
+        == 0
+    )
+    (planned,) = json.loads(capsys.readouterr().out)["runs"]
+    loaded = load(config)
+    run = next(run for run in loaded.runs if run.label == planned["run"])
+    seeds = loaded.seeds[0] if len(loaded.seeds) == 1 else list(loaded.seeds)
+    m = Run(run.label, *run.objects(), seeds, run.rounds).compiled().memory_analysis()
+    found = (m.argument_size_in_bytes, m.output_size_in_bytes, m.alias_size_in_bytes, m.temp_size_in_bytes)
+    assert tuple(planned["compiled"][k] for k in ("arguments", "results", "aliased", "scratch")) == found
+    assert planned["compiled"]["bytes"] == found[0] + found[1] - found[2] + found[3]
+
+
+@pytest.mark.slow
 def test_plan_counts_what_the_meters_count(config, finished, capsys):
     assert cli.main(["plan", config, "--json", "--memory", "1GB"]) == 0
     ring, alone = json.loads(capsys.readouterr().out)["runs"]

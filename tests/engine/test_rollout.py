@@ -135,8 +135,7 @@ def test_sharded_over_four_devices_gives_the_same_numbers():
 class Twice:
     """Two unnamed gossips."""
 
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = dj.Traits()
 
     def init(self, params, key):
         return m.dsgd(lr=0.0).init(params, key)

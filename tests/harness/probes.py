@@ -20,7 +20,7 @@ METHODS = (
     "ifca",
 )  # every verb that any method calls
 OPTIONS = (  # every hook that any option has
-    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay", "clock"
+    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay_drawn", "clock"
 )  # fmt: skip
 HOOKS = {  # what the library calls of an option of each kind while a round is traced
     "codec": ("encode", "change"),

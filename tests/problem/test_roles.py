@@ -14,6 +14,7 @@ from probes import METHODS
 
 import dejax as dj
 from dejax import engine
+from dejax.core.method import traits
 from dejax.core.random import fold_name
 from dejax.problem import roles
 from dejax.round.cohort import floyd
@@ -51,8 +52,7 @@ class FedPer:
     """Written out by hand: the whole model trains, the body alone is mixed."""
 
     lr: Any
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = dj.Traits()
 
     def init(self, params, key):
         del key
@@ -223,7 +223,7 @@ def test_every_method_takes_a_personal_layer(name):
     try:
         end, _ = dj.rollout(method, given, members.network(name), jax.random.key(0), 3)
     except dj.RefusedError as error:
-        assert name in ("centralized", "ifca"), error
+        assert traits(method).pooled or traits(method).groups, error
         return
     models = engine.model(method, end)
     shapes = jax.tree.map(lambda x: (members.N, *x.shape), jax.eval_shape(base.task.init, jax.random.key(0)))

@@ -9,36 +9,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 HALL = {"__init__.py", "__main__.py", "errors.py", "population.py"}
 LINES, COLUMNS = 400, 90
 LONG_FILES = {"network/network.py", "round/wires.py"}  # this set may only shrink
-# Docstrings whose first line is longer, by room: these numbers may only shrink, and a room that is not here has none.
-LONG_LINES = {
-    "aggregation": 17,
-    "attacks": 7,
-    "cli": 17,
-    "compression": 17,
-    "config": 35,
-    "core": 25,
-    "data": 35,
-    "devices": 29,
-    "engine": 13,
-    "errors.py": 3,
-    "events": 1,
-    "faults": 8,
-    "layers": 23,
-    "methods": 19,
-    "metrics": 8,
-    "mixing": 44,
-    "network": 4,
-    "optimizers": 4,
-    "planning": 37,
-    "privacy": 11,
-    "problem": 10,
-    "report": 18,
-    "round": 62,
-    "runs": 43,
-    "tasks": 16,
-    "topology": 28,
-    "xla": 4,
-}
+LONG_LINES = 534  # docstrings whose first line is longer: this number may only shrink
 
 
 def name(path):
@@ -63,10 +34,13 @@ def first_lines(path):
 
 
 def test_first_lines_of_docstrings_fit():
-    long = {}
-    for path in FILES:
-        for number, line in first_lines(path):
-            if len(line) > COLUMNS:
-                long.setdefault(name(path).split("/")[0], []).append(f"{name(path)}:{number}: {line}")
-    grown = {room: lines for room, lines in long.items() if len(lines) > LONG_LINES.get(room, 0)}
-    assert not grown, "\n".join(line for lines in grown.values() for line in lines)
+    long = [
+        (len(line), f"{name(path)}:{n}: {line}")
+        for path in FILES
+        for n, line in first_lines(path)
+        if len(line) > COLUMNS
+    ]
+    longest = "\n".join(line for _, line in sorted(long, reverse=True)[:20])
+    assert len(long) <= LONG_LINES, (
+        f"{len(long)} first lines over {COLUMNS} columns, {LONG_LINES} allowed. The longest:\n{longest}"
+    )

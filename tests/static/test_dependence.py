@@ -11,14 +11,15 @@ import jax
 import members
 import pytest
 from dependence import dependencies
-from probes import METHODS, marked
+from probes import HOOKS, METHODS, marked
 
 import dejax as dj
 from dejax import engine
-from dejax.core.method import flags
+from dejax.core.method import traits
 
 ROUNDS = 2
 UNREAD = {  # numbers of a clock that no message of a channel waits for
+    "neighbors": ("server_bandwidth",),
     "edges": ("server_bandwidth",),
     "server": (),
     "none": ("latency", "bandwidth"),  # and with it server_bandwidth
@@ -68,17 +69,15 @@ def test_every_number_of_method_and_options_reaches_the_models(name):
     method, seen = members.methods()[name], 0
     for taken, options in groups(name):
         given = marked(options)
-        fixed = {kind: value for kind, value in given.items() if kind == "repair"}
+        fixed = {kind: value for kind, value in given.items() if kind not in HOOKS}
         numbers = {kind: value for kind, value in given.items() if kind not in fixed}
         network_of = lambda numbers, fixed=fixed: members.network(name, **numbers, **fixed)
         models, seconds, paths = program(method, network_of, numbers)
         of_clock = {path for path in paths if "['clock']" in path}
-        if (
-            flags(method).channel == "server" or flags(method).per_edge
-        ):  # gamma is the step of gossip, which these do not have
+        if traits(method).channel != "neighbors":  # gamma is the step of gossip, which these do not have
             paths -= {"[1]['codec'].gamma"}
         assert paths - of_clock <= models, f"{name} ignores {sorted(paths - of_clock - models)} of {taken}"
-        silent = {path for path in of_clock if path.endswith(UNREAD[flags(method).channel])}
+        silent = {path for path in of_clock if path.endswith(UNREAD[traits(method).channel])}
         assert of_clock - seconds == silent, f"the clock of {name} ignores {sorted(of_clock - seconds - silent)}"
         assert not of_clock & models, f"virtual time moves the models of {name}: {sorted(of_clock & models)}"
         seen += len(taken)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.kinds import Rule
 from ...core.struct import struct
 from ...core.types import FloatLike, NodeTree
 from ..bound import check_f, check_majority
@@ -19,7 +20,7 @@ from ..functions import nearest_kept
 
 
 @struct
-class Nna:
+class Nna(Rule):
     """Mean of the own value and the received ones without the f furthest from the own (nearest-neighbor averaging).
 
     The own value is always kept, and the weights of W are not used. Of m values that arrive m - f are kept; where f or
@@ -39,7 +40,6 @@ class Nna:
 
     f: FloatLike
 
-    linear = False
     needs_own = True
 
     def __post_init__(self) -> None:

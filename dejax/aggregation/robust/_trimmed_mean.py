@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ...core.kinds import Rule
 from ...core.struct import struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
@@ -14,7 +15,7 @@ from ..bound import check_f, check_majority
 
 
 @struct
-class TrimmedMean:
+class TrimmedMean(Rule):
     """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
 
     The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
@@ -33,9 +34,6 @@ class TrimmedMean:
     """
 
     f: FloatLike
-
-    linear = False
-    needs_own = False
 
     def __post_init__(self) -> None:
         check_f(self)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
+from ...core.kinds import Attack
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
 from ..adversaries import Adversaries, adversary_mask, check_adversaries
@@ -46,7 +47,7 @@ def z_max(n: int, f: int) -> float:
 
 
 @struct
-class Alie:
+class Alie(Attack):
     """Adversaries send mean - z std of the receiver's and its honest neighbors' values (ALIE, "a little is enough").
 
     Sees all honest messages of the phase as receivers rebuild them, before links lose any. Every receiver gets a message of

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...core import tree
+from ...core.kinds import Attack
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
 from ..adversaries import Adversaries, adversary_mask, check_adversaries
 
 
 @struct
-class SignFlip:
+class SignFlip(Attack):
     """Adversaries send -strength times their own value, the same to everybody (sign flip, needs no knowledge of others).
 
     The value is the whole message (a model, a tracker); it is what the adversary holds, not the mean of the honest.

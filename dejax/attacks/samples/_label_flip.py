@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
+from ...core.kinds import Attack
 from ...core.struct import static, struct
 from ..adversaries import Adversaries, adversary_mask, check_adversaries
 
 
 @struct
-class LabelFlip:
+class LabelFlip(Attack):
     """Adversaries train on labels num_classes - 1 - y instead of y (label flip, data poisoning).
 
     Weak on IID data with few adversaries, strong on heterogeneous data.

@@ -11,7 +11,7 @@ communication, 2019.
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import check_option
+from ...core.kinds import Codec, check_option
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
@@ -19,7 +19,7 @@ from ..encoding import Size
 
 
 @struct
-class Copies:
+class Copies(Codec):
     """Compress the difference to a copy that every receiver holds, and update the copy (CHOCO, EF21).
 
     Needs a contractive compressor: `top_k`, `rand_k`, `qsgd`, not the unbiased forms. One copy per sender stands for the
@@ -49,7 +49,6 @@ class Copies:
     per_edge: bool = static(default=False)
 
     memory = "copies"
-    lossless = False
 
     def __post_init__(self) -> None:
         check_option("compressor", self.compressor, "Copies")

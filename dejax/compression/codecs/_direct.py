@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...core.kinds import check_option
+from ...core.kinds import Codec, check_option
 from ...core.struct import check_number, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import check_message, compress, message_bits
@@ -10,7 +10,7 @@ from ..encoding import Size
 
 
 @struct
-class Direct:
+class Direct(Codec):
     """Compress each value as it stands; no memory at either end.
 
     Receivers hold C(x). With a lossy compressor gossip then moves by gamma (W C(x) - C(x)): the mean is kept, but nodes
@@ -28,8 +28,6 @@ class Direct:
 
     compressor: Any
     gamma: FloatLike = 1.0
-
-    memory = "none"
 
     def __post_init__(self) -> None:
         check_option("compressor", self.compressor, "Direct")

@@ -9,7 +9,7 @@ Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole mode
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import check_option
+from ...core.kinds import Codec, check_option
 from ...core.struct import check_number, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
@@ -17,7 +17,7 @@ from ..encoding import Size
 
 
 @struct
-class ErrorFeedback:
+class ErrorFeedback(Codec):
     """Add what was dropped before to the next value, then compress (error feedback, DeepSqueeze).
 
     Right for sums of updates at a server. On whole models in gossip it is no safe default: with top-k the error memory
@@ -41,7 +41,6 @@ class ErrorFeedback:
     gamma: FloatLike
 
     memory = "sender"
-    lossless = False
 
     def __post_init__(self) -> None:
         check_option("compressor", self.compressor, "ErrorFeedback")

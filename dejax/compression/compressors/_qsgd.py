@@ -14,13 +14,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Compressor
 from ...core.random import uniform
 from ...core.struct import static, struct
 from ..encoding import check_scope
 
 
 @struct
-class Qsgd:
+class Qsgd(Compressor):
     """Random rounding to s levels, scaled down by 1 + omega (contractive, delta = 1/(1 + omega), biased); for `copies`.
 
     Args:
@@ -37,9 +38,6 @@ class Qsgd:
 
     levels: int = static()
     scope: str = static("global")
-
-    unbiased = False
-    lossless = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -66,7 +64,7 @@ class Qsgd:
 
 
 @struct
-class QsgdUnbiased:
+class QsgdUnbiased(Compressor):
     """Random rounding to s levels (unbiased, omega = min(d/s^2, sqrt(d)/s)); for methods that average fresh messages.
 
     Args:
@@ -85,7 +83,6 @@ class QsgdUnbiased:
     scope: str = static("global")
 
     unbiased = True
-    lossless = False
 
     def __post_init__(self) -> None:
         _check(self)

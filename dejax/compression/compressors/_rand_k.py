@@ -10,13 +10,14 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbias
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Compressor
 from ...core.random import bits
 from ...core.struct import static, struct
 from ..encoding import check_kept, check_sparsifier, kept, mask_of_largest
 
 
 @struct
-class RandK:
+class RandK(Compressor):
     """Keep k random entries as they are (contractive, delta = k/d, biased); for `copies` and `error_feedback`.
 
     Args:
@@ -34,8 +35,6 @@ class RandK:
     k: int | None = static(None)
     ratio: float | None = static(None)
     scope: str = static("global")
-
-    unbiased = False
 
     def __post_init__(self) -> None:
         check_sparsifier(self)
@@ -69,7 +68,7 @@ class RandK:
 
 
 @struct
-class RandKUnbiased:
+class RandKUnbiased(Compressor):
     """Keep k random entries, scaled up by d/k (unbiased, omega = d/k - 1); for methods that average fresh messages.
 
     Args:

@@ -9,12 +9,13 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Compressor
 from ...core.struct import static, struct
 from ..encoding import check_kept, check_sparsifier, index_bits, kept, mask_of_largest
 
 
 @struct
-class TopK:
+class TopK(Compressor):
     """Keep the k entries of largest magnitude (contractive, delta = k/d, biased).
 
     Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest, so that it is sent and
@@ -35,8 +36,6 @@ class TopK:
     k: int | None = static(None)
     ratio: float | None = static(None)
     scope: str = static("global")
-
-    unbiased = False
 
     def __post_init__(self) -> None:
         check_sparsifier(self)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr
@@ -38,11 +39,7 @@ class AdPsgd:
 
     lr: NodeFloatLike
 
-    channel = "edges"
-    accepts = ("doubly",)
-    footprint = "pair"
-    needs_events = True
-    keeps_view = True
+    traits = Traits(footprint="pair", needs_events=True, keeps_view=True)
 
     def __post_init__(self) -> None:
         check_lr(self)

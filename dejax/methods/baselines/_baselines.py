@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -36,7 +37,7 @@ class LocalOnly:
     lr: NodeFloatLike = None
     optimizer: Any = None
 
-    channel = "none"
+    traits = Traits(channel="none")
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -73,8 +74,7 @@ class Centralized:
     lr: FloatLike = None
     optimizer: Any = None
 
-    channel = "none"
-    pooled = True  # one model for all
+    traits = Traits(channel="none", pooled=True)
 
     def __post_init__(self) -> None:
         check_step(self)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -50,9 +51,10 @@ class Ifca:
     local_steps: int = static(default=1)
     optimizer: Any = None
 
-    channel = "server"
-    groups = True
-    own_starts = True
+    @property
+    def traits(self) -> Traits:
+        """Several models at a server, which tells them apart by their starts; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -82,12 +84,7 @@ class Ifca:
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)
         x = tree.map(lambda x: x[choice], state.models)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
             cohort.counts.astype(jnp.float32),

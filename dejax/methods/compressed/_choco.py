@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from ...compression import copies
 from ...core import tree
 from ...core.kinds import check_option
+from ...core.method import Traits
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr
@@ -42,9 +43,7 @@ class Choco:
     compressor: Any
     order: Literal["atc", "awc"] = static(default="atc")
 
-    channel = "edges"
-    accepts = ("doubly",)
-    own_codec = "compressor"  # the field that holds it: a codec of the network would be ignored
+    traits = Traits(own_codec="compressor")
 
     def __post_init__(self) -> None:
         check_option("compressor", self.compressor, "Choco")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
@@ -46,7 +47,10 @@ class FedAvg:
     optimizer: Any = None
     server_lr: FloatLike = 1.0
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -64,12 +68,7 @@ class FedAvg:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 

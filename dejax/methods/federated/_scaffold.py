@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_lr
@@ -47,7 +48,10 @@ class Scaffold:
     local_steps: int = static(default=1)
     server_lr: FloatLike = 1.0
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def __post_init__(self) -> None:
         check_lr(self)

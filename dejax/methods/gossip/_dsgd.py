@@ -11,6 +11,7 @@ Reference: Lian et al., Can decentralized algorithms outperform centralized algo
 
 from typing import Any, Literal, NamedTuple
 
+from ...core.method import Traits
 from ...core.struct import static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_step, step_rule
@@ -41,9 +42,7 @@ class Dsgd:
     order: Literal["atc", "awc", "cta"] = static(default="atc")
     optimizer: Any = None
 
-    channel = "edges"
-    accepts = ("doubly", "row")
-    footprint = "pair"
+    traits = Traits(weights=("doubly", "row"), footprint="pair")
 
     def __post_init__(self) -> None:
         check_step(self)

@@ -11,6 +11,7 @@ federated averaging, 2022 (momentum; their quantized form is this method with a 
 from typing import Any, NamedTuple
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import check_number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr, check_step, step_rule
@@ -42,8 +43,7 @@ class LocalSgd:
     local_steps: int = static(default=5)
     optimizer: Any = None
 
-    channel = "edges"
-    accepts = ("doubly", "row")
+    traits = Traits(weights=("doubly", "row"))
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -56,13 +56,7 @@ class LocalSgd:
 
     def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
         """K steps, then gossip."""
-        descend = step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, opt = round.repeat(self.local_steps, one, (state.params, state.opt))
+        y, opt = round.local_steps(state.params, state.opt, step_rule(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)
 
 
@@ -88,8 +82,7 @@ class DFedAvgM:
     momentum: FloatLike = 0.9
     local_steps: int = static(default=5)
 
-    channel = "edges"
-    accepts = ("doubly", "row")
+    traits = Traits(weights=("doubly", "row"))
 
     def __post_init__(self) -> None:
         check_lr(self)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr
@@ -44,10 +45,7 @@ class RelaySgd:
 
     lr: NodeFloatLike
 
-    channel = "edges"
-    accepts = ("doubly", "row", "column")
-    per_edge = True
-    needs_tree = True
+    traits = Traits(channel="edges", weights=("doubly", "row", "column"), graph="tree")
 
     def __post_init__(self) -> None:
         check_lr(self)

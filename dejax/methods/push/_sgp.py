@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import struct
 from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr
@@ -37,12 +38,7 @@ class Sgp:
 
     lr: NodeFloatLike
 
-    channel = "edges"
-    accepts = ("column", "doubly")
-    robust = False
-    robust_reason = EXACT
-    lossy = False
-    lossy_reason = EXACT
+    traits = Traits(weights=("column", "doubly"), needs_sums=EXACT, needs_exact=EXACT)
 
     def __post_init__(self) -> None:
         check_lr(self)

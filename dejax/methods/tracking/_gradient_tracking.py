@@ -11,6 +11,7 @@ Reference: Nedic, Olshevsky and Shi, 2017 (DIGing); Pu and Nedic, Distributed st
 from typing import Any, NamedTuple
 
 from ...core import tree
+from ...core.method import Traits
 from ...core.struct import struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_lr
@@ -36,8 +37,7 @@ class GradientTracking:
 
     lr: NodeFloatLike
 
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = Traits()
 
     def __post_init__(self) -> None:
         check_lr(self)

@@ -1,17 +1,20 @@
 """One cheap instance of every method and network option, for the tests that walk all of them: a module per family or kind.
 
-A module may hold `methods(lr)`, `networks(n)` of those that do not run on a ring, `options(strength)` and the `STRENGTHLESS` among
-them. A new member is a row in its module; a new module needs no line here.
+A module may hold `methods(lr)`, `options(strength)` and the `STRENGTHLESS` among them. A new member is a row in its module; a new
+module is a name in the list below, which is the order of the tables in the docs.
 """
 
 import functools
 import importlib
-import pkgutil
 
 import dejax as dj
+from dejax.core.method import traits
+from dejax.events._plan import plan_of
 
 N = 6
-_MODULES = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+_METHODS = "gossip tracking compressed push asynchronous federated clustered baselines"
+_OPTIONS = "compression attacks aggregation privacy faults audit clock"
+_MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
 
 def _rows(what, *args):
@@ -37,6 +40,13 @@ def options(strength=1.0):
 STRENGTHLESS = set().union(*(getattr(module, "STRENGTHLESS", set()) for module in _MODULES))  # on or off
 
 
+def plan(rounds=8, width=2):
+    """An event plan on the ring of N nodes."""
+    first = [0, 3, 1, 4, 2, 5, 0, 2, 4, 1, 3, 5, 0, 3, 2, 5]
+    second = [1, 2, 2, 5, 3, 0, 5, 1, 3, 0, 4, 4, 1, 4, 1, 0]
+    return plan_of(first, second, n=N, width=width)
+
+
 @functools.cache
 def problem():
     """A softmax regression on digits, N nodes of unequal shards, batches of 4."""
@@ -45,7 +55,38 @@ def problem():
     return dj.Problem(task, data, batch_size=4, starts="independent")
 
 
+def graphs():
+    """name -> keyword arguments of Network that replace its topology or say who carries averages, and when nodes meet."""
+    t = dj.topology
+    links = [(i, (i + 1) % N) for i in range(N)] + [(0, 2)]
+    return {
+        "ring": {"topology": t.ring(N)},
+        "binary_tree": {"topology": t.binary_tree(N)},
+        "isolated": {"topology": t.isolated(N)},
+        "directed_ring": {"topology": t.directed_ring(N)},
+        "one_peer_exponential": {"topology": t.one_peer_exponential(N)},
+        "random_matching": {"topology": t.random_matching(N)},
+        "row_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.uniform_neighbour())},
+        "column_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.push_sum())},
+        "poisson": {"events": dj.events.poisson()},
+        "star": {"server": "star"},
+        "shards": {"server": "shards"},
+        "all_reduce": {"server": "all_reduce"},
+    }
+
+
+def probe(graph):
+    """A method that goes with an entry of `graphs`, to try options on it."""
+    if "server" in graphs()[graph]:
+        return "fedavg"
+    return "sgp" if graph == "column_stochastic" else "dsgd_awc"
+
+
 def network(method_name, **options):
     """A network that the method can be carried by."""
-    make = _rows("networks", N).get(method_name, functools.partial(dj.Network, dj.topology.ring(N)))
-    return make(**options)
+    said = traits(methods()[method_name])
+    if said.gossips:
+        options = {"topology": dj.topology.binary_tree(N) if said.graph == "tree" else dj.topology.ring(N)} | options
+    if said.needs_events:
+        options = {"events": plan()} | options
+    return dj.Network(**options)

@@ -9,9 +9,3 @@ def methods(lr):
         "fedavg": dj.methods.fedavg(lr=lr, clients=4, local_steps=2),
         "scaffold": dj.methods.scaffold(lr=lr, clients=4, local_steps=2),
     }
-
-
-def networks(n):
-    """name -> what makes the network of a method that does not run on a ring."""
-    del n
-    return dict.fromkeys(methods(0.1), dj.Network)

@@ -17,8 +17,3 @@ def methods(lr):
         "dfedavgm": m.dfedavgm(lr=lr, local_steps=2),
         "relaysgd": m.relaysgd(lr=lr),
     }
-
-
-def networks(n):
-    """name -> what makes the network of a method that does not run on a ring."""
-    return {"relaysgd": lambda **options: dj.Network(dj.topology.binary_tree(n), **options)}

@@ -1,0 +1,54 @@
+"""Which method goes with which options: the verdict on one case, the check before a run, and the table of all pairs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .case import Case
+from .refusals import ADVICE, REFUSALS
+
+
+class Verdict(NamedTuple):
+    """What a refusal says of a case."""
+
+    name: str
+    text: str
+    error: type[Exception]
+
+
+def verdict(case: Case) -> Verdict | None:
+    """The first refusal that a case meets, in the order of the list; None: the pair acts."""
+    for refusal in REFUSALS:
+        found = refusal.when(case)
+        if found:
+            words = case.words() | {"use": ADVICE} | (dict(found) if isinstance(found, Mapping) else {})
+            return Verdict(refusal.name, refusal.reason.format_map(words), refusal.error)
+    return None
+
+
+def check(method: Any, problem: Any, network: Any) -> None:
+    """Raise what the first refusal says that this method on this network meets.
+
+    Raises:
+      RefusedError: they exclude each other. ValueError, TypeError: no topology, or one of another size.
+    """
+    found = verdict(Case.of(method, problem, network))
+    if found is not None:
+        raise found.error(found.text)
+
+
+def table(
+    methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Any
+) -> dict[tuple[str, str], Verdict | None]:
+    """What holds of every pair: (method, option) -> None where it acts, or the refusal; nothing is compiled.
+
+    Args:
+      methods: name -> method. networks: name of a method -> (name of an option -> network with it).
+    """
+    return {
+        (name, option): verdict(Case.of(method, problem, network))
+        for name, method in methods.items()
+        for option, network in networks(name).items()
+    }
+
+
+__all__ = ["Verdict", "check", "table", "verdict"]
