@@ -107,7 +107,10 @@ def source(fn: F) -> F:
 
 
 def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
-    """The data set with features changed per node, and each node's own test rows, where the partitioner makes such."""
+    """Return the data set with features changed per node, and each node's own test rows.
+
+    Both where the partitioner makes such.
+    """
     if parts.shift is not None:
         train = {**dataset.train, "x": parts.shift.transform(dataset.train["x"], parts)}
         test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)

@@ -1,4 +1,7 @@
-"""What a partitioner returns: which rows every node holds, stored flat so that a million nodes cost no Python loop."""
+"""What a partitioner returns: which rows every node holds.
+
+Stored flat, so that a million nodes cost no Python loop.
+"""
 
 import re
 from collections.abc import Iterable, Sequence

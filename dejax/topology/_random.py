@@ -1,4 +1,7 @@
-"""Random families: the same seed gives the same graph. networkx draws most of them, and is imported only here."""
+"""Random families: the same seed gives the same graph.
+
+networkx draws most of them, and is imported only here.
+"""
 
 import math
 from collections.abc import Callable
@@ -51,7 +54,10 @@ def _connected(graph: Graph) -> bool:
 def _draw(
     owner: str, draw: Callable[[int], Graph], seed: int, allow_disconnected: bool, advice: str
 ) -> Graph:  # fmt: skip
-    """The first connected graph of those with seeds drawn from `seed`; the very first where disconnected ones are welcome."""
+    """Draw graphs from `seed` until one is connected.
+
+    The very first is taken where disconnected ones are welcome.
+    """
     seed = natural(f"{owner}.seed", seed)
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):

@@ -43,7 +43,9 @@ class Deferred:
 def sized(
     fn: Callable[..., Any] | None = None, *, infer: Callable[..., int | None] | None = None
 ) -> Callable[..., Any]:
-    """Let `n`, the first argument, be left out: the call then gives a `Deferred`; otherwise n is checked to be an int >= 1.
+    """Let `n`, the first argument, be left out: the call then gives a `Deferred`.
+
+    Otherwise n is checked to be an int >= 1.
 
     Args:
       fn: the function, which sees n only as an int.

@@ -169,7 +169,9 @@ def _lambda2(top: Topology) -> complex | None:
 
 
 def mixing_time(top: Topology, eps: float = 0.25) -> float | None:
-    """Rounds after which no start is further from its mean than eps times its first distance: ceil(ln eps / ln rho), whole periods.
+    """Return the rounds after which every start is within eps of its mean.
+
+    That is eps times its first distance: ceil(ln eps / ln rho), in whole periods.
 
     Inf for a graph that never mixes, None where rho is not defined.
 
@@ -257,7 +259,9 @@ def laplacian_extremes(graph: Graph) -> tuple[float, float]:
 
 
 def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
-    """Spectral facts by name, each convention under its own: plain numbers, None where not defined or not computed.
+    """Return spectral facts by name, each convention under its own.
+
+    Plain numbers, None where not defined or not computed.
 
     Args:
       top: any topology; one that is drawn afresh each phase has no spectrum, and gets an empty dictionary.

@@ -1,4 +1,7 @@
-"""A topology: mixing weights per phase, as data, with the few facts about them that change what a method may do."""
+"""A topology: mixing weights per phase, as data.
+
+With the few facts about them that change what a method may do.
+"""
 
 import math
 from collections.abc import Sequence

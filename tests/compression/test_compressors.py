@@ -10,6 +10,8 @@ import pytest
 
 from dejax import compression as c
 
+pytestmark = pytest.mark.worlds
+
 DRAWS = 4000
 
 

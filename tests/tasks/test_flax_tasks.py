@@ -8,6 +8,8 @@ from flax import nnx
 
 from dejax import tasks
 
+pytestmark = pytest.mark.worlds
+
 BATCH = {"x": jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32), "y": jnp.array([0, 2, 1, 2, 0])}
 
 

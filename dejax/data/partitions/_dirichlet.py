@@ -1,4 +1,7 @@
-"""Label skew by Dirichlet draws: over the classes of a node (equal sizes), or over the nodes of a class (sizes vary)."""
+"""Label skew by Dirichlet draws.
+
+Over the classes of a node (equal sizes), or over the nodes of a class (sizes vary).
+"""
 
 import math
 from typing import Any
@@ -118,7 +121,9 @@ def skewed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.G
 def serve(
     mixes: np.ndarray, sizes: np.ndarray, supply: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Counts [n, C] with row sums `sizes` and column sums at most `supply`, close to draws from `mixes`; drift [n].
+    """Return counts [n, C] close to draws from `mixes`, and their drift [n].
+
+    Row sums are `sizes`, column sums at most `supply`.
 
     Every node draws its wish; classes are handed out in random node order; what was not met is wished again among
     the classes that are left. A pass either meets all wishes or empties a class, so there are at most C passes.
@@ -148,7 +153,10 @@ def serve(
 def raise_to(
     owner: np.ndarray, nodes: int, min_size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, int, dict[str, np.ndarray]]:
-    """Owners [N] in which everybody has min_size: random rows of the largest nodes move. Returns (owner, nodes, facts)."""
+    """Move random rows of the largest nodes until everybody has min_size.
+
+    Returns (owner [N], nodes, facts).
+    """
     sizes = np.bincount(owner, minlength=nodes)
     missing = np.maximum(min_size - sizes, 0)
     moved = int(missing.sum())

@@ -69,7 +69,9 @@ class Overlapping:
         return Parts.from_matrix(rows)
 
     def _check_memory(self, nodes: int) -> None:
-        """Before minutes of drawing: whether there is room for the numbers of all samples, the first thing that grows with nodes.
+        """Check, before minutes of drawing, that the numbers of all samples find room.
+
+        They are the first thing that grows with nodes.
 
         Raises:
           TooLargeError: there is none.
@@ -86,7 +88,10 @@ class Overlapping:
 
 
 def _counts(mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Counts [n, C] with row sums `samples`, drawn from `mixes`; what exceeds a class is drawn again among the others."""
+    """Draw counts [n, C] with row sums `samples` from `mixes`.
+
+    What exceeds a class is drawn again among the others.
+    """
     got = np.zeros(mixes.shape, np.int64)
     need = np.full(len(mixes), samples)
     while need.any():  # each pass meets a node's wish or fills a class at it: at most C passes

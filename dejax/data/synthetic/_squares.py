@@ -163,7 +163,10 @@ def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32")
 
 
 def _squares(name: str, a: np.ndarray, b: np.ndarray, nodes: int, task: SquaresTask) -> Synthetic:
-    """The problem of rows (a [N, d], b [N]) or (A [N, r, d], b [N, r]), N / nodes each, with constants from the stored numbers."""
+    """Make the problem of rows (a [N, d], b [N]) or (A [N, r, d], b [N, r]), N / nodes each.
+
+    Its constants come from the stored numbers.
+    """
     data = stored_rows(name, a, b, nodes, task.dtype, 0)
     inner = 1 if a.ndim == 2 else a.shape[1]
     a = a.astype(task.dtype).astype(np.float64).reshape(nodes, -1, inner, task.dim)

@@ -1,4 +1,6 @@
-"""Problems with a known optimum: made in float64 on the host, with the constants that convergence theory names.
+"""Problems with a known optimum.
+
+Made in float64 on the host, with the constants that convergence theory names.
 
     f(x) = (1/n) sum_i f_i(x),   f_i(x) = mean over node i's rows
 

@@ -1,4 +1,6 @@
-"""Tasks from flax modules: parameters as a plain nested dict, equal when rebuilt, and the user's own module back.
+"""Tasks from flax modules.
+
+Parameters are a plain nested dict; tasks are equal when rebuilt; the user's own module comes back.
 
 A flax nnx module is split once, abstractly (no array is made), into its graph definition and its state. The task keeps the
 definition; `init` runs the factory, `loss` puts a module together again from parameters and calls it.
@@ -207,7 +209,10 @@ class _Built:
 
 
 def _quicken(module: nnx.Module) -> None:
-    """Give plain flax layers products and convolutions that stay fast under a node axis: same numbers, up to rounding."""
+    """Give plain flax layers products and convolutions that stay fast under a node axis.
+
+    The numbers are the same, up to rounding.
+    """
     for _, layer in nnx.iter_graph(module):
         if getattr(layer, "dot_general", None) is jax.lax.dot_general:
             layer.dot_general = dot_general

@@ -61,7 +61,10 @@ class CNN(nnx.Module):
 
     @staticmethod
     def _layer(conv: nnx.Conv, x: jax.Array) -> jax.Array:
-        """max_pool(relu(conv(x))): the bias is added, and what is negative cut off, after the pool, on a quarter of the numbers."""
+        """Compute max_pool(relu(conv(x))).
+
+        The bias is added, and what is negative cut off, after the pool, on a quarter of the numbers.
+        """
         w, b = conv.kernel[...], None if conv.bias is None else conv.bias[...]
         own = type(conv) is nnx.Conv and conv.conv_general_dilated is conv_general_dilated and conv.dtype is None
         if not own or b is None or not x.dtype == w.dtype == b.dtype:
