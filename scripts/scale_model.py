@@ -3,8 +3,9 @@
     python scripts/scale_model.py
     JAX_NUM_CPU_DEVICES=8 python scripts/scale_model.py --check
 
-Bytes come from `dejax plan`, rows that cross and rounds of sends from the exchange that dejax builds, seconds from a formula with the
-data sheet of a chip. `--check` compiles a round for 8 simulated devices and compares bytes sent and bytes held. Nothing runs.
+Bytes of arrays come from `dejax plan`, rows that cross and rounds of sends from the exchange that dejax builds, bytes that a round takes
+beside its arrays and seconds from a formula (`held`, `seconds`) with the data sheet of a chip. `--check` compiles a round for 8 simulated
+devices and compares bytes sent and bytes held. Nothing runs.
 """
 
 import argparse
@@ -73,16 +74,20 @@ def built(graph: str, n: int, chips: int) -> Exchange:
     return Exchange(plan, crossing, sum(len(pairs) * width for pairs, width in sends), wires.extra, len(sends))
 
 
-def held(plan: planning.Plan, n: int) -> float:
-    """Bytes of the rounds on one chip."""
-    return sum(p.total(n) for p in plan.parts if p.name not in planning.OUTSIDE)
+def held(plan: planning.Plan, n: int, chips: int, width: float) -> float:
+    """Bytes of the rounds on one chip: arrays, batches, mixed models; on several chips own and heard rows side by side, and those sent."""
+    arrays = sum(p.total(n) for p in plan.parts if p.name not in (planning.PROGRAM, planning.TEST))
+    row, nodes = 4 * plan.parameters, n / chips
+    rows = nodes + (nodes + 2 * width if chips > 1 else 0)
+    return arrays + nodes * BATCH * (784 + 1) * 4 + rows * row
 
 
 def largest(graph: str, chips: int) -> int:
     """Most nodes that fit, by what one more of them takes at n = BUILT."""
-    plan = built(graph, BUILT, chips).plan
-    node = (held(plan, 2 * BUILT) - held(plan, BUILT)) / BUILT
-    n = int(BUILT + (planning.KEEP * MEMORY - held(plan, BUILT)) / node)
+    e = built(graph, BUILT, chips)
+    bytes_ = lambda n: held(e.plan, n, chips, e.width if graph == "ring" else e.width * n / BUILT)
+    node = (bytes_(2 * BUILT) - bytes_(BUILT)) / BUILT
+    n = int(BUILT + (planning.KEEP * MEMORY - bytes_(BUILT)) / node)
     return n - n % chips
 
 
@@ -99,7 +104,7 @@ def cells(graph: str, n: int, chips: int) -> list[str]:
     e, grown = built(graph, base, chips), 1 if graph == "ring" else n / base  # a ring cuts as many edges at any n
     about = "about " if grown > 1 and chips > 1 else ""
     times = seconds(graph, e.plan.parameters, n, chips, e.width * grown, e.sends)
-    bytes_ = held(e.plan, n)
+    bytes_ = held(e.plan, n, chips, e.width * grown)
     memory = f"{bytes_ / 1e9:.3g} GB" + (", too much" if bytes_ > planning.KEEP * MEMORY else "")
     speed = f"{1 / sum(times):,.{0 if sum(times) < 0.1 else 2}f}"
     if graph == "ring":
@@ -123,7 +128,7 @@ def check(n: int = 1_024, chips: int = 8) -> None:
         bytes_ = m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
         print(
             f"{graph}, n = {n:,}, D = {chips}: sent {sent / row:,.1f} rows, model {e.sent:,}, must cross {e.crossing:,}; "
-            f"held {bytes_ / 1e6:,.0f} MB, planned {held(e.plan, n) / 1e6:,.0f} MB"
+            f"held {bytes_ / 1e6:,.0f} MB, model {held(e.plan, n, chips, e.width) / 1e6:,.0f} MB"
         )
 
 

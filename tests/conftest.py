@@ -7,6 +7,9 @@ from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["DEJAX_CACHE"] = (
+    "off"  # tests leave nothing in the home directory; those of the cache name a folder of their own
+)
 # The programs of tests are compiled once and run for milliseconds: no optimization, which takes a third of the time, and
 # neither MLIR emitters nor modules split over threads, which take three fifths of what compilation is left.
 os.environ.setdefault(
@@ -28,6 +31,13 @@ gc.set_threshold(50_000)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items):
+    """What runs at night is slow, too: `-m "not slow"` is the common loop."""
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

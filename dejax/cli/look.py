@@ -52,23 +52,19 @@ def plan(args: argparse.Namespace) -> int:
 
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
-    seeds, nodes = len(config.seeds), config.eval.get("nodes")
-    plans, compiled = [], []
+    shared: dict[str, Any] = {"seeds": len(config.seeds), "mesh": config.mesh}
+    plans = []
     for run in config.runs:
         with blamed(config, run):
-            parts: tuple[Any, Any, Any, int] = (*run.objects(), run.rounds)
-            plans.append(
-                planning.plan(*parts, memory=memory, label=run.label, seeds=seeds, nodes=nodes, mesh=config.mesh)
-            )
-            at_once = seeds if plans[-1].devices is None else seeds // plans[-1].devices[0]
-            compiled.append(planning.compiled_bytes(*parts, config.mesh) * at_once if args.compile else None)
+            parts: tuple[Any, Any, Any] = run.objects()
+            p = planning.plan(*parts, run.rounds, memory=memory, label=run.label, **shared)
+            p = p.compiled(compiled(parts, p, config)) if args.compile else p
+            plans.append(planning.with_traffic(p, *parts, **shared))
     if args.json:
-        more = [{} if c is None else {"compiled": c} for c in compiled]
-        more = [m | {"most_n_of_data": most_of_data(config, p.label)} for p, m in zip(plans, more, strict=True)]
-        print_json({"runs": [p.plain() | m for p, m in zip(plans, more, strict=True)]})
+        print_json({"runs": [p.plain() | {"most_n_of_data": most_of_data(config, p.label)} for p in plans]})
         return DONE
     out, size = console(), planning.spoken_bytes
-    for p, known in zip(plans, compiled, strict=True):
+    for p in plans:
         table = grid("", "per node", "in all", "", right=(1, 2))
         for part in p.parts:
             table.add_row(
@@ -84,22 +80,53 @@ def plan(args: argparse.Namespace) -> int:
         out.print(table)
         room = size(p.memory) + (" of a device" if p.devices else "")
         fits = f"fits into {room}" if p.fits else f"[bold red]does not fit[/] into {room}"
-        out.print(f"{fits}; largest n by memory: {p.largest:,}")
+        at_most = "" if p.allocated else " at most (the scratch of the rounds comes on top: --compile)"
+        out.print(f"{fits}; largest n by memory: {p.largest:,}{at_most}")
         most = most_of_data(config, p.label)
         if most is not None and p.largest > most:
             out.print(f"the data allow fewer: {most:,} samples, of which each node needs one of its own")
-        if known is not None:
-            out.print(f"the rounds as compiled: {size(known)}, planned {size(p.rounds_alone)}")
-        if p.sent is not None:
-            each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent_by.items())
-            out.print(f"messages: {size(p.sent)} a round ({each or 'none'}), {size(p.sent * p.rounds)} in all")
-        if p.crossing is not None:
-            rows, must, others = p.crossing
-            needed = "" if must is None else f"rows of nodes {size(rows)} ({size(must)} must cross), "
+        if p.allocated is not None:
+            a = p.allocated
             out.print(
-                f"between devices: {size(rows + others)} a round ({needed}sums and gathers {size(others)}, estimated)"
+                f"the rounds as compiled: {size(a.total)} (arguments {size(a.arguments)}, results {size(a.results)} of which "
+                f"{size(a.aliased)} lie in arguments, scratch {size(a.scratch)})"
             )
+        if p.sent is not None:
+            each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent.items())
+            sent = sum(p.sent.values())
+            out.print(f"messages: {size(sent)} a round ({each or 'none'}), {size(sent * p.rounds)} in all")
+        if p.crossing is not None:
+            rows, must = p.crossing
+            needed = "" if must is None else f" ({size(must)} must cross)"
+            others = "sums and gathers of the compiler: --compile"
+            if p.allocated is not None:
+                others = f"as compiled, sums and gathers included: {size(p.allocated.crossing)}"
+            out.print(f"between devices: rows of nodes {size(rows)} a round{needed}; {others}")
     return DONE
+
+
+def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
+    """What XLA allocates for the rounds of a run, compiled as `dejax run` would.
+
+    Raises:
+      ValueError: the devices are on paper, or do not say.
+    """
+    import jax
+
+    from ..planning.compiled import allocated
+    from ..runs.single import Run
+
+    devices = 1 if plan.devices is None else plan.devices[0] * plan.devices[1]
+    if devices > jax.device_count():
+        raise ValueError(
+            f"--compile cannot compile for the {devices} devices of mesh: there {'is' if jax.device_count() == 1 else 'are'} "
+            f"{jax.device_count()}; leave --compile out, or simulate them on a CPU by JAX_NUM_CPU_DEVICES={devices}"
+        )
+    run = Run(plan.label, *parts, seed_of(config), plan.rounds, mesh=config.mesh)
+    known = allocated(run.compiled(), *(() if plan.devices is None else reversed(plan.devices)))
+    if known is None:
+        raise ValueError(f"--compile asks what XLA allocates, which the {jax.default_backend()} back end does not say")
+    return known
 
 
 def most_of_data(config: Any, label: str) -> int | None:

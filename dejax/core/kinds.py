@@ -1,7 +1,83 @@
-"""What each slot of a network holds: one table, read when a network is made."""
+"""What each slot of a network holds: the classes that options inherit from, and one table, read when a network is made.
 
+An option says of itself, as class attributes or fields, the few facts that decide which methods it goes with. Its base class has
+their defaults and meanings; one that inherits from none must say them all.
+"""
+
+import dataclasses
+import difflib
+import functools
 import inspect
 from typing import Any, NamedTuple
+
+from ..errors import Words, bad, call
+
+
+class Codec:
+    """Compress values on the wire: `init(value) -> memory`, `encode(ctx, memory, value) -> (what receivers hold, memory, size)`."""
+
+    memory = "none"  # what both ends keep: "none", "sender" (errors), or "copies" of what receivers hold
+    lossless = False  # receivers hold exactly what was sent
+    per_edge = False  # one memory for every directed edge, so that a lost message is truly lost
+
+
+class Compressor:
+    """Make a vector short: `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`."""
+
+    lossless = False  # the reconstruction is x itself
+    unbiased = False  # its mean is x
+    scope = "global"  # "global": the message as one vector; "leaf": each tensor on its own
+
+
+class Rule:
+    """Combine what a receiver has into one value: `combine(ctx, received)`, `check(degree, server=False)`."""
+
+    linear = False  # a sum under W
+    needs_own = False  # measures received values against the receiver's own, which a server has not
+
+
+class Attack:
+    """Be hostile: `is_adversary(n) -> bool [n]`, and the method that `hook` names."""
+
+    hook = "message"  # what is rewritten: "message", "gradient" or "batch"
+    needs_spread = False  # hides in the spread of several values that estimate one quantity
+
+
+class Privacy:
+    """Clip and add noise, by the method that `hook` names."""
+
+    hook = "message"  # where: "message" or "gradient"
+    per_example = False  # clips the gradient of every single example
+
+
+class Fault:
+    """Fail between nodes: `awake(ctx)`, `arrives(ctx, links)` and `uploads(ctx)`; None where nothing does."""
+
+    symmetric = True  # a link fails in both directions at once
+    sleeps = False  # nodes sleep, and nothing that an awake node sends is lost
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(least, most) phases that messages come late."""
+        return 0, 0
+
+    def awake(self, ctx: Any) -> Any:
+        """Bool [n], who takes part in this round; None: everybody."""
+        del ctx
+
+    def arrives(self, ctx: Any, links: Any) -> Any:
+        """Bool [n, k], which slots deliver in this phase; None: all."""
+        del ctx, links
+
+    def uploads(self, ctx: Any) -> Any:
+        """Bool [n], whose uploads reach a server; None: everybody's."""
+        del ctx
+
+
+class Events:
+    """Say who meets whom and when: `plan(topology, rounds)`, or `at(round, n)` where the plan is drawn."""
+
+    stale = False  # gradients at the value after the node's own last event
 
 
 class Kind(NamedTuple):
@@ -11,68 +87,200 @@ class Kind(NamedTuple):
     word: str
     example: str
     lacks: tuple[str, ...] = ()
+    base: type | None = None  # its facts with their defaults
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of facts that are words; all others are True or False
 
 
 KINDS = {
-    "topology": Kind((("links", "build"),), "topology", "dejax.topology.ring(8)"),
+    "topology": Kind((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Kind(
-        (("encode",), ("memory",)), "codec", "dejax.compression.direct(dejax.compression.top_k(k=10), gamma=0.5)"
+        (("encode",), ("init",)),
+        "codec",
+        call("dejax.compression.direct", call("dejax.compression.top_k", k=10), gamma=0.5),
+        base=Codec,
+        values=(("memory", ("none", "sender", "copies")),),
     ),
     "privacy": Kind(
         (("hook",),),
         "privacy mechanism",
-        "dejax.privacy.gaussian_message(clip=1.0, noise_multiplier=0.1)",
+        call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
         ("is_adversary",),
+        Privacy,
+        (("hook", ("message", "gradient")),),
     ),
-    "attack": Kind((("hook",), ("is_adversary",)), "attack", "dejax.attacks.sign_flip(adversaries=1)"),
-    "faults": Kind((("arrives",), ("uploads",)), "fault", "dejax.faults.churn(p=0.1)"),
-    "rule": Kind((("combine",), ("linear",)), "combination rule", "dejax.aggregation.coordinate_median()"),
-    "clock": Kind((("compute",), ("messages",)), "clock", "dejax.faults.clock(latency=0.01)"),
-    "events": Kind((("plan", "at"),), "event schedule", "dejax.events.poisson()"),
+    "attack": Kind(
+        (("is_adversary",),),
+        "attack",
+        call("dejax.attacks.sign_flip", adversaries=1),
+        base=Attack,
+        values=(("hook", ("message", "gradient", "batch")),),
+    ),
+    "faults": Kind((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
+    "rule": Kind((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
+    "clock": Kind((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
+    "events": Kind((("plan", "at"),), "event schedule", call("dejax.events.poisson"), base=Events),
 }
 
 
+ADAM = Words("dejax.optimizer(optax.adam, learning_rate=1e-3)", "{adam: {learning_rate: 0.001}}")
 INNER = {  # what other objects hold in such fields
-    "compressor": Kind((("apply",), ("bits",)), "compressor", "dejax.compression.top_k(k=10)", ("encode",)),
-    "optimizer": Kind((("make",),), "optimizer", "dejax.optimizer(optax.adam, learning_rate=1e-3)", ("update",)),
+    "compressor": Kind(
+        (("apply",), ("bits",)),
+        "compressor",
+        call("dejax.compression.top_k", k=10),
+        ("encode",),
+        Compressor,
+        (("scope", ("global", "leaf")),),
+    ),
+    "optimizer": Kind((("make",),), "optimizer", ADAM, ("update",)),
 }
 
 
 def check_option(field: str, value: Any, owner: str = "Network", kind: str | None = None) -> None:
-    """Raise TypeError unless `value` is what the slot `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
+    """Raise unless `value` is what the slot `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
 
     Args:
       kind: the kind of thing that the field holds, where it is not called as its kind is.
     Raises:
       TypeError: a class or function that was not called, a compressor where a codec is wanted, a name, or anything else; says what
-        to write.
+        to write. Or an option that does not say a fact, or says one that looks misspelt.
+      ValueError: a fact with a value that it cannot have.
     """
     if value is None or type(value) is object:
         return
-    name, wanted = f"{owner}.{field}", (KINDS | INNER)[kind or field]
+    wanted = (KINDS | INNER)[kind or field]
     if isinstance(value, type) or inspect.isroutine(value):
-        raise TypeError(
-            f"{name} is {value.__name__}, which was not called, so that it is no {wanted.word} yet; give e.g. {wanted.example}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            says=f"is {value.__name__}",
+            why=f"which was not called, so that it is no {wanted.word} yet",
+            instead="give e.g. " + wanted.example,
         )
     fits = all(any(hasattr(value, has) for has in names) for names in wanted.has)
     if fits and not any(hasattr(value, has) for has in wanted.lacks):
+        _check_facts(field, owner, value, wanted)
         return
     if field == "codec" and hasattr(value, "apply"):
-        raise TypeError(
-            f"{name} is {value!r}, a compressor, but a codec is wanted, which says what becomes of the part that was not sent; "
-            f"wrap it: dejax.compression.copies({value!r}, gamma=0.3), or error_feedback, or direct"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
+            instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
     if hasattr(value, "encode") and hasattr(value, "compressor"):
-        raise TypeError(
-            f"{name} is {value!r}, a codec, but a compressor is wanted; give the one inside it: {value.compressor!r}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a codec, but a compressor is wanted",
+            instead=f"give the one inside it: {value.compressor!r}",
         )
     if hasattr(value, "update") and hasattr(value, "init"):
-        raise TypeError(
-            f"{name} is a finished optax optimizer, which would compile anew for every rate; give {wanted.example}"
-        )
-    raise TypeError(
-        f"{name} is {value!r} ({type(value).__name__}), which is no {wanted.word}; give e.g. {wanted.example}"
+        says = "is a finished optax optimizer"
+        why = "which would compile anew for every rate"
+        raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
+    raise bad(
+        field,
+        value,
+        owner=owner,
+        says=f"is {value!r} ({type(value).__name__})",
+        why=f"which is no {wanted.word}",
+        instead="give e.g. " + wanted.example,
     )
 
 
-__all__ = ["INNER", "KINDS", "Kind", "check_option"]
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """The check of a field that holds an option of some kind, for `option(check=Slot("compressor"))`."""
+
+    kind: str
+
+    @property
+    def want(self) -> str:
+        """What fits."""
+        return "e.g. " + (KINDS | INNER)[self.kind].example
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The option."""
+        owner, _, name = field.rpartition(".")
+        check_option(name, value, owner, self.kind)
+        return value
+
+
+def facts(base: type | None) -> dict[str, Any]:
+    """The facts that options of a base class say, with their defaults."""
+    return (
+        {}
+        if base is None
+        else {k: v for k, v in vars(base).items() if k[0] != "_" and not callable(v) and not isinstance(v, property)}
+    )
+
+
+def _check_facts(field: str, owner: str, value: Any, wanted: Kind) -> None:
+    cls, words = type(value), dict(wanted.values)
+    known = facts(wanted.base)
+    missing, near = _spelling(cls, wanted.base)
+    missing = [fact for fact in missing if not hasattr(value, fact)]
+    if near:
+        raise bad(
+            near[0],
+            getattr(cls, near[0]),
+            owner=cls.__name__,
+            says=f"is no fact of a {wanted.word}",
+            instead=f"did you mean {near[1]}? Known: {', '.join(known)}. An attribute of your own may begin with an underscore",
+        )
+    if missing:
+        assert wanted.base is not None
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            says=f"is {value!r} ({cls.__name__})",
+            why=f"which does not say {missing[0]}",
+            instead=f"let its class inherit from dejax.{wanted.base.__name__}, or give it {missing[0]} = {known[missing[0]]!r} or another "
+            "value",
+        )
+    for fact in known:
+        if isinstance(
+            getattr(cls, fact, None), property
+        ):  # it may depend on a field that JAX has put a placeholder into
+            continue
+        said, allowed = getattr(value, fact), words.get(fact, (True, False))
+        if not isinstance(said, (bool, str)) or said not in allowed:
+            raise bad(fact, said, owner=cls.__name__, instead=f"give {' or '.join(map(repr, allowed))}")
+
+
+@functools.lru_cache(maxsize=512)
+def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] | None]:
+    """(facts that a class does not have, an attribute of it that looks like a misspelt fact and that fact)."""
+    known = facts(base)
+    fields = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    for name, value in inspect.getmembers_static(cls):
+        plain = isinstance(value, (bool, str, int, tuple, type(None)))
+        if name in fields or name in known or name.startswith("_") or not plain:
+            continue
+        near = difflib.get_close_matches(name, known, 1, 0.8)
+        if near:
+            return [], (name, near[0])
+    return [fact for fact in known if not hasattr(cls, fact)], None
+
+
+__all__ = [
+    "ADAM",
+    "INNER",
+    "KINDS",
+    "Attack",
+    "Codec",
+    "Compressor",
+    "Events",
+    "Fault",
+    "Kind",
+    "Privacy",
+    "Rule",
+    "Slot",
+    "check_option",
+    "facts",
+]

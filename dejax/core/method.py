@@ -1,22 +1,22 @@
-"""What a method is: two pure functions, and what it says of itself for the engine and the network to read."""
+"""What a method is: two pure functions, and its traits, which the engine and the network read."""
 
 import dataclasses
 import difflib
 import inspect
-import types
-import typing
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import jax
 
-Channel = Literal["edges", "server", "none"]
-Kind = Literal["doubly", "row", "column"]
+from ..errors import FieldError, bad
+
+Channel = Literal["neighbors", "edges", "server", "none"]
+Stochastic = Literal["doubly", "row", "column"]
 
 
 class Method(Protocol):
     """`init(params [n, ...], key) -> state` and `step(state, round) -> state`; a class of these two with `dejax.struct` is a method.
 
-    What is evaluated is `state.params`, or `model(state)` where the class has it. What else the class says of itself are `Flags`.
+    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network may do with it are its `Traits`.
     """
 
     def init(self, params: Any, key: jax.Array) -> Any:
@@ -29,42 +29,51 @@ class Method(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
-    """What a method says of itself, as plain class attributes (`channel = "server"`); what it leaves out has the default.
+class Traits:
+    """Say what a network may do with a method: `traits = Traits(...)` in its class, or a property where they depend on its fields.
 
     Args:
-      channel: whom it talks to: "edges" (neighbors of a topology), "server", or "none" (nobody).
-      accepts: kinds of W that it can work with: "doubly", "row", "column" stochastic.
-      clients: at a server, nodes sampled per round; None: all. Usually a static field.
-      pooled: one model for all nodes, though there is no server.
-      own_starts: its models are told apart by their starts, so that these may not be equal.
-      groups: it averages by groups, keeping several models at the server.
-      per_edge: it sends another message on every edge (`round.exchange(per_edge=True)`).
-      needs_tree: the graph must be a tree. Only with `per_edge`.
-      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it; None: they may not.
-      needs_events: it runs on events alone.
-      keeps_view: it carries itself what a node saw when it began its gradient (stale events).
-      own_codec: its field that holds a compressor or codec of its own, in place of the network's.
-      robust: a rule that is not linear may stand in for W; if not, `robust_reason` says why.
-      lossy: messages may be compressed, noised or attacked; if not, `lossy_reason` says why.
+      channel: one message for all "neighbors" (default), another one on every one of the "edges", a "server", or "none".
+      weights: kinds of W that it can work with: "doubly" (default), "row", "column" stochastic.
+      graph: "any" (default), or "tree" if the graph may have no cycle.
+      cohort: at a server, nodes sampled per round; None (default): all.
+      pooled: one model for all nodes, though there is no server; default False.
+      groups: it averages by groups, keeping several models at the server; default False.
+      own_starts: its models are told apart by their starts, so that these may not be equal; default False.
+      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it; None (default): they may not.
+      needs_events: it runs on events alone; default False.
+      keeps_view: it carries itself what a node saw when it began its gradient (stale events); default False.
+      own_codec: its field that holds a compressor or codec of its own, in place of the network's; None (default): it has none.
+      needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read; "" (default): any rule may.
+      needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default): they may.
+    Raises:
+      ValueError: a value that a trait cannot have.
     """
 
-    channel: Channel = "edges"
-    accepts: tuple[Kind, ...] = ("doubly",)
-    clients: int | None = None
+    channel: Channel = "neighbors"
+    weights: tuple[Stochastic, ...] = ("doubly",)
+    graph: Literal["any", "tree"] = "any"
+    cohort: int | None = None
     pooled: bool = False
-    own_starts: bool = False
     groups: bool = False
-    per_edge: bool = False
-    needs_tree: bool = False
+    own_starts: bool = False
     footprint: Literal["pair"] | None = None
     needs_events: bool = False
     keeps_view: bool = False
     own_codec: str | None = None
-    robust: bool = True
-    robust_reason: str = ""
-    lossy: bool = True
-    lossy_reason: str = ""
+    needs_sums: str = ""
+    needs_exact: str = ""
+
+    def __post_init__(self) -> None:
+        for name, (fits, want) in _VALUES.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise bad(name, value, owner=self, instead=f"give {want}")
+
+    @property
+    def gossips(self) -> bool:
+        """Whether it talks to the neighbors of a topology."""
+        return self.channel in ("neighbors", "edges")
 
     @property
     def one_model(self) -> bool:
@@ -72,84 +81,103 @@ class Flags:
         return self.channel == "server" or self.pooled
 
 
-NAMES = tuple(f.name for f in dataclasses.fields(Flags))
+def _one_of(*values: Any) -> tuple[Any, str]:
+    return lambda v: isinstance(v, (str, bool, type(None))) and v in values, " or ".join(map(repr, values))
 
 
-def flags(method: Any) -> Flags:
-    """The flags of a method."""
-    return Flags(**{name: getattr(method, name) for name in NAMES if hasattr(method, name)})
+def _text(v: Any) -> bool:
+    return isinstance(v, str)
+
+
+_KINDS = get_args(Stochastic)
+_WHY = "the reason as text, which users will read, or '' where there is none"
+_VALUES = {
+    "channel": _one_of(*get_args(Channel)),
+    "weights": (
+        lambda v: isinstance(v, tuple) and v != () and all(_text(k) and k in _KINDS for k in v),
+        f"a tuple of {' or '.join(map(repr, _KINDS))}",
+    ),
+    "graph": _one_of("any", "tree"),
+    "cohort": (lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool)), "a whole number or None"),
+    "pooled": _one_of(True, False),
+    "groups": _one_of(True, False),
+    "own_starts": _one_of(True, False),
+    "footprint": _one_of("pair", None),
+    "needs_events": _one_of(True, False),
+    "keeps_view": _one_of(True, False),
+    "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
+    "needs_sums": (_text, _WHY),
+    "needs_exact": (_text, _WHY),
+}
+
+NAMES = tuple(f.name for f in dataclasses.fields(Traits))
+# As attributes of their own these names mean nothing, but look as if they did.
+LOOSE = {
+    "channel": "channel='server'", "weights": "weights=('doubly', 'row')", "accepts": "weights=('doubly', 'row')",
+    "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
+    "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
+    "needs_events": "needs_events=True", "keeps_view": "keeps_view=True", "own_codec": "own_codec='compressor'",
+    "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+}  # fmt: skip
+FIELDS = {
+    "clients",
+    "cohort",
+    "graph",
+    "groups",
+    "weights",
+}  # a method may well have numbers or structure of these names
+
+
+def traits(method: Any) -> Traits:
+    """The traits of a method; the defaults where it does not say any."""
+    return getattr(method, "traits", _DEFAULT)
+
+
+_DEFAULT = Traits()
 
 
 def check_method(method: Any) -> None:
-    """A method has `init` and `step`, and its flags are spelt right and have possible values.
+    """A method has `init` and `step`, and says what else it is in `traits`.
 
     Raises:
-      TypeError: no method; an attribute that looks like a misspelt flag, or a flag that is a pytree leaf.
-      ValueError: a flag with a value that it cannot have, or a refusal without its reason.
+      TypeError: no method; traits of another kind, or written as loose attributes.
+      ValueError: traits that name a field which the method does not have.
     """
     if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
-        raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
-    cls = type(method)
+        raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
+    cls = type(method).__name__
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}
-    for name in NAMES:
-        if name in fields and not fields[name].metadata.get("static"):
-            raise TypeError(
-                f"{cls.__name__}.{name} is a flag, but stands among the numbers; write it without a type, or as static()"
-            )
-    for name, value in inspect.getmembers_static(cls):
-        if (
-            name in fields
-            or name in NAMES
-            or name.startswith("_")
-            or callable(value)
-            or isinstance(value, (staticmethod, classmethod))
-        ):
+    if "traits" in fields and not fields["traits"].metadata.get("static"):
+        instead = "write it without a type: traits = dejax.Traits(...)"
+        raise bad("traits", traits(method), owner=cls, says="stands among the numbers", instead=instead)
+    said = traits(method)
+    if not isinstance(said, Traits):
+        raise bad("traits", said, owner=cls, instead="write traits = dejax.Traits(channel='server') or the like")
+    for name in fields:
+        if name in LOOSE and name not in FIELDS:
+            raise _loose(cls, name, name)
+    for name, value in inspect.getmembers_static(type(method)):
+        if name in fields or name == "traits" or name.startswith("_") or callable(value):
             continue
-        near = difflib.get_close_matches(name, NAMES, 1, 0.8)
-        if near:
-            raise TypeError(
-                f"{cls.__name__}.{name} is no flag of a method; did you mean {near[0]}? Known: {', '.join(NAMES)}. "
-                "An attribute of your own may begin with an underscore"
-            )
-    said = flags(method)
-    hints = typing.get_type_hints(Flags)
-    for name in NAMES:
-        value = getattr(said, name)
-        if not _fits(value, hints[name]):
-            raise ValueError(f"{cls.__name__}.{name} is {value!r}; give {_spoken(hints[name])}")
-    for name in ("robust", "lossy"):
-        if not getattr(said, name) and not getattr(said, name + "_reason"):
-            raise ValueError(f"{cls.__name__}.{name} is False; say why in {name}_reason, which users will read")
+        if isinstance(value, (staticmethod, classmethod, property)):
+            continue
+        near = difflib.get_close_matches(name, LOOSE, 1, 0.8)
+        if near or isinstance(value, Traits):
+            raise _loose(cls, name, near[0] if near else "channel")
     if said.own_codec is not None and not hasattr(method, said.own_codec):
-        raise ValueError(
-            f"{cls.__name__}.own_codec is {said.own_codec!r}, which is none of its fields: {', '.join(fields) or 'none'}"
-        )
-    if said.needs_tree and not said.per_edge:
-        raise ValueError(
-            f"{cls.__name__}.needs_tree is True, but it does not send per edge; give per_edge = True, or leave it out"
-        )
+        why = f"which is none of its fields: {', '.join(fields) or 'none'}"
+        raise bad("traits", said, owner=cls, says=f"has own_codec={said.own_codec!r}", why=why)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return isinstance(value, (str, type(None))) and value in args
-    if origin is tuple:
-        return isinstance(value, tuple) and value != () and all(_fits(v, args[0]) for v in value)
-    if origin is types.UnionType or origin is typing.Union:
-        return any(_fits(value, a) for a in args)
-    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+def _loose(cls: str, name: str, near: str) -> FieldError:
+    return bad(
+        name,
+        owner=cls,
+        says="says nothing of a method where it stands",
+        instead=f"write traits = dejax.Traits({LOOSE[near]}) in the class. Traits are {', '.join(NAMES)}; an attribute of your own may "
+        "begin with an underscore",
+    )
 
 
-def _spoken(hint: Any) -> str:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return " or ".join(map(repr, args))
-    if origin is tuple:
-        return f"a tuple of {_spoken(args[0])}"
-    if origin is types.UnionType or origin is typing.Union:
-        return " or ".join(map(_spoken, args))
-    return {bool: "True or False", int: "a whole number", str: "text", type(None): "None"}[hint]
-
-
-__all__ = ["Flags", "Method", "check_method", "flags"]
+__all__ = ["Method", "Traits", "check_method", "traits"]

@@ -1,9 +1,11 @@
 """Nodes in blocks: what node code keeps in memory does not grow with n.
 
-A block is as many nodes as keep the peak of one node's program, times the block, within a budget. The budgets are fixed numbers
-for each kind of device and not shares of a machine's memory, so that equal devices do the same arithmetic whatever else they hold.
+A block is as many nodes as keep what one node holds, times the block, within a budget. In training a node holds the residuals of its
+loss: what the forward pass keeps for the backward pass. The budgets are fixed numbers for each kind of device and not shares of a
+machine's memory, so that equal devices do the same arithmetic whatever else they hold.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,8 @@ from jax import lax
 
 from ..core import tree
 from ..core.byte_sizes import array_bytes
-from ..planning.liveness import peak
+from ..errors import NULL, bad
+from ..xla.traced import inner_programs
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 
@@ -21,8 +24,10 @@ Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: a
 # 64 units: the best of 1, 4, 16, 64 models). In training blocks bound memory; few are faster than all nodes at once: docs/performance-log.md.
 TRAINING = (32 * 2**20, 2**30)
 EVALUATION = (8 * 2**20, 2**30)
-MODELS = 4  # models of a node: where its gradient, batch and activations take fewer bytes, all nodes train at once
+MODELS = 4  # models of a node: where its work takes fewer bytes, all nodes train at once
 ALONE = 2 * 2**20  # bytes of one node from which a CPU trains one node at a time, whose images then stay in its cache
+# Bytes of a gradient's program by bytes of its residuals, measured: docs/decisions/memory-is-read-not-imitated.md
+PER_RESIDUAL = 0.94
 
 
 def budget(which: tuple[int, int]) -> int:
@@ -50,26 +55,43 @@ def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Any = No
     return lambda *trees: lax.map(lambda row: fn(*row), trees, batch_size=None if block == 1 else block)
 
 
-def node_bytes(fn: Callable[..., Any], *trees: Any) -> int:
-    """Estimated bytes that `fn` of one node's part of `trees` [n, ...] holds at its peak beside that part; found by tracing."""
-    first = tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), trees)
-    return peak(jax.make_jaxpr(fn)(*first))
+def residual_bytes(loss: Callable[..., Any], *trees: Any) -> int:
+    """Bytes that the backward pass of one node's `loss` reads from its forward pass, found by tracing.
+
+    Args:
+      loss: per-node function of trees without node axis; differentiated by the first.
+      trees: [n, ...] each, or shapes.
+    """
+    params, *rest = _one_row(trees)
+    pullback = jax.eval_shape(lambda params, *rest: jax.vjp(lambda p: loss(p, *rest), params)[1], params, *rest)
+    return sum(map(array_bytes, tree.leaves(pullback)))
 
 
-def comes_in_blocks(work: float, model: int) -> bool:
-    """Whether nodes with so many bytes of activations and batch, and a gradient as large as the model, ever train in blocks."""
-    return work + model >= MODELS * model
+def evaluation_bytes(fn: Callable[..., Any], *trees: Any) -> int:
+    """Bytes that `fn` of one node's part of `trees` [n, ...] is taken to hold: twice its largest array, operand and result."""
+    return 2 * _largest_array(jax.make_jaxpr(fn)(*_one_row(trees)).jaxpr)
 
 
-def training_block(fn: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
+def _one_row(trees: Any) -> Any:
+    return tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), trees)
+
+
+def _largest_array(jaxpr: Any) -> int:
+    """Bytes of the largest array that a traced program makes, in its calls, loops and branches too."""
+    made = (array_bytes(v.aval) for eqn in jaxpr.eqns for v in eqn.outvars)
+    inner = (_largest_array(program) for eqn in jaxpr.eqns for program in inner_programs(eqn))
+    return max(0, *made, *inner)
+
+
+def training_block(loss: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
     """How many of `rows` nodes to train at a time: as many as TRAINING holds, one where it is large (ALONE), or all (None).
 
-    All, too, where a node's gradient, batch and activations take less than `MODELS` of its models (the first of `trees`): models grow with
-    n in any case, and all nodes at once let the compiler fuse the update with the gradient (docs/performance-log.md).
+    All, too, where a node's work takes less than `MODELS` of its models (the first of `trees`): models grow with n in any case, and all
+    nodes at once let the compiler fuse the update with the gradient (docs/performance-log.md).
     """
-    each = node_bytes(fn, *trees)
+    each = int(PER_RESIDUAL * residual_bytes(loss, *trees))
     model = sum(array_bytes(x) // max(1, x.shape[0]) for x in tree.leaves(trees[0]))
-    if not comes_in_blocks(each - model, model):
+    if each < MODELS * model:
         return None
     return 1 if each >= ALONE and jax.default_backend() == "cpu" else choose_block(each, rows, budget(TRAINING))
 
@@ -106,25 +128,32 @@ def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
 
 def _evaluated(fn: Callable[[Any], Any], args: Any, count: int, block: Block) -> int | None:
     if block != "auto":
-        return checked("block", block)
-    return choose_block(node_bytes(fn, args), count, budget(EVALUATION))
+        return BLOCK("block", block)
+    return choose_block(evaluation_bytes(fn, args), count, budget(EVALUATION))
 
 
-def checked(name: str, block: Any) -> Any:
-    """A block, or a ValueError that says what a block is."""
-    whole = isinstance(block, int) and not isinstance(block, bool) and block >= 1
-    if block is None or block == "auto" or whole:
-        return block
-    raise ValueError(
-        f"{name} is {block!r}; give a number of nodes >= 1, 'auto' to have it chosen, or None for all at once"
-    )
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """How many nodes at a time: a number, "auto", or None for all at once."""
+
+    want: str = "a number of nodes >= 1, 'auto' to have it chosen, or " + NULL + " for all at once"
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The block."""
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is None or value == "auto" or whole:
+            return value
+        raise bad(field, value, instead="give " + self.want)
+
+
+BLOCK = _Block()
 
 
 def choose_block(each: int, n: int, memory: int) -> int | None:
     """How many nodes to compute at a time so that they hold at most `memory` bytes; None when all of them fit.
 
     Args:
-      each: bytes that one node holds (`node_bytes`). n: nodes, >= 1. memory: bytes for all that are computed at a time.
+      each: bytes that one node holds. n: nodes, >= 1. memory: bytes for all that are computed at a time.
     Returns:
       A number of nodes >= 1: the largest divisor of n that fits, where one is not much smaller than what fits (no block is then left
       over), else as many as fit.
@@ -139,15 +168,16 @@ def choose_block(each: int, n: int, memory: int) -> int | None:
 
 
 __all__ = [
+    "BLOCK",
     "EVALUATION",
     "TRAINING",
     "Block",
     "block_map",
     "budget",
-    "checked",
     "choose_block",
+    "evaluation_bytes",
     "map_nodes",
-    "node_bytes",
+    "residual_bytes",
     "sum_nodes",
     "training_block",
 ]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..core import tree
-from ..core.method import flags
+from ..core.method import traits
 from ..core.random import fold_name
 from ..network import Network
 from ..problem import Problem, roles
@@ -32,7 +32,7 @@ def _plan_at(network: Network, t: Any, n: int) -> Any:
 
 
 def _stale_view(method: Any, network: Network) -> bool:
-    return network.events is not None and network.events.stale and not flags(method).keeps_view
+    return network.events is not None and network.events.stale and not traits(method).keeps_view
 
 
 def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.abstract import model_like
-from ..core.method import flags
+from ..core.method import traits
 from ..core.random import fold_in, fold_name
 from ..devices import placement
 from ..problem import Problem
@@ -26,7 +26,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
             return tree.tile(problem.task.init(key), n)
         population = jax.vmap(problem.task.init)(fold_in(key, _ids(problem, n)))
     elif not is_population(problem, one, params):
-        if flags(method).own_starts:
+        if traits(method).own_starts:
             raise ValueError(
                 f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
                 f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params"
@@ -36,8 +36,8 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
         population = tree.map(
             lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
         )
-    one_model = flags(method).channel == "server" and not flags(method).own_starts
-    if one_model or flags(method).pooled:
+    one_model = traits(method).channel == "server" and not traits(method).own_starts
+    if one_model or traits(method).pooled:
         return tree.tile(tree.map(lambda x: x.mean(0), population), n)
     return population
 

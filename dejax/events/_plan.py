@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.arrays import device_array
+from ..core.kinds import Events
 from ..core.struct import grows, static, struct
 from ..mixing import Slots
 
 
 @struct
-class Plan:
+class Plan(Events):
     """Events packed into rounds: row t holds up to m disjoint pairs that happen in round t.
 
     Args:

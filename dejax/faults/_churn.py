@@ -6,13 +6,15 @@ participation as a random graph).
 
 from typing import Any
 
+from ..core.checks import in_
+from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
 
 
 @struct
-class Churn:
+class Churn(Fault):
     """Every node sleeps through a round with probability p: it computes, sends and changes nothing.
 
     Links to a sleeping node are down in both directions, as in `link_loss`. Rounds and nodes are independent.
@@ -28,22 +30,10 @@ class Churn:
       True
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=in_(0, 1, "[)", "a probability"))
 
-    symmetric = True
     sleeps = True
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v < 1, "a probability in [0, 1)")
 
     def awake(self, ctx: Any) -> NodeMask:
         """Who takes part in this round."""
         return uniform(fold_name(ctx.node_keys, "churn")) >= self.p
-
-    def arrives(self, ctx: Any, links: Any) -> None:
-        """Links between nodes that are awake hold."""
-        del ctx, links
-
-    def uploads(self, ctx: Any) -> None:
-        """Uploads of nodes that are awake arrive."""
-        del ctx

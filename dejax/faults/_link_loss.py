@@ -10,16 +10,18 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from ..core.checks import in_
+from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
 from .pairs import uniform_of_pairs
 
-PROBABILITY = "a probability in [0, 1]"
+PROBABILITY = in_(0, 1, what="a probability")
 
 
 @struct
-class LinkLoss:
+class LinkLoss(Fault):
     """Every undirected link is down for a whole phase with probability p, in both directions at once.
 
     Keeps symmetric W symmetric and doubly stochastic, so the mean is kept. At a server an upload is lost.
@@ -35,17 +37,7 @@ class LinkLoss:
       True
     """
 
-    p: FloatLike
-
-    symmetric = True
-    sleeps = False
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
+    p: FloatLike = number(check=PROBABILITY)
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
@@ -59,7 +51,7 @@ class LinkLoss:
 
 
 @struct
-class DirectedLinkLoss:
+class DirectedLinkLoss(Fault):
     """Every directed message of a phase is lost on its own with probability p; for row- or column-stochastic W.
 
     On a doubly stochastic W this would break the column sums, and is refused there unless the run says `repair='row'`.
@@ -76,17 +68,9 @@ class DirectedLinkLoss:
       False
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=PROBABILITY)
 
     symmetric = False
-    sleeps = False
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
-
-    def awake(self, ctx: Any) -> None:
-        """Everybody takes part."""
-        del ctx
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""

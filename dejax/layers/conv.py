@@ -32,7 +32,6 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..planning.program import written_out
 from .pool import avg_pool as avg_pool, max_pool as max_pool
 
 KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output
@@ -308,8 +307,5 @@ conv_p.def_impl(lambda a, b, **params: _eager(**params)(a, b))
 conv_p.def_abstract_eval(_abstract)
 ad.defbilinear(conv_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[conv_p] = _batch
-written_out["dejax_conv"] = lambda **params: functools.partial(
-    _cpu if jax.default_backend() == "cpu" else _accelerator, **params
-)
 mlir.register_lowering(conv_p, mlir.lower_fun(_cpu, multiple_results=False), platform="cpu")
 mlir.register_lowering(conv_p, mlir.lower_fun(_accelerator, multiple_results=False))

@@ -26,7 +26,6 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..planning.program import written_out
 from ..xla.cpu_flags import narrow, release
 from ..xla.materialize import materialize
 
@@ -182,8 +181,5 @@ matmul_p.def_impl(_library)
 matmul_p.def_abstract_eval(_abstract)
 ad.defbilinear(matmul_p, _transpose_a, _transpose_b)
 batching.primitive_batchers[matmul_p] = _batch
-written_out["dejax_matmul"] = lambda **params: functools.partial(
-    _cpu if jax.default_backend() == "cpu" else _accelerator, **params
-)
 mlir.register_lowering(matmul_p, mlir.lower_fun(_cpu, multiple_results=False), platform="cpu")
 mlir.register_lowering(matmul_p, mlir.lower_fun(_accelerator, multiple_results=False))

@@ -1,39 +1,55 @@
-"""What a run will take: bytes per node and in all, and the largest n that fits. From shapes alone; nothing is compiled or computed.
+"""What a run holds: bytes per node and in all, and the largest n that fits, from shapes alone.
 
-Shapes come from tracing: parameters from `task.init`, state from `method.init` for n and n + 1 nodes, the network's memory
-from recording one round. What a round holds beside them comes from the live ranges of its traced program (`_liveness`), what an
-evaluation holds from that of the metrics.
+Shapes come from `jax.eval_shape`: parameters from `task.init`, state from `method.init` for n and n + 1 nodes, the network's memory
+from recording one round. They are exact; what the rounds need beside them only the compiled program tells (`compiled`).
 """
 
 import dataclasses
 import math
-import warnings
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
+from .. import engine
 from ..core.abstract import model_like
-from ..core.byte_sizes import machine_memory, parse_bytes, spoken_bytes
+from ..core.byte_sizes import array_bytes, machine_memory, parse_bytes, spoken_bytes
 from ..devices import placement
-from . import parts as parts_of
-from .parts import EVALUATION, REORDERING, Part, size
+from . import traffic
+from .compiled import Allocated
 
-PROGRAM, TEST = "Python, JAX, compiler", "test set"
+PROGRAM, SCRATCH, TEST = "Python, JAX, compiler", "scratch of the rounds", "test set"
 PROGRAM_BYTES = 480 * 10**6  # of a process that ran a tiny experiment on a CPU: docs/running.md
-OUTSIDE = (EVALUATION, REORDERING, TEST, PROGRAM)  # of the compiled rounds
-KEEP = 0.9  # share of the machine's memory that a run may take; the rest is the program, Python and the allocator
+KEEP = (
+    0.9  # share of the machine's memory that a run may take; the rest is evaluations, the allocator and other programs
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One line of a plan: `per_node` bytes that grow with n, `shared` bytes that do not, `square` bytes per n^2."""
+
+    name: str
+    per_node: float
+    shared: float = 0.0
+    square: float = 0.0
+    note: str = ""
+
+    def total(self, n: int) -> float:
+        """Bytes for n nodes."""
+        return self.shared + self.per_node * n + self.square * n * n
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What one run takes.
+    """What one run holds.
 
     Attributes:
       label, n, rounds: which run. parameters: numbers in one model.
       parts: where memory goes. memory: bytes of the machine, or as given. On a mesh both are those of one device.
-      sent: bytes that all nodes send per round in all (None: unknown), `sent_by` the same by message name.
       devices: (those over which seeds are divided, those over which nodes are) on a mesh; else None.
+      allocated: what XLA allocates for the rounds; None before they are compiled.
+      sent: bytes that all nodes send per round, by message name (None: unknown).
       crossing: bytes between the devices of a mesh in a round, of all seeds.
     """
 
@@ -43,25 +59,20 @@ class Plan:
     parameters: int
     parts: tuple[Part, ...]
     memory: int
-    sent: float | None
-    sent_by: dict[str, float]
     devices: tuple[int, int] | None = None
-    crossing: parts_of.Crossing | None = None
+    allocated: Allocated | None = None
+    sent: dict[str, float] | None = None
+    crossing: traffic.Crossing | None = None
 
     @property
     def per_node(self) -> float:
         """Bytes that one more node costs."""
-        return sum(p.total(self.n + 1) - p.total(self.n) for p in self.parts)
+        return self.at(self.n + 1) - self.at(self.n)
 
     @property
     def total(self) -> float:
         """Bytes of the run."""
         return self.at(self.n)
-
-    @property
-    def rounds_alone(self) -> float:
-        """Bytes of the compiled rounds: without evaluations and the program around them."""
-        return sum(p.total(self.n) for p in self.parts if p.name not in OUTSIDE)
 
     def at(self, n: int) -> float:
         """Bytes for n nodes, everything else equal."""
@@ -81,8 +92,15 @@ class Plan:
         """The run needs no more than KEEP of the memory."""
         return self.total <= self.memory * KEEP
 
+    def compiled(self, allocated: Allocated) -> "Plan":
+        """The same with what the compiled rounds need beside their arguments, which is taken to grow with n."""
+        scratch = Part(SCRATCH, allocated.beside / self.n, note="read from the compiled program")
+        return dataclasses.replace(self, parts=(*self.parts, scratch), allocated=allocated)
+
     def plain(self) -> dict[str, Any]:
         """For `dejax plan --json`: bytes as whole numbers."""
+        sent = None if self.sent is None else sum(self.sent.values())
+        known = self.allocated
         return {
             "run": self.label,
             "nodes": self.n,
@@ -100,17 +118,16 @@ class Plan:
             ],
             "bytes_per_node": round(self.per_node),
             "bytes": round(self.total),
-            "bytes_of_rounds": round(self.rounds_alone),
             "memory": self.memory,
             "fits": self.fits,
             "largest_n": self.largest,
             "between_devices_per_round": None
             if self.crossing is None
             else {k: v and round(v) for k, v in self.crossing._asdict().items()},
-            "sent_per_round": None if self.sent is None else round(self.sent),
-            "sent_per_round_by": {k: round(v) for k, v in self.sent_by.items()},
-            "sent": None if self.sent is None else round(self.sent * self.rounds),
-        }
+            "sent_per_round": None if sent is None else round(sent),
+            "sent_per_round_by": {k: round(v) for k, v in (self.sent or {}).items()},
+            "sent": None if sent is None else round(sent * self.rounds),
+        } | ({} if known is None else {"compiled": known._asdict() | {"bytes": known.total}})
 
 
 def plan(
@@ -122,94 +139,85 @@ def plan(
     memory: int | None = None,
     label: str = "run",
     seeds: int = 1,
-    nodes: int | None = None,
+    copies: float = 0.0,
     mesh: Any = None,
     placed: Any = None,
 ) -> Plan:
-    """Bytes of one run at its peak, without compiling it.
+    """Bytes that one run holds on a device, from shapes; nothing is compiled or computed.
 
     Args:
       method, problem, network, rounds: as for `simulate`.
       memory: bytes that there are; None asks the machine (the accelerator's, where there is one). On a mesh those of one device:
         devices of a CPU share the memory of their host (before a run, all processes count as on one host).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
-      nodes: how many node models an evaluation takes at a time; None: all.
+      copies: bytes of numbers that runs of one program have each for itself.
       mesh: as for `simulate`; the devices need not be there, unless they are named. Bytes are then those of the device that holds most.
-      placed: method, problem and network as `engine.placed` laid them on devices, where that is done already; then no `crossing`.
+      placed: method, problem and network as `engine.placed` laid them on devices, where that is done already.
     Returns:
-      Plan. State, data, graph and the network's memory are exact; what a round and an evaluation hold beside them is an estimate.
-      The rounds in all (`rounds_alone`) mostly lie within 20 % of what XLA allocates on a CPU: docs/running.md has the table.
+      Plan, without `allocated`, `sent` and `crossing`.
     Example:
       >>> plan(dsgd(lr=0.1), problem, network, rounds=100).largest
     """
-    from .. import engine
-
     n, key = problem.n, jax.random.key(0)
-    given = engine.prepare(method, problem, network, rounds)
-    axes = engine.carry_axes(*given, key)
-    layout = placement.on_paper(mesh)
-    if layout is not None:
-        placement.check_runs(layout.mesh.shape[placement.RUNS], seeds)
-    ready: tuple[Any, Any, Any] = given if layout is None else placed or engine.placed(*given, layout)
-    place = ready[1].place
+    given: tuple[Any, Any, Any] = engine.prepare(method, problem, network, rounds)
+    ready, place = _ready(given, mesh, seeds, placed)
+    axes, carry = engine.carry_axes(*given, key), jax.eval_shape(engine.start, *ready, key)
     runs, divided = (1, 1) if place is None else (place.mesh.shape[placement.RUNS], place.devices)
-    params = model_like(given[1].task)
-    model = size(params)
-    carry = jax.eval_shape(engine.start, *ready, key)
+    at_once = seeds // runs
     has_axis = zip(jax.tree.leaves(carry.state), jax.tree.leaves(axes.state), strict=True)
     all_nodes = sum(size(x) for x, has in has_axis if has)
-    slot_node, slot_shared = parts_of.slot_bytes(axes, carry, ready[2], n, divided)
-    traced = parts_of.trace(*ready, axes, carry)
-    scratch, activations = parts_of.round_parts(*ready, axes, carry, traced)
-    others = [parts_of.evaluation(*ready, given[1].data, carry, nodes), parts_of.reordering(place, axes, carry)]
-    most = max(others, key=lambda p: p.total(n))  # one after another
-    beyond = max(0.0, most.total(n) - scratch.total(n) - activations.total(n))
-    ratio = beyond / most.total(n) if beyond else 0.0
-    note = _models(all_nodes / n / model) if model else ""
-    parts = (
-        Part("state", all_nodes / n / divided, size(carry.state) - all_nodes, note=note),
-        Part("memory of the network", slot_node, slot_shared, note="codecs, samplers, clocks"),
-        scratch,
-        activations,
-        dataclasses.replace(most, per_node=most.per_node * ratio, shared=most.shared * ratio),
-    )
-    seeds //= runs
-    each = [
-        dataclasses.replace(p, per_node=p.per_node * seeds, shared=p.shared * seeds, most=p.most * seeds) for p in parts
-    ]
-    data = given[1].data
-    index = size([x for x in (data.index, data.count, data.test_index, data.test_count, data.facts) if x is not None])
-    index += 0 if place is None else size([data.index, data.count]) / divided  # rounds read a part, evaluations all
-    sent_by = parts_of.sent_bytes(given[2], traced if place is None else parts_of.trace(*given, axes, carry))
+    node, shared = slot_bytes(axes, carry, ready[2], n, divided)
+    data, model = given[1].data, size(model_like(given[1].task))
     on_cpu = jax.default_backend() == "cpu"
-    crossing = None
-    if layout is not None and placed is None:
-        crossing = parts_of.crossing(given, layout, ready, axes, carry, traced, seeds * runs)
     parts = (
-        *each,
-        Part("indices", index / n, note="which samples a node has"),
+        Part(
+            "state", at_once * all_nodes / n / divided, at_once * (size(carry.state) - all_nodes),
+            note=_models(all_nodes / n / model) if model else "",
+        ),
+        Part("memory of the network", at_once * node, at_once * shared, note="codecs, samplers, clocks"),
+        Part("indices", *index_bytes(data, n, divided, place is not None), note="which samples a node has"),
         Part("samples", 0.0, size(data.arrays)),
         Part(TEST, 0.0, size(data.test)),
-        Part("graph", *parts_of.graph_bytes(ready[2], n)),
+        Part("graph", *graph_bytes(ready[2], n)),
+        Part("numbers", 0.0, size(ready[0]) + size(dataclasses.replace(ready[1], data=None, place=None)) + copies),
         Part(
-            PROGRAM,
-            0.0,
-            PROGRAM_BYTES / placement.here(place, host=False) if on_cpu else 0.0,
+            PROGRAM, 0.0, PROGRAM_BYTES / placement.here(place, host=False) if on_cpu else 0.0,
             note="measured: it does not follow from shapes",
         ),
-    )
+    )  # fmt: skip
     return Plan(
         label=label,
         n=n,
         rounds=rounds,
-        parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(params)),
+        parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(model_like(given[1].task))),
         parts=tuple(p for p in parts if p.total(n) > 0),
-        memory=machine_memory() // (placement.here(place) if on_cpu else 1) if memory is None else memory,
-        sent=sum(sent_by.values()) if sent_by is not None else None,
-        sent_by=sent_by or {},
+        memory=device_memory(place) if memory is None else memory,
         devices=None if place is None else (runs, divided),
-        crossing=crossing,
     )
+
+
+def with_traffic(known: Plan, method: Any, problem: Any, network: Any, *, seeds: int = 1, mesh: Any = None) -> Plan:
+    """The plan with what nodes send in a round, and devices of a mesh; a round is traced for it."""
+    key = jax.random.key(0)
+    given: tuple[Any, Any, Any] = engine.prepare(method, problem, network, known.rounds)
+    axes = engine.carry_axes(*given, key)
+    traced = traffic.trace(*given, axes, jax.eval_shape(engine.start, *given, key))
+    sent, crossing = traffic.sent_bytes(given[2], traced), None
+    if mesh is not None:
+        ready, _ = _ready(given, mesh, seeds)
+        on_mesh = traffic.trace(*ready, axes, jax.eval_shape(engine.start, *ready, key))
+        crossing = traffic.crossing(given, placement.on_paper(mesh), ready, on_mesh, seeds)
+    return dataclasses.replace(known, sent=sent, crossing=crossing)
+
+
+def _ready(given: tuple[Any, Any, Any], mesh: Any, seeds: int, placed: Any = None) -> tuple[tuple[Any, Any, Any], Any]:
+    """(method, problem, network) as they run, on devices that may be on paper; and the place of the nodes."""
+    layout = placement.on_paper(mesh)
+    if layout is None:
+        return given, None
+    placement.check_runs(layout.mesh.shape[placement.RUNS], seeds)
+    ready: tuple[Any, Any, Any] = placed or engine.placed(*given, layout)
+    return ready, ready[1].place
 
 
 def _models(count: float) -> str:
@@ -217,29 +225,71 @@ def _models(count: float) -> str:
     return f"{count:.3g} model{'s' * (f'{count:.3g}' != '1')} per node"
 
 
-def compiled_bytes(method: Any, problem: Any, network: Any, rounds: int, mesh: Any = None) -> int:
-    """Bytes of one run's rounds as XLA allocates them: arguments, results that are no arguments, and scratch; of one device of a mesh.
+def device_memory(place: Any) -> int:
+    """Bytes of one device; devices of a CPU share the memory of their host."""
+    return machine_memory() // (placement.here(place) if jax.default_backend() == "cpu" else 1)
 
-    Compiles, does not run.
+
+def size(tree: Any) -> int:
+    """Bytes of all arrays (or shapes) in a tree."""
+    return sum(array_bytes(x) for x in jax.tree.leaves(tree))
+
+
+def slot_bytes(axes: Any, carry: Any, network: Any, n: int, devices: int) -> tuple[float, float]:
+    """(bytes per node, shared bytes) of slots on each of the devices that divide the nodes.
+
+    Slots of nodes by their declared axes; rows of edges, as many per node as now, are whole on every device.
     """
-    from .. import engine
-
-    key, number = jax.random.key(0), jnp.int32(1)
-    given = engine.prepare(method, problem, network, rounds)
-    layout = placement.as_layout(mesh)
-    ready = given if layout is None else engine.placed(*given, layout)
-    carry = jax.eval_shape(engine.start, *ready, key)
-    place = ready[1].place
-    if place is not None:
-        key = placement.everywhere(key, place.mesh)
-        lay = lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place.sharding(has))
-        carry = jax.tree.map(lay, engine.carry_axes(*given, key), carry)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of donated arguments that nothing takes
-        m = engine.run_chunk.lower(*ready, carry, key, number, number, 1, number).compile().memory_analysis()
-    if m is None:
-        raise RuntimeError(f"the {jax.default_backend()} compiler does not say what it allocates; leave --compile out")
-    return m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
+    edges = () if network.edges is None else (network.edges.m,)
+    slots, declared = jax.tree.leaves((carry.slots, carry.sent)), jax.tree.leaves((axes.slots, axes.sent))
+    node = [x for x, has in zip(slots, declared, strict=True) if has]
+    edge = [x for x, has in zip(slots, declared, strict=True) if not has and x.shape[:1] == edges]
+    return size(node) / n / devices + size(edge) / n, float(size(slots) - size(node) - size(edge))
 
 
-__all__ = ["Part", "Plan", "compiled_bytes", "machine_memory", "parse_bytes", "plan", "spoken_bytes"]
+def index_bytes(data: Any, n: int, devices: int, on_mesh: bool) -> tuple[float, float]:
+    """(bytes per node, shared bytes) of the lists of samples.
+
+    Where nodes divide the samples, more nodes have shorter lists: of those the counts alone grow with n. On a mesh each device has the
+    lists of its own nodes, for rounds, and all of them, for evaluations.
+    """
+    lists = size([data.test_index, data.test_count, data.facts])
+    per_device = 1 + 1 / devices if on_mesh else 1
+    index, count = size(data.index) * per_device, size(data.count) * per_device
+    return (count / n, index + lists) if _divided(data) else ((index + count + lists) / n, 0.0)
+
+
+def _divided(data: Any) -> bool:
+    """Whether nodes divide the samples: none has two nodes, and most have one."""
+    index, count = np.asarray(data.index), np.asarray(data.count)
+    rows = index[np.arange(index.shape[1]) < count[:, None]]
+    samples = max((x.shape[0] for x in jax.tree.leaves(data.arrays)), default=0)
+    return 2 * rows.size >= samples and len(np.unique(rows)) == rows.size
+
+
+def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:
+    """(per node, shared, per n^2) bytes of the graph's arrays on a device, by what their fields declare (`grows`)."""
+    held = [0.0, 0.0, 0.0]
+
+    def add(value: Any, power: int) -> None:
+        if dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                if not field.metadata.get("static"):
+                    add(getattr(value, field.name), field.metadata.get("grows", power))
+        else:
+            held[power] += sum(map(placement.bytes_of, jax.tree.leaves(value)))
+
+    add(network, 0)
+    return held[1] / n, held[0], held[2] / n**2
+
+
+__all__ = [
+    "Part",
+    "Plan",
+    "device_memory",
+    "machine_memory",
+    "parse_bytes",
+    "plan",
+    "spoken_bytes",
+    "with_traffic",
+]

@@ -23,7 +23,9 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.abstract import model_like
-from ..core.method import flags
+from ..core.kinds import ADAM
+from ..core.method import traits
+from ..errors import Words, bad, keyword
 
 ROLES = ("shared", "personal", "frozen", "statistics")
 SLOT = "role/"  # + a role: the leaves of that role in a run's slots
@@ -59,12 +61,14 @@ def as_rules(roles: Any) -> Rules:
     try:
         rules = tuple(sorted((str(path).strip("/"), role) for path, role in pairs))
     except (TypeError, ValueError):
-        raise TypeError(f"Problem.roles is {roles!r}; give paths and roles, e.g. {{'head': 'personal'}}") from None
+        instead = "give paths and roles, e.g. " + Words("{'head': 'personal'}", "{head: personal}")
+        raise bad("roles", roles, owner="Problem", instead=instead) from None
     for path, role in rules:
         if role not in ROLES:
             near = difflib.get_close_matches(str(role), ROLES, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"Problem.roles[{path!r}] is {role!r}; give one of {', '.join(ROLES)}{hint}")
+            instead = f"give one of {', '.join(ROLES)}{hint}"
+            raise bad("roles", role, owner="Problem", says=f"[{path!r}] is {role!r}", instead=instead)
     return rules
 
 
@@ -97,15 +101,12 @@ def join(first: Any, *others: Any) -> Any:
     return first
 
 
-def check(problem: Any, method: Any, network: Any) -> None:
-    """Refuse roles that cannot work.
+def check(problem: Any) -> None:
+    """Refuse roles that cannot work, whatever the method.
 
     Raises:
       ValueError: a path without leaves, nothing left to share, personal leaves without a step, statistics that nobody updates.
-      RefusedError: a method or option that excludes a role.
     """
-    from ..errors import RefusedError
-
     rules = problem.rules
     shapes = model_like(problem.task)
     paths = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(shapes)]
@@ -113,58 +114,47 @@ def check(problem: Any, method: Any, network: Any) -> None:
         if not any(_role(((pattern, "frozen"),), path) == "frozen" for path in paths):
             near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"Problem.roles names {pattern!r}, but the task's leaves are {', '.join(paths)}{hint}")
-    if flags(method).groups:
-        raise RefusedError(
-            f"the leaves {dict(rules)} have roles of their own, but {type(method).__name__} keeps several models at the server, and "
-            "none of them is the one that they belong to; use fedavg, or share all leaves"
-        )
+            why = f"but the task's leaves are {', '.join(paths)}{hint}"
+            raise bad("roles", dict(rules), owner="Problem", says=f"names {pattern!r}", why=why)
     parts = split(rules, shapes)
     if not tree.leaves(parts.shared):
-        raise ValueError(
-            f"Problem.roles {dict(rules)} leaves nothing to share; let one leaf of {', '.join(paths)} be shared"
-        )
+        instead = f"let one leaf of {', '.join(paths)} be shared"
+        says = f"{dict(rules)} leaves nothing to share"
+        raise bad("roles", dict(rules), owner="Problem", says=says, instead=instead)
     stepless = problem.personal_lr is None and problem.personal_optimizer is None
-    if tree.leaves(parts.personal):
-        if stepless:
-            raise ValueError(
-                "Problem.roles has personal leaves, but no step for them; give personal_lr=0.1, or personal_optimizer=dejax.optimizer(...)"
-            )
-        if flags(method).pooled:
-            raise RefusedError(
-                f"Problem.roles has personal leaves, but {type(method).__name__} keeps one model for all; share them"
-            )
-    elif not stepless:
-        raise ValueError(
-            "Problem.personal_lr or personal_optimizer is given, but no leaf has role personal; leave it out"
+    if tree.leaves(parts.personal) and stepless:
+        raise bad(
+            "roles",
+            dict(rules),
+            owner="Problem",
+            says="has personal leaves",
+            why="but no step for them",
+            instead="give " + keyword("personal_lr", 0.1) + ", or " + keyword("personal_optimizer", ADAM),
         )
-    if not tree.leaves(parts.statistics):
-        return
+    if not tree.leaves(parts.personal) and not stepless:
+        field = "personal_lr" if problem.personal_optimizer is None else "personal_optimizer"
+        why = "but no leaf has role personal"
+        raise bad(field, getattr(problem, field), owner="Problem", says="is given", why=why, instead="leave it out")
     known = {path for path, role in getattr(problem.task, "roles", ()) if role == "statistics"}
-    unknown = [
-        p for p in (path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(parts.statistics)) if p not in known
-    ]
+    found = (path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(parts.statistics))
+    unknown = [p for p in found if p not in known]
     if unknown:
-        raise ValueError(
-            f"Problem.roles makes {unknown[0]!r} statistics, but the task does not say how the model updates it; give a flax module that "
-            "holds it as nnx.BatchStat, or make it frozen"
+        raise bad(
+            "roles",
+            dict(rules),
+            owner="Problem",
+            says=f"makes {unknown[0]!r} statistics",
+            why="but the task does not say how the model updates it",
+            instead="give a flax module that holds it as nnx.BatchStat, or make it frozen",
         )
-    privacy = network.privacy
-    if flags(method).pooled:
-        reason = (
-            f"{type(method).__name__} trains one model on the batches of all nodes, which would leave n sets of them"
-        )
-    elif not getattr(problem.sampler, "even", True):
-        reason = "shards of different sizes pad their batches, and padding would be counted; set sampling='replacement'"
-    elif privacy is not None and getattr(privacy, "per_example", False):
-        reason = f"network.privacy {type(privacy).__name__} clips per example, which batch statistics tie together"
-    elif privacy is not None and privacy.hook == "message" and flags(method).channel == "server":
-        reason = f"network.privacy {type(privacy).__name__} would add noise to variances at the server"
-    else:
-        return
-    raise RefusedError(
-        f"the model has batch statistics, but {reason}. Use nnx.LayerNorm or nnx.GroupNorm, which have none"
-    )
+
+
+def present(problem: Any) -> frozenset[str]:
+    """The roles that some leaf of the model has."""
+    if not problem.rules:
+        return frozenset(("shared",))
+    parts = split(problem.rules, model_like(problem.task))
+    return frozenset(role for role, part in zip(ROLES, parts, strict=True) if tree.leaves(part))
 
 
 def start(problem: Any, method: Any, population: Any, store: Any, same: bool) -> Any:
@@ -181,8 +171,8 @@ def start(problem: Any, method: Any, population: Any, store: Any, same: bool) ->
         personal_step(problem).init(parts.personal) if tree.leaves(parts.personal) else (),
     )
     rows = problem.n
-    if flags(method).channel == "server":
-        rows = flags(method).clients or problem.n
+    if traits(method).channel == "server":
+        rows = traits(method).cohort or problem.n
         slots["statistics"] = tree.map(lambda x: x[:rows], parts.statistics)
         slots["statistics.server"] = tree.map(lambda x: x[0], parts.statistics)
     axes = {"personal": True, "frozen": not same, "statistics": rows == problem.n, "statistics.server": False}
@@ -252,7 +242,7 @@ def average_statistics(round: Any, name: str, average: Any, weights: Any, codec:
 
 def model(method: Any, shared: Any, end: WithRoles) -> Any:
     """What is evaluated: the method's own leaves with those of the other roles; a node axis where any of them has one."""
-    one = flags(method).one_model
+    one = traits(method).one_model
     rest = [end.personal, end.frozen, end.statistics]
     if not one:
         n = tree.leaves(shared)[0].shape[0]
@@ -277,6 +267,7 @@ __all__ = [
     "check",
     "join",
     "model",
+    "present",
     "split",
     "start",
 ]

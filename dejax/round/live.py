@@ -49,9 +49,19 @@ def repaired(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Arr
     return jnp.where(mask, weights, 0), self_weights
 
 
+def under_way(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
+    """The same when only the messages of `mask` are there and the others are late, not lost.
+
+    Rows of W keep their sums; where its columns alone sum to one, a message under way has its weight with it.
+    """
+    if kind == "column":
+        return jnp.where(mask, links.weights(), 0), links.self_weights()
+    return repaired(links, mask, kind)
+
+
 def _graph_key(round: Any) -> jax.Array:
     """What random graphs are drawn from: shared by all nodes, indexed by the phase."""
     return fold_in(round.run_key, round.phase)
 
 
-__all__ = ["Live", "live_links", "repaired"]
+__all__ = ["Live", "live_links", "repaired", "under_way"]

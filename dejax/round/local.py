@@ -96,7 +96,10 @@ def _per_node(
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    loss, grads, memory = _each(round, one, params, source, weight, keys, memory, extra)
+    def mean_loss(params: Any, source: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+        return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
+
+    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, keys, memory, extra)
     if put is not None:
         put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
@@ -125,7 +128,7 @@ def _with_roles(
         source, _, fetch = given
         one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
         model = roles.join(params, joined.personal, *fixed)
-        joined.observe(_each(round, one, model, source, keys))
+        joined.observe(_each(round, one, one, model, source, keys))
     if round.computes is not None:
         own = tree.where(round.computes, own, tree.zeros(own))
     joined.update(own)
@@ -142,14 +145,17 @@ def loss(round: Any, name: str, params: Any, given: Batch) -> jax.Array:
     def one(params: Any, data: Any, weight: Any, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
 
-    return _each(round, one, params, given.data, given.weight, round.node_keys(name), fixed)
+    return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
 
 
-def _each(round: Any, fn: Any, *args: Any) -> Any:
-    """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows."""
+def _each(round: Any, fn: Any, loss: Any, *args: Any) -> Any:
+    """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows.
+
+    loss: of the same arguments; by what its backward pass reads, "auto" blocks are chosen.
+    """
     n, block, place = round.n, round.problem.block, round.problem.place
     if block == "auto":
-        block = training_block(fn, args, n if place is None else place.rows(n))
+        block = training_block(loss, args, n if place is None else place.rows(n))
     return block_map(fn, n, block, place)(*args)
 
 
@@ -190,16 +196,17 @@ def descend(round: Any, optimizer: Any, grads: Any, opt_state: Any, params: Any)
 
 
 def steps(
-    round: Any, name: str, params: Any, opt_state: Any, optimizer: Any, k: int, stop: Any, correction: Any
+    round: Any, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Any
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
+    is_optax = hasattr(rule, "update")
 
     def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, opt_state = carry
         grads = inner.gradient(params)
         if correction is not None:
             grads = tree.add(grads, correction)
-        return inner.descend(optimizer, grads, opt_state, params)
+        return inner.descend(rule, grads, opt_state, params) if is_optax else rule(inner, grads, opt_state, params)
 
     return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
 

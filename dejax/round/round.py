@@ -263,18 +263,16 @@ class Round:
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self,
-        params: Any,
-        opt_state: Any,
-        optimizer: Any,
-        k: int,
-        *,
-        steps: Any = None,
-        correction: Any = None,
-        name: str = "local",
-    ) -> tuple[Any, Any]:
-        """k optimizer steps at each node, a fresh batch each; node i stops after steps[i]; `correction` adds to gradients."""
-        return local.steps(self, name, params, opt_state, optimizer, k, steps, correction)
+        self, params: Any, opt_state: Any, rule: Any, k: int, *,
+        steps: Any = None, correction: Any = None, name: str | None = None,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
+
+        Args:
+          rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
+          steps: int [n], after how many node i stops. correction: tree of [n, ...] added to every gradient.
+        """
+        return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
     # ---- communication
     @cached_property

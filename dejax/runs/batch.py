@@ -4,6 +4,7 @@ import abc
 import contextlib
 import math
 import re
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ from ..core.random import seeded
 from ..core.struct import labelled
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
 from ..report.history import Record
@@ -26,6 +27,8 @@ from . import checkpoint, vmapped
 from .counters import Counters
 from .directory import RunDir
 from .fingerprint import fingerprint
+
+CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 
 
 class Lanes(abc.ABC):
@@ -61,8 +64,11 @@ class Lanes(abc.ABC):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise ValueError(
-                f"mesh is None, but this job has {processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
+            raise bad(
+                "mesh",
+                None,
+                why=f"but this job has {processes.count()} processes",
+                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
             )
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
@@ -74,6 +80,7 @@ class Lanes(abc.ABC):
         self.records: list[Record] = []
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
+        self._compiled: Any = None
         self.started, self.status = False, "done"
         self.schedule: Any = None
         self.shape: dict[str, Any] = {}
@@ -135,7 +142,10 @@ class Lanes(abc.ABC):
 
     def recorded(self) -> Any:
         """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
-        return self._program("start").trace(*self._begin(self.values_like, _like(self.initial))).jaxpr
+        return self._recorded().jaxpr
+
+    def _recorded(self) -> Any:
+        return self._program("start").trace(*self._begin(self.values_like, _like(self.initial)))
 
     def start(self) -> None:
         """The carry before round 0."""
@@ -146,7 +156,7 @@ class Lanes(abc.ABC):
 
     def abstract(self) -> Any:
         """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
-        carry = jax.eval_shape(self._program("start"), *self._begin(self.values_like, _like(self.initial)))
+        carry = self._recorded().out_info
         if self.place is None:
             return carry
         return tree.map(
@@ -155,11 +165,38 @@ class Lanes(abc.ABC):
             carry,
         )
 
-    def advance(self, count: int, length: int) -> Any:
-        """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
-        numbers = (np.int32(self.round), np.int32(count), length, np.int32(self.rounds))
+    def _chunk(self, carry: Any, count: int) -> tuple[list[Any], list[Any]]:
+        """The arguments of `run_chunk` before its static length, and after it."""
         values = [self.values] if self.many else []
-        self.carry, meters = self._program("run_chunk")(*self.ready, self.carry, *values, self.key, *numbers)
+        before = [*self.ready, carry, *values, self.key, np.int32(self.round), np.int32(count)]
+        return before, [np.int32(self.rounds)]
+
+    def compiled(self) -> Any:
+        """The program of up to `CHUNK` rounds: compiled ahead of them, for the shapes of the carry, and the one that runs them.
+
+        JAX keeps what it compiled by the traced program, so that runs of equal shapes share it. It takes carries that were computed or
+        loaded, and any number of rounds, but each leaf where it was compiled for: see `_in_place`.
+        """
+        if self._compiled is None:
+            began = time.perf_counter()
+            before, after = self._chunk(self.abstract(), 1)
+            self._compiled = self._program("run_chunk").lower(*before, CHUNK, *after).compile()
+            self.compile += time.perf_counter() - began
+        return self._compiled
+
+    def _in_place(self, carry: Any) -> Any:
+        """The carry, on a mesh with all leaves where the rounds expect them: equal starts of several seeds come undivided over `runs`."""
+        if self.place is None:
+            return carry
+        to = lambda has: self.place.sharding(has, self._lead)
+        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.put(x, to(has))
+        return tree.map(there, self.axes, carry)
+
+    def advance(self, count: int) -> Any:
+        """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
+        program = self.compiled()
+        before, after = self._chunk(self._in_place(self.carry), count)
+        self.carry, meters = program(*before, *after)
         meters = to_host(meters)
         self.round += count
         cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
@@ -290,18 +327,19 @@ class Lanes(abc.ABC):
         theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
         with processes.everyone():
             if (other := _difference(theirs, mine)) is not None:
-                raise CheckpointError(
-                    f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
-                    "seeds; to go on from its models with others, start anew with params="
+                way = Words(
+                    "the same method, problem, network and seeds; to go on from its models with others, start anew with params=",
+                    "the config and the code that it was made with, or start anew with another --out",
                 )
+                raise CheckpointError(f"{path} is of another experiment: its {other}. Resume with " + way)
         carry, facts = self._load(path, manifest["facts"].get("width", self.width))
         self.carry = self._moved("to_places", carry)
-        self.round, self.started = int(path.name.removeprefix("round_")), True
+        self.round, self.started = checkpoint.round_of(path), True
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
         self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
         self.shape = facts.get("shape", {})
-        self.wall, self.compile = float(facts["wall"]), float(facts["compile"])
+        self.wall, self.compile = self.wall + float(facts["wall"]), self.compile + float(facts["compile"])
         return True
 
     def _load(self, path: Any, width: int) -> tuple[Any, Any]:

@@ -181,6 +181,7 @@ class _Digest:
             self.users = True
             for name, member in sorted(vars(base).items()):
                 inner = getattr(member, "__func__", getattr(member, "fget", member))
+                inner = getattr(inner, "own", inner)  # what a class with checked fields checks beside them
                 if (not name.startswith("__") or name in ("__call__", "__init__", "__post_init__")) and _is_own(inner):
                     self.put(name)
                     self.feed(inner)
@@ -200,7 +201,10 @@ def _of_library(module: str | None) -> bool:
 def _is_own(member: Any) -> bool:
     """Whether a member of a class says what it computes, and not what Python made for it."""
     generated = isinstance(member, types.FunctionType) and member.__code__.co_filename == "<string>"  # by dataclasses
-    return not generated and (_code(member) is not None or isinstance(member, (bool, int, float, str, tuple)))
+    plain = isinstance(member, (bool, int, float, str, tuple)) or (
+        dataclasses.is_dataclass(member) and not isinstance(member, type)
+    )
+    return not generated and (_code(member) is not None or plain)
 
 
 def _globals(code: types.CodeType) -> Iterator[str]:

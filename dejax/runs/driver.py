@@ -11,8 +11,9 @@ import numpy as np
 from ..core import tree
 from ..core.abstract import model_like
 from ..devices import processes
-from ..errors import DivergenceError
+from ..errors import DivergenceError, bad
 from ..report.history import Record
+from . import batch
 from .batch import Lanes
 from .counters import Counters
 from .directory import RunDir
@@ -20,7 +21,6 @@ from .evaluation import Schedule
 from .interrupt import Interrupt
 from .progress import Progress
 
-CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
 # of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance-log.md).
 CHUNK_SECONDS = 1.0
@@ -81,9 +81,11 @@ def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.schedule.rounds:
         raise processes.met(
-            ValueError(
-                f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
-                f"give rounds >= {run.round}"
+            bad(
+                "rounds",
+                run.schedule.rounds,
+                why=f"but {run.label!r} in {directory.path if directory else ''} has done {run.round}",
+                instead=f"give rounds >= {run.round}",
             )
         )
     if not resumed and directory is not None and directory.resume:
@@ -116,21 +118,19 @@ def _loop(
         _record(run, schedule, measures, callbacks, directory, clock)
     saved = time.perf_counter()
     while run.round < schedule.rounds and len(run.closed) < len(run.lanes):
-        count = min(pace, CHUNK, schedule.next_stop(run.round) - run.round)
+        count = min(pace, batch.CHUNK, schedule.next_stop(run.round) - run.round)
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
         before = time.perf_counter()
         with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
-            meters = run.advance(count, CHUNK)
+            meters = run.advance(count)
         took = time.perf_counter() - before
         _count(run, meters, count)
-        if first:
-            first, run.compile = False, run.compile + clock.so_far()
-        else:
+        if not first:
             longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
             pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
-        stop = False
+        first = stop = False
         if schedule.evaluates(run.round):
             stop = _record(run, schedule, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
@@ -155,9 +155,9 @@ def _count(run: Lanes, meters: Any, count: int) -> None:
     """
     first = run.round - count
     meters = meters if run.many else tree.map(lambda x: x[None], meters)
-    for i, bad in enumerate(Counters.add(run.counters, meters)):
-        if bad is not None and i not in run.broken:
-            run.diverged(DivergenceError(*run.lanes[i], "loss", first + bad[0], bad[1]), i)
+    for i, at in enumerate(Counters.add(run.counters, meters)):
+        if at is not None and i not in run.broken:
+            run.diverged(DivergenceError(*run.lanes[i], "loss", first + at[0], at[1]), i)
 
 
 def _record(
@@ -184,9 +184,9 @@ def _record(
             if not run.shape:
                 one = model_like(run.problem.task)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-            bad = None if i in run.broken else view.bad_node()
-            if bad is not None:
-                run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
+            node = None if i in run.broken else view.bad_node()
+            if node is not None:
+                run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
             if i not in run.broken:
                 for metric in measures:
@@ -239,9 +239,6 @@ class _Clock:
 
     def __init__(self, run: Lanes):
         self.run, self.since = run, time.perf_counter()
-
-    def so_far(self) -> float:
-        return time.perf_counter() - self.since
 
     def stop(self) -> float:
         """Put the time since the last stop on the run's account; returns the account."""

@@ -1,89 +1,78 @@
-"""Refuse, before anything is compiled, a run that the memory cannot hold."""
+"""Refuse a run that the memory cannot hold: by its shapes before it compiles, by its compiled rounds before the first of them."""
 
+import functools
 import math
 from typing import Any
 
 import jax
-import numpy as np
 
-from ..core.abstract import model_like
-from ..core.byte_sizes import array_bytes
-from ..devices import node_blocks, placement
-from ..errors import TooLargeError
+from ..core.byte_sizes import spoken_bytes
+from ..devices import placement
+from ..errors import TooLargeError, Words, keyword
 from ..planning import plan as planning
-from ..planning.program import largest
+from ..planning.compiled import Allocated, allocated
 
-SURE = 0.2  # runs that a rough count puts below this share of the memory are not looked at closer
-MODELS, CARRIES, ARRAYS = (
-    16,
-    3,
-    8,
-)  # the rough count's multiples of a model per node, of the carry, of the largest array
+CLOSE = 0.5  # runs that take less than this share of the memory are not planned part by part
 
 
-def check(run: Any, schedule: Any) -> None:
-    """Raise TooLargeError where the plan of a run does not fit into the memory of the device.
+def check_shapes(run: Any) -> None:
+    """Raise TooLargeError where models, memory of the network, data and graph alone exceed a device; nothing is compiled or drawn.
 
     Args:
-      run: a `Run`, or other `Lanes`. schedule: its `Schedule`, for the rounds and the models evaluated on the way and at the end.
+      run: a `Run`, or other `Lanes`.
     """
-    memory = planning.machine_memory()
-    if jax.default_backend() == "cpu":
-        memory //= placement.here(run.place)
-    memory = max(0, memory - int(run.copies / planning.KEEP))
-    if _rough(run) <= SURE * memory:
+    _check(run, None)
+
+
+def check_compiled(run: Any) -> None:
+    """Compile the rounds of a run; raise TooLargeError where they, with all that lies on a device, exceed it."""
+    known = allocated(run.compiled())
+    if known is not None:
+        _check(run, known)
+
+
+def _check(run: Any, known: Allocated | None) -> None:
+    memory = planning.device_memory(run.place)
+    if _held(run) + (0 if known is None else known.beside) <= CLOSE * planning.KEEP * memory:
         return
-    label, seeds = run.labels[0], run.width
-    method, problem, network = run.given
-    nodes, final_nodes = schedule.nodes, schedule.final_nodes
-    width = None if final_nodes is None and nodes is None else nodes or final_nodes
+    given: tuple[Any, Any, Any] = run.given
     plan = planning.plan(
-        method, problem, network, schedule.rounds, memory=memory, label=label, seeds=seeds, nodes=width, mesh=run.layout,
+        *given, run.rounds, memory=memory, label=run.labels[0], seeds=run.width, copies=run.copies, mesh=run.layout,
         placed=None if run.layout is None else run.ready,
     )  # fmt: skip
-    if plan.fits:
-        return
-    say = planning.spoken_bytes
+    plan = plan if known is None else plan.compiled(known)
+    if not plan.fits:
+        raise _too_large(run, plan)
+
+
+def _held(run: Any) -> int:
+    """Bytes of all arrays of a run on one device, from a trace that it needs anyway."""
+    arrays = (run.abstract(), run.ready, run.given[1].data.test, run.values_like)
+    held = sum(placement.bytes_of(x) for x in jax.tree.leaves(arrays))
+    return held + (planning.PROGRAM_BYTES if jax.default_backend() == "cpu" else 0)
+
+
+def _too_large(run: Any, plan: planning.Plan) -> TooLargeError:
+    compiled, block = plan.allocated is not None, run.given[1].block
     parts = sorted(plan.parts, key=lambda p: -p.total(plan.n))[:3]
-    where = ", ".join(f"{p.name} {say(p.total(plan.n))}" for p in parts)
-    names = {p.name for p in parts}
+    where = ", ".join(f"{p.name} {spoken_bytes(p.total(plan.n))}" for p in parts)
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
-    if problem.block != 1 and "activations, batches" in names:
-        change.append(f"a smaller block (now {problem.block})" if problem.block is not None else "block='auto'")
-    if width is None and planning.EVALUATION in names:
-        change.append("fewer evaluated nodes (nodes=, eval.nodes)")
-    if seeds > 1:
-        change.append(run.fewer or f"fewer runs at once (now {seeds})")
-    raise TooLargeError(
-        f"{label}: {plan.n:,} nodes need about {say(plan.total)}{each} ({where}), but a run may take {say(plan.memory * planning.KEEP)} of "
-        f"the {say(plan.memory)} that there are{each}; {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
-        "check_memory=False (--anyway)",
+    if block != 1 and planning.SCRATCH in {p.name for p in parts}:
+        change.append(keyword("block", "auto") if block is None else f"a smaller block (now {block})")
+    if run.width > 1:
+        change.append(run.fewer or f"fewer runs at once (now {run.width})")
+    return TooLargeError(
+        f"{plan.label}: {plan.n:,} nodes need {'' if compiled else 'at least '}{spoken_bytes(plan.total)}{each} ({where}), but a run may "
+        f"take {spoken_bytes(plan.memory * planning.KEEP)} of the {spoken_bytes(plan.memory)} that there are{each}; "
+        f"{'about' if compiled else 'at most'} {plan.largest:,} nodes would fit. Take "
+        + functools.reduce(lambda a, b: a + ", or " + b, change)
+        + "; or try all the same with "
+        + Words("check_memory=False (--anyway)", "--anyway"),
         plan.total,
         plan.memory,
         plan.largest,
     )
 
 
-def _rough(run: Any) -> float:
-    """A generous count of bytes that costs milliseconds, for it reads a trace that the run needs anyway.
-
-    Models, the carry (what edges and codecs hold is in it), the largest array of a round (of a robust rule over many
-    neighbors, say), data and graph; activations where no block bounds them.
-    """
-    method, problem, network = run.given
-    one = model_like(problem.task)
-    models = sum(array_bytes(x) for x in jax.tree.leaves(one)) * problem.n * run.width
-    given = sum(array_bytes(x) for x in jax.tree.leaves((method, problem, network)) if hasattr(x, "shape"))
-    start = run.recorded()
-    carry = sum(array_bytes(x) for x in start.out_avals)
-    total = MODELS * models + CARRIES * carry + ARRAYS * largest(start) + 2 * given
-    total += 8 * node_blocks.budget(node_blocks.TRAINING)
-    if problem.block != "auto":
-        rows = problem.batch_size or problem.data.index.shape[1]
-        sample = sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in problem.data.arrays.values())
-        total += min(problem.block or problem.n, problem.n) * run.width * 100 * rows * sample
-    return total
-
-
-__all__ = ["check"]
+__all__ = ["check_compiled", "check_shapes"]

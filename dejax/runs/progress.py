@@ -14,6 +14,7 @@ class Progress:
 
     def __init__(self, on: bool = True):
         self.on, self._live, self._task = on, None, None
+        self._tasks: dict[str, Any] = {}
         self._label, self._total, self._seen, self._since = "", 0, 0, 0.0
 
     def __enter__(self) -> Self:
@@ -32,12 +33,13 @@ class Progress:
             self._live = None
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """A run starts; it says "compiling" until the first `update`."""
+        """A run starts, or its rounds are compiled; it says "compiling" until the first `update`."""
         self._label, self._total, self._seen, self._since = label, total, done, 0.0
         if self._live is not None:
-            self._task = self._live.add_task(
-                _escape(label), total=total, completed=done, note="compiling", rate="", left=""
-            )
+            if label not in self._tasks:
+                self._tasks[label] = self._live.add_task(_escape(label), note="compiling", rate="", left="")
+            self._task = self._tasks[label]
+            self._live.update(self._task, total=total, completed=done)
 
     def say(self, text: str) -> None:
         """A line of its own."""

@@ -1,16 +1,19 @@
 """The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..core.struct import labelled, whole
+from ..core.checks import whole
+from ..core.struct import labelled
 from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Put
-from ..errors import DivergenceError
+from ..errors import DivergenceError, bad
 from ..report.history import History, Record
-from . import memory_check
+from ..xla.program_cache import kept_programs
+from . import checkpoint, memory_check
 from .batch import Lanes
 from .directory import RunDir
 from .driver import drive
@@ -23,6 +26,7 @@ from .single import Run, name_of
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
 
+@kept_programs()
 def simulate(
     method: Any,
     problem: Any,
@@ -70,15 +74,15 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
         always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that by `dejax.plan` does not fit into the device's memory (of each device of a mesh); False
-        tries it.
+      check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
+        else by what XLA allocates before its first round; False tries it.
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
         (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
-      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is compiled.
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is drawn or written.
       DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
@@ -90,7 +94,7 @@ def simulate(
     """
     if seeds is not None:
         if seed != 0:
-            raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
+            raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
         seed = several(seeds)
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config)
@@ -104,6 +108,7 @@ def simulate(
     return history
 
 
+@kept_programs()
 def compare(
     runs: Mapping[str, tuple[Any, Any, Any]],
     rounds: int | Mapping[str, int],
@@ -135,13 +140,20 @@ def compare(
       DivergenceError: every run diverged. Otherwise as `simulate`.
     """
     if not isinstance(runs, Mapping):
-        raise TypeError(f"runs is a {type(runs).__name__}; give a dict {{label: (method, problem, network)}}")
+        raise bad(
+            "runs", runs, says=f"is a {type(runs).__name__}", instead="give a dict {label: (method, problem, network)}"
+        )
     for label, run in runs.items():
         if not isinstance(run, (tuple, list)) or len(run) != 3:
             length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
-            raise TypeError(f"runs[{label!r}] is a {type(run).__name__}{length}; give (method, problem, network)")
+            raise bad(
+                "runs",
+                run,
+                says=f"[{label!r}] is a {type(run).__name__}{length}",
+                instead="give (method, problem, network)",
+            )
     if not runs:
-        raise ValueError("compare got no runs; give {label: (method, problem, network)}")
+        raise bad("runs", runs, says="is empty", instead="give {label: (method, problem, network)}")
     directory = directory_of(out, resume, config)
     with processes.everyone():
         layout = as_layout(mesh)
@@ -180,6 +192,7 @@ def planned(
     return todo
 
 
+@kept_programs()
 def continue_run(ended: Run, history: History, rounds: int, options: dict[str, Any]) -> History:
     """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
     run, label = ended.again(), ended.label
@@ -214,16 +227,18 @@ def drive_all(
     processes.meet()  # before anything that may be refused on one process alone
     with processes.everyone():
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
+            raise bad("callbacks", callbacks, instead="give functions fn(record), one or a list of them")
         for run, schedule in todo:
             with run.blamed():
                 schedule.check(run)
                 if check_memory:
-                    memory_check.check(run, schedule)
+                    memory_check.check_shapes(run)
     if processes.count() > 1:
         processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
+        if check_memory:  # of all, before the first of them writes anything
+            _check_compiled(todo, bar, directory)
         for run, schedule in todo:
             with run.blamed():
                 interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
@@ -240,6 +255,19 @@ def drive_all(
     if directory is not None and directory._made and records:
         directory.report(history)
     return history
+
+
+def _check_compiled(todo: Sequence[tuple[Lanes, Schedule]], bar: Progress, directory: RunDir | None) -> None:
+    """Compile the rounds of all runs that have some before them, and refuse those that do not fit."""
+    for run, schedule in todo:
+        saved = directory.saved(run.label) if directory is not None and directory.resume else None
+        if saved is not None and checkpoint.round_of(saved) == schedule.rounds:
+            continue
+        bar.begin(run.label, schedule.rounds)
+        began = time.perf_counter()
+        with run.blamed(), processes.everyone():
+            memory_check.check_compiled(run)
+        run.wall += time.perf_counter() - began
 
 
 def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
@@ -264,10 +292,13 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
     if resume is True:
         resume, out = out, None
         if resume is None:
-            raise ValueError("resume is True but out is not given; give resume='the run directory'")
+            raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
     if out is not None and resume is not None and str(out) != str(resume):
-        raise ValueError(
-            f"out is {str(out)!r} and resume is {str(resume)!r}; a resumed run goes on in its own directory: leave out away"
+        raise bad(
+            "out",
+            str(out),
+            says=f"is {str(out)!r} and resume is {str(resume)!r}",
+            instead="a resumed run goes on in its own directory: leave out away",
         )
     path = resume if resume is not None else out
     return None if path is None else RunDir(path, resume is not None, config)
@@ -275,10 +306,10 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
 
 def several(seeds: Sequence[int]) -> Sequence[int]:
     if isinstance(seeds, int):
-        raise TypeError(f"seeds is {seeds!r}; give a list of seeds, e.g. seeds=list(range({seeds}))")
+        raise bad("seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({seeds}))")
     seeds = list(seeds)
     if not seeds:
-        raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")
+        raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")
     return seeds
 
 

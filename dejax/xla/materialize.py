@@ -37,4 +37,4 @@ batching.defvectorized(written_p)
 mlir.register_lowering(written_p, mlir.lower_fun(_call, multiple_results=False), platform="cpu")
 mlir.register_lowering(written_p, lambda ctx, x: [x])
 
-__all__ = ["materialize", "written_p"]
+__all__ = ["materialize"]

@@ -9,8 +9,6 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..planning.program import written_out
-
 fetch_p = Primitive("dejax_fetch")
 
 
@@ -51,7 +49,6 @@ fetch_p.def_abstract_eval(lambda x, rows: ShapedArray((*rows.shape, *x.shape[1:]
 ad.defjvp(fetch_p, lambda t, x, rows: fetch_p.bind(t, rows), None)
 ad.primitive_transposes[fetch_p] = _transpose
 batching.primitive_batchers[fetch_p] = _batch
-written_out[fetch_p.name] = lambda: take_rows
 mlir.register_lowering(fetch_p, mlir.lower_fun(_call, multiple_results=False), platform="cpu")
 mlir.register_lowering(fetch_p, mlir.lower_fun(take_rows, multiple_results=False))
 

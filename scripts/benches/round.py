@@ -18,7 +18,8 @@ import numpy as np
 
 import dejax as dj
 from dejax import engine
-from dejax.runs.driver import CHUNK, CHUNK_SECONDS
+from dejax.runs.batch import CHUNK
+from dejax.runs.driver import CHUNK_SECONDS
 
 from . import _harness as h, _models as models, _rivals as rivals
 

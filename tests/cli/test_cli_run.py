@@ -10,6 +10,7 @@ import pytest
 
 from dejax import cli
 from dejax.config import load
+from dejax.errors import NULL
 from dejax.planning import plan as planning
 
 CONFIG = """\
@@ -242,6 +243,24 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
 
 
 @pytest.mark.slow
+def test_plan_compile_says_what_the_program_of_the_run_allocates(config, capsys):
+    from dejax.runs.single import Run
+
+    assert (
+        cli.main(["plan", config, "--compile", "--json", "--set", "methods={alone: {method: {local_only: {lr: 0.1}}}}"])
+        == 0
+    )
+    (planned,) = json.loads(capsys.readouterr().out)["runs"]
+    loaded = load(config)
+    run = next(run for run in loaded.runs if run.label == planned["run"])
+    seeds = loaded.seeds[0] if len(loaded.seeds) == 1 else list(loaded.seeds)
+    m = Run(run.label, *run.objects(), seeds, run.rounds).compiled().memory_analysis()
+    found = (m.argument_size_in_bytes, m.output_size_in_bytes, m.alias_size_in_bytes, m.temp_size_in_bytes)
+    assert tuple(planned["compiled"][k] for k in ("arguments", "results", "aliased", "scratch")) == found
+    assert planned["compiled"]["bytes"] == found[0] + found[1] - found[2] + found[3]
+
+
+@pytest.mark.slow
 def test_plan_counts_what_the_meters_count(config, finished, capsys):
     assert cli.main(["plan", config, "--json", "--memory", "1GB"]) == 0
     ring, alone = json.loads(capsys.readouterr().out)["runs"]
@@ -344,7 +363,7 @@ def test_show_round_trips(config, tmp_path, capsys):
 def test_warnings_are_lines_of_the_command(capsys, monkeypatch):
     def warned(args):
         for _ in range(2):
-            warnings.warn("set rule to None", stacklevel=1)
+            warnings.warn("set rule to " + NULL, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return 0
 

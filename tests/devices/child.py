@@ -85,7 +85,7 @@ def evaluated():
 def planned():
     """What each process takes for the memory of a device: of a plan on paper, and where a run is checked."""
     memory, real = [planning.plan(*experiment(), rounds=2, mesh=devices).memory for devices in (4, 2)], planning.plan
-    memory_check.SURE = 0
+    memory_check.CLOSE = 0
     memory_check.planning.plan = lambda *args, **kw: memory.append(kw["memory"]) or real(*args, **kw)
     dj.simulate(*experiment(), rounds=1, mesh={}, progress=False)
     memory_check.planning.plan = real

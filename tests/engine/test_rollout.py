@@ -18,6 +18,8 @@ from dejax.engine.rollout import _rollout
 from dejax.round.meters import Meters, limbs
 from dejax.xla.compile_once import once
 
+pytestmark = pytest.mark.worlds
+
 m, LR, N = dj.methods, 0.2, zoo.N
 PROBLEM, MADE = zoo.squares()
 X0 = zoo.starts()
@@ -133,8 +135,7 @@ def test_sharded_over_four_devices_gives_the_same_numbers():
 class Twice:
     """Two unnamed gossips."""
 
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = dj.Traits()
 
     def init(self, params, key):
         return m.dsgd(lr=0.0).init(params, key)

@@ -16,7 +16,7 @@ def blocks(page):
 
 @pytest.mark.slow
 def test_your_own_method_runs_as_it_stands():
-    code, step = blocks("docs/write-your-own-method.md")
+    code, *_, step = blocks("docs/write-your-own-method.md")
     space = {}
     exec(compile(code, "write-your-own-method.md", "exec"), space)
     assert space["meters"].totals()["gradients"] == 80

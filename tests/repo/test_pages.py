@@ -21,6 +21,7 @@ PAGES = [
     "docs/topology.md",
     "docs/network.md",
     "docs/concepts.md",
+    "docs/compatibility.md",
     "docs/testing.md",
 ]
 

@@ -25,6 +25,7 @@ import dataclasses
 import functools
 import jax
 import jax.numpy as jnp
+from dejax.core.method import Traits
 
 SCALE = 0.5
 NAMES = {"one", "two", "three"}
@@ -45,7 +46,7 @@ def make(power):
 @dataclasses.dataclass(frozen=True)
 class Method:
     lr: float = 0.1
-    channel = "edges"
+    traits = Traits(channel="edges")
 
     def init(self, params, key):
         return params
@@ -105,7 +106,7 @@ def test_what_computes_the_same_is_the_same(old, new):
         ("eps=1e-3", "eps=2e-3", {"part"}),
         ('"w" in {"w",', '"w" in {"x",', {"loss", "jitted", "part"}),
         ("state - self.lr", "state + self.lr", {"method"}),
-        ('channel = "edges"', 'channel = "none"', {"method"}),
+        ('Traits(channel="edges")', 'Traits(channel="none")', {"method"}),
     ],
 )
 def test_what_computes_something_else_is_another(old, new, changed):

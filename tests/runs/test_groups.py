@@ -113,13 +113,13 @@ def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     for group in (one, other):
         group.schedule = Schedule(ROUNDS)
     one.start()
-    one.advance(2, 4)
+    one.advance(2)
     directory = RunDir(tmp_path / "sweep")
     one.save(directory)
     assert other.restore(RunDir(tmp_path / "sweep", resume=True))
     assert other.round == 2
     for group in (one, other):
-        group.advance(2, 4)
+        group.advance(2)
     for a, b in zip(jax.tree.leaves(one.carry), jax.tree.leaves(other.carry), strict=True):
         assert (len(a), len(b)) == (4, 6)
         np.testing.assert_array_equal(a[:2], b[:2])

@@ -14,9 +14,11 @@ import toy
 from dejax import metrics
 from dejax.errors import CheckpointError, DivergenceError
 from dejax.report.history import History
-from dejax.runs import checkpoint, driver
+from dejax.runs import batch, checkpoint, driver
 from dejax.runs.simulate import compare, simulate
 from dejax.runs.single import Run
+
+pytestmark = pytest.mark.worlds
 
 
 def run(rounds=7, every=1, lr=0.3, **options):
@@ -86,7 +88,7 @@ def test_a_finished_run_goes_on_in_its_directory(seven, tmp_path):
 
 
 def test_chunks_and_evaluations_do_not_change_numbers(seven, monkeypatch):
-    monkeypatch.setattr(driver, "CHUNK", 2)
+    monkeypatch.setattr(batch, "CHUNK", 2)
     same_bits(run(every=5).state(), seven.state())
     np.testing.assert_array_equal(run(every=7).last("loss"), np.mean([r["loss"] for r in seven.records[1:]]))
 

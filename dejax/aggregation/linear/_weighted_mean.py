@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Rule
 from ...core.struct import struct
 from ...core.types import NodeTree
 
 
 @struct
-class WeightedMean:
+class WeightedMean(Rule):
     """The mean under W, after lost links gave their weight back: plain gossip, with no robustness at all.
 
     A NaN that arrives on a link of non-zero weight is averaged in, so that it is seen.
@@ -22,7 +23,6 @@ class WeightedMean:
     """
 
     linear = True
-    needs_own = False
 
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do."""

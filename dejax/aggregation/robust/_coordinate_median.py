@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 
+from ...core.kinds import Rule
 from ...core.struct import struct
 from ...core.types import NodeTree
 from .. import functions
 
 
 @struct
-class CoordinateMedian:
+class CoordinateMedian(Rule):
     """Median of each coordinate over the own value and the received ones; W is not used.
 
     For an even number the mean of the two middle ones. A coordinate that is not finite counts as missing. At a server there
@@ -25,9 +26,6 @@ class CoordinateMedian:
       >>> CoordinateMedian().needs_own
       False
     """
-
-    linear = False
-    needs_own = False
 
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do; below 2 it is the mean."""

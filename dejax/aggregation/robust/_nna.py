@@ -12,14 +12,15 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.kinds import Rule
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 from ..functions import nearest_kept
 
 
 @struct
-class Nna:
+class Nna(Rule):
     """Mean of the own value and the received ones without the f furthest from the own (nearest-neighbor averaging).
 
     The own value is always kept, and the weights of W are not used. Of m values that arrive m - f are kept; where f or
@@ -37,13 +38,9 @@ class Nna:
       False
     """
 
-    f: FloatLike
+    f: FloatLike = number(check=BOUND)
 
-    linear = False
     needs_own = True
-
-    def __post_init__(self) -> None:
-        check_f(self)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when f is half or more of a neighborhood with `degree` neighbors."""

@@ -7,14 +7,15 @@ from typing import Any
 
 import jax
 
-from ...core.struct import struct
+from ...core.kinds import Rule
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 
 
 @struct
-class TrimmedMean:
+class TrimmedMean(Rule):
     """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
 
     The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
@@ -32,13 +33,7 @@ class TrimmedMean:
       False
     """
 
-    f: FloatLike
-
-    linear = False
-    needs_own = False
-
-    def __post_init__(self) -> None:
-        check_f(self)
+    f: FloatLike = number(check=BOUND)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""

@@ -11,15 +11,16 @@ communication, 2019.
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import check_option
-from ...core.struct import check_number, static, struct
+from ...core.checks import in_
+from ...core.kinds import Codec, Slot
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
 
 
 @struct
-class Copies:
+class Copies(Codec):
     """Compress the difference to a copy that every receiver holds, and update the copy (CHOCO, EF21).
 
     Needs a contractive compressor: `top_k`, `rand_k`, `qsgd`, not the unbiased forms. One copy per sender stands for the
@@ -44,16 +45,11 @@ class Copies:
       170
     """
 
-    compressor: Any
-    gamma: FloatLike
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(check=in_(0, 1, "(]"))
     per_edge: bool = static(default=False)
 
     memory = "copies"
-    lossless = False
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "Copies")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:
         """The copies, zero; checks that the compressor can act on values like this one."""

@@ -9,15 +9,16 @@ Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole mode
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import check_option
-from ...core.struct import check_number, struct
+from ...core.checks import in_
+from ...core.kinds import Codec, Slot
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
 
 
 @struct
-class ErrorFeedback:
+class ErrorFeedback(Codec):
     """Add what was dropped before to the next value, then compress (error feedback, DeepSqueeze).
 
     Right for sums of updates at a server. On whole models in gossip it is no safe default: with top-k the error memory
@@ -37,15 +38,10 @@ class ErrorFeedback:
       'sender'
     """
 
-    compressor: Any
-    gamma: FloatLike
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(check=in_(0, 1, "(]"))
 
     memory = "sender"
-    lossless = False
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "ErrorFeedback")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:
         """The errors, zero; checks that the compressor can act on values like this one."""

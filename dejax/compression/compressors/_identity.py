@@ -2,11 +2,12 @@
 
 import jax
 
+from ...core.kinds import Compressor
 from ...core.struct import struct
 
 
 @struct
-class Identity:
+class Identity(Compressor):
     """Send the value as it is (lossless: delta = 1, omega = 0).
 
     Wire: d values.
@@ -17,7 +18,6 @@ class Identity:
 
     unbiased = True
     lossless = True
-    scope = "global"
 
     def check(self, d: int) -> None:
         """Any d will do."""

@@ -9,18 +9,21 @@ Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quant
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ...core.checks import Whole
+from ...core.kinds import Compressor
 from ...core.random import uniform
 from ...core.struct import static, struct
-from ..encoding import check_scope
+from ..encoding import SCOPE
+
+LEVELS = Whole(words="a whole number >= 1 of positive levels, e.g. 15")
 
 
 @struct
-class Qsgd:
+class Qsgd(Compressor):
     """Random rounding to s levels, scaled down by 1 + omega (contractive, delta = 1/(1 + omega), biased); for `copies`.
 
     Args:
@@ -35,14 +38,8 @@ class Qsgd:
       5032
     """
 
-    levels: int = static()
-    scope: str = static("global")
-
-    unbiased = False
-    lossless = False
-
-    def __post_init__(self) -> None:
-        _check(self)
+    levels: int = static(check=LEVELS)
+    scope: str = static(default="global", check=SCOPE)
 
     def check(self, d: int) -> None:
         """Any d will do."""
@@ -66,7 +63,7 @@ class Qsgd:
 
 
 @struct
-class QsgdUnbiased:
+class QsgdUnbiased(Compressor):
     """Random rounding to s levels (unbiased, omega = min(d/s^2, sqrt(d)/s)); for methods that average fresh messages.
 
     Args:
@@ -81,14 +78,10 @@ class QsgdUnbiased:
       2.0
     """
 
-    levels: int = static()
-    scope: str = static("global")
+    levels: int = static(check=LEVELS)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
-    lossless = False
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def check(self, d: int) -> None:
         """Any d will do."""
@@ -108,15 +101,6 @@ class QsgdUnbiased:
     def omega(self, d: int) -> float:
         """min(d / s^2, sqrt(d) / s)."""
         return _omega(self.levels, d)
-
-
-def _check(owner: Any) -> None:
-    name, levels = type(owner).__name__, owner.levels
-    if isinstance(levels, bool) or not isinstance(levels, int):
-        raise TypeError(f"{name}.levels is {levels!r} ({type(levels).__name__}); give a whole number >= 1")
-    if levels < 1:
-        raise ValueError(f"{name}.levels is {levels}; give a whole number >= 1 of positive levels, e.g. 15")
-    check_scope(owner)
 
 
 def _omega(levels: int, d: int) -> float:

@@ -10,13 +10,14 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbias
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Compressor
 from ...core.random import bits
 from ...core.struct import static, struct
-from ..encoding import check_kept, check_sparsifier, kept, mask_of_largest
+from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, kept, mask_of_largest
 
 
 @struct
-class RandK:
+class RandK(Compressor):
     """Keep k random entries as they are (contractive, delta = k/d, biased); for `copies` and `error_feedback`.
 
     Args:
@@ -31,14 +32,12 @@ class RandK:
       0.1
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
-
-    unbiased = False
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:
@@ -69,7 +68,7 @@ class RandK:
 
 
 @struct
-class RandKUnbiased:
+class RandKUnbiased(Compressor):
     """Keep k random entries, scaled up by d/k (unbiased, omega = d/k - 1); for methods that average fresh messages.
 
     Args:
@@ -84,14 +83,14 @@ class RandKUnbiased:
       9.0
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:

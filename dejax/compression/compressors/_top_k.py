@@ -9,12 +9,13 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
 import jax
 import jax.numpy as jnp
 
+from ...core.kinds import Compressor
 from ...core.struct import static, struct
-from ..encoding import check_kept, check_sparsifier, index_bits, kept, mask_of_largest
+from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, index_bits, kept, mask_of_largest
 
 
 @struct
-class TopK:
+class TopK(Compressor):
     """Keep the k entries of largest magnitude (contractive, delta = k/d, biased).
 
     Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest, so that it is sent and
@@ -32,14 +33,12 @@ class TopK:
       [[0.0, -3.0]]
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
-
-    unbiased = False
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.checks import rate
+from ...core.kinds import Slot
+from ...core.method import Traits
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
 
@@ -33,10 +36,10 @@ class LocalOnly:
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
-    lr: NodeFloatLike = None
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "none"
+    traits = Traits(channel="none")
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -70,11 +73,10 @@ class Centralized:
     Identity: full batches: gradient descent on the union of the data.
     """
 
-    lr: FloatLike = None
-    optimizer: Any = None
+    lr: FloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "none"
-    pooled = True  # one model for all
+    traits = Traits(channel="none", pooled=True)
 
     def __post_init__(self) -> None:
         check_step(self)

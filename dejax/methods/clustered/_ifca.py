@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import static, struct
+from ...core.checks import rate, whole
+from ...core.kinds import Slot
+from ...core.method import Traits
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...errors import bad
 from ...optimizers import check_step, step_rule
-from .._parts import check_clients, check_local_steps
+from .._parts import CLIENTS
 
 
 class IfcaState(NamedTuple):
@@ -44,30 +48,28 @@ class Ifca:
     Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
     """
 
-    lr: NodeFloatLike = None
-    clusters: int = static(default=2)
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clusters: int = static(default=2, check=whole)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "server"
-    groups = True
-    own_starts = True
+    @property
+    def traits(self) -> Traits:
+        """Several models at a server, which tells them apart by their starts; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True)
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_clients(self)
-        check_local_steps(self)
-        k = self.clusters
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"Ifca.clusters is {k!r}; give a whole number >= 1")
 
     def init(self, params: NodeTree, key: PRNGKey) -> IfcaState:
         """The starts of the first K nodes."""
         del key
         n = tree.leaves(params)[0].shape[0]
         if self.clusters > n:
-            raise ValueError(f"Ifca.clusters is {self.clusters}, but there are n = {n} nodes; give at most {n}")
+            raise bad(
+                "clusters", self.clusters, owner="Ifca", why=f"but there are n = {n} nodes", instead=f"give at most {n}"
+            )
         return IfcaState(tree.map(lambda x: x[: self.clusters], params), jnp.zeros((n,), jnp.int32))
 
     def model(self, state: IfcaState) -> NodeTree:
@@ -82,12 +84,7 @@ class Ifca:
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)
         x = tree.map(lambda x: x[choice], state.models)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
             cohort.counts.astype(jnp.float32),

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import check_number, static, struct
+from ...core.checks import constant_rate, rate, whole
+from ...core.kinds import Slot
+from ...core.method import Traits
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
-from .._parts import check_clients, check_cohort, check_local_steps
+from .._parts import CLIENTS, check_cohort
 
 
 class FedAvgState(NamedTuple):
@@ -40,19 +43,19 @@ class FedAvg:
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
     """
 
-    lr: NodeFloatLike = None
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    optimizer: Any = None
-    server_lr: FloatLike = 1.0
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
+    server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
-    channel = "server"
+    @property
+    def traits(self) -> Traits:
+        """One model at a server; each round sees a cohort."""
+        return Traits(channel="server", cohort=self.clients)
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_clients(self)
-        check_local_steps(self)
-        check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedAvgState:
         """The server's model: the mean of the nodes' starts, of which the driver hands over n copies."""
@@ -64,12 +67,7 @@ class FedAvg:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, _ = cohort.repeat(self.local_steps, one, (x, descend.init(x)))
+        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 

@@ -11,10 +11,12 @@ federated averaging, 2022 (momentum; their quantized form is this method with a 
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.struct import check_number, static, struct
+from ...core.checks import in_, rate, whole
+from ...core.kinds import Slot
+from ...core.method import Traits
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr, check_step, step_rule
-from .._parts import check_local_steps
+from ...optimizers import check_step, step_rule
 
 
 class LocalSgdState(NamedTuple):
@@ -38,16 +40,14 @@ class LocalSgd:
     Reference: Stich, Local SGD converges fast and communicates little, 2019.
     """
 
-    lr: NodeFloatLike = None
-    local_steps: int = static(default=5)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    local_steps: int = static(default=5, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    channel = "edges"
-    accepts = ("doubly", "row")
+    traits = Traits(weights=("doubly", "row"))
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_local_steps(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> LocalSgdState:
         """Start from the given models."""
@@ -56,13 +56,7 @@ class LocalSgd:
 
     def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
         """K steps, then gossip."""
-        descend = step_rule(self)
-
-        def one(r: Any, carry: Any) -> Any:
-            y, opt = carry
-            return descend(r, r.gradient(y), opt, y)
-
-        y, opt = round.repeat(self.local_steps, one, (state.params, state.opt))
+        y, opt = round.local_steps(state.params, state.opt, step_rule(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)
 
 
@@ -84,17 +78,11 @@ class DFedAvgM:
     Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
     """
 
-    lr: NodeFloatLike
-    momentum: FloatLike = 0.9
-    local_steps: int = static(default=5)
+    lr: NodeFloatLike = number(check=rate)
+    momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
+    local_steps: int = static(default=5, check=whole)
 
-    channel = "edges"
-    accepts = ("doubly", "row")
-
-    def __post_init__(self) -> None:
-        check_lr(self)
-        check_local_steps(self)
-        check_number(self, "momentum", self.momentum, lambda v: 0 <= v < 1, "a number in [0, 1)")
+    traits = Traits(weights=("doubly", "row"))
 
     def init(self, params: NodeTree, key: PRNGKey) -> DFedAvgMState:
         """Start from the given models."""

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.struct import struct
+from ...core.checks import rate
+from ...core.method import Traits
+from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 
 class RelayState(NamedTuple):
@@ -42,15 +43,9 @@ class RelaySgd:
     Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
-    channel = "edges"
-    accepts = ("doubly", "row", "column")
-    per_edge = True
-    needs_tree = True
-
-    def __post_init__(self) -> None:
-        check_lr(self)
+    traits = Traits(channel="edges", weights=("doubly", "row", "column"), graph="tree")
 
     def init(self, params: NodeTree, key: PRNGKey) -> RelayState:
         """Nothing received yet."""

@@ -1,0 +1,132 @@
+"""A case: one method on one network with one problem, as refusals look at it."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..core.abstract import key_like, model_like
+from ..core.method import Traits, traits
+from ..problem import roles
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One method on one network with one problem, as refusals look at it; what it takes time to find is found when asked for."""
+
+    traits: Traits
+    method: str  # the name of its class, as reasons say it
+    network: Any
+    problem: Any
+
+    @classmethod
+    def of(cls, method: Any, problem: Any, network: Any) -> "Case":
+        """The case of three objects as a user gives them."""
+        return cls(traits(method), type(method).__name__, network, problem)
+
+    @property
+    def channel(self) -> str:
+        """Whom the method talks to."""
+        return self.traits.channel
+
+    @property
+    def gossips(self) -> bool:
+        """Whether the method talks to the neighbors of a topology."""
+        return self.traits.gossips
+
+    @property
+    def n(self) -> int:
+        """Number of nodes, as the data are split."""
+        return self.problem.n
+
+    @property
+    def top(self) -> Any:
+        """The topology."""
+        return self.network.topology
+
+    @property
+    def directed(self) -> bool:
+        """Whether W is doubly stochastic without being symmetric, and no repair is agreed on."""
+        return self.top.kind == "doubly" and not self.top.symmetric and self.network.repair is None
+
+    @property
+    def rows(self) -> bool:
+        """Whether rows per edge are sent or kept."""
+        return self.gossips and (self.channel == "edges" or self.network.codec.per_edge)
+
+    @property
+    def spread(self) -> bool:
+        """Whether the attack needs several values that estimate one quantity."""
+        return self.network.attack is not None and self.network.attack.needs_spread
+
+    @property
+    def late(self) -> Any:
+        """The fault that delays messages, or None."""
+        return self.network.late
+
+    @property
+    def unlinked(self) -> bool:
+        """Whether nobody hears anybody."""
+        top = self.top if hasattr(self.top, "links") else self.top.build(self.n)
+        return top.period > 0 and top.links.num_slots == 0
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Directed edges [m, 2] of a fixed graph."""
+        return self.top.edges()
+
+    @cached_property
+    def both_ways(self) -> bool:
+        """Whether every link of a fixed graph has its reverse."""
+        edges = {tuple(e) for e in self.edges.tolist()}
+        return self.top.symmetric or edges == {(j, i) for i, j in edges}
+
+    @cached_property
+    def hostile(self) -> bool:
+        """Whether there is an adversary."""
+        return self.network.attack is not None and bool(np.any(self.network.attack.is_adversary(self.n)))
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """Roles that some leaf of the model has."""
+        return roles.present(self.problem)
+
+    @cached_property
+    def loss_per_batch(self) -> bool:
+        """Whether the task's loss is one number for a whole batch."""
+        one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
+        batch = jax.tree.map(one, self.problem.data.arrays)
+        return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
+
+    def option(self, field: str) -> str:
+        """The name of an option's class, as reasons say it."""
+        return type(getattr(self.network, field)).__name__
+
+    def rewrites(self, field: str) -> bool:
+        """Whether privacy or attack changes messages."""
+        option = getattr(self.network, field)
+        return option is not None and option.hook == "message"
+
+    def fault(self, when: Callable[[Any], bool]) -> dict[str, str] | None:
+        """The first fault that loses something or sleeps, and for which `when` holds, by the name of its class."""
+        found = next((fault for fault in self.network.faults if fault is not self.late and when(fault)), None)
+        return None if found is None else {"fault": type(found).__name__}
+
+    def words(self) -> dict[str, Any]:
+        """What every reason may name."""
+        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy")}
+        return {
+            "method": self.method,
+            "top": None if self.top is None else getattr(self.top, "name", self.top),
+            "n": self.n,
+            "network": self.network,
+            "traits": self.traits,
+            "late": None if self.late is None else type(self.late).__name__,
+            **names,
+        }
+
+
+__all__ = ["Case"]

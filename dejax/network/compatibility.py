@@ -1,0 +1,58 @@
+"""Which method goes with which options: the verdict on one case, the check before a run, and the table of all pairs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ..errors import FieldError
+from .case import Case
+from .refusals import REFUSALS
+
+
+class Verdict(NamedTuple):
+    """What a refusal says of a case."""
+
+    name: str
+    error: FieldError
+
+    @property
+    def text(self) -> str:
+        """The message."""
+        return str(self.error)
+
+
+def verdict(case: Case) -> Verdict | None:
+    """The first refusal that a case meets, in the order of the list; None: the pair acts."""
+    for refusal in REFUSALS:
+        error = refusal.of(case)
+        if error is not None:
+            return Verdict(refusal.name, error)
+    return None
+
+
+def check(method: Any, problem: Any, network: Any) -> None:
+    """Raise what the first refusal says that this method on this network meets.
+
+    Raises:
+      RefusedError: they exclude each other. FieldError: no topology, or one of another size.
+    """
+    found = verdict(Case.of(method, problem, network))
+    if found is not None:
+        raise found.error
+
+
+def table(
+    methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Any
+) -> dict[tuple[str, str], Verdict | None]:
+    """What holds of every pair: (method, option) -> None where it acts, or the refusal; nothing is compiled.
+
+    Args:
+      methods: name -> method. networks: name of a method -> (name of an option -> network with it).
+    """
+    return {
+        (name, option): verdict(Case.of(method, problem, network))
+        for name, method in methods.items()
+        for option, network in networks(name).items()
+    }
+
+
+__all__ = ["Verdict", "check", "table", "verdict"]

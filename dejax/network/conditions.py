@@ -1,0 +1,94 @@
+"""Conditions of refusals that take more than one line: falsy where a case passes, else the words that the reason needs."""
+
+from typing import Any
+
+from ..errors import FieldError
+from .case import Case
+
+
+def ignored(case: Case) -> Any:
+    """The first option that acts on messages where a method sends none."""
+    network = case.network
+    idle = {"codec": network.codec.lossless, "rule": network.rule.linear, "faults": not network.faults}
+    field = next((field for field, is_idle in idle.items() if not is_idle), None)
+    return field and {"field": field, "value": getattr(network, field)}
+
+
+def all_reduce(case: Case) -> Any:
+    """Why partial sums cannot carry what the network asks for."""
+    if case.channel != "server" or case.network.server != "all_reduce":
+        return None
+    if not case.network.rule.linear:
+        return {"why": f"network.rule {case.option('rule')} must see single values"}
+    if not case.network.codec.lossless:
+        return {"why": f"network.codec {case.option('codec')} compresses single values"}
+    lost = case.fault(lambda fault: not fault.sleeps)
+    return lost and {"why": "network.faults loses uploads, and a ring of sums has no single upload to lose"}
+
+
+def rows(case: Case) -> Any:
+    """Who needs rows per edge, and what the graph does that excludes them."""
+    if not case.rows or (case.top.fixed and case.both_ways):
+        return None
+    return who(case) | {"does": "is directed" if case.top.fixed else "changes its neighbors from round to round"}
+
+
+def who(case: Case) -> dict[str, str]:
+    return {
+        "what": f"{case.method} sends" if case.channel == "edges" else "network.codec with per_edge=True keeps",
+    }
+
+
+def cycles(case: Case) -> Any:
+    """What a graph that must be a tree is instead."""
+    if not case.gossips or case.traits.graph != "tree":
+        return None
+    if not case.top.fixed:
+        return {"is": "changes its neighbors from round to round", "links": case.n - 1}
+    if len(case.edges) != 2 * (case.n - 1):
+        return {"is": f"has {len(case.edges) // 2} links for n = {case.n} nodes", "links": case.n - 1}
+    return None
+
+
+def rule_size(case: Case) -> Any:
+    """What a rule says of the number of values that it gets."""
+    try:
+        if case.gossips and not case.network.rule.linear:
+            case.network.rule.check(int(case.top.max_degree))
+        if case.channel == "server":
+            case.network.rule.check(min(case.n, case.traits.cohort or case.n), server=True)
+    except FieldError as error:
+        return error
+    return None
+
+
+def adversaries(case: Case) -> Any:
+    """What an attack says of the number of nodes."""
+    try:
+        return case.hostile and None
+    except FieldError as error:
+        return error
+
+
+def statistics(case: Case) -> Any:
+    """Why batch statistics cannot be kept."""
+    if "statistics" not in case.roles:
+        return None
+    if case.traits.pooled:
+        return {
+            "why": f"{case.method} trains one model on the batches of all nodes, which would leave n sets of them",
+        }
+    if not case.problem.sampler.even:
+        return {
+            "why": "shards of different sizes pad their batches, and padding would be counted; set sampling='replacement'",
+        }
+    privacy = case.network.privacy
+    if privacy is not None and privacy.per_example:
+        why = f"network.privacy {case.option('privacy')} clips per example, which batch statistics tie together"
+        return {"why": why}
+    if case.rewrites("privacy") and case.channel == "server":
+        return {"why": f"network.privacy {case.option('privacy')} would add noise to variances at the server"}
+    return None
+
+
+__all__ = ["adversaries", "all_reduce", "cycles", "ignored", "rows", "rule_size", "statistics", "who"]

@@ -1,0 +1,139 @@
+"""Messages that differ from neighbor to neighbor: rows per directed edge of the base graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...core import tree
+from ...core.random import fold_in
+from .. import clocks
+from ..context import Context
+from ..message import Message
+from ..received import Received, ReceivedRows
+from .wire import Slot, Wire
+
+
+class Edges(Wire):
+    """Another value for every neighbor: rows [m, ...], one per directed edge of the base graph, which a permutation delivers."""
+
+    def __init__(self, round: Any, name: str, codec: Any):
+        super().__init__(round, name, codec)
+        self.edges, self.live = round.edges, round.links
+
+    def message(self, value: Any) -> Message:
+        """Of rows [m, ...]."""
+        m = self.edges.m
+        bad = [x.shape for x in tree.leaves(value) if x.ndim == 0 or x.shape[0] != m]
+        if bad:
+            raise ValueError(
+                f"a leaf given to exchange(per_edge=True) has shape {bad[0]}; give one row per directed edge, [{m}, ...], in the order "
+                "of round.edges (round.edges.of_nodes makes them from node values)"
+            )
+        return Message(value)
+
+    def context(self, purpose: str, **kw: Any) -> Context:
+        """Ids are those of the nodes that hold the rows, keys those of the directed edges."""
+        round, edges, key = self.round, self.edges, self.round.key(f"{self.name}.{purpose}")
+        keys = fold_in(fold_in(key, edges.receiver), edges.sender)
+        progress = None if round.horizon is None else round.index / round.horizon
+        return Context(round.index, edges.receiver, key, keys, progress=progress, **kw)
+
+    def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
+        """[m, ...]."""
+        name = f"{self.name}.{purpose}"
+        if frozen:
+            return edge_slot(self.round, name, init)
+        return self.round.slot(name, lambda n: init(self.edges.m), per_node=False)
+
+    def deliver(self, rows: Any) -> Any:
+        """To the other end."""
+        return self.edges.deliver(rows)
+
+    def encode(self, m: Message) -> Message:
+        """Copies per edge have two ends; other codecs one memory per edge."""
+        if not getattr(self.codec, "per_edge", False):
+            return super().encode(m)
+        held, _, size = self._two_copies(m.sent)
+        return m._replace(sent=held, size=size)
+
+    def _two_copies(self, rows: Any) -> tuple[Any, Any, Any]:
+        """Copies at both ends of every edge: (what lies at its receiver, what the sender believes to lie there, size)."""
+        codec, mask = self.codec, self.arrivals()
+        zeros = lambda m: {end: codec.init(tree.zeros(rows)) for end in ("told", "held")}
+        memory, put = self.memory("copies", zeros)
+        change, size = codec.change(Edges.context(self, "codec"), memory["told"], rows)
+        told = tree.add(memory["told"], change)
+        held = tree.add(memory["held"], self.edges.deliver(change))
+        held = held if mask is None else tree.where(mask, held, memory["held"])
+        put({"told": told, "held": held})
+        cast = lambda t: tree.map(lambda x, v: x.astype(v.dtype), t, rows)
+        return cast(held), cast(told), size
+
+    def arrivals(self) -> Any:
+        """[m]."""
+        return None if self.live.mask is None else self.edges.by_slot(self.live.mask)
+
+    def attack(self, m: Message, attack: Any) -> Message:
+        """Adversaries' rows, made of the honest ones that they held."""
+        return m._replace(sent=self._forged(m, attack, self.edges.deliver(m.value)))
+
+    def _forged(self, m: Message, attack: Any, honest: Any) -> Any:
+        hostile = self.live.is_adversary[self.edges.sender]
+        ctx = self.context("attack", is_adversary=hostile)
+        return attack.server(ctx, tree.where(hostile, honest, m.sent), hostile)
+
+    def lose(self, m: Message) -> Message:
+        """[m]; W is not used."""
+        return m._replace(mask=self.arrivals())
+
+    def due(self) -> jax.Array:
+        """[m]."""
+        awake = self.round.awake
+        return jnp.ones((self.edges.m,), bool) if awake is None else awake[self.edges.sender]
+
+    def ages(self, fault: Any) -> jax.Array:
+        """[m]: of the directed edge, as on the other wires."""
+        return fault.ages(self.round.run_key, self.edges.receiver, self.edges.sender, self.round.n_all)
+
+    def meter(self, m: Message) -> None:
+        """One message per row."""
+        round, edges = self.round, self.edges
+        units = jnp.ones((edges.m,), jnp.int32) if m.size.units is None else m.size.units
+        count = edges.count(units)
+        if round.awake is not None:
+            count = jnp.where(round.awake, count, 0)
+        round.store.meter("wire/" + self.name, count, m.size.bits)
+        round.store.node_sent("wire/" + self.name, count)
+
+    def wait(self, m: Message) -> None:
+        """A node's uplink carries the sum of its messages."""
+        edges = self.edges
+        units = jnp.ones((edges.m,), jnp.int32) if m.size.units is None else m.size.units
+        degree = jnp.maximum(edges.count(jnp.ones((edges.m,), jnp.int32)), 1)
+        mean = edges.count(units).astype(jnp.float32) / degree.astype(jnp.float32)
+        clocks.messages(self.round, self.name, self.live.links, self.live.mask, mean * m.size.bits)
+
+    def received(self, m: Message) -> Received:
+        """Rows are different messages: no rule combines them."""
+        raise TypeError("rows per edge have no rule; see rows_received")
+
+    def rows_received(self, m: Message) -> ReceivedRows:
+        """What arrived on each edge."""
+        return ReceivedRows(self.round, self.name, m.sent, m.mask, m.ride)
+
+
+def edge_slot(round: Any, name: str, init: Callable[[int], Any]) -> Slot:
+    """Memory [m, ...] under `name`, and a setter: rows of a sleeping node (the receiver of the edge) stay as they are."""
+    edges = round.edges
+    old, store_put = round.slot(name, lambda n: init(edges.m), per_node=False)
+
+    def put(new: Any) -> None:
+        new = new if round.awake is None else tree.where(round.awake[edges.receiver], new, old)
+        store_put(new)
+
+    return old, put
+
+
+__all__ = ["Edges", "edge_slot"]

@@ -1,0 +1,102 @@
+"""Values of nodes to their neighbors, over the mixing kernel."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...core import tree
+from ...mixing import Late
+from ...xla.materialize import materialize
+from .. import audit, clocks
+from ..context import Context
+from ..live import under_way
+from ..message import Message
+from ..received import Received
+from .wire import Wire, judges, own_rows
+
+
+class Neighbors(Wire):
+    """Values of nodes to their neighbors: rows are nodes, and the kernel takes each receiver the rows of its senders."""
+
+    def __init__(self, round: Any, name: str, codec: Any):
+        super().__init__(round, name, codec)
+        self.live = round.links
+
+    def message(self, value: Any) -> Message:
+        """Of a value [n, ...]."""
+        return Message(materialize(value))  # several receivers read it
+
+    def _rule_context(self, links: Any, mask: Any) -> Context:
+        return self.context("attack", links=links, mask=mask, is_adversary=self.live.is_adversary)
+
+    def attack(self, m: Message, attack: Any) -> Message:
+        """Per sender, or per receiver; an adversary's own row is neither noised nor compressed."""
+        ctx = self._rule_context(self.live.links, self.live.mask)
+        sent, rewrite = attack.message(ctx, m.own, m.sent)
+        return own_rows(m, ctx.is_adversary)._replace(sent=sent, rewrite=rewrite)
+
+    def lose(self, m: Message) -> Message:
+        """As all calls of the phase."""
+        links, weights, self_weights, mask, _ = self.live
+        return m._replace(links=links, weights=weights, self_weights=self_weights, mask=mask)
+
+    def arrivals(self) -> Any:
+        """[n, k]."""
+        return self.live.mask
+
+    def due(self) -> jax.Array:
+        """[n, k]."""
+        links, awake = self.live.links, self.round.awake
+        real = links.weights() != 0
+        return real if awake is None else real & awake[links.senders()]
+
+    def ages(self, fault: Any) -> jax.Array:
+        """[n, k]: of the directed edge."""
+        return fault.ages(self.round.run_key, *self.live.links.ends(), self.round.n_all)
+
+    def pick(self, m: Message, held: Any, which: jax.Array) -> Message:
+        """All places, and links that know which of them is read on each slot."""
+        depth = tree.leaves(held)[0].shape[1]
+        flat = tree.map(lambda x: x.reshape(-1, *x.shape[2:]), held)
+        return m._replace(sent=flat, links=Late(m.links, which, depth))
+
+    def arrive(self, m: Message, mask: jax.Array) -> Message:
+        """The weights of what is there."""
+        mask = mask & (m.links.weights() != 0)
+        weights, self_weights = under_way(m.links, mask, self.network.kind)
+        return m._replace(mask=mask, weights=weights, self_weights=self_weights)
+
+    def meter(self, m: Message) -> None:
+        """One message per neighbor; a plan counts the pairs that meet."""
+        round, links = self.round, self.live.links
+        if round.plan is not None:
+            messages = (links.weights() != 0).sum(1, dtype=jnp.int32)
+        elif self.network.messages is not None:
+            table = self.network.messages
+            messages = table[round.phase % table.shape[0]]
+        else:
+            real = (links.weights() != 0).astype(jnp.int32)
+            messages = jnp.zeros((round.n_all,), jnp.int32).at[links.senders()].add(real)
+        if round.awake is not None:
+            messages = jnp.where(round.awake, messages, 0)
+        count = messages if m.size.units is None else messages * m.size.units
+        round.store.meter("wire/" + self.name, count, m.size.bits)
+        round.store.node_sent("wire/" + self.name, count)
+
+    def wait(self, m: Message) -> None:
+        """For all that arrive."""
+        units = jnp.ones((self.round.n,), jnp.float32) if m.size.units is None else m.size.units.astype(jnp.float32)
+        clocks.messages(self.round, self.name, self.live.links, self.live.mask, units * m.size.bits)
+
+    def received(self, m: Message) -> Received:
+        """One receiver per node."""
+        hostile = self.live.is_adversary
+        return Received(
+            self._rule_context(m.links, m.mask), self.network.rule, m.own, m.sent, base=m.base, rewrite=m.rewrite,
+            adversary=hostile, weights=m.weights, self_weights=m.self_weights, mask=m.mask,
+            audit=audit.of_rule(self, judges(self.round, hostile)),
+        )  # fmt: skip
+
+
+__all__ = ["Neighbors"]

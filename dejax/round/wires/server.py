@@ -1,0 +1,104 @@
+"""Uploads to a server, and its answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...core import tree
+from ...mixing import Star
+from .. import audit, clocks
+from ..message import Message
+from ..received import Received
+from .wire import Slot, Wire
+
+
+class Server(Wire):
+    """Uploads of all nodes, or of a cohort, to a server that forms one mean, or one per group, and answers all of them.
+
+    Where the nodes themselves hold the server (shards, all_reduce) each keeps its own n-th part of every model.
+    """
+
+    def __init__(self, round: Any, name: str, codec: Any, num_groups: int | None, downloads: int):
+        super().__init__(round, name, codec)
+        self.kind = self.network.server or "star"
+        self.num_groups, self.downloads = num_groups, downloads
+
+    def message(self, value: Any, weights: Any, groups: Any) -> Message:
+        """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
+        return Message(value, along={"share": weights, "group": groups, "hostile": None})
+
+    def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
+        """Of nodes; what is late is the upload of a cohort's place, whoever holds it."""
+        if self.round._ids is None or not purpose.startswith("late"):
+            return super().memory(purpose, init, frozen)
+        return self.round.slot(f"{self.name}.{purpose}", lambda n: init(self.round.n), per_node=False)
+
+    def attack(self, m: Message, attack: Any) -> Message:
+        """Per sender, knowing all who are awake."""
+        round = self.round
+        hostile = jnp.asarray(attack.is_adversary(round.n_all))[round.ids]
+        ctx = self.context("attack", mask=round.awake, is_adversary=hostile)
+        return m._replace(sent=attack.server(ctx, m.sent, hostile), along={**m.along, "hostile": hostile})
+
+    def lose(self, m: Message) -> Message:
+        """[n]: lost uploads have no share."""
+        share = m.along["share"]
+        dtype = jnp.promote_types(tree.leaves(m.sent)[0].dtype, jnp.float32)
+        share = jnp.ones((self.round.n,), dtype) if share is None else share
+        return m._replace(mask=self.arrivals(), along={**m.along, "share": share.astype(dtype)})
+
+    def arrivals(self) -> Any:
+        """[n]."""
+        return self.round.uploads
+
+    def due(self) -> jax.Array:
+        """[n]."""
+        return jnp.ones((self.round.n,), bool) if self.round.awake is None else self.round.awake
+
+    def ages(self, fault: Any) -> jax.Array:
+        """[n]: of the node's uplink; in a cohort of its place, as every round has other nodes."""
+        at = self.round.ids if self.round._ids is None else jnp.arange(self.round.n, dtype=jnp.int32)
+        return fault.ages(self.round.run_key, jnp.full_like(at, self.round.n_all), at, self.round.n_all + 1)
+
+    def meter(self, m: Message) -> None:
+        """One upload, and `downloads` answers."""
+        awake, size = self.round.awake, m.size
+        one = jnp.ones((self.round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
+        up, down = self._bits(m)
+        self.round.store.meter("up/" + self.name, one if size.units is None else one * size.units, up)
+        self.round.store.meter("down/" + self.name, one, down)
+
+    def _bits(self, m: Message) -> tuple[int, int]:
+        up, down, n = m.size.bits, tree.dense_bits(m.sent), self.round.n
+        if self.kind != "star":
+            up, down = up - up // n, down - down // n
+        return up, down * self.downloads
+
+    def wait(self, m: Message) -> None:
+        """The server for the slowest upload, the nodes for the server."""
+        units = m.size.units
+        units = jnp.ones((self.round.n,), jnp.float32) if units is None else units.astype(jnp.float32)
+        up, down = self._bits(m)
+        clocks.server(self.round, self.name, units * up, down, m.mask, self.kind)
+
+    def received(self, m: Message) -> Received:
+        """One receiver per mean; shares are of what arrives, and sum to one."""
+        share, group, hostile = m.along["share"], m.along["group"], m.along["hostile"]
+        if m.mask is not None:
+            share = jnp.where(m.mask, share, 0)
+        mask = None if m.mask is None else m.mask[None]
+        share = share[None]
+        if group is not None:
+            member = group[None] == jnp.arange(self.num_groups, dtype=group.dtype)[:, None]
+            mask = member if mask is None else member & mask
+            share = jnp.where(member, share, 0)
+        share = share / jnp.maximum(share.sum(1, keepdims=True), jnp.finfo(share.dtype).tiny)
+        ctx = self.context("rule", links=Star(share), is_adversary=hostile)
+        return Received(
+            ctx, self.network.rule, None, m.sent, base=None, mask=mask, adversary=hostile, audit=audit.of_rule(self)
+        )
+
+
+__all__ = ["Server"]

@@ -1,0 +1,263 @@
+"""Each refusal on a case that it is for, and a neighbor of that case which passes; a user's own method and option among them."""
+
+import dataclasses
+from types import SimpleNamespace as Some
+
+import jax
+import members
+import problems as zoo
+import pytest
+
+import dejax as dj
+from dejax.core.method import Traits
+from dejax.network.case import Case
+from dejax.network.compatibility import table, verdict
+from dejax.network.refusals import REFUSALS
+
+N = members.N
+t, c, f = dj.topology, dj.compression, dj.faults
+RING, TREE, DIRECTED, CHANGING = t.ring(N), t.chain(N), t.directed_ring(N), t.random_matching(N)
+LINKS = [(i, (i + 1) % N) for i in range(N)] + [(0, 2)]
+ROW = t.from_edges(LINKS, n=N, directed=True, weights=t.uniform_neighbour())
+COLUMN = t.from_edges(LINKS, n=N, directed=True, weights=t.push_sum())
+LOSSY, COPIES = c.direct(c.top_k(k=2), gamma=0.5), c.copies(c.top_k(k=2), gamma=0.2)
+MEDIAN, NNA = dj.aggregation.coordinate_median(), dj.aggregation.nna(f=1)
+ALIE, FLIP = dj.attacks.alie(adversaries=(1,), z=1.0), dj.attacks.sign_flip(adversaries=(1,))
+NOISE, CLIP = (
+    make(clip=1.0, noise_multiplier=0.1) for make in (dj.privacy.gaussian_message, dj.privacy.gaussian_gradient)
+)
+PLAN = dj.events.poisson()
+NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
+PAIR = Traits(footprint="pair")
+SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
+BASE = members.problem()
+PERSONAL = dataclasses.replace(BASE, roles={"layer0/bias": "personal"}, personal_lr=0.1)
+
+
+def per_batch():
+    task = dj.tasks.from_functions(lambda key: {"w": jax.numpy.zeros(3)}, lambda p, batch, key: p["w"].sum())
+    return dataclasses.replace(BASE, task=task)
+
+
+def statistics(**more):
+    """What a problem with running statistics looks like to refusals."""
+    facts = {"n": N, "starts": "equal", "sampler": Some(even=True), "rules": (("norm", "statistics"),)} | more
+    return Some(**facts)
+
+
+class Mute(dj.Rule):
+    """A rule of a user's own that does not say what it leaves out."""
+
+    def combine(self, ctx, received):
+        return received.own
+
+    def check(self, degree, server=False):
+        pass
+
+
+LATE, MUTE = f.delay(phases=1), Mute()
+COLUMNS = Traits(weights=("column",))
+
+
+def pair(name, refused, passes):
+    return pytest.param(name, refused, passes, id=name)
+
+
+net = dj.Network
+CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
+    pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
+    pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
+    pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
+    pair("topology not built", (NEIGHBORS, net(t.ring())), (NEIGHBORS, net(t.ring().build(N)))),
+    pair("topology of another size", (NEIGHBORS, net(t.ring(N + 1))), (NEIGHBORS, net(RING))),
+    pair("weights of another kind", (NEIGHBORS, net(ROW)), (Traits(weights=("row",)), net(ROW))),
+    pair("rule in events", (PAIR, net(RING, events=PLAN, rule=MEDIAN)), (PAIR, net(RING, rule=MEDIAN))),
+    pair("sums needed", (Traits(needs_sums="mass must be kept"), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
+    pair("copies on a graph that changes", (NEIGHBORS, net(CHANGING, codec=COPIES)), (NEIGHBORS, net(CHANGING, codec=LOSSY))),
+    pair("losses on a directed doubly stochastic graph", (NEIGHBORS, net(DIRECTED, faults=f.churn(p=0.1))), (NEIGHBORS, net(DIRECTED, faults=f.churn(p=0.1), repair="row"))),
+    pair("one-sided losses", (NEIGHBORS, net(RING, faults=f.directed_link_loss(p=0.1))), (NEIGHBORS, net(RING, faults=f.link_loss(p=0.1)))),
+    pair("rows per edge on a graph without reverse edges", (EDGES, net(DIRECTED)), (EDGES, net(RING))),
+    pair("rows per edge without edges", (EDGES, net(t.isolated(N))), (NEIGHBORS, net(t.isolated(N)))),
+    pair("rule on rows per edge", (EDGES, net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
+    pair("attack in the spread of rows per edge", (EDGES, net(RING, attack=ALIE)), (EDGES, net(RING, attack=FLIP))),
+    pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
+    pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
+    pair("clock beside events", (PAIR, net(RING, events=PLAN, clock=f.clock())), (PAIR, net(RING, clock=f.clock()))),
+    pair("copies in events", (PAIR, net(RING, events=PLAN, codec=COPIES)), (PAIR, net(RING, events=PLAN, codec=LOSSY))),
+    pair("attack in the spread of an event", (PAIR, net(RING, events=PLAN, attack=ALIE)), (PAIR, net(RING, events=PLAN, attack=FLIP))),
+    pair("sleepers beside events", (PAIR, net(RING, events=PLAN, faults=f.churn(p=0.1))), (PAIR, net(RING, events=PLAN, faults=f.link_loss(p=0.1)))),
+    pair("unused topology", (SERVER, net(RING)), (SERVER, net(t.isolated()))),
+    pair("no messages to change", (NOBODY, net(faults=f.churn(p=0.1))), (NOBODY, net(clock=f.clock()))),
+    pair("distances at a server", (SERVER, net(rule=NNA)), (SERVER, net(rule=MEDIAN))),
+    pair("groups in one sum", (Traits(channel="server", groups=True), net(server="shards")), (Traits(channel="server", groups=True), net(server="star"))),
+    pair("partial sums alone", (SERVER, net(server="all_reduce", faults=f.link_loss(p=0.1))), (SERVER, net(server="all_reduce", faults=f.churn(p=0.1)))),
+    pair("equal starts", (Traits(own_starts=True), net(RING), dataclasses.replace(BASE, starts="equal")), (Traits(own_starts=True), net(RING))),
+    pair("no events", (Traits(footprint="pair", needs_events=True), net(RING)), (Traits(footprint="pair", needs_events=True), net(RING, events=PLAN))),
+    pair("events without gossip", (SERVER, net(events=PLAN)), (SERVER, net())),
+    pair("second codec", (Traits(own_codec="compressor"), net(RING, codec=LOSSY)), (Traits(own_codec="compressor"), net(RING, codec=c.direct(c.identity())))),
+    pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
+    pair("no messages to noise", (NOBODY, net(privacy=NOISE)), (NOBODY, net(privacy=CLIP))),
+    pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
+    pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
+    pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
+    pair("late twice", (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=2)))), (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=0))))),
+    pair("late beside events", (PAIR, net(RING, events=PLAN, faults=LATE)), (PAIR, net(RING, faults=LATE))),
+    pair("late beside a clock", (NEIGHBORS, net(RING, clock=f.clock(), faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
+    pair("late partial sums", (SERVER, net(server="all_reduce", faults=LATE)), (SERVER, net(server="star", faults=LATE))),
+    pair("late on a graph that changes", (NEIGHBORS, net(CHANGING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
+    pair("losses under way", (COLUMNS, net(COLUMN, faults=(LATE, f.link_loss(p=0.1)))), (COLUMNS, net(COLUMN, faults=LATE))),
+    pair("attack in the spread of several ages", (NEIGHBORS, net(RING, attack=ALIE, faults=f.delay(phases=(0, 2)))), (NEIGHBORS, net(RING, attack=ALIE, faults=LATE))),
+    pair("no messages to audit", (NOBODY, net(audit=True)), (NEIGHBORS, net(RING, audit=True))),
+    pair("a rule that does not say what it rejects", (NEIGHBORS, net(RING, rule=MUTE, audit=True)), (NEIGHBORS, net(RING, rule=MEDIAN, audit=True))),
+    pair("one loss per batch", (NEIGHBORS, net(RING, privacy=CLIP), per_batch()), (NEIGHBORS, net(RING, privacy=CLIP))),
+    pair("roles in several models", (Traits(channel="server", groups=True), net(), PERSONAL), (SERVER, net(), PERSONAL)),
+    pair("personal leaves of one model", (Traits(channel="none", pooled=True), net(), PERSONAL), (NOBODY, net(), PERSONAL)),
+    pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
+    pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
+]  # fmt: skip
+
+
+def judged(traits, network, problem=BASE):
+    case = Case(traits, "Mine", network, problem)
+    if isinstance(problem, Some):
+        vars(case)["roles"] = frozenset({"shared", "statistics"})  # which needs a task to be found
+    return verdict(case)
+
+
+@pytest.mark.parametrize(("name", "refused", "passes"), CASES)
+def test_a_refusal_meets_its_case_and_lets_a_neighbor_pass(name, refused, passes):
+    found = judged(*refused)
+    assert found is not None and found.name == name
+    assert judged(*passes) is None
+
+
+def test_every_refusal_has_its_case_here():
+    assert [case.values[0] for case in CASES] == [refusal.name for refusal in REFUSALS]
+
+
+@pytest.mark.parametrize(
+    ("traits", "network", "more", "text"),
+    [
+        (Traits(pooled=True), net(RING), {}, "trains one model on the batches of all nodes"),
+        (NEIGHBORS, net(RING), {"sampler": Some(even=False)}, "shards of different sizes pad their batches"),
+        (NEIGHBORS, net(RING, privacy=CLIP), {}, "GaussianGradient clips per example"),
+        (SERVER, net(privacy=NOISE), {}, "GaussianMessage would add noise to variances"),
+    ],
+)
+def test_batch_statistics_say_what_excludes_them(traits, network, more, text):
+    case = Case(traits, "Mine", network, statistics(**more))
+    vars(case).update(roles=frozenset({"shared", "statistics"}), loss_per_batch=False)
+    assert text in verdict(case).text
+
+
+@pytest.mark.parametrize(
+    ("kw", "text"),
+    [
+        ({"rule": MEDIAN}, "rule CoordinateMedian must see single values"),
+        ({"codec": LOSSY}, "codec Direct compresses single values"),
+        ({"faults": f.link_loss(p=0.1)}, "loses uploads"),
+    ],
+)
+def test_partial_sums_say_what_excludes_them(kw, text):
+    assert text in judged(SERVER, net(server="all_reduce", **kw)).text
+    assert judged(SERVER, net(server="star", **kw)) is None
+
+
+def test_a_change_is_no_tree_either():
+    assert "changes its neighbors" in judged(Traits(graph="tree"), net(CHANGING)).text
+
+
+# ---- a user's own method and options
+def run(method, network, problem=None):
+    return dj.rollout(method, problem or zoo.squares()[0], network, jax.random.key(0), 1)
+
+
+def test_a_method_of_ones_own_is_refused_where_one_of_the_library_would_be():
+    @dj.struct
+    class PushOnly(dj.methods.dsgd):
+        traits = dj.Traits(weights=("column",), needs_exact="it counts mass; use dsgd")
+
+    ring = zoo.ring()
+    with pytest.raises(
+        dj.RefusedError, match="has doubly-stochastic weights, but PushOnly needs column: use metropolis"
+    ):
+        run(PushOnly(lr=0.1), dj.Network(ring))
+
+    @dj.struct
+    class Exact(dj.methods.dsgd):
+        traits = dj.Traits(needs_exact="it counts mass; use dsgd")
+
+    with pytest.raises(dj.RefusedError, match="codec Direct loses information: it counts mass; use dsgd"):
+        run(Exact(lr=0.1), dj.Network(ring, codec=LOSSY))
+    run(Exact(lr=0.1), dj.Network(ring))
+
+    @dj.struct
+    class Choosy(dj.methods.dsgd):
+        symmetric: bool = dj.static(default=True)
+
+        @property
+        def traits(self):
+            """It depends on a field which W it takes."""
+            return dj.Traits(weights=("doubly",) if self.symmetric else ("doubly", "row"))
+
+    rows = t.from_edges(
+        [(i, (i + 1) % zoo.N) for i in range(zoo.N)] + [(0, 2)], n=zoo.N, directed=True, weights=t.uniform_neighbour()
+    )
+    with pytest.raises(dj.RefusedError, match="Choosy needs doubly"):
+        run(Choosy(lr=0.1), dj.Network(rows))
+    run(Choosy(lr=0.1, symmetric=False), dj.Network(rows))
+
+
+def test_options_of_ones_own_are_refused_where_those_of_the_library_would_be():
+    @dj.struct
+    class Closest(dj.Rule):
+        needs_own = True
+
+        def check(self, degree, server=False):
+            pass
+
+        def combine(self, ctx, received):
+            return received.own
+
+    with pytest.raises(dj.RefusedError, match="rule Closest measures distances to the receiver's own value"):
+        run(dj.methods.fedavg(lr=0.1), dj.Network(rule=Closest()))
+    with pytest.raises(dj.RefusedError, match="rule Closest is not linear, but Sgp needs sums"):
+        run(dj.methods.sgp(lr=0.1), dj.Network(zoo.ring(), rule=Closest()))
+    run(dj.methods.dsgd(lr=0.1), dj.Network(zoo.ring(), rule=Closest()))
+
+    @dj.struct
+    class Cut(dj.Fault):
+        symmetric = False
+
+    with pytest.raises(dj.RefusedError, match="faults has Cut, which loses one direction alone"):
+        run(dj.methods.dsgd(lr=0.1), dj.Network(zoo.ring(), faults=Cut()))
+
+    @dj.struct
+    class Nap(dj.Fault):
+        sleeps = True
+
+    with pytest.raises(dj.RefusedError, match="faults has Nap beside network.events"):
+        run(dj.methods.ad_psgd(lr=0.1), dj.Network(zoo.ring(), events=PLAN, faults=Nap()))
+    run(dj.methods.dsgd(lr=0.1), dj.Network(zoo.ring(), faults=Nap()))
+
+    @dj.struct
+    class Blend(dj.Attack):
+        needs_spread = True
+
+        def is_adversary(self, n):
+            return [True] + [False] * (n - 1)
+
+    with pytest.raises(dj.RefusedError, match="attack Blend hides in the spread"):
+        run(dj.methods.relaysgd(lr=0.1), dj.Network(t.chain(zoo.N), attack=Blend()))
+
+
+def test_a_table_of_ones_own():
+    methods = {"mine": dj.methods.dsgd(lr=0.1), "server": dj.methods.fedavg(lr=0.1)}
+    found = table(methods, lambda name: {"plain": net(RING if name == "mine" else None), "ring": net(RING)}, BASE)
+    assert {pair: verdict and verdict.name for pair, verdict in found.items()} == {
+        ("mine", "plain"): None,
+        ("mine", "ring"): None,
+        ("server", "plain"): None,
+        ("server", "ring"): "unused topology",
+    }
