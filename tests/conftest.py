@@ -33,6 +33,13 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collection_modifyitems(items):
+    """What runs at night is slow, too: `-m "not slow"` is the common loop."""
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def key(request):
     """A key that depends on the test's name alone."""

@@ -204,7 +204,7 @@ def _show(
         plain(message, category, *where, **more)
     elif str(message) not in shown:
         shown.add(str(message))
-        sys.stderr.write(f"{_who(args)}: {on_the_command_line(str(message), args.command)}\n")
+        sys.stderr.write(f"{_who(args)}: {on_the_command_line(message, args.command)}\n")
 
 
 def _who(args: argparse.Namespace) -> str:
@@ -246,7 +246,7 @@ def _fail(args: argparse.Namespace, error: Exception) -> int:
         sys.stderr.write(f"{who}\n{''.join(traceback.format_exception(error))}")
     elif not told:
         over = [text.partition("=")[0].strip() for text in getattr(args, "over", None) or ()]
-        sys.stderr.write(f"{who}: {on_the_command_line(str(error), args.command, over)}\n")
+        sys.stderr.write(f"{who}: {on_the_command_line(error, args.command, over)}\n")
     return USER_ERROR if known else _end(USER_ERROR)
 
 

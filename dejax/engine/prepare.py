@@ -9,6 +9,7 @@ from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..devices import placement
+from ..errors import bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..problem.task_check import check_fit
@@ -35,7 +36,7 @@ def prepare(
     """
     network = Network() if network is None else network
     if not hasattr(network, "prepare"):
-        raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
+        raise bad("network", network, instead="give dejax.Network(topology), not the topology itself")
     check_method(method)
     method, problem, network = listed(method), listed(problem), listed(network)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)

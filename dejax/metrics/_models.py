@@ -81,7 +81,9 @@ def mean_model(view: View) -> dict[str, float]:
 
 
 def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
-    """Mean, std, worst and worst decile of one number per node [m]; a node without test data (NaN on purpose) is left out.
+    """Return mean, std, worst and worst decile of one number per node [m].
+
+    A node without test data (NaN on purpose) is left out.
 
     A model that gives NaN is not without data: `DivergenceError` comes before any metric.
     """
@@ -102,7 +104,10 @@ def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
 
 
 def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
-    """Ids of the nodes to evaluate: all honest ones, or `nodes` of them evenly spread, the same during a whole run."""
+    """Return the ids of the nodes to evaluate: all honest ones, or `nodes` of them.
+
+    They are evenly spread, and the same during a whole run.
+    """
     if nodes is None or nodes >= len(honest):
         return honest
     if nodes < 1:
@@ -176,7 +181,9 @@ def _nodes(
     place: Any = None,
     at: Any = None,
 ) -> dict[str, jax.Array]:
-    """The numbers of the nodes `ids`; the program depends on task, data and shapes, so runs of one comparison share it.
+    """Return the numbers of the nodes `ids`.
+
+    The program depends on task, data and shapes, so runs of one comparison share it.
 
     Args:
       place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there; None: `ids` are those of all rows.

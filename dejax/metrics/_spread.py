@@ -17,12 +17,17 @@ from .view import View
 
 
 def consensus(view: View) -> dict[str, float]:
-    """Consensus distance of the honest nodes: (1/h) sum_i ||x_i - xbar||^2 over shared leaves; 0 where one model serves all."""
+    """Measure how far honest nodes are from their mean: (1/h) sum_i ||x_i - xbar||^2.
+
+    Over shared leaves; 0 where one model serves all.
+    """
     return {"consensus": 0.0 if view.shared else float(view.ask(_distance, view.problem.rules, view.weights))}
 
 
 def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
-    """Spread of the nodes' gradients at the mean model: zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
+    """Measure the spread of the nodes' gradients at the mean model, zeta^2.
+
+    zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
 
     f_i is the mean loss over all training samples of node i, f = (1/h) sum_i f_i over the h honest nodes. Costs two
     passes over the training data and holds a block of gradients at a time.
@@ -35,7 +40,9 @@ def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
 
 
 def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
-    """The loss of the mean model on all training data, every honest node counting alike: f(xbar) = (1/h) sum_i f_i(xbar).
+    """Measure the loss of the mean model on all training data: f(xbar) = (1/h) sum_i f_i(xbar).
+
+    Every honest node counts alike.
 
     Returns:
       "objective". For problems whose optimum is known, compare it with that.

@@ -1,4 +1,7 @@
-"""What one view asks of a program, the views of other runs get by the same call: small programs cost more to call than to run."""
+"""Ask a program once for the views of all runs that are measured together.
+
+Small programs cost more to call than to run.
+"""
 
 from functools import partial
 from typing import Any
@@ -38,7 +41,10 @@ class Together:
         return sum(array_bytes(x) for x in tree.leaves(states)) <= MOST
 
     def ask(self, run: int, program: Any, static: Any, shared: Any) -> Any:
-        """`program(static, rows, key, *shared)` of one run, on the host; None if it is not what the first has asked at this point."""
+        """Return `program(static, rows, key, *shared)` of one run, on the host.
+
+        None if it is not what the first has asked at this point.
+        """
         at = self.asked[run]
         self.asked[run] += 1
         if at == len(self.answers):

@@ -108,7 +108,10 @@ class View:
         return self.rows if self.shared else _mean(self.rows, self.weights)
 
     def ask(self, program: Any, static: Any, *shared: Any) -> Any:
-        """`program(static, rows, key, *shared)` on the host; `static` is hashable, `shared` the same for all runs that are measured at once."""
+        """Return `program(static, rows, key, *shared)` on the host.
+
+        `static` is hashable, `shared` the same for all runs that are measured at once.
+        """
         if self.together is not None:
             others, run = self.together
             found = others.ask(run, program, static, shared)
@@ -117,7 +120,10 @@ class View:
         return to_host(program(static, self.rows, self.key, *shared))
 
     def bad_node(self) -> int | None:
-        """The first honest node whose model has no finite norm in float32; None if all have (a shared model is node 0)."""
+        """Return the first honest node whose model has no finite norm in float32.
+
+        None if all have; a shared model is node 0.
+        """
         bad = self.ask(_not_finite, self.shared)
         if self.shared:
             return 0 if bad.any() else None

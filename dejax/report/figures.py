@@ -131,7 +131,10 @@ def _family(history: History, name: str) -> list[str]:
 
 
 def _lines(ax: Any, history: History, members: list[str], by: str, positive: bool = False) -> None:
-    """All lines of one panel: colour is the run, width the kind of model; `positive` leaves out x = 0 (a log axis)."""
+    """Draw all lines of one panel: colour is the run, width the kind of model.
+
+    `positive` leaves out x = 0 (a log axis).
+    """
     for i, run in enumerate(history.runs):
         color = COLORS[i % len(COLORS)]
         for name in members:

@@ -120,7 +120,9 @@ class History:
         return next((name for name in ranks if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
-        """The run with the best last value of a number, averaged over seeds, among those that neither diverged nor failed; None if there is none.
+        """Return the run whose last value of a number, averaged over seeds, is the best.
+
+        Runs that diverged or failed are left out; None if no other is there.
 
         Args:
           name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model, objective, loss/local, loss that there is.

@@ -51,8 +51,10 @@ def check_attack(attack: Any) -> None:
     honest = {"data": ~bad, "gradient": ~bad, "heard": ~np.isin(without[1]["from"], np.flatnonzero(bad))}
     for name in ("data", "gradient", "heard"):
         with promises("honest nodes are untouched", "write rows with jnp.where(ctx.is_adversary, bad, good)"):
-            pair = [tree.map(lambda x, name=name: x[honest[name]], side[1][name]) for side in (without, attacked)]
-            same(*pair, f"{name} of honest nodes has changed")
+            first, second = (
+                tree.map(lambda x, name=name: x[honest[name]], side[1][name]) for side in (without, attacked)
+            )
+            same(first, second, f"{name} of honest nodes has changed")
     with promises("models of nodes are untouched", "rewrite what is sent, not what the node holds"):
         same(attacked[0], without[0], "models have changed")
     with promises("shapes and dtypes are kept", "cast what is sent to the dtype of the values"):

@@ -1,6 +1,5 @@
 """What a method must satisfy."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 
 from .. import engine
 from ..core import tree
-from ..core.method import flags
+from ..core.method import traits
 from ..errors import RefusedError
 from . import toys
 from .promise import Promises, close, equal, host, require, same
@@ -64,7 +63,7 @@ def _structure(promises: Promises, method: Any, problem: Any, network: Any, defa
     import chex
 
     with promises("numbers are leaves", "declare it without static(), so that another value does not compile anew"):
-        for field in dataclasses.fields(method) if dataclasses.is_dataclass(method) else ():
+        for field in getattr(method, "__dataclass_fields__", {}).values():
             value = getattr(method, field.name)
             static = field.metadata.get("static") and isinstance(value, float)
             require(not static, f"the number {field.name} = {value!r} is static")
@@ -81,7 +80,7 @@ def _structure(promises: Promises, method: Any, problem: Any, network: Any, defa
             before, after = one_step(method, made, net)
             chex.assert_trees_all_equal_structs(before, after)
             chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
-    if not default or flags(method).needs_events:
+    if not default or traits(method).needs_events:
         return
     single = toys.problem(n=1)
     try:
@@ -177,11 +176,11 @@ def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
             up[[1, n - 1]] = False
             before = host(runs.carry())
             slept = runs((3,), network=toys.wake(runs.network, up))
-            kept = [rows(axes.state, x.state, ~up) for x in (before, slept)]
-            same(*kept, "rows of nodes that slept have changed")
+            first, second = (rows(axes.state, x.state, ~up) for x in (before, slept))
+            same(first, second, "rows of nodes that slept have changed")
     if said.needs_events or runs.draws(after):
         return  # ids decide when a node acts or what it draws
-    if said.channel == "edges" and not said.per_edge and (cut := alone(runs.network)) is not None:
+    if said.channel == "neighbors" and (cut := alone(runs.network)) is not None:
         with promises(
             "a node knows others by its messages alone",
             "reach other rows through round.gossip, exchange or average; never index, roll or sum over the node axis",
@@ -189,10 +188,10 @@ def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
             moved = tree.map(lambda x: x.at[0].add(1), runs.starts)
             others = np.arange(n) != 0
             pair = [runs((3,), network=cut, params=p).state for p in (runs.starts, moved)]
-            pair = [rows(axes.state, x, others) for x in pair]
-            same(*pair, "with W = I another start of node 0 changes other nodes")
+            first, second = (rows(axes.state, x, others) for x in pair)
+            same(first, second, "with W = I another start of node 0 changes other nodes")
     equals = tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), runs.starts)
-    if not said.own_starts and not said.per_edge:  # sums that are relayed reach some nodes sooner than others
+    if not said.own_starts and said.channel != "edges":  # sums that are relayed reach some nodes sooner than others
         with promises("equal nodes with equal data stay equal", "let no node act by its id or its place"):
             state = runs((4,), problem=equal_nodes(runs.problem), params=equals).state
             first = rows(axes.state, state, slice(0, 1))
@@ -208,8 +207,8 @@ def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
         except RefusedError:
             return
         state = runs((4,), problem=made, network=net, params=tree.map(lambda x: x[order], runs.starts)).state
-        want, flags_ = runs((4,)).state, jax.tree.leaves(axes.state)
-        want = [x[order] if has else x for has, x in zip(flags_, jax.tree.leaves(want), strict=True)]
+        want, has_axis = runs((4,)).state, jax.tree.leaves(axes.state)
+        want = [x[order] if has else x for has, x in zip(has_axis, jax.tree.leaves(want), strict=True)]
         close(jax.tree.leaves(state), want, "under other names the nodes end at other models")
 
 

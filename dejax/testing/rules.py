@@ -67,9 +67,12 @@ def check_rule(rule: Any) -> None:
     ):
         broken = tree.map(lambda x: x.at[~up].set(jnp.nan), run.starts)
         zero = tree.map(lambda x: x.at[~up].set(0), run.starts)
-        pair = [tree.map(lambda x: x[up], run(sleepers, p)[0]) for p in (zero, broken)]
-        same(*pair, "values of sleeping nodes reach others")
-        require(all(np.isfinite(x).all() for x in jax.tree.leaves(pair)), "a NaN of a sleeping node reaches others")
+        first, second = (tree.map(lambda x: x[up], run(sleepers, p)[0]) for p in (zero, broken))
+        same(first, second, "values of sleeping nodes reach others")
+        require(
+            all(np.isfinite(x).all() for x in jax.tree.leaves((first, second))),
+            "a NaN of a sleeping node reaches others",
+        )
     if not rule.linear:
         _robust(promises, rule, run)
     if rule.linear or not rule.needs_own:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .. import engine
-from ..core.method import flags
+from ..core.method import traits
 from ..round import Round, Store
 from . import toys
 from .promise import equal, host
@@ -23,7 +23,7 @@ class Runs:
         self.sleeps = slept is not None
         parts = engine.prepare(method, problem, network if slept is None else slept, toys.ROUNDS)
         self.method, self.problem, self.network = parts
-        self.said, self.key, self.traces = flags(method), jax.random.key(0), 0
+        self.said, self.key, self.traces = traits(method), jax.random.key(0), 0
         self.starts = jax.jit(engine.starts)(*parts[:2], self.key)
         self._chunk = jax.jit(self._rounds, donate_argnums=(3,))
 
@@ -109,11 +109,11 @@ def relabelled(problem: Any, network: Any, order: np.ndarray) -> tuple[Any, Any]
 def alone(network: Any) -> Any:
     """The same network with W = I in the same shapes; None where its kernel holds W in another way."""
     top = network.topology
-    links = None if top is None else top.links
+    links: Any = None if top is None else top.links
     if links is None or not (hasattr(links, "index") and hasattr(links, "own")):
         return None
     links = replace(links, weight=np.zeros_like(links.weight), own=np.ones_like(links.own))
-    return replace(network, topology=replace(top, links=links))
+    return replace(network, topology=replace(cast(Any, top), links=links))
 
 
 def equal_nodes(problem: Any) -> Any:

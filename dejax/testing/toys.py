@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import topology
-from ..core.method import flags
+from ..core.method import traits
 from ..core.struct import static, struct
 from ..data import NodeData
 from ..events import poisson
@@ -68,7 +68,7 @@ class Asleep:
 
 def width() -> str:
     """The widest floating dtype that JAX is set to use."""
-    return "float64" if jax.config.jax_enable_x64 else "float32"
+    return "float64" if jax.config.read("jax_enable_x64") else "float32"
 
 
 def problem(n: int = N, dtype: str | None = None) -> Problem:
@@ -94,10 +94,10 @@ def _problem(n: int, dtype: str) -> Problem:
 
 def network(method: Any, n: int = N, dtype: str | None = None) -> Network:
     """A plain network that carries the method: a chain in mixed order, a server, or nothing."""
-    said = flags(method)
-    if said.channel != "edges":
+    said = traits(method)
+    if not said.gossips:
         return Network()
-    return Network(chain(n, said.accepts, dtype), events=poisson() if said.needs_events else None)
+    return Network(chain(n, said.weights, dtype), events=poisson() if said.needs_events else None)
 
 
 def chain(n: int = N, accepts: Any = ("doubly",), dtype: str | None = None) -> Any:

@@ -50,7 +50,9 @@ def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
 
 
 def plot_graph(top: Topology, ax: Any = None) -> Any:
-    """Draw nodes and edges; of a sequence each phase has its own color, of a directed graph edges bend to the receiver's left.
+    """Draw nodes and edges.
+
+    Each phase of a sequence has its own color; edges of a directed graph bend to the receiver's left.
 
     Args:
       top: any topology of period >= 1.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import bad
 from ._graph import Graph
 from ._topology import Topology
 
@@ -168,7 +169,9 @@ def _lambda2(top: Topology) -> complex | None:
 
 
 def mixing_time(top: Topology, eps: float = 0.25) -> float | None:
-    """Rounds after which no start is further from its mean than eps times its first distance: ceil(ln eps / ln rho), whole periods.
+    """Return the rounds after which every start is within eps of its mean.
+
+    That is eps times its first distance: ceil(ln eps / ln rho), in whole periods.
 
     Inf for a graph that never mixes, None where rho is not defined.
 
@@ -180,7 +183,7 @@ def mixing_time(top: Topology, eps: float = 0.25) -> float | None:
       3
     """
     if not 0 < eps < 1:
-        raise ValueError(f"mixing_time: eps is {eps}; give a factor in (0, 1), e.g. 0.25")
+        raise bad("eps", eps, owner="mixing_time", instead="give a factor in (0, 1), e.g. 0.25")
     r = rho(top)
     return None if r is None else _rounds(r, eps, top.period)
 
@@ -209,7 +212,7 @@ def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
       8.0
     """
     if not 0 <= decay < 1:
-        raise ValueError(f"effective_neighbours: decay is {decay}; give a number in [0, 1), e.g. 0.9")
+        raise bad("decay", decay, owner="effective_neighbours", instead="give a number in [0, 1), e.g. 0.9")
     if top.period != 1:
         return None
     n = top.n
@@ -256,7 +259,9 @@ def laplacian_extremes(graph: Graph) -> tuple[float, float]:
 
 
 def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
-    """Spectral facts by name, each convention under its own: plain numbers, None where not defined or not computed.
+    """Return spectral facts by name, each convention under its own.
+
+    Plain numbers, None where not defined or not computed.
 
     Args:
       top: any topology; one that is drawn afresh each phase has no spectrum, and gets an empty dictionary.

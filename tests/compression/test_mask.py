@@ -8,6 +8,8 @@ import pytest
 from dejax import compression
 from dejax.compression import encoding
 
+pytestmark = pytest.mark.worlds
+
 
 @pytest.mark.parametrize("k", [1, 32, 64, *(pytest.param(k, marks=pytest.mark.slow) for k in (5, 63))])
 def test_bisection_and_top_k_keep_the_same_entries(k, key):

@@ -7,6 +7,8 @@ import pytest
 
 from dejax.core import random
 
+pytestmark = pytest.mark.worlds
+
 IDS = jnp.array([0, 5, 1023, 2**31 - 1, -3], jnp.int32)
 
 

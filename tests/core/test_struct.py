@@ -9,6 +9,8 @@ import pytest
 import dejax as dj
 from dejax.core.struct import static
 
+pytestmark = pytest.mark.worlds
+
 m = dj.methods
 
 

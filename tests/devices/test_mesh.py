@@ -17,6 +17,8 @@ from dejax.devices import placement
 from dejax.planning.compiled import collectives
 from dejax.runs import checkpoint, fingerprint
 
+pytestmark = pytest.mark.worlds
+
 N, D = 64, 8
 PROBLEM = dataclasses.replace(zoo.squares(n=N)[0], batch_size=2, starts="independent")
 T, F, m = dj.topology, dj.faults, dj.methods
@@ -31,7 +33,10 @@ def plain(graph, **kw):
 ALIE = dj.attacks.alie(adversaries=2, z=1.5)
 SETTINGS = {
     "ring": (m.dsgd(lr=0.2), plain(T.ring(N))),
-    "relabelled, lossy": (m.dsgd(lr=0.2), plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)))),
+    "relabelled, lossy": (
+        m.dsgd(lr=0.2),
+        plain(MOVED, faults=(F.link_loss(p=0.2), F.churn(p=0.2)), clock=F.clock(gradient=1.0, exponential=0.5)),
+    ),
     "one-peer exponential": (m.dsgd(lr=0.2), plain(T.one_peer_exponential(N))),
     "many phases": (m.dsgd(lr=0.2), plain(MANY)),
     "hubs": (m.gradient_tracking(lr=0.1), plain(T.barabasi_albert(N, m=2, seed=0))),
@@ -40,20 +45,32 @@ SETTINGS = {
     "distances": (m.dsgd(lr=0.2), plain(MOVED, rule=dj.aggregation.nna(f=1))),
     "attacked": (m.dsgd(lr=0.2), plain(MOVED, attack=ALIE, rule=dj.aggregation.trimmed_mean(f=1))),
     "dense, robust": (m.dsgd(lr=0.2), plain(T.complete(N), rule=dj.aggregation.coordinate_median())),
-    "copies": (m.dsgd(lr=0.2), plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3))),
+    "copies, private": (
+        m.dsgd(lr=0.2),
+        plain(
+            MOVED,
+            codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3),
+            privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=0.5),
+        ),
+    ),
     "per edge": (
         m.dsgd(lr=0.2),
         plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3, per_edge=True)),
     ),
-    "clock": (m.dsgd(lr=0.2), plain(MOVED, clock=F.clock(gradient=1.0, exponential=0.5))),
     "server": (m.fedavg(lr=0.1, clients=8), dj.Network()),
     "uneven cohort": (m.fedavg(lr=0.1, clients=10, local_steps=2), dj.Network()),
-    "private": (m.dsgd(lr=0.2), plain(MOVED, privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=0.5))),
     "events": (m.ad_psgd(lr=0.1), plain(T.ring(N), events=dj.events.poisson())),
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(s, marks=() if s == "ring" else pytest.mark.slow) for s in SETTINGS])
+NIGHTLY = ("complete", "server", "many phases")  # kernels and verbs that others show, too
+
+
+def marks(name):
+    return {"ring": ()}.get(name, pytest.mark.nightly if name in NIGHTLY else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in SETTINGS])
 def test_eight_devices_give_the_numbers_of_one(name):
     method, network = SETTINGS[name]
     key = jax.random.key(0)
@@ -319,12 +336,18 @@ CODECS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(c, marks=() if c in ("top-k copies", "QSGD") else pytest.mark.nightly) for c in CODECS]
+)
 def test_compression_moves_nothing_between_devices(name):
     data = dj.data.digits().partition(dj.data.iid(), nodes=16, seed=0)
     task, graph = dj.tasks.mlp(64, 16, 10), T.ring(16)
     sent, must = round_bytes(graph, task, data, codec=CODECS[name])
     assert must <= sent <= 1.1 * must
+
+
+def night(*values):
+    return pytest.param(*values, marks=pytest.mark.nightly)
 
 
 def _loss(params, batch, key):
@@ -337,11 +360,11 @@ def _loss(params, batch, key):
     ("graph", "most"),
     [
         (lambda n: T.ring(n), 1.1),
-        (lambda n: T.exponential(n), 1.1),
-        (lambda n: T.torus(n), 1.6),
-        (lambda n: T.random_regular(n, degree=4, seed=0), 1.6),
+        night(lambda n: T.exponential(n), 1.1),
+        night(lambda n: T.torus(n), 1.6),
+        night(lambda n: T.random_regular(n, degree=4, seed=0), 1.6),
         (lambda n: T.barabasi_albert(n, m=2, seed=0), 1.6),
-        (lambda n: T.watts_strogatz(n, seed=0), 1.6),
+        night(lambda n: T.watts_strogatz(n, seed=0), 1.6),
         (lambda n: T.geometric(n, seed=0), 1.6),
     ],
     ids=["ring", "exponential", "torus", "regular", "hubs", "small world", "geometric"],
@@ -389,7 +412,7 @@ def test_phases_of_a_period_send_the_rows_that_each_must_cross():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
-    [dj.tasks.mlp(64, 10), dj.tasks.mlp(64, 16, 10), dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3)],
+    [night(dj.tasks.mlp(64, 10)), night(dj.tasks.mlp(64, 16, 10)), dj.tasks.cnn((4, 8), (8, 8), 10, kernel=3)],
     ids=["linear", "mlp", "cnn"],
 )
 def test_a_round_of_any_model_sends_the_rows_that_must_cross(task):

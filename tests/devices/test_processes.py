@@ -174,7 +174,7 @@ def test_the_command_runs_in_two_processes_and_goes_on_in_one(tmp_path):
     assert [r["round"] for r in dj.report.load(tmp_path / "two").records] == [0, 0, 2, 2, 4, 4, 6, 6]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_sweep_runs_in_two_processes(tmp_path):
     (tmp_path / "config.yaml").write_text(CONFIG)
     sweep = ["sweep", "config.yaml", "--over", "method.dsgd.lr=0.1,0.2", "--json", "--out"]

@@ -12,6 +12,8 @@ from dejax import engine
 from dejax.layers import matmul
 from dejax.mixing import Circulant
 
+pytestmark = pytest.mark.worlds
+
 N = 16
 T, m, slow = dj.topology, dj.methods, pytest.mark.slow
 LETTERS = dj.data.letters().partition(dj.data.overlapping(samples=32), nodes=N, seed=0)
@@ -59,8 +61,13 @@ def program(name, platform):
     return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-@pytest.mark.parametrize("platform", ["tpu", pytest.param("cuda", marks=slow)])
-@pytest.mark.parametrize("name", [pytest.param(s, marks=() if s in QUICK else slow) for s in SETTINGS])
+NIGHT = pytest.mark.nightly
+BOTH = [("tpu", () if s in QUICK else slow, s) for s in SETTINGS] + [
+    ("cuda", slow if s in QUICK else NIGHT, s) for s in SETTINGS
+]
+
+
+@pytest.mark.parametrize(("name", "platform"), [pytest.param(s, p, marks=marks) for p, marks, s in BOTH])
 def test_rounds_hold_what_an_accelerator_is_good_at(name, platform, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: {"cuda": "gpu"}.get(platform, platform))
     jax.config.update("jax_enable_x64", False)

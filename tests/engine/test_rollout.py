@@ -18,6 +18,8 @@ from dejax.engine.rollout import _rollout
 from dejax.round.meters import Meters, limbs
 from dejax.xla.compile_once import once
 
+pytestmark = pytest.mark.worlds
+
 m, LR, N = dj.methods, 0.2, zoo.N
 PROBLEM, MADE = zoo.squares()
 X0 = zoo.starts()

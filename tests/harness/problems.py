@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import programs
 
 import dejax as dj
 from dejax.data import NodeData
@@ -76,10 +77,10 @@ def digraph(n=N, seed=3):
 
 
 def run(method, problem, network=None, rounds=10, x0=None, seed=0):
-    """(final state, meters) of `rollout`; a topology stands for the plain network on it."""
+    """(final state, meters) as of `rollout`; a topology stands for the plain network on it."""
     network = dj.Network(network) if isinstance(network, dj.topology.Topology) else network
     params = None if x0 is None else {"x": jnp.asarray(x0)}
-    return dj.rollout(method, problem, network, jax.random.key(seed), rounds, params=params)
+    return programs.run(method, problem, network, rounds, jax.random.key(seed), params)
 
 
 def models(method, state):

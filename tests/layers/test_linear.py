@@ -11,6 +11,8 @@ from jax import lax
 from dejax import tasks
 from dejax.layers import matmul
 
+pytestmark = pytest.mark.worlds
+
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3)])
 def test_dot_general_equals_lax_at_any_order(shape, key):

@@ -8,6 +8,8 @@ from hypothesis import given, settings, strategies as st
 
 from dejax import mixing, topology as tp
 
+pytestmark = pytest.mark.worlds
+
 
 def _regular(n, degree, seed):
     return tp.random_regular(n, degree=degree, seed=seed)

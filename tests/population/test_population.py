@@ -7,6 +7,8 @@ import pytest
 
 from dejax import population
 
+pytestmark = pytest.mark.worlds
+
 
 @pytest.fixture
 def params():

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import members
 import numpy as np
+import optax
 import pytest
 from flax import nnx
+from probes import METHODS
 
 import dejax as dj
 from dejax import engine
@@ -95,7 +97,7 @@ def test_frozen_leaves_keep_their_start_and_one_copy():
 
 def test_personal_heads_of_sampled_clients():
     """FedAvg over 2 of 5: heads of nodes that never took part keep their start, and the evaluated models are per node."""
-    given = problem(roles={"head": "personal"}, personal_optimizer=members.dummy_optimizer())
+    given = problem(roles={"head": "personal"}, personal_optimizer=dj.optimizer(optax.adam, learning_rate=0.05))
     got, _ = final(dj.methods.fedavg(lr=LR, clients=2), given, None, rounds=1)
     heads = np.asarray(got["head"]["w"])
     start = np.asarray(engine.starts(None, given, jax.random.key(0))["head"]["w"])
@@ -210,7 +212,9 @@ def test_roles_that_cannot_work_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(members.methods()))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.nightly) for name in members.methods()]
+)
 def test_every_method_takes_a_personal_layer(name):
     """Each method trains, keeps personal leaves apart, and gives whole models; or refuses with its reason."""
     base = members.problem()

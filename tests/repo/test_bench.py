@@ -165,8 +165,11 @@ def test_rules_are_measured_in_the_dtype_that_was_asked_for(part, monkeypatch):
     assert len(list(GROUPS["rules"].rows(options))) == 1
 
 
+TWICE = [pytest.param(dtype, marks=() if dtype == "float32" else pytest.mark.nightly) for dtype in harness.DTYPES]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", harness.DTYPES)
+@pytest.mark.parametrize("dtype", TWICE)
 def test_rivals_do_the_same_work(dtype):
     """The check that the bench itself makes before it measures a model."""
     code = (
@@ -178,7 +181,7 @@ def test_rivals_do_the_same_work(dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", harness.DTYPES)
+@pytest.mark.parametrize("dtype", TWICE)
 def test_a_quick_run(dtype, tmp_path):
     file = tmp_path / "x.json"
     argv = ["--only", "mixing", "eval", "rules", "--match", "e", "--quick", "--seconds", "0.05", "--dtype", dtype]

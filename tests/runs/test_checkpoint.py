@@ -12,6 +12,8 @@ import pytest
 from dejax.errors import CheckpointError
 from dejax.runs import checkpoint
 
+pytestmark = pytest.mark.worlds
+
 
 @pytest.fixture
 def state():

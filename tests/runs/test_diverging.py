@@ -2,6 +2,7 @@
 
 import members
 import pytest
+from probes import METHODS
 
 import dejax as dj
 
@@ -9,7 +10,9 @@ BIG = 2e38  # finite in float32, so that it passes the door
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(members.methods()))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.nightly) for name in members.methods()]
+)
 def test_every_method_names_round_and_node(name):
     method = members.methods(BIG / 0.05)[name]
     if name == "dsgd_adam":

@@ -18,6 +18,8 @@ from dejax.runs import batch, checkpoint, driver
 from dejax.runs.simulate import compare, simulate
 from dejax.runs.single import Run
 
+pytestmark = pytest.mark.worlds
+
 
 def run(rounds=7, every=1, lr=0.3, **options):
     return simulate(*toy.experiment(lr), rounds, every=every, progress=False, **options)

@@ -12,6 +12,8 @@ from hypothesis import given, settings, strategies as st
 
 from dejax import topology as tp
 
+pytestmark = pytest.mark.worlds
+
 GRAPHS = [
     name for name in tp.__all__
     if inspect.isfunction(getattr(tp, name)) and "n" in inspect.signature(getattr(tp, name)).parameters

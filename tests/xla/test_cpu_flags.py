@@ -8,6 +8,8 @@ import pytest
 
 from dejax.xla import cpu_flags
 
+pytestmark = pytest.mark.worlds
+
 NARROW = {"sse2", "avx2"}
 WIDE = NARROW | {"avx512f", "avx512_vbmi2"}
 

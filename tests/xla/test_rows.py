@@ -8,6 +8,8 @@ from jax import lax
 
 from dejax.xla.take_rows import fetch_rows
 
+pytestmark = pytest.mark.worlds
+
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_a_loop_that_fetches_rows_makes_no_copy_of_the_array(dtype):

@@ -1,20 +1,21 @@
 """Openly overlapping draws: more nodes than samples, every node with rows of a common pool."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...core.byte_sizes import host_memory, spoken_bytes
-from ...errors import TooLargeError
-from ..parts import Parts, check_count, classes_of
-from ._dirichlet import check_alpha, rows_by_class, simplex
+from ...core.checks import or_none, whole
+from ...core.struct import frozen, number, static
+from ...errors import TooLargeError, bad
+from ..parts import Parts, classes_of
+from ._dirichlet import ALPHA, rows_by_class, simplex
 
 BYTES = 17  # of a row number while it is drawn (int64), made a table (int32, a flag) and laid on the device (int32)
 BLOCK = 1 << 16  # nodes drawn at a time, so that the [nodes, classes] tables stay small
 
 
-@dataclass(frozen=True)
+@frozen
 class Overlapping:
     """More nodes than samples: every node draws `samples` different rows of all data, so nodes share samples openly.
 
@@ -35,21 +36,20 @@ class Overlapping:
       {8}
     """
 
-    samples: int = 16
-    alpha: float | None = None
-
-    def __post_init__(self) -> None:
-        check_count(self, "samples", self.samples)
-        if self.alpha is not None:
-            check_alpha(self, self.alpha)
+    samples: int = static(default=16, check=whole)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         total = len(labels)
         if self.samples > total:
-            raise ValueError(
-                f"Overlapping.samples is {self.samples}, but there are {total} samples; give 1 <= samples <= {total}"
+            raise bad(
+                "samples",
+                self.samples,
+                owner="Overlapping",
+                why=f"but there are {total} samples",
+                instead=f"give 1 <= samples <= {total}",
             )
         self._check_memory(nodes)
         if self.alpha is None:
@@ -69,7 +69,9 @@ class Overlapping:
         return Parts.from_matrix(rows)
 
     def _check_memory(self, nodes: int) -> None:
-        """Before minutes of drawing: whether there is room for the numbers of all samples, the first thing that grows with nodes.
+        """Check, before minutes of drawing, that the numbers of all samples find room.
+
+        They are the first thing that grows with nodes.
 
         Raises:
           TooLargeError: there is none.
@@ -86,7 +88,10 @@ class Overlapping:
 
 
 def _counts(mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Counts [n, C] with row sums `samples`, drawn from `mixes`; what exceeds a class is drawn again among the others."""
+    """Draw counts [n, C] with row sums `samples` from `mixes`.
+
+    What exceeds a class is drawn again among the others.
+    """
     got = np.zeros(mixes.shape, np.int64)
     need = np.full(len(mixes), samples)
     while need.any():  # each pass meets a node's wish or fills a class at it: at most C passes

@@ -1,4 +1,6 @@
-"""Tasks from flax modules: parameters as a plain nested dict, equal when rebuilt, and the user's own module back.
+"""Tasks from flax modules.
+
+Parameters are a plain nested dict; tasks are equal when rebuilt; the user's own module comes back.
 
 A flax nnx module is split once, abstractly (no array is made), into its graph definition and its state. The task keeps the
 definition; `init` runs the factory, `loss` puts a module together again from parameters and calls it.
@@ -15,6 +17,7 @@ from flax import nnx
 
 from ...core.abstract import key_like
 from ...core.random import fold_name
+from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from .. import objectives
@@ -39,9 +42,12 @@ class FlaxTask:
         self._loss, self._metrics = loss, metrics
         abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
         if not isinstance(abstract, nnx.Module):
-            raise TypeError(
-                f"factory gives {abstract!r} ({type(abstract).__name__}), but a task needs a flax nnx module; "
-                "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
+            raise bad(
+                "factory",
+                abstract,
+                says=f"gives {abstract!r} ({type(abstract).__name__})",
+                why="but a task needs a flax nnx module",
+                instead="give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
             )
         _quicken(abstract)
         self._kinds, self._streams = _check(abstract)
@@ -172,9 +178,11 @@ def _as_factory(factory: Any) -> Factory:
     if isinstance(factory, nnx.Module):
         return _Built(factory)
     if not callable(factory):
-        raise TypeError(
-            f"factory is {factory!r}, but a task needs a function from nnx.Rngs to a flax nnx module; "
-            "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
+        raise bad(
+            "factory",
+            factory,
+            why="but a task needs a function from nnx.Rngs to a flax nnx module",
+            instead="give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
         )
     is_class = inspect.isclass(factory)
     try:
@@ -201,7 +209,10 @@ class _Built:
 
 
 def _quicken(module: nnx.Module) -> None:
-    """Give plain flax layers products and convolutions that stay fast under a node axis: same numbers, up to rounding."""
+    """Give plain flax layers products and convolutions that stay fast under a node axis.
+
+    The numbers are the same, up to rounding.
+    """
     for _, layer in nnx.iter_graph(module):
         if getattr(layer, "dot_general", None) is jax.lax.dot_general:
             layer.dot_general = dot_general

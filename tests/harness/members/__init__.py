@@ -1,75 +1,43 @@
-"""One cheap instance of every method and network option, for the tests that walk all of them."""
+"""One cheap instance of every method and network option, for the tests that walk all of them: a module per family or kind.
+
+A module may hold `methods(lr)`, `options(strength)` and the `STRENGTHLESS` among them. A new member is a row in its module; a new
+module is a name in the list below, which is the order of the tables in the docs.
+"""
 
 import functools
+import importlib
 
 import dejax as dj
 from dejax.core.method import traits
 from dejax.events._plan import plan_of
 
 N = 6
+_METHODS = "gossip tracking compressed push asynchronous federated clustered baselines"
+_OPTIONS = "compression attacks aggregation privacy faults audit clock"
+_MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
 
-def dummy_optimizer():
-    """Adam at the nodes."""
-    import optax
-
-    return dj.optimizer(optax.adam, learning_rate=0.05)
+def _rows(what, *args):
+    """The rows of all modules; a name stands once."""
+    rows = {}
+    for module in _MODULES:
+        more = getattr(module, what, lambda *_: {})(*args)
+        assert not rows.keys() & more.keys(), f"{rows.keys() & more.keys()} stand twice"
+        rows |= more
+    return rows
 
 
 def methods(strength=1.0):
     """name -> method on N nodes."""
-    lr = 0.05 * strength
-    m = dj.methods
-    top = dj.compression.top_k(k=2)
-    return {
-        "dsgd_atc": m.dsgd(lr=lr),
-        "dsgd_awc": m.dsgd(lr=lr, order="awc"),
-        "dsgd_cta": m.dsgd(lr=lr, order="cta"),
-        "dsgd_adam": m.dsgd(optimizer=dummy_optimizer()),
-        "local_sgd": m.local_sgd(lr=lr, local_steps=2),
-        "dfedavgm": m.dfedavgm(lr=lr, local_steps=2),
-        "gradient_tracking": m.gradient_tracking(lr=lr),
-        "choco": m.choco(lr=lr, gamma=0.3, compressor=top),
-        "relaysgd": m.relaysgd(lr=lr),
-        "sgp": m.sgp(lr=lr),
-        "ad_psgd": m.ad_psgd(lr=lr),
-        "fedavg": m.fedavg(lr=lr, clients=4, local_steps=2),
-        "scaffold": m.scaffold(lr=lr, clients=4, local_steps=2),
-        "ifca": m.ifca(lr=lr, clusters=2, clients=4, local_steps=2),
-        "local_only": m.local_only(lr=lr),
-        "centralized": m.centralized(lr=lr),
-    }
-
-
-STRENGTHLESS = {"label_flip", "nna", "coordinate_median", "trimmed_mean", "audit"}  # on or off
+    return _rows("methods", 0.05 * strength)
 
 
 def options(strength=1.0):
     """name -> keyword arguments of Network; `strength` scales what the option does (a compressor keeps less)."""
-    c, f = dj.compression, dj.faults
-    s, kept = strength, round(2 / strength)
-    return {
-        "direct_top_k": {"codec": c.direct(c.top_k(k=kept), gamma=0.5)},
-        "direct_qsgd": {"codec": c.direct(c.qsgd(levels=2 * kept), gamma=0.5)},
-        "error_feedback": {"codec": c.error_feedback(c.top_k(k=kept), gamma=0.2)},
-        "copies_top_k_per_edge": {"codec": c.copies(c.top_k(k=kept), gamma=0.2, per_edge=True)},
-        "copies_rand_k": {"codec": c.copies(c.rand_k(k=kept), gamma=0.2)},
-        "alie": {"attack": dj.attacks.alie(adversaries=(1,), z=1.5 * s)},
-        "sign_flip": {"attack": dj.attacks.sign_flip(adversaries=(1,), strength=0.5 * s)},
-        "label_flip": {"attack": dj.attacks.label_flip(adversaries=(0, 1), num_classes=10)},
-        "nna": {"rule": dj.aggregation.nna(f=1)},
-        "coordinate_median": {"rule": dj.aggregation.coordinate_median()},
-        "trimmed_mean": {"rule": dj.aggregation.trimmed_mean(f=1)},
-        "gaussian_gradient": {"privacy": dj.privacy.gaussian_gradient(clip=0.5 * s, noise_multiplier=0.5)},
-        "gaussian_message": {"privacy": dj.privacy.gaussian_message(clip=5.0, noise_multiplier=0.1 * s)},
-        "link_loss": {"faults": (f.link_loss(p=0.9 * s),)},
-        "directed_link_loss": {"faults": (f.directed_link_loss(p=0.9 * s),), "repair": "row"},
-        "churn": {"faults": (f.churn(p=0.5 * s),)},
-        "delay": {"faults": (f.delay(phases=round(2 * s)),)},
-        "delay_drawn": {"faults": (f.delay(phases=(0, round(2 * s))),)},
-        "audit": {"audit": True},
-        "clock": {"clock": f.clock(gradient=1.0 * s, latency=0.1)},
-    }
+    return _rows("options", strength)
+
+
+STRENGTHLESS = set().union(*(getattr(module, "STRENGTHLESS", set()) for module in _MODULES))  # on or off
 
 
 def plan(rounds=8, width=2):

@@ -1,0 +1,10 @@
+"""Methods of dejax/methods/clustered."""
+
+import dejax as dj
+
+
+def methods(lr):
+    """name -> method."""
+    return {
+        "ifca": dj.methods.ifca(lr=lr, clusters=2, clients=4, local_steps=2),
+    }

@@ -1,0 +1,46 @@
+"""The house stays tidy: few modules in the hall, no file of two ideas, first lines that fit a list."""
+
+import ast
+
+import repository
+
+PACKAGE = repository.ROOT / "dejax"
+FILES = sorted(PACKAGE.rglob("*.py"))
+HALL = {"__init__.py", "__main__.py", "errors.py", "population.py"}
+LINES, COLUMNS = 400, 90
+LONG_FILES = {"network/network.py", "round/wires.py"}  # this set may only shrink
+LONG_LINES = 534  # docstrings whose first line is longer: this number may only shrink
+
+
+def name(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def test_the_hall_holds_what_is_listed():
+    assert {path.name for path in PACKAGE.glob("*.py")} == HALL
+    assert len(HALL) <= 6
+
+
+def test_no_file_is_longer_than_one_idea():
+    long = {name(path) for path in FILES if len(path.read_text().splitlines()) > LINES}
+    assert long <= LONG_FILES, f"over {LINES} lines: {sorted(long - LONG_FILES)}"
+
+
+def first_lines(path):
+    """(line number, first line) of every docstring."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node)):
+            yield node.body[0].lineno, text.splitlines()[0]
+
+
+def test_first_lines_of_docstrings_fit():
+    long = [
+        (len(line), f"{name(path)}:{n}: {line}")
+        for path in FILES
+        for n, line in first_lines(path)
+        if len(line) > COLUMNS
+    ]
+    longest = "\n".join(line for _, line in sorted(long, reverse=True)[:20])
+    assert len(long) <= LONG_LINES, (
+        f"{len(long)} first lines over {COLUMNS} columns, {LONG_LINES} allowed. The longest:\n{longest}"
+    )
