@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         privacy as privacy,
         report as report,
         tasks as tasks,
+        testing as testing,
         topology as topology,
     )
+    from .core import checks as checks
     from .core.kinds import (
         Attack as Attack,
         Codec as Codec,
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
         Rule as Rule,
     )
     from .core.method import Traits as Traits
-    from .core.struct import static as static, struct as struct
+    from .core.struct import number as number, option as option, static as static, struct as struct
     from .engine import rollout as rollout
     from .errors import (
         CheckpointError as CheckpointError,
         ConfigError as ConfigError,
         DivergenceError as DivergenceError,
+        FieldError as FieldError,
         ProcessError as ProcessError,
+        PromiseError as PromiseError,
         RefusedError as RefusedError,
         TooLargeError as TooLargeError,
     )
@@ -51,26 +55,28 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "report", "tasks", "topology",
+    "optimizers", "population", "privacy", "report", "tasks", "testing", "topology",
 )  # fmt: skip
 _NOUNS = {
-    "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors",
+    "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "ProcessError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
+    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
     "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
         ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
-    ), "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
+    ), "number": "core.struct", "option": "core.struct", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
 }  # fmt: skip
 
-__all__ = sorted([*_ROOMS, *_NOUNS])
+_PLACES = {room: room for room in _ROOMS} | {"checks": "core.checks"}
+
+__all__ = sorted([*_PLACES, *_NOUNS])
 
 
 def __getattr__(name: str) -> Any:
     """Rooms and nouns are imported when first used, so that `import dejax` is quick."""
     if name in _NOUNS:
         value = getattr(importlib.import_module(f".{_NOUNS[name]}", __name__), name)
-    elif name in _ROOMS:
-        value = importlib.import_module(f".{name}", __name__)
+    elif name in _PLACES:
+        value = importlib.import_module(f".{_PLACES[name]}", __name__)
     else:
         raise AttributeError(f"dejax has no {name!r}; it has {', '.join(__all__)}")
     globals()[name] = value

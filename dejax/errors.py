@@ -1,24 +1,112 @@
-"""Every exception of dejax."""
+"""Every exception of dejax, and texts that Python and a config spell differently: `None` and `null`, a call and a mapping."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 Path = tuple[str, ...]  # of a field in a config: ("network", "topology", "ring", "n")
 
 
-class RefusedError(ValueError):
+class Words(str):
+    """A text as Python says it, with the same in the words of configs and the command as `.command`; `+` keeps both.
+
+    An f-string keeps the words of Python alone, so that texts with such pieces are put together by `+`.
+    """
+
+    command: str
+
+    def __new__(cls, python: str, command: str) -> "Words":
+        """Keep both."""
+        made = super().__new__(cls, python)
+        made.command = command
+        return made
+
+    def __add__(self, other: str) -> "Words":
+        return Words(str(self) + str(other), self.command + as_command(other))
+
+    def __radd__(self, other: str) -> "Words":
+        return Words(str(other) + str(self), as_command(other) + self.command)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Words, (str(self), self.command)
+
+
+def as_command(text: Any) -> str:
+    """A text in the words of configs and the command."""
+    return text.command if isinstance(text, Words) else str(text)
+
+
+NULL = Words("None", "null")
+_SPELLED = {None: "null", True: "true", False: "false"}
+
+
+def spelled(value: Any) -> str:
+    """A value as Python shows it, and as a config spells it where that differs: None and null, True and true."""
+    if isinstance(value, Words):
+        return value
+    if value is None or isinstance(value, bool):
+        return Words(repr(value), _SPELLED[value])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inner = [keyword(f.name, getattr(value, f.name)).command for f in dataclasses.fields(value) if f.repr]
+        return Words(repr(value), f"{type(value).__name__}({', '.join(inner)})")
+    return repr(value)
+
+
+def keyword(name: str, value: Any) -> Words:
+    """One argument: `lr=0.1` and `lr: 0.1`."""
+    value = spelled(value)
+    return Words(f"{name}={value}", f"{name}: {as_command(value).strip(chr(39))}")
+
+
+def call(path: str, *given: Any, **named: Any) -> Words:
+    """A call: `dejax.faults.churn(p=0.1)` and `{churn: {p: 0.1}}`. What is given by position stands in Python alone."""
+    arguments = [keyword(name, value) for name, value in named.items()]
+    name, inner = path.split(".")[-1], ", ".join(a.command for a in arguments)
+    return Words(
+        f"{path}({', '.join([*map(spelled, given), *arguments])})", f"{{{name}: {{{inner}}}}}" if inner else name
+    )
+
+
+class FieldError(ValueError, TypeError):
+    """A field or an argument that cannot be right: `Dsgd.lr is -1.0; give a finite number >= 0`.
+
+    Args:
+      text: the whole message, where it is no sentence about its field.
+      field: dotted path of Python names: "Dsgd.lr", "network.topology", "rounds"; "" where no single one is to blame.
+      got: the value. says: the predicate, where it is not `is VALUE`: "has shape (2,)".
+      why: why that cannot work, "but there are 5 nodes". instead: what would be right, "give at most 5".
+    """
+
+    def __init__(
+        self, text: str = "", *, field: str = "", got: Any = None, says: str = "", why: str = "", instead: str = ""
+    ):
+        self.field, self.got, self.says, self.why, self.instead = field, got, says, why, instead
+        self.text = text
+        super().__init__(text or self.sentence())
+
+    def sentence(self, name: str | None = None) -> str:
+        """The message as a sentence about the field under a name of the caller's choice; a text that was given as a whole stays."""
+        if self.text or not self.field:
+            return self.text
+        says = self.says or "is " + spelled(self.got)
+        text = (name or self.field) + ("" if says[0] == "[" else " ") + says  # over['lr'] holds ...
+        text = text + ", " + self.why if self.why else text
+        return text + "; " + self.instead if self.instead else text
+
+
+class RefusedError(FieldError):
     """A method and a network option that cannot work together; the message says why and what to write instead."""
 
 
 class ConfigError(ValueError):
     """A config that cannot become an experiment.
 
-    `path` is where in the config (`("network", "topology", "ring", "n")`), `reason` the sentence without it. `line` and
-    `source` (the file) are filled in where they are known.
+    `path` is where in the config (`("network", "topology", "ring", "n")`), `reason` the sentence without it, in the words of a
+    config. `line` and `source` (the file) are filled in where they are known.
     """
 
     def __init__(self, path: Path, reason: str, line: int | None = None, source: str | None = None):
-        self.path, self.reason, self.line, self.source = tuple(map(str, path)), reason, line, source
+        self.path, self.reason, self.line, self.source = tuple(map(str, path)), as_command(reason), line, source
         super().__init__(self.text())
 
     def text(self) -> str:
@@ -49,16 +137,16 @@ class ConfigError(ValueError):
         return ConfigError(self.path, self.reason, line, source)
 
 
-class TooLargeError(ValueError):
+class TooLargeError(FieldError):
     """A run that needs more memory than there is.
 
     Attributes:
       needed, memory: bytes that the run takes, and that there are. largest: most nodes that fit.
     """
 
-    def __init__(self, text: str, needed: float, memory: float, largest: int):
+    def __init__(self, text: str, needed: float, memory: float, largest: int, **field: Any):
         self.needed, self.memory, self.largest = needed, memory, largest
-        super().__init__(text)
+        super().__init__(text, **field)
 
 
 class DivergenceError(ArithmeticError):
@@ -74,7 +162,8 @@ class DivergenceError(ArithmeticError):
         where = "after round" if what == "model" else "in round"
         super().__init__(
             f"{label}: the {what} of node {node} is not finite {where} {round} (seed {seed}). The step is probably too long for "
-            "this method, graph or attack: lower lr (or gamma), or clip; `error.history` holds the run so far"
+            "this method, graph or attack: lower lr (or gamma), or clip; "
+            + Words("`error.history` holds the run so far", "what was measured before that is in the run directory")
         )
 
 
@@ -82,8 +171,32 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used: damaged, incomplete, or of another experiment. Says which file and what to do."""
 
 
+class PromiseError(AssertionError):
+    """A member that does not keep what its kind promises (`dejax.testing`).
+
+    Attributes:
+      member: the class. promise: which one broke. found: what was seen. mend: what to write instead.
+    """
+
+    def __init__(self, member: str, promise: str, found: str, mend: str):
+        self.member, self.promise, self.found, self.mend = member, promise, found, mend
+        super().__init__(f"{member} breaks the promise {promise!r}: {found}. To mend it: {mend}")
+
+
 class ProcessError(RuntimeError):
     """Another process of the job failed; says which, and how."""
+
+
+def bad(
+    field: str, got: Any = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
+) -> FieldError:
+    """Make the error of one field or argument: `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
+
+    Args:
+      owner: the object that has the field, or the name of a function or a section; None: `field` is all there is.
+    """
+    name = owner if isinstance(owner, str) else "" if owner is None else type(owner).__name__
+    return FieldError(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)
 
 
 def _plain(path: Path) -> Path:
@@ -91,4 +204,20 @@ def _plain(path: Path) -> Path:
     return tuple(name for name in path if not name.isdigit())
 
 
-__all__ = ["CheckpointError", "ConfigError", "DivergenceError", "ProcessError", "RefusedError", "TooLargeError"]
+__all__ = [
+    "NULL",
+    "CheckpointError",
+    "ConfigError",
+    "DivergenceError",
+    "FieldError",
+    "ProcessError",
+    "PromiseError",
+    "RefusedError",
+    "TooLargeError",
+    "Words",
+    "as_command",
+    "bad",
+    "call",
+    "keyword",
+    "spelled",
+]

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .core import tree
+from .core.shapes import in_words
 from .core.types import NodeTree, Tree
 from .devices.node_blocks import block_map
 
@@ -59,16 +60,12 @@ def stack(models: Sequence[Tree]) -> NodeTree:
     models = list(models)
     if not models:
         raise ValueError("stack got an empty list of models; give at least one")
-
-    def facts(model: Tree) -> Any:
-        return jax.tree.structure(model), [(jnp.shape(x), jnp.result_type(x)) for x in tree.leaves(model)]
-
-    for i, model in enumerate(models):
-        if facts(model) != facts(models[0]):
-            raise ValueError(
-                f"model {i} differs from model 0 in structure, shape or dtype; a population needs equal architectures"
-            )
-    return tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *models)
+    models = [tree.map(jnp.asarray, model) for model in models]
+    for i, model in enumerate(models[1:], 1):
+        with in_words(f"model {i} differs from model 0, but a population needs equal architectures") as chex:
+            chex.assert_trees_all_equal_structs(models[0], model)
+            chex.assert_trees_all_equal_shapes_and_dtypes(models[0], model)
+    return tree.map(lambda *xs: jnp.stack(xs), *models)
 
 
 def unstack(params: NodeTree) -> list[Tree]:
@@ -92,8 +89,15 @@ def node(params: NodeTree, i: Any) -> Tree:
 
 
 def take(params: NodeTree, ids: Any) -> NodeTree:
-    """The sub-population of the nodes `ids` [m], in that order: leaves [m, ...]."""
+    """The sub-population of the nodes `ids` [m], in that order: leaves [m, ...].
+
+    Raises:
+      ValueError: ids that are no list of whole numbers, e.g. a mask.
+    """
     ids = jnp.asarray(ids)
+    with in_words(f"take got ids of shape {ids.shape} and dtype {ids.dtype}; give whole numbers [m]") as chex:
+        chex.assert_rank(ids, 1)
+        chex.assert_type(ids, int)
     return tree.map(lambda x: x[ids], params)
 
 
@@ -117,13 +121,15 @@ def mean(params: NodeTree, weights: Any = None) -> Tree:
       weights: [n], any scale, sum > 0; a node of weight 0 is left out even where its values are NaN. Default: equal.
     Returns:
       Tree without node axis, in each leaf's dtype, accumulated in at least float32.
+    Raises:
+      ValueError: weights of another shape than [n].
     Example:
       >>> float(mean({"w": jnp.array([1.0, 3.0])})["w"])
       2.0
     """
     if weights is None:
         return tree.map(lambda x: x.mean(0, dtype=_wide(x)).astype(x.dtype), params)
-    weights = jnp.asarray(weights)
+    weights = _per_node("mean", weights, size(params))
 
     def one(x: jax.Array) -> jax.Array:
         w = weights.astype(_wide(x))
@@ -155,7 +161,7 @@ def consensus_distance(params: NodeTree, weights: Any = None) -> jax.Array:
     if weights is None:
         center = tree.map(lambda x: x.mean(0, keepdims=True), wide)
         return jnp.mean(tree.sq_norm(tree.sub(wide, center)))
-    weights = jnp.asarray(weights)
+    weights = _per_node("consensus_distance", weights, size(params))
     center = tree.map(lambda x: x[None], mean(wide, weights))
     off = tree.map(lambda x, c: jnp.where(tree.over(weights != 0, x), x - c, 0), wide, center)
     squares = tree.sq_norm(off)
@@ -178,7 +184,13 @@ def flat(params: NodeTree) -> tuple[jax.Array, Callable[[jax.Array], NodeTree]]:
     """
     size(params)
     matrix = tree.flat(params)
-    return matrix, lambda rows: tree.unflat(rows, params)
+
+    def unflatten(rows: jax.Array) -> NodeTree:
+        with in_words(f"unflatten got rows of shape {jnp.shape(rows)}; give [m, {matrix.shape[1]}]") as chex:
+            chex.assert_shape(rows, (None, matrix.shape[1]))
+        return tree.unflat(rows, params)
+
+    return matrix, unflatten
 
 
 def dimension(params: NodeTree) -> int:
@@ -203,6 +215,14 @@ def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) ->
     if block is not None and block < 1:
         raise ValueError(f"views got block = {block}; give a number of nodes >= 1, or None for all at once")
     return block_map(fn, size(trees), block)(*trees)
+
+
+def _per_node(owner: str, weights: Any, n: int) -> jax.Array:
+    """Weights as an array [n]."""
+    weights = jnp.asarray(weights)
+    with in_words(f"{owner} got weights of shape {weights.shape}; give one per node: ({n},)") as chex:
+        chex.assert_shape(weights, (n,))
+    return weights
 
 
 def _wide(x: jax.Array) -> Any:

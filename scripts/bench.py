@@ -11,6 +11,7 @@ what was measured, also when something fails or Ctrl-C comes in between.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from benches import _harness as harness
 
 import dejax
+
+os.environ["DEJAX_CACHE"] = "off"  # what is timed as compilation compiles
 
 
 def nodes(text: str) -> int:

@@ -7,6 +7,9 @@ from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["DEJAX_CACHE"] = (
+    "off"  # tests leave nothing in the home directory; those of the cache name a folder of their own
+)
 # The programs of tests are compiled once and run for milliseconds: no optimization, which takes a third of the time, and
 # neither MLIR emitters nor modules split over threads, which take three fifths of what compilation is left.
 os.environ.setdefault(

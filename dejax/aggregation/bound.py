@@ -6,14 +6,10 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core.struct import check_number
+from ..core.checks import Number
+from ..errors import bad
 
-
-def check_f(owner: Any) -> None:
-    """Raise unless `owner.f` is a whole number >= 0 (arrays pass)."""
-    check_number(
-        owner, "f", owner.f, lambda v: v >= 0 and v == int(v), "a whole number >= 0 of bad values per neighborhood"
-    )
+BOUND = Number("a whole number >= 0 of bad values per neighborhood", lambda v: v >= 0 and v == v // 1)  # of a leaf
 
 
 def check_majority(owner: Any, degree: int, server: bool = False) -> None:
@@ -24,8 +20,12 @@ def check_majority(owner: Any, degree: int, server: bool = False) -> None:
     values = degree if server else degree + 1
     if 2 * f >= values:
         best = max(0, (values - 1) // 2)
-        raise ValueError(
-            f"{type(owner).__name__}.f is {f}, but {'the server' if server else f'a node with {degree} neighbors'} combines {values} "
-            f"values and at most {best} of them may be bad; give f <= {best}, or "
-            + ("let it sample more nodes (clients)" if server else "a graph of higher degree")
+        who = "the server" if server else f"a node with {degree} neighbors"
+        more = "let it sample more nodes (clients)" if server else "a graph of higher degree"
+        raise bad(
+            "f",
+            f,
+            owner=owner,
+            why=f"but {who} combines {values} values and at most {best} of them may be bad",
+            instead=f"give f <= {best}, or {more}",
         )

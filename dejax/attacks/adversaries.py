@@ -1,34 +1,45 @@
 """Who the adversaries are: a count, a share, or ids; known on the host, so that it is part of the program."""
 
+import dataclasses
 import operator
 from typing import Any
 
 import numpy as np
 
+from ..errors import bad
+
 Adversaries = Any  # a whole number, a share in (0, 1), or ids
 
 
-def check_adversaries(owner: Any) -> None:
-    """Raise unless `owner.adversaries` is a count >= 0, a share in (0, 1) or distinct ids >= 0; ids become a tuple."""
-    name, who = type(owner).__name__, owner.adversaries
-    want = "a count like 3, a share like 0.1, or ids like (0, 5)"
-    if isinstance(who, bool) or who is None or isinstance(who, str):
-        raise TypeError(f"{name}.adversaries is {who!r} ({type(who).__name__}); give {want}")
-    if isinstance(who, float):
-        if not 0 < who < 1:
-            raise ValueError(f"{name}.adversaries is {who!r}; a share lies in (0, 1): give {want}")
-        return
-    if isinstance(who, (int, np.integer)):
-        if who < 0:
-            raise ValueError(f"{name}.adversaries is {who}; give {want}")
-        return
-    try:
-        ids = tuple(sorted(operator.index(i) for i in who))
-    except TypeError:
-        raise TypeError(f"{name}.adversaries is {who!r} ({type(who).__name__}); give {want}") from None
-    if len(set(ids)) != len(ids) or (ids and ids[0] < 0):
-        raise ValueError(f"{name}.adversaries is {who!r}; ids are distinct and >= 0: give {want}")
-    object.__setattr__(owner, "adversaries", ids)
+@dataclasses.dataclass(frozen=True)
+class _Who:
+    """A count >= 0, a share in (0, 1) or distinct ids >= 0; ids become a sorted tuple."""
+
+    want: str = "a count like 3, a share like 0.1, or ids like (0, 5)"
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The adversaries."""
+        kind = bad(field, value, says=f"is {value!r} ({type(value).__name__})", instead=f"give {self.want}")
+        if isinstance(value, bool) or value is None or isinstance(value, str):
+            raise kind
+        if isinstance(value, float):
+            if not 0 < value < 1:
+                raise bad(field, value, instead=f"a share lies in (0, 1): give {self.want}")
+            return value
+        if isinstance(value, (int, np.integer)):
+            if value < 0:
+                raise bad(field, value, instead=f"give {self.want}")
+            return value
+        try:
+            ids = tuple(sorted(operator.index(i) for i in value))
+        except TypeError:
+            raise kind from None
+        if len(set(ids)) != len(ids) or (ids and ids[0] < 0):
+            raise bad(field, value, instead=f"ids are distinct and >= 0: give {self.want}")
+        return ids
+
+
+WHO = _Who()
 
 
 def adversary_mask(owner: Any, n: int) -> np.ndarray:
@@ -40,20 +51,28 @@ def adversary_mask(owner: Any, n: int) -> np.ndarray:
     Raises:
       ValueError: an id outside 0..n-1, or nobody honest left.
     """
-    name, who = type(owner).__name__, owner.adversaries
+    who = owner.adversaries
     if isinstance(who, tuple):
         if who and who[-1] >= n:
-            raise ValueError(
-                f"{name}.adversaries names node {who[-1]}, but there are n = {n} nodes; give ids below {n}"
+            why = f"but there are n = {n} nodes"
+            raise bad(
+                "adversaries", who, owner=owner, says=f"names node {who[-1]}", why=why, instead=f"give ids below {n}"
             )
         chosen = np.array(who, np.int64)
     else:
         f = round(who * n) if isinstance(who, float) else int(who)
         chosen = np.random.default_rng(owner.seed).permutation(n)[:f]
         if f >= n:
-            raise ValueError(f"{name}.adversaries is {who!r}: all of n = {n} nodes; give fewer than {n}")
+            raise bad(
+                "adversaries",
+                who,
+                owner=owner,
+                says=f"is {who!r}: all of n = {n} nodes",
+                instead=f"give fewer than {n}",
+            )
     if len(chosen) >= n:
-        raise ValueError(f"{name}.adversaries names all of n = {n} nodes; leave at least one honest")
+        says = f"names all of n = {n} nodes"
+        raise bad("adversaries", who, owner=owner, says=says, instead="leave at least one honest")
     mask = np.zeros(n, bool)
     mask[chosen] = True
     return mask

@@ -6,6 +6,7 @@ results so far kept. JAX is imported by the commands that compute, not by `--ver
 
 import argparse
 import functools
+import importlib
 import os
 import re
 import sys
@@ -15,8 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..xla.cpu_flags import fast_cpu
-from . import look, run, sweep
 from .shared import DONE, INTERRUPTED, USER_ERROR, joined
 from .words import on_the_command_line
 
@@ -98,9 +97,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="print the versions of dejax and jax")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def command(name: str, run: Any, text: str, config: bool = False, as_json: bool = False) -> argparse.ArgumentParser:
+    def command(name: str, run: str, text: str, config: bool = False, as_json: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run)  # where in this package: imported when it is called
         if config:
             sub.add_argument("config", metavar="CONFIG", help="a YAML file")
             sub.add_argument(
@@ -111,13 +110,13 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     _COMMANDS.clear()
-    running = command("run", run.run, "run the experiment of a config", config=True)
+    running = command("run", "run.run", "run the experiment of a config", config=True)
     running.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
     running.add_argument("--quiet", action="store_true", help="no progress, only the final table's directory")
     running.add_argument("--anyway", action="store_true", help="run even if it does not seem to fit into memory")
     _of_several(running)
     sweeping = command(
-        "sweep", sweep.sweep, "run a config over values and seeds, numbers at once", config=True, as_json=True
+        "sweep", "sweep.sweep", "run a config over values and seeds, numbers at once", config=True, as_json=True
     )
     sweeping.add_argument(
         "--over", action="append", metavar="PATH=V1,V2", help="values of one field (repeatable: all combinations)"
@@ -130,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     sweeping.add_argument("--quiet", action="store_true", help="no progress")
     sweeping.add_argument("--anyway", action="store_true", help="sweep even if it does not seem to fit into memory")
     _of_several(sweeping)
-    resume = command("resume", run.resume, "go on with a run or a sweep that was stopped or killed")
+    resume = command("resume", "run.resume", "go on with a run or a sweep that was stopped or killed")
     resume.add_argument("directory", metavar="RUN", help="a run directory")
     resume.add_argument("--rounds", type=count, metavar="T", help="go on to T rounds instead of those of the config")
     resume.add_argument("--quiet", action="store_true", help="no progress")
@@ -142,27 +141,27 @@ def parser() -> argparse.ArgumentParser:
     )
     resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
     _of_several(resume)
-    command("show", look.show, "print the config with every default filled in", config=True, as_json=True)
+    command("show", "look.show", "print the config with every default filled in", config=True, as_json=True)
     listing = command(
-        "list", look.listing, "list what a config can name, with signature, meaning and source", as_json=True
+        "list", "look.listing", "list what a config can name, with signature, meaning and source", as_json=True
     )
     listing.add_argument("kinds", nargs="*", metavar="KIND", help="methods, topologies, codecs, ... (default: all)")
     plan = command(
         "plan",
-        look.plan,
+        "look.plan",
         "say what a config will take in memory and messages, without running it",
         config=True,
         as_json=True,
     )
     plan.add_argument("--memory", metavar="SIZE", help="memory to fit into, e.g. 16GB (default: this machine's)")
     plan.add_argument("--compile", action="store_true", help="also compile the rounds, and say what XLA allocates")
-    topology = command("topology", look.topology, "facts and picture of a graph", as_json=True)
+    topology = command("topology", "look.topology", "facts and picture of a graph", as_json=True)
     topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
     topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")
     topology.add_argument("--n", type=count, metavar="N", help="number of nodes")
     topology.add_argument("--out", metavar="FILE", help="draw it into a .png, .svg or .pdf file")
     topology.add_argument("--force", action="store_true", help="replace the file")
-    report = command("report", look.report, "the table of one or several runs side by side", as_json=True)
+    report = command("report", "look.report", "the table of one or several runs side by side", as_json=True)
     report.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     report.add_argument(
         "--out", metavar="DIR", help="also write figure, page and merged metrics there; it must not exist"
@@ -189,6 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(argv)
     if argv is None:  # a process of our own
+        from ..xla.cpu_flags import fast_cpu
+
         fast_cpu()
     with warnings.catch_warnings():
         warnings.showwarning = functools.partial(_show, args, set(), warnings.showwarning)
@@ -203,7 +204,7 @@ def _show(
         plain(message, category, *where, **more)
     elif str(message) not in shown:
         shown.add(str(message))
-        sys.stderr.write(f"{_who(args)}: {on_the_command_line(str(message), args.command)}\n")
+        sys.stderr.write(f"{_who(args)}: {on_the_command_line(message, args.command)}\n")
 
 
 def _who(args: argparse.Namespace) -> str:
@@ -217,8 +218,9 @@ def _who(args: argparse.Namespace) -> str:
 
 def _run_command(args: argparse.Namespace) -> int:
     """Its exit code."""
+    module, name = args.run.split(".")
     try:
-        return args.run(args)
+        return getattr(importlib.import_module(f".{module}", __package__), name)(args)
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return _end(INTERRUPTED)
@@ -244,7 +246,7 @@ def _fail(args: argparse.Namespace, error: Exception) -> int:
         sys.stderr.write(f"{who}\n{''.join(traceback.format_exception(error))}")
     elif not told:
         over = [text.partition("=")[0].strip() for text in getattr(args, "over", None) or ()]
-        sys.stderr.write(f"{who}: {on_the_command_line(str(error), args.command, over)}\n")
+        sys.stderr.write(f"{who}: {on_the_command_line(error, args.command, over)}\n")
     return USER_ERROR if known else _end(USER_ERROR)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.random import fold_in, fold_name
 from ..core.types import NodeTree
+from ..errors import bad
 from .encoding import Compressor, Size
 
 
@@ -54,10 +55,12 @@ def check_contractive(owner: Any, value: NodeTree) -> None:
     for d, _ in _parts(owner.compressor, value):
         if owner.compressor.delta(d) <= 0:
             name = type(owner.compressor).__name__
-            raise ValueError(
-                f"{type(owner).__name__}.compressor is {name}, whose error exceeds the value at d = {d} "
-                f"(omega = {owner.compressor.omega(d):.3g}), so that the memory diverges; give a contractive one: "
-                "top_k, rand_k or qsgd, or an unbiased one with omega < 1"
+            raise bad(
+                "compressor",
+                name,
+                owner=owner,
+                why=f"whose error exceeds the value at d = {d} (omega = {owner.compressor.omega(d):.3g}), so that the memory diverges",
+                instead="give a contractive one: top_k, rand_k or qsgd, or an unbiased one with omega < 1",
             )
 
 

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from ..core.checks import Whole, choice, in_, or_none
 from ..core.struct import static, struct
+from ..errors import Words, bad, keyword, spelled
 
 
 @struct
@@ -72,32 +74,27 @@ def check_kept(owner: Any, d: int) -> None:
     """Raise ValueError when `owner.k` exceeds d."""
     if owner.k is not None and owner.k > d:
         what = "the smallest leaf" if owner.scope == "leaf" else "the message"
-        raise ValueError(
-            f"{type(owner).__name__}.k is {owner.k}, but {what} has d = {d} numbers; give k <= {d}, or ratio="
+        raise bad(
+            "k",
+            owner.k,
+            owner=owner,
+            why=f"but {what} has d = {d} numbers",
+            instead=f"give k <= {d}, or " + Words("ratio=", "ratio in place of k"),
         )
 
 
-def check_sparsifier(owner: Any) -> None:
-    """Raise ValueError or TypeError unless exactly one of `k` and `ratio` is given and in range, and `scope` is known."""
-    name, k, ratio = type(owner).__name__, owner.k, owner.ratio
-    if (k is None) == (ratio is None):
-        raise ValueError(f"{name}.k is {k!r} and {name}.ratio is {ratio!r}; give exactly one of them, e.g. ratio=0.01")
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
-        raise TypeError(f"{name}.k is {k!r} ({type(k).__name__}); give a whole number >= 1, or ratio= for a share")
-    if k is not None and k < 1:
-        raise ValueError(f"{name}.k is {k}; give a whole number >= 1 of entries to keep")
-    if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, (int, float))):
-        raise TypeError(f"{name}.ratio is {ratio!r} ({type(ratio).__name__}); give the share kept, in (0, 1]")
-    if ratio is not None and not 0 < ratio <= 1:
-        raise ValueError(f"{name}.ratio is {ratio!r}; give the share of entries that is kept, in (0, 1]")
-    check_scope(owner)
+KEEP = or_none(Whole(words="a whole number >= 1 of entries to keep"), "or ratio for a share")
+SHARE = or_none(in_(0, 1, "(]", "the share of entries that is kept,"), "or k for a number of them")
+SCOPE = choice("global", "leaf")
 
 
-def check_scope(owner: Any) -> None:
-    """Raise ValueError unless `owner.scope` is "global" or "leaf"."""
-    if owner.scope not in ("global", "leaf"):
-        raise ValueError(
-            f"{type(owner).__name__}.scope is {owner.scope!r}; give 'global' (whole model) or 'leaf' (each tensor)"
+def check_one_given(owner: Any) -> None:
+    """Raise ValueError unless exactly one of `owner.k` and `owner.ratio` is given."""
+    if (owner.k is None) == (owner.ratio is None):
+        k, ratio = spelled(owner.k), spelled(owner.ratio)
+        says = "is " + k + f" and {type(owner).__name__}.ratio is " + ratio
+        raise bad(
+            "k", owner.k, owner=owner, says=says, instead="give exactly one of them, e.g. " + keyword("ratio", 0.01)
         )
 
 

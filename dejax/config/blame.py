@@ -1,21 +1,16 @@
-"""Which field of a config was refused: its path, found by the names at the beginning of the message.
+"""Which field of a config was refused: its path, found by the field that the error names (`error.field`)."""
 
-Messages of dejax begin with what they are about: `lr is -1; ...`, `TopK.k is 0; ...`, `network.rule ...`, `torus: n is 7, ...`.
-"""
-
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import ConfigError, Path
+from ..errors import ConfigError, FieldError, Path
 from .hints import arguments
 
-HEAD = re.compile(r"(?:(\w+)(?:\.|\(|: ))?(\w+)\)?(?=[ ,]|: )")
 REFUSALS = (ValueError, TypeError, OSError, ImportError, OverflowError)
 
 
 class located:
-    """Re-raise what a constructor refuses as a ConfigError that names the path, with that of the argument where the message has one."""
+    """Re-raise what a constructor refuses as a ConfigError that names the path, with that of the argument where the error has one."""
 
     def __init__(self, path: Path, fn: Any = None):
         self.path, self.fn = path, fn
@@ -29,19 +24,17 @@ class located:
             if not error.path:
                 raise ConfigError(self.path, error.reason) from error
         elif isinstance(error, REFUSALS):
-            reason = str(error) or type(error).__name__
-            owner = getattr(self.fn, "__name__", "")
-            first = HEAD.match(reason) if owner else None
-            if first and first[1] in (None, owner) and first[2] in _fields(self.fn):
-                raise ConfigError((*self.path, first[2]), _rest(first)) from error
-            raise ConfigError(self.path, reason) from error
+            owner, field = _field(error)
+            if self.fn is not None and owner in ("", self.fn.__name__) and field in _fields(self.fn):
+                raise ConfigError((*self.path, field), _reason(error, field)) from error
+            raise ConfigError(self.path, _reason(error)) from error
 
 
 class blamed:
     """Re-raise what the objects of a run refuse, alone or together, as a ConfigError with path, line and file.
 
     Args:
-      config: a `Config`. run: one of its runs, or None: the one whose label the error has, or the first that the message fits.
+      config: a `Config`. run: one of its runs, or None: the one whose label the error has, or the first that has its field.
       strict: turn errors that name no field into errors of the run as a whole; else they pass as they are.
     """
 
@@ -60,44 +53,49 @@ class blamed:
         label = getattr(error, "label", None)
         runs = [self.run] if self.run else [r for r in self.config.runs if label in (None, r.label)]
         for run in runs:
-            found = locate(run, str(error))
+            found = locate(run, error)
             if found is not None:
-                raise _as(error, self.config.at(ConfigError(*found))) from error
+                raise _as(error, self.config.at(ConfigError(found, _reason(error, _field(error)[1])))) from error
         if self.strict:
-            said = re.search(
-                r"\bnetwork\.(\w+)", str(error)
-            )  # in the middle: `AdPsgd is driven by events; give network.events, ...`
-            path = self.run.where(said[1], "network") if said else self.run.path
-            raise _as(error, self.config.at(ConfigError(path, str(error) or type(error).__name__))) from error
+            raise _as(error, self.config.at(ConfigError(self.run.path, _reason(error)))) from error
 
 
 def _as(error: BaseException, new: ConfigError) -> ConfigError:
     """The new error with what others wrote on the old one (which processes know of it)."""
-    vars(new).update({k: v for k, v in vars(error).items() if k not in vars(new)})
+    vars(new).update({k: v for k, v in vars(error).items() if not hasattr(new, k)})
     return new
 
 
-def locate(run: Any, text: str) -> tuple[Path, str] | None:
-    """Path and message without its head of the field of a run that a message is about; None if it begins otherwise."""
-    found = HEAD.match(text)
-    if found is None:
-        return None
-    owner, field, reason = found[1], found[2], _rest(found)
+def locate(run: Any, error: BaseException) -> Path | None:
+    """Where a run has the field that an error is about; None where it has none, or the error names none."""
+    owner, field = _field(error)
     if owner in ("network", "Network"):
-        return run.where(field, "network"), reason
-    if owner == "Problem" or (owner is None and field in ("rounds", "seed", "mesh")):
-        return (run.where(field), reason) if field in run.names else None
-    if owner is None:
-        return (run.where(field, "eval"), reason) if field in run.names_of("eval") else None
+        return run.where(field, "network")
+    if owner == "mesh":
+        return (*run.where("mesh"), field)
+    if owner == "Problem" or (owner == "" and field in ("rounds", "seed", "mesh")):
+        return run.where(field) if field in run.names else None
+    if owner == "":
+        return run.where(field, "eval") if field in run.names_of("eval") else None
     for call in _calls(run.args):
         if owner in (getattr(call.fn, "__name__", ""), call.name) and field in _fields(call.fn):
-            return (*call.path, field), reason
+            return (*call.path, field)
     return None
 
 
-def _rest(head: re.Match[str]) -> str:
-    """A message from its field on: `sgd(lr) has shape (2,)` -> `lr has shape (2,)`."""
-    return head[2] + head.string[head.end() :]
+def _field(error: BaseException) -> tuple[str, str]:
+    """Owner and name of the field of an error: ("Dsgd", "lr"), ("", "rounds"), or two empty words."""
+    owner, _, name = getattr(error, "field", "").rpartition(".")
+    return owner, name
+
+
+def _reason(error: BaseException, field: str | None = None) -> str:
+    """What an error says, as a sentence about the field where its path stands before it."""
+    if isinstance(error, FieldError):
+        return error.sentence(field)
+    return (
+        error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else str(error) or type(error).__name__
+    )
 
 
 def _calls(value: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _NO_FIELD = {"ClassVar"}
+_SPECIFIERS = {"field", "number", "option", "static"}  # of fields: what stands first in them is the default
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
 
 def _default(value: ast.AST | None) -> str | None:
     """Source text of a field's default: "" when required, None when it is no argument (init=False)."""
-    if not isinstance(value, ast.Call) or _text(value.func).split(".")[-1] not in ("static", "field"):
+    if not isinstance(value, ast.Call) or _text(value.func).split(".")[-1] not in _SPECIFIERS:
         return _text(value)
     given = {k.arg: k.value for k in value.keywords}
     init = given.get("init")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+from ..errors import bad
 from .hints import Section
 
 
@@ -22,7 +23,13 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
         return source.partition(partition, nodes=nodes, seed=seed)
     if partition is not None:
         name = getattr(source, "name", "this source")
-        raise ValueError(f"partition is given, but {name} makes its own nodes; leave partition out")
+        raise bad(
+            "partition",
+            partition,
+            says="is given",
+            why=f"but {name} makes its own nodes",
+            instead="leave partition out",
+        )
     return source
 
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..errors import bad
+
 # where Linux bounds the memory of groups of processes
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -76,7 +78,7 @@ def parse_bytes(text: str) -> int:
     found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)([eE]\+?[0-9]{1,2})?\s*([kKmMgGtT]?[iI]?)[bB]?\s*", text)
     value = float(found[1] + (found[2] or "")) * UNITS.get(found[3].lower(), 0) if found else 0
     if value < 1:
-        raise ValueError(f"memory is {text!r}; give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB")
+        raise bad("memory", text, instead="give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB")
     return int(value)
 
 

@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ..errors import FieldError, bad
+from .checks import finite
+
 
 def listed(owner: Any) -> Any:
     """The same dataclass with each list of numbers, where a number may stand, as an array: a list would be as many leaves.
@@ -26,9 +29,7 @@ def listed(owner: Any) -> Any:
             try:
                 changed[field.name] = jnp.asarray(value, float)
             except (TypeError, ValueError):
-                raise TypeError(
-                    f"{type(owner).__name__}.{field.name} is {value!r}; give a number, or an array of them"
-                ) from None
+                raise bad(field.name, value, owner=owner, instead="give a number, or an array of them") from None
         elif isinstance(value, tuple):
             items = tuple(listed(v) for v in value)
             changed |= {} if all(a is b for a, b in zip(items, value, strict=True)) else {field.name: items}
@@ -40,7 +41,7 @@ def listed(owner: Any) -> Any:
 def check_arrays(*objects: Any) -> None:
     """Every concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
 
-    `__post_init__` sees arrays, but lets them pass, because JAX rebuilds the objects with tracers and placeholders. So the
+    Checks of fields see arrays, but let them pass, because JAX rebuilds the objects with tracers and placeholders. So the
     extremes of each array (and a NaN, if there is one) are tried as plain numbers.
 
     Raises:
@@ -55,15 +56,14 @@ def check_arrays(*objects: Any) -> None:
                 check_arrays(value)
             elif isinstance(value, dict):
                 for name, number in value.items():
-                    _finite(f"{type(owner).__name__}.{name}", number)
+                    _finite(_name_in_dict(owner, name), number)
             elif _is_numbers(value) and field.init and not field.metadata.get("static"):
                 for extreme in _extremes(value):
                     try:
                         dataclasses.replace(owner, **{field.name: extreme})
                     except ValueError as error:
                         row = int(np.flatnonzero(np.isclose(np.asarray(value), extreme, 0, 0, equal_nan=True))[0])
-                        at = f" (row {row} of an array)" if np.ndim(value) else ""
-                        raise ValueError(f"{error}{at}") from None
+                        raise _at(error, f" (row {row} of an array)" if np.ndim(value) else "") from None
 
 
 def check_shapes(n: int, *objects: Any) -> None:
@@ -90,9 +90,16 @@ def check_shapes(n: int, *objects: Any) -> None:
 
 
 def _name_in_dict(owner: Any, key: str) -> str:
-    """A number that a dataclass keeps in a dict, in words: `adam(b1)` for an optimizer's factory, else `Class.key`."""
+    """The path of a number that a dataclass keeps in a dict: `adam.b1` for an optimizer's factory, else `Class.key`."""
     factory = getattr(owner, "factory", None)
-    return f"{type(owner).__name__}.{key}" if factory is None else f"{getattr(factory, '__name__', 'optimizer')}({key})"
+    return f"{type(owner).__name__ if factory is None else getattr(factory, '__name__', 'optimizer')}.{key}"
+
+
+def _at(error: ValueError, row: str) -> ValueError:
+    """The same error with the row of the array that it is about."""
+    if not isinstance(error, FieldError):
+        return ValueError(f"{error}{row}")
+    return bad(error.field, error.got, says=error.says, why=error.why, instead=error.instead + row)
 
 
 def per_node(n: int, *objects: Any) -> bool:
@@ -135,23 +142,24 @@ def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
     if value is None:
         return
     if callable(value) and jax.tree_util.all_leaves([value]):
-        raise TypeError(
-            f"{name} is {value!r}, a function and no pytree, which a compiled program cannot take; give a schedule whose numbers are "
-            "leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)"
+        raise bad(
+            name,
+            value,
+            why="a function and no pytree, which a compiled program cannot take",
+            instead="give a schedule whose numbers are leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)",
         )
     shape = jax.eval_shape(value, jax.ShapeDtypeStruct((), jnp.int32)).shape if callable(value) else jnp.shape(value)
     if shape in ((), per_node):
         return
     what = "returns an array of shape" if callable(value) else "has shape"
     want = "one number" if per_node is None else f"one number, or {per_node[0]}, one per node: shape {per_node}"
-    raise ValueError(f"{name} {what} {tuple(shape)}; give {want}")
+    raise bad(name, value, says=f"{what} {tuple(shape)}", instead=f"give {want}")
 
 
 def _finite(name: str, value: Any) -> None:
     if _is_numbers(value) or isinstance(value, float):
-        bad = [x for x in _extremes(value) if not np.isfinite(x)]
-        if bad:
-            raise ValueError(f"{name} is {bad[0]!r}; give a finite number")
+        for x in _extremes(value):
+            finite(name, x)
 
 
 def _is_numbers(value: Any) -> bool:

@@ -10,6 +10,8 @@ import functools
 import inspect
 from typing import Any, NamedTuple
 
+from ..errors import Words, bad, call
+
 
 class Codec:
     """Compress values on the wire: `init(value) -> memory`, `encode(ctx, memory, value) -> (what receivers hold, memory, size)`."""
@@ -90,18 +92,18 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "topology": Kind((("links", "build"),), "topology", "dejax.topology.ring(8)"),
+    "topology": Kind((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Kind(
         (("encode",), ("init",)),
         "codec",
-        "dejax.compression.direct(dejax.compression.top_k(k=10), gamma=0.5)",
+        call("dejax.compression.direct", call("dejax.compression.top_k", k=10), gamma=0.5),
         base=Codec,
         values=(("memory", ("none", "sender", "copies")),),
     ),
     "privacy": Kind(
         (("hook",),),
         "privacy mechanism",
-        "dejax.privacy.gaussian_message(clip=1.0, noise_multiplier=0.1)",
+        call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
         ("is_adversary",),
         Privacy,
         (("hook", ("message", "gradient")),),
@@ -109,27 +111,28 @@ KINDS = {
     "attack": Kind(
         (("is_adversary",),),
         "attack",
-        "dejax.attacks.sign_flip(adversaries=1)",
+        call("dejax.attacks.sign_flip", adversaries=1),
         base=Attack,
         values=(("hook", ("message", "gradient", "batch")),),
     ),
-    "faults": Kind((("arrives",), ("uploads",)), "fault", "dejax.faults.churn(p=0.1)", base=Fault),
-    "rule": Kind((("combine",),), "combination rule", "dejax.aggregation.coordinate_median()", base=Rule),
-    "clock": Kind((("compute",), ("messages",)), "clock", "dejax.faults.clock(latency=0.01)"),
-    "events": Kind((("plan", "at"),), "event schedule", "dejax.events.poisson()", base=Events),
+    "faults": Kind((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
+    "rule": Kind((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
+    "clock": Kind((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
+    "events": Kind((("plan", "at"),), "event schedule", call("dejax.events.poisson"), base=Events),
 }
 
 
+ADAM = Words("dejax.optimizer(optax.adam, learning_rate=1e-3)", "{adam: {learning_rate: 0.001}}")
 INNER = {  # what other objects hold in such fields
     "compressor": Kind(
         (("apply",), ("bits",)),
         "compressor",
-        "dejax.compression.top_k(k=10)",
+        call("dejax.compression.top_k", k=10),
         ("encode",),
         Compressor,
         (("scope", ("global", "leaf")),),
     ),
-    "optimizer": Kind((("make",),), "optimizer", "dejax.optimizer(optax.adam, learning_rate=1e-3)", ("update",)),
+    "optimizer": Kind((("make",),), "optimizer", ADAM, ("update",)),
 }
 
 
@@ -145,31 +148,66 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
     """
     if value is None or type(value) is object:
         return
-    name, wanted = f"{owner}.{field}", (KINDS | INNER)[kind or field]
+    wanted = (KINDS | INNER)[kind or field]
     if isinstance(value, type) or inspect.isroutine(value):
-        raise TypeError(
-            f"{name} is {value.__name__}, which was not called, so that it is no {wanted.word} yet; give e.g. {wanted.example}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            says=f"is {value.__name__}",
+            why=f"which was not called, so that it is no {wanted.word} yet",
+            instead="give e.g. " + wanted.example,
         )
     fits = all(any(hasattr(value, has) for has in names) for names in wanted.has)
     if fits and not any(hasattr(value, has) for has in wanted.lacks):
-        _check_facts(name, value, wanted)
+        _check_facts(field, owner, value, wanted)
         return
     if field == "codec" and hasattr(value, "apply"):
-        raise TypeError(
-            f"{name} is {value!r}, a compressor, but a codec is wanted, which says what becomes of the part that was not sent; "
-            f"wrap it: dejax.compression.copies({value!r}, gamma=0.3), or error_feedback, or direct"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
+            instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
     if hasattr(value, "encode") and hasattr(value, "compressor"):
-        raise TypeError(
-            f"{name} is {value!r}, a codec, but a compressor is wanted; give the one inside it: {value.compressor!r}"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            why="a codec, but a compressor is wanted",
+            instead=f"give the one inside it: {value.compressor!r}",
         )
     if hasattr(value, "update") and hasattr(value, "init"):
-        raise TypeError(
-            f"{name} is a finished optax optimizer, which would compile anew for every rate; give {wanted.example}"
-        )
-    raise TypeError(
-        f"{name} is {value!r} ({type(value).__name__}), which is no {wanted.word}; give e.g. {wanted.example}"
+        says = "is a finished optax optimizer"
+        why = "which would compile anew for every rate"
+        raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
+    raise bad(
+        field,
+        value,
+        owner=owner,
+        says=f"is {value!r} ({type(value).__name__})",
+        why=f"which is no {wanted.word}",
+        instead="give e.g. " + wanted.example,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """The check of a field that holds an option of some kind, for `option(check=Slot("compressor"))`."""
+
+    kind: str
+
+    @property
+    def want(self) -> str:
+        """What fits."""
+        return "e.g. " + (KINDS | INNER)[self.kind].example
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The option."""
+        owner, _, name = field.rpartition(".")
+        check_option(name, value, owner, self.kind)
+        return value
 
 
 def facts(base: type | None) -> dict[str, Any]:
@@ -181,21 +219,29 @@ def facts(base: type | None) -> dict[str, Any]:
     )
 
 
-def _check_facts(name: str, value: Any, wanted: Kind) -> None:
+def _check_facts(field: str, owner: str, value: Any, wanted: Kind) -> None:
     cls, words = type(value), dict(wanted.values)
     known = facts(wanted.base)
     missing, near = _spelling(cls, wanted.base)
     missing = [fact for fact in missing if not hasattr(value, fact)]
     if near:
-        raise TypeError(
-            f"{cls.__name__}.{near[0]} is no fact of a {wanted.word}; did you mean {near[1]}? Known: {', '.join(known)}. An attribute "
-            "of your own may begin with an underscore"
+        raise bad(
+            near[0],
+            getattr(cls, near[0]),
+            owner=cls.__name__,
+            says=f"is no fact of a {wanted.word}",
+            instead=f"did you mean {near[1]}? Known: {', '.join(known)}. An attribute of your own may begin with an underscore",
         )
     if missing:
         assert wanted.base is not None
-        raise TypeError(
-            f"{name} is {value!r} ({cls.__name__}), which does not say {missing[0]}; let its class inherit from "
-            f"dejax.{wanted.base.__name__}, or give it {missing[0]} = {known[missing[0]]!r} or another value"
+        raise bad(
+            field,
+            value,
+            owner=owner,
+            says=f"is {value!r} ({cls.__name__})",
+            why=f"which does not say {missing[0]}",
+            instead=f"let its class inherit from dejax.{wanted.base.__name__}, or give it {missing[0]} = {known[missing[0]]!r} or another "
+            "value",
         )
     for fact in known:
         if isinstance(
@@ -204,7 +250,7 @@ def _check_facts(name: str, value: Any, wanted: Kind) -> None:
             continue
         said, allowed = getattr(value, fact), words.get(fact, (True, False))
         if not isinstance(said, (bool, str)) or said not in allowed:
-            raise ValueError(f"{cls.__name__}.{fact} is {said!r}; give {' or '.join(map(repr, allowed))}")
+            raise bad(fact, said, owner=cls.__name__, instead=f"give {' or '.join(map(repr, allowed))}")
 
 
 @functools.lru_cache(maxsize=512)
@@ -223,6 +269,7 @@ def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] 
 
 
 __all__ = [
+    "ADAM",
     "INNER",
     "KINDS",
     "Attack",
@@ -233,6 +280,7 @@ __all__ = [
     "Kind",
     "Privacy",
     "Rule",
+    "Slot",
     "check_option",
     "facts",
 ]

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol, get_args
 
 import jax
 
+from ..errors import FieldError, bad
+
 Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
 
@@ -66,7 +68,7 @@ class Traits:
         for name, (fits, want) in _VALUES.items():
             value = getattr(self, name)
             if not fits(value):
-                raise ValueError(f"Traits.{name} is {value!r}; give {want}")
+                raise bad(name, value, owner=self, instead=f"give {want}")
 
     @property
     def gossips(self) -> bool:
@@ -143,14 +145,15 @@ def check_method(method: Any) -> None:
       ValueError: traits that name a field which the method does not have.
     """
     if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
-        raise TypeError(f"method is {method!r}; give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
+        raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
     cls = type(method).__name__
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}
     if "traits" in fields and not fields["traits"].metadata.get("static"):
-        raise TypeError(f"{cls}.traits stands among the numbers; write it without a type: traits = dejax.Traits(...)")
+        instead = "write it without a type: traits = dejax.Traits(...)"
+        raise bad("traits", traits(method), owner=cls, says="stands among the numbers", instead=instead)
     said = traits(method)
     if not isinstance(said, Traits):
-        raise TypeError(f"{cls}.traits is {said!r}; write traits = dejax.Traits(channel='server') or the like")
+        raise bad("traits", said, owner=cls, instead="write traits = dejax.Traits(channel='server') or the like")
     for name in fields:
         if name in LOOSE and name not in FIELDS:
             raise _loose(cls, name, name)
@@ -163,15 +166,17 @@ def check_method(method: Any) -> None:
         if near or isinstance(value, Traits):
             raise _loose(cls, name, near[0] if near else "channel")
     if said.own_codec is not None and not hasattr(method, said.own_codec):
-        raise ValueError(
-            f"{cls}.traits has own_codec={said.own_codec!r}, which is none of its fields: {', '.join(fields) or 'none'}"
-        )
+        why = f"which is none of its fields: {', '.join(fields) or 'none'}"
+        raise bad("traits", said, owner=cls, says=f"has own_codec={said.own_codec!r}", why=why)
 
 
-def _loose(cls: str, name: str, near: str) -> TypeError:
-    return TypeError(
-        f"{cls}.{name} says nothing of a method where it stands; write traits = dejax.Traits({LOOSE[near]}) in the class. Traits are "
-        f"{', '.join(NAMES)}; an attribute of your own may begin with an underscore"
+def _loose(cls: str, name: str, near: str) -> FieldError:
+    return bad(
+        name,
+        owner=cls,
+        says="says nothing of a method where it stands",
+        instead=f"write traits = dejax.Traits({LOOSE[near]}) in the class. Traits are {', '.join(NAMES)}; an attribute of your own may "
+        "begin with an underscore",
     )
 
 

@@ -28,9 +28,10 @@ def name_id(name: str) -> int:
 def seeded(seeds: Any) -> jax.Array:
     """The keys of whole numbers [...]: `random.key` of each, made on the host where that is known to give the same."""
     seeds = np.asarray(seeds, np.int64)
-    if jax.config.jax_default_prng_impl != "threefry2x32":
+    if getattr(jax.config, "jax_default_prng_impl", "") != "threefry2x32":
         return jax.vmap(random.key)(seeds) if seeds.ndim else random.key(int(seeds))
-    high = seeds >> 32 if jax.config.jax_enable_x64 else np.zeros_like(seeds)
+    long = jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+    high = seeds >> 32 if long else np.zeros_like(seeds)
     with jax.ensure_compile_time_eval():
         return random.wrap_key_data(jax.device_put(np.stack([high, seeds], -1).astype(np.uint32)), impl="threefry2x32")
 

@@ -2,20 +2,29 @@
 
 import contextlib
 import dataclasses
-import operator
 from collections.abc import Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from .checks import Check
+
 T = TypeVar("T")
 
 
-def static(default: Any = dataclasses.MISSING, **kw: Any) -> Any:
+def static(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
     """A dataclass field that is part of the program's structure: hashable, and a change recompiles."""
-    if default is not dataclasses.MISSING:
-        kw["default"] = default
-    return dataclasses.field(metadata={"static": True}, **kw)
+    return _field(default, check, {"static": True}, kw)
+
+
+def number(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+    """A dataclass field that holds a number: a leaf, so that a sweep is a vmap. Plain Python numbers and arrays pass `check`."""
+    return _field(default, check, {}, kw)
+
+
+def option(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+    """A dataclass field that holds another object: a compressor, an optimizer, a codec."""
+    return _field(default, check, {}, kw)
 
 
 def grows(power: int = 1, **kw: Any) -> Any:
@@ -23,14 +32,50 @@ def grows(power: int = 1, **kw: Any) -> Any:
     return dataclasses.field(metadata={"grows": power}, **kw)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, grows, dataclasses.field))
+def _field(default: Any, check: Check | None, metadata: dict[str, Any], kw: dict[str, Any]) -> Any:
+    if default is not dataclasses.MISSING:
+        kw["default"] = default
+    return dataclasses.field(metadata=metadata | ({} if check is None else {"check": check}), **kw)
+
+
+def _checked(cls: type[T], leaves: bool) -> type[T]:
+    """The class as a frozen dataclass whose fields pass their checks before its own `__post_init__` looks at them together."""
+    own: Any = getattr(cls, "__post_init__", None)
+    own = getattr(own, "own", own)  # of a base that was made here too
+    checks: list[tuple[str, Check, bool]] = []
+
+    def __post_init__(self: Any) -> None:
+        for name, check, leaf in checks:
+            value = getattr(self, name)
+            given = check(f"{type(self).__name__}.{name}", value, leaf)
+            if given is not value:
+                object.__setattr__(self, name, given)
+        if own is not None:
+            own(self)
+
+    __post_init__.own = own  # pyright: ignore[reportFunctionMemberAccess]
+    cls.__post_init__ = __post_init__  # pyright: ignore[reportAttributeAccessIssue]
+    made: Any = dataclasses.dataclass(frozen=True)(cls)
+    for field in dataclasses.fields(made):
+        if "check" in field.metadata:
+            checks.append((field.name, field.metadata["check"], leaves and not field.metadata.get("static")))
+    return made
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, number, option, dataclasses.field))
+def frozen(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass with checked fields that is no pytree: a partition, a rule for weights."""
+    return _checked(cls, leaves=False)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, number, option, grows, dataclasses.field))
 def struct(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves.
 
     Not by `jax.tree_util.register_dataclass`: JAX compares such nodes without their classes, so that `jit` now and then takes the
     program of one class for another with as many leaves (docs/decisions/structs-are-custom-nodes.md).
     """
-    made: Any = dataclasses.dataclass(frozen=True)(cls)
+    made: Any = _checked(cls, leaves=True)
     fields = [f for f in dataclasses.fields(made) if f.init]
     leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
@@ -50,21 +95,6 @@ def struct(cls: type[T]) -> type[T]:
     return made
 
 
-def check_number(owner: object, field: str, value: Any, ok: Any, want: str, schedules: bool = False) -> None:
-    """Raise ValueError naming `field` when a plain Python number fails `ok`, TypeError for truth values, text and functions.
-
-    Arrays, tracers and None pass, and where `schedules` is True (fields that `Round.rate` reads) functions of the round.
-    """
-    if isinstance(value, (bool, str, bytes)):
-        raise TypeError(f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give {want}")
-    if callable(value) and not schedules:
-        raise TypeError(
-            f"{type(owner).__name__}.{field} is {value!r}, a schedule or function, but this number does not vary with the round; give {want}"
-        )
-    if isinstance(value, (int, float)) and not ok(value):
-        raise ValueError(f"{type(owner).__name__}.{field} is {value!r}; give {want}")
-
-
 @contextlib.contextmanager
 def labelled(label: str) -> Iterator[None]:
     """Write on what is refused inside which run it is about, for those who know where that run was described."""
@@ -76,15 +106,4 @@ def labelled(label: str) -> Iterator[None]:
         raise
 
 
-def whole(name: str, value: Any) -> int:
-    """`value` as an int >= 1; whole floats such as 1e3 are taken.
-
-    Raises:
-      TypeError: no whole number. ValueError: one below 1.
-    """
-    given = value if isinstance(value, (int, float)) else operator.index(value) if hasattr(value, "__index__") else None
-    if given is None or isinstance(given, bool) or not float(given).is_integer():
-        raise TypeError(f"{name} is {value!r}; give a whole number >= 1")
-    if given < 1:
-        raise ValueError(f"{name} is {value!r}; give a whole number >= 1")
-    return int(given)
+__all__ = ["frozen", "grows", "labelled", "number", "option", "static", "struct"]

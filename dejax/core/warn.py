@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 
-OWN = os.path.dirname(__file__) + os.sep
+OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def warn(message: str) -> None:

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core.checks import whole
+from ..errors import bad
 from .nodes import NodeData
-from .parts import Parts, check_count
+from .parts import Parts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,25 +62,27 @@ class Dataset:
           >>> letters().partition(dirichlet(alpha=0.3), nodes=1024).n
           1024
         """
-        check_count(self, "partition(nodes)", nodes)
+        nodes = whole("nodes", nodes)
         if isinstance(partitioner, type):
             name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", partitioner.__name__).lower()
-            raise TypeError(f"partitioner is {name}, which was not called; give {name}(...)")
+            why = "which was not called"
+            raise bad("partitioner", partitioner, says=f"is {name}", why=why, instead=f"give {name}(...)")
         if not callable(partitioner):
-            raise TypeError(f"partitioner is {partitioner!r}; give dirichlet(alpha=0.3), iid(), or your own function")
+            raise bad("partitioner", partitioner, instead="give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
-            raise ValueError(
-                f"holdout is {holdout!r}; give the share of each node's samples to test on, 0 <= holdout < 1"
-            )
+            raise bad("holdout", holdout, instead="give the share of each node's samples to test on, 0 <= holdout < 1")
         rng = np.random.default_rng(seed)
-        parts = partitioner(self.labels, int(nodes), rng, self.groups)
+        parts = partitioner(self.labels, nodes, rng, self.groups)
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
-        parts.check(self.size, int(nodes))
+        parts.check(self.size, nodes)
         dataset, own = _own_tests(self, parts, rng)
         if holdout:
             if own is not None:
-                raise ValueError(
-                    f"holdout is {holdout}, but {self.name} gives nodes own test rows already; leave holdout out"
+                raise bad(
+                    "holdout",
+                    holdout,
+                    why=f"but {self.name} gives nodes own test rows already",
+                    instead="leave holdout out",
                 )
             dataset, parts, own = _hold_out(dataset, parts, holdout, rng)
         return node_data(dataset, parts, own)
@@ -128,12 +132,18 @@ def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Gener
     """Move a share of each node's rows to the test part."""
     sizes = parts.sizes
     if sizes.min() < 2:
-        raise ValueError(
-            f"holdout is {share}, but node {int(sizes.argmin())} has one sample; use fewer nodes, or holdout=0"
+        raise bad(
+            "holdout",
+            share,
+            why=f"but node {int(sizes.argmin())} has one sample",
+            instead="use fewer nodes, or holdout=0",
         )
     if len(np.unique(parts.rows)) < len(parts.rows):
-        raise ValueError(
-            f"holdout is {share}, but nodes share samples, so one node would train on another's test rows; use holdout=0"
+        raise bad(
+            "holdout",
+            share,
+            why="but nodes share samples, so one node would train on another's test rows",
+            instead="use holdout=0",
         )
     away = np.clip(np.round(sizes * share).astype(np.int64), 1, sizes - 1)
     order = rng.permutation(len(parts.rows))

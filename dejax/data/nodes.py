@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import whole
 from ..core.struct import static, struct
 from .partitions._overlapping import draw_rows
-from .parts import check_count
 
 
 @struct
@@ -92,7 +92,7 @@ class NodeData:
         if self.test is None or self.test_index is not None:
             what = "no test part" if self.test is None else "own test rows of its nodes already"
             raise ValueError(f"matched_test: {self.name} has {what}; use it on data with one common test part")
-        check_count(self, "matched_test(rows)", rows)
+        rows = whole("matched_test.rows", rows)
         h = self.label_histogram()
         labels = np.asarray(self.test["y"])
         pools = [np.flatnonzero(labels == c) for c in range(self.num_classes)]

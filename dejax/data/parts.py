@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..core.struct import check_number
+from ..errors import bad
 
 
 class Parts(Sequence[np.ndarray]):
@@ -136,19 +136,12 @@ def check_disjoint(owner: object, total: int, nodes: int, least: int = 1) -> Non
     """ValueError when `total` samples cannot give every node `least` of its own."""
     if nodes * least > total:
         each = "a sample" if least == 1 else f"{least} samples"
-        raise ValueError(
-            f"nodes is {nodes}, but {spoken(owner)} gives every node {each} of its own and there are only "
-            f"{total}; use at most {total // least} nodes, or overlapping(samples=...)"
+        raise bad(
+            "nodes",
+            nodes,
+            why=f"but {spoken(owner)} gives every node {each} of its own and there are only {total}",
+            instead=f"use at most {total // least} nodes, or overlapping(samples=...)",
         )
-
-
-def check_count(owner: object, field: str, value: Any, least: int = 1) -> None:
-    """Raise unless `value` is a whole number >= least."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(
-            f"{type(owner).__name__}.{field} is {value!r} ({type(value).__name__}); give a whole number >= {least}"
-        )
-    check_number(owner, field, int(value), lambda v: v >= least, f"a whole number >= {least}")
 
 
 def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..core.checks import whole
 from ..core.random import bits, draw_index, fold_in, uniform
 from ..core.struct import static, struct
-from .parts import check_count
 
 PASSES = 24  # of the shuffle; our tests of uniformity pass from 8 on
 
@@ -34,12 +34,9 @@ class Replacement:
       batch_size: B >= 1, also where it exceeds the node's samples; static.
     """
 
-    batch_size: int = static()
+    batch_size: int = static(check=whole)
 
     even = True  # no batch is padded
-
-    def __post_init__(self) -> None:
-        check_count(self, "batch_size", self.batch_size)
 
     def init(self, n: int) -> Any:
         """No memory."""
@@ -65,11 +62,8 @@ class Epoch:
       even: promise that all counts are equal to s, and s divisible by B: no weights are returned; static, default False.
     """
 
-    batch_size: int = static()
+    batch_size: int = static(check=whole)
     even: bool = static(default=False)
-
-    def __post_init__(self) -> None:
-        check_count(self, "batch_size", self.batch_size)
 
     def init(self, n: int) -> jax.Array:
         """Batches drawn so far, int32 [n]."""

@@ -10,7 +10,9 @@ import jax
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
+from ..core.checks import Whole, or_none
 from ..core.warn import warn
+from ..errors import bad
 
 NODES, RUNS = "nodes", "runs"
 
@@ -45,27 +47,33 @@ def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, device
     nodes = max(1, len(devices) // runs) if nodes is None else nodes
     if nodes * runs > len(devices):
         simulated = f"on a CPU more are simulated by the environment variable JAX_NUM_CPU_DEVICES={nodes * runs}"
-        raise ValueError(
-            f"mesh asks for runs x nodes = {runs} x {nodes} devices, but there {'is' if len(devices) == 1 else 'are'} {len(devices)}; "
-            f"{'give more of them' if given else simulated}"
+        raise bad(
+            "mesh",
+            (runs, nodes),
+            says=f"asks for runs x nodes = {runs} x {nodes} devices",
+            why=f"but there {('is' if len(devices) == 1 else 'are')} {len(devices)}",
+            instead=f"{('give more of them' if given else simulated)}",
         )
     grid = np.asarray(_of_each_process(devices, nodes * runs), object).reshape(runs, nodes)
     return Layout(_mesh(grid), relabel)
 
 
+DEVICES = Whole(words="a number of devices >= 1")
+
+
 def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
     """Raise ValueError unless nodes (may be None) and runs are numbers of devices, TypeError unless the others are what `layout` takes."""
-    for name, value in (("nodes", nodes), ("runs", runs)):
-        if (value is not None or name == "runs") and (
-            isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
-        ):
-            raise ValueError(f"mesh.{name} is {value!r}; give a number of devices >= 1")
+    or_none(DEVICES)("mesh.nodes", nodes)
+    DEVICES("mesh.runs", runs)
     if not isinstance(relabel, bool):
-        raise TypeError(f"mesh.relabel is {relabel!r}; give True or False")
+        raise bad("relabel", relabel, owner="mesh", instead="give True or False")
     listed = isinstance(devices, (Sequence, np.ndarray)) and all(isinstance(d, jax.Device) for d in devices)
     if devices is not None and (not listed or len(set(devices)) < len(devices)):
-        raise TypeError(
-            f"mesh.devices is {devices!r}; give a list of different JAX devices, e.g. jax.devices()[:4], or how many as nodes"
+        raise bad(
+            "devices",
+            devices,
+            owner="mesh",
+            instead="give a list of different JAX devices, e.g. jax.devices()[:4], or how many as nodes",
         )
 
 
@@ -83,8 +91,12 @@ def check_runs(runs: int, seeds: int) -> None:
     """Raise ValueError unless `runs` devices can take equally many of so many seeds."""
     if seeds % runs:
         there = "is 1 seed" if seeds == 1 else f"are {seeds} seeds"
-        raise ValueError(
-            f"mesh has {runs} devices along runs, but there {there}; make runs a divisor of the number of seeds"
+        raise bad(
+            "mesh",
+            runs,
+            says=f"has {runs} devices along runs",
+            why=f"but there {there}",
+            instead="make runs a divisor of the number of seeds",
         )
 
 
@@ -93,7 +105,12 @@ def _check_names(value: Mapping[str, Any]) -> None:
     names = inspect.signature(layout).parameters
     for name in value:
         if name not in names:
-            raise ValueError(f"mesh has {name!r}: {value[name]!r}; the names that it knows are {', '.join(names)}")
+            raise bad(
+                "mesh",
+                dict(value),
+                says=f"has {name!r}: {value[name]!r}",
+                instead=f"the names that it knows are {', '.join(names)}",
+            )
 
 
 def _of_each_process(devices: list[Any], count: int) -> list[Any]:
@@ -102,16 +119,22 @@ def _of_each_process(devices: list[Any], count: int) -> list[Any]:
     if count == len(devices):
         return devices
     if count % len(owners):
-        raise ValueError(
-            f"mesh asks for {count} devices of {len(owners)} processes, which cannot each give as many; make runs x nodes a multiple "
-            f"of {len(owners)}, or leave nodes out to take all {len(devices)}"
+        raise bad(
+            "mesh",
+            count,
+            says=f"asks for {count} devices of {len(owners)} processes",
+            why="which cannot each give as many",
+            instead=f"make runs x nodes a multiple of {len(owners)}, or leave nodes out to take all {len(devices)}",
         )
     own = [[d for d in devices if d.process_index == owner] for owner in owners]
     short = next((i for i, mine in zip(owners, own, strict=True) if len(mine) < count // len(owners)), None)
     if short is not None:
-        raise ValueError(
-            f"mesh asks for {count} devices, {count // len(owners)} of each process, but process {short} has fewer; leave nodes out "
-            f"to take all {len(devices)}"
+        raise bad(
+            "mesh",
+            count,
+            says=f"asks for {count} devices, {count // len(owners)} of each process",
+            why=f"but process {short} has fewer",
+            instead=f"leave nodes out to take all {len(devices)}",
         )
     return [d for mine in own for d in mine[: count // len(owners)]]
 
@@ -124,8 +147,11 @@ def _mesh(grid: np.ndarray) -> Mesh:
     """
     left_out = set(range(jax.process_count())) - {d.process_index for d in grid.flat}
     if left_out:
-        raise ValueError(
-            f"mesh has no device of process {min(left_out)}; every process of the job must hold some: give mesh={{}} to take all devices"
+        raise bad(
+            "mesh",
+            grid.tolist(),
+            says=f"has no device of process {min(left_out)}",
+            instead="every process of the job must hold some: give mesh={} to take all devices",
         )
     return Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2)
 
@@ -145,11 +171,16 @@ def as_layout(value: Any) -> Layout | None:
         _check(value, 1, True, None)
         return layout(int(value))
     if not isinstance(value, Mesh):
-        raise TypeError(
-            f"mesh is {value!r}; give a number of devices, e.g. 8, or a mapping such as {{'nodes': 4, 'runs': 2}}"
+        raise bad(
+            "mesh", value, instead="give a number of devices, e.g. 8, or a mapping such as {'nodes': 4, 'runs': 2}"
         )
     if NODES not in value.axis_names or not set(value.axis_names) <= {NODES, RUNS}:
-        raise ValueError(f"mesh has axes {value.axis_names}; name them 'runs' (may be left out) and 'nodes'")
+        raise bad(
+            "mesh",
+            value.axis_names,
+            says=f"has axes {value.axis_names}",
+            instead="name them 'runs' (may be left out) and 'nodes'",
+        )
     grid = value.devices if value.axis_names == (RUNS, NODES) else value.devices.reshape(-1, value.shape[NODES])
     if value.axis_names == (NODES, RUNS):
         grid = value.devices.T
@@ -187,9 +218,12 @@ def fitting(mesh: Any, n: int) -> Any:
     fits = max((d for d in range(1, devices) if n % d == 0 and d % hosts == 0), default=None)
     near = " or ".join(str(m) for m in (n - n % devices, n - n % devices + devices) if m)
     if fits is None:
-        raise ValueError(
-            f"mesh has {devices} devices on {hosts} hosts along its node axis, but there are n = {n} nodes, which no number of devices "
-            f"that uses all hosts divides; make n a multiple of {devices}, e.g. {near}"
+        raise bad(
+            "mesh",
+            devices,
+            says=f"has {devices} devices on {hosts} hosts along its node axis",
+            why=f"but there are n = {n} nodes, which no number of devices that uses all hosts divides",
+            instead=f"make n a multiple of {devices}, e.g. {near}",
         )
     warn(
         f"n = {n} nodes do not split evenly over {devices} devices: {fits} of them {'is' if fits == 1 else 'are'} used; to use all make n "

@@ -5,6 +5,7 @@ loss: what the forward pass keeps for the backward pass. The budgets are fixed n
 machine's memory, so that equal devices do the same arithmetic whatever else they hold.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.byte_sizes import array_bytes
+from ..errors import NULL, bad
 from ..xla.traced import inner_programs
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
@@ -126,18 +128,25 @@ def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
 
 def _evaluated(fn: Callable[[Any], Any], args: Any, count: int, block: Block) -> int | None:
     if block != "auto":
-        return checked("block", block)
+        return BLOCK("block", block)
     return choose_block(evaluation_bytes(fn, args), count, budget(EVALUATION))
 
 
-def checked(name: str, block: Any) -> Any:
-    """A block, or a ValueError that says what a block is."""
-    whole = isinstance(block, int) and not isinstance(block, bool) and block >= 1
-    if block is None or block == "auto" or whole:
-        return block
-    raise ValueError(
-        f"{name} is {block!r}; give a number of nodes >= 1, 'auto' to have it chosen, or None for all at once"
-    )
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """How many nodes at a time: a number, "auto", or None for all at once."""
+
+    want: str = "a number of nodes >= 1, 'auto' to have it chosen, or " + NULL + " for all at once"
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The block."""
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is None or value == "auto" or whole:
+            return value
+        raise bad(field, value, instead="give " + self.want)
+
+
+BLOCK = _Block()
 
 
 def choose_block(each: int, n: int, memory: int) -> int | None:
@@ -159,12 +168,12 @@ def choose_block(each: int, n: int, memory: int) -> int | None:
 
 
 __all__ = [
+    "BLOCK",
     "EVALUATION",
     "TRAINING",
     "Block",
     "block_map",
     "budget",
-    "checked",
     "choose_block",
     "evaluation_bytes",
     "map_nodes",

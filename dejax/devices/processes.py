@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..errors import ProcessError
+from ..errors import CheckpointError, FieldError, ProcessError, Words, as_command
 
 _looks = itertools.count()
 
@@ -189,7 +189,7 @@ def _allgather(x: np.ndarray) -> np.ndarray:
 
 def _settle(error: Exception | None, result: Any = None, alike: bool = False) -> Any:
     """Raise what failed anywhere, here or there (there too as its own type, if `alike`); else the result of process 0."""
-    said = gather([None if error is None else [type(error).__name__, str(error)], result])
+    said = gather([None if error is None else [type(error).__name__, *_texts(error)], result])
     failed = [i for i, (what, _) in enumerate(said) if what is not None]
     if not failed:
         return said[0][1]
@@ -197,8 +197,14 @@ def _settle(error: Exception | None, result: Any = None, alike: bool = False) ->
     if error is not None:
         error.add_note(f"on {name()}")
         raise _known(error, told=jax.process_index() != failed[0] and first == said[jax.process_index()][0])
-    kind, text = first
-    raise met(_elsewhere(failed[0], kind, text, alike))
+    kind, *texts = first
+    raise met(_elsewhere(failed[0], kind, Words(*texts), alike))
+
+
+def _texts(error: Exception) -> tuple[str, str]:
+    """What an error says in Python, and on the command line."""
+    said = str(error)
+    return said, as_command(error.args[0]) if len(error.args) == 1 and error.args[0] == said else said
 
 
 def _known(error: Exception, told: bool) -> Exception:
@@ -209,13 +215,12 @@ def _known(error: Exception, told: bool) -> Exception:
 
 def _elsewhere(index: int, kind: str, text: str, alike: bool) -> Exception:
     """The error of another process; `alike`: of the same type, if that is one of Python's or of checkpoints."""
-    from ..errors import CheckpointError
-
-    cls: Any = CheckpointError if kind == "CheckpointError" else getattr(builtins, kind, None)
+    own = {"CheckpointError": CheckpointError, "FieldError": FieldError}
+    cls: Any = own.get(kind) or getattr(builtins, kind, None)
     if alike and isinstance(cls, type) and issubclass(cls, Exception):
         with suppress(TypeError):  # of one that takes more than a text
-            return cls(f"{name(index)}: {text}")
-    return ProcessError(f"{name(index)} failed: {kind}: {text}")
+            return cls(f"{name(index)}: " + text)
+    return ProcessError(f"{name(index)} failed: {kind}: " + text)
 
 
 __all__ = [

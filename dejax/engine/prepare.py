@@ -9,14 +9,20 @@ from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..devices import placement
+from ..errors import bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..problem.task_check import check_fit
 
 
 def typed(value: Any) -> Any:
-    """Python numbers among the leaves as typed arrays, so that 0.1 and an array compile once and stack in sweeps."""
-    return tree.map(lambda x: device_array(x) if isinstance(x, (bool, int, float, np.generic)) else x, value)
+    """Turn the numbers among the leaves into arrays, those of NumPy like those of Python, so that 0.1 and np.float64(0.1) compile once."""
+
+    def one(x: Any) -> Any:
+        x = x.item() if isinstance(x, np.generic) else x
+        return device_array(x) if isinstance(x, (bool, int, float)) else x
+
+    return tree.map(one, value)
 
 
 def prepare(
@@ -30,7 +36,7 @@ def prepare(
     """
     network = Network() if network is None else network
     if not hasattr(network, "prepare"):
-        raise TypeError(f"network is {network!r}; give dejax.Network(topology), not the topology itself")
+        raise bad("network", network, instead="give dejax.Network(topology), not the topology itself")
     check_method(method)
     method, problem, network = listed(method), listed(problem), listed(network)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..core.struct import whole
+from ..core.checks import whole
 from ..devices import placement
+from ..errors import bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters
@@ -54,9 +55,9 @@ def rollout(
     rounds = whole("rounds", rounds)
     if not isinstance(key, (jax.Array, np.ndarray)) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         whole_number = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
-        raise TypeError(f"key is {key!r}; give jax.random.key({key if whole_number else 0})")
+        raise bad("key", key, instead=f"give jax.random.key({key if whole_number else 0})")
     if key.shape:
-        raise ValueError(f"key is an array of {key.shape} keys; give one, or vmap over them")
+        raise bad("key", key, says=f"is an array of {key.shape} keys", instead="give one, or vmap over them")
     layout = placement.as_layout(mesh)
     if layout is not None and (runs := layout.mesh.shape[placement.RUNS]) > 1 and not placement.in_runs():
         raise ValueError(

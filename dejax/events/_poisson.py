@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import device_array
+from ..core.checks import Several, above, natural, or_none, whole
 from ..core.kinds import Events
-from ..core.struct import check_number, static as field, struct
+from ..core.struct import static, struct
+from ..errors import NULL, bad
 from ._plan import Plan, pack
 
 
@@ -26,20 +28,21 @@ class Poisson(Events):
       Asynchronous decentralized parallel stochastic gradient descent, 2018 (stale gradients).
     """
 
-    rate: Any = field(default=1.0)
-    width: int | None = field(default=None)
-    stale: bool = field(default=True)
-    seed: int = field(default=0)
-
-    def __post_init__(self) -> None:
-        check_number(self, "rate", self.rate, lambda v: v > 0, "a number > 0, or one per node")
-        if self.width is not None and self.width < 1:
-            raise ValueError(f"Poisson.width is {self.width}; give a whole number >= 1, or None for n/8")
+    rate: Any = static(default=1.0, check=Several(above(0, infinite=True), "a number > 0, or one per node", alone=True))
+    width: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for n/8"))
+    stale: bool = static(default=True)
+    seed: int = static(default=0, check=natural)
 
     def plan(self, topology: Any, rounds: int | None) -> Plan:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
         if rounds is None:
-            raise ValueError("network.events needs the number of rounds to draw its plan; give rounds")
+            raise bad(
+                "events",
+                self,
+                owner="network",
+                says="needs the number of rounds to draw its plan",
+                instead="give rounds",
+            )
         n = topology.n
         width = max(1, n // 8) if self.width is None else self.width
         rates = (
@@ -48,8 +51,12 @@ class Poisson(Events):
             else np.asarray(self.rate, float)
         )
         if rates.shape != (n,) or (rates <= 0).any():
-            raise ValueError(
-                f"Poisson.rate has shape {rates.shape} for n = {n} nodes, or a rate <= 0; give one number > 0 per node"
+            raise bad(
+                "rate",
+                self.rate,
+                owner="Poisson",
+                says=f"has shape {rates.shape} for n = {n} nodes, or a rate <= 0",
+                instead="give one number > 0 per node",
             )
         edges = topology.edges()
         order = np.argsort(edges[:, 0], kind="stable")

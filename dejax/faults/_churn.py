@@ -6,9 +6,10 @@ participation as a random graph).
 
 from typing import Any
 
+from ..core.checks import in_
 from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
 
 
@@ -29,12 +30,9 @@ class Churn(Fault):
       True
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=in_(0, 1, "[)", "a probability"))
 
     sleeps = True
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v < 1, "a probability in [0, 1)")
 
     def awake(self, ctx: Any) -> NodeMask:
         """Who takes part in this round."""

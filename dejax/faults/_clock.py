@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..core.checks import above, at_least
 from ..core.random import fold_name
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeFloat, NodeFloatLike, NodeMask
 
-SECONDS = "finite seconds >= 0"
+SECONDS = at_least(0, "finite seconds >= 0")
+SPEED = above(0, "bits per second > 0 (inf: free)", infinite=True)
 
 
 @struct
@@ -55,19 +57,12 @@ class Clock:
       0.01
     """
 
-    gradient: NodeFloatLike = 1.0
-    exponential: NodeFloatLike = 0.0
-    sigma: FloatLike = 0.0
-    latency: NodeFloatLike = 0.0
-    bandwidth: NodeFloatLike = math.inf
-    server_bandwidth: FloatLike = math.inf
-
-    def __post_init__(self) -> None:
-        for field in ("gradient", "exponential", "latency"):
-            check_number(self, field, getattr(self, field), lambda v: 0 <= v < math.inf, SECONDS)
-        check_number(self, "sigma", self.sigma, lambda v: 0 <= v < math.inf, "a finite number >= 0")
-        for field in ("bandwidth", "server_bandwidth"):
-            check_number(self, field, getattr(self, field), lambda v: v > 0, "bits per second > 0 (inf: free)")
+    gradient: NodeFloatLike = number(default=1.0, check=SECONDS)
+    exponential: NodeFloatLike = number(default=0.0, check=SECONDS)
+    sigma: FloatLike = number(default=0.0, check=at_least(0))
+    latency: NodeFloatLike = number(default=0.0, check=SECONDS)
+    bandwidth: NodeFloatLike = number(default=math.inf, check=SPEED)
+    server_bandwidth: FloatLike = number(default=math.inf, check=SPEED)
 
     def compute(self, ctx: Any, time: NodeFloat, computes: NodeMask | None) -> NodeFloat:
         """Clocks [n] after one gradient at the nodes that compute (None: all)."""

@@ -4,16 +4,36 @@ Reference: Tsianos and Rabbat, Distributed consensus and optimization under comm
 directed edge; push-sum stays exact).
 """
 
-import operator
+import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from ..core.checks import natural
 from ..core.kinds import Fault
 from ..core.random import draw_index, fold_name
 from ..core.struct import static, struct
+from ..errors import bad
 from .pairs import uniform_of_pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class _Phases:
+    """A whole number >= 0, or (least, most) of a draw; equal ones become one."""
+
+    want: str = "a whole number >= 0, e.g. 2, or (least, most), e.g. (0, 3)"
+
+    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+        """The number, or the pair."""
+        try:
+            low, high = (natural(field, p) for p in (value if isinstance(value, (tuple, list)) else (value, value)))
+        except (TypeError, ValueError):
+            raise bad(field, value, instead="give " + self.want) from None
+        if low > high:
+            raise bad(field, value, instead="give " + self.want)
+        return low if low == high else (low, high)
 
 
 @struct
@@ -42,27 +62,12 @@ class Delay(Fault):
       (0, 3)
     """
 
-    phases: int | tuple[int, int] = static()
-
-    def __post_init__(self) -> None:
-        low, high = self.span
-        if not 0 <= low <= high:
-            raise ValueError(
-                f"Delay.phases is {self.phases!r}; give phases >= 0, e.g. 2, or (least, most), e.g. (0, 3)"
-            )
-        object.__setattr__(self, "phases", low if low == high else (low, high))
+    phases: int | tuple[int, int] = static(check=_Phases())
 
     @property
     def span(self) -> tuple[int, int]:
         """(least, most) phases."""
-        given = self.phases if isinstance(self.phases, (tuple, list)) else (self.phases, self.phases)
-        try:
-            low, high = (operator.index(p) for p in given if not isinstance(p, bool))
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"Delay.phases is {self.phases!r}; give a whole number, e.g. 2, or (least, most), e.g. (0, 3)"
-            ) from None
-        return low, high
+        return self.phases if isinstance(self.phases, tuple) else (self.phases, self.phases)
 
     def ages(
         self, key: jax.Array, receivers: Int[Array, "..."], senders: Int[Array, "..."], n: int

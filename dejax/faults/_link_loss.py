@@ -10,13 +10,14 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from ..core.checks import in_
 from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeMask
 from .pairs import uniform_of_pairs
 
-PROBABILITY = "a probability in [0, 1]"
+PROBABILITY = in_(0, 1, what="a probability")
 
 
 @struct
@@ -36,10 +37,7 @@ class LinkLoss(Fault):
       True
     """
 
-    p: FloatLike
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
+    p: FloatLike = number(check=PROBABILITY)
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
@@ -70,12 +68,9 @@ class DirectedLinkLoss(Fault):
       False
     """
 
-    p: FloatLike
+    p: FloatLike = number(check=PROBABILITY)
 
     symmetric = False
-
-    def __post_init__(self) -> None:
-        check_number(self, "p", self.p, lambda v: 0 <= v <= 1, PROBABILITY)
 
     def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""

@@ -3,25 +3,29 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..errors import FieldError
 from .case import Case
-from .refusals import ADVICE, REFUSALS
+from .refusals import REFUSALS
 
 
 class Verdict(NamedTuple):
     """What a refusal says of a case."""
 
     name: str
-    text: str
-    error: type[Exception]
+    error: FieldError
+
+    @property
+    def text(self) -> str:
+        """The message."""
+        return str(self.error)
 
 
 def verdict(case: Case) -> Verdict | None:
     """The first refusal that a case meets, in the order of the list; None: the pair acts."""
     for refusal in REFUSALS:
-        found = refusal.when(case)
-        if found:
-            words = case.words() | {"use": ADVICE} | (dict(found) if isinstance(found, Mapping) else {})
-            return Verdict(refusal.name, refusal.reason.format_map(words), refusal.error)
+        error = refusal.of(case)
+        if error is not None:
+            return Verdict(refusal.name, error)
     return None
 
 
@@ -29,11 +33,11 @@ def check(method: Any, problem: Any, network: Any) -> None:
     """Raise what the first refusal says that this method on this network meets.
 
     Raises:
-      RefusedError: they exclude each other. ValueError, TypeError: no topology, or one of another size.
+      RefusedError: they exclude each other. FieldError: no topology, or one of another size.
     """
     found = verdict(Case.of(method, problem, network))
     if found is not None:
-        raise found.error(found.text)
+        raise found.error
 
 
 def table(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import FieldError
 from .case import Case
 
 
@@ -56,8 +57,8 @@ def rule_size(case: Case) -> Any:
             case.network.rule.check(int(case.top.max_degree))
         if case.channel == "server":
             case.network.rule.check(min(case.n, case.traits.cohort or case.n), server=True)
-    except ValueError as error:
-        return {"why": str(error)}
+    except FieldError as error:
+        return error
     return None
 
 
@@ -65,8 +66,8 @@ def adversaries(case: Case) -> Any:
     """What an attack says of the number of nodes."""
     try:
         return case.hostile and None
-    except ValueError as error:
-        return {"why": str(error)}
+    except FieldError as error:
+        return error
 
 
 def statistics(case: Case) -> Any:

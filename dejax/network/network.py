@@ -10,11 +10,15 @@ from jax.core import Tracer
 from ..aggregation import weighted_mean
 from ..compression import direct, identity
 from ..core.arrays import device_array
-from ..core.kinds import KINDS, check_option
+from ..core.checks import choice, or_none
+from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
-from ..core.struct import grows, static, struct
+from ..core.struct import grows, option, static, struct
 from ..mixing import EdgeList
 from . import compatibility
+
+LEAVE = "or leave it out"
+SERVER = or_none(choice("star", "shards", "all_reduce"), LEAVE)
 
 
 @struct
@@ -43,36 +47,29 @@ class Network:
       TypeError: an option of another kind, or one that was not called.
     """
 
-    topology: Any = None
-    codec: Any = direct(identity())
-    privacy: Any = None
-    attack: Any = None
+    topology: Any = option(default=None, check=Slot("topology"))
+    codec: Any = option(default=direct(identity()), check=Slot("codec"))
+    privacy: Any = option(default=None, check=Slot("privacy"))
+    attack: Any = option(default=None, check=Slot("attack"))
     faults: tuple[Any, ...] = ()
-    rule: Any = weighted_mean()
-    clock: Any = None
-    events: Any = None
-    server: Literal["star", "shards", "all_reduce"] | None = static(default=None)
-    repair: Literal["row"] | None = static(default=None)
+    rule: Any = option(default=weighted_mean(), check=Slot("rule"))
+    clock: Any = option(default=None, check=Slot("clock"))
+    events: Any = option(default=None, check=Slot("events"))
+    server: Literal["star", "shards", "all_reduce"] | None = static(default=None, check=SERVER)
+    repair: Literal["row"] | None = static(default=None, check=or_none(choice("row"), LEAVE))
     audit: bool = static(default=False)
     # EdgeList, filled by `prepare` where rows per edge are sent
     edges: Any = dataclasses.field(default=None, repr=False)
     messages: Any = grows(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`
 
     def __post_init__(self) -> None:
-        if self.repair not in (None, "row"):
-            raise ValueError(f"Network.repair is {self.repair!r}; give 'row', or leave it out")
-        if self.server not in (None, "star", "shards", "all_reduce"):
-            raise ValueError(
-                f"Network.server is {self.server!r}; give 'star', 'shards' or 'all_reduce', or leave it out"
-            )
         for field, default in (("codec", direct(identity())), ("rule", weighted_mean()), ("faults", ())):
             if getattr(self, field) is None:
                 object.__setattr__(self, field, default)
         if not isinstance(self.faults, tuple):
             object.__setattr__(self, "faults", tuple(self.faults) if isinstance(self.faults, list) else (self.faults,))
-        for field in KINDS:
-            for value in self.faults if field == "faults" else (getattr(self, field),):
-                check_option(field, value)
+        for fault in self.faults:
+            check_option("faults", fault)
 
     @property
     def kind(self) -> str:

@@ -5,10 +5,9 @@ from .optimizers import (
     InverseSqrt as InverseSqrt,
     Optimizer as Optimizer,
     StepRule as StepRule,
-    check_lr as check_lr,
     check_step as check_step,
     optimizer as optimizer,
     step_rule as step_rule,
 )
 
-__all__ = ["Cosine", "InverseSqrt", "Optimizer", "StepRule", "check_lr", "check_step", "optimizer", "step_rule"]
+__all__ = ["Cosine", "InverseSqrt", "Optimizer", "StepRule", "check_step", "optimizer", "step_rule"]

@@ -4,7 +4,6 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 factory (structure) apart from its numbers (leaves).
 """
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +12,11 @@ import jax.numpy as jnp
 import optax
 
 from ..core import tree
-from ..core.kinds import check_option
-from ..core.struct import check_number, static, struct
+from ..core.checks import Number, above
+from ..core.kinds import ADAM
+from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeFloatLike
+from ..errors import bad, keyword
 
 
 @struct
@@ -44,9 +45,7 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
       {'learning_rate': 0.001}
     """
     if not callable(factory):
-        raise TypeError(
-            f"factory is {factory!r}; give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)"
-        )
+        raise bad("factory", factory, instead="give the factory itself, e.g. optimizer(optax.adam, learning_rate=1e-3)")
     name = getattr(factory, "__name__", factory)
     if in_order:  # by their names
         try:
@@ -61,8 +60,8 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
             raise TypeError(f"optimizer({name}, ...): {error}") from None
         options = dict(zip(signature.parameters, in_order, strict=False)) | options
     if isinstance(options.get("learning_rate"), (bool, str)):
-        raise TypeError(
-            f"learning_rate is {options['learning_rate']!r}; give a number or a schedule, e.g. learning_rate=1e-3"
+        raise bad(
+            "learning_rate", options["learning_rate"], instead="give a number or a schedule, e.g. learning_rate=1e-3"
         )
     fixed = {k: v for k, v in options.items() if isinstance(v, (bool, str)) or v is None}
     numbers = {k: v for k, v in options.items() if k not in fixed}
@@ -72,6 +71,9 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
     except TypeError as error:
         raise TypeError(f"optimizer({name}, ...): {error}") from None
     return made
+
+
+PLAIN = Number("a number", lambda v: True)  # or an array, but no schedule again
 
 
 @struct
@@ -85,16 +87,13 @@ class Cosine:
     Reference: Loshchilov and Hutter, SGDR, 2017.
     """
 
-    peak: NodeFloatLike
-    rounds: FloatLike
-    end: NodeFloatLike = 0.0
-    warmup: FloatLike = 0
-
-    def __post_init__(self) -> None:
-        _check_constants(self)
+    peak: NodeFloatLike = number(check=PLAIN)
+    rounds: FloatLike = number(check=PLAIN)
+    end: NodeFloatLike = number(default=0.0, check=PLAIN)
+    warmup: FloatLike = number(default=0, check=PLAIN)
 
     def __call__(self, t: Any) -> Any:
-        t = jnp.asarray(t, jnp.float32)
+        t = jnp.asarray(t, float)  # of the run's width
         rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
         share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
         fall = self.end + (self.peak - self.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
@@ -111,21 +110,11 @@ class InverseSqrt:
       TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not positive.
     """
 
-    peak: NodeFloatLike
-    offset: FloatLike = 1.0
-
-    def __post_init__(self) -> None:
-        _check_constants(self)
-        check_number(self, "offset", self.offset, lambda v: v > 0, "a number of rounds > 0")
+    peak: NodeFloatLike = number(check=PLAIN)
+    offset: FloatLike = number(default=1.0, check=above(0, "a number of rounds > 0", infinite=True))
 
     def __call__(self, t: Any) -> Any:
-        return self.peak / jnp.sqrt(1 + jnp.asarray(t, jnp.float32) / self.offset)
-
-
-def _check_constants(schedule: Any) -> None:
-    """The fields of a schedule are numbers or arrays, not schedules again."""
-    for field in dataclasses.fields(schedule):
-        check_number(schedule, field.name, getattr(schedule, field.name), lambda v: True, "a number")
+        return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
 
 
 @struct
@@ -154,23 +143,17 @@ def step_rule(owner: Any) -> StepRule:
 
 
 def check_step(owner: Any) -> None:
-    """Exactly one of `lr` and `optimizer`; a plain number lr must be finite and >= 0."""
-    name = type(owner).__name__
+    """Raise unless exactly one of `owner.lr` and `owner.optimizer` is given."""
     if owner.lr is None and owner.optimizer is None:
-        raise ValueError(
-            f"{name} got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, learning_rate=1e-3)"
+        raise bad(
+            "",
+            owner=owner,
+            says="got neither lr nor optimizer",
+            instead="give " + keyword("lr", 0.1) + ", or " + keyword("optimizer", ADAM),
         )
     if owner.lr is not None and owner.optimizer is not None:
-        raise ValueError(f"{name} got both lr and optimizer; put the rate into the optimizer and leave lr out")
-    check_lr(owner)
-    check_option("optimizer", owner.optimizer, name)
-
-
-def check_lr(owner: Any, field: str = "lr") -> None:
-    """A plain number must be finite and >= 0 and within float32."""
-    check_number(
-        owner, field, getattr(owner, field), lambda v: 0 <= v < 3e38, "a finite number >= 0 that fits float32", True
-    )
+        says = "got both lr and optimizer"
+        raise bad("", owner=owner, says=says, instead="put the rate into the optimizer and leave lr out")
 
 
 __all__ = [
@@ -178,7 +161,6 @@ __all__ = [
     "InverseSqrt",
     "Optimizer",
     "StepRule",
-    "check_lr",
     "check_step",
     "optimizer",
     "step_rule",

@@ -5,15 +5,15 @@
 Reference: Abadi et al., Deep learning with differential privacy, 2016.
 """
 
-import math
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.checks import above, at_least, choice
 from ..core.kinds import Privacy
-from ..core.struct import check_number, static, struct
+from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
@@ -39,20 +39,14 @@ class GaussianGradient(Privacy):
       2.1078
     """
 
-    clip: FloatLike
-    noise_multiplier: FloatLike
-    adjacency: Literal["add_remove", "replace_one"] = static("add_remove")
+    clip: FloatLike = number(check=above(0, "a finite norm > 0, e.g. 1.0"))
+    noise_multiplier: FloatLike = number(check=at_least(0))
+    adjacency: Literal["add_remove", "replace_one"] = static(
+        default="add_remove", check=choice("add_remove", "replace_one")
+    )
 
     hook = "gradient"
     per_example = True
-
-    def __post_init__(self) -> None:
-        check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 1.0")
-        check_number(
-            self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0"
-        )
-        if self.adjacency not in ("add_remove", "replace_one"):
-            raise ValueError(f"GaussianGradient.adjacency is {self.adjacency!r}; give 'add_remove' or 'replace_one'")
 
     def gradient(self, ctx: Any, grads: NodeTree, weight: jax.Array) -> NodeTree:
         """Noisy mean [n, ...] of clipped gradients [n, B, ...]; weight [n, B] is 1 on examples, 0 on padding."""

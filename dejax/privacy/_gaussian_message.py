@@ -5,14 +5,14 @@
 Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014 (Gaussian mechanism).
 """
 
-import math
 from typing import Any
 
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.checks import above, at_least
 from ..core.kinds import Privacy
-from ..core.struct import check_number, struct
+from ..core.struct import number, struct
 from ..core.types import FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
@@ -37,16 +37,10 @@ class GaussianMessage(Privacy):
       'message'
     """
 
-    clip: FloatLike
-    noise_multiplier: FloatLike
+    clip: FloatLike = number(check=above(0, "a finite norm > 0, e.g. 10.0"))
+    noise_multiplier: FloatLike = number(check=at_least(0))
 
     hook = "message"
-
-    def __post_init__(self) -> None:
-        check_number(self, "clip", self.clip, lambda v: 0 < v < math.inf, "a finite norm > 0, e.g. 10.0")
-        check_number(
-            self, "noise_multiplier", self.noise_multiplier, lambda v: 0 <= v < math.inf, "a finite number >= 0"
-        )
 
     def message(self, ctx: Any, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
         """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""

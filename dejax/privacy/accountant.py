@@ -20,6 +20,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..errors import bad
+
 # Without sampling the best order is near 1 + s sqrt(2 log(1/delta) / T).
 ORDERS = (*range(2, 257), 320, 384, 448, 512, 768, 1024)
 
@@ -45,7 +47,7 @@ def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[in
     s, q = _noise(noise_multiplier), _number("sampling_rate", sampling_rate, 0, 1)
     a = np.asarray(orders, np.float64)
     if a.ndim != 1 or len(a) == 0 or not ((a >= 2) & (a == np.floor(a))).all():
-        raise ValueError(f"orders is {orders!r}; give whole numbers >= 2")
+        raise bad("orders", orders, instead="give whole numbers >= 2")
     if q == 0:
         return np.zeros(len(a))
     if s == 0:
@@ -93,7 +95,7 @@ def epsilon(
     """
     steps, delta = _steps(steps), _delta(delta)
     if conversion not in ("tight", "simple"):
-        raise ValueError(f"conversion is {conversion!r}; give 'tight' or 'simple'")
+        raise bad("conversion", conversion, instead="give 'tight' or 'simple'")
     spent = rdp(noise_multiplier, sampling_rate, orders)
     if steps == 0 or not spent.any():
         return 0.0
@@ -167,10 +169,10 @@ def noise_multiplier(epsilon_goal: float, steps: int, sampling_rate: float, delt
       1.0
     """
     if not epsilon_goal > 0:
-        raise ValueError(f"epsilon_goal is {epsilon_goal!r}; give a number > 0")
+        raise bad("epsilon_goal", epsilon_goal, instead="give a number > 0")
     if epsilon(1e6, steps, sampling_rate, delta) > epsilon_goal:
-        raise ValueError(
-            f"epsilon_goal is {epsilon_goal!r}, which no noise multiplier up to 1e6 reaches; give a larger one"
+        raise bad(
+            "epsilon_goal", epsilon_goal, why="which no noise multiplier up to 1e6 reaches", instead="give a larger one"
         )
     low, high = 1e-6, 1e6
     while high / low > 1 + 1e-6:
@@ -181,9 +183,11 @@ def noise_multiplier(epsilon_goal: float, steps: int, sampling_rate: float, delt
 
 def _number(name: str, value: float, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} is {value!r} ({type(value).__name__}); give a number in [{least}, {most}]")
+        raise bad(
+            name, value, says=f"is {value!r} ({type(value).__name__})", instead=f"give a number in [{least}, {most}]"
+        )
     if not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; give a number in [{least}, {most}]")
+        raise bad(name, value, instead=f"give a number in [{least}, {most}]")
     return float(value)
 
 
@@ -193,11 +197,11 @@ def _noise(value: float) -> float:
 
 def _steps(value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ValueError(f"steps is {value!r}; give a whole number >= 0")
+        raise bad("steps", value, instead="give a whole number >= 0")
     return int(value)
 
 
 def _delta(value: float) -> float:
     if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
-        raise ValueError(f"delta is {value!r}; give a number in (0, 1), below 1 over the number of examples, e.g. 1e-5")
+        raise bad("delta", value, instead="give a number in (0, 1), below 1 over the number of examples, e.g. 1e-5")
     return float(value)

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
-from ..core.kinds import check_option
-from ..core.struct import check_number, static, struct
+from ..core.checks import choice, or_none, rate, whole
+from ..core.kinds import Slot
+from ..core.struct import number, option, static, struct
 from ..core.types import NodeFloatLike
 from ..data.sampling import Epoch, Full, Replacement
-from ..devices.node_blocks import checked
+from ..devices.node_blocks import BLOCK
+from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
 from ..xla.take_rows import fetch_rows
 from .roles import Rules, as_rules
@@ -73,52 +75,57 @@ class Problem:
 
     task: Any = static()
     data: Any = None
-    batch_size: int | None = static(default=None)
-    sampling: str | None = static(default=None)
-    starts: str = static(default="equal")
+    batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
+    sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
+    starts: str = static(default="equal", check=choice("equal", "independent"))
     rule: Any = BackPropagation()
-    block: int | str | None = static(default="auto")
+    block: int | str | None = static(default="auto", check=BLOCK)
     remat: bool = static(default=False)
     roles: Any = static(default=())
-    personal_lr: NodeFloatLike = None
-    personal_optimizer: Any = None
+    personal_lr: NodeFloatLike = number(default=None, check=rate)
+    personal_optimizer: Any = option(default=None, check=Slot("optimizer"))
     place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 
     def __post_init__(self) -> None:
         if callable(self.data) and hasattr(self.data, "__name__"):
-            raise TypeError(
-                f"Problem.data is {self.data.__name__}, which was not called, so that it is no data yet; give e.g. "
-                f"dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)"
+            raise bad(
+                "data",
+                self.data,
+                owner="Problem",
+                says=f"is {self.data.__name__}",
+                why="which was not called, so that it is no data yet",
+                instead=f"give e.g. dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)",
             )
         if hasattr(self.data, "partition"):
-            raise TypeError(
-                f"Problem.data is {self.data!r}, whose samples belong to no node yet; give e.g. "
-                "data.partition(dejax.data.iid(), nodes=8, seed=0)"
+            raise bad(
+                "data",
+                self.data,
+                owner="Problem",
+                why="whose samples belong to no node yet",
+                instead="give e.g. data.partition(dejax.data.iid(), nodes=8, seed=0)",
             )
         if hasattr(self.task, "build"):  # sizes are those of the data
             object.__setattr__(self, "task", self.task.build(self.data))
         check_task(self.task)
-        if self.sampling is not None and self.sampling not in SAMPLERS:
-            raise ValueError(
-                f"Problem.sampling is {self.sampling!r}; give one of {', '.join(SAMPLERS)}, or leave it out"
-            )
-        if self.starts not in ("equal", "independent"):
-            raise ValueError(f"Problem.starts is {self.starts!r}; give 'equal' or 'independent'")
-        whole = isinstance(self.batch_size, int) and not isinstance(self.batch_size, bool)
-        if self.batch_size is not None and (not whole or self.batch_size < 1):
-            raise ValueError(
-                f"Problem.batch_size is {self.batch_size!r}; give a whole number >= 1, or None for all samples"
-            )
         if self.sampling == "full" and self.batch_size is not None:
-            raise ValueError(f"Problem.batch_size is {self.batch_size} but sampling is 'full'; leave one of them out")
+            raise bad(
+                "batch_size",
+                self.batch_size,
+                owner="Problem",
+                says=f"is {self.batch_size} but sampling is 'full'",
+                instead="leave one of them out",
+            )
         if self.sampling in ("replacement", "epoch") and self.batch_size is None:
-            raise ValueError(f"Problem.sampling is {self.sampling!r} but batch_size is None; give batch_size, e.g. 16")
-        checked("Problem.block", self.block)
+            raise bad(
+                "sampling",
+                self.sampling,
+                owner="Problem",
+                says=f"is {self.sampling!r} but batch_size is " + NULL,
+                instead="give batch_size, e.g. 16",
+            )
         object.__setattr__(self, "roles", as_rules(self.roles))
-        check_option("personal_optimizer", self.personal_optimizer, "Problem", "optimizer")
-        check_number(self, "personal_lr", self.personal_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0", True)
         if self.personal_lr is not None and self.personal_optimizer is not None:
-            raise ValueError("Problem got both personal_lr and personal_optimizer; give one of them")
+            raise bad("", owner=self, says="got both personal_lr and personal_optimizer", instead="give one of them")
 
     @property
     def n(self) -> int:
@@ -161,9 +168,10 @@ class Problem:
             values = fn(params, batch, key, *extra)
             if values.ndim == 0:
                 if weight is not None:
+                    way = "return one loss per example, shape [B], or use " + keyword("sampling", "replacement")
                     raise ValueError(
-                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches "
-                        "are padded; return one loss per example, shape [B], or use sampling='replacement'"
+                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches are padded; "
+                        + way
                     )
                 return values
             if weight is None:

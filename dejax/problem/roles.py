@@ -23,7 +23,9 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.kinds import ADAM
 from ..core.method import traits
+from ..errors import Words, bad, keyword
 
 ROLES = ("shared", "personal", "frozen", "statistics")
 SLOT = "role/"  # + a role: the leaves of that role in a run's slots
@@ -59,12 +61,14 @@ def as_rules(roles: Any) -> Rules:
     try:
         rules = tuple(sorted((str(path).strip("/"), role) for path, role in pairs))
     except (TypeError, ValueError):
-        raise TypeError(f"Problem.roles is {roles!r}; give paths and roles, e.g. {{'head': 'personal'}}") from None
+        instead = "give paths and roles, e.g. " + Words("{'head': 'personal'}", "{head: personal}")
+        raise bad("roles", roles, owner="Problem", instead=instead) from None
     for path, role in rules:
         if role not in ROLES:
             near = difflib.get_close_matches(str(role), ROLES, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"Problem.roles[{path!r}] is {role!r}; give one of {', '.join(ROLES)}{hint}")
+            instead = f"give one of {', '.join(ROLES)}{hint}"
+            raise bad("roles", role, owner="Problem", says=f"[{path!r}] is {role!r}", instead=instead)
     return rules
 
 
@@ -110,28 +114,38 @@ def check(problem: Any) -> None:
         if not any(_role(((pattern, "frozen"),), path) == "frozen" for path in paths):
             near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"Problem.roles names {pattern!r}, but the task's leaves are {', '.join(paths)}{hint}")
+            why = f"but the task's leaves are {', '.join(paths)}{hint}"
+            raise bad("roles", dict(rules), owner="Problem", says=f"names {pattern!r}", why=why)
     parts = split(rules, shapes)
     if not tree.leaves(parts.shared):
-        raise ValueError(
-            f"Problem.roles {dict(rules)} leaves nothing to share; let one leaf of {', '.join(paths)} be shared"
-        )
+        instead = f"let one leaf of {', '.join(paths)} be shared"
+        says = f"{dict(rules)} leaves nothing to share"
+        raise bad("roles", dict(rules), owner="Problem", says=says, instead=instead)
     stepless = problem.personal_lr is None and problem.personal_optimizer is None
     if tree.leaves(parts.personal) and stepless:
-        raise ValueError(
-            "Problem.roles has personal leaves, but no step for them; give personal_lr=0.1, or personal_optimizer=dejax.optimizer(...)"
+        raise bad(
+            "roles",
+            dict(rules),
+            owner="Problem",
+            says="has personal leaves",
+            why="but no step for them",
+            instead="give " + keyword("personal_lr", 0.1) + ", or " + keyword("personal_optimizer", ADAM),
         )
     if not tree.leaves(parts.personal) and not stepless:
-        raise ValueError(
-            "Problem.personal_lr or personal_optimizer is given, but no leaf has role personal; leave it out"
-        )
+        field = "personal_lr" if problem.personal_optimizer is None else "personal_optimizer"
+        why = "but no leaf has role personal"
+        raise bad(field, getattr(problem, field), owner="Problem", says="is given", why=why, instead="leave it out")
     known = {path for path, role in getattr(problem.task, "roles", ()) if role == "statistics"}
     found = (path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(parts.statistics))
     unknown = [p for p in found if p not in known]
     if unknown:
-        raise ValueError(
-            f"Problem.roles makes {unknown[0]!r} statistics, but the task does not say how the model updates it; give a flax module that "
-            "holds it as nnx.BatchStat, or make it frozen"
+        raise bad(
+            "roles",
+            dict(rules),
+            owner="Problem",
+            says=f"makes {unknown[0]!r} statistics",
+            why="but the task does not say how the model updates it",
+            instead="give a flax module that holds it as nnx.BatchStat, or make it frozen",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from ..core.abstract import key_like, model_like
+from ..errors import bad
 
 
 def check_task(task: Any) -> None:
@@ -17,7 +18,9 @@ def check_task(task: Any) -> None:
     if isinstance(task, type) or not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):
         name = getattr(task, "__name__", None)
         hint = f"call it: dejax.tasks.{name}(...)" if name else "give one of dejax.tasks, e.g. classifier(factory)"
-        raise TypeError(f"Problem.task is {task!r}, which has no init(key) and loss(params, batch, key); {hint}")
+        raise bad(
+            "task", task, owner="Problem", why="which has no init(key) and loss(params, batch, key)", instead=hint
+        )
 
 
 def check_fit(problem: Any) -> None:
@@ -40,15 +43,18 @@ def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> No
     try:
         jax.eval_shape(task.loss, params, batch, key)
     except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"Problem.task {task!r} does not take batches of data {name!r} ({said}): {type(error).__name__}: {error}"
-        ) from error
+        says = f"{task!r} does not take batches of data {name!r} ({said}): {type(error).__name__}: {error}"
+        raise bad("task", task, owner="Problem", says=says) from error
     scores = getattr(task, "num_scores", None)
     scores = scores(params, batch) if scores is not None and classes else None
     if scores is not None and scores < classes:
-        raise ValueError(
-            f"Problem.task {task!r} gives {scores} class scores, but data {name!r} have {classes} classes; give the model {classes} "
-            "outputs"
+        raise bad(
+            "task",
+            task,
+            owner="Problem",
+            says=f"{task!r} gives {scores} class scores",
+            why=f"but data {name!r} have {classes} classes",
+            instead=f"give the model {classes} outputs",
         )
 
     if isinstance(batch, dict):

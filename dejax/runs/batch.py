@@ -18,7 +18,7 @@ from ..core.random import seeded
 from ..core.struct import labelled
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
 from ..report.history import Record
@@ -64,8 +64,11 @@ class Lanes(abc.ABC):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise ValueError(
-                f"mesh is None, but this job has {processes.count()} processes; give mesh={{}} to spread nodes over the devices of all"
+            raise bad(
+                "mesh",
+                None,
+                why=f"but this job has {processes.count()} processes",
+                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
             )
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
@@ -324,10 +327,11 @@ class Lanes(abc.ABC):
         theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
         with processes.everyone():
             if (other := _difference(theirs, mine)) is not None:
-                raise CheckpointError(
-                    f"{path} is of another experiment: its {other}. Resume with the same method, problem, network and "
-                    "seeds; to go on from its models with others, start anew with params="
+                way = Words(
+                    "the same method, problem, network and seeds; to go on from its models with others, start anew with params=",
+                    "the config and the code that it was made with, or start anew with another --out",
                 )
+                raise CheckpointError(f"{path} is of another experiment: its {other}. Resume with " + way)
         carry, facts = self._load(path, manifest["facts"].get("width", self.width))
         self.carry = self._moved("to_places", carry)
         self.round, self.started = checkpoint.round_of(path), True

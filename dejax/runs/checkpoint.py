@@ -23,6 +23,7 @@ import numpy as np
 from ..core import tree
 from ..devices import processes
 from ..errors import CheckpointError
+from .writable import OUT
 
 FORMAT = 1
 NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entries, which orbax refuses
@@ -115,16 +116,16 @@ def read_manifest(path: Any) -> dict[str, Any]:
     path = Path(path)
     file = path / "manifest.json"
     if not file.is_file():
-        raise CheckpointError(f"{path} is no checkpoint of dejax: it has no manifest.json. {_advice(path)}")
+        raise CheckpointError(f"{path} is no checkpoint of dejax: it has no manifest.json. " + _advice(path))
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         claimed = manifest.pop("sha256")
         if not {"format", "round", "facts", "leaves", "files"} <= set(manifest):
             raise KeyError("a field")
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise CheckpointError(f"{file} is damaged: it is not the JSON that was written. {_advice(path)}") from None
+        raise CheckpointError(f"{file} is damaged: it is not the JSON that was written. " + _advice(path)) from None
     if claimed != _digest(manifest):
-        raise CheckpointError(f"{file} is damaged: its sha256 does not match its content. {_advice(path)}")
+        raise CheckpointError(f"{file} is damaged: its sha256 does not match its content. " + _advice(path))
     if manifest["format"] != FORMAT:
         raise CheckpointError(
             f"{file} has format {manifest['format']}, but this dejax reads format {FORMAT}; use the version of dejax that wrote it"
@@ -144,15 +145,15 @@ def verify(path: Any) -> dict[str, Any]:
     for name, (size, digest) in manifest["files"].items():
         file = path / name
         if name not in found:
-            raise CheckpointError(f"{file} is missing from the checkpoint. {_advice(path)}")
+            raise CheckpointError(f"{file} is missing from the checkpoint. " + _advice(path))
         actual = file.stat().st_size
         if actual != size:
             raise CheckpointError(
-                f"{file} has {actual} bytes instead of {size}: it was truncated or changed. {_advice(path)}"
+                f"{file} has {actual} bytes instead of {size}: it was truncated or changed. " + _advice(path)
             )
         if _sha256(file) != digest:
             raise CheckpointError(
-                f"{file} is damaged: its sha256 does not match the manifest (a flipped bit?). {_advice(path)}"
+                f"{file} is damaged: its sha256 does not match the manifest (a flipped bit?). " + _advice(path)
             )
     extra = sorted(set(found) - set(manifest["files"]) - {"manifest.json"})
     if extra:
@@ -180,7 +181,7 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
         raise processes.met(
             CheckpointError(
                 f"{path} is of another experiment: {_difference(have, want)}. Give the directory of this experiment, or start anew "
-                "with another `out`"
+                "with another " + OUT
             )
         )
 
@@ -193,7 +194,7 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
             got = checkpointer.restore(path / "arrays", {k: abstract(v) for k, v in (_named(like) or NOTHING).items()})
     except Exception as error:  # orbax raises bare Exceptions of a page
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{path / 'arrays'} cannot be read ({first}). {_advice(path)}") from error
+        raise CheckpointError(f"{path / 'arrays'} cannot be read ({first}). " + _advice(path)) from error
     leaves = [_unwrap(got[_name(i)], x) if x.size else _empty(x) for i, x in enumerate(tree.leaves(like))]
     return jax.tree.unflatten(jax.tree.structure(like), leaves), manifest["facts"]
 
@@ -291,7 +292,7 @@ def _advice(path: Path) -> str:
     older = [p for p in existing(path.parent) if p.name < path.name]
     if older:
         return f"Remove the directory {path} to go on from {older[-1].name}"
-    return f"Restore {path} from a copy, or start anew with another `out`"
+    return f"Restore {path} from a copy, or start anew with another " + OUT
 
 
 __all__ = ["existing", "latest", "load", "read_manifest", "save", "tidy", "verify"]

@@ -181,6 +181,7 @@ class _Digest:
             self.users = True
             for name, member in sorted(vars(base).items()):
                 inner = getattr(member, "__func__", getattr(member, "fget", member))
+                inner = getattr(inner, "own", inner)  # what a class with checked fields checks beside them
                 if (not name.startswith("__") or name in ("__call__", "__init__", "__post_init__")) and _is_own(inner):
                     self.put(name)
                     self.feed(inner)

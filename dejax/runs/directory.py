@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..devices import processes
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Words
 from ..report import files
 from ..report.history import History, Record
 from . import checkpoint
-from .writable import check_writable
+from .writable import OUT, RESUME, check_writable
 
 LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
@@ -63,11 +63,11 @@ class RunDir:
         facts: dict[str, dict[str, Any]] = {}
         about = self.about
         if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(f"out is {str(self.path)!r}, which is a file; give the name of a new directory")
+            raise NotADirectoryError(OUT + f" is {str(self.path)!r}, which is a file; give the name of a new directory")
         if self.resume:
             if not self.path.is_dir():
                 raise FileNotFoundError(
-                    f"resume is {str(self.path)!r}, but there is no such directory; give one that a run has written"
+                    RESUME + f" is {str(self.path)!r}, but there is no such directory; give one that a run has written"
                 )
             if not (self.path / "run.json").is_file():
                 raise CheckpointError(
@@ -78,17 +78,17 @@ class RunDir:
                 facts = dict(about.pop("runs"))
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(
-                    f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another out"
+                    f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another "
+                    + OUT
                 ) from None
         elif self.path.is_dir() and any(self.path.iterdir()):
             done = (self.path / "run.json").is_file()
-            way = (
-                f"Go on with it by resume={str(self.path)!r}, or give another out"
-                if done
-                else "Give a new or empty directory"
-            )
-            raise FileExistsError(f"out is {str(self.path)!r}, which exists and is not empty. {way}")
-        check_writable(self.path, "resume" if self.resume else "out")
+            way = "Give a new or empty directory"
+            if done:
+                go_on = Words(f"by resume={str(self.path)!r}, or", f": dejax resume {self.path}; or")
+                way = Words("Go on with it ", "Go on with it") + go_on + " give another " + OUT
+            raise FileExistsError(OUT + f" is {str(self.path)!r}, which exists and is not empty. " + way)
+        check_writable(self.path, RESUME if self.resume else OUT)
         return facts, about
 
     def make(self) -> None:
@@ -99,7 +99,8 @@ class RunDir:
         with processes.everyone():
             if not _seen(self.path):
                 raise FileNotFoundError(
-                    f"out is {str(self.path)!r}, which process 0 made and {processes.name()} does not see; give a directory on a "
+                    OUT
+                    + f" is {str(self.path)!r}, which process 0 made and {processes.name()} does not see; give a directory on a "
                     "file system that all hosts share"
                 )
         self._made = True
@@ -206,7 +207,7 @@ class RunDir:
             if saved is not None:
                 raise CheckpointError(
                     f"{self.checkpoints(label)} holds no checkpoint, but {self.path / 'run.json'} says that round {saved} of {run!r} was "
-                    "saved there; restore it from a copy, or start anew with another out"
+                    "saved there; restore it from a copy, or start anew with another " + OUT
                 )
 
     def saved(self, label: str) -> Path | None:

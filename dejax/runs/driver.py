@@ -11,7 +11,7 @@ import numpy as np
 from ..core import tree
 from ..core.abstract import model_like
 from ..devices import processes
-from ..errors import DivergenceError
+from ..errors import DivergenceError, bad
 from ..report.history import Record
 from . import batch
 from .batch import Lanes
@@ -81,9 +81,11 @@ def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.schedule.rounds:
         raise processes.met(
-            ValueError(
-                f"rounds is {run.schedule.rounds}, but {run.label!r} in {directory.path if directory else ''} has done {run.round}; "
-                f"give rounds >= {run.round}"
+            bad(
+                "rounds",
+                run.schedule.rounds,
+                why=f"but {run.label!r} in {directory.path if directory else ''} has done {run.round}",
+                instead=f"give rounds >= {run.round}",
             )
         )
     if not resumed and directory is not None and directory.resume:
@@ -153,9 +155,9 @@ def _count(run: Lanes, meters: Any, count: int) -> None:
     """
     first = run.round - count
     meters = meters if run.many else tree.map(lambda x: x[None], meters)
-    for i, bad in enumerate(Counters.add(run.counters, meters)):
-        if bad is not None and i not in run.broken:
-            run.diverged(DivergenceError(*run.lanes[i], "loss", first + bad[0], bad[1]), i)
+    for i, at in enumerate(Counters.add(run.counters, meters)):
+        if at is not None and i not in run.broken:
+            run.diverged(DivergenceError(*run.lanes[i], "loss", first + at[0], at[1]), i)
 
 
 def _record(
@@ -182,9 +184,9 @@ def _record(
             if not run.shape:
                 one = model_like(run.problem.task)
                 run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
-            bad = None if i in run.broken else view.bad_node()
-            if bad is not None:
-                run.diverged(DivergenceError(label, seed, "model", run.round, bad), i)
+            node = None if i in run.broken else view.bad_node()
+            if node is not None:
+                run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
             if i not in run.broken:
                 for metric in measures:

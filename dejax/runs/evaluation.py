@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from .. import metrics as metrics_room
+from ..core.checks import or_none, whole
+from ..errors import NULL, bad
 from ..metrics import View
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
@@ -31,11 +31,9 @@ class Schedule:
         if isinstance(self.metrics, str) or callable(self.metrics):  # one, without a list around it
             object.__setattr__(self, "metrics", (self.metrics,))
         if self.metrics is not None and not isinstance(self.metrics, Sequence):
-            raise TypeError(f"metrics is {self.metrics!r}; give names or functions fn(view), one or a list of them")
+            raise bad("metrics", self.metrics, instead="give names or functions fn(view), one or a list of them")
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
-                raise ValueError(f"{name} is {value!r}; give a whole number >= 1, or None")
+            object.__setattr__(self, name, or_none(whole)(name, getattr(self, name)))
 
     @property
     def step(self) -> int:
@@ -82,11 +80,19 @@ class Schedule:
                 if metric not in known:
                     near = difflib.get_close_matches(metric, known, 1, 0.5)
                     hint = f" Did you mean {near[0]!r}?" if near else ""
-                    raise ValueError(f"metrics holds {metric!r}, which is no metric.{hint} Known: {', '.join(known)}")
+                    raise bad(
+                        "metrics",
+                        metric,
+                        says=f"holds {metric!r}",
+                        why=f"which is no metric.{hint} Known: {', '.join(known)}",
+                    )
                 metric = getattr(metrics_room, metric)
             if not callable(metric):
-                raise TypeError(
-                    f"metrics holds {metric!r}; give functions fn(view) -> {{name: number}}, or names of built-in ones"
+                raise bad(
+                    "metrics",
+                    metric,
+                    says=f"holds {metric!r}",
+                    instead="give functions fn(view) -> {name: number}, or names of built-in ones",
                 )
             out.append(metric)
         if metrics_room.local_models in out and metrics_room.own_test in out:  # one pass over the test set serves both
@@ -99,15 +105,22 @@ class Schedule:
         for name in ("nodes", "final_nodes"):
             asked = getattr(self, name)
             if asked is not None and asked > run.problem.n:
-                raise ValueError(
-                    f"{name} is {asked}, but there are {run.problem.n} nodes; give 1 to {run.problem.n}, or None to evaluate all"
+                raise bad(
+                    name,
+                    asked,
+                    why=f"but there are {run.problem.n} nodes",
+                    instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
         needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
             if getattr(metric, "func", metric) in needs and run.problem.data.test is None:
-                raise ValueError(
-                    f"metrics holds {name!r}, but {run.problem.data.name} has no test set; give one, or leave it out"
+                raise bad(
+                    "metrics",
+                    name,
+                    says=f"holds {name!r}",
+                    why=f"but {run.problem.data.name} has no test set",
+                    instead="give one, or leave it out",
                 )
 
 

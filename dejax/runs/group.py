@@ -15,6 +15,7 @@ from ..core.struct import labelled
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
+from ..errors import bad
 from . import code_digest, vmapped
 from .batch import Lanes, described
 from .fingerprint import fingerprint
@@ -184,8 +185,11 @@ def grouped(
       RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
     """
     if at_once is not None and at_once < len(seeds):
-        raise ValueError(
-            f"at_once is {at_once}, but {len(seeds)} seeds go together; give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)"
+        raise bad(
+            "at_once",
+            at_once,
+            why=f"but {len(seeds)} seeds go together",
+            instead=f"give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)",
         )
     layout = placement.as_layout(mesh)
     put = Put(layout)

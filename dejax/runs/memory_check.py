@@ -1,5 +1,6 @@
 """Refuse a run that the memory cannot hold: by its shapes before it compiles, by its compiled rounds before the first of them."""
 
+import functools
 import math
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 
 from ..core.byte_sizes import spoken_bytes
 from ..devices import placement
-from ..errors import TooLargeError
+from ..errors import TooLargeError, Words, keyword
 from ..planning import plan as planning
 from ..planning.compiled import Allocated, allocated
 
@@ -58,14 +59,16 @@ def _too_large(run: Any, plan: planning.Plan) -> TooLargeError:
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
     if block != 1 and planning.SCRATCH in {p.name for p in parts}:
-        change.append("block='auto'" if block is None else f"a smaller block (now {block})")
+        change.append(keyword("block", "auto") if block is None else f"a smaller block (now {block})")
     if run.width > 1:
         change.append(run.fewer or f"fewer runs at once (now {run.width})")
     return TooLargeError(
         f"{plan.label}: {plan.n:,} nodes need {'' if compiled else 'at least '}{spoken_bytes(plan.total)}{each} ({where}), but a run may "
         f"take {spoken_bytes(plan.memory * planning.KEEP)} of the {spoken_bytes(plan.memory)} that there are{each}; "
-        f"{'about' if compiled else 'at most'} {plan.largest:,} nodes would fit. Take {', or '.join(change)}; or try all the same with "
-        "check_memory=False (--anyway)",
+        f"{'about' if compiled else 'at most'} {plan.largest:,} nodes would fit. Take "
+        + functools.reduce(lambda a, b: a + ", or " + b, change)
+        + "; or try all the same with "
+        + Words("check_memory=False (--anyway)", "--anyway"),
         plan.total,
         plan.memory,
         plan.largest,

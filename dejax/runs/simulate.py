@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..core.struct import labelled, whole
+from ..core.checks import whole
+from ..core.struct import labelled
 from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Put
-from ..errors import DivergenceError
+from ..errors import DivergenceError, bad
 from ..report.history import History, Record
+from ..xla.program_cache import kept_programs
 from . import checkpoint, memory_check
 from .batch import Lanes
 from .directory import RunDir
@@ -24,6 +26,7 @@ from .single import Run, name_of
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
 
+@kept_programs()
 def simulate(
     method: Any,
     problem: Any,
@@ -91,7 +94,7 @@ def simulate(
     """
     if seeds is not None:
         if seed != 0:
-            raise ValueError(f"seed is {seed!r} and seeds is {seeds!r}; give one of them")
+            raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
         seed = several(seeds)
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config)
@@ -105,6 +108,7 @@ def simulate(
     return history
 
 
+@kept_programs()
 def compare(
     runs: Mapping[str, tuple[Any, Any, Any]],
     rounds: int | Mapping[str, int],
@@ -136,13 +140,20 @@ def compare(
       DivergenceError: every run diverged. Otherwise as `simulate`.
     """
     if not isinstance(runs, Mapping):
-        raise TypeError(f"runs is a {type(runs).__name__}; give a dict {{label: (method, problem, network)}}")
+        raise bad(
+            "runs", runs, says=f"is a {type(runs).__name__}", instead="give a dict {label: (method, problem, network)}"
+        )
     for label, run in runs.items():
         if not isinstance(run, (tuple, list)) or len(run) != 3:
             length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
-            raise TypeError(f"runs[{label!r}] is a {type(run).__name__}{length}; give (method, problem, network)")
+            raise bad(
+                "runs",
+                run,
+                says=f"[{label!r}] is a {type(run).__name__}{length}",
+                instead="give (method, problem, network)",
+            )
     if not runs:
-        raise ValueError("compare got no runs; give {label: (method, problem, network)}")
+        raise bad("runs", runs, says="is empty", instead="give {label: (method, problem, network)}")
     directory = directory_of(out, resume, config)
     with processes.everyone():
         layout = as_layout(mesh)
@@ -181,6 +192,7 @@ def planned(
     return todo
 
 
+@kept_programs()
 def continue_run(ended: Run, history: History, rounds: int, options: dict[str, Any]) -> History:
     """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
     run, label = ended.again(), ended.label
@@ -215,7 +227,7 @@ def drive_all(
     processes.meet()  # before anything that may be refused on one process alone
     with processes.everyone():
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks is {callbacks!r}; give functions fn(record), one or a list of them")
+            raise bad("callbacks", callbacks, instead="give functions fn(record), one or a list of them")
         for run, schedule in todo:
             with run.blamed():
                 schedule.check(run)
@@ -280,10 +292,13 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
     if resume is True:
         resume, out = out, None
         if resume is None:
-            raise ValueError("resume is True but out is not given; give resume='the run directory'")
+            raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
     if out is not None and resume is not None and str(out) != str(resume):
-        raise ValueError(
-            f"out is {str(out)!r} and resume is {str(resume)!r}; a resumed run goes on in its own directory: leave out away"
+        raise bad(
+            "out",
+            str(out),
+            says=f"is {str(out)!r} and resume is {str(resume)!r}",
+            instead="a resumed run goes on in its own directory: leave out away",
         )
     path = resume if resume is not None else out
     return None if path is None else RunDir(path, resume is not None, config)
@@ -291,10 +306,10 @@ def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
 
 def several(seeds: Sequence[int]) -> Sequence[int]:
     if isinstance(seeds, int):
-        raise TypeError(f"seeds is {seeds!r}; give a list of seeds, e.g. seeds=list(range({seeds}))")
+        raise bad("seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({seeds}))")
     seeds = list(seeds)
     if not seeds:
-        raise ValueError("seeds is empty; give at least one, e.g. seeds=[0, 1, 2]")
+        raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")
     return seeds
 
 

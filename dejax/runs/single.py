@@ -13,6 +13,7 @@ from ..core.random import seeded
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
+from ..errors import bad
 from ..metrics.view import View
 from . import code_digest, vmapped
 from .batch import Lanes, described
@@ -30,7 +31,7 @@ class Run(Lanes):
         put: Put | None = None, mesh: Any = None,
     ):  # fmt: skip
         if not isinstance(label, str) or not label:
-            raise TypeError(f"label is {label!r}; give a text that is not empty")
+            raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
         self.described = described(method)
@@ -130,10 +131,10 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     many = not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
     given: list[Any] = list(seed) if many else [seed]
     if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
-        raise TypeError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+        raise bad("seed", seed, instead="give one whole number, or a list of different ones")
     seeds = [int(s) for s in given]
     if len(set(seeds)) != len(seeds) or not seeds:
-        raise ValueError(f"seed is {seed!r}; give one whole number, or a list of different ones")
+        raise bad("seed", seed, instead="give one whole number, or a list of different ones")
     return seeds, many
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..core.struct import labelled, whole
+from ..core.checks import whole
+from ..core.struct import labelled
 from ..devices import processes
+from ..errors import bad
 from ..report.history import KEYS, History
+from ..xla.program_cache import kept_programs
 from .directory import RunDir
 from .evaluation import Schedule
 from .group import Member, grouped
@@ -18,6 +21,7 @@ from .simulate import Callbacks, directory_of, drive_all, several
 from .single import seeds_of
 
 
+@kept_programs()
 def sweep(
     build: Callable[..., tuple[Any, Any, Any]],
     over: Mapping[str, Sequence[Any] | Mapping[str, Any]],
@@ -88,6 +92,7 @@ def sweep(
     )
 
 
+@kept_programs()
 def run_members(
     members: Sequence[Member],
     seeds: Sequence[int],
@@ -118,29 +123,45 @@ def _combinations(build: Any, over: Any) -> list[dict[str, tuple[str, Any]]]:
       TypeError, ValueError: no mapping of names and values, none at all, or not those that `build` takes.
     """
     if not callable(build):
-        raise TypeError(f"build is {build!r}; give a function fn(**values) -> (method, problem, network)")
+        raise bad("build", build, instead="give a function fn(**values) -> (method, problem, network)")
     if not isinstance(over, Mapping) or not over or not all(isinstance(name, str) and name for name in over):
-        raise TypeError(f"over is {over!r}; give {{name of an argument of build: values}}, e.g. {{'lr': [0.1, 0.3]}}")
+        raise bad("over", over, instead="give {name of an argument of build: values}, e.g. {'lr': [0.1, 0.3]}")
     if taken := [name for name in over if name in KEYS]:
-        raise ValueError(
-            f"over has {taken[0]!r}, which names a column of every record; give the argument another name (seeds: seeds=)"
+        raise bad(
+            "over",
+            over,
+            says=f"has {taken[0]!r}",
+            why="which names a column of every record",
+            instead="give the argument another name (seeds: seeds=)",
         )
     try:
         inspect.signature(build).bind(**over)
     except TypeError as error:
-        raise TypeError(f"over gives {', '.join(over)}, which are not the arguments of build: {error}") from None
+        raise bad(
+            "over", over, says=f"gives {', '.join(over)}", why=f"which are not the arguments of build: {error}"
+        ) from None
     named = []
     for name, values in over.items():
         if isinstance(values, Mapping):
             found = list(values.items())
         elif isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-            raise TypeError(f"over[{name!r}] is {values!r}; give a list of values, or a dict {{label: value}}")
+            raise bad(
+                "over",
+                values,
+                says=f"[{name!r}] is {values!r}",
+                instead="give a list of values, or a dict {label: value}",
+            )
         else:
             found = [(_text(name, value), value) for value in values]
         if not found:
-            raise ValueError(f"over[{name!r}] is empty; give at least one value")
+            raise bad("over", values, says=f"[{name!r}] is empty", instead="give at least one value")
         if len({label for label, _ in found}) < len(found):
-            raise ValueError(f"over[{name!r}] gives a value twice: {[label for label, _ in found]}; give each once")
+            raise bad(
+                "over",
+                values,
+                says=f"[{name!r}] gives a value twice: {[label for label, _ in found]}",
+                instead="give each once",
+            )
         named.append([(name, pair) for pair in found])
     return [dict(combo) for combo in itertools.product(*named)]
 
@@ -150,8 +171,11 @@ def _text(name: str, value: Any) -> str:
         return str(value)
     if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
         return str(np.asarray(value).item())
-    raise TypeError(
-        f"over[{name!r}] holds a {type(value).__name__}; give a dict {{label: value}}, so that records can name it"
+    raise bad(
+        "over",
+        value,
+        says=f"[{name!r}] holds a {type(value).__name__}",
+        instead="give a dict {label: value}, so that records can name it",
     )
 
 

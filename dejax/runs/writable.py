@@ -5,8 +5,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..errors import Words
 
-def check_writable(path: Any, name: str = "out") -> None:
+OUT, RESUME = (
+    Words("out", "--out"),
+    Words("resume", "RUN"),
+)  # the arguments of simulate, and what the command calls them
+
+
+def check_writable(path: Any, name: str = OUT) -> None:
     """Make and remove a directory where `path` (or the nearest parent of it that exists) is.
 
     Raises:
@@ -18,8 +25,9 @@ def check_writable(path: Any, name: str = "out") -> None:
         os.rmdir(tempfile.mkdtemp(prefix=".dejax-", dir=base))
     except OSError as error:
         raise OSError(
-            f"{name} is {str(path)!r}, but nothing can be written in {base} ({error.strerror or error}); give another directory"
+            name
+            + f" is {str(path)!r}, but nothing can be written in {base} ({error.strerror or error}); give another directory"
         ) from None
 
 
-__all__ = ["check_writable"]
+__all__ = ["OUT", "RESUME", "check_writable"]

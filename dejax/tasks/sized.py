@@ -1,27 +1,11 @@
 """Tasks whose sizes are those of the data."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.struct import whole
-
-
-def wholes(name: str, values: Any, least: int = 0) -> tuple[int, ...]:
-    """`values` as ints >= 1; integers of any kind are taken. name: of the argument, e.g. "mlp.hidden".
-
-    Raises:
-      ValueError: anything but `least` or more whole numbers >= 1.
-    """
-    several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
-    given = tuple(values) if several else ()
-    if several and len(given) >= least:
-        try:
-            return tuple(whole(name, value) for value in given)
-        except (TypeError, ValueError):
-            pass
-    some = f"{least} or more whole numbers" if least else "whole numbers"
-    raise ValueError(f"{name} is {list(given) if several else values!r}; give a list of {some} >= 1, e.g. [64, 32]")
+from ..core.checks import whole
+from ..errors import bad
 
 
 @dataclass(frozen=True)
@@ -62,9 +46,12 @@ class Sized:
                 f"data {data.name!r} has num_classes = 0 (regression), but this task classifies; give classes="
             )
         if self.features not in (None, size):
-            raise ValueError(
-                f"{self.field} is {self.features}, but examples of {data.name!r} have {size}; leave {self.field} out"
+            raise bad(
+                self.field,
+                self.features,
+                why=f"but examples of {data.name!r} have {size}",
+                instead=f"leave {self.field} out",
             )
         if self.classes is not None and self.classes < classes:
-            raise ValueError(f"classes is {self.classes}, but {data.name!r} has {classes}; leave classes out")
+            raise bad("classes", self.classes, why=f"but {data.name!r} has {classes}", instead="leave classes out")
         return self.make(size, self.classes or classes)

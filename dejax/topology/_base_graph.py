@@ -8,9 +8,11 @@ import math
 
 import numpy as np
 
+from ..core.checks import whole
+from ..errors import bad
 from ..mixing import Edges
 from ._graph import Graph
-from ._sized import FROM_DATA, sized, whole
+from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
 
 Round = dict[tuple[int, int], float]  # weight of each undirected edge (i < j)
@@ -133,10 +135,14 @@ def base_graph(n: int = FROM_DATA, *, degree: int = 1) -> Topology:
       >>> base_graph(25).period
       9
     """
-    whole("base_graph", "degree", degree, 1)
+    degree = whole("base_graph.degree", degree)
     if n > 1 and degree >= n:
-        raise ValueError(
-            f"base_graph: degree is {degree} but n is {n}; give a degree below n, {n - 1} is the complete graph"
+        raise bad(
+            "degree",
+            degree,
+            owner="base_graph",
+            says=f"is {degree} but n is {n}",
+            instead=f"give a degree below n, {n - 1} is the complete graph",
         )
     phases = []
     for round in _rounds(n, degree + 1) or [{}]:

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import whole
+from ..errors import bad
 from ..mixing import Edges
 from ._graph import Graph
-from ._sized import FROM_DATA, sized, whole
+from ._sized import FROM_DATA, sized
 from ._topology import Topology, build, is_power_of
 from ._weights import Metropolis, UniformNeighbour, WeightRule, weighted
 
@@ -67,27 +69,30 @@ def chain(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology
 
 def _sides(owner: str, n: Any, rows: int | None, columns: int | None) -> tuple[int, int]:
     """Rows and columns of n nodes; what is not given is filled in, as square as possible."""
-    for field, value in (("rows", rows), ("columns", columns)):
-        if value is not None:
-            whole(owner, field, value, 1)
+    rows = None if rows is None else whole(f"{owner}.rows", rows)
+    columns = None if columns is None else whole(f"{owner}.columns", columns)
     if rows is not None and columns is not None:
         if n is not None and rows * columns != n:
-            raise ValueError(f"{owner}: rows is {rows} and columns is {columns}, which make {rows * columns} nodes, not {n}; "
-                             "leave one of them out")  # fmt: skip
+            raise bad("rows", rows, owner=owner, says=f'is {rows} and columns is {columns}', why=f'which make {rows * columns} nodes, not {n}', instead="leave one of them out")  # fmt: skip
         return rows, columns
     if rows is None and columns is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
         if rows == 1 and n > 3:
             near = [m for m in (n - 1, n + 1) if m >= 4]  # a prime lies between two even numbers
             line = "ring" if owner == "torus" else "chain"
-            raise ValueError(
-                f"{owner}: n is {n}, a prime, which makes a single row, a {line}; use {' or '.join(map(str, near))}, or give rows=1 "
-                f"where a {line} is meant"
+            raise bad(
+                "n",
+                n,
+                owner=owner,
+                why=f"a prime, which makes a single row, a {line}",
+                instead=f"use {' or '.join(map(str, near))}, or give rows=1 where a {line} is meant",
             )
         return rows, n // rows
     field, side = ("rows", rows) if columns is None else ("columns", columns)
     if n % side:
-        raise ValueError(f"{owner}: {field} is {side}, which does not divide n = {n}; give a divisor, or leave it out")
+        raise bad(
+            field, side, owner=owner, why=f"which does not divide n = {n}", instead="give a divisor, or leave it out"
+        )
     return (side, n // side) if columns is None else (n // side, side)
 
 
@@ -145,7 +150,9 @@ def power_of_two(owner: str, n: int) -> int:
     """log2 n, or ValueError."""
     if not is_power_of(2, n):
         low = 2 ** (n.bit_length() - 1)
-        raise ValueError(f"{owner}: n is {n}, which is not a power of two; use {low} or {2 * low}, or another graph")
+        raise bad(
+            "n", n, owner=owner, why="which is not a power of two", instead=f"use {low} or {2 * low}, or another graph"
+        )
     return n.bit_length() - 1
 
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.checks import choice, or_none, whole
+from ..errors import bad
 from ..mixing import Dense, Edges
 from ._graph import Graph
-from ._sized import whole
 from ._topology import TOLERANCE, Topology, build
 from ._weights import Metropolis, UniformNeighbour, WeightRule, weighted
 
@@ -42,19 +43,32 @@ def from_edges(
     if pairs.size == 0:
         pairs = np.zeros((0, 2), np.int64)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
-        raise ValueError(
-            f"from_edges: edges has shape {pairs.shape} and dtype {pairs.dtype}; give m pairs of whole numbers"
+        raise bad(
+            "edges",
+            edges,
+            owner="from_edges",
+            says=f"has shape {pairs.shape} and dtype {pairs.dtype}",
+            instead="give m pairs of whole numbers",
         )
-    n = whole("from_edges", "n", n if n is not None else int(pairs.max(initial=0)) + 1, 1)
-    bad = np.flatnonzero(((pairs < 0) | (pairs >= n)).any(1))
-    if len(bad):
-        raise ValueError(
-            f"from_edges: edges[{bad[0]}] is {tuple(pairs[bad[0]].tolist())}; ids must lie in 0..{n - 1} (n = {n})"
+    n = int(whole("from_edges.n", n if n is not None else int(pairs.max(initial=0)) + 1))
+    outside = np.flatnonzero(((pairs < 0) | (pairs >= n)).any(1))
+    if len(outside):
+        raise bad(
+            "edges",
+            tuple(pairs[outside[0]].tolist()),
+            owner="from_edges",
+            says=f"[{outside[0]}] is {tuple(pairs[outside[0]].tolist())}",
+            instead=f"ids must lie in 0..{n - 1} (n = {n})",
         )
     loops = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
     if len(loops):
-        raise ValueError(
-            f"from_edges: edges[{loops[0]}] is {tuple(pairs[loops[0]].tolist())}, a self loop; leave it out, own weights are set by the weight rule"
+        raise bad(
+            "edges",
+            tuple(pairs[loops[0]].tolist()),
+            owner="from_edges",
+            says=f"[{loops[0]}] is {tuple(pairs[loops[0]].tolist())}",
+            why="a self loop",
+            instead="leave it out, own weights are set by the weight rule",
         )
     graph = (Graph.directed if directed else Graph.undirected)(n, pairs[:, 0], pairs[:, 1])
     rule = weights if weights is not None else UniformNeighbour() if directed else Metropolis()
@@ -87,11 +101,16 @@ def from_matrix(
       >>> from_matrix(np.full((2, 2), 0.5)).kind
       'doubly'
     """
-    if kind not in (None, "doubly", "row", "column"):
-        raise ValueError(f"from_matrix: kind is {kind!r}; give 'doubly', 'row' or 'column'")
+    or_none(choice("doubly", "row", "column"), "or leave it out")("from_matrix.kind", kind)
     shape = tuple(np.shape(matrix))
     if len(shape) not in (2, 3) or shape[-1] != shape[-2] or 0 in shape:
-        raise ValueError(f"from_matrix: matrix has shape {shape}; give [n, n], or [P, n, n] for a sequence")
+        raise bad(
+            "matrix",
+            matrix,
+            owner="from_matrix",
+            says=f"has shape {shape}",
+            instead="give [n, n], or [P, n, n] for a sequence",
+        )
     if isinstance(matrix, jax.core.Tracer):
         stacked = matrix.reshape((-1, *shape[-2:]))
         stacked = stacked.astype(jnp.promote_types(stacked.dtype, jnp.float32))
@@ -103,13 +122,22 @@ def from_matrix(
     dense = given.astype(np.float64).reshape((-1, *shape[-2:]))
     if not np.isfinite(dense).all():
         at = tuple(int(a) for a in np.argwhere(~np.isfinite(dense))[0][1:])
-        raise ValueError(
-            f"from_matrix: matrix[{at[0]}, {at[1]}] is {dense[0][at] if len(dense) == 1 else 'not finite'}; give finite weights"
+        raise bad(
+            "matrix",
+            dense[0][at] if len(dense) == 1 else None,
+            owner="from_matrix",
+            says=f"[{at[0]}, {at[1]}] is {(dense[0][at] if len(dense) == 1 else 'not finite')}",
+            instead="give finite weights",
         )
     if not allow_negative and (dense < 0).any():
         at = tuple(int(a) for a in np.unravel_index(int(dense.argmin()), dense.shape))[1:]
-        raise ValueError(
-            f"from_matrix: matrix[{at[0]}, {at[1]}] is {dense.min():.6g}, a negative weight; give weights >= 0, or say allow_negative=True"
+        raise bad(
+            "matrix",
+            float(dense.min()),
+            owner="from_matrix",
+            says=f"[{at[0]}, {at[1]}] is {dense.min():.6g}",
+            why="a negative weight",
+            instead="give weights >= 0, or say allow_negative=True",
         )
     tolerance = TOLERANCE if given.dtype == np.float64 else 10 * shape[-1] ** 0.5 * 1.2e-7
     return build(name, [Edges.from_matrix(w) for w in dense], allow_disconnected, kind, tolerance)
@@ -134,7 +162,7 @@ def from_networkx(
     """
     at = {v: i for i, v in enumerate(graph.nodes())}
     if not at:
-        raise ValueError("from_networkx: graph has no nodes; give at least one")
+        raise bad("graph", graph, owner="from_networkx", says="has no nodes", instead="give at least one")
     pairs = [(at[v], at[u]) for u, v in graph.edges() if u != v]
     return from_edges(
         np.array(pairs, np.int64).reshape(-1, 2), len(at), directed=graph.is_directed(), weights=weights,

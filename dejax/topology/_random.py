@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import in_, natural, whole
+from ..errors import bad
 from ._graph import Graph
-from ._sized import FROM_DATA, sized, whole
+from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
 from ._weights import Metropolis, PushSum, WeightRule, weighted
 
@@ -18,17 +20,21 @@ TRIES = 100
 
 
 def _probability(owner: str, field: str, p: float) -> float:
-    if isinstance(p, bool) or not 0 <= p <= 1:
-        raise ValueError(f"{owner}: {field} is {p}; give a probability in [0, 1]")
-    return float(p)
+    return float(in_(0, 1, what="a probability")(f"{owner}.{field}", p))
 
 
-def _degree(owner: str, degree: int, n: int, field: str = "degree") -> None:
-    whole(owner, field, degree, 1)
+def _degree(owner: str, degree: int, n: int, field: str = "degree") -> int:
+    degree = whole(f"{owner}.{field}", degree)
     if degree >= n:
-        raise ValueError(
-            f"{owner}: {field} is {degree} but n is {n}, and a node has only {n - 1} others; give {field} < n"
+        raise bad(
+            field,
+            degree,
+            owner=owner,
+            says=f"is {degree} but n is {n}",
+            why=f"and a node has only {n - 1} others",
+            instead=f"give {field} < n",
         )
+    return degree
 
 
 def _undirected(n: int, graph: Any) -> Graph:
@@ -52,7 +58,7 @@ def _draw(
 
     The very first is taken where disconnected ones are welcome.
     """
-    whole(owner, "seed", seed, 0)
+    seed = natural(f"{owner}.seed", seed)
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         graph = draw(int(rng.integers(2**31)))
@@ -83,7 +89,7 @@ def random_regular(
     """
     import networkx as nx
 
-    _degree("random_regular", degree, n)
+    degree = _degree("random_regular", degree, n)
     if n * degree % 2:
         raise ValueError(
             f"random_regular: n * degree is {n} * {degree} = {n * degree}, which is odd, and every edge has two ends; "
@@ -152,8 +158,8 @@ def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: W
     """
     import networkx as nx
 
-    _degree("barabasi_albert", m, n, "m")
-    whole("barabasi_albert", "seed", seed, 0)
+    m = _degree("barabasi_albert", m, n, "m")
+    seed = natural("barabasi_albert.seed", seed)
     return build("barabasi_albert", weighted(_undirected(n, nx.barabasi_albert_graph(n, m, seed=seed)), weights))
 
 
@@ -185,9 +191,15 @@ def watts_strogatz(
     """
     import networkx as nx
 
-    _degree("watts_strogatz", k, n, "k")
+    k = _degree("watts_strogatz", k, n, "k")
     if k % 2:
-        raise ValueError(f"watts_strogatz: k is {k}, which is odd, and both sides get k / 2 neighbors; give {k + 1}")
+        raise bad(
+            "k",
+            k,
+            owner="watts_strogatz",
+            why="which is odd, and both sides get k / 2 neighbors",
+            instead=f"give {k + 1}",
+        )
     _probability("watts_strogatz", "beta", beta)
     graph = _draw(
         "watts_strogatz",
@@ -228,9 +240,15 @@ def stochastic_block(
     """
     import networkx as nx
 
-    whole("stochastic_block", "blocks", blocks, 1)
+    blocks = whole("stochastic_block.blocks", blocks)
     if blocks > n:
-        raise ValueError(f"stochastic_block: blocks is {blocks} but n is {n}; give at most n blocks")
+        raise bad(
+            "blocks",
+            blocks,
+            owner="stochastic_block",
+            says=f"is {blocks} but n is {n}",
+            instead="give at most n blocks",
+        )
     _probability("stochastic_block", "p_in", p_in)
     _probability("stochastic_block", "p_out", p_out)
     sizes = [n // blocks + (b < n % blocks) for b in range(blocks)]
@@ -271,7 +289,7 @@ def geometric(
 
     radius = math.sqrt(2 * math.log(max(n, 2)) / (math.pi * n)) if radius is None else radius
     if not radius > 0:
-        raise ValueError(f"geometric: radius is {radius}; give a distance > 0 in a square of side 1")
+        raise bad("radius", radius, owner="geometric", instead="give a distance > 0 in a square of side 1")
 
     def draw(s: int) -> Graph:
         points = np.random.default_rng(s).random((n, 2))
@@ -298,9 +316,9 @@ def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weight
       >>> random_digraph(8, degree=2).kind
       'column'
     """
-    _degree("random_digraph", degree, n)
+    degree = _degree("random_digraph", degree, n)
 
-    whole("random_digraph", "seed", seed, 0)
+    seed = natural("random_digraph.seed", seed)
     rng = np.random.default_rng(seed)
     i, circle = np.arange(n), rng.permutation(n)
     following = np.zeros(n, np.int64)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.struct import static, struct
+from ..errors import bad
 from ..mixing import Edges, Slots
 from ._closed import power_of_two
 from ._sized import FROM_DATA, sized
@@ -59,7 +60,13 @@ def one_peer_ring(n: int = FROM_DATA) -> Topology:
       [[0, 3], [1, 2], [2, 1], [3, 0]]
     """
     if n % 2:
-        raise ValueError(f"one_peer_ring: n is {n}, which is odd, so one node has no partner; use {n + 1}, or ring()")
+        raise bad(
+            "n",
+            n,
+            owner="one_peer_ring",
+            why="which is odd, so one node has no partner",
+            instead=f"use {n + 1}, or ring()",
+        )
     i = np.arange(n)
     return build("one_peer_ring", [pairs(n, i ^ 1), pairs(n, (((i - 1) % n ^ 1) + 1) % n)])
 

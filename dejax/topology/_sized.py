@@ -2,11 +2,11 @@
 
 import functools
 import inspect
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.checks import whole
 from ._topology import Topology
 
 FROM_DATA: Any = None  # default of `n` in graphs whose number of nodes may be left out
@@ -63,18 +63,9 @@ def sized(
             n = infer(**given)
         if n is None:
             return Deferred(call, tuple(given.items()))
-        return fn(whole(fn.__name__, "n", n, 1), **given)
+        return fn(whole(f"{fn.__name__}.n", n), **given)
 
     return call
 
 
-def whole(owner: str, field: str, value: Any, least: int) -> int:
-    """`value` as an int >= `least`; TypeError if it is no whole number, ValueError if it is too small."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{owner}: {field} is {value!r} ({type(value).__name__}); give a whole number >= {least}")
-    if value < least:
-        raise ValueError(f"{owner}: {field} is {value}; give a whole number >= {least}")
-    return int(value)
-
-
-__all__ = ["FROM_DATA", "Deferred", "sized", "whole"]
+__all__ = ["FROM_DATA", "Deferred", "sized"]

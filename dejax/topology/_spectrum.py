@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import bad
 from ._graph import Graph
 from ._topology import Topology
 
@@ -182,7 +183,7 @@ def mixing_time(top: Topology, eps: float = 0.25) -> float | None:
       3
     """
     if not 0 < eps < 1:
-        raise ValueError(f"mixing_time: eps is {eps}; give a factor in (0, 1), e.g. 0.25")
+        raise bad("eps", eps, owner="mixing_time", instead="give a factor in (0, 1), e.g. 0.25")
     r = rho(top)
     return None if r is None else _rounds(r, eps, top.period)
 
@@ -211,7 +212,7 @@ def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
       8.0
     """
     if not 0 <= decay < 1:
-        raise ValueError(f"effective_neighbours: decay is {decay}; give a number in [0, 1), e.g. 0.9")
+        raise bad("decay", decay, owner="effective_neighbours", instead="give a number in [0, 1), e.g. 0.9")
     if top.period != 1:
         return None
     n = top.n

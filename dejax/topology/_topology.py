@@ -14,6 +14,7 @@ import numpy as np
 from .. import mixing
 from ..core.arrays import device_array
 from ..core.struct import static, struct
+from ..errors import bad
 from ..mixing import Edges, Links
 
 TOLERANCE = 1e-9  # on row and column sums, in float64
@@ -45,8 +46,8 @@ class Topology:
     kind: str = static()
     symmetric: bool = static()
     connected: bool = static()
-    period: int = static(1)
-    dtype: str = static("float32")
+    period: int = static(default=1)
+    dtype: str = static(default="float32")
 
     def at(self, phase: Any = 0, key: Any = None) -> Links:
         """W of this phase, its weights in `dtype`.
@@ -76,10 +77,15 @@ class Topology:
         """The same graph with weights in float64 (needs jax x64) or float32."""
         name = np.dtype(dtype).name
         if name == "float64" and not jax.config.jax_enable_x64:
-            raise ValueError("dtype is float64 but jax_enable_x64 is off; switch it on first, or keep float32")
+            raise bad(
+                "dtype",
+                "float64",
+                says="is float64 but jax_enable_x64 is off",
+                instead="switch it on first, or keep float32",
+            )
         if name not in ("float32", "float64"):
-            raise ValueError(
-                f"dtype is {name}; weights are kept in float32 or float64: kernels sum lower dtypes in float32"
+            raise bad(
+                "dtype", name, instead="weights are kept in float32 or float64: kernels sum lower dtypes in float32"
             )
         return Topology(self.links, self.name, self.kind, self.symmetric, self.connected, self.period, name)
 

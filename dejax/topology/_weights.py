@@ -5,11 +5,13 @@ float64; W_ii is what is missing to a row sum (column sum for push-sum) of 1.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..core.checks import Several, above, in_
+from ..core.struct import frozen, number, static
+from ..errors import bad
 from ..mixing import Edges
 from ._graph import Graph
 
@@ -19,7 +21,7 @@ WeightRule = Callable[[Graph], Edges]
 def weighted(graph: Graph, weights: WeightRule | type) -> Edges:
     """Apply a rule, given as an object or as its class without arguments."""
     if isinstance(weights, str) or not callable(weights):
-        raise TypeError(f"weights is {weights!r}; give a rule such as dejax.topology.metropolis()")
+        raise bad("weights", weights, instead="give a rule such as dejax.topology.metropolis()")
     rule = weights() if isinstance(weights, type) else weights
     return rule(graph)
 
@@ -37,7 +39,7 @@ def _undirected(rule: Any, graph: Graph) -> None:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Metropolis:
     """Metropolis-Hastings weights 1 / (1 + max(d_i, d_j)) on edges: symmetric, doubly stochastic, own weight > 0.
 
@@ -56,7 +58,7 @@ class Metropolis:
         return _rows(graph, 1.0 / (1 + np.maximum(d[graph.receivers], d[graph.senders])))
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant:
     """The same weight on every edge: W = I - eps L with L the graph's Laplacian.
 
@@ -67,19 +69,14 @@ class Constant:
       [0.5, 0.25, 0.0, 0.25]
     """
 
-    eps: float
-
-    def __post_init__(self) -> None:
-        """Check eps."""
-        if not self.eps > 0:
-            raise ValueError(f"constant: eps is {self.eps}; give an edge weight > 0, e.g. 1 / (1 + max degree)")
+    eps: float = number(check=above(0, "an edge weight > 0, e.g. 1 / (1 + max degree)"))
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""
         return _rows(graph, np.full(len(graph.receivers), float(self.eps)))
 
 
-@dataclass(frozen=True)
+@frozen
 class MaxDegree:
     """The same weight 1 / (1 + max degree) on every edge: W = I - L / (1 + d_max).
 
@@ -94,7 +91,7 @@ class MaxDegree:
         return _rows(graph, np.full(len(graph.receivers), 1.0 / (1 + graph.in_degrees.max(initial=0))))
 
 
-@dataclass(frozen=True)
+@frozen
 class BestConstant:
     """The constant edge weight that contracts fastest, 2 / (lambda_2(L) + lambda_n(L)).
 
@@ -114,7 +111,7 @@ class BestConstant:
         return _rows(graph, np.full(len(graph.receivers), 2.0 / (low + high)))
 
 
-@dataclass(frozen=True)
+@frozen
 class UniformNeighbour:
     """Average of all that is held: 1 / (1 + d_i) on each neighbor and on oneself.
 
@@ -131,7 +128,7 @@ class UniformNeighbour:
         return Edges(graph.n, graph.receivers, graph.senders, 1.0 / (1 + d[graph.receivers]), 1.0 / (1 + d))
 
 
-@dataclass(frozen=True)
+@frozen
 class DataSize:
     """Weights proportional to the senders' numbers of samples, over the closed neighborhood: row-stochastic.
 
@@ -144,29 +141,27 @@ class DataSize:
       [[0.25, 0.75], [0.25, 0.75]]
     """
 
-    sizes: Sequence[float]
-
-    def __post_init__(self) -> None:
-        """Make the sizes a tuple, so that the rule is hashable, and check them."""
-        object.__setattr__(self, "sizes", tuple(float(s) for s in np.asarray(self.sizes).ravel()))
-        if not all(0 < s < np.inf for s in self.sizes):
-            bad = next(i for i, s in enumerate(self.sizes) if not 0 < s < np.inf)
-            raise ValueError(
-                f"data_size: sizes[{bad}] is {self.sizes[bad]}; give a positive number of samples per node"
-            )
+    sizes: Sequence[float] = static(check=Several(above(0), "a positive number of samples per node"))
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""
         size = np.asarray(self.sizes)
         if len(size) != graph.n:
-            raise ValueError(f"data_size: {len(size)} sizes for n = {graph.n} nodes; give one per node")
+            raise bad(
+                "sizes",
+                self.sizes,
+                owner=self,
+                says=f"holds {len(size)} numbers",
+                why=f"but there are n = {graph.n} nodes",
+                instead="give one per node",
+            )
         total = size + np.bincount(graph.receivers, size[graph.senders], graph.n)
         return Edges(
             graph.n, graph.receivers, graph.senders, size[graph.senders] / total[graph.receivers], size / total
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class PushSum:
     """Column-stochastic weights 1 / (1 + out-degree of the sender): each node splits what it has evenly.
 
@@ -184,7 +179,7 @@ class PushSum:
         return Edges(graph.n, graph.receivers, graph.senders, 1.0 / (1 + d[graph.senders]), 1.0 / (1 + d))
 
 
-@dataclass(frozen=True)
+@frozen
 class Lazy:
     """A slower W that keeps more of the own value: W' = (1 - a) I + a W.
 
@@ -198,13 +193,8 @@ class Lazy:
       [0.667, 0.167, 0.0, 0.167]
     """
 
-    weights: WeightRule = field(default_factory=Metropolis)
-    a: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check a."""
-        if not 0 < self.a <= 1:
-            raise ValueError(f"lazy: a is {self.a}; give a number in (0, 1], e.g. 0.5")
+    weights: WeightRule = static(default_factory=Metropolis)
+    a: float = number(default=0.5, check=in_(0, 1, "(]"))
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""

@@ -4,7 +4,6 @@ import functools
 import os
 import sys
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 # Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave the inner loop over 32 hidden
@@ -48,19 +47,19 @@ def fast_cpu() -> bool:
 
 def narrow() -> bool:
     """Whether this processor has vectors of 256 bits (AVX2) and no longer ones, as far as Linux tells."""
-    return "avx2" in _features() and "avx512f" not in _features()
+    return "avx2" in features() and "avx512f" not in features()
 
 
 def _flags() -> tuple[str, ...]:
     """Those that help on this processor with this release of JAX."""
     now = release()
-    if "avx512_vbmi2" in _features():
+    if "avx512_vbmi2" in features():
         return WIDE if now < TESTED else ()
     return NARROW if narrow() and now == (0, 10) else ()
 
 
 @functools.cache
-def _features() -> frozenset[str]:
+def features() -> frozenset[str]:
     """What the first processor can do, in the words of Linux."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -70,6 +69,8 @@ def _features() -> frozenset[str]:
 @functools.cache
 def release() -> tuple[int, ...]:
     """Major and minor version of JAX."""
+    from importlib.metadata import version  # a tenth of a second that the command does not need for --help
+
     return tuple(int(part) for part in version("jax").split(".")[:2])
 
 
@@ -78,4 +79,4 @@ def _started() -> bool:
     return bool(getattr(bridge, "backends_are_initialized", lambda: False)())
 
 
-__all__ = ["fast_cpu", "narrow", "release"]
+__all__ = ["fast_cpu", "features", "narrow", "release"]

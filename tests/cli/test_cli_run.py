@@ -10,6 +10,7 @@ import pytest
 
 from dejax import cli
 from dejax.config import load
+from dejax.errors import NULL
 from dejax.planning import plan as planning
 
 CONFIG = """\
@@ -362,7 +363,7 @@ def test_show_round_trips(config, tmp_path, capsys):
 def test_warnings_are_lines_of_the_command(capsys, monkeypatch):
     def warned(args):
         for _ in range(2):
-            warnings.warn("set rule to None", stacklevel=1)
+            warnings.warn("set rule to " + NULL, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return 0
 

@@ -1,9 +1,20 @@
 """Mistakes on the command line: the path, where it comes from, and what to write there, in keys and flags."""
 
+import re
+from pathlib import Path
+
+import problems as zoo
 import pytest
 
+import dejax as dj
 from dejax import cli
 from dejax.cli.words import on_the_command_line
+from dejax.core.byte_sizes import parse_bytes
+from dejax.errors import ConfigError, DivergenceError, keyword
+from dejax.runs import checkpoint
+from dejax.runs.directory import RunDir
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = """\
 rounds: 6
@@ -72,26 +83,69 @@ def test_what_a_sweep_wrote_is_blamed_on_its_flag(tmp_path, capsys):
     assert err.startswith(f"--over {field}=611: {field}: k is 611, but the message has d = 610")
 
 
+def taken(tmp_path):
+    path = tmp_path / "lr=0.5"
+    path.mkdir()
+    (path / "run.json").write_text("{}")
+    RunDir(path)
+
+
+def refused(tmp_path, **options):
+    network = dj.Network(**{"topology": zoo.ring()} | options)
+    network.check(options.pop("method", dj.methods.dsgd(lr=0.1)), zoo.squares()[0])
+
+
+def set_to_null(tmp_path):
+    raise ConfigError(("a", "b"), "give " + keyword("b", None) + " or " + keyword("c", "d"), source="--set a.b=None")
+
+
+def diverged(tmp_path):
+    raise DivergenceError("lr=0.5", 0, "loss", 3, 1)
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("mistake", "python", "command"),
     [
-        ("out is 'r', which exists. Go on with it by resume='r', or give another out", "--out is 'r', which exists. Go on with it: dejax resume r; or give another --out"),
-        ("lower lr; `error.history` holds the run so far", "lower lr; what was measured before that is in the run directory"),
-        ("restore it, or start anew with another `out`", "restore it, or start anew with another --out"),
-        ("give Problem(..., starts='independent')", "give starts: independent"),
-        ("give dejax.faults.churn(p=0.1), or None", "give {churn: {p: 0.1}}, or null"),
-        ("a smaller block, or block='auto'; or check_memory=False (--anyway)", "a smaller block, or block: auto; or --anyway"),
-        ("Go on with it by resume='runs/lr=0.5', or give another out", "Go on with it: dejax resume runs/lr=0.5; or give another --out"),
-        ("lr=0.5: the loss is nan at b=None", "lr=0.5: the loss is nan at b: null"),
-        ("--set a.b=None: b=None and c=True", "--set a.b=None: b: null and c: true"),
+        (taken, "out is 'DIR/lr=0.5', which exists and is not empty. Go on with it by resume='DIR/lr=0.5', or give another out",
+         "--out is 'DIR/lr=0.5', which exists and is not empty. Go on with it: dejax resume DIR/lr=0.5; or give another --out"),
+        (diverged, "lr=0.5: the loss of node 1 is not finite in round 3 (seed 0). The step is probably too long for this method, graph or "
+         "attack: lower lr (or gamma), or clip; `error.history` holds the run so far",
+         "lr=0.5: the loss of node 1 is not finite in round 3 (seed 0). The step is probably too long for this method, graph or "
+         "attack: lower lr (or gamma), or clip; what was measured before that is in the run directory"),
+        (lambda path: checkpoint.load(path / "round_000000001", {}), None, "Restore DIR/round_000000001 from a copy, or start anew with another --out"),
+        (lambda path: refused(path, topology=None), "network.topology is None, but Dsgd gossips; give one, e.g. dejax.topology.ring(5)",
+         "network.topology is null, but Dsgd gossips; give one, e.g. ring"),
+        (lambda path: refused(path, faults="churn"), "Network.faults is 'churn' (str), which is no fault; give e.g. dejax.faults.churn(p=0.1)",
+         "Network.faults is 'churn' (str), which is no fault; give e.g. {churn: {p: 0.1}}"),
+        (lambda path: dj.methods.ifca(lr=0.1, clients=0), "Ifca.clients is 0; give a whole number >= 1, or None for all nodes",
+         "Ifca.clients is 0; give a whole number >= 1, or null for all nodes"),
+        (lambda path: dj.methods.dsgd(), "Dsgd got neither lr nor optimizer; give lr=0.1, or optimizer=dejax.optimizer(optax.adam, learning_rate=1e-3)",
+         "Dsgd got neither lr nor optimizer; give lr: 0.1, or optimizer: {adam: {learning_rate: 0.001}}"),
+        (set_to_null, None, "--set a.b=None: a.b: give b: null or c: d"),
+        (lambda path: parse_bytes("much"), "memory is 'much'; give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB",
+         "--memory is 'much'; give a number of bytes >= 1 with a unit, e.g. 16GB or 512MiB"),
     ],
 )  # fmt: skip
-def test_python_is_said_in_keys_and_flags(text, words):
-    assert on_the_command_line(text) == words
+def test_python_is_said_in_keys_and_flags(mistake, python, command, tmp_path):
+    with pytest.raises(Exception) as caught:
+        mistake(tmp_path)
+    if python is not None:
+        assert str(caught.value).replace(str(tmp_path), "DIR") == python
+    assert command in on_the_command_line(caught.value).replace(str(tmp_path), "DIR")
 
 
-def test_rounds_of_a_resume_are_those_of_its_flag():
-    assert on_the_command_line("--set rounds=0: rounds: expected", "resume") == "--rounds 0: rounds: expected"
+def test_overrides_are_quoted_as_they_were_given():
+    error = ConfigError(("rounds",), "expected a whole number >= 1, got 0.", source="--set rounds=0")
+    assert on_the_command_line(error, "resume").startswith("--rounds 0: rounds: expected")
+    assert on_the_command_line(error, "sweep", ["rounds"]).startswith("--over rounds=0: rounds: expected")
+    assert on_the_command_line(error, "run").startswith("--set rounds=0: rounds: expected")
+
+
+def test_neither_the_command_nor_the_config_reads_english():
+    """Which field an error is about, and what the command says instead, are fields of errors."""
+    for file in [*ROOT.glob("dejax/cli/*.py"), ROOT / "dejax/config/blame.py", ROOT / "dejax/config/experiment.py"]:
+        used = [line for line in file.read_text().splitlines() if re.search(r"\bre\.\w+\(", line)]
+        assert all("unrecognized" in line or "_negative_number_matcher" in line for line in used), (file, used)
 
 
 @pytest.mark.parametrize("command", ["show", "plan"])

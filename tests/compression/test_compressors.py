@@ -154,7 +154,7 @@ def test_numbers_of_the_literature():
         (lambda: c.top_k(), ValueError, "exactly one"),
         (lambda: c.top_k(k=3, ratio=0.1), ValueError, "exactly one"),
         (lambda: c.top_k(k=0), ValueError, "TopK.k is 0"),
-        (lambda: c.top_k(k=2.0), TypeError, "whole number"),
+        (lambda: c.top_k(k=2.5), TypeError, "whole number"),
         (lambda: c.top_k(k=True), TypeError, "whole number"),
         (lambda: c.rand_k(ratio=0.0), ValueError, "RandK.ratio is 0.0"),
         (lambda: c.rand_k_unbiased(ratio=1.5), ValueError, "RandKUnbiased.ratio is 1.5"),

@@ -129,7 +129,7 @@ MISTAKES = {
     "method.choco.decay=slow": "method.choco.decay: expected number or null, got 'slow' (text).",
     "method.choco.milestones=3": "method.choco.milestones: expected list of whole numbers, got 3 (whole number).",
     "method.choco.milestones=[a]": "method.choco.milestones.0: expected whole number, got 'a' (text).",
-    "method.choco.compressor.top_k.k=0": "method.choco.compressor.top_k.k: k is 0; give k >= 1",
+    "method.choco.compressor.top_k.k=0": "method.choco.compressor.top_k.k: k is 0; give a whole number >= 1",
     "method.choco.lr.x=1": "method.choco.lr.x: lr is a plain value (number); nothing stands below it.",
     "network.topolgy=ring": "network.topolgy: network takes no 'topolgy'. Did you mean topology?",
     "network.topology.ring.n=9": "network.topology.ring.n: the graph has n = 9 but data.nodes is 8;",
@@ -242,6 +242,11 @@ def test_what_one_run_reads_can_be_set():
         ),
         (["network.faults.0.churn.up=0.2"], ("network", "faults"), [{"churn": {"up": 0.2}}]),
         (["eval.every=5"], ("eval",), {"every": 5}),
+        (
+            ["network.topology.ring.offsets=[1, 2, 3]", "network.topology.ring.offsets.1=5"],
+            ("network", "topology"),
+            {"ring": {"offsets": [1, 5, 3]}},
+        ),
     ],
 )
 def test_set_writes_where_the_path_points(sets, path, value):

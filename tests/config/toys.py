@@ -3,18 +3,17 @@
 import dataclasses
 from typing import Any, Literal
 
-from dejax.core.struct import check_number, static, struct
+from dejax.core.checks import above, whole
+from dejax.core.struct import frozen, number, static, struct
 from dejax.core.types import FloatLike
+from dejax.errors import bad
 
 
 @struct
 class TopK:
     """Keeps k entries."""
 
-    k: int = static()
-
-    def __post_init__(self) -> None:
-        check_number(self, "k", self.k, lambda k: k >= 1, "k >= 1")
+    k: int = static(check=whole)
 
 
 @struct
@@ -80,7 +79,7 @@ class Deferred:
     def build(self, n: int) -> Ring:
         """The ring of n nodes."""
         if n < 2:
-            raise ValueError(f"n is {n}; give n >= 2")
+            raise bad("n", n, instead="give n >= 2")
         return Ring(n, self.offsets)
 
 
@@ -99,15 +98,11 @@ def ring(n: int | None = None, offsets: tuple[int, ...] = (1,)) -> Any:
     return Deferred(offsets) if n is None else Deferred(offsets).build(n)
 
 
-@dataclasses.dataclass(frozen=True)
+@frozen
 class Dirichlet:
     """A split."""
 
-    alpha: float
-
-    def __post_init__(self) -> None:
-        if self.alpha <= 0:
-            raise ValueError(f"alpha is {self.alpha}; give alpha > 0")
+    alpha: float = number(check=above(0, "alpha > 0"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -162,7 +162,7 @@ def test_a_list_of_rates_is_an_array_of_them(lr):
         (lambda: dj.data.letters.partition(dj.data.iid(), nodes=2), r"letters is a function.*letters\(...\).partition"),
         (lambda: dj.data.digits().partition(dj.data.dirichlet_by_class, nodes=2), r"dirichlet_by_class, which was not called; give dirichlet_by_class\("),
         (lambda: dj.Problem(dj.tasks.mlp(16, 26), dj.data.letters), "Problem.data is letters, which was not called"),
-        (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, batch_size=True), "Problem.batch_size is True; give a whole number"),
+        (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, batch_size=True), r"Problem.batch_size is True \(bool\); give a whole number"),
         (lambda: dj.Cosine(dj.InverseSqrt(0.1), 9), r"Cosine.peak is InverseSqrt\(.*, a schedule or function.*give a number"),
         (lambda: dj.Cosine(0.1, 9, warmup=lambda t: t), "Cosine.warmup is <function .*, a schedule or function"),
         (lambda: dj.InverseSqrt(dj.Cosine(0.1, 9)), r"InverseSqrt.peak is Cosine\("),

@@ -137,13 +137,13 @@ def test_gradient_descent_reaches_the_optimum(key):
 @pytest.mark.parametrize(
     "make, text",
     [
-        (lambda: data.least_squares(nodes=4, dim=3, mu=2.0, L=1.0), r"mu = 2\.0 and L = 1\.0"),
+        (lambda: data.least_squares(nodes=4, dim=3, mu=2.0, L=1.0), r"mu is 2\.0 and L is 1\.0"),
         (lambda: data.least_squares(nodes=4, dim=3, zeta2=-1.0), "zeta2"),
         (lambda: data.least_squares(nodes=1, dim=3), "with one node"),
         (lambda: data.least_squares(nodes=4, dim=3, samples=2), "give samples >= 3"),
         (lambda: data.least_squares(nodes=4, dim=3, samples=3, noise=1.0), "give samples >= 4"),
         (lambda: data.logistic(nodes=4, dim=3, l2=0.0), "l2"),
-        (lambda: data.quadratics(nodes=0, dim=3), "nodes = 0"),
+        (lambda: data.quadratics(nodes=0, dim=3), "nodes is 0; give a whole number >= 1"),
         (lambda: data.consensus(nodes=4, dim=3, spread=0.0), "spread"),
         (lambda: data.quadratics(nodes=2, dim=3, dtype="float16"), "dtype"),
     ],

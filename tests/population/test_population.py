@@ -88,5 +88,24 @@ def test_bad_input_names_what_is_wrong(params):
         population.node(params, 5)
     with pytest.raises(ValueError, match="model 1 differs from model 0"):
         population.stack([{"w": jnp.zeros(2)}, {"w": jnp.zeros(3)}])
+    with pytest.raises(ValueError, match=r"model 2 differs from model 0, .*float32.*int32"):
+        population.stack([{"w": jnp.zeros(2, jnp.float32)}] * 2 + [{"w": jnp.zeros(2, jnp.int32)}])
+    with pytest.raises(ValueError, match="model 1 differs from model 0, but a population needs equal architectures"):
+        population.stack([{"w": jnp.zeros(2)}, {"v": jnp.zeros(2)}])
     with pytest.raises(ValueError, match="empty list"):
         population.stack([])
+
+
+def test_shapes_at_the_doors(params):
+    with pytest.raises(ValueError, match=r"mean got weights of shape \(4,\); give one per node: \(5,\)"):
+        population.mean(params, jnp.ones(4))
+    with pytest.raises(ValueError, match=r"consensus_distance got weights of shape \(5, 1\); give one per node"):
+        population.consensus_distance(params, jnp.ones((5, 1)))
+    with pytest.raises(ValueError, match=r"take got ids of shape \(5,\) and dtype bool; give whole numbers \[m\]"):
+        population.take(params, jnp.ones(5, bool))
+    with pytest.raises(ValueError, match=r"take got ids of shape \(1, 2\)"):
+        population.take(params, [[0, 1]])
+    matrix, back = population.flat(params)
+    with pytest.raises(ValueError, match=rf"unflatten got rows of shape .*; give \[m, {matrix.shape[1]}\]"):
+        back(matrix[:, 1:])
+    assert jax.jit(lambda rows: back(rows))(matrix[:2])["w"].shape[0] == 2

@@ -6,13 +6,6 @@ import tomllib
 import repository
 
 PACKAGE = repository.ROOT / "dejax"
-# Branches that are under way: what they bring.
-COMING = {"core/checks", "core/shapes", "xla/program_cache"}
-COMING |= {f"network/{name}" for name in ("case", "compatibility", "refusals")}
-COMING |= {"testing/"} | {
-    f"testing/{name}" for name in ("attacks", "codecs", "methods", "probes", "promise", "rules", "runs")
-}
-COMING |= {f"testing/{name}" for name in ("splits", "tasks", "topologies", "toys")}
 PAGE = (repository.ROOT / "docs/architecture.md").read_text()
 
 
@@ -43,7 +36,7 @@ def on_disk() -> set[str]:
 def test_the_tree_is_that_of_the_disk():
     page, disk = set(on_the_page()) - {"__main__"}, on_disk()
     assert not disk - page, f"not on the page: {sorted(disk - page)}"
-    assert not page - disk - COMING, f"only on the page: {sorted(page - disk)}"
+    assert not page - disk, f"only on the page: {sorted(page - disk)}"
 
 
 def test_every_name_has_a_meaning():

@@ -22,6 +22,7 @@ PAGES = [
     "docs/network.md",
     "docs/concepts.md",
     "docs/compatibility.md",
+    "docs/testing.md",
 ]
 
 

@@ -50,7 +50,7 @@ def test_several_seeds_give_mean_and_deviation():
     t = report.table(history(seeds=(0, 1, 2)))
     mean, std = t.rows[0]["accuracy/local"]
     np.testing.assert_allclose((mean, std), (0.1 + 0.2 + 0.01, 0.01 * math.sqrt(2 / 3)))
-    assert "±" in str(t)
+    assert "0.310 ± 0.008" in str(t)
 
 
 def test_a_run_that_did_not_end_is_marked_where_its_numbers_stand():

@@ -67,7 +67,7 @@ def test_refusals_have_names_and_ways_out():
     names = [refusal.name for refusal in REFUSALS]
     assert len(set(names)) == len(names)
     for verdict in tables.verdicts().values():
-        if verdict is not None and verdict.error is dejax.RefusedError:
+        if verdict is not None and isinstance(verdict.error, dejax.RefusedError):
             assert len(verdict.text) > 60 and re.search(r"use |leave|set |give ", verdict.text), verdict
             assert "{" not in verdict.text, verdict
 

@@ -6,7 +6,7 @@ import pytest
 from dejax import topology as tp
 
 CASES = {
-    "n zero": (lambda: tp.ring(0), ValueError, "ring: n is 0; give a whole number >= 1"),
+    "n zero": (lambda: tp.ring(0), ValueError, r"ring\.n is 0; give a whole number >= 1"),
     "n no number": (lambda: tp.ring(2.5), TypeError, r"n is 2.5 \(float\)"),
     "n bool": (lambda: tp.ring(True), TypeError, "n is True"),
     "degree >= n": (lambda: tp.random_regular(4, degree=4), ValueError, "degree is 4 but n is 4.*give degree < n"),
@@ -32,8 +32,8 @@ CASES = {
     "metropolis, directed": (lambda: tp.directed_ring(4, weights=tp.metropolis()), ValueError, "needs an undirected graph"),
     "eps": (lambda: tp.constant(-0.1), ValueError, "eps is -0.1"),
     "lazy": (lambda: tp.lazy(tp.metropolis(), 1.5), ValueError, r"a is 1.5; give a number in \(0, 1\]"),
-    "sizes": (lambda: tp.ring(4, weights=tp.data_size([1, 2])), ValueError, "2 sizes for n = 4"),
-    "size zero": (lambda: tp.data_size([1, 0]), ValueError, r"sizes\[1\] is 0"),
+    "sizes": (lambda: tp.ring(4, weights=tp.data_size([1, 2])), ValueError, "holds 2 numbers, but there are n = 4 nodes; give one per node"),
+    "size zero": (lambda: tp.data_size([1, 0]), ValueError, r"sizes holds 0.0 \(place 1\); give a positive number"),
     "rule by name": (lambda: tp.ring(4, weights="metropolis"), TypeError, "weights is 'metropolis'"),
     "not square": (lambda: tp.from_matrix(np.ones((2, 3))), ValueError, r"shape \(2, 3\)"),
     "neither sum": (lambda: tp.from_matrix([[0.5, 0.4], [0.5, 0.5]]), ValueError, "row sums of W .* lie between 0.9 and 1 .*node 0"),

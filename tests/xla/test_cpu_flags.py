@@ -17,7 +17,7 @@ WIDE = NARROW | {"avx512f", "avx512_vbmi2"}
 @pytest.fixture
 def fresh(monkeypatch):
     """A process that has not computed, on a processor with wide vectors."""
-    monkeypatch.setattr(cpu_flags, "_features", lambda: WIDE)
+    monkeypatch.setattr(cpu_flags, "features", lambda: WIDE)
     monkeypatch.setattr(cpu_flags, "_started", lambda: False)
     monkeypatch.setattr(cpu_flags, "release", lambda: (0, 10))
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
@@ -50,7 +50,7 @@ def test_flags_of_the_user_stay(fresh):
     ],
 )
 def test_each_processor_and_release_gets_what_helps_it(fresh, release, features, flags):
-    fresh.setattr(cpu_flags, "_features", lambda: features)
+    fresh.setattr(cpu_flags, "features", lambda: features)
     fresh.setattr(cpu_flags, "release", lambda: release)
     assert cpu_flags.fast_cpu() == bool(flags)
     assert os.environ["XLA_FLAGS"].split()[1:] == list(flags)

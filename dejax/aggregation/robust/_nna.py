@@ -13,9 +13,9 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.kinds import Rule
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 from ..functions import nearest_kept
 
 
@@ -38,12 +38,9 @@ class Nna(Rule):
       False
     """
 
-    f: FloatLike
+    f: FloatLike = number(check=BOUND)
 
     needs_own = True
-
-    def __post_init__(self) -> None:
-        check_f(self)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when f is half or more of a neighborhood with `degree` neighbors."""

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from ...core.kinds import Rule
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree
 from .. import functions
-from ..bound import check_f, check_majority
+from ..bound import BOUND, check_majority
 
 
 @struct
@@ -33,10 +33,7 @@ class TrimmedMean(Rule):
       False
     """
 
-    f: FloatLike
-
-    def __post_init__(self) -> None:
-        check_f(self)
+    f: FloatLike = number(check=BOUND)
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
+from ...core.checks import Number, natural, or_none
 from ...core.kinds import Attack
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
-from ..adversaries import Adversaries, adversary_mask, check_adversaries
+from ...errors import NULL, bad
+from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 def z_max(n: int, f: int) -> float:
@@ -39,8 +41,12 @@ def z_max(n: int, f: int) -> float:
     from scipy.special import ndtri
 
     if not 0 <= 2 * f < n:
-        raise ValueError(
-            f"f is {f} of n = {n} nodes, but ALIE's formula for z needs 2 f < n; give z a number, e.g. z=1.5"
+        raise bad(
+            "f",
+            f,
+            says=f"is {f} of n = {n} nodes",
+            why="but ALIE's formula for z needs 2 f < n",
+            instead="give z a number, e.g. z=1.5",
         )
     support = math.floor(n / 2 + 1) - f
     return max(0.0, float(ndtri((n - f - support) / (n - f))))
@@ -68,16 +74,15 @@ class Alie(Attack):
       np.int64(2)
     """
 
-    adversaries: Adversaries = static()
-    z: FloatLike | None = None
-    seed: int = static(default=0)
+    adversaries: Adversaries = static(check=WHO)
+    z: FloatLike | None = number(
+        default=None,
+        check=or_none(Number("a finite number, e.g. 1.5", math.isfinite), "or " + NULL + " for the formula"),
+    )
+    seed: int = static(default=0, check=natural)
 
     hook = "message"
     needs_spread = True
-
-    def __post_init__(self) -> None:
-        check_adversaries(self)
-        check_number(self, "z", self.z, math.isfinite, "a finite number, e.g. 1.5, or None for the formula")
 
     def is_adversary(self, n: int) -> np.ndarray:
         """Bool [n] over global ids."""

@@ -3,16 +3,16 @@
 Reference: Li et al., RSA: Byzantine-robust stochastic aggregation methods, 2019.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...core import tree
+from ...core.checks import at_least, natural
 from ...core.kinds import Attack
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeMask, NodeTree
-from ..adversaries import Adversaries, adversary_mask, check_adversaries
+from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 @struct
@@ -34,15 +34,11 @@ class SignFlip(Attack):
       [True, False, False, True]
     """
 
-    adversaries: Adversaries = static()
-    strength: FloatLike = 1.0
-    seed: int = static(default=0)
+    adversaries: Adversaries = static(check=WHO)
+    strength: FloatLike = number(default=1.0, check=at_least(0))
+    seed: int = static(default=0, check=natural)
 
     hook = "message"
-
-    def __post_init__(self) -> None:
-        check_adversaries(self)
-        check_number(self, "strength", self.strength, lambda v: v >= 0 and math.isfinite(v), "a finite number >= 0")
 
     def is_adversary(self, n: int) -> np.ndarray:
         """Bool [n] over global ids."""

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
+from ...core.checks import Whole, natural
 from ...core.kinds import Attack
 from ...core.struct import static, struct
-from ..adversaries import Adversaries, adversary_mask, check_adversaries
+from ...errors import bad
+from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 @struct
@@ -33,22 +35,11 @@ class LabelFlip(Attack):
       'batch'
     """
 
-    adversaries: Adversaries = static()
-    num_classes: int = static()
-    seed: int = static(default=0)
+    adversaries: Adversaries = static(check=WHO)
+    num_classes: int = static(check=Whole(2, words="the number of classes of the data, >= 2"))
+    seed: int = static(default=0, check=natural)
 
     hook = "batch"
-
-    def __post_init__(self) -> None:
-        check_adversaries(self)
-        if (
-            isinstance(self.num_classes, bool)
-            or not isinstance(self.num_classes, (int, np.integer))
-            or self.num_classes < 2
-        ):
-            raise ValueError(
-                f"LabelFlip.num_classes is {self.num_classes!r}; give the number of classes of the data, >= 2"
-            )
 
     def is_adversary(self, n: int) -> np.ndarray:
         """Bool [n] over global ids."""
@@ -58,7 +49,10 @@ class LabelFlip(Attack):
         """The batch {"x": [n, B, ...], "y": [n, B]} with the labels of adversaries mirrored."""
         labels = batch.get("y") if isinstance(batch, dict) else None
         if labels is None or not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise ValueError(
-                "LabelFlip needs batches with integer labels 'y'; regression data have none: use sign_flip"
+            raise bad(
+                "LabelFlip",
+                None,
+                says="needs batches with integer labels 'y'",
+                instead="regression data have none: use sign_flip",
             )
         return {**batch, "y": tree.where(ctx.is_adversary, self.num_classes - 1 - labels, labels)}

@@ -11,8 +11,9 @@ communication, 2019.
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import Codec, check_option
-from ...core.struct import check_number, static, struct
+from ...core.checks import in_
+from ...core.kinds import Codec, Slot
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
@@ -44,15 +45,11 @@ class Copies(Codec):
       170
     """
 
-    compressor: Any
-    gamma: FloatLike
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(check=in_(0, 1, "(]"))
     per_edge: bool = static(default=False)
 
     memory = "copies"
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "Copies")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:
         """The copies, zero; checks that the compressor can act on values like this one."""

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ...core.kinds import Codec, check_option
-from ...core.struct import check_number, struct
+from ...core.checks import in_
+from ...core.kinds import Codec, Slot
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import check_message, compress, message_bits
 from ..encoding import Size
@@ -26,12 +27,8 @@ class Direct(Codec):
       320
     """
 
-    compressor: Any
-    gamma: FloatLike = 1.0
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "Direct")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(default=1.0, check=in_(0, 1, "(]"))
 
     @property
     def lossless(self) -> bool:

@@ -9,8 +9,9 @@ Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole mode
 from typing import Any
 
 from ...core import tree
-from ...core.kinds import Codec, check_option
-from ...core.struct import check_number, struct
+from ...core.checks import in_
+from ...core.kinds import Codec, Slot
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
@@ -37,14 +38,10 @@ class ErrorFeedback(Codec):
       'sender'
     """
 
-    compressor: Any
-    gamma: FloatLike
+    compressor: Any = option(check=Slot("compressor"))
+    gamma: FloatLike = number(check=in_(0, 1, "(]"))
 
     memory = "sender"
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "ErrorFeedback")
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
 
     def init(self, value: NodeTree) -> NodeTree:
         """The errors, zero; checks that the compressor can act on values like this one."""

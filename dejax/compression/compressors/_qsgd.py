@@ -9,15 +9,17 @@ Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quant
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ...core.checks import Whole
 from ...core.kinds import Compressor
 from ...core.random import uniform
 from ...core.struct import static, struct
-from ..encoding import check_scope
+from ..encoding import SCOPE
+
+LEVELS = Whole(words="a whole number >= 1 of positive levels, e.g. 15")
 
 
 @struct
@@ -36,11 +38,8 @@ class Qsgd(Compressor):
       5032
     """
 
-    levels: int = static()
-    scope: str = static("global")
-
-    def __post_init__(self) -> None:
-        _check(self)
+    levels: int = static(check=LEVELS)
+    scope: str = static(default="global", check=SCOPE)
 
     def check(self, d: int) -> None:
         """Any d will do."""
@@ -79,13 +78,10 @@ class QsgdUnbiased(Compressor):
       2.0
     """
 
-    levels: int = static()
-    scope: str = static("global")
+    levels: int = static(check=LEVELS)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def check(self, d: int) -> None:
         """Any d will do."""
@@ -105,15 +101,6 @@ class QsgdUnbiased(Compressor):
     def omega(self, d: int) -> float:
         """min(d / s^2, sqrt(d) / s)."""
         return _omega(self.levels, d)
-
-
-def _check(owner: Any) -> None:
-    name, levels = type(owner).__name__, owner.levels
-    if isinstance(levels, bool) or not isinstance(levels, int):
-        raise TypeError(f"{name}.levels is {levels!r} ({type(levels).__name__}); give a whole number >= 1")
-    if levels < 1:
-        raise ValueError(f"{name}.levels is {levels}; give a whole number >= 1 of positive levels, e.g. 15")
-    check_scope(owner)
 
 
 def _omega(levels: int, d: int) -> float:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ...core.kinds import Compressor
 from ...core.random import bits
 from ...core.struct import static, struct
-from ..encoding import check_kept, check_sparsifier, kept, mask_of_largest
+from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, kept, mask_of_largest
 
 
 @struct
@@ -32,12 +32,12 @@ class RandK(Compressor):
       0.1
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:
@@ -83,14 +83,14 @@ class RandKUnbiased(Compressor):
       9.0
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     unbiased = True
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:

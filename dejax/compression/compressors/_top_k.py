@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ...core.kinds import Compressor
 from ...core.struct import static, struct
-from ..encoding import check_kept, check_sparsifier, index_bits, kept, mask_of_largest
+from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, index_bits, kept, mask_of_largest
 
 
 @struct
@@ -33,12 +33,12 @@ class TopK(Compressor):
       [[0.0, -3.0]]
     """
 
-    k: int | None = static(None)
-    ratio: float | None = static(None)
-    scope: str = static("global")
+    k: int | None = static(default=None, check=KEEP)
+    ratio: float | None = static(default=None, check=SHARE)
+    scope: str = static(default="global", check=SCOPE)
 
     def __post_init__(self) -> None:
-        check_sparsifier(self)
+        check_one_given(self)
 
     @property
     def lossless(self) -> bool:

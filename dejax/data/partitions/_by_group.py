@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import bad
 from ..parts import Parts
 
 
@@ -27,12 +28,16 @@ class ByGroup:
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes by `groups` [N]."""
         if groups is None:
-            raise ValueError(
-                "by_group needs group ids, but the data set has none; give from_arrays(x, y, groups=...) [N]"
+            raise bad(
+                "by_group",
+                None,
+                says="needs group ids",
+                why="but the data set has none",
+                instead="give from_arrays(x, y, groups=...) [N]",
             )
         ids, which = np.unique(np.asarray(groups), return_inverse=True)
         if nodes > len(ids):
-            raise ValueError(f"nodes is {nodes}, but there are {len(ids)} groups; use at most {len(ids)} nodes")
+            raise bad("nodes", nodes, why=f"but there are {len(ids)} groups", instead=f"use at most {len(ids)} nodes")
         exact = nodes == len(ids)
         node = np.arange(nodes) if exact else rng.permutation(np.arange(len(ids)) % nodes)
         parts = Parts.from_owner(node[which], nodes)

@@ -4,15 +4,18 @@ Over the classes of a node (equal sizes), or over the nodes of a class (sizes va
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ...core.checks import above, whole
+from ...core.struct import frozen, number, static
 from ..parts import Parts, check_disjoint, classes_of, even_sizes
 
+ALPHA = above(0, "a number > 0 (0.1 strong skew, 100 nearly none)", infinite=True)
 
-@dataclass(frozen=True)
+
+@frozen
 class Dirichlet:
     """Label skew with equal sizes: every node draws its class mix, p_i ~ Dir(alpha C q), q the overall mix.
 
@@ -33,10 +36,7 @@ class Dirichlet:
       [10]
     """
 
-    alpha: float
-
-    def __post_init__(self) -> None:
-        check_alpha(self, self.alpha)
+    alpha: float = number(check=ALPHA)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -45,7 +45,7 @@ class Dirichlet:
         return skewed(labels, even_sizes(len(labels), nodes, rng), self.alpha, rng, self)
 
 
-@dataclass(frozen=True)
+@frozen
 class DirichletByClass:
     """Label skew with unequal sizes: every class is spread over the nodes by its own draw, p_c ~ Dir(alpha 1_n).
 
@@ -65,13 +65,8 @@ class DirichletByClass:
       100
     """
 
-    alpha: float
-    min_size: int = 1
-
-    def __post_init__(self) -> None:
-        check_alpha(self, self.alpha)
-        if isinstance(self.min_size, bool) or not isinstance(self.min_size, int) or self.min_size < 1:
-            raise ValueError(f"DirichletByClass.min_size is {self.min_size!r}; give a whole number >= 1")
+    alpha: float = number(check=ALPHA)
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -84,18 +79,6 @@ class DirichletByClass:
             cuts = np.floor(np.cumsum(share[c])[:-1] * len(rows) + 0.5).astype(np.int64)
             owner[rows] = np.searchsorted(cuts, np.arange(len(rows)), side="right")
         return Parts.from_owner(*raise_to(owner, nodes, self.min_size, rng))
-
-
-def check_alpha(owner: object, alpha: Any) -> None:
-    """Raise unless alpha is a number > 0."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
-        raise TypeError(
-            f"{type(owner).__name__}.alpha is {alpha!r} ({type(alpha).__name__}); give a number > 0, e.g. 0.3"
-        )
-    if not alpha > 0:
-        raise ValueError(
-            f"{type(owner).__name__}.alpha is {alpha!r}; give a number > 0 (0.1 strong skew, 100 nearly none)"
-        )
 
 
 def simplex(alpha: float, base: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

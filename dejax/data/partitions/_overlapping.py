@@ -1,20 +1,21 @@
 """Openly overlapping draws: more nodes than samples, every node with rows of a common pool."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...core.byte_sizes import host_memory, spoken_bytes
-from ...errors import TooLargeError
-from ..parts import Parts, check_count, classes_of
-from ._dirichlet import check_alpha, rows_by_class, simplex
+from ...core.checks import or_none, whole
+from ...core.struct import frozen, number, static
+from ...errors import TooLargeError, bad
+from ..parts import Parts, classes_of
+from ._dirichlet import ALPHA, rows_by_class, simplex
 
 BYTES = 17  # of a row number while it is drawn (int64), made a table (int32, a flag) and laid on the device (int32)
 BLOCK = 1 << 16  # nodes drawn at a time, so that the [nodes, classes] tables stay small
 
 
-@dataclass(frozen=True)
+@frozen
 class Overlapping:
     """More nodes than samples: every node draws `samples` different rows of all data, so nodes share samples openly.
 
@@ -35,21 +36,20 @@ class Overlapping:
       {8}
     """
 
-    samples: int = 16
-    alpha: float | None = None
-
-    def __post_init__(self) -> None:
-        check_count(self, "samples", self.samples)
-        if self.alpha is not None:
-            check_alpha(self, self.alpha)
+    samples: int = static(default=16, check=whole)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         total = len(labels)
         if self.samples > total:
-            raise ValueError(
-                f"Overlapping.samples is {self.samples}, but there are {total} samples; give 1 <= samples <= {total}"
+            raise bad(
+                "samples",
+                self.samples,
+                owner="Overlapping",
+                why=f"but there are {total} samples",
+                instead=f"give 1 <= samples <= {total}",
             )
         self._check_memory(nodes)
         if self.alpha is None:

@@ -1,16 +1,18 @@
 """Quantity skew: how many samples a node has follows a lognormal or a power law, with or without label skew."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...core.struct import check_number
-from ..parts import Parts, check_count, check_disjoint, deal
-from ._dirichlet import check_alpha, skewed
+from ...core.checks import Number, or_none, whole
+from ...core.struct import frozen, number, static
+from ..parts import Parts, check_disjoint, deal
+from ._dirichlet import ALPHA, skewed
+
+SKEW = Number("a number >= 0, e.g. 1.0", lambda v: 0 <= v < 100)
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantity:
     """Quantity skew: sizes proportional to exp(sigma z), z standard normal; every sample is used once.
 
@@ -26,13 +28,9 @@ class Quantity:
       100
     """
 
-    sigma: float = 1.0
-    alpha: float | None = None
-    min_size: int = 1
-
-    def __post_init__(self) -> None:
-        check_number(self, "sigma", self.sigma, lambda v: 0 <= v < 100, "a number >= 0, e.g. 1.0")
-        _check(self)
+    sigma: float = number(default=1.0, check=SKEW)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -41,7 +39,7 @@ class Quantity:
         return _split(self, labels, weights, rng)
 
 
-@dataclass(frozen=True)
+@frozen
 class PowerLaw:
     """Quantity skew: the r-th largest node has a share proportional to r^-exponent; every sample is used once.
 
@@ -59,25 +57,15 @@ class PowerLaw:
       [13, 16, 24, 47]
     """
 
-    exponent: float = 1.0
-    alpha: float | None = None
-    min_size: int = 1
-
-    def __post_init__(self) -> None:
-        check_number(self, "exponent", self.exponent, lambda v: 0 <= v < 100, "a number >= 0, e.g. 1.0")
-        _check(self)
+    exponent: float = number(default=1.0, check=SKEW)
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    min_size: int = static(default=1, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         weights = rng.permutation(np.arange(1, nodes + 1, dtype=np.float64) ** -self.exponent)
         return _split(self, labels, weights, rng)
-
-
-def _check(law: Quantity | PowerLaw) -> None:
-    check_count(law, "min_size", law.min_size)
-    if law.alpha is not None:
-        check_alpha(law, law.alpha)
 
 
 def _split(law: Quantity | PowerLaw, labels: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Parts:
@@ -92,6 +80,6 @@ def _split(law: Quantity | PowerLaw, labels: np.ndarray, weights: np.ndarray, rn
 def apportion(total: int, weights: np.ndarray) -> np.ndarray:
     """Whole numbers [n] that sum to `total`, proportional to weights by largest remainders (ties: lower index)."""
     exact = total * weights / weights.sum()
-    whole = np.floor(exact).astype(np.int64)
-    whole[np.argsort(whole - exact, kind="stable")[: total - whole.sum()]] += 1
-    return whole
+    floor = np.floor(exact).astype(np.int64)
+    floor[np.argsort(floor - exact, kind="stable")[: total - floor.sum()]] += 1
+    return floor

@@ -1,15 +1,17 @@
 """Feature shift: nodes see the same world turned by quarter turns."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..parts import Parts, check_count, check_disjoint, deal, even_sizes
-from ._dirichlet import check_alpha, skewed
+from ...core.checks import Whole, or_none, whole
+from ...core.struct import frozen, number, static
+from ...errors import bad
+from ..parts import Parts, check_disjoint, deal, even_sizes
+from ._dirichlet import ALPHA, skewed
 
 
-@dataclass(frozen=True)
+@frozen
 class Rotation:
     """Feature shift: the images of a node are turned by 0 to turns - 1 quarter turns, the same turn for all its images.
 
@@ -29,17 +31,9 @@ class Rotation:
       (8,)
     """
 
-    turns: int = 4
-    alpha: float | None = None
-    test_rows: int = 512
-
-    def __post_init__(self) -> None:
-        check_count(self, "turns", self.turns)
-        check_count(self, "test_rows", self.test_rows)
-        if self.turns > 4:
-            raise ValueError(f"Rotation.turns is {self.turns}; give 1 to 4 quarter turns")
-        if self.alpha is not None:
-            check_alpha(self, self.alpha)
+    turns: int = static(default=4, check=Whole(1, 4, "1 to 4 quarter turns"))
+    alpha: float | None = number(default=None, check=or_none(ALPHA))
+    test_rows: int = static(default=512, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -80,6 +74,10 @@ class Rotation:
 
     def _check_images(self, x: np.ndarray) -> None:
         if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
-            raise ValueError(
-                f"rotation turns square images, but x is {list(x.shape)}; give [N, H, H] or [N, H, H, C], e.g. digits()"
+            raise bad(
+                "rotation",
+                list(x.shape),
+                says="turns square images",
+                why=f"but x is {list(x.shape)}",
+                instead="give [N, H, H] or [N, H, H, C], e.g. digits()",
             )

@@ -1,15 +1,17 @@
 """Label skew by hand-out: sorted shards, or a fixed number of classes per node."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..parts import Parts, check_count, check_disjoint, classes_of
+from ...core.checks import whole
+from ...core.struct import frozen, static
+from ...errors import bad
+from ..parts import Parts, check_disjoint, classes_of
 from ._dirichlet import rows_by_class
 
 
-@dataclass(frozen=True)
+@frozen
 class Shards:
     """Pathological label skew: sort by label, cut into nodes x per_node shards, deal every node `per_node` of them.
 
@@ -27,10 +29,7 @@ class Shards:
       {10}
     """
 
-    per_node: int = 2
-
-    def __post_init__(self) -> None:
-        check_count(self, "per_node", self.per_node)
+    per_node: int = static(default=2, check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -45,7 +44,7 @@ class Shards:
         return Parts.from_owner(owner, nodes)
 
 
-@dataclass(frozen=True)
+@frozen
 class ClassesPerNode:
     """Label skew by a fixed number of classes: every node owns k classes, drawn; a class is split evenly among its owners.
 
@@ -65,10 +64,7 @@ class ClassesPerNode:
       {10}
     """
 
-    k: int
-
-    def __post_init__(self) -> None:
-        check_count(self, "k", self.k)
+    k: int = static(check=whole)
 
     def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
@@ -77,13 +73,19 @@ class ClassesPerNode:
         present = np.flatnonzero(per_class)
         classes = len(present)
         if self.k > classes:
-            raise ValueError(
-                f"ClassesPerNode.k is {self.k}, but the data have {classes} classes; give 1 <= k <= {classes}"
+            raise bad(
+                "k",
+                self.k,
+                owner="ClassesPerNode",
+                why=f"but the data have {classes} classes",
+                instead=f"give 1 <= k <= {classes}",
             )
         if nodes * self.k < classes:
-            raise ValueError(
-                f"nodes is {nodes} with ClassesPerNode.k = {self.k}: {nodes * self.k} places for {classes} classes leave some "
-                f"without owner; use k >= {-(-classes // nodes)}, or at least {-(-classes // self.k)} nodes"
+            raise bad(
+                "nodes",
+                nodes,
+                says=f"is {nodes} with ClassesPerNode.k = {self.k}: {nodes * self.k} places for {classes} classes leave some without owner",
+                instead=f"use k >= {-(-classes // nodes)}, or at least {-(-classes // self.k)} nodes",
             )
         owned = present[_even_draws(nodes, self.k, classes, rng)]  # [n, k]
         owner = np.empty(len(labels), np.int64)

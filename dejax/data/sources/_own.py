@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import bad
 from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
 from ..parts import Parts
@@ -80,7 +81,12 @@ def from_clients(
     train, parts = _stack(clients, "client")
     own, own_parts = (None, None) if tests is None else _stack(tests, "test of client")
     if own_parts is not None and len(own_parts) != len(parts):
-        raise ValueError(f"tests holds {len(own_parts)} pairs for {len(parts)} clients; give one (x, y) per client")
+        raise bad(
+            "tests",
+            len(own_parts),
+            says=f"holds {len(own_parts)} pairs for {len(parts)} clients",
+            instead="give one (x, y) per client",
+        )
     everybody = None if test is None else _door(*_pair(test, "test"), "test ")
     if everybody is not None and own is not None and own_parts is not None:  # common rows first, then own rows
         own_parts = Parts(own_parts.rows + len(everybody["x"]), own_parts.offsets)
@@ -138,7 +144,7 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
 
 def _pair(pair: Any, what: str) -> Pair:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"{what} is {type(pair).__name__}; give a pair (x, y) of arrays")
+        raise bad(what, type(pair).__name__, instead="give a pair (x, y) of arrays")
     return pair[0], pair[1]
 
 
@@ -177,21 +183,27 @@ def _ids(ids: Any, size: int, what: str) -> np.ndarray | None:
         return None
     ids = np.asarray(ids)
     if ids.shape != (size,):
-        raise ValueError(f"{what} is {list(ids.shape)}; give one id per sample, [{size}]")
+        raise bad(what, list(ids.shape), instead=f"give one id per sample, [{size}]")
     return ids
 
 
 def _num_classes(labels: list[np.ndarray], given: int | None) -> int:
     if labels[0].dtype.kind == "f":
         if given:
-            raise ValueError(
-                f"num_classes is {given}, but y is floating; give whole-number labels, or leave num_classes out"
+            raise bad(
+                "num_classes",
+                given,
+                why="but y is floating",
+                instead="give whole-number labels, or leave num_classes out",
             )
         return 0
     largest = max(int(y.max()) for y in labels)
     if given is not None and given <= largest:
-        raise ValueError(
-            f"num_classes is {given}, but a label is {largest}; give num_classes >= {largest + 1}, or leave it out"
+        raise bad(
+            "num_classes",
+            given,
+            why=f"but a label is {largest}",
+            instead=f"give num_classes >= {largest + 1}, or leave it out",
         )
     return largest + 1 if given is None else given
 

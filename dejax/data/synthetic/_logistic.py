@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...errors import bad
 from .problem import Synthetic, not_negative, positive, stored_rows
 from .tasks import LogisticTask
 
@@ -33,7 +34,13 @@ def logistic(
     positive("logistic", nodes=nodes, dim=dim, samples=samples)
     not_negative("logistic", heterogeneity=heterogeneity)
     if not l2 > 0:
-        raise ValueError(f"logistic has l2 = {l2!r}; give a number > 0: without it separable data have no optimum")
+        raise bad(
+            "l2",
+            l2,
+            owner="logistic",
+            says=f"is {l2!r}",
+            instead="give a number > 0: without it separable data have no optimum",
+        )
     rng = np.random.default_rng(seed)
     centre = heterogeneity * rng.standard_normal((nodes, 1, dim)) / np.sqrt(dim)
     truth = rng.standard_normal(dim) + heterogeneity * rng.standard_normal((nodes, dim)) / np.sqrt(dim)

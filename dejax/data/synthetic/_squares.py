@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...errors import bad
 from .problem import Synthetic, not_negative, positive, stored_rows
 from .tasks import SquaresTask
 
@@ -39,13 +40,17 @@ def least_squares(
     m = 2 * dim if samples is None else samples
     positive("least_squares", nodes=nodes, dim=dim, samples=m)
     if not 0 < mu <= L:
-        raise ValueError(f"least_squares has mu = {mu!r} and L = {L!r}; give 0 < mu <= L")
+        raise bad("mu", mu, owner="least_squares", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("least_squares", zeta2=zeta2, noise=noise)
     _one_node("least_squares", nodes, zeta2)
     if m < dim or (noise and m == dim):
         least = dim + bool(noise)
-        raise ValueError(
-            f"least_squares has samples = {m} for dim = {dim}{' with noise' if noise else ''}; give samples >= {least}"
+        raise bad(
+            "samples",
+            m,
+            owner="least_squares",
+            says=f"is {m} for dim = {dim}{(' with noise' if noise else '')}",
+            instead=f"give samples >= {least}",
         )
     rng = np.random.default_rng(seed)
     spectrum = np.geomspace(L, mu, dim) if dim > 1 else np.array([L])
@@ -118,7 +123,7 @@ def equal_quadratics(
     """
     positive("equal_quadratics", nodes=nodes, dim=dim)
     if not 0 < mu <= L:
-        raise ValueError(f"equal_quadratics has mu = {mu!r} and L = {L!r}; give 0 < mu <= L")
+        raise bad("mu", mu, owner="equal_quadratics", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("equal_quadratics", zeta2=zeta2, noise=noise)
     _one_node("equal_quadratics", nodes, zeta2)
     rng = np.random.default_rng(seed)
@@ -146,7 +151,13 @@ def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32")
     """
     positive("consensus", nodes=nodes, dim=dim)
     if not spread > 0:
-        raise ValueError(f"consensus has spread = {spread!r}; give a number > 0, or all nodes start equal")
+        raise bad(
+            "spread",
+            spread,
+            owner="consensus",
+            says=f"is {spread!r}",
+            instead="give a number > 0, or all nodes start equal",
+        )
     task = SquaresTask(dim, spread=spread, dtype=dtype)
     return _squares("consensus", np.zeros((nodes, dim)), np.zeros(nodes), nodes, task)
 
@@ -210,6 +221,10 @@ def _orthonormal(rng: np.random.Generator, batch: int, rows: int, columns: int) 
 
 def _one_node(name: str, nodes: int, zeta2: float) -> None:
     if nodes == 1 and zeta2:
-        raise ValueError(
-            f"{name} has zeta2 = {zeta2!r} with one node, whose gradient vanishes at its own optimum; give 0"
+        raise bad(
+            "zeta2",
+            zeta2,
+            owner=name,
+            says=f"is {zeta2!r} with one node, whose gradient vanishes at its own optimum",
+            instead="give 0",
         )

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.checks import at_least, choice, whole
+from ...errors import bad
 from ..dataset import Dataset, node_data
 from ..nodes import NodeData
 from ..parts import Parts
@@ -70,24 +72,25 @@ class Synthetic:
 def stored_rows(name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str, num_classes: int) -> NodeData:
     import jax
 
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"{name} has dtype = {dtype!r}; give 'float32' or 'float64'")
+    choice("float32", "float64")(f"{name}.dtype", dtype)
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-        raise ValueError(f"{name} has dtype = 'float64', but JAX would round it; set jax_enable_x64, or use 'float32'")
+        why = "but JAX would round it"
+        raise bad("dtype", dtype, owner=name, why=why, instead="set jax_enable_x64, or use 'float32'")
     rows = {"x": np.asarray(x, dtype), "y": y if num_classes else np.asarray(y, dtype)}
     parts = Parts.from_matrix(np.arange(len(x)).reshape(nodes, -1))
     return node_data(Dataset(rows, rows, num_classes, name, "synthetic"), parts)
 
 
 def positive(name: str, **counts: Any) -> None:
+    """Whole numbers >= 1."""
     for field, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} has {field} = {value!r} ({type(value).__name__}); give a whole number >= 1")
-        if value < 1:
-            raise ValueError(f"{name} has {field} = {value!r}; give a whole number >= 1")
+        whole(f"{name}.{field}", value)
 
 
 def not_negative(name: str, **numbers: Any) -> None:
+    """Finite numbers >= 0."""
     for field, value in numbers.items():
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name} has {field} = {value!r}; give a number >= 0")
+        NOT_NEGATIVE(f"{name}.{field}", value)
+
+
+NOT_NEGATIVE = at_least(0)

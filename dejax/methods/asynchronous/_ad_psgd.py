@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import rate
 from ...core.method import Traits
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 
 class AdPsgdState(NamedTuple):
@@ -37,12 +37,9 @@ class AdPsgd:
     Reference: Lian, Zhang, Zhang and Liu, 2018.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
     traits = Traits(footprint="pair", needs_events=True, keeps_view=True)
-
-    def __post_init__(self) -> None:
-        check_lr(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> AdPsgdState:
         """Views start at the models."""

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import rate
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import struct
+from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
 
@@ -34,8 +36,8 @@ class LocalOnly:
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
-    lr: NodeFloatLike = None
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(channel="none")
 
@@ -71,8 +73,8 @@ class Centralized:
     Identity: full batches: gradient descent on the union of the data.
     """
 
-    lr: FloatLike = None
-    optimizer: Any = None
+    lr: FloatLike = number(default=None, check=rate)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(channel="none", pooled=True)
 

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import rate, whole
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...errors import bad
 from ...optimizers import check_step, step_rule
-from .._parts import check_clients, check_local_steps
+from .._parts import CLIENTS
 
 
 class IfcaState(NamedTuple):
@@ -45,11 +48,11 @@ class Ifca:
     Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020.
     """
 
-    lr: NodeFloatLike = None
-    clusters: int = static(default=2)
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clusters: int = static(default=2, check=whole)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     @property
     def traits(self) -> Traits:
@@ -58,18 +61,15 @@ class Ifca:
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_clients(self)
-        check_local_steps(self)
-        k = self.clusters
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"Ifca.clusters is {k!r}; give a whole number >= 1")
 
     def init(self, params: NodeTree, key: PRNGKey) -> IfcaState:
         """The starts of the first K nodes."""
         del key
         n = tree.leaves(params)[0].shape[0]
         if self.clusters > n:
-            raise ValueError(f"Ifca.clusters is {self.clusters}, but there are n = {n} nodes; give at most {n}")
+            raise bad(
+                "clusters", self.clusters, owner="Ifca", why=f"but there are n = {n} nodes", instead=f"give at most {n}"
+            )
         return IfcaState(tree.map(lambda x: x[: self.clusters], params), jnp.zeros((n,), jnp.int32))
 
     def model(self, state: IfcaState) -> NodeTree:

@@ -12,11 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 from ...compression import copies
 from ...core import tree
-from ...core.kinds import check_option
+from ...core.checks import choice, in_, rate
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 
 class ChocoState(NamedTuple):
@@ -38,19 +38,12 @@ class Choco:
     Reference: Koloskova, Stich and Jaggi, 2019; Koloskova, Lin, Stich and Jaggi, 2020 (deep learning).
     """
 
-    lr: NodeFloatLike
-    gamma: FloatLike
-    compressor: Any
-    order: Literal["atc", "awc"] = static(default="atc")
+    lr: NodeFloatLike = number(check=rate)
+    gamma: FloatLike = number(check=in_(0, 1, "(]"))
+    compressor: Any = option(check=Slot("compressor"))
+    order: Literal["atc", "awc"] = static(default="atc", check=choice("atc", "awc"))
 
     traits = Traits(own_codec="compressor")
-
-    def __post_init__(self) -> None:
-        check_option("compressor", self.compressor, "Choco")
-        check_lr(self)
-        check_number(self, "gamma", self.gamma, lambda v: 0 < v <= 1, "a number in (0, 1]")
-        if self.order not in ("atc", "awc"):
-            raise ValueError(f"Choco.order is {self.order!r}; give 'atc' or 'awc'")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ChocoState:
         """Start from the given models; copies start at zero."""

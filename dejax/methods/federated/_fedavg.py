@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import constant_rate, rate, whole
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, step_rule
-from .._parts import check_clients, check_cohort, check_local_steps
+from .._parts import CLIENTS, check_cohort
 
 
 class FedAvgState(NamedTuple):
@@ -41,11 +43,11 @@ class FedAvg:
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
     """
 
-    lr: NodeFloatLike = None
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    optimizer: Any = None
-    server_lr: FloatLike = 1.0
+    lr: NodeFloatLike = number(default=None, check=rate)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
+    server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     @property
     def traits(self) -> Traits:
@@ -54,9 +56,6 @@ class FedAvg:
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_clients(self)
-        check_local_steps(self)
-        check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedAvgState:
         """The server's model: the mean of the nodes' starts, of which the driver hands over n copies."""

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import Number, constant_rate, whole
 from ...core.method import Traits
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
-from ...optimizers import check_lr
-from .._parts import check_clients, check_cohort, check_local_steps
+from .._parts import CLIENTS, check_cohort
 
 
 class ScaffoldState(NamedTuple):
@@ -26,6 +26,9 @@ class ScaffoldState(NamedTuple):
     params: Tree  # x, the server's model, no node axis
     control: Tree  # c, no node axis
     controls: NodeTree  # c_i, [n, ...], zero before round 0
+
+
+LR = Number("a finite number > 0 that fits float32: option II divides by it", lambda v: 0 < v < 3e38, schedules=True)
 
 
 @struct
@@ -43,22 +46,15 @@ class Scaffold:
     Reference: Karimireddy et al., 2020.
     """
 
-    lr: FloatLike
-    clients: int | None = static(default=None)
-    local_steps: int = static(default=1)
-    server_lr: FloatLike = 1.0
+    lr: FloatLike = number(check=LR)
+    clients: int | None = static(default=None, check=CLIENTS)
+    local_steps: int = static(default=1, check=whole)
+    server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
         return Traits(channel="server", cohort=self.clients)
-
-    def __post_init__(self) -> None:
-        check_lr(self)
-        check_number(self, "lr", self.lr, lambda v: v > 0, "a number > 0: option II divides by it", True)
-        check_number(self, "server_lr", self.server_lr, lambda v: 0 <= v < 3e38, "a finite number >= 0")
-        check_clients(self)
-        check_local_steps(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
         """Controls start at zero."""

@@ -11,8 +11,10 @@ Reference: Lian et al., Can decentralized algorithms outperform centralized algo
 
 from typing import Any, Literal, NamedTuple
 
+from ...core.checks import choice, rate
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
 from ...optimizers import check_step, step_rule
 
@@ -38,16 +40,14 @@ class Dsgd:
     Reference: Lian et al., Can decentralized algorithms outperform centralized algorithms?, 2017.
     """
 
-    lr: NodeFloatLike = None
-    order: Literal["atc", "awc", "cta"] = static(default="atc")
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    order: Literal["atc", "awc", "cta"] = static(default="atc", check=choice("atc", "awc", "cta"))
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(weights=("doubly", "row"), footprint="pair")
 
     def __post_init__(self) -> None:
         check_step(self)
-        if self.order not in ("atc", "awc", "cta"):
-            raise ValueError(f"Dsgd.order is {self.order!r}; give 'atc', 'awc' or 'cta'")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DsgdState:
         """Start from the given models."""

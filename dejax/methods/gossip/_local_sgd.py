@@ -11,11 +11,12 @@ federated averaging, 2022 (momentum; their quantized form is this method with a 
 from typing import Any, NamedTuple
 
 from ...core import tree
+from ...core.checks import in_, rate, whole
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import check_number, static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr, check_step, step_rule
-from .._parts import check_local_steps
+from ...optimizers import check_step, step_rule
 
 
 class LocalSgdState(NamedTuple):
@@ -39,15 +40,14 @@ class LocalSgd:
     Reference: Stich, Local SGD converges fast and communicates little, 2019.
     """
 
-    lr: NodeFloatLike = None
-    local_steps: int = static(default=5)
-    optimizer: Any = None
+    lr: NodeFloatLike = number(default=None, check=rate)
+    local_steps: int = static(default=5, check=whole)
+    optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(weights=("doubly", "row"))
 
     def __post_init__(self) -> None:
         check_step(self)
-        check_local_steps(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> LocalSgdState:
         """Start from the given models."""
@@ -78,16 +78,11 @@ class DFedAvgM:
     Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
     """
 
-    lr: NodeFloatLike
-    momentum: FloatLike = 0.9
-    local_steps: int = static(default=5)
+    lr: NodeFloatLike = number(check=rate)
+    momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
+    local_steps: int = static(default=5, check=whole)
 
     traits = Traits(weights=("doubly", "row"))
-
-    def __post_init__(self) -> None:
-        check_lr(self)
-        check_local_steps(self)
-        check_number(self, "momentum", self.momentum, lambda v: 0 <= v < 1, "a number in [0, 1)")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DFedAvgMState:
         """Start from the given models."""

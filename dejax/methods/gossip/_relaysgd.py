@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import rate
 from ...core.method import Traits
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 
 class RelayState(NamedTuple):
@@ -43,12 +43,9 @@ class RelaySgd:
     Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
     traits = Traits(channel="edges", weights=("doubly", "row", "column"), graph="tree")
-
-    def __post_init__(self) -> None:
-        check_lr(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> RelayState:
         """Nothing received yet."""

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.checks import rate
 from ...core.method import Traits
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 EXACT = "push-sum divides sums by weights that must have travelled with them unharmed; use dsgd on an undirected graph"
 
@@ -36,12 +36,9 @@ class Sgp:
     Reference: Assran, Loizou, Ballas and Rabbat, 2019.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
     traits = Traits(weights=("column", "doubly"), needs_sums=EXACT, needs_exact=EXACT)
-
-    def __post_init__(self) -> None:
-        check_lr(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> SgpState:
         """Weights start at 1."""

@@ -11,10 +11,10 @@ Reference: Nedic, Olshevsky and Shi, 2017 (DIGing); Pu and Nedic, Distributed st
 from typing import Any, NamedTuple
 
 from ...core import tree
+from ...core.checks import rate
 from ...core.method import Traits
-from ...core.struct import struct
+from ...core.struct import number, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey
-from ...optimizers import check_lr
 
 
 class TrackingState(NamedTuple):
@@ -35,12 +35,9 @@ class GradientTracking:
     Reference: Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.
     """
 
-    lr: NodeFloatLike
+    lr: NodeFloatLike = number(check=rate)
 
     traits = Traits()
-
-    def __post_init__(self) -> None:
-        check_lr(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> TrackingState:
         """Trackers and last gradients at zero: the first round sets y = g."""

@@ -17,6 +17,7 @@ from flax import nnx
 
 from ...core.abstract import key_like
 from ...core.random import fold_name
+from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from .. import objectives
@@ -41,9 +42,12 @@ class FlaxTask:
         self._loss, self._metrics = loss, metrics
         abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
         if not isinstance(abstract, nnx.Module):
-            raise TypeError(
-                f"factory gives {abstract!r} ({type(abstract).__name__}), but a task needs a flax nnx module; "
-                "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
+            raise bad(
+                "factory",
+                abstract,
+                says=f"gives {abstract!r} ({type(abstract).__name__})",
+                why="but a task needs a flax nnx module",
+                instead="give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
             )
         _quicken(abstract)
         self._kinds, self._streams = _check(abstract)
@@ -174,9 +178,11 @@ def _as_factory(factory: Any) -> Factory:
     if isinstance(factory, nnx.Module):
         return _Built(factory)
     if not callable(factory):
-        raise TypeError(
-            f"factory is {factory!r}, but a task needs a function from nnx.Rngs to a flax nnx module; "
-            "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)"
+        raise bad(
+            "factory",
+            factory,
+            why="but a task needs a function from nnx.Rngs to a flax nnx module",
+            instead="give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
         )
     is_class = inspect.isclass(factory)
     try:

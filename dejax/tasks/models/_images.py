@@ -6,12 +6,13 @@ from typing import Any
 import jax
 from flax import nnx
 
-from ...core.struct import whole
+from ...core.checks import Wholes, whole
+from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import activations, dot_general
 from ...layers.pool import max_pool
 from ..adapters._flax import classifier
-from ..sized import Sized, wholes
+from ..sized import Sized
 
 
 class CNN(nnx.Module):
@@ -31,12 +32,16 @@ class CNN(nnx.Module):
     """
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], classes: int, *, kernel: int = 5, rngs: nnx.Rngs):
-        shape, widths = _image("CNN.shape", shape), wholes("CNN.widths", widths)
+        shape, widths = _image("CNN.shape", shape), Wholes()("CNN.widths", widths)
         classes, kernel = whole("CNN.classes", classes), whole("CNN.kernel", kernel)
         if min(shape[:2]) < 2 ** len(widths):
-            raise ValueError(
-                f"CNN.shape is {shape} with {len(widths)} pools of 2x2, but images must be at least {2 ** len(widths)} on a side; "
-                "give fewer widths"
+            raise bad(
+                "shape",
+                shape,
+                owner="CNN",
+                says=f"is {shape} with {len(widths)} pools of 2x2",
+                why=f"but images must be at least {2 ** len(widths)} on a side",
+                instead="give fewer widths",
             )
         height, width, channels = (*shape, 1)[:3]
         self.shape, self.depth = (height, width, channels), len(widths)
@@ -77,9 +82,9 @@ class CNN(nnx.Module):
 
 def _image(name: str, shape: Any) -> tuple[int, ...]:
     """The shape of one image, two or three ints >= 1."""
-    sizes = wholes(name, shape)
+    sizes = Wholes()(name, shape)
     if len(sizes) not in (2, 3):
-        raise ValueError(f"{name} is {sizes}, but an image is (height, width) or (height, width, channels)")
+        raise bad(name, sizes, why="but an image is (height, width) or (height, width, channels)")
     return sizes
 
 
@@ -106,7 +111,7 @@ def cnn(
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: CNN(shape, widths, classes, kernel=kernel, rngs=rngs))
 
-    widths, kernel = wholes("cnn.widths", widths, least=1), whole("cnn.kernel", kernel)
+    widths, kernel = Wholes(1)("cnn.widths", widths), whole("cnn.kernel", kernel)
     return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 from flax import nnx
 
-from ...core.struct import whole
+from ...core.checks import Wholes, whole
+from ...errors import bad
 from ...layers.linear import BY_OUTPUT, activations, affine, dot_general
 from ...layers.matmul import APART
 from ..adapters._flax import classifier
-from ..sized import Sized, wholes
+from ..sized import Sized
 
 
 class MLP(nnx.Module):
@@ -30,9 +31,9 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, *widths: int, activation: str = "relu", rngs: nnx.Rngs):
-        widths = wholes("MLP.widths", widths, least=2)
+        widths = Wholes(2)("MLP.widths", widths)
         if activation not in activations:
-            raise ValueError(f"MLP.activation is {activation!r}; give one of {', '.join(activations)}")
+            raise bad("activation", activation, owner="MLP", instead=f"give one of {', '.join(activations)}")
         self.widths, self.activation = widths, activation
         for i, (a, b) in enumerate(itertools.pairwise(widths)):
             setattr(self, f"layer{i}", nnx.Linear(a, b, dot_general=dot_general, rngs=rngs))
@@ -83,6 +84,6 @@ def mlp(
 
     if widths:
         return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
-    hidden = wholes("mlp.hidden", hidden)
+    hidden = Wholes()("mlp.hidden", hidden)
     features = None if features is None else whole("features", features)
     return Sized(make, lambda shape: math.prod(shape), features, classes).ready()

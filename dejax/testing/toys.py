@@ -1,0 +1,138 @@
+"""What the checks run on: a tiny problem, networks that carry a method, and sleepers that are known beforehand."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import topology
+from ..core.method import traits
+from ..core.struct import static, struct
+from ..data import NodeData
+from ..events import poisson
+from ..network import Network
+from ..problem import Problem
+
+N, ROUNDS = 7, 7  # few edges of many pairs, so that the chain is a list of neighbors
+COUNTS = (3, 1, 2, 3, 2, 3, 1)  # samples at each node
+
+
+@dataclass(frozen=True)
+class LinearTask:
+    """Least squares with a nested tree of parameters: y = x w + shift."""
+
+    dtype: str
+
+    def init(self, key: jax.Array) -> Any:
+        """Normal draws."""
+        first, second = jax.random.split(key)
+        return {
+            "layer": {"w": jax.random.normal(first, (3, 2), self.dtype)},
+            "shift": jax.random.normal(second, (2,), self.dtype),
+        }
+
+    def loss(self, params: Any, batch: Any, key: jax.Array) -> jax.Array:
+        """[B]: half the squared error of each example."""
+        del key
+        gap = batch["x"] @ params["layer"]["w"] + params["shift"][None] - batch["y"]
+        return 0.5 * jnp.square(gap).sum(-1)
+
+    def metrics(self, params: Any, batch: Any) -> dict[str, jax.Array]:
+        """The loss alone."""
+        return {"loss": self.loss(params, batch, jax.random.key(0))}
+
+
+@struct
+class Asleep:
+    """A fault that is known beforehand: nodes whose id is not among `up` [n] sleep through every round."""
+
+    up: Any
+    symmetric: bool = static(default=True)
+    sleeps: bool = static(default=True)
+
+    def awake(self, ctx: Any) -> jax.Array:
+        """Who takes part."""
+        return jnp.asarray(self.up)[ctx.ids]
+
+    def arrives(self, ctx: Any, links: Any) -> None:
+        """Links between nodes that are awake hold."""
+        del ctx, links
+
+    def uploads(self, ctx: Any) -> None:
+        """Uploads of nodes that are awake arrive."""
+        del ctx
+
+
+def width() -> str:
+    """The widest floating dtype that JAX is set to use."""
+    return "float64" if jax.config.read("jax_enable_x64") else "float32"
+
+
+def problem(n: int = N, dtype: str | None = None) -> Problem:
+    """Least squares on unequal shards, with independent starts and full batches."""
+    return _problem(n, width() if dtype is None else dtype)
+
+
+@cache
+def _problem(n: int, dtype: str) -> Problem:
+    rng = np.random.default_rng(7)
+    counts = np.resize(np.asarray(COUNTS), n)
+    total, starts = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
+    index = np.repeat(starts[:, None], counts.max(), 1)
+    for i, count in enumerate(counts):
+        index[i, :count] = starts[i] + np.arange(count)
+    arrays = {
+        "x": jnp.asarray(rng.standard_normal((total, 3)), dtype),
+        "y": jnp.asarray(rng.standard_normal((total, 2)), dtype),
+    }
+    data = NodeData(arrays, jnp.asarray(index, jnp.int32), jnp.asarray(counts, jnp.int32))
+    return Problem(LinearTask(dtype), data, starts="independent")
+
+
+def network(method: Any, n: int = N, dtype: str | None = None) -> Network:
+    """A plain network that carries the method: a chain in mixed order, a server, or nothing."""
+    said = traits(method)
+    if not said.gossips:
+        return Network()
+    return Network(chain(n, said.weights, dtype), events=poisson() if said.needs_events else None)
+
+
+def chain(n: int = N, accepts: Any = ("doubly",), dtype: str | None = None) -> Any:
+    """A chain of nodes, which is a tree, with weights of the first kind that is accepted of doubly, row and column."""
+    return _chain(n, tuple(accepts), width() if dtype is None else dtype)
+
+
+@cache
+def _chain(n: int, accepts: tuple[str, ...], dtype: str) -> Any:
+    graph = topology.ring(1) if n == 1 else topology.chain(n)
+    if n > 1:
+        order = np.random.default_rng(3).permutation(n)
+        w = graph.matrix()[np.ix_(order, order)]
+        if "doubly" not in accepts:
+            links = (w != 0).astype(float)
+            links[0, 0] = 2.0  # or rows and columns would both sum to one
+            w = links / links.sum(1 if "row" in accepts else 0, keepdims=True)
+        graph = topology.from_matrix(w)
+    return graph.astype("float64") if dtype == "float64" else graph
+
+
+def with_sleepers(net: Network, method: Any, made: Problem) -> Network | None:
+    """The network with everybody awake, by a mask that can be changed; None where sleepers are refused."""
+    slept = replace(net, faults=(*net.faults, Asleep(np.ones(made.n, bool))))
+    try:
+        slept.check(method, made)
+    except ValueError:
+        return None
+    return slept
+
+
+def wake(net: Network, up: np.ndarray) -> Network:
+    """The same network, in which the nodes `up` [n] are awake."""
+    faults = tuple(replace(f, up=jnp.asarray(up)) if isinstance(f, Asleep) else f for f in net.faults)
+    return replace(net, faults=faults)
+
+
+__all__ = ["ROUNDS", "Asleep", "LinearTask", "N", "chain", "network", "problem", "wake", "width", "with_sleepers"]
