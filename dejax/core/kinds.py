@@ -55,11 +55,7 @@ class Fault:
 
     symmetric = True  # a link fails in both directions at once
     sleeps = False  # nodes sleep, and nothing that an awake node sends is lost
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """(least, most) phases that messages come late."""
-        return 0, 0
+    span = (0, 0)  # (least, most) phases that messages come late; a fault that delays loses nothing
 
     def awake(self, ctx: Any) -> Any:
         """Bool [n], who takes part in this round; None: everybody."""
@@ -244,11 +240,13 @@ def _check_facts(field: str, owner: str, value: Any, wanted: Kind) -> None:
             "value",
         )
     for fact in known:
-        if isinstance(
-            getattr(cls, fact, None), property
-        ):  # it may depend on a field that JAX has put a placeholder into
+        if isinstance(getattr(cls, fact, None), property):  # of a field, which may hold a placeholder of JAX
             continue
         said, allowed = getattr(value, fact), words.get(fact, (True, False))
+        if isinstance(known[fact], tuple):
+            if not (isinstance(said, tuple) and len(said) == 2 and 0 <= said[0] <= said[1]):
+                raise bad(fact, said, owner=cls.__name__, instead="give (least, most), e.g. (0, 2)")
+            continue
         if not isinstance(said, (bool, str)) or said not in allowed:
             raise bad(fact, said, owner=cls.__name__, instead=f"give {' or '.join(map(repr, allowed))}")
 
