@@ -78,7 +78,7 @@ class Network:
 
     @property
     def late(self) -> Any:
-        """The fault that delays messages by up to `span[1]` > 0 phases; None: messages arrive in the phase they are sent in."""
+        """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
         return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
     def check(self, method: Any, problem: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import engine, topology
 from ..core import tree
+from ..core.method import Traits
 from ..core.struct import struct
 from ..data import NodeData
 from ..problem import Problem
@@ -29,8 +30,7 @@ class Models(NamedTuple):
 class Gossip:
     """x <- what the rule makes of own and received values."""
 
-    channel = "edges"
-    accepts = ("doubly", "row", "column")
+    traits = Traits(weights=("doubly", "row", "column"))
 
     def init(self, params: Any, key: jax.Array) -> Models:
         """Start from the given models."""
@@ -67,7 +67,7 @@ class Average:
 
     weights: Any
 
-    channel = "server"
+    traits = Traits(channel="server")
 
     def init(self, params: Any, key: jax.Array) -> Models:
         """Start from the given models, which are equal at a server."""

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import topology
+from ..core.kinds import Fault
 from ..core.method import traits
-from ..core.struct import static, struct
+from ..core.struct import struct
 from ..data import NodeData
 from ..events import poisson
 from ..network import Network
@@ -46,24 +47,16 @@ class LinearTask:
 
 
 @struct
-class Asleep:
+class Asleep(Fault):
     """A fault that is known beforehand: nodes whose id is not among `up` [n] sleep through every round."""
 
     up: Any
-    symmetric: bool = static(default=True)
-    sleeps: bool = static(default=True)
+
+    sleeps = True
 
     def awake(self, ctx: Any) -> jax.Array:
         """Who takes part."""
         return jnp.asarray(self.up)[ctx.ids]
-
-    def arrives(self, ctx: Any, links: Any) -> None:
-        """Links between nodes that are awake hold."""
-        del ctx, links
-
-    def uploads(self, ctx: Any) -> None:
-        """Uploads of nodes that are awake arrive."""
-        del ctx
 
 
 def width() -> str:

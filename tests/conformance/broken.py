@@ -29,8 +29,7 @@ class Good:
 
     lr: Any = 0.1
 
-    channel = "edges"
-    accepts = ("doubly",)
+    traits = dj.Traits()
 
     def init(self, params, key):
         return State(params)
@@ -151,7 +150,7 @@ class DriftsById(Good):
 class FollowsNodeZero(Good):
     """A server that listens to its first node alone."""
 
-    channel = "server"
+    traits = dj.Traits(channel="server")
 
     def init(self, params, key):
         return State(tree.map(lambda x: x[0], params))
@@ -183,7 +182,7 @@ METHODS = {
 
 # ---- compressors: top-k and its kin with a fault
 @dj.struct
-class TopTwo:
+class TopTwo(dj.Compressor):
     """The two largest entries, which breaks nothing."""
 
     unbiased = False
@@ -324,7 +323,7 @@ COMPRESSORS = {
 
 # ---- codecs
 @dj.struct
-class Direct:
+class Direct(dj.Codec):
     """Two of ten entries, no memory; breaks nothing."""
 
     gamma: Any = 0.5
@@ -435,7 +434,7 @@ CODECS = {
 
 # ---- rules
 @dj.struct
-class Mean:
+class Mean(dj.Rule):
     """The weighted mean, which breaks nothing."""
 
     linear = True
@@ -531,7 +530,7 @@ RULES = {
 
 # ---- attacks
 @dj.struct
-class Flip:
+class Flip(dj.Attack):
     """Sign flip of nodes 1 and 5, which breaks nothing."""
 
     strength: Any = 1.0

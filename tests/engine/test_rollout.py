@@ -164,13 +164,13 @@ class InVmap(Twice):
 
 def test_two_unnamed_gossips_are_refused():
     with pytest.raises(ValueError, match="called twice under the name 'gossip'; give each call its own name="):
-        zoo.run(Twice(), PROBLEM, RING, 1)
+        zoo.rollout(Twice(), PROBLEM, RING, 1)
 
 
 @pytest.mark.parametrize("method", [InScan(), InVmap()], ids=["scan", "vmap"])
 def test_verbs_inside_own_transformations_are_refused(method):
     with pytest.raises(RuntimeError, match="use round.repeat"):
-        zoo.run(method, PROBLEM, RING, 1)
+        zoo.rollout(method, PROBLEM, RING, 1)
 
 
 # ---- faults, samples, meters
@@ -221,10 +221,10 @@ def test_limbs_are_exact_where_one_int32_would_overflow(count):
 
 @pytest.mark.slow
 def test_bits_of_a_run_are_the_messages_times_their_size():
-    _, meters = zoo.run(m.gradient_tracking(lr=LR), PROBLEM, RING, 3, X0)
+    _, meters = zoo.rollout(m.gradient_tracking(lr=LR), PROBLEM, RING, 3, X0)
     bits = 3 * 2 * N * 64 * zoo.D
     assert {k: v for k, v in meters.totals().items() if "/" in k} == {"wire/tracker": bits, "wire/params": bits}
-    _, meters = zoo.run(m.fedavg(lr=LR, clients=2, local_steps=3), PROBLEM, None, 4, X0)
+    _, meters = zoo.rollout(m.fedavg(lr=LR, clients=2, local_steps=3), PROBLEM, None, 4, X0)
     totals = meters.totals()
     assert totals["gradients"] == 4 * 2 * 3
     assert sorted(v for k, v in totals.items() if "/" in k) == [4 * 2 * 64 * zoo.D] * 2
@@ -254,26 +254,26 @@ def test_rates_that_cannot_be(lr):
 
 BAD = {
     "scaffold divides": (lambda: m.scaffold(lr=0.0), "option II divides by it"),
-    "both": (lambda: m.dsgd(lr=0.1, optimizer=1), "got both lr and optimizer"),
+    "both": (lambda: m.dsgd(lr=0.1, optimizer=dj.optimizer(optax.sgd, learning_rate=0.1)), "got both lr and optimizer"),
     "neither": (lambda: m.dsgd(), "got neither lr nor optimizer"),
     "order": (lambda: m.dsgd(lr=0.1, order="act"), "give 'atc', 'awc' or 'cta'"),
     "steps": (lambda: m.local_sgd(lr=0.1, local_steps=0), "give a whole number >= 1"),
     "momentum": (lambda: m.dfedavgm(lr=0.1, momentum=1.0), r"give a number in \[0, 1\)"),
     "clients": (lambda: m.fedavg(lr=0.1, clients=0), "give a whole number >= 1, or None"),
     "gamma": (lambda: m.choco(lr=0.1, gamma=1.5, compressor=dj.compression.top_k(k=1)), r"give a number in \(0, 1\]"),
-    "too many clients": (lambda: zoo.run(m.fedavg(lr=0.1, clients=N + 1), PROBLEM), "FedAvg.clients is 6, but there are 5 nodes; give at most 5"),
-    "no graph": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM), r"give one, e.g. dejax.topology.ring\(5\)"),
-    "other n": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, zoo.ring(6)), "n = 6 nodes, but the data are split over 5"),
-    "rounds": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, RING, 0), "rounds is 0; give a whole number >= 1"),
-    "params": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, RING, 1, X0[:, :2]), "a leaf of params has shape"),
-    "column": (lambda: zoo.run(m.dsgd(lr=0.1), PROBLEM, zoo.digraph()), "use sgp on directed graphs"),
-    "unused graph": (lambda: zoo.run(m.fedavg(lr=0.1), PROBLEM, RING), "set topology to None"),
-    "no events": (lambda: zoo.run(m.ad_psgd(lr=0.1), PROBLEM, RING), "give network.events"),
+    "too many clients": (lambda: zoo.rollout(m.fedavg(lr=0.1, clients=N + 1), PROBLEM), "FedAvg.clients is 6, but there are 5 nodes; give at most 5"),
+    "no graph": (lambda: zoo.rollout(m.dsgd(lr=0.1), PROBLEM), r"give one, e.g. dejax.topology.ring\(5\)"),
+    "other n": (lambda: zoo.rollout(m.dsgd(lr=0.1), PROBLEM, zoo.ring(6)), "n = 6 nodes, but the data are split over 5"),
+    "rounds": (lambda: zoo.rollout(m.dsgd(lr=0.1), PROBLEM, RING, 0), "rounds is 0; give a whole number >= 1"),
+    "params": (lambda: zoo.rollout(m.dsgd(lr=0.1), PROBLEM, RING, 1, X0[:, :2]), "a leaf of params has shape"),
+    "column": (lambda: zoo.rollout(m.dsgd(lr=0.1), PROBLEM, zoo.digraph()), "use sgp on directed graphs"),
+    "unused graph": (lambda: zoo.rollout(m.fedavg(lr=0.1), PROBLEM, RING), "set topology to None"),
+    "no events": (lambda: zoo.rollout(m.ad_psgd(lr=0.1), PROBLEM, RING), "give network.events"),
     "k above d": (
-        lambda: zoo.run(m.choco(lr=0.1, gamma=0.1, compressor=dj.compression.top_k(k=9)), PROBLEM, RING), "k"
+        lambda: zoo.rollout(m.choco(lr=0.1, gamma=0.1, compressor=dj.compression.top_k(k=9)), PROBLEM, RING), "k"
     ),
     "losses on a directed graph": (
-        lambda: zoo.run(
+        lambda: zoo.rollout(
             m.dsgd(lr=0.1), PROBLEM, dj.Network(dj.topology.directed_ring(N), faults=(dj.faults.link_loss(p=0.1),))
         ),
         "set repair='row'",
@@ -283,7 +283,7 @@ BAD = {
         "params has structure",
     ),
     "scalar loss": (
-        lambda: zoo.run(
+        lambda: zoo.rollout(
             m.local_only(lr=0.1),
             dataclasses.replace(zoo.Uneven().problem, task=dj.tasks.from_functions(zoo.rows_init, zoo.scalar_loss)),
         ),
@@ -305,7 +305,7 @@ def test_a_topology_is_no_network():
 
 
 def test_a_rate_that_diverges_names_the_node():
-    _, meters = zoo.run(m.local_only(lr=1e30), PROBLEM, None, 10, X0.astype(np.float32))
+    _, meters = zoo.rollout(m.local_only(lr=1e30), PROBLEM, None, 10, X0.astype(np.float32))
     assert 0 in np.asarray(meters.bad_node)
 
 

@@ -88,15 +88,7 @@ def test_neighbors_against_queues(graph, phases):
 def test_what_is_lost_when_sent_never_arrives(phases):
     """A fault of one's own loses the link 0-1 in even rounds and all links of node 4 in round 3."""
 
-    class Scripted:
-        symmetric, sleeps = True, False
-
-        def awake(self, ctx):
-            del ctx
-
-        def uploads(self, ctx):
-            del ctx
-
+    class Scripted(dj.Fault):
         def arrives(self, ctx, links):
             receivers, senders = links.ends()
             pair = (jnp.minimum(receivers, senders) == 0) & (jnp.maximum(receivers, senders) == 1)

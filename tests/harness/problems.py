@@ -83,6 +83,13 @@ def run(method, problem, network=None, rounds=10, x0=None, seed=0):
     return programs.run(method, problem, network, rounds, jax.random.key(seed), params)
 
 
+def rollout(method, problem, network=None, rounds=10, x0=None, seed=0):
+    """As `run`, by `dj.rollout` itself, which compiles a program for every number of rounds."""
+    network = dj.Network(network) if isinstance(network, dj.topology.Topology) else network
+    params = None if x0 is None else {"x": jnp.asarray(x0)}
+    return dj.rollout(method, problem, network, jax.random.key(seed), rounds, params=params)
+
+
 def models(method, state):
     """The models of a state as a NumPy array."""
     from dejax.engine import model

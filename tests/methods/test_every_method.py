@@ -8,6 +8,7 @@ import pytest
 from references import LR, TOP, X0, N, close, run
 
 import dejax as dj
+from dejax.core.method import traits
 
 m = dj.methods
 
@@ -36,7 +37,7 @@ def test_one_node_is_the_local_optimizer(method):
     x = X0[0]
     for _ in range(3):
         x = x - LR * made.gradients(x)[0]
-    graph = None if method.channel != "edges" else dj.topology.ring(1).astype("float64")
+    graph = None if not traits(method).gossips else dj.topology.ring(1).astype("float64")
     close(run(method, graph, 3, problem, X0[:1])[1].reshape(-1), x)
 
 
@@ -53,7 +54,7 @@ def test_one_node_is_the_local_optimizer(method):
 def test_relabelling_nodes_permutes_the_result(method):
     uneven, p = zoo.Uneven(), np.array([3, 0, 4, 1, 2])
     w = dj.topology.chain(N).matrix()
-    make = lambda w: None if method.channel != "edges" else dj.topology.from_matrix(w).astype("float64")
+    make = lambda w: None if not traits(method).gossips else dj.topology.from_matrix(w).astype("float64")
     data = uneven.problem.data
     moved = dataclasses.replace(data, index=data.index[p], count=data.count[p])
     x = run(method, make(w), 4, uneven.problem)[1]

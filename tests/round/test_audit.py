@@ -21,7 +21,7 @@ def audited(rule=None, rounds=1, x0=X, method=None, problem=PROBLEM, **kw):
 
 
 @dj.struct
-class Loyal:
+class Loyal(dj.Attack):
     """Adversaries by name, who change nothing."""
 
     adversaries: tuple = dj.static()
@@ -121,7 +121,7 @@ def test_it_costs_nothing_when_off_and_is_refused_where_nothing_can_be_left_out(
         dj.Network(audit=True).check(dj.methods.local_only(lr=0.1), PROBLEM)
 
     @dj.struct
-    class Silent:
+    class Silent(dj.Rule):
         linear, needs_own = False, False
 
         def check(self, degree, server=False):

@@ -12,7 +12,7 @@ import dejax as dj
 class Draws:
     """Keeps a number that each of three iterations draws."""
 
-    channel = "none"
+    traits = dj.Traits(channel="none")
 
     def init(self, params, key):
         return {"params": params, "drawn": jnp.zeros((zoo.N, 3))}

@@ -26,11 +26,11 @@ ADVICE = {  # the only place where reasons name members, as the way out
 
 
 class Refusal(NamedTuple):
-    """A pair that cannot work: its name, when it is met, and what the error says, as templates over `Case.words`.
+    """A pair that cannot work: its name, when it is met, and what the error says.
 
     Args:
       when: falsy: the case passes; a mapping: further words of the templates; an error: that one.
-      field, says, why, instead: of the error; without `says` it is the field's value. text: in their place, no sentence about a field.
+      field, says, why, instead: of the error, as templates over `Case.words`; without `says` it is the field's value. text: in their place, no sentence about a field.
     """
 
     name: str
