@@ -1,4 +1,4 @@
-"""What each slot of a network holds: the classes that options inherit from, and one table, read when a network is made.
+"""What each slot of a network holds: classes to inherit from, and one table of them.
 
 An option says of itself, as class attributes or fields, the few facts that decide which methods it goes with. Its base class has
 their defaults and meanings; one that inherits from none must say them all.
@@ -14,7 +14,10 @@ from ..errors import Words, bad, call
 
 
 class Codec:
-    """Compress values on the wire: `init(value) -> memory`, `encode(ctx, memory, value) -> (what receivers hold, memory, size)`."""
+    """Compress values on the wire.
+
+    `init(value) -> memory`; `encode(ctx, memory, value) -> (what receivers hold, memory, size)`.
+    """
 
     memory = "none"  # what both ends keep: "none", "sender" (errors), or "copies" of what receivers hold
     lossless = False  # receivers hold exactly what was sent
@@ -22,7 +25,10 @@ class Codec:
 
 
 class Compressor:
-    """Make a vector short: `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`."""
+    """Make a vector short.
+
+    `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`.
+    """
 
     lossless = False  # the reconstruction is x itself
     unbiased = False  # its mean is x
@@ -30,7 +36,10 @@ class Compressor:
 
 
 class Rule:
-    """Combine what a receiver has into one value: `combine(ctx, received)`, `check(degree, server=False)`."""
+    """Combine what a receiver has into one value.
+
+    `combine(ctx, received)`, `check(degree, server=False)`, and for audits `rejected(ctx, received)`.
+    """
 
     linear = False  # a sum under W
     needs_own = False  # measures received values against the receiver's own, which a server has not
@@ -51,15 +60,11 @@ class Privacy:
 
 
 class Fault:
-    """Fail between nodes: `awake(ctx)`, `arrives(ctx, links)` and `uploads(ctx)`; None where nothing does."""
+    """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does."""
 
     symmetric = True  # a link fails in both directions at once
     sleeps = False  # nodes sleep, and nothing that an awake node sends is lost
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """(least, most) phases that messages come late."""
-        return 0, 0
+    span = (0, 0)  # (least, most) phases that messages come late; a fault that delays loses nothing
 
     def awake(self, ctx: Any) -> Any:
         """Bool [n], who takes part in this round; None: everybody."""
@@ -75,13 +80,13 @@ class Fault:
 
 
 class Events:
-    """Say who meets whom and when: `plan(topology, rounds)`, or `at(round, n)` where the plan is drawn."""
+    """Say who meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan."""
 
     stale = False  # gradients at the value after the node's own last event
 
 
 class Kind(NamedTuple):
-    """What an option must have (any one of the names in each group), in words, an example, and what it may not have."""
+    """What an option must have (one name of each group) and may not have, in words."""
 
     has: tuple[tuple[str, ...], ...]
     word: str
@@ -244,18 +249,20 @@ def _check_facts(field: str, owner: str, value: Any, wanted: Kind) -> None:
             "value",
         )
     for fact in known:
-        if isinstance(
-            getattr(cls, fact, None), property
-        ):  # it may depend on a field that JAX has put a placeholder into
+        if isinstance(getattr(cls, fact, None), property):  # of a field, which may hold a placeholder of JAX
             continue
         said, allowed = getattr(value, fact), words.get(fact, (True, False))
+        if isinstance(known[fact], tuple):
+            if not (isinstance(said, tuple) and len(said) == 2 and 0 <= said[0] <= said[1]):
+                raise bad(fact, said, owner=cls.__name__, instead="give (least, most), e.g. (0, 2)")
+            continue
         if not isinstance(said, (bool, str)) or said not in allowed:
             raise bad(fact, said, owner=cls.__name__, instead=f"give {' or '.join(map(repr, allowed))}")
 
 
 @functools.lru_cache(maxsize=512)
 def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] | None]:
-    """(facts that a class does not have, an attribute of it that looks like a misspelt fact and that fact)."""
+    """Find the facts that a class lacks, and an attribute that looks like a misspelt one."""
     known = facts(base)
     fields = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
     for name, value in inspect.getmembers_static(cls):

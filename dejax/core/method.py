@@ -1,4 +1,4 @@
-"""What a method is: two pure functions, and its traits, which the engine and the network read."""
+"""What a method is: two pure functions, and traits that the engine and network read."""
 
 import dataclasses
 import difflib
@@ -14,7 +14,7 @@ Stochastic = Literal["doubly", "row", "column"]
 
 
 class Method(Protocol):
-    """`init(params [n, ...], key) -> state` and `step(state, round) -> state`; a class of these two with `dejax.struct` is a method.
+    """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
     What is evaluated is `state.params`, or `model(state)` where the class has it. What the network may do with it are its `Traits`.
     """
@@ -30,7 +30,9 @@ class Method(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Traits:
-    """Say what a network may do with a method: `traits = Traits(...)` in its class, or a property where they depend on its fields.
+    """Say what a network may do with a method: `traits = Traits(...)` in its class.
+
+    Where they depend on fields of the method, `traits` is a property.
 
     Args:
       channel: one message for all "neighbors" (default), another one on every one of the "edges", a "server", or "none".

@@ -15,7 +15,7 @@ from ..problem import roles
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One method on one network with one problem, as refusals look at it; what it takes time to find is found when asked for."""
+    """One method on one network with one problem; what takes time is found when asked for."""
 
     traits: Traits
     method: str  # the name of its class, as reasons say it
@@ -111,7 +111,7 @@ class Case:
         return option is not None and option.hook == "message"
 
     def fault(self, when: Callable[[Any], bool]) -> dict[str, str] | None:
-        """The first fault that loses something or sleeps, and for which `when` holds, by the name of its class."""
+        """Name the first fault for which `when` holds; one that only delays is not asked."""
         found = next((fault for fault in self.network.faults if fault is not self.late and when(fault)), None)
         return None if found is None else {"fault": type(found).__name__}
 

@@ -1,4 +1,4 @@
-"""Which method goes with which options: the verdict on one case, the check before a run, and the table of all pairs."""
+"""Which method goes with which options: one verdict, the check of a run, the table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -43,7 +43,9 @@ def check(method: Any, problem: Any, network: Any) -> None:
 def table(
     methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Any
 ) -> dict[tuple[str, str], Verdict | None]:
-    """What holds of every pair: (method, option) -> None where it acts, or the refusal; nothing is compiled.
+    """Judge every pair: (method, option) -> None where it acts, or the refusal.
+
+    Nothing is compiled.
 
     Args:
       methods: name -> method. networks: name of a method -> (name of an option -> network with it).

@@ -1,4 +1,4 @@
-"""Conditions of refusals that take more than one line: falsy where a case passes, else the words that the reason needs."""
+"""Longer conditions of refusals: falsy where a case passes, else words of the reason."""
 
 from typing import Any
 

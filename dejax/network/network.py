@@ -78,9 +78,8 @@ class Network:
 
     @property
     def late(self) -> Any:
-        """The fault that delays messages by up to `span[1]` > 0 phases; None: messages arrive in the phase they are sent in."""
-        found = [fault for fault in self.faults if getattr(fault, "span", (0, 0))[1] > 0]
-        return found[0] if found else None
+        """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
+        return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
     def check(self, method: Any, problem: Any) -> None:
         """Refuse, before anything is compiled, what cannot work.

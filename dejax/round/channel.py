@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import tree
+from ..core.kinds import check_option
 from ..problem.roles import average_statistics
 from . import audit, delay
 from .message import Message
@@ -68,16 +69,24 @@ def send(wire: Wire, message: Message) -> Message:
     return message
 
 
+def _codec(round: Any, given: Any) -> Any:
+    """The codec of a call: the network's, or the one that the method hands over."""
+    if given is None:
+        return round.network.codec
+    check_option("codec", given, "round")
+    return given
+
+
 def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
     """See `Round.exchange`."""
-    codec = round.network.codec if codec is None else codec
-    wire = (CopiesPerEdge if getattr(codec, "per_edge", False) else Neighbors)(round, name, codec)
+    codec = _codec(round, codec)
+    wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     return wire.received(send(wire, wire.message(value)))
 
 
 def exchange_rows(round: Any, name: str, rows: Any, codec: Any) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`."""
-    wire = Edges(round, name, round.network.codec if codec is None else codec)
+    wire = Edges(round, name, _codec(round, codec))
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
@@ -86,7 +95,7 @@ def average(
     groups: Any = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
-    codec = round.network.codec if codec is None else codec
+    codec = _codec(round, codec)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
     if groups is not None and (not isinstance(num_groups, int) or num_groups < 1):
         raise ValueError(

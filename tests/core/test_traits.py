@@ -208,6 +208,33 @@ def test_an_option_of_ones_own_says_all_facts_or_inherits_them():
         dj.Network(rule=own_rule(linear="yes", needs_own=False))
 
 
+def test_a_codec_of_a_call_says_the_same_as_one_of_the_network():
+    class Half:
+        """A user's own codec, with nothing inherited."""
+
+        def init(self, value):
+            return ()
+
+        def encode(self, ctx, memory, value):
+            return value, memory, None
+
+    @dj.struct
+    class Mine(dj.methods.dsgd):
+        def step(self, state, round):
+            return type(state)(round.gossip(state.params, codec=Half()), state.opt)
+
+    problem, _ = zoo.squares()
+    with pytest.raises(TypeError, match="which does not say memory; let its class inherit from dejax.Codec"):
+        dj.rollout(Mine(lr=0.1), problem, dj.Network(zoo.ring()), jax.random.key(0), 1)
+
+
+@pytest.mark.parametrize("span", [2, (2, 1), (-1, 0), (0, 1, 2)])
+def test_a_span_of_a_fault_is_a_pair(span):
+    Late = type("Late", (dj.Fault,), {"span": span})
+    with pytest.raises(ValueError, match=r"Late.span is .*; give \(least, most\)"):
+        dj.Network(faults=Late())
+
+
 def test_facts_that_are_words_are_checked():
     class Codec(dj.Codec):
         memory = "copy"

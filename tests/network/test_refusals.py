@@ -41,7 +41,13 @@ def per_batch():
 
 def statistics(**more):
     """What a problem with running statistics looks like to refusals."""
-    facts = {"n": N, "starts": "equal", "sampler": Some(even=True), "rules": (("norm", "statistics"),)} | more
+    facts = {
+        "task": None,
+        "n": N,
+        "starts": "equal",
+        "sampler": Some(even=True),
+        "rules": (("norm", "statistics"),),
+    } | more
     return Some(**facts)
 
 

@@ -8,8 +8,8 @@ PACKAGE = repository.ROOT / "dejax"
 FILES = sorted(PACKAGE.rglob("*.py"))
 HALL = {"__init__.py", "__main__.py", "errors.py", "population.py"}
 LINES, COLUMNS = 400, 90
-LONG_FILES = {"network/refusals.py"}  # this set may only shrink
-LONG_LINES = 568  # docstrings whose first line is longer: this number may only shrink
+LONG_FILES: set[str] = set()  # this set may only shrink
+LONG_LINES = 552  # docstrings whose first line is longer: this number may only shrink
 
 
 def name(path):

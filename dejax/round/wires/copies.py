@@ -50,7 +50,7 @@ class CopiesPerEdge(Edges):
 
     def attack(self, m: Message, attack: Any) -> Message:
         """Per edge, or per receiver."""
-        if getattr(attack, "needs_spread", False):
+        if attack.needs_spread:
             sent, rewrite = attack.message(self._rule_context(), m.own, m.sent)
             m = m._replace(sent=sent, rewrite=rewrite)
         else:

@@ -53,7 +53,7 @@ class Edges(Wire):
 
     def encode(self, m: Message) -> Message:
         """Copies per edge have two ends; other codecs one memory per edge."""
-        if not getattr(self.codec, "per_edge", False):
+        if not self.codec.per_edge:
             return super().encode(m)
         held, _, size = self._two_copies(m.sent)
         return m._replace(sent=held, size=size)

@@ -1,0 +1,190 @@
+"""What a graph, its weights and an event plan exclude."""
+
+from ...errors import FieldError, Words, keyword
+from .. import conditions
+from .refusal import ADVICE, Refusal
+
+_PLAN = "the event plan says who takes part, when and with whom"
+
+GOSSIP: tuple[Refusal, ...] = (
+    Refusal("impossible adversaries", conditions.adversaries),
+    Refusal(
+        "server under gossip",
+        lambda c: c.gossips and c.network.server is not None,
+        field="network.server",
+        why="but {method} gossips over network.topology and would ignore it",
+        instead="leave it out",
+    ),
+    Refusal(
+        "no topology",
+        lambda c: c.gossips and c.top is None,
+        field="network.topology",
+        why="but {method} gossips",
+        instead="give one, e.g. " + Words("dejax.topology.ring({n})", "ring"),
+        error=FieldError,
+    ),
+    Refusal(
+        "topology not built",
+        lambda c: c.gossips and not hasattr(c.top, "links"),
+        field="network.topology",
+        instead="build it for the number of nodes: .build({n})",
+        error=FieldError,
+    ),
+    Refusal(
+        "topology of another size",
+        lambda c: c.gossips and c.top.n != c.n,
+        field="network.topology",
+        says="{top!r} has n = {network.topology.n} nodes",
+        why="but the data are split over {n}",
+        instead="make both the same",
+        error=FieldError,
+    ),
+    Refusal(
+        "weights of another kind",
+        lambda c: (
+            c.gossips
+            and c.top.kind not in c.traits.weights
+            and {
+                "wanted": " or ".join(c.traits.weights),
+                "way": f"use {ADVICE['directed']} on directed graphs"
+                if c.top.kind == "column"
+                else "use metropolis weights on an undirected graph",
+            }
+        ),
+        field="network.topology",
+        says="{top!r} has {network.topology.kind}-stochastic weights",
+        why="but {method} needs {wanted}: {way}",
+    ),
+    Refusal(
+        "rule in events",
+        lambda c: c.gossips and not c.network.rule.linear and c.network.events is not None,
+        field="network.rule",
+        says="{rule} needs several values to judge one",
+        why="but an event combines two",
+        instead="leave it out, or use synchronous rounds",
+    ),
+    Refusal(
+        "sums needed",
+        lambda c: c.gossips and not c.network.rule.linear and c.traits.needs_sums,
+        field="network.rule",
+        says="{rule} is not linear",
+        why="but {method} needs sums: {traits.needs_sums}",
+    ),
+    Refusal(
+        "copies on a graph that changes",
+        lambda c: c.gossips and c.network.codec.memory == "copies" and not c.top.fixed,
+        field="network.codec",
+        says="keeps copies at every neighbor",
+        why="but {top!r} changes its neighbors from round to round, so that new ones would have missed messages",
+        instead="use {use[late_copies]}, or a fixed graph",
+    ),
+    Refusal(
+        "losses on a directed doubly stochastic graph",
+        lambda c: c.gossips and c.directed and c.network.events is None and c.fault(lambda fault: True),
+        field="network.faults",
+        says="has {fault} on the directed doubly stochastic graph {top!r}: no local repair keeps both row and column sums",
+        instead="set " + keyword("repair", "row") + " (the mean then drifts), or use an undirected graph",
+    ),
+    Refusal(
+        "one-sided losses",
+        lambda c: (
+            c.gossips
+            and c.top.kind == "doubly"
+            and c.network.repair is None
+            and c.fault(lambda fault: not fault.symmetric)
+        ),
+        field="network.faults",
+        says="has {fault}",
+        why="which loses one direction alone and would break the column sums of {top!r}",
+        instead="use {use[two_way_loss]}, or set " + keyword("repair", "row"),
+    ),
+    Refusal(
+        "rows per edge on a graph without reverse edges",
+        conditions.rows,
+        field="network.topology",
+        text="{what} rows per edge, which need one fixed graph with links in both directions, but {top!r} {does}; use e.g. {use[lossless_graphs]}",
+    ),
+    Refusal(
+        "rows per edge without edges",
+        lambda c: c.rows and not len(c.edges) and conditions.who(c),
+        field="network.topology",
+        text="{what} rows per edge, but {top!r} has no edges; use a graph that has some, e.g. {use[edges]}",
+    ),
+    Refusal(
+        "rule on rows per edge",
+        lambda c: c.channel == "edges" and not c.network.rule.linear,
+        field="network.rule",
+        says="{rule} compares the values that a node receives",
+        why="but {method} sends another message on every edge, so that they are not comparable",
+        instead="leave it out, or use {use[comparable]}",
+    ),
+    Refusal(
+        "attack in the spread of rows per edge",
+        lambda c: c.channel == "edges" and c.spread,
+        field="network.attack",
+        says="{attack} hides in the spread of values that estimate one quantity",
+        why="but {method} sends another message on every edge",
+        instead="use {use[plain_attack]}, or attack {use[comparable]}",
+    ),
+    Refusal(
+        "cycles",
+        conditions.cycles,
+        field="network.topology",
+        says="{top!r} {is}",
+        why="but {method} relays sums that would come round a cycle",
+        instead="use a tree, which has {links}: {use[trees]}",
+    ),
+    Refusal(
+        "events without a footprint",
+        lambda c: c.gossips and c.network.events is not None and c.traits.footprint is None,
+        field="network.events",
+        says="is given",
+        why="but {method} does not say which nodes one of its events touches",
+        instead="use {use[event_driven]}",
+    ),
+    Refusal(
+        "events on a directed or changing graph",
+        lambda c: (
+            c.gossips
+            and c.network.events is not None
+            and not (c.top.kind == "doubly" and c.top.symmetric and c.top.fixed)
+        ),
+        field="network.events",
+        says="pairs neighbors of an undirected fixed graph",
+        why="which {top!r} is not",
+        instead="use e.g. {use[pairs]}",
+    ),
+    Refusal(
+        "clock beside events",
+        lambda c: c.gossips and c.network.events is not None and c.network.clock is not None,
+        field="network.clock",
+        says="beside network.events: " + _PLAN,
+        instead="leave the clock out",
+    ),
+    Refusal(
+        "copies in events",
+        lambda c: c.gossips and c.network.events is not None and c.network.codec.memory == "copies",
+        field="network.codec",
+        says="keeps copies at every neighbor",
+        why="but an event tells one neighbor alone",
+        instead="use {use[late_copies]}",
+    ),
+    Refusal(
+        "attack in the spread of an event",
+        lambda c: c.gossips and c.network.events is not None and c.spread,
+        field="network.attack",
+        says="{attack} hides in the spread of several honest values",
+        why="but in an event the receiver has only its own",
+        instead="use {use[plain_attack]}, or synchronous rounds",
+    ),
+    Refusal(
+        "sleepers beside events",
+        lambda c: c.gossips and c.network.events is not None and c.fault(lambda fault: fault.sleeps),
+        field="network.faults",
+        says="has {fault} beside network.events: " + _PLAN,
+        instead="leave it out",
+    ),
+)
+
+
+__all__ = ["GOSSIP"]

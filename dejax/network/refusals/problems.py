@@ -1,0 +1,39 @@
+"""What losses, roles of leaves and small neighborhoods exclude."""
+
+from .. import conditions
+from .refusal import Refusal
+
+PROBLEMS: tuple[Refusal, ...] = (
+    Refusal(
+        "one loss per batch",
+        lambda c: c.network.privacy is not None and c.network.privacy.per_example and c.loss_per_batch,
+        field="network.privacy",
+        says="{privacy} clips per example",
+        why="but the task's loss returns one number per batch",
+        instead="return one loss per example, shape [B]",
+    ),
+    Refusal(
+        "roles in several models",
+        lambda c: c.traits.groups and c.roles - {"shared"} and {"rules": dict(c.problem.rules)},
+        field="Problem.roles",
+        text="the leaves {rules} have roles of their own, but {method} keeps several models at the server, and none of them is the one that they belong to; use {use[one_model]}, or share all leaves",
+    ),
+    Refusal(
+        "personal leaves of one model",
+        lambda c: c.traits.pooled and "personal" in c.roles,
+        field="Problem.roles",
+        says="has personal leaves",
+        why="but {method} keeps one model for all",
+        instead="share them",
+    ),
+    Refusal(
+        "batch statistics",
+        conditions.statistics,
+        field="Problem.task",
+        text="the model has batch statistics, but {why}. Use nnx.LayerNorm or nnx.GroupNorm, which have none",
+    ),
+    Refusal("too few values for a rule", conditions.rule_size),
+)
+
+
+__all__ = ["PROBLEMS"]
