@@ -40,7 +40,7 @@ NULL = Words("None", "null")
 _SPELLED = {None: "null", True: "true", False: "false"}
 
 
-def spelled(value: Any) -> str:
+def spelled(value: object) -> str:
     """A value as Python shows it, and as a config spells it where that differs: None and null, True and true."""
     if isinstance(value, Words):
         return value
@@ -52,7 +52,7 @@ def spelled(value: Any) -> str:
     return repr(value)
 
 
-def keyword(name: str, value: Any) -> Words:
+def keyword(name: str, value: object) -> Words:
     """One argument: `lr=0.1` and `lr: 0.1`."""
     value = spelled(value)
     return Words(f"{name}={value}", f"{name}: {as_command(value).strip(chr(39))}")
@@ -78,7 +78,7 @@ class FieldError(ValueError, TypeError):
     """
 
     def __init__(
-        self, text: str = "", *, field: str = "", got: Any = None, says: str = "", why: str = "", instead: str = ""
+        self, text: str = "", *, field: str = "", got: object = None, says: str = "", why: str = "", instead: str = ""
     ):
         self.field, self.got, self.says, self.why, self.instead = field, got, says, why, instead
         self.text = text
@@ -188,7 +188,7 @@ class ProcessError(RuntimeError):
 
 
 def bad(
-    field: str, got: Any = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
+    field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
 ) -> FieldError:
     """Make the error of one field or argument: `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
 

@@ -113,7 +113,7 @@ def tile(model: Tree, n: int) -> NodeTree:
     return tree.tile(tree.map(jnp.asarray, model), n)
 
 
-def mean(params: NodeTree, weights: Any = None) -> Tree:
+def mean(params: NodeTree, weights: Tree = None) -> Tree:
     """The mean model xbar = (1/n) sum_i x_i, or sum_i w_i x_i / sum_i w_i.
 
     Args:
@@ -139,7 +139,7 @@ def mean(params: NodeTree, weights: Any = None) -> Tree:
     return tree.map(one, params)
 
 
-def consensus_distance(params: NodeTree, weights: Any = None) -> jax.Array:
+def consensus_distance(params: NodeTree, weights: Tree = None) -> jax.Array:
     """Mean squared distance of the node models to their mean.
 
     (1/n) sum_i ||x_i - xbar||^2, summed over all leaves, accumulated in at least float32.
@@ -217,7 +217,7 @@ def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) ->
     return block_map(fn, size(trees), block)(*trees)
 
 
-def _per_node(owner: str, weights: Any, n: int) -> jax.Array:
+def _per_node(owner: str, weights: Tree, n: int) -> jax.Array:
     """Weights as an array [n]."""
     weights = jnp.asarray(weights)
     with in_words(f"{owner} got weights of shape {weights.shape}; give one per node: ({n},)") as chex:

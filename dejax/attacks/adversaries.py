@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Tree
 from ..errors import bad
 
 Adversaries = Any  # a whole number, a share in (0, 1), or ids
@@ -17,7 +18,7 @@ class _Who:
 
     want: str = "a count like 3, a share like 0.1, or ids like (0, 5)"
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: Tree, leaf: bool = False) -> Any:
         """The adversaries."""
         kind = bad(field, value, says=f"is {value!r} ({type(value).__name__})", instead=f"give {self.want}")
         if isinstance(value, bool) or value is None or isinstance(value, str):

@@ -198,7 +198,7 @@ def topology(args: argparse.Namespace) -> int:
     return DONE
 
 
-def said(value: Any) -> str:
+def said(value: object) -> str:
     """A fact in words."""
     if value is None:
         return "-"

@@ -158,7 +158,7 @@ def grid(*columns: str, right: tuple[int, ...] = ()) -> Any:
     return table
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """JSON for scripts; numbers that are not finite become null."""
     sys.stdout.write(json.dumps(clean(value), indent=2, default=str, allow_nan=False) + "\n")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
-from ..core.types import NodeTree
+from ..core.types import Context, Keys, NodeTree
 from ..errors import bad
 from .encoding import Compressor, Size
 
@@ -18,10 +18,10 @@ def accumulator(value: NodeTree) -> NodeTree:
     return tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), value)
 
 
-def compress(compressor: Compressor, ctx: Any, value: NodeTree) -> tuple[NodeTree, Size]:
+def compress(compressor: Compressor, ctx: Context, value: NodeTree) -> tuple[NodeTree, Size]:
     """C(value) of every node, as receivers rebuild it, and the size of a message. On a mesh each device compresses its own rows."""
 
-    def rows(keys: Any, value: NodeTree) -> tuple[NodeTree, Any]:
+    def rows(keys: Keys, value: NodeTree) -> tuple[NodeTree, Any]:
         if compressor.scope == "global":
             out, units = compressor.apply(keys, tree.flat(value))
             return tree.unflat(out, value), units

@@ -12,7 +12,7 @@ REFUSALS = (ValueError, TypeError, OSError, ImportError, OverflowError)
 class located:
     """Re-raise what a constructor refuses as a ConfigError that names the path, with that of the argument where the error has one."""
 
-    def __init__(self, path: Path, fn: Any = None):
+    def __init__(self, path: Path, fn: object = None):
         self.path, self.fn = path, fn
 
     def __enter__(self) -> None:
@@ -111,7 +111,7 @@ def _calls(value: Any) -> Iterator[Any]:
         yield from _calls(value.args)
 
 
-def _fields(fn: Any) -> list[str]:
+def _fields(fn: object) -> list[str]:
     return [name for name, *_ in arguments(fn)]
 
 

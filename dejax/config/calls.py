@@ -56,7 +56,7 @@ class Call:
 
 
 # ---- reading
-def read(value: Any, kind: str, path: Path, registry: Registry) -> Call:
+def read(value: object, kind: str, path: Path, registry: Registry) -> Call:
     """One slot: a bare name or a one-key mapping `{name: {argument: value}}`.
 
     Raises:
@@ -79,7 +79,7 @@ def read(value: Any, kind: str, path: Path, registry: Registry) -> Call:
 
 
 def read_call(
-    name: str | None, fn: Callable[..., Any], given: Any, path: Path, registry: Registry, partial: bool = False
+    name: str | None, fn: Callable[..., Any], given: object, path: Path, registry: Registry, partial: bool = False
 ) -> Call:
     """The arguments of one call, each against its hint; `partial` leaves the check for missing ones to `require`."""
     params = {p.name: p for p in parameters(fn, registry)}
@@ -105,7 +105,7 @@ def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str)
         raise ConfigError(path, f"{label} needs {' and '.join(map(_wanted, missing))}.")
 
 
-def _meant(given: Any, params: Mapping[str, Parameter], path: Path, registry: Registry, label: str) -> str:
+def _meant(given: object, params: Mapping[str, Parameter], path: Path, registry: Registry, label: str) -> str:
     """What to write instead of a value that stands where arguments should: under the first name, if it may be that argument."""
     if not params:
         return f"Write nothing: {label} takes no arguments"
@@ -123,7 +123,7 @@ def _wanted(p: Parameter) -> str:
     return p.name if what is None else f"{p.name} ({what})"
 
 
-def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:
+def read_argument(value: object, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:
     """One argument: a section, a slot (or a list of slots), or a value converted by the hint."""
     if p.section is not None and value is None and p.switch:
         return None
@@ -148,7 +148,7 @@ def read_argument(value: Any, p: Parameter, path: Path, registry: Registry, part
 
 
 # ---- building, and back
-def build(value: Any) -> Any:
+def build(value: object) -> Any:
     """Calls become objects, also inside tuples; the rest stays."""
     if isinstance(value, Call):
         return value.build()

@@ -133,7 +133,7 @@ class Config:
 
     def __init__(
         self,
-        values: Any,
+        values: object,
         registry: Registry | None = None,
         source: str | None = None,
         lines: Any = None,
@@ -151,7 +151,7 @@ class Config:
         """The same error with the override, or the line of the file, that its path comes from."""
         return error.at(self.source, self.lines, self.sets)
 
-    def _read(self, values: Any) -> None:
+    def _read(self, values: object) -> None:
         if not isinstance(values, Mapping):
             raise ConfigError((), f"a config is a mapping of names, e.g. rounds: 100; got {shown(values)}.")
         self.values = dict(values)
@@ -302,7 +302,7 @@ def _given(call: Call, registry: Registry) -> dict[str, Any]:
     return out
 
 
-def _words(value: Any) -> Any:
+def _words(value: object) -> Any:
     if isinstance(value, dict):
         return {k: _words(v) for k, v in value.items()}
     if isinstance(value, list):

@@ -89,7 +89,7 @@ def _strip(hint: Any) -> Any:
     return hint
 
 
-def options(hint: Any) -> tuple[Any, ...]:
+def options(hint: object) -> tuple[Any, ...]:
     """What a hint allows, unions written out."""
     hint = _strip(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -97,14 +97,14 @@ def options(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
-def takes_schedule(hint: Any) -> bool:
+def takes_schedule(hint: object) -> bool:
     """A number that is a leaf (`FloatLike`), or optax's number-or-function."""
     found = options(hint)
     functions = [o for o in found if typing.get_origin(o) is collections.abc.Callable]
     return any(typing.get_origin(o) is typing.Annotated for o in found) or (float in found and bool(functions))
 
 
-def _is_list(hint: Any) -> bool:
+def _is_list(hint: object) -> bool:
     return any(typing.get_origin(o) in _LISTS or o in _LISTS for o in options(hint))
 
 
@@ -114,7 +114,7 @@ _LISTS = (tuple, list, collections.abc.Sequence, collections.abc.Iterable)
 WORDS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "mapping"}
 
 
-def spoken(hint: Any) -> str:
+def spoken(hint: object) -> str:
     """A hint in a user's words: `number`, `whole number or null`, `one of 'atc', 'awc'`, `list of whole numbers`."""
     words = []
     for o in options(hint):
@@ -140,7 +140,7 @@ def spoken(hint: Any) -> str:
     return " or ".join(dict.fromkeys(words)) or "a callable (which a config cannot hold; use Python)"
 
 
-def _is_array(hint: Any) -> bool:
+def _is_array(hint: object) -> bool:
     names = {getattr(c, "__name__", "") for c in getattr(hint, "__mro__", ())} | {
         getattr(hint, "__name__", "").split(".")[-1]
     }
@@ -150,7 +150,7 @@ def _is_array(hint: Any) -> bool:
     )
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """A number, also one written as a word ("1e-3"); None if it is none."""
     if isinstance(value, str):
         try:
@@ -160,7 +160,7 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
 
 
-def convert(value: Any, hint: Any, path: Path) -> Any:
+def convert(value: object, hint: object, path: Path) -> Any:
     """A plain value as its hint wants it, or a ConfigError that says what is allowed.
 
     int is a float; a whole float such as 1e3 is an int; bool is neither; "1e-3" is a number where one is wanted.
@@ -172,7 +172,7 @@ def convert(value: Any, hint: Any, path: Path) -> Any:
     raise ConfigError(path, f"expected {spoken(hint)}, got {shown(value)}.")
 
 
-def _convert_one(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
+def _convert_one(value: object, o: Any, path: Path) -> tuple[bool, Any]:
     origin = typing.get_origin(o)
     number = _number(value)
     if o is Any or o is object:
@@ -219,7 +219,7 @@ def _convert_one(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
     return False, None
 
 
-def _convert_list(value: Any, o: Any, path: Path) -> tuple[bool, Any]:
+def _convert_list(value: object, o: Any, path: Path) -> tuple[bool, Any]:
     if not isinstance(value, (list, tuple)):
         return False, None
     args = typing.get_args(o)

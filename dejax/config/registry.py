@@ -83,7 +83,7 @@ class Registry:
             raise ValueError(f"extra names the kind {min(unknown)!r}; give some of {', '.join(KINDS)}")
         self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
 
-    def kind_of(self, name: str, hint: Any) -> str | None:
+    def kind_of(self, name: str, hint: object) -> str | None:
         """The kind of slot that a parameter is, by its name or by the class in its hint; None for a plain value."""
         plain = (bool, int, float, str, type(None))
         options = _flat(hint)
@@ -112,7 +112,7 @@ class Registry:
         return ""
 
 
-def _flat(hint: Any) -> list[Any]:
+def _flat(hint: object) -> list[Any]:
     """All classes in a hint: through unions, lists and Annotated."""
     if typing.get_origin(hint) is typing.Annotated:
         return _flat(typing.get_args(hint)[0])

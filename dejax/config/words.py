@@ -17,7 +17,7 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 _WORDS = {tuple: "list", dict: "mapping", str: "text", bool: "truth value", int: "whole number", float: "number"}
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as it stands in the config, with its kind: `'fast' (text)`; long ones are cut."""
     if value is None:
         return "null"

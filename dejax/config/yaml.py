@@ -148,7 +148,7 @@ def _probe(text: str) -> Any:
     return {"null": None, "true": True, "false": False, "~": None}.get(text.lower(), text)
 
 
-def dump(value: Any, indent: int = 0) -> str:
+def dump(value: object, indent: int = 0) -> str:
     """Plain values as YAML that `parse` reads back to the same values; short mappings stay on one line."""
     if not isinstance(value, dict) or not value:
         return " " * indent + _inline(value) + "\n"

@@ -22,7 +22,7 @@ class Check(Protocol):
     @property
     def want(self) -> str: ...
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The value, or a FieldError that names the field."""
         ...
 
@@ -35,7 +35,7 @@ class Number:
     fits: Callable[[Any], bool]
     schedules: bool = False
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The number; TypeError for truth values, text and functions."""
         if callable(value) and not self.schedules:
             raise bad(
@@ -88,7 +88,7 @@ class Whole:
         limits = f">= {self.least}" if self.most is None else f"from {self.least} to {self.most}"
         return self.words or f"a whole number {limits}"
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The number as an int."""
         if leaf and not isinstance(value, (bool, int, float, str, bytes)):
             return value
@@ -152,7 +152,7 @@ class Choice:
         *others, last = map(repr, self.allowed)
         return f"{', '.join(others)} or {last}" if others else last
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The word."""
         if not any(type(value) is type(a) and value == a for a in self.allowed):
             raise bad(field, value, instead="give " + self.want)
@@ -176,7 +176,7 @@ class OrNone:
         """What fits."""
         return self.check.want + ", " + self.otherwise
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The value, None where it is None."""
         if value is None:
             return None
@@ -213,7 +213,7 @@ class Several:
         return given
 
 
-def _of_another_kind(field: str, value: Any, want: str) -> FieldError:
+def _of_another_kind(field: str, value: object, want: str) -> FieldError:
     """The error of a value that is not of the kind that is wanted: says its type."""
     says = "" if value is None else f"is {value!r} ({type(value).__name__})"
     return bad(field, value, says=says, instead="give " + want)

@@ -156,13 +156,13 @@ def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
     raise bad(name, value, says=f"{what} {tuple(shape)}", instead=f"give {want}")
 
 
-def _finite(name: str, value: Any) -> None:
+def _finite(name: str, value: object) -> None:
     if _is_numbers(value) or isinstance(value, float):
         for x in _extremes(value):
             finite(name, x)
 
 
-def _is_numbers(value: Any) -> bool:
+def _is_numbers(value: object) -> bool:
     if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray, np.generic)):
         return False
     if not np.issubdtype(
@@ -172,7 +172,7 @@ def _is_numbers(value: Any) -> bool:
     return np.size(value) > 0 and np.ndim(value) <= 1
 
 
-def _extremes(value: Any) -> list[float]:
+def _extremes(value: object) -> list[float]:
     values = np.asarray(jax.device_get(value))
     whole = np.issubdtype(values.dtype, np.integer)
     found = {float("nan")} if not whole and np.isnan(values).any() else set()

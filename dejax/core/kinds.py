@@ -11,6 +11,7 @@ import inspect
 from typing import Any, NamedTuple
 
 from ..errors import Words, bad, call
+from .types import Context
 
 
 class Codec:
@@ -66,15 +67,15 @@ class Fault:
     sleeps = False  # nodes sleep, and nothing that an awake node sends is lost
     span = (0, 0)  # (least, most) phases that messages come late; a fault that delays loses nothing
 
-    def awake(self, ctx: Any) -> Any:
+    def awake(self, ctx: Context) -> Any:
         """Bool [n], who takes part in this round; None: everybody."""
         del ctx
 
-    def arrives(self, ctx: Any, links: Any) -> Any:
+    def arrives(self, ctx: Context, links: Any) -> Any:
         """Bool [n, k], which slots deliver in this phase; None: all."""
         del ctx, links
 
-    def uploads(self, ctx: Any) -> Any:
+    def uploads(self, ctx: Context) -> Any:
         """Bool [n], whose uploads reach a server; None: everybody's."""
         del ctx
 
@@ -208,7 +209,7 @@ class Slot:
         """What fits."""
         return "e.g. " + (KINDS | INNER)[self.kind].example
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
         """The option."""
         owner, _, name = field.rpartition(".")
         check_option(name, value, owner, self.kind)
@@ -224,7 +225,7 @@ def facts(base: type | None) -> dict[str, Any]:
     )
 
 
-def _check_facts(field: str, owner: str, value: Any, wanted: Kind) -> None:
+def _check_facts(field: str, owner: str, value: object, wanted: Kind) -> None:
     cls, words = type(value), dict(wanted.values)
     known = facts(wanted.base)
     missing, near = _spelling(cls, wanted.base)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, get_args
 import jax
 
 from ..errors import FieldError, bad
+from .types import Round
 
 Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
@@ -23,7 +24,7 @@ class Method(Protocol):
         """The state before round 0."""
         ...
 
-    def step(self, state: Any, round: Any) -> Any:
+    def step(self, state: Any, round: Round) -> Any:
         """The state after a round."""
         ...
 
@@ -131,7 +132,7 @@ FIELDS = {
 }  # a method may well have numbers or structure of these names
 
 
-def traits(method: Any) -> Traits:
+def traits(method: Method) -> Traits:
     """The traits of a method; the defaults where it does not say any."""
     return getattr(method, "traits", _DEFAULT)
 
@@ -139,7 +140,7 @@ def traits(method: Any) -> Traits:
 _DEFAULT = Traits()
 
 
-def check_method(method: Any) -> None:
+def check_method(method: Method) -> None:
     """A method has `init` and `step`, and says what else it is in `traits`.
 
     Raises:

@@ -7,7 +7,6 @@ JAX runs them as loops of small steps, which for a thousand draws a round cost m
 
 import math
 import zlib
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,7 @@ def name_id(name: str) -> int:
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
-def seeded(seeds: Any) -> jax.Array:
+def seeded(seeds: object) -> jax.Array:
     """The keys of whole numbers [...]: `random.key` of each, made on the host where that is known to give the same."""
     seeds = np.asarray(seeds, np.int64)
     if getattr(jax.config, "jax_default_prng_impl", "") != "threefry2x32":

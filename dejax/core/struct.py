@@ -12,17 +12,17 @@ from .checks import Check
 T = TypeVar("T")
 
 
-def static(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+def static(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
     """A dataclass field that is part of the program's structure: hashable, and a change recompiles."""
     return _field(default, check, {"static": True}, kw)
 
 
-def number(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+def number(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
     """A dataclass field that holds a number: a leaf, so that a sweep is a vmap. Plain Python numbers and arrays pass `check`."""
     return _field(default, check, {}, kw)
 
 
-def option(default: Any = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+def option(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
     """A dataclass field that holds another object: a compressor, an optimizer, a codec."""
     return _field(default, check, {}, kw)
 
@@ -32,7 +32,7 @@ def grows(power: int = 1, **kw: Any) -> Any:
     return dataclasses.field(metadata={"grows": power}, **kw)
 
 
-def _field(default: Any, check: Check | None, metadata: dict[str, Any], kw: dict[str, Any]) -> Any:
+def _field(default: object, check: Check | None, metadata: dict[str, Any], kw: dict[str, Any]) -> Any:
     if default is not dataclasses.MISSING:
         kw["default"] = default
     return dataclasses.field(metadata=metadata | ({} if check is None else {"check": check}), **kw)

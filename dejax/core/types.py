@@ -1,9 +1,10 @@
-"""Name the types of arrays that every room shares.
+"""Name the types that every room shares.
 
 Letters in shapes: n nodes, d parameters, B examples of a batch, k neighbors, m edges or sampled nodes, T rounds.
+Classes of rooms above are names for type checkers alone: at run time a room knows those below it.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -15,3 +16,42 @@ NodeInt = Int[Array, " n"]
 NodeMask = Bool[Array, " n"]
 NodeFloat = Float[Array, " n"]
 PRNGKey = Key[Array, ""]
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import jax
+    import numpy as np
+    from flax.nnx import Module as Module
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+
+    from ..core.kinds import (
+        Attack as Attack,
+        Codec as Codec,
+        Compressor as Compressor,
+        Fault as Fault,
+        Privacy as Privacy,
+        Rule as Rule,
+    )
+    from ..core.method import Method as Method
+    from ..devices.mesh import Layout as Layout
+    from ..devices.placement import Place as Place
+    from ..mixing import Links as Links
+    from ..network import Network as Network
+    from ..problem import Problem as Problem
+    from ..round import Context as Context, Received as Received, Round as Round
+    from ..topology import Topology as Topology
+
+    PathLike = str | os.PathLike[str]
+    MeshLike = int | Mapping[str, int] | Sequence[jax.Device] | jax.sharding.Mesh | None  # devices to run on
+    Precision = jax.lax.PrecisionLike
+    Ids = np.ndarray | None  # one id per row
+    Keys = jax.Array  # one typed key, or an array of them
+    Values = jax.Array  # an array inside a traced function
+else:
+    Attack = Axes = Codec = Compressor = Context = Fault = Figure = Keys = Ids = Layout = Links = MeshLike = Method = Module = Network = PathLike = (
+        Place
+    ) = Any
+    Precision = Privacy = Problem = Received = Round = Rule = Topology = Values = Any

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from ..core.checks import Whole, or_none
+from ..core.types import Tree
 from ..core.warn import warn
 from ..errors import bad
 
@@ -156,7 +157,7 @@ def _mesh(grid: np.ndarray) -> Mesh:
     return Mesh(grid, (RUNS, NODES), axis_types=(AxisType.Auto,) * 2)
 
 
-def as_layout(value: Any) -> Layout | None:
+def as_layout(value: Tree) -> Layout | None:
     """What users may write as `mesh=`: None, a number of devices, {nodes, runs, relabel}, a JAX mesh, or a Layout.
 
     Raises:
@@ -187,7 +188,7 @@ def as_layout(value: Any) -> Layout | None:
     return Layout(_mesh(grid))
 
 
-def on_paper(value: Any) -> Layout | None:
+def on_paper(value: Tree) -> Layout | None:
     """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided.
 
     Without a number of devices along `nodes` it is that of the devices that are there, over `runs`, and at least 1.

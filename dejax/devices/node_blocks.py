@@ -15,6 +15,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.byte_sizes import array_bytes
+from ..core.types import Place, Tree
 from ..errors import NULL, bad
 from ..xla.traced import inner_programs
 
@@ -35,7 +36,7 @@ def budget(which: tuple[int, int]) -> int:
     return which[jax.default_backend() != "cpu"]
 
 
-def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Any = None) -> Callable[..., Any]:
+def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Place | None = None) -> Callable[..., Any]:
     """vmap of `fn` over n nodes, `block` of them at a time, one block after another.
 
     Args:
@@ -96,7 +97,7 @@ def training_block(loss: Callable[..., Any], trees: tuple[Any, ...], rows: int) 
     return 1 if each >= ALONE and jax.default_backend() == "cpu" else choose_block(each, rows, budget(TRAINING))
 
 
-def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place: Any = None) -> Any:
+def map_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place: Place | None = None) -> Any:
     """fn of every node's rows of `args` (leaves [m, ...]), stacked; `block` nodes at a time ("auto": by EVALUATION).
 
     On a mesh (`place`) every device takes rows of its own.
@@ -106,7 +107,7 @@ def map_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
     return block_map(fn, count, _evaluated(fn, args, own, block), place)(args)
 
 
-def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place: Any = None) -> Any:
+def sum_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place: Place | None = None) -> Any:
     """Sum over nodes of fn's trees, never holding more than a block of them; on a mesh (`place`) every device adds up its part."""
     count = tree.leaves(args)[0].shape[0]
     if place is not None and count >= place.devices:
@@ -118,7 +119,7 @@ def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
     total = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(fn, tree.map(lambda x: x[0], args)))
     whole = count // block * block
 
-    def add(total: Any, rows: Any) -> tuple[Any, None]:
+    def add(total: Any, rows: Tree) -> tuple[Any, None]:
         return tree.map(lambda t, v: t + v.sum(0, dtype=t.dtype), total, jax.vmap(fn)(rows)), None
 
     blocks = tree.map(lambda x: x[:whole].reshape(count // block, block, *x.shape[1:]), args)
@@ -126,7 +127,7 @@ def sum_nodes(fn: Callable[[Any], Any], args: Any, block: Block = "auto", place:
     return total if whole == count else add(total, tree.map(lambda x: x[whole:], args))[0]
 
 
-def _evaluated(fn: Callable[[Any], Any], args: Any, count: int, block: Block) -> int | None:
+def _evaluated(fn: Callable[[Any], Any], args: Tree, count: int, block: Block) -> int | None:
     if block != "auto":
         return BLOCK("block", block)
     return choose_block(evaluation_bytes(fn, args), count, budget(EVALUATION))
@@ -138,7 +139,7 @@ class _Block:
 
     want: str = "a number of nodes >= 1, 'auto' to have it chosen, or " + NULL + " for all at once"
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: Tree, leaf: bool = False) -> Any:
         """The block."""
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if value is None or value == "auto" or whole:

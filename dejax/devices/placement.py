@@ -20,6 +20,7 @@ from ..core import tree
 from ..core.byte_sizes import array_bytes
 from ..core.fields import per_node
 from ..core.struct import static, struct
+from ..core.types import Method, Network, Problem, Topology, Tree, Values
 from ..xla.erase_mesh import bare
 from . import processes
 from .mesh import NODES, RUNS, Layout, as_layout, check_runs, fitting, in_runs, layout, on_paper
@@ -46,11 +47,11 @@ class Place:
         """Of a leaf with a node axis (`has`), after the axes `lead`, or of one without."""
         return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
 
-    def constrain(self, axes: Any, values: Any) -> Any:
+    def constrain(self, axes: Tree, values: Tree) -> Any:
         """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
         return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
 
-    def everywhere(self, values: Any) -> Any:
+    def everywhere(self, values: Tree) -> Any:
         """Inside a program: all of it on every device."""
         return self.constrain(tree.map(lambda _: False, values), values)
 
@@ -87,20 +88,20 @@ class Place:
             return None
         return jnp.zeros_like(self.ids).at[self.ids].set(jnp.arange(self.ids.shape[0], dtype=self.ids.dtype))
 
-    def in_order(self, axes: Any, values: Any, lead: int = 0) -> Any:
+    def in_order(self, axes: Tree, values: Tree, lead: int = 0) -> Any:
         """Rows by node id again (after `lead` axes)."""
         return self._moved(self.positions(), axes, values, lead)
 
-    def to_places(self, axes: Any, values: Any, lead: int = 0) -> Any:
+    def to_places(self, axes: Tree, values: Tree, lead: int = 0) -> Any:
         """Rows by position, of rows by node id."""
         return self._moved(self.ids, axes, values, lead)
 
-    def _moved(self, at: Any, axes: Any, values: Any, lead: int) -> Any:
+    def _moved(self, at: Any, axes: Tree, values: Tree, lead: int) -> Any:
         if at is None:
             return values
         lead_axes = (RUNS,) * lead
 
-        def one(has: bool, x: Any) -> Any:
+        def one(has: bool, x: Values) -> Any:
             if not has:
                 return x
             return jax.lax.with_sharding_constraint(jnp.take(x, at, axis=lead), self.sharding(True, lead_axes))
@@ -127,7 +128,7 @@ def put(x: Any, sharding: NamedSharding) -> Any:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
-def at_places(x: Any, place: Place) -> Any:
+def at_places(x: Values, place: Place) -> Any:
     """Rows [n, ...] by node id, each on the device where its node stands."""
     split, ids = place.sharding(), place.ids
     if ids is None:
@@ -149,13 +150,13 @@ def _first(index: Any) -> int:
     return index[0].start or 0
 
 
-def axis_of(x: Any) -> int | None:
+def axis_of(x: Values) -> int | None:
     """The axis of an array, or a shape, that the devices of the node axis divide; None: none."""
     spec = getattr(getattr(x, "sharding", None), "spec", ())
     return next((i for i, name in enumerate(spec) if name == NODES), None)
 
 
-def here(place: Any, host: bool = True) -> int:
+def here(place: Place | None, host: bool = True) -> int:
     """Devices of a mesh on this host, whose memory they share; or (`host=False`) those of this process. 1 without a mesh.
 
     Devices on paper are taken to lie as those of the job do; before processes have met, all as on this host.
@@ -168,19 +169,19 @@ def here(place: Any, host: bool = True) -> int:
     return max(1, -(-place.mesh.size * sum(map(near, devices)) // len(devices)))
 
 
-def bytes_of(x: Any) -> int:
+def bytes_of(x: Values) -> int:
     """Bytes of an array, or a shape, on one device."""
     if not isinstance(getattr(x, "sharding", None), NamedSharding):
         return array_bytes(x)
     return array_bytes(jax.ShapeDtypeStruct(x.sharding.shard_shape(x.shape), x.dtype))
 
 
-def everywhere(values: Any, mesh: Mesh) -> Any:
+def everywhere(values: Tree, mesh: Mesh) -> Any:
     """A tree on every device."""
     return tree.map(lambda x: put(x, NamedSharding(mesh, P())), values)
 
 
-def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any, Any]:
+def spread(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Any, Any]:
     """A prepared problem and network on a mesh: nodes placed, kernels that exchange rows, per-node arrays sharded.
 
     Warns:
@@ -218,7 +219,7 @@ def spread(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Any,
     return problem, dataclasses.replace(rest, topology=_laid_out(topology, place), messages=messages)
 
 
-def order_of(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
+def order_of(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
     """(the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or None, its phases on the host)."""
     mesh, topology, order = fitting(given.mesh, problem.n), network.topology, None
     if not _halo(network, mesh):
@@ -233,7 +234,7 @@ def order_of(method: Any, problem: Any, network: Any, given: Layout) -> tuple[Me
     return mesh, topology, order, phases
 
 
-def _halo(network: Any, mesh: Mesh) -> bool:
+def _halo(network: Network, mesh: Mesh) -> bool:
     """Whether the topology gets a kernel that exchanges rows; else the compiler splits the kernel of one device."""
     top = network.topology
     if top is None or network.events is not None or network.edges is not None or mesh.shape[NODES] == 1:
@@ -246,14 +247,14 @@ def _halo(network: Any, mesh: Mesh) -> bool:
     return True
 
 
-def _laid_out(topology: Any, place: Place) -> Any:
+def _laid_out(topology: Topology, place: Place) -> Any:
     """Weights and lists with a node axis, which stands after the period's, sharded along it; the others everywhere."""
     if topology is None:
         return None
     links = topology.links
     split = bool(topology.period) and links.split
 
-    def one(x: Any) -> Any:
+    def one(x: Values) -> Any:
         return put(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))
 
     return dataclasses.replace(topology, links=tree.map(one, links))

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.types import Tree, Values
 from ..errors import CheckpointError, FieldError, ProcessError, Words, as_command
 
 _looks = itertools.count()
@@ -38,7 +39,7 @@ def name(index: int | None = None) -> str:
     return f"process {jax.process_index() if index is None else index} of {count()}"
 
 
-def gather(value: Any) -> list[Any]:
+def gather(value: Tree) -> list[Any]:
     """The plain values (as JSON has them) that the processes hand in, by process."""
     if count() == 1:
         return [value]
@@ -49,7 +50,7 @@ def gather(value: Any) -> list[Any]:
     return [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
 
 
-def share(value: Any) -> Any:
+def share(value: Tree) -> Any:
     """What process 0 hands in, on all."""
     return gather(value if leads() else None)[0]
 
@@ -148,10 +149,10 @@ def met(error: Exception) -> Exception:
     return _known(error, told=not leads())
 
 
-def to_host(values: Any) -> Any:
+def to_host(values: Tree) -> Any:
     """Arrays on the host; with several processes the whole of them on each (all processes must ask). Keys stay on the device."""
 
-    def one(x: Any) -> Any:
+    def one(x: Values) -> Any:
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             if not isinstance(x, jax.Array) or x.is_fully_addressable:
                 return x

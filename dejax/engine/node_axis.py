@@ -5,11 +5,12 @@ from typing import Any
 import jax
 
 from ..core import tree
+from ..core.types import Method, Tree
 from ..problem import Problem, roles
 from .starts import starts
 
 
-def node_axis(method: Any, problem: Problem, key: jax.Array, sleeps: bool = False) -> Any:
+def node_axis(method: Method, problem: Problem, key: jax.Array, sleeps: bool = False) -> Any:
     """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1.
 
     Raises:
@@ -22,7 +23,7 @@ def node_axis(method: Any, problem: Problem, key: jax.Array, sleeps: bool = Fals
             lambda k: method.init(roles.split(problem.rules, starts(method, problem, k, None, n)).shared, k), key
         )
 
-    def follows(a: Any, b: Any) -> bool:
+    def follows(a: Tree, b: Tree) -> bool:
         if a.shape != b.shape and first and a.shape[:1] == b.shape[:1]:
             raise ValueError(
                 f"{type(method).__name__} keeps a leaf of shape {a.shape} in its state; on a mesh and under churn the first axis must be "

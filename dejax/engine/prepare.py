@@ -8,6 +8,7 @@ from ..core import tree
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
+from ..core.types import Method, Tree
 from ..devices import placement
 from ..errors import bad
 from ..network import Network
@@ -15,10 +16,10 @@ from ..problem import Problem, roles
 from ..problem.task_check import check_fit
 
 
-def typed(value: Any) -> Any:
+def typed(value: Tree) -> Any:
     """Turn the numbers among the leaves into arrays, those of NumPy like those of Python, so that 0.1 and np.float64(0.1) compile once."""
 
-    def one(x: Any) -> Any:
+    def one(x: Tree) -> Any:
         x = x.item() if isinstance(x, np.generic) else x
         return device_array(x) if isinstance(x, (bool, int, float)) else x
 
@@ -51,7 +52,7 @@ def prepare(
     return placed(method, problem, network, mesh)
 
 
-def placed(method: Any, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
+def placed(method: Method, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
     problem, network = placement.spread(method, problem, network, layout)
     return placement.everywhere(method, problem.place.mesh), problem, network

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from ..core.checks import whole
+from ..core.types import Method, Tree
 from ..devices import placement
 from ..errors import bad
 from ..network import Network
@@ -21,7 +22,7 @@ from .starts import laid_out
 
 @partial(jax.jit, static_argnames="rounds")
 def _rollout(
-    method: Any, problem: Problem, network: Network, key: jax.Array, params: Any, *, rounds: int
+    method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree, *, rounds: int
 ) -> tuple[Carry, Meters]:
     carry = begin(method, problem, network, key, params)
     axes = round_axes(method, problem, network, key)
@@ -33,7 +34,14 @@ def _rollout(
 
 
 def rollout(
-    method: Any, problem: Problem, network: Any, key: jax.Array, rounds: int, *, params: Any = None, mesh: Any = None
+    method: Method,
+    problem: Problem,
+    network: Network,
+    key: jax.Array,
+    rounds: int,
+    *,
+    params: Tree = None,
+    mesh: Any = None,
 ) -> tuple[Any, Meters]:
     """Run `rounds` rounds as one pure JAX function: inside your own jit, vmap (over keys, learning rates, ...), grad.
 
@@ -74,7 +82,7 @@ def rollout(
 
 
 @jax.jit
-def _in_order(method: Any, problem: Problem, network: Network, key: jax.Array, carry: Carry) -> Carry:
+def _in_order(method: Method, problem: Problem, network: Network, key: jax.Array, carry: Carry) -> Carry:
     return problem.place.in_order(carry_axes(method, problem, network, key), carry)
 
 

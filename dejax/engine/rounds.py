@@ -11,6 +11,7 @@ from jax import lax
 from ..core import tree
 from ..core.method import traits
 from ..core.random import fold_name
+from ..core.types import Method, Tree
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -31,11 +32,11 @@ def _plan_at(network: Network, t: Any, n: int) -> Any:
     return None if network.events is None else network.events.at(t, n)
 
 
-def _stale_view(method: Any, network: Network) -> bool:
+def _stale_view(method: Method, network: Network) -> bool:
     return network.events is not None and network.events.stale and not traits(method).keeps_view
 
 
-def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+def carry_axes(method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree = None) -> Carry:
     """Which leaves of the carry have the node axis: of the state as `node_axis` finds them, of slots as verbs declared them."""
     found: dict[str, bool] = {}
     bare = dataclasses.replace(problem, place=None)
@@ -49,11 +50,11 @@ def carry_axes(method: Any, problem: Problem, network: Network, key: jax.Array, 
 
 
 def begin(
-    method: Any,
+    method: Method,
     problem: Problem,
     network: Network,
     key: jax.Array,
-    params: Any,
+    params: Tree,
     per_node: dict[str, bool] | None = None,
 ) -> Carry:
     if problem.place is not None:
@@ -82,13 +83,13 @@ def begin(
 
 
 @jax.jit
-def start(method: Any, problem: Problem, network: Network, key: jax.Array, params: Any = None) -> Carry:
+def start(method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree = None) -> Carry:
     """The carry before round 0. The method, problem and network are those of `prepare`."""
     return begin(method, problem, network, key, params)
 
 
 def one_round(
-    method: Any,
+    method: Method,
     problem: Problem,
     network: Network,
     axes: Carry,
@@ -130,7 +131,7 @@ def one_round(
     return carry, meters
 
 
-def round_axes(method: Any, problem: Problem, network: Network, key: jax.Array) -> Carry:
+def round_axes(method: Method, problem: Problem, network: Network, key: jax.Array) -> Carry:
     """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
     if problem.place is not None:
         return carry_axes(method, problem, network, key)
@@ -139,7 +140,7 @@ def round_axes(method: Any, problem: Problem, network: Network, key: jax.Array) 
 
 @partial(jax.jit, static_argnums=(7,), donate_argnums=(3,))
 def run_chunk(
-    method: Any, problem: Problem, network: Network, carry: Carry, key: jax.Array,
+    method: Method, problem: Problem, network: Network, carry: Carry, key: jax.Array,
     first: jax.Array, count: jax.Array, length: int, horizon: Any = None,
 ) -> tuple[Carry, Meters]:  # fmt: skip
     """`count` rounds from round `first`; one program for every count up to `length`. The carry is donated.

@@ -9,11 +9,12 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.method import traits
 from ..core.random import fold_in, fold_name
+from ..core.types import Method, Tree
 from ..devices import placement
 from ..problem import Problem
 
 
-def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n: int | None = None) -> Any:
+def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None, n: int | None = None) -> Any:
     """Node models before round 0, [n, ...]: `params` (with or without node axis; rows as they stand), or draws of `task.init`.
 
     A method with one model (at a server, or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
@@ -42,7 +43,7 @@ def starts(method: Any, problem: Problem, key: jax.Array, params: Any = None, n:
     return population
 
 
-def is_population(problem: Problem, one: Any, params: Any) -> bool:
+def is_population(problem: Problem, one: Tree, params: Tree) -> bool:
     """Whether given starts are one model per node, [n, ...], rather than one for all. one: shapes of what `task.init` makes.
 
     Raises:
@@ -64,7 +65,7 @@ def is_population(problem: Problem, one: Any, params: Any) -> bool:
     return True
 
 
-def laid_out(problem: Problem, params: Any) -> Any:
+def laid_out(problem: Problem, params: Tree) -> Any:
     """Given starts where the nodes of a placed problem stand: rows of a population on the device of their node, one model on all."""
     place = problem.place
     if place is None or params is None:

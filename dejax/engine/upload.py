@@ -8,6 +8,7 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.arrays import device_array
+from ..core.types import Tree
 from ..devices import placement
 
 
@@ -29,7 +30,7 @@ class Put:
     def __init__(self, layout: Any):
         self.layout, self._there = layout, {}
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Tree) -> Any:
         if not isinstance(x, np.ndarray):
             return x
         found = self._there.get(id(x))

@@ -8,6 +8,7 @@ from ..core.arrays import device_array
 from ..core.checks import Several, above, natural, or_none, whole
 from ..core.kinds import Events
 from ..core.struct import static, struct
+from ..core.types import Topology
 from ..errors import NULL, bad
 from ._plan import Plan, pack
 
@@ -33,7 +34,7 @@ class Poisson(Events):
     stale: bool = static(default=True)
     seed: int = static(default=0, check=natural)
 
-    def plan(self, topology: Any, rounds: int | None) -> Plan:
+    def plan(self, topology: Topology, rounds: int | None) -> Plan:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
         if rounds is None:
             raise bad(

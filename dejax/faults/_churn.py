@@ -4,13 +4,11 @@ Reference: Koloskova et al., A unified theory of decentralized SGD with changing
 participation as a random graph).
 """
 
-from typing import Any
-
 from ..core.checks import in_
 from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
 from ..core.struct import number, struct
-from ..core.types import FloatLike, NodeMask
+from ..core.types import Context, FloatLike, NodeMask
 
 
 @struct
@@ -34,6 +32,6 @@ class Churn(Fault):
 
     sleeps = True
 
-    def awake(self, ctx: Any) -> NodeMask:
+    def awake(self, ctx: Context) -> NodeMask:
         """Who takes part in this round."""
         return uniform(fold_name(ctx.node_keys, "churn")) >= self.p

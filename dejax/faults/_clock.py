@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..core.checks import above, at_least
 from ..core.random import fold_name
 from ..core.struct import number, struct
-from ..core.types import FloatLike, NodeFloat, NodeFloatLike, NodeMask
+from ..core.types import Context, FloatLike, Links, NodeFloat, NodeFloatLike, NodeMask, Values
 
 SECONDS = at_least(0, "finite seconds >= 0")
 SPEED = above(0, "bits per second > 0 (inf: free)", infinite=True)
@@ -64,7 +64,7 @@ class Clock:
     bandwidth: NodeFloatLike = number(default=math.inf, check=SPEED)
     server_bandwidth: FloatLike = number(default=math.inf, check=SPEED)
 
-    def compute(self, ctx: Any, time: NodeFloat, computes: NodeMask | None) -> NodeFloat:
+    def compute(self, ctx: Context, time: NodeFloat, computes: NodeMask | None) -> NodeFloat:
         """Clocks [n] after one gradient at the nodes that compute (None: all)."""
 
         def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -78,7 +78,7 @@ class Clock:
         return time + (seconds if computes is None else jnp.where(computes, seconds, 0))
 
     def messages(
-        self, ctx: Any, time: NodeFloat, links: Any, mask: Bool[Array, "n k"] | None, bits: Float[Array, " n"]
+        self, ctx: Context, time: NodeFloat, links: Links, mask: Bool[Array, "n k"] | None, bits: Float[Array, " n"]
     ) -> NodeFloat:
         """Clocks [n] when every node has what arrives (mask; None: all) of its neighbors' messages of bits [n] each."""
         real = links.weights() != 0
@@ -86,13 +86,19 @@ class Clock:
         ready = time + _rows(self.latency, ctx, time) + copies * bits / _rows(self.bandwidth, ctx, time)
         heard = real if mask is None else mask & real
 
-        def wait(latest: jax.Array, other: jax.Array, s: Any) -> jax.Array:
+        def wait(latest: jax.Array, other: jax.Array, s: Values) -> jax.Array:
             return jnp.where(heard[:, s], jnp.maximum(latest, other), latest)
 
         return links.fold(wait, time, ready)
 
     def server(
-        self, ctx: Any, time: NodeFloat, up: Float[Array, " n"], down: int, arrived: NodeMask | None, kind: str = "star"
+        self,
+        ctx: Context,
+        time: NodeFloat,
+        up: Float[Array, " n"],
+        down: int,
+        arrived: NodeMask | None,
+        kind: str = "star",
     ) -> Float[Array, ""]:
         """When everybody has the mean: uploads of up [n] bits, answers of `down` bits to each of the n.
 
@@ -133,7 +139,7 @@ def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
     return jax.tree.map(lambda x: x - whole, clocks), whole.astype(jnp.int32)
 
 
-def _rows(value: NodeFloatLike, ctx: Any, time: jax.Array) -> jax.Array:
+def _rows(value: NodeFloatLike, ctx: Context, time: jax.Array) -> jax.Array:
     """A number or [n_all] array as float32 values of the rows at hand."""
     value = jnp.asarray(value, jnp.float32)
     return jnp.broadcast_to(value, time.shape) if value.ndim == 0 else value[ctx.ids]

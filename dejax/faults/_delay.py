@@ -15,6 +15,7 @@ from ..core.checks import natural
 from ..core.kinds import Fault
 from ..core.random import draw_index, fold_name
 from ..core.struct import static, struct
+from ..core.types import Tree
 from ..errors import bad
 from .pairs import uniform_of_pairs
 
@@ -25,7 +26,7 @@ class _Phases:
 
     want: str = "a whole number >= 0, e.g. 2, or (least, most), e.g. (0, 3)"
 
-    def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
+    def __call__(self, field: str, value: Tree, leaf: bool = False) -> Any:
         """The number, or the pair."""
         try:
             low, high = (natural(field, p) for p in (value if isinstance(value, (tuple, list)) else (value, value)))

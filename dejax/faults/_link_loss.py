@@ -5,8 +5,6 @@ one, to the sender where columns do, and to both where W is symmetric, because t
 Reference: Boyd et al., Randomized gossip algorithms, 2006 (gossip under random links).
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -14,7 +12,7 @@ from ..core.checks import in_
 from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
 from ..core.struct import number, struct
-from ..core.types import FloatLike, NodeMask
+from ..core.types import Context, FloatLike, Links, NodeMask
 from .pairs import uniform_of_pairs
 
 PROBABILITY = in_(0, 1, what="a probability")
@@ -39,13 +37,13 @@ class LinkLoss(Fault):
 
     p: FloatLike = number(check=PROBABILITY)
 
-    def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
+    def arrives(self, ctx: Context, links: Links) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
         receivers, senders = links.ends()
         low, high = jnp.minimum(receivers, senders), jnp.maximum(receivers, senders)
         return uniform_of_pairs(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
 
-    def uploads(self, ctx: Any) -> NodeMask:
+    def uploads(self, ctx: Context) -> NodeMask:
         """Which uploads reach a server."""
         return _uploads(ctx, self.p)
 
@@ -72,17 +70,17 @@ class DirectedLinkLoss(Fault):
 
     symmetric = False
 
-    def arrives(self, ctx: Any, links: Any) -> Bool[Array, "n k"]:
+    def arrives(self, ctx: Context, links: Links) -> Bool[Array, "n k"]:
         """Which slots deliver in this phase."""
         receivers, senders = links.ends()
         return (
             uniform_of_pairs(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p
         )
 
-    def uploads(self, ctx: Any) -> NodeMask:
+    def uploads(self, ctx: Context) -> NodeMask:
         """Which uploads reach a server."""
         return _uploads(ctx, self.p)
 
 
-def _uploads(ctx: Any, p: FloatLike) -> NodeMask:
+def _uploads(ctx: Context, p: FloatLike) -> NodeMask:
     return uniform(fold_name(ctx.node_keys, "link_loss")) >= p

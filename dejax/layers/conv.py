@@ -32,6 +32,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from ..core.types import Tree, Values
 from .pool import avg_pool as avg_pool, max_pool as max_pool
 
 KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output
@@ -101,7 +102,7 @@ def conv_general_dilated(
     return _bind("g", {"x": lhs, "w": rhs}, nodes=(), shapes=(lhs.shape, rhs.shape), call=tuple(call.items()))
 
 
-def _bind(role: str, operands: dict[str, Any], *, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
+def _bind(role: str, operands: dict[str, Any], *, nodes: tuple[str, ...], shapes: Tree, call: Any) -> Any:
     """The member of the family whose result is of kind `role`. The operands named in `nodes` have a leading node axis, and so has the
     result if any has; `shapes` are those of x and w without it.
     """
@@ -113,11 +114,11 @@ def _operands(role: str) -> tuple[str, ...]:
     return tuple(k for k in KINDS if k != role)
 
 
-def _native(x: Any, w: Any, call: Any) -> Any:
+def _native(x: Values, w: Values, call: Any) -> Any:
     return lax.conv_general_dilated(x, w, **dict(call))
 
 
-def _patches(x: Any, w: Any, call: Any) -> Any:
+def _patches(x: Values, w: Values, call: Any) -> Any:
     """The convolution as one matrix product with the patches of x; plain operations that batch well."""
     opt = dict(call)
     numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
@@ -161,7 +162,7 @@ def _back(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
-def _plain_gradient(role: str, a: Any, b: Any, call: Any) -> Any:
+def _plain_gradient(role: str, a: Values, b: Values, call: Any) -> Any:
     """Gradient x from (w, g), or w from (x, g), of a convolution without strides, dilation or groups, as another such convolution.
 
     d/dx: g under the window turned round, input and output channels swapped. d/dw: channels of x as images, its images as channels,
@@ -192,7 +193,7 @@ def _offsets(window: tuple[int, ...]) -> list[tuple[int, ...]]:
     return out
 
 
-def _one(a: Any, b: Any, *, role: str, shapes: Any, call: Any, conv: Any) -> Any:
+def _one(a: Values, b: Values, *, role: str, shapes: Tree, call: Any, conv: Any) -> Any:
     """One member of the family, without node axis, from a function conv(x, w)."""
     if role == "g":
         return conv(a, b, call)
@@ -201,7 +202,7 @@ def _one(a: Any, b: Any, *, role: str, shapes: Any, call: Any, conv: Any) -> Any
     return jax.linear_transpose(fn, like)(b)[0]
 
 
-def _cpu(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
+def _cpu(a: Values, b: Values, *, role: str, nodes: tuple[str, ...], shapes: Tree, call: Any) -> Any:
     if _library_wins(role, shapes, call):
         one = (lambda a, b: _native(a, b, call)) if role == "g" else (lambda a, b: _plain_gradient(role, a, b, call))
     else:
@@ -212,7 +213,7 @@ def _cpu(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call
     return lax.map(lambda own: one(*(operands | own).values()), {k: operands[k] for k in nodes})
 
 
-def _library_wins(role: str, shapes: Any, call: Any) -> bool:
+def _library_wins(role: str, shapes: Tree, call: Any) -> bool:
     """Whether one node's member of the family is faster as a convolution of XLA's than by patches, on a CPU and inside a loop.
 
     As every round is in a loop, gradients must be plain convolutions: XLA computes others there by a loop over elements (40 ms for
@@ -228,12 +229,12 @@ def _library_wins(role: str, shapes: Any, call: Any) -> bool:
     return (wide or channels == 1) if role == "w" else wide and channels >= 8
 
 
-def _accelerator(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
+def _accelerator(a: Values, b: Values, *, role: str, nodes: tuple[str, ...], shapes: Tree, call: Any) -> Any:
     one = functools.partial(_one, role=role, shapes=shapes, call=call, conv=_patches if nodes else _native)
     return jax.vmap(one, tuple(0 if k in nodes else None for k in _operands(role)))(a, b) if nodes else one(a, b)
 
 
-def _abstract(a: Any, b: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> Any:
+def _abstract(a: Tree, b: Tree, *, role: str, nodes: tuple[str, ...], shapes: Tree, call: Any) -> Any:
     x, w = (jax.ShapeDtypeStruct(s, a.dtype) for s in shapes)
     out = {"x": x, "w": w}.get(role) or jax.eval_shape(lambda x, w: _native(x, w, call), x, w)
     size = [x.shape[0] for k, x in zip(_operands(role), (a, b), strict=True) if k in nodes][:1]
@@ -245,7 +246,9 @@ def _eager(**params: Any) -> Any:
     return jax.jit(functools.partial(conv_p.bind, **params))
 
 
-def _transpose(which: int, ct: Any, a: Any, b: Any, *, role: str, nodes: tuple[str, ...], **params: Any) -> Any:
+def _transpose(
+    which: int, ct: Values, a: Values, b: Values, *, role: str, nodes: tuple[str, ...], **params: Any
+) -> Any:
     """<ct, member(a, b)> is linear in the operand that is missing: the member of the family with that one as its role, summed over the
     nodes where they share that operand.
     """
@@ -256,7 +259,7 @@ def _transpose(which: int, ct: Any, a: Any, b: Any, *, role: str, nodes: tuple[s
     return out.sum(0) if nodes and missing not in nodes else out
 
 
-def _batch(args: Any, dims: Any, *, role: str, nodes: tuple[str, ...], shapes: Any, call: Any) -> tuple[Any, int]:
+def _batch(args: Tree, dims: Tree, *, role: str, nodes: tuple[str, ...], shapes: Tree, call: Any) -> tuple[Any, int]:
     size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
     kinds = _operands(role)
     numbers = dict(call)["dimension_numbers"]
@@ -293,13 +296,13 @@ def _batch(args: Any, dims: Any, *, role: str, nodes: tuple[str, ...], shapes: A
     return out.reshape(size, inner, *out.shape[1:]), 0
 
 
-def _join(x: Any, axis: int, place: int) -> Any:
+def _join(x: Values, axis: int, place: int) -> Any:
     """The node axis becomes the slow part of axis `place` (counted without the node axis)."""
     x = jnp.moveaxis(x, axis, place)
     return x.reshape(*x.shape[:place], x.shape[place] * x.shape[place + 1], *x.shape[place + 2 :])
 
 
-def _split(x: Any, place: int, size: int) -> Any:
+def _split(x: Values, place: int, size: int) -> Any:
     return x.reshape(*x.shape[:place], size, x.shape[place] // size, *x.shape[place + 1 :])
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from ..core.types import Tree
 from ..xla.materialize import materialize
 from .matmul import APART, LONGEST, matmul
 
@@ -82,7 +83,7 @@ def _known_by_output(fn: Callable[[jax.Array], jax.Array], slope: Callable[[jax.
         return materialize(fn(z))
 
     @activation.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: Tree, tangents: Tree) -> Any:
         h = activation(*primals)
         return h, slope(h, materialize(tangents[0]))
 

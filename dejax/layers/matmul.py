@@ -26,6 +26,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from ..core.types import Tree, Values
 from ..xla.cpu_flags import narrow, release
 from ..xla.materialize import materialize
 
@@ -48,7 +49,7 @@ def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: 
     return matmul_p.bind(a, b, form=form, precision=precision, apart=apart)
 
 
-def _library(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) -> Any:
+def _library(a: Values, b: Values, *, form: str, precision: Any, apart: Any = ()) -> Any:
     """`lax.dot_general`, with the node axis, if there is one, as its batch axis."""
     del apart
     nodes = a.ndim - 2
@@ -57,7 +58,7 @@ def _library(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) -> A
     return lax.dot_general(a, b, numbers, precision, a.dtype)
 
 
-def _accelerator(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) -> Any:
+def _accelerator(a: Values, b: Values, *, form: str, precision: Any, apart: Any = ()) -> Any:
     """One batched product; a bias and its gradient as loops that fuse with what surrounds them, instead of products of one column."""
     i, j = (axis - 2 for axis in CONTRACT[form])
     if a.shape[i] == 1:  # one outer term
@@ -67,7 +68,7 @@ def _accelerator(a: Any, b: Any, *, form: str, precision: Any, apart: Any = ()) 
     return _library(a, b, form=form, precision=precision, apart=apart)
 
 
-def _written_out(a: Any, b: Any, form: str) -> Any:
+def _written_out(a: Values, b: Values, form: str) -> Any:
     """Both [n, ...]: a sum of outer terms over the contracted axis, forms nn and tn."""
     if form == "nn":
         return _sum([a[:, :, i, None] * b[:, None, i, :] for i in range(a.shape[2])])
@@ -79,7 +80,7 @@ def _sum(terms: list[Any]) -> Any:
     return sum(parts[1:], parts[0])
 
 
-def _pieces_pay(a: Any, b: Any) -> bool:
+def _pieces_pay(a: Values, b: Values) -> bool:
     """Whether `_in_pieces` was measured to help: under jax 0.10 on a processor with vectors of 256 bits (a Zen 3), with few rows of a, and
     a b that is long, neither narrow nor wide, and too large for the second-level cache. Elsewhere some products take two to eight times as long.
     """
@@ -88,7 +89,7 @@ def _pieces_pay(a: Any, b: Any) -> bool:
     return shape and narrow() and release() == (0, 10)
 
 
-def _in_pieces(a: Any, b: Any) -> Any:
+def _in_pieces(a: Values, b: Values) -> Any:
     """Form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time; each is read in place, as a slice of its own."""
     k = a.shape[2]
     first = k % PIECE or PIECE
@@ -103,7 +104,7 @@ def _in_pieces(a: Any, b: Any) -> Any:
     return lax.fori_loop(0, (k - first) // PIECE, piece, start)
 
 
-def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
+def _cpu(a: Values, b: Values, *, form: str, precision: Any, apart: Any) -> Any:
     if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64) and a.size and b.size:
         k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
         # a long contraction pays only while few columns leave room for the sums in registers
@@ -119,7 +120,7 @@ def _cpu(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
     return _library(a, b, form=form, precision=precision)
 
 
-def _abstract(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
+def _abstract(a: Tree, b: Tree, *, form: str, precision: Any, apart: Any) -> Any:
     del precision, apart
     i, j = CONTRACT[form]
     nodes = a.ndim - 2
@@ -134,7 +135,7 @@ def _abstract(a: Any, b: Any, *, form: str, precision: Any, apart: Any) -> Any:
     return ShapedArray((*a.shape[:nodes], a.shape[nodes + 1 - i], b.shape[nodes + 1 - j]), a.dtype)
 
 
-def _transpose_a(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
+def _transpose_a(ct: Values, a: Values, b: Values, *, form: str, **params: Any) -> Any:
     del a
     bind = functools.partial(matmul_p.bind, **params)
     return {
@@ -144,7 +145,7 @@ def _transpose_a(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
     }[form]()
 
 
-def _transpose_b(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
+def _transpose_b(ct: Values, a: Values, b: Values, *, form: str, **params: Any) -> Any:
     del b
     bind = functools.partial(matmul_p.bind, **params)
     return {
@@ -154,7 +155,7 @@ def _transpose_b(ct: Any, a: Any, b: Any, *, form: str, **params: Any) -> Any:
     }[form]()
 
 
-def _batch(args: Any, dims: Any, *, form: str, precision: Any, apart: Any) -> tuple[Any, int]:
+def _batch(args: Tree, dims: Tree, *, form: str, precision: Any, apart: Any) -> tuple[Any, int]:
     (a, b), (i, j) = args, dims
     bind = functools.partial(matmul_p.bind, form=form, precision=precision, apart=apart)
     size = a.shape[i] if i is not None else b.shape[j]

@@ -9,12 +9,13 @@ import numpy as np
 from jax.extend.core import Literal
 
 from ..core.abstract import key_like, model_like
+from ..core.types import Tree
 from ..core.warn import warn
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
 
-def warn_if_batched_conv(task: Any, batch: Any) -> bool:
+def warn_if_batched_conv(task: Any, batch: Tree) -> bool:
     """Warn once per task whose loss holds a native convolution that the node axis would make a grouped one.
 
     Args:
@@ -27,7 +28,7 @@ def warn_if_batched_conv(task: Any, batch: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _has_native_conv(task: Any, shapes: Any) -> bool:
+def _has_native_conv(task: Any, shapes: Tree) -> bool:
     batch = {k: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for k, shape, dtype in shapes}
     params, key = model_like(task), key_like()
     jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.random import fold_name
-from ..core.types import Tree
+from ..core.types import Keys, Tree
 from ..devices.node_blocks import map_nodes
 from ..xla.erase_mesh import bare
 from .view import View
@@ -154,7 +154,7 @@ def _need_own(view: View) -> None:
         )
 
 
-def _values(task: Any, params: Tree, batch: Any, key: Any) -> dict[str, jax.Array]:
+def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = {name: v.astype(jnp.float32) for name, v in task.metrics(params, batch).items()}
     if "loss" not in values:
@@ -163,7 +163,7 @@ def _values(task: Any, params: Tree, batch: Any, key: Any) -> dict[str, jax.Arra
 
 
 @partial(jax.jit, static_argnums=0)
-def _mean_model(static: Any, params: Tree, key: Any, test: Any, weights: Any) -> dict[str, jax.Array]:
+def _mean_model(static: Any, params: Tree, key: Keys, test: Tree, weights: Any) -> dict[str, jax.Array]:
     task, shared = static
     mean = params if shared else population.mean(params, weights)
     return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
@@ -173,10 +173,10 @@ def _mean_model(static: Any, params: Tree, key: Any, test: Any, weights: Any) ->
 def _nodes(
     static: Any,
     params: Tree,
-    key: Any,
-    test: Any,
-    light: Any,
-    owned: Any,
+    key: Keys,
+    test: Tree,
+    light: Tree,
+    owned: Tree,
     ids: jax.Array,
     place: Any = None,
     at: Any = None,
@@ -199,7 +199,7 @@ def _nodes(
         members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
         per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
 
-    def one(args: Any) -> dict[str, jax.Array]:
+    def one(args: Tree) -> dict[str, jax.Array]:
         model, node = args
         model = params if shared else model
         values = _values(task, model, test, key)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .. import population
 from ..core import tree
 from ..core.random import fold_name
-from ..core.types import Tree
+from ..core.types import Keys, Place, Problem, Tree
 from ..devices.node_blocks import sum_nodes
 from ..problem import roles
 from ..xla.erase_mesh import bare
@@ -51,7 +51,7 @@ def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
 
 
 @partial(jax.jit, static_argnums=0)
-def _distance(rules: Any, params: Tree, key: Any, weights: Any) -> jax.Array:
+def _distance(rules: Any, params: Tree, key: Keys, weights: Tree) -> jax.Array:
     return population.consensus_distance(roles.split(rules, params).shared, weights)
 
 
@@ -60,7 +60,7 @@ def _asked(view: View) -> tuple[Any, ...]:
     return view.problem, view.mean, view.honest, view.key, view.place
 
 
-def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
+def _local_loss(problem: Problem, params: Tree, node: Any, key: Keys) -> jax.Array:
     """f_i: the mean loss of one model over node i's own training samples."""
     data = problem.data
     rows = data.index[node]
@@ -70,7 +70,9 @@ def _local_loss(problem: Any, params: Tree, node: Any, key: Any) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradients(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any, place: Any) -> tuple[jax.Array, jax.Array]:
+def _gradients(
+    block: Any, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
+) -> tuple[jax.Array, jax.Array]:
     if place is not None:
         problem, at, key = bare((problem, at, key))
     gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
@@ -83,7 +85,7 @@ def _gradients(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any, pla
 
 
 @partial(jax.jit, static_argnums=0)
-def _objective(block: Any, problem: Any, at: Tree, ids: jax.Array, key: Any, place: Any) -> jax.Array:
+def _objective(block: Any, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None) -> jax.Array:
     if place is not None:
         problem, at, key = bare((problem, at, key))
     return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block, place) / len(ids)

@@ -3,6 +3,7 @@
 Small programs cost more to call than to run.
 """
 
+from collections.abc import Hashable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.byte_sizes import array_bytes
-from ..core.types import Tree
+from ..core.types import Keys, Tree
 from ..devices.processes import to_host
 
 ABREAST = 4  # runs that one step of the program takes: 1.05 s a sweep, 1.16 with 1, 1.11 with 8, 1.45 with 32
@@ -36,11 +37,11 @@ class Together:
         self.answers: list[tuple[Any, Any, Any, Any]] = []  # program, static, shared, and what it gave
 
     @staticmethod
-    def pays(states: Any) -> bool:
+    def pays(states: Tree) -> bool:
         """Whether the states of all runs are small enough."""
         return sum(array_bytes(x) for x in tree.leaves(states)) <= MOST
 
-    def ask(self, run: int, program: Any, static: Any, shared: Any) -> Any:
+    def ask(self, run: int, program: Any, static: Hashable, shared: Tree) -> Any:
         """Return `program(static, rows, key, *shared)` of one run, on the host.
 
         None if it is not what the first has asked at this point.
@@ -56,7 +57,7 @@ class Together:
         return tree.map(lambda x: x[run], theirs[3])
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: Tree, b: Tree) -> bool:
     """Whether two trees hold the same arrays: those of devices by identity, those of the host by their numbers."""
     (xs, one), (ys, other) = jax.tree.flatten(a), jax.tree.flatten(b)
     alike = lambda x, y: x is y or (isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and np.array_equal(x, y))
@@ -64,7 +65,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _each(program: Any, static: Any, rows: Tree, keys: Any, shared: Any) -> Any:
+def _each(program: Any, static: Hashable, rows: Tree, keys: Keys, shared: Tree) -> Any:
     return lax.map(lambda one: program.__wrapped__(static, *one, *shared), (rows, keys), batch_size=ABREAST)
 
 

@@ -1,6 +1,6 @@
 """What a metric may look at: one moment of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from .. import population
 from ..core import tree
 from ..core.abstract import model_like
 from ..core.random import seeded
-from ..core.types import NodeTree, Tree
+from ..core.types import Keys, NodeTree, Tree
 from ..devices.processes import to_host
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
@@ -107,7 +107,7 @@ class View:
         """The mean model of the honest nodes, without node axis."""
         return self.rows if self.shared else _mean(self.rows, self.weights)
 
-    def ask(self, program: Any, static: Any, *shared: Any) -> Any:
+    def ask(self, program: Any, static: Hashable, *shared: Any) -> Any:
         """Return `program(static, rows, key, *shared)` on the host.
 
         `static` is hashable, `shared` the same for all runs that are measured at once.
@@ -163,7 +163,7 @@ _mean = jax.jit(population.mean)
 
 
 @partial(jax.jit, static_argnums=0)
-def _not_finite(shared: bool, params: Tree, key: Any) -> jax.Array:
+def _not_finite(shared: bool, params: Tree, key: Keys) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
     return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..core import tree
 from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
+from ..core.types import Tree, Values
 from .links import Links, accumulator, silenced
 
 
@@ -35,7 +36,7 @@ class EdgeList:
     n: int = static()
 
     @staticmethod
-    def of(links: Any) -> "EdgeList":
+    def of(links: Links) -> "EdgeList":
         """Read off a kernel whose leaves are concrete.
 
         Raises:
@@ -62,15 +63,15 @@ class EdgeList:
         """Number of directed edges."""
         return self.receiver.shape[0]
 
-    def of_nodes(self, values: Any) -> Any:
+    def of_nodes(self, values: Tree) -> Any:
         """[m, ...]: for every edge the value [n, ...] of the node that holds the row."""
         return tree.map(lambda x: x[self.receiver], values)
 
-    def deliver(self, rows: Any) -> Any:
+    def deliver(self, rows: Tree) -> Any:
         """[m, ...]: what arrives at each row when every node sends its rows to the other end."""
         return tree.map(lambda x: x[self.reverse], rows)
 
-    def sum(self, rows: Any) -> Any:
+    def sum(self, rows: Tree) -> Any:
         """[n, ...]: the sum of each node's rows, in at least float32."""
         return tree.map(lambda x: self._sum(x, accumulator(x)).astype(x.dtype), rows)
 
@@ -89,7 +90,7 @@ class EdgeList:
 class EdgeRows(Links):
     """Links of a phase whose values are rows [m, ...] instead of the senders' [n, ...]: the rest is the kernel's own."""
 
-    def __init__(self, links: Any, edges: EdgeList):
+    def __init__(self, links: Links, edges: EdgeList):
         self.links, self.edges = links, edges
 
     @property
@@ -114,7 +115,7 @@ class EdgeRows(Links):
         """[n]."""
         return self.links.self_weights()
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row i of the result is what node i received on slot s; its first row (of weight 0) on padding."""
         e = self.edges
         table = (
@@ -122,7 +123,7 @@ class EdgeRows(Links):
         )
         return tree.map(lambda x: x[table[:, s]], values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """self_weights own + the sum of each node's rows under weights [n, k]; a zero weight silences NaN and Inf."""
         w = self.edges.by_slot(weights)
 
@@ -133,7 +134,7 @@ class EdgeRows(Links):
 
         return tree.map(leaf, values, own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]: squared distance of each row to the own value of the node that holds it; 0 on padding."""
         gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), values))
         return jnp.zeros((self.n, self.num_slots), gap.dtype).at[self.edges.receiver, self.edges.slot].set(gap)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.types import Tree, Values
 from .links import Links
 
 
@@ -40,19 +41,19 @@ class Late(Links):
         """[n]."""
         return self.links.self_weights()
 
-    def _places(self, values: Any) -> list[Any]:
+    def _places(self, values: Tree) -> list[Any]:
         """The `depth` stacks [n, ...]."""
         apart = tree.map(lambda x: x.reshape(-1, self.depth, *x.shape[1:]), values)
         return [tree.map(lambda x, r=r: x[:, r], apart) for r in range(self.depth)]
 
-    def spread(self, values: Any) -> Any:
+    def spread(self, values: Tree) -> Any:
         """What each device needs of every place."""
         if type(self.links).spread is Links.spread:  # every row is at hand
             return values
         places = [self.links.spread(x) for x in self._places(values)]
         return tree.map(lambda *x: jnp.stack(x, 1).reshape(-1, *x[0].shape[1:]), *places)
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row i is the value that node i reads on slot s."""
         places = self._places(values)
         out = self.links.take(places[0], s)
@@ -60,7 +61,7 @@ class Late(Links):
             out = tree.where(self.which[:, s] == r, self.links.take(places[r], s), out)
         return out
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """The own value and one sum for each place; `own` is needed, as values of several ages hold no own one."""
         parts = []
         for r, place in enumerate(self._places(values)):
@@ -68,7 +69,7 @@ class Late(Links):
             parts.append(self.links.weighted(place, jnp.where(self.which == r, weights, 0), mine, own))
         return tree.add(*parts)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]: of the value read on each slot."""
         out, *rest = [self.links.sq_distances(place, own) for place in self._places(values)]
         for r, distances in enumerate(rest, 1):

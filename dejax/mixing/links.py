@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..core import tree
-from ..core.types import NodeFloat, NodeTree
+from ..core.types import NodeFloat, NodeTree, Tree, Values
 from .edges import Edges
 
 UNROLL = 16  # slots written out one after another, so that XLA fuses them into one loop; more are scanned
@@ -55,7 +55,7 @@ class Links(ABC):
         """Weight of the own value."""
 
     @abstractmethod
-    def take(self, values: NodeTree, s: Any) -> NodeTree:
+    def take(self, values: NodeTree, s: int | Values) -> NodeTree:
         """Row i of the result is row senders[i, s] of `values`; s is a Python int or a traced int32."""
 
     def ends(self) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
@@ -88,7 +88,7 @@ class Links(ABC):
         own = values if own is None else own
         k = self.num_slots
 
-        def one(s: Any) -> jax.Array:
+        def one(s: int | Values) -> jax.Array:
             def leaf(mine: jax.Array, x: jax.Array) -> jax.Array:
                 dtype = accumulator(x)
                 gap = mine.astype(dtype) - self.take(x, s).astype(dtype)
@@ -110,7 +110,7 @@ class Links(ABC):
                 carry = fn(carry, self.take(values, s), s)
             return carry
 
-        def one(carry: Any, s: jax.Array) -> tuple[Any, None]:
+        def one(carry: Tree, s: jax.Array) -> tuple[Any, None]:
             return fn(carry, self.take(values, s), s), None
 
         return jax.lax.scan(one, carry, jnp.arange(k, dtype=jnp.int32))[0]
@@ -168,7 +168,7 @@ def sum_slots(
     """self_weight own + sum_s weight(s) take(x, s) for one leaf: one fused loop per 16 slots, no [n, k, d]."""
     dtype = accumulator(x)
 
-    def term(s: Any) -> jax.Array:
+    def term(s: int | Values) -> jax.Array:
         return times(weight(s).astype(dtype), take(x, s).astype(dtype))
 
     out = times(self_weight.astype(dtype), own.astype(dtype))

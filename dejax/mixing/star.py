@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.types import Tree, Values
 from .links import Links
 
 
@@ -37,15 +38,15 @@ class Star(Links):
         """[g], zero."""
         return jnp.zeros((self.n,), self.share.dtype)
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row s at every receiver."""
         return tree.map(lambda x: jnp.broadcast_to(x[s], (self.n, *x.shape[1:])), values)
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """The g means."""
         return self.weighted(values, self.weights(), self.self_weights())
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: Any, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: Any, own: Tree = None) -> Any:
         """One product; a sender whom nobody weighs is silenced."""
         del self_weights, own
         heard = (weights != 0).any(0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.abstract import key_like, model_like
 from ..core.method import Traits, traits
+from ..core.types import Method, Network, Problem
 from ..problem import roles
 
 
@@ -23,7 +24,7 @@ class Case:
     problem: Any
 
     @classmethod
-    def of(cls, method: Any, problem: Any, network: Any) -> "Case":
+    def of(cls, method: Method, problem: Problem, network: Network) -> "Case":
         """The case of three objects as a user gives them."""
         return cls(traits(method), type(method).__name__, network, problem)
 

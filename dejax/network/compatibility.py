@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..core.types import Method, Network, Problem
 from ..errors import FieldError
 from .case import Case
 from .refusals import REFUSALS
@@ -29,7 +30,7 @@ def verdict(case: Case) -> Verdict | None:
     return None
 
 
-def check(method: Any, problem: Any, network: Any) -> None:
+def check(method: Method, problem: Problem, network: Network) -> None:
     """Raise what the first refusal says that this method on this network meets.
 
     Raises:
@@ -41,7 +42,7 @@ def check(method: Any, problem: Any, network: Any) -> None:
 
 
 def table(
-    methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Any
+    methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Problem
 ) -> dict[tuple[str, str], Verdict | None]:
     """Judge every pair: (method, option) -> None where it acts, or the refusal.
 

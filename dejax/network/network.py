@@ -14,6 +14,7 @@ from ..core.checks import choice, or_none
 from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
 from ..core.struct import grows, option, static, struct
+from ..core.types import Method, Problem, Topology
 from ..mixing import EdgeList
 from . import compatibility
 
@@ -81,7 +82,7 @@ class Network:
         """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
         return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
-    def check(self, method: Any, problem: Any) -> None:
+    def check(self, method: Method, problem: Problem) -> None:
         """Refuse, before anything is compiled, what cannot work.
 
         Raises:
@@ -91,7 +92,7 @@ class Network:
         check_method(method)
         compatibility.check(method, problem, self)
 
-    def prepare(self, method: Any, problem: Any, rounds: int | None = None) -> "Network":
+    def prepare(self, method: Method, problem: Problem, rounds: int | None = None) -> "Network":
         """A checked copy with numbers as typed arrays, messages per node counted, and the event plan drawn."""
         self.check(method, problem)
         changes: dict[str, Any] = {}
@@ -108,7 +109,7 @@ class Network:
         return dataclasses.replace(self, **changes)
 
 
-def _messages(topology: Any) -> Any:
+def _messages(topology: Topology) -> Any:
     """int32 [P, n]: messages that each node sends in each phase, or None where W is being differentiated."""
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(topology)):
         return None

@@ -15,7 +15,7 @@ from ..core import tree
 from ..core.checks import Number, above
 from ..core.kinds import ADAM
 from ..core.struct import number, static, struct
-from ..core.types import FloatLike, NodeFloatLike
+from ..core.types import FloatLike, NodeFloatLike, Round, Tree
 from ..errors import bad, keyword
 
 
@@ -124,13 +124,13 @@ class StepRule:
     lr: Any
     optimizer: Any
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: Tree) -> Any:
         """Optimizer state per node, () for plain SGD."""
         import jax
 
         return () if self.optimizer is None else jax.vmap(self.optimizer.make().init)(params)
 
-    def __call__(self, round: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+    def __call__(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """(params, opt_state) after one step at the nodes that compute."""
         if self.optimizer is not None:
             return round.descend(self.optimizer.make(round), grads, opt_state, params)

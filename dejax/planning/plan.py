@@ -14,6 +14,7 @@ import numpy as np
 from .. import engine
 from ..core.abstract import model_like
 from ..core.byte_sizes import array_bytes, machine_memory, parse_bytes, spoken_bytes
+from ..core.types import Method, Network, Place, Problem, Tree
 from ..devices import placement
 from . import traffic
 from .compiled import Allocated
@@ -131,9 +132,9 @@ class Plan:
 
 
 def plan(
-    method: Any,
-    problem: Any,
-    network: Any,
+    method: Method,
+    problem: Problem,
+    network: Network,
     rounds: int,
     *,
     memory: int | None = None,
@@ -196,7 +197,9 @@ def plan(
     )
 
 
-def with_traffic(known: Plan, method: Any, problem: Any, network: Any, *, seeds: int = 1, mesh: Any = None) -> Plan:
+def with_traffic(
+    known: Plan, method: Method, problem: Problem, network: Network, *, seeds: int = 1, mesh: Any = None
+) -> Plan:
     """The plan with what nodes send in a round, and devices of a mesh; a round is traced for it."""
     key = jax.random.key(0)
     given: tuple[Any, Any, Any] = engine.prepare(method, problem, network, known.rounds)
@@ -225,17 +228,17 @@ def _models(count: float) -> str:
     return f"{count:.3g} model{'s' * (f'{count:.3g}' != '1')} per node"
 
 
-def device_memory(place: Any) -> int:
+def device_memory(place: Place | None) -> int:
     """Bytes of one device; devices of a CPU share the memory of their host."""
     return machine_memory() // (placement.here(place) if jax.default_backend() == "cpu" else 1)
 
 
-def size(tree: Any) -> int:
+def size(tree: Tree) -> int:
     """Bytes of all arrays (or shapes) in a tree."""
     return sum(array_bytes(x) for x in jax.tree.leaves(tree))
 
 
-def slot_bytes(axes: Any, carry: Any, network: Any, n: int, devices: int) -> tuple[float, float]:
+def slot_bytes(axes: Tree, carry: Tree, network: Network, n: int, devices: int) -> tuple[float, float]:
     """(bytes per node, shared bytes) of slots on each of the devices that divide the nodes.
 
     Slots of nodes by their declared axes; rows of edges, as many per node as now, are whole on every device.
@@ -247,7 +250,7 @@ def slot_bytes(axes: Any, carry: Any, network: Any, n: int, devices: int) -> tup
     return size(node) / n / devices + size(edge) / n, float(size(slots) - size(node) - size(edge))
 
 
-def index_bytes(data: Any, n: int, devices: int, on_mesh: bool) -> tuple[float, float]:
+def index_bytes(data: Tree, n: int, devices: int, on_mesh: bool) -> tuple[float, float]:
     """(bytes per node, shared bytes) of the lists of samples.
 
     Where nodes divide the samples, more nodes have shorter lists: of those the counts alone grow with n. On a mesh each device has the
@@ -259,7 +262,7 @@ def index_bytes(data: Any, n: int, devices: int, on_mesh: bool) -> tuple[float, 
     return (count / n, index + lists) if _divided(data) else ((index + count + lists) / n, 0.0)
 
 
-def _divided(data: Any) -> bool:
+def _divided(data: Tree) -> bool:
     """Whether nodes divide the samples: none has two nodes, and most have one."""
     index, count = np.asarray(data.index), np.asarray(data.count)
     rows = index[np.arange(index.shape[1]) < count[:, None]]
@@ -267,11 +270,11 @@ def _divided(data: Any) -> bool:
     return 2 * rows.size >= samples and len(np.unique(rows)) == rows.size
 
 
-def graph_bytes(network: Any, n: int) -> tuple[float, float, float]:
+def graph_bytes(network: Network, n: int) -> tuple[float, float, float]:
     """(per node, shared, per n^2) bytes of the graph's arrays on a device, by what their fields declare (`grows`)."""
     held = [0.0, 0.0, 0.0]
 
-    def add(value: Any, power: int) -> None:
+    def add(value: Tree, power: int) -> None:
         if dataclasses.is_dataclass(value):
             for field in dataclasses.fields(value):
                 if not field.metadata.get("static"):

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import engine, mixing
 from ..core.byte_sizes import array_bytes
+from ..core.types import Keys, Method, Network, Problem, Tree
 from ..devices import placement
 from ..round.meters import LOW_BITS
 from ..xla.traced import inner_programs
@@ -34,11 +35,11 @@ class Crossing(NamedTuple):
     must: float | None
 
 
-def trace(method: Any, problem: Any, network: Any, axes: Any, carry: Any) -> Traced:
+def trace(method: Method, problem: Problem, network: Network, axes: Tree, carry: Tree) -> Traced:
     """Trace one round. axes: of `engine.carry_axes`; carry: of `engine.start`, or its shapes."""
     leaves, shape = jax.tree.flatten((method, problem, network))
 
-    def one(carry: Any, leaves: list[Any], key: Any, t: Any) -> Any:
+    def one(carry: Tree, leaves: list[Any], key: Keys, t: Any) -> Any:
         m, p, w = jax.tree.unflatten(shape, leaves)
         return engine.one_round(m, p, w, axes, key, carry, t, t)
 
@@ -47,7 +48,7 @@ def trace(method: Any, problem: Any, network: Any, axes: Any, carry: Any) -> Tra
     return Traced(closed, out[1], leaves, len(jax.tree.leaves(carry)))
 
 
-def sent_bytes(network: Any, traced: Traced) -> dict[str, float] | None:
+def sent_bytes(network: Network, traced: Traced) -> dict[str, float] | None:
     """Bytes that all nodes send per round, by message name: the mean over one period of the graph.
 
     The meters' part of a traced round is cut out of it and evaluated alone: no gradient is computed. A codec whose sizes

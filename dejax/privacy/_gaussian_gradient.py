@@ -5,7 +5,7 @@
 Reference: Abadi et al., Deep learning with differential privacy, 2016.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from ..core import tree
 from ..core.checks import above, at_least, choice
 from ..core.kinds import Privacy
 from ..core.struct import number, static, struct
-from ..core.types import FloatLike, NodeTree
+from ..core.types import Context, FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
 
@@ -48,7 +48,7 @@ class GaussianGradient(Privacy):
     hook = "gradient"
     per_example = True
 
-    def gradient(self, ctx: Any, grads: NodeTree, weight: jax.Array) -> NodeTree:
+    def gradient(self, ctx: Context, grads: NodeTree, weight: jax.Array) -> NodeTree:
         """Noisy mean [n, ...] of clipped gradients [n, B, ...]; weight [n, B] is 1 on examples, 0 on padding."""
         real = weight > 0
         wide = tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads)

@@ -5,15 +5,13 @@
 Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014 (Gaussian mechanism).
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from ..core import tree
 from ..core.checks import above, at_least
 from ..core.kinds import Privacy
 from ..core.struct import number, struct
-from ..core.types import FloatLike, NodeTree
+from ..core.types import Context, FloatLike, NodeTree
 from . import accountant
 from ._noise import add_noise
 
@@ -42,7 +40,7 @@ class GaussianMessage(Privacy):
 
     hook = "message"
 
-    def message(self, ctx: Any, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
+    def message(self, ctx: Context, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
         """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""
         wide = tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), value)
         norm = jnp.sqrt(tree.sq_norm(wide))

@@ -10,7 +10,7 @@ from ..core import tree
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
-from ..core.types import NodeFloatLike
+from ..core.types import Keys, NodeFloatLike, Tree
 from ..data.sampling import Epoch, Full, Replacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
@@ -34,12 +34,12 @@ class Batch:
 class BackPropagation:
     """The default rule of learning: the gradient of the (weighted) mean loss."""
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: Tree) -> Any:
         """No memory."""
         del params
         return ()
 
-    def direction(self, loss: Any, params: Any, memory: Any) -> tuple[jax.Array, Any, Any]:
+    def direction(self, loss: Any, params: Tree, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """Loss, descent direction's negative (the gradient) and memory, for one node."""
         value, grad = jax.value_and_grad(loss)(params)
         return value, grad, memory
@@ -148,7 +148,7 @@ class Problem:
             else Replacement(self.batch_size)
         )
 
-    def draw(self, memory: Any, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
+    def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
         """One batch for each node of `ids` [m] (None: all): rows of the data [m, B], weights [m, B] or None, the sampler's memory."""
         whole = ids is None
         index = self.data.index if whole else self.data.index[ids]
@@ -160,11 +160,11 @@ class Problem:
         rows = materialize(rows)  # each row number is read by every number of its sample
         return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
-    def scalar_loss(self, fn: Any, batch: Any, weight: Any, key: Any, *extra: Any) -> Any:
+    def scalar_loss(self, fn: Any, batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
         """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
         fn = jax.checkpoint(fn) if self.remat else fn
 
-        def loss(params: Any) -> jax.Array:
+        def loss(params: Tree) -> jax.Array:
             values = fn(params, batch, key, *extra)
             if values.ndim == 0:
                 if weight is not None:

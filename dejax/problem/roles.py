@@ -25,6 +25,7 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
+from ..core.types import Codec, Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
 
 ROLES = ("shared", "personal", "frozen", "statistics")
@@ -88,7 +89,7 @@ def _role(rules: Rules, path: str) -> str:
     return best[1]
 
 
-def split(rules: Rules, values: Any) -> Split:
+def split(rules: Rules, values: Tree) -> Split:
     """A tree of any leaves by role."""
     found = jax.tree_util.tree_map_with_path(lambda p, _: _role(rules, path_of(p)), values)
     return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in ROLES))
@@ -101,7 +102,7 @@ def join(first: Any, *others: Any) -> Any:
     return first
 
 
-def check(problem: Any) -> None:
+def check(problem: Problem) -> None:
     """Refuse roles that cannot work, whatever the method.
 
     Raises:
@@ -149,7 +150,7 @@ def check(problem: Any) -> None:
         )
 
 
-def present(problem: Any) -> frozenset[str]:
+def present(problem: Problem) -> frozenset[str]:
     """The roles that some leaf of the model has."""
     if not problem.rules:
         return frozenset(("shared",))
@@ -157,7 +158,7 @@ def present(problem: Any) -> frozenset[str]:
     return frozenset(role for role, part in zip(ROLES, parts, strict=True) if tree.leaves(part))
 
 
-def start(problem: Any, method: Any, population: Any, store: Any, same: bool) -> Any:
+def start(problem: Problem, method: Method, population: Tree, store: Any, same: bool) -> Any:
     """Put what the method does not see into slots; returns what it sees."""
     if not problem.rules:
         return population
@@ -183,7 +184,7 @@ def start(problem: Any, method: Any, population: Any, store: Any, same: bool) ->
     return parts.shared
 
 
-def personal_step(problem: Any) -> Any:
+def personal_step(problem: Problem) -> Any:
     """How personal leaves move."""
     from ..optimizers import StepRule
 
@@ -193,7 +194,7 @@ def personal_step(problem: Any) -> Any:
 class Joined:
     """What a round joins to the leaves that a method sees, for one gradient: rows of the view at hand."""
 
-    def __init__(self, round: Any, shared: Any):
+    def __init__(self, round: Round, shared: Tree):
         self.round = round
         self.like = tree.map(lambda x: None, shared, is_leaf=lambda x: x is None)
         none = (self.like, None)
@@ -212,23 +213,23 @@ class Joined:
     def loss(self, fn: Any) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
-        def joined(trained: Any, batch: Any, key: Any, fixed: Any, *extra: Any) -> Any:
+        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any) -> Any:
             return fn(join(*trained, *fixed), batch, key, *extra)
 
         return joined
 
-    def update(self, grads: Any) -> None:
+    def update(self, grads: Tree) -> None:
         """One step of the personal leaves."""
         if self._put_personal is not None:
             step = personal_step(self.round.problem)
             self._put_personal(step(self.round, grads, self.opt, self.personal))
 
-    def observe(self, new: Any) -> None:
+    def observe(self, new: Tree) -> None:
         """The statistics that the model wrote."""
         self._put_statistics(self.round.keep(new, self.statistics))
 
 
-def average_statistics(round: Any, name: str, average: Any, weights: Any, codec: Any) -> None:
+def average_statistics(round: Round, name: str, average: Any, weights: Tree, codec: Codec) -> None:
     """With the first average of a round a server averages the statistics, too, and everybody goes on from the result."""
     slots, slot = round.store.slots, SLOT + "statistics"
     if slot not in slots or slot in round.store.used:
@@ -240,7 +241,7 @@ def average_statistics(round: Any, name: str, average: Any, weights: Any, codec:
     slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, rows), new
 
 
-def model(method: Any, shared: Any, end: WithRoles) -> Any:
+def model(method: Method, shared: Tree, end: WithRoles) -> Any:
     """What is evaluated: the method's own leaves with those of the other roles; a node axis where any of them has one."""
     one = traits(method).one_model
     rest = [end.personal, end.frozen, end.statistics]

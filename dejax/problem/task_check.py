@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from ..core.abstract import key_like, model_like
+from ..core.types import Problem, Tree
 from ..errors import bad
 
 
@@ -23,7 +24,7 @@ def check_task(task: Any) -> None:
         )
 
 
-def check_fit(problem: Any) -> None:
+def check_fit(problem: Problem) -> None:
     """The task's loss takes batches of these data, and a classifier has a score for every class.
 
     Raises:
@@ -36,7 +37,7 @@ def check_fit(problem: Any) -> None:
 
 
 @lru_cache(maxsize=64)
-def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> None:
+def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> None:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
     params, key = model_like(task), key_like()
     said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
@@ -63,7 +64,7 @@ def _fits(task: Any, shapes: Any, structure: Any, classes: int, name: str) -> No
         warn_if_batched_conv(task, batch)
 
 
-def _items(batch: Any) -> list[tuple[str, Any]]:
+def _items(batch: Tree) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path).strip("[]'."), x) for path, x in jax.tree_util.tree_leaves_with_path(batch)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Axes
 from .history import BY, History
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
 
@@ -27,7 +28,7 @@ ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6,
 AXIS = {"round": "rounds", "bytes": "bytes sent in all", "seconds": "virtual seconds", "wall": "seconds"}
 
 
-def draw(history: History, name: str = "accuracy", by: str = "round", ax: Any = None) -> Any:
+def draw(history: History, name: str = "accuracy", by: str = "round", ax: Axes | None = None) -> Any:
     """Draw one number, or one family of numbers, over rounds, bytes or seconds.
 
     Args:

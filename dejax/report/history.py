@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import population
+from ..core.types import Axes, PathLike
 from ..devices import processes
 from ..metrics._models import HIGHER_IS_BETTER
 
@@ -35,7 +36,7 @@ class History:
 
     def __init__(
         self, records: Iterable[Record] = (), facts: Mapping[str, Mapping[str, Any]] | None = None, *,
-        states: Mapping[str, Any] | None = None, interrupted: bool = False, directory: Any = None,
+        states: Mapping[str, Any] | None = None, interrupted: bool = False, directory: PathLike | None = None,
     ):  # fmt: skip
         self.records: list[Record] = list(records)
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
@@ -167,7 +168,7 @@ class History:
         return pandas.DataFrame(self.to_numpy())
 
     # ---- pictures and tables
-    def plot(self, name: str = "accuracy", by: str = "round", ax: Any = None) -> Any:
+    def plot(self, name: str = "accuracy", by: str = "round", ax: Axes | None = None) -> Any:
         """Draw a number over rounds, bytes or seconds, one line a run, seeds as bands (mean, min to max).
 
         Args:
@@ -195,7 +196,7 @@ class History:
 
         return figure(self)
 
-    def save(self, directory: Any, config: str | None = None) -> Any:
+    def save(self, directory: PathLike | None, config: str | None = None) -> Any:
         """Write metrics.jsonl, metrics.csv, figure.png and report.html; see `dejax.report.save`."""
         from . import save
 

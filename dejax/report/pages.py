@@ -54,7 +54,7 @@ def _facts(label: str, facts: dict[str, Any]) -> str:
     return f"<details><summary>{html.escape(label)}</summary><table>{rows}</table></details>"
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):

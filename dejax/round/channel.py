@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core import tree
 from ..core.kinds import check_option
+from ..core.types import Codec, Round, Tree, Values
 from ..problem.roles import average_statistics
 from . import audit, delay
 from .message import Message
@@ -69,7 +70,7 @@ def send(wire: Wire, message: Message) -> Message:
     return message
 
 
-def _codec(round: Any, given: Any) -> Any:
+def _codec(round: Round, given: Any) -> Any:
     """The codec of a call: the network's, or the one that the method hands over."""
     if given is None:
         return round.network.codec
@@ -77,21 +78,21 @@ def _codec(round: Any, given: Any) -> Any:
     return given
 
 
-def exchange(round: Any, name: str, value: Any, codec: Any) -> Received:
+def exchange(round: Round, name: str, value: Tree, codec: Codec) -> Received:
     """See `Round.exchange`."""
     codec = _codec(round, codec)
     wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     return wire.received(send(wire, wire.message(value)))
 
 
-def exchange_rows(round: Any, name: str, rows: Any, codec: Any) -> ReceivedRows:
+def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`."""
     wire = Edges(round, name, _codec(round, codec))
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
 def average(
-    round: Any, name: str, value: Any, weights: Any, codec: Any,
+    round: Round, name: str, value: Tree, weights: Values, codec: Codec,
     groups: Any = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""

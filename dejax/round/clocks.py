@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..core.types import Links, Round, Values
 from ..faults import rebase
 
 WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 
 
-def _slot(round: Any) -> tuple[Any, Any]:
+def _slot(round: Round) -> tuple[Any, Any]:
     """The clock of the view's nodes [n]: a cohort's own, started at the server's, or that of the whole population."""
     if round._clock is not None:
         return round.slot(round._clock, lambda n: None, per_node=False)
@@ -18,16 +19,16 @@ def _slot(round: Any) -> tuple[Any, Any]:
     return round.slot("clock", lambda n: jnp.zeros((n,), jnp.float32))
 
 
-def _server(round: Any) -> tuple[Any, Any]:
+def _server(round: Round) -> tuple[Any, Any]:
     _whole(round)
     return round.slot("server_clock", lambda n: jnp.zeros((), jnp.float32), per_node=False)
 
 
-def _whole(round: Any) -> None:
+def _whole(round: Round) -> None:
     round.slot(WHOLE, lambda n: jnp.zeros((), jnp.int32), per_node=False)
 
 
-def compute(round: Any, name: str) -> None:
+def compute(round: Round, name: str) -> None:
     """One gradient at each node that computes."""
     clock = round.network.clock
     if clock is None:
@@ -36,7 +37,7 @@ def compute(round: Any, name: str) -> None:
     put(clock.compute(round._context(round.key(name + ".seconds")), time, round.computes))
 
 
-def messages(round: Any, name: str, links: Any, mask: Any, bits: jax.Array) -> None:
+def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:
     """Wait for the messages of the neighbors: bits [n] float32 is the size of each node's message."""
     clock = round.network.clock
     if clock is None:
@@ -45,7 +46,7 @@ def messages(round: Any, name: str, links: Any, mask: Any, bits: jax.Array) -> N
     put(clock.messages(round._context(round.key(name + ".seconds"), links=links, mask=mask), time, links, mask, bits))
 
 
-def start_cohort(view: Any, name: str) -> None:
+def start_cohort(view: Round, name: str) -> None:
     """A cohort starts when the server does."""
     if view.network.clock is None:
         return
@@ -57,7 +58,7 @@ def start_cohort(view: Any, name: str) -> None:
     view.store.slots[view._clock] = start
 
 
-def server(round: Any, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
+def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
     """Upload, mean, download: the server waits for the slowest upload that arrives; then everybody has the result."""
     clock = round.network.clock
     if clock is None:
@@ -69,7 +70,7 @@ def server(round: Any, name: str, up: jax.Array, down: int, arrived: Any, kind: 
     put(jnp.broadcast_to(done, time.shape))
 
 
-def settle(round: Any) -> tuple[jax.Array, jax.Array]:
+def settle(round: Round) -> tuple[jax.Array, jax.Array]:
     """At the round's end: virtual time of the latest clock as (int32 whole seconds, float32 rest).
 
     The whole seconds that all clocks have passed move into an int32, so that clocks stay small and steps of microseconds

@@ -1,15 +1,14 @@
 """Cohorts: m distinct nodes drawn uniformly, awake ones first."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from ..core.random import draw_index, uniform
+from ..core.types import Round
 
 
-def drawn(round: Any, key: jax.Array, m: int) -> jax.Array:
+def drawn(round: Round, key: jax.Array, m: int) -> jax.Array:
     """int32 [m]: positions on the node axis of m nodes of a round's view."""
     if round.awake is None:
         chosen = floyd(key, round.n, m)  # ids (of a view: places in it)

@@ -26,7 +26,7 @@ def stage(wire: Any, m: Message) -> Message:
     depth = high if ages is None else high + 1
     at = sent_before % depth
 
-    def ring(purpose: str, value: Tree, memory: Any, **kw: Any) -> Tree:
+    def ring(purpose: str, value: Tree, memory: Tree, **kw: Any) -> Tree:
         """The oldest rows of `value`; where ages differ the last `depth` of them, [rows, depth, ...]."""
         zeros = lambda rows: tree.map(lambda x: jnp.zeros((rows, depth, *x.shape[1:]), x.dtype), value)
         old, put = memory("late." + purpose, zeros, **kw)

@@ -13,6 +13,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
+from ..core.types import Round, Tree, Values
 from .meters import NO_NODE
 from .store import Store
 
@@ -28,7 +29,7 @@ def trace_state() -> Any:
     return jax.core.get_opaque_trace_state(convention="nnx")
 
 
-def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: Any, steps: Any) -> Any:
+def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
     """See `Round.repeat`."""
     store, key, prefix = round.store, fold_name(round._key, name), name + "/"
 
@@ -38,7 +39,7 @@ def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: 
             busy = i < steps if busy is None else busy & (i < steps)
         return round._child(store, fold_in(key, i), prefix, phase=round.phase * k + i, _busy=busy)
 
-    def once(child: Any, carry: Any) -> Any:
+    def once(child: Round, carry: Tree) -> Any:
         new = fn(child, carry)
         return new if steps is None else tree.where(child._busy, new, carry)
 
@@ -46,7 +47,7 @@ def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: 
         return once(inner(store.child(), jnp.int32(0)), carry)
     units: dict[str, int] = {}
 
-    def body(state: Any, i: jax.Array) -> Any:
+    def body(state: Tree, i: jax.Array) -> Any:
         carry, slots = state
         own = store.child(slots)
         carry = once(inner(own, i), carry)
@@ -62,14 +63,14 @@ def repeat(round: Any, name: str, k: int, fn: Callable[[Any, Any], Any], carry: 
     return carry
 
 
-def when(round: Any, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], carry: Any) -> Any:
+def when(round: Round, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], carry: Tree) -> Any:
     """See `Round.when`."""
     store, prefix, key = round.store, name + "/", fold_name(round._key, name)
     if store.record:
         return fn(round._child(store.child(), key, prefix), carry)
     units: dict[str, int] = {}
 
-    def yes(state: Any) -> Any:
+    def yes(state: Tree) -> Any:
         carry, slots = state
         own = store.child(slots)
         carry = fn(round._child(own, key, prefix), carry)
@@ -78,7 +79,7 @@ def when(round: Any, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], 
 
     shapes = jax.eval_shape(yes, (carry, store.slots))[1]
 
-    def no(state: Any) -> Any:
+    def no(state: Tree) -> Any:
         counts, values, bad, sent, shares = tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         return state, (counts, values, jnp.full_like(bad, NO_NODE), sent, shares)
 
@@ -87,7 +88,7 @@ def when(round: Any, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], 
     return carry
 
 
-def both(round: Any, branches: tuple[Callable[[Any], Any], ...]) -> tuple[Any, ...]:
+def both(round: Round, branches: tuple[Callable[[Any], Any], ...]) -> tuple[Any, ...]:
     """See `Round.both`."""
     slot = round._clock or "clock"
     if round.network.clock is None or slot not in round.store.slots:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core.random import fold_in
+from ..core.types import Links, Round
 
 
 class Live(NamedTuple):
@@ -18,7 +19,7 @@ class Live(NamedTuple):
     is_adversary: Any  # bool [n] or None
 
 
-def live_links(round: Any) -> Live:
+def live_links(round: Round) -> Live:
     """W_t with lost links repaired: to the receiver if rows sum to one, to the sender if columns do, to both if both."""
     network, awake = round.network, round.awake
     links = (
@@ -40,7 +41,7 @@ def live_links(round: Any) -> Live:
     return Live(links, *repaired(links, mask, network.kind), mask, hostile)
 
 
-def repaired(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
+def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
     """(weights [n, k], self weights [n]) when only the messages of `mask` arrive; lost weight goes back as W's kind asks."""
     weights, self_weights = links.weights(), links.self_weights()
     lost = jnp.where(mask, 0, weights)
@@ -49,7 +50,7 @@ def repaired(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Arr
     return jnp.where(mask, weights, 0), self_weights
 
 
-def under_way(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
+def under_way(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
     """The same when only the messages of `mask` are there and the others are late, not lost.
 
     Rows of W keep their sums; where its columns alone sum to one, a message under way has its weight with it.
@@ -59,7 +60,7 @@ def under_way(links: Any, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Ar
     return repaired(links, mask, kind)
 
 
-def _graph_key(round: Any) -> jax.Array:
+def _graph_key(round: Round) -> jax.Array:
     """What random graphs are drawn from: shared by all nodes, indexed by the phase."""
     return fold_in(round.run_key, round.phase)
 

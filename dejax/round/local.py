@@ -7,13 +7,14 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
+from ..core.types import Round, Tree, Values
 from ..devices.node_blocks import block_map, training_block
 from ..problem import Batch, roles
 from . import clocks
 from .meters import NO_NODE
 
 
-def batch(round: Any, name: str) -> Batch:
+def batch(round: Round, name: str) -> Batch:
     """One batch per node of the view; the sampler's cursor moves only where the node computes."""
     rows, weight = _draw(round, name)
     drawn = Batch(round.problem.fetch(rows), weight)
@@ -24,7 +25,7 @@ def batch(round: Any, name: str) -> Batch:
     return drawn
 
 
-def _draw(round: Any, name: str) -> tuple[jax.Array, Any]:
+def _draw(round: Round, name: str) -> tuple[jax.Array, Any]:
     """Rows [m, B] of the data for each node's batch, and their weights [m, B] or None."""
     problem = round.problem
     memory, put = round.slot("sampler", problem.sampler.init)
@@ -34,7 +35,7 @@ def _draw(round: Any, name: str) -> tuple[jax.Array, Any]:
     return rows, weight
 
 
-def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+def gradient(round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
     """See `Round.gradient`."""
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
@@ -64,9 +65,9 @@ def gradient(round: Any, name: str, params: Any, given: Batch | None, loss_fn: A
 
 
 def _per_node(
-    round: Any,
+    round: Round,
     name: str,
-    params: Any,
+    params: Tree,
     given: tuple[Any, Any, Any],
     keys: jax.Array,
     loss_fn: Any,
@@ -83,12 +84,12 @@ def _per_node(
             "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
         )
 
-    def one(params: Any, source: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+    def one(params: Tree, source: Any, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data = fetch(source)
         if not per_example:
             return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
 
-        def example(row: Any) -> Any:
+        def example(row: Tree) -> Any:
             single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
             return jax.value_and_grad(single)(params)
 
@@ -96,7 +97,9 @@ def _per_node(
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    def mean_loss(params: Any, source: Any, weight: Any, key: jax.Array, memory: Any, extra: tuple[Any, ...]) -> Any:
+    def mean_loss(
+        params: Tree, source: Any, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]
+    ) -> Any:
         return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
 
     loss, grads, memory = _each(round, one, mean_loss, params, source, weight, keys, memory, extra)
@@ -111,9 +114,9 @@ def _per_node(
 
 
 def _with_roles(
-    round: Any,
+    round: Round,
     name: str,
-    params: Any,
+    params: Tree,
     given: tuple[Any, Any, Any],
     keys: jax.Array,
     loss_fn: Any,
@@ -135,14 +138,14 @@ def _with_roles(
     return loss, grads
 
 
-def loss(round: Any, name: str, params: Any, given: Batch) -> jax.Array:
+def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     """See `Round.loss`."""
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
         fn, params, fixed = joined.loss(fn), (params, joined.personal), ((joined.frozen, joined.statistics),)
 
-    def one(params: Any, data: Any, weight: Any, key: jax.Array, fixed: Any) -> jax.Array:
+    def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
 
     return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
@@ -159,7 +162,7 @@ def _each(round: Any, fn: Any, loss: Any, *args: Any) -> Any:
     return block_map(fn, n, block, place)(*args)
 
 
-def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
     """In an event plan of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
     ids = round.plan.initiators
     real = ids < round.n_all
@@ -171,7 +174,7 @@ def _gradient_of_events(round: Any, name: str, params: Any, loss_fn: Any, extra:
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Any, loss: jax.Array) -> None:
+def _observe(round: Round, loss: jax.Array) -> None:
     """Meter the gradients, the mean loss, and the lowest id whose loss is not finite."""
     store, works = round.store, round.computes
     loss = loss.astype(jnp.float32)
@@ -184,10 +187,10 @@ def _observe(round: Any, loss: jax.Array) -> None:
     store.bad(jnp.where(finite, NO_NODE, round.ids).min())
 
 
-def descend(round: Any, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
     """See `Round.descend`."""
 
-    def one(g: Any, s: Any, p: Any) -> tuple[Any, Any]:
+    def one(g: Any, s: Values, p: Any) -> tuple[Any, Any]:
         updates, s = optimizer.update(g, s, p)
         return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
@@ -196,7 +199,7 @@ def descend(round: Any, optimizer: Any, grads: Any, opt_state: Any, params: Any)
 
 
 def steps(
-    round: Any, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Any
+    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Tree
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
     is_optax = hasattr(rule, "update")
@@ -211,12 +214,12 @@ def steps(
     return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
 
 
-def _run_key(round: Any) -> jax.Array:
+def _run_key(round: Round) -> jax.Array:
     """The run's key: the same in all rounds."""
     return round.run_key
 
 
-def _rows_of_adversaries(round: Any) -> jax.Array:
+def _rows_of_adversaries(round: Round) -> jax.Array:
     return round.by_id(round.network.attack.is_adversary(round.n_all))
 
 

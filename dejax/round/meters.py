@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ..core.types import Tree
+
 LOW_BITS = 12
 NO_NODE = np.int32(2**31 - 1)
 
@@ -28,7 +30,7 @@ class Meters:
     parts, `time` = (int32 whole seconds, float32 rest), so that it stays exact in runs of any length.
     """
 
-    def __init__(self, counts: Any, values: Any, bad_node: Any, time: Any, units: dict[str, int]):
+    def __init__(self, counts: Any, values: Tree, bad_node: Any, time: Any, units: dict[str, int]):
         self.counts, self.values, self.bad_node, self.time, self.units = counts, values, bad_node, time, units
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.types import Round, Tree, Values
 from .context import Context
 
 BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
@@ -23,7 +24,7 @@ class Received:
     """
 
     def __init__(
-        self, ctx: Context, rule: Any, own: Any, sent: Any, *, base: Any, rewrite: Any = None,
+        self, ctx: Context, rule: Any, own: Tree, sent: Values, *, base: Tree, rewrite: Tree = None,
         weights: Any = None, self_weights: Any = None, mask: Any = None, adversary: Any = None, audit: Any = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
@@ -94,19 +95,19 @@ class Received:
             distance = jnp.where(self.from_adversary(), to_rewrite[:, None], distance)
         return jnp.where(self.mask & jnp.isfinite(distance), distance, jnp.inf)
 
-    def value(self, s: Any) -> Any:
+    def value(self, s: int | Values) -> Any:
         """The values received on slot s: row i from senders[i, s]."""
         value = self.links.take(self._spread, s)
         if self.rewrite is None:
             return value
         return tree.where(self.from_adversary()[:, s], self.rewrite, value)
 
-    def fold(self, fn: Callable[..., Any], carry: Any) -> Any:
+    def fold(self, fn: Callable[..., Any], carry: Tree) -> Any:
         """carry <- fn(carry, value, weight [n], mask [n], s) over slots."""
         weights, mask = self.weights, self.mask
         hostile = None if self.rewrite is None else self.from_adversary()
 
-        def one(carry: Any, value: Any, s: Any) -> Any:
+        def one(carry: Tree, value: Tree, s: int | Values) -> Any:
             if hostile is not None:
                 value = tree.where(hostile[:, s], self.rewrite, value)
             return fn(carry, value, weights[:, s], mask[:, s], s)
@@ -163,7 +164,7 @@ class Received:
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_slots)]
         k = len(masks)
 
-        def leaf(sent: jax.Array, mine: Any, hostile: Any) -> tuple[jax.Array, int]:
+        def leaf(sent: jax.Array, mine: Tree, hostile: Any) -> tuple[jax.Array, int]:
             width = sent[0].size
             most = width if k <= fused else BLOCK_BYTES // max(1, k * n * max(4, sent.dtype.itemsize))
             blocks = -(-width // max(1, min(width, most)))
@@ -202,11 +203,11 @@ class ReceivedRows:
     a method keeps what it needs, usually `keep(old)`: the new row where it arrived, else the old one.
     """
 
-    def __init__(self, round: Any, name: str, rows: Any, mask: Any, ride: Any = None):
+    def __init__(self, round: Round, name: str, rows: Tree, mask: Values, ride: Any = None):
         self._round, self._name, self._ride, self._headers = round, name, ride, 0
         self.rows, self.mask = rows, mask
 
-    def keep(self, old: Any) -> Any:
+    def keep(self, old: Values) -> Any:
         """The new rows where they arrived, else `old` [m, ...]."""
         return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
+from ..core.types import Network, Problem, Rule, Tree, Values
 from ..devices.node_blocks import block_map
 from ..problem import Batch
 from . import channel, clocks, cohort, lifted, local, wires
@@ -31,7 +32,7 @@ class Round:
     """
 
     def __init__(
-        self, problem: Any, network: Any, store: Store, run_key: jax.Array, index: jax.Array, *,
+        self, problem: Problem, network: Network, store: Store, run_key: jax.Array, index: jax.Array, *,
         plan: Any = None, horizon: Any = None,
     ):  # fmt: skip
         self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
@@ -67,7 +68,7 @@ class Round:
     def _everyone(self) -> jax.Array:
         return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
 
-    def by_id(self, values: Any) -> jax.Array:
+    def by_id(self, values: Tree) -> jax.Array:
         """The rows of this view out of an array [n_all, ...] ordered by node id.
 
         Raises:
@@ -88,7 +89,7 @@ class Round:
         """[n] local samples of each node."""
         return self._rows(self.problem.data.count)
 
-    def _rows(self, x: Any) -> Any:
+    def _rows(self, x: Values) -> Any:
         return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
 
     @cached_property
@@ -126,7 +127,7 @@ class Round:
         """Whether a model's statistics stay at their nodes; at a server they are averaged."""
         return "role/statistics.server" not in self.store.slots
 
-    def keep(self, new: Any, old: Any) -> Any:
+    def keep(self, new: Values, old: Values) -> Any:
         """`new` where the node computes, else `old`."""
         return new if self.computes is None else tree.where(self.computes, new, old)
 
@@ -219,7 +220,7 @@ class Round:
         full = store.slots[name]
         old = self._rows(full) if per_node else full
 
-        def put(new: Any) -> None:
+        def put(new: Values) -> None:
             new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
             if per_node and frozen and self.awake is not None:
                 new = tree.where(self.awake, new, old)
@@ -237,7 +238,7 @@ class Round:
 
     def gradient(
         self,
-        params: Any,
+        params: Tree,
         batch: Batch | None = None,
         *,
         loss: Any = None,
@@ -254,16 +255,16 @@ class Round:
         """
         return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
 
-    def loss(self, params: Any, batch: Batch, *, name: str | None = None) -> jax.Array:
+    def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """[n]: the mean loss of each node's row of `params` on its batch (from `round.batch`): a forward pass, no gradient."""
         return local.loss(self, self._name("loss", name), params, batch)
 
-    def descend(self, optimizer: Any, grads: Any, opt_state: Any, params: Any) -> tuple[Any, Any]:
+    def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self, params: Any, opt_state: Any, rule: Any, k: int, *,
+        self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
         steps: Any = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
@@ -354,11 +355,11 @@ class Round:
         clocks.start_cohort(view, name)
         return view
 
-    def take(self, value: Any) -> Any:
+    def take(self, value: Tree) -> Any:
         """The rows of this view out of a tree of all nodes [n_all, ...]."""
         return self._rows(value)
 
-    def put(self, value: Any, rows: Any) -> Any:
+    def put(self, value: Tree, rows: Tree) -> Any:
         """A tree of all nodes with this view's rows replaced; sleeping nodes keep theirs."""
         if self.awake is not None:
             rows = tree.where(self.awake, rows, self.take(value))
@@ -380,7 +381,7 @@ class Round:
         """
         return lifted.repeat(self, self._name("repeat", name), k, fn, carry, steps)
 
-    def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Any, *, name: str | None = None) -> Any:
+    def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Tree, *, name: str | None = None) -> Any:
         """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
         return lifted.when(self, self._name("when", name), pred, fn, carry)
 

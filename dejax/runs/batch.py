@@ -16,6 +16,7 @@ from .. import engine
 from ..core import tree
 from ..core.random import seeded
 from ..core.struct import labelled
+from ..core.types import Method, PathLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
@@ -115,7 +116,7 @@ class Lanes(abc.ABC):
         """Shapes of `values`."""
         return []
 
-    def _moved(self, which: str, values: Any) -> Any:
+    def _moved(self, which: str, values: Tree) -> Any:
         """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
         if self.place is None or self.place.ids is None:
             return values
@@ -136,7 +137,7 @@ class Lanes(abc.ABC):
         program = vmapped.over_lanes(name, self.place is not None, self.varying) if self.many else one
         return once(program) if name == "start" else program
 
-    def _begin(self, values: list[Any], params: Any) -> tuple[Any, ...]:
+    def _begin(self, values: list[Any], params: Tree) -> tuple[Any, ...]:
         """The arguments of `start`."""
         return (*self.ready, *([values] if self.many else []), self.key, params)
 
@@ -165,7 +166,7 @@ class Lanes(abc.ABC):
             carry,
         )
 
-    def _chunk(self, carry: Any, count: int) -> tuple[list[Any], list[Any]]:
+    def _chunk(self, carry: Tree, count: int) -> tuple[list[Any], list[Any]]:
         """The arguments of `run_chunk` before its static length, and after it."""
         values = [self.values] if self.many else []
         before = [*self.ready, carry, *values, self.key, np.int32(self.round), np.int32(count)]
@@ -184,7 +185,7 @@ class Lanes(abc.ABC):
             self.compile += time.perf_counter() - began
         return self._compiled
 
-    def _in_place(self, carry: Any) -> Any:
+    def _in_place(self, carry: Tree) -> Any:
         """The carry, on a mesh with all leaves where the rounds expect them: equal starts of several seeds come undivided over `runs`."""
         if self.place is None:
             return carry
@@ -234,7 +235,7 @@ class Lanes(abc.ABC):
         """The current moment of one lane."""
         carry, method = self.carry, self.method_of(at)
 
-        def state(carry: Any) -> Any:
+        def state(carry: Tree) -> Any:
             state = engine.state_of(carry)
             return vmapped.lane(state, np.int32(at)) if self.many else state
 
@@ -342,7 +343,7 @@ class Lanes(abc.ABC):
         self.wall, self.compile = self.wall + float(facts["wall"]), self.compile + float(facts["compile"])
         return True
 
-    def _load(self, path: Any, width: int) -> tuple[Any, Any]:
+    def _load(self, path: PathLike | None, width: int) -> tuple[Any, Any]:
         """The carry of a checkpoint that holds `width` runs: on another mesh other ones fill the devices beyond the lanes."""
         like = self.abstract()
         if width == self.width:
@@ -381,12 +382,12 @@ def _key(seed: int) -> jax.Array:
     return seeded(seed)
 
 
-def _like(params: Any) -> Any:
+def _like(params: Tree) -> Any:
     """Shapes of given starts."""
     return jax.eval_shape(lambda x: x, params)
 
 
-def described(method: Any) -> dict[str, Any]:
+def described(method: Method) -> dict[str, Any]:
     """Facts of a method: its repr without machine addresses, its local steps."""
     steps = getattr(method, "local_steps", None)
     out = {"local_steps": steps} if isinstance(steps, int) else {}

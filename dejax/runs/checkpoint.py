@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.types import PathLike, Tree
 from ..devices import processes
 from ..errors import CheckpointError
 from .writable import OUT
@@ -30,7 +31,7 @@ NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entr
 NAME = re.compile(r"round_(\d{9,})")
 
 
-def save(directory: Any, round: int, state: Any, facts: dict[str, Any], keep: int = 2) -> Path:
+def save(directory: Any, round: int, state: Tree, facts: dict[str, Any], keep: int = 2) -> Path:
     """Write `state` as the checkpoint of `round`; a kill at any moment leaves the older ones whole.
 
     Args:
@@ -96,7 +97,7 @@ def existing(directory: Any) -> list[Path]:
     return sorted(p for p in directory.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
 
 
-def latest(directory: Any) -> Path | None:
+def latest(directory: PathLike | None) -> Path | None:
     """The checkpoint of the highest round, or None."""
     found = existing(directory)
     return found[-1] if found else None
@@ -161,7 +162,7 @@ def verify(path: Any) -> dict[str, Any]:
     return manifest
 
 
-def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
+def load(path: Any, like: Tree) -> tuple[Any, dict[str, Any]]:
     """Restore a checkpoint.
 
     Args:
@@ -185,7 +186,7 @@ def load(path: Any, like: Any) -> tuple[Any, dict[str, Any]]:
             )
         )
 
-    def abstract(x: Any) -> jax.ShapeDtypeStruct:
+    def abstract(x: Tree) -> jax.ShapeDtypeStruct:
         here = getattr(x, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
 
@@ -207,7 +208,7 @@ def tidy(directory: Any) -> None:
 
 
 # ---- helpers
-def _named(state: Any) -> dict[str, Any]:
+def _named(state: Tree) -> dict[str, Any]:
     """Leaves under short names that are file names; typed keys as their bits; without those of no entries, which orbax refuses."""
     out = {}
     for i, x in enumerate(tree.leaves(state)):
@@ -227,14 +228,14 @@ def _name(i: int) -> str:
     return f"leaf_{i:05d}"
 
 
-def _empty(like: Any) -> Any:
+def _empty(like: Tree) -> Any:
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         bits = jax.eval_shape(jax.random.key_data, like)
         return _unwrap(jnp.zeros(bits.shape, bits.dtype), like)
     return jnp.zeros(like.shape, like.dtype)
 
 
-def _unwrap(got: Any, like: Any) -> Any:
+def _unwrap(got: Any, like: Tree) -> Any:
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         kinds: list[Any] = []
         jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)  # `like` may be a mere shape
@@ -242,7 +243,7 @@ def _unwrap(got: Any, like: Any) -> Any:
     return got
 
 
-def _leaves(state: Any) -> list[list[Any]]:
+def _leaves(state: Tree) -> list[list[Any]]:
     """[path, shape, dtype] of every leaf, in tree order."""
     found = jax.tree_util.tree_leaves_with_path(state)
     return [[jax.tree_util.keystr(p), list(x.shape), str(x.dtype)] for p, x in found]

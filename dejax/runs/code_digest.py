@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..core.types import Tree
+
 LIBRARIES = {
     "beartype", "builtins", "chex", "dejax", "flax", "jax", "jaxlib", "jaxtyping", "numpy", "optax", "orbax", "scipy", *sys.stdlib_module_names,
 } - {"__main__"}  # fmt: skip  # known by name alone: another version of them is no other experiment
@@ -26,7 +28,7 @@ def python() -> str:
     return f"{sys.implementation.cache_tag}-O{sys.flags.optimize}"
 
 
-def functions(value: Any, path: str) -> dict[str, str]:
+def functions(value: Tree, path: str) -> dict[str, str]:
     """path -> digest of each function and class of the user's in a tree of dataclasses, containers and objects.
 
     A function counts with its constants, defaults, what it closes over and the globals that it reads, as far as those are plain
@@ -37,7 +39,7 @@ def functions(value: Any, path: str) -> dict[str, str]:
     return found
 
 
-def _walk(value: Any, path: str, found: dict[str, str], seen: dict[int, Any]) -> None:
+def _walk(value: Tree, path: str, found: dict[str, str], seen: dict[int, Any]) -> None:
     if id(value) in seen or isinstance(value, (str, bytes, bool, int, float, np.ndarray, jax.Array)):
         return
     seen[id(value)] = value  # kept, so that its id stays its own
@@ -62,14 +64,14 @@ def _walk(value: Any, path: str, found: dict[str, str], seen: dict[int, Any]) ->
                 _walk(inner, f"{path}.{name.lstrip('_')}", found, seen)
 
 
-def _add(value: Any, path: str, found: dict[str, str]) -> None:
+def _add(value: Tree, path: str, found: dict[str, str]) -> None:
     digest = _Digest()
     digest.feed(value)
     if digest.users:
         found[path] = digest.text()
 
 
-def _code(value: Any) -> types.CodeType | None:
+def _code(value: Tree) -> types.CodeType | None:
     """The code of a Python function, method or jitted function; None for anything else."""
     value = getattr(value, "__func__", value)
     if not hasattr(value, "__code__") and callable(value):
@@ -92,7 +94,7 @@ class _Digest:
     def put(self, *words: Any) -> None:
         self.digest.update(("\x1f".join(map(str, words)) + "\x1e").encode())
 
-    def feed(self, value: Any) -> None:
+    def feed(self, value: Tree) -> None:
         """A value: plain ones by what they are, functions and classes by their code, others by their type."""
         from .fingerprint import feed_plain
 

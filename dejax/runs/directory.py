@@ -15,6 +15,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, Words
 from ..report import files
@@ -46,7 +47,13 @@ class RunDir:
       config: text of the resolved config. about: more for run.json; of a directory that is resumed, what stands there.
     """
 
-    def __init__(self, path: Any, resume: bool = False, config: str | None = None, about: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        path: Any,
+        resume: bool = False,
+        config: str | None = None,
+        about: dict[str, Any] | None = None,
+    ):
         self.path, self.resume, self.config, self.about = Path(path), resume, config, about or {}
         self._names: list[str] = []
         self._made = False
@@ -190,7 +197,7 @@ class RunDir:
             name = f"{name[:LONGEST]} {hashlib.sha256(label.encode()).hexdigest()[:12]}"
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
-    def save(self, label: str, round: int, state: Any, facts: dict[str, Any], runs: list[str]) -> None:
+    def save(self, label: str, round: int, state: Tree, facts: dict[str, Any], runs: list[str]) -> None:
         """Write a checkpoint, which holds `runs`; of a state that lies on several hosts each writes its part."""
         checkpoint.save(self.checkpoints(label), round, state, facts)
         self.note({run: {"saved": round} for run in runs})

@@ -208,7 +208,7 @@ def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -
     return any(answer is True for answer in answers)
 
 
-def _numbers(metric: Any, got: Any) -> dict[str, float | int]:
+def _numbers(metric: Any, got: object) -> dict[str, float | int]:
     """What a metric returned, as plain numbers.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import metrics as metrics_room
 from ..core.checks import or_none, whole
+from ..core.types import Problem
 from ..errors import NULL, bad
 from ..metrics import View
 
@@ -64,7 +65,7 @@ class Schedule:
         steps = [self.step] + ([self.checkpoint_every] if self.checkpoint_every else [])
         return min(self.rounds, *(round // s * s + s for s in steps))
 
-    def measures(self, problem: Any) -> list[Callable[[View], dict[str, Any]]]:
+    def measures(self, problem: Problem) -> list[Callable[[View], dict[str, Any]]]:
         """The metrics as functions.
 
         Raises:

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.types import Tree
 
-def fingerprint(value: Any) -> str:
+
+def fingerprint(value: Tree) -> str:
     """A short sha256 of plain values, arrays, dataclasses and their containers.
 
     Functions and objects of other kinds (a user's network) count by their name or type alone: what functions compute is compared by
@@ -21,7 +23,7 @@ def fingerprint(value: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def feed_plain(digest: Any, value: Any) -> bool:
+def feed_plain(digest: Any, value: Tree) -> bool:
     """Feed an array or a plain value; False for anything else."""
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -40,7 +42,7 @@ def _put(digest: Any, *words: Any) -> None:
     digest.update(("\x1f".join(str(w) for w in words) + "\x1e").encode())
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _feed(digest: Any, value: Tree) -> None:
     if feed_plain(digest, value):
         return
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

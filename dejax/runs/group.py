@@ -12,6 +12,7 @@ import numpy as np
 from .. import engine
 from ..core.random import seeded
 from ..core.struct import labelled
+from ..core.types import Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
@@ -220,7 +221,7 @@ def grouped(
     return out
 
 
-def _told_by(x: Any) -> Any:
+def _told_by(x: Tree) -> Any:
     """What tells leaves of problems apart: numbers by their value, arrays by identity, for data are on devices once."""
     return (str(x.dtype), np.asarray(x).item()) if np.ndim(x) == 0 else id(x)
 

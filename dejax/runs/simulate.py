@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.checks import whole
 from ..core.struct import labelled
+from ..core.types import Method, PathLike, Problem, Tree
 from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Put
@@ -28,14 +29,14 @@ Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
 @kept_programs()
 def simulate(
-    method: Any,
-    problem: Any,
+    method: Method,
+    problem: Problem,
     network: Any = None,
     rounds: int = 100,
     *,
     seed: int | Sequence[int] = 0,
     seeds: Sequence[int] | None = None,
-    params: Any = None,
+    params: Tree = None,
     every: int | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
@@ -43,8 +44,8 @@ def simulate(
     callbacks: Callbacks = (),
     label: str | None = None,
     progress: bool = True,
-    out: Any = None,
-    resume: Any = None,
+    out: PathLike | None = None,
+    resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
     check_memory: bool = True,
@@ -120,8 +121,8 @@ def compare(
     metrics: Any = None,
     callbacks: Callbacks = (),
     progress: bool = True,
-    out: Any = None,
-    resume: Any = None,
+    out: PathLike | None = None,
+    resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
     check_memory: bool = True,
@@ -280,7 +281,7 @@ def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 
 
-def directory_of(out: Any, resume: Any, config: str | None) -> RunDir | None:
+def directory_of(out: PathLike | None, resume: PathLike | None, config: str | None) -> RunDir | None:
     """Where files go, if anywhere; all processes must have been given the same."""
     told = processes.gather([str(out), str(resume)])
     if any(pair != told[0] for pair in told):

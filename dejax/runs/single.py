@@ -10,6 +10,7 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.random import seeded
+from ..core.types import Method, Network, Problem, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
@@ -27,7 +28,7 @@ class Run(Lanes):
     """
 
     def __init__(
-        self, label: str, method: Any, problem: Any, network: Any, seed: Any, rounds: int, params: Any = None,
+        self, label: str, method: Method, problem: Problem, network: Network, seed: Any, rounds: int, params: Tree = None,
         put: Put | None = None, mesh: Any = None,
     ):  # fmt: skip
         if not isinstance(label, str) or not label:
@@ -138,7 +139,7 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     return seeds, many
 
 
-def name_of(method: Any) -> str:
+def name_of(method: Method) -> str:
     """A label for a method: the name of its class as a config would write it."""
     name = type(method).__name__
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.checks import whole
 from ..core.struct import labelled
+from ..core.types import PathLike, Tree
 from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
@@ -35,8 +36,8 @@ def sweep(
     metrics: Any = None,
     callbacks: Callbacks = (),
     progress: bool = True,
-    out: Any = None,
-    resume: Any = None,
+    out: PathLike | None = None,
+    resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     check_memory: bool = True,
     mesh: Any = None,
@@ -166,7 +167,7 @@ def _combinations(build: Any, over: Any) -> list[dict[str, tuple[str, Any]]]:
     return [dict(combo) for combo in itertools.product(*named)]
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Tree) -> str:
     if value is None or isinstance(value, (str, bool, int, float, np.generic)):
         return str(value)
     if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 
 from .. import engine
 from ..core import tree
+from ..core.types import Keys, Method, Network, Place, Problem, Tree
 from ..devices import placement
 
 
 class Static:
     """A tree of flags as a static argument: equal where the trees are."""
 
-    def __init__(self, value: Any):
+    def __init__(self, value: Tree):
         self.value = value
         leaves, self._structure = jax.tree.flatten(value)
         self._leaves = tuple(leaves)
@@ -28,7 +29,7 @@ class Static:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def move(which: str, lead: int, axes: Static, place: Any, values: Any) -> Any:
+def move(which: str, lead: int, axes: Static, place: Place | None, values: Tree) -> Any:
     """`place.in_order` or `place.to_places` of values with `lead` axes before that of nodes."""
     return getattr(place, which)(axes.value, values, lead)
 
@@ -39,30 +40,30 @@ def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
     vmap = partial(jax.vmap, spmd_axis_name=placement.RUNS) if mesh else jax.vmap
     plain: Any = inspect.unwrap(getattr(engine, name))
 
-    def of(method: Any, network: Any, values: Any) -> Any:
+    def of(method: Method, network: Network, values: Tree) -> Any:
         leaves, shape = jax.tree.flatten((method, network))
         for i, value in zip(varying, values, strict=True):
             leaves[i] = value
         return jax.tree.unflatten(shape, leaves)
 
-    def start(method: Any, problem: Any, network: Any, values: Any, keys: Any, params: Any) -> Any:
-        def one(values: Any, key: Any) -> Any:
+    def start(method: Method, problem: Problem, network: Network, values: Tree, keys: Keys, params: Tree) -> Any:
+        def one(values: Tree, key: Keys) -> Any:
             own, graph = of(method, network, values)
             return plain(own, problem, graph, key, params)
 
         return vmap(one)(values, keys)
 
     def run_chunk(
-        method: Any, problem: Any, network: Any, carry: Any, values: Any, keys: Any,
+        method: Method, problem: Problem, network: Network, carry: Tree, values: Tree, keys: Keys,
         first: Any, count: Any, length: int, horizon: Any,
     ) -> Any:  # fmt: skip
-        def one(carry: Any, values: Any, key: Any) -> Any:
+        def one(carry: Tree, values: Tree, key: Keys) -> Any:
             own, graph = of(method, network, values)
             return plain(own, problem, graph, carry, key, first, count, length, horizon)
 
         return vmap(one)(carry, values, keys)
 
-    def model(method: Any, problem: Any, network: Any, carry: Any, values: Any) -> Any:
+    def model(method: Method, problem: Problem, network: Network, carry: Tree, values: Tree) -> Any:
         del problem
         return vmap(lambda carry, values: engine.model(of(method, network, values)[0], engine.state_of(carry)))(
             carry, values
@@ -80,19 +81,19 @@ def stacked(values: list[list[Any]], times: int) -> list[jax.Array]:
 
 
 @jax.jit
-def lane(values: Any, at: Any) -> Any:
+def lane(values: Tree, at: Any) -> Any:
     """One run's row of values [runs, ...]."""
     return tree.map(lambda x: x[at], values)
 
 
 @jax.jit
-def copied(values: Any) -> Any:
+def copied(values: Tree) -> Any:
     """The same values in buffers of their own."""
     return tree.map(jnp.copy, values)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def refilled(lanes: int, width: int, carry: Any) -> Any:
+def refilled(lanes: int, width: int, carry: Tree) -> Any:
     """The first `lanes` runs, and the last of them as often as it takes to make `width`."""
     return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
 

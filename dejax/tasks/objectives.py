@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..core.types import Tree
 from ..xla.materialize import materialize
 
 FEW = 32  # classes that a CPU takes one by one, all examples at once, instead of summing along short rows
@@ -43,7 +44,7 @@ def _cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @_cross_entropy.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: Tree, tangents: Tree) -> Any:
     logits, labels = primals
     total = _log_sum_exp(logits)
     chosen = lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1) == labels[..., None]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.checks import whole
+from ..core.types import Tree
 from ..errors import bad
 
 
@@ -33,7 +34,7 @@ class Sized:
         """The task itself when no size is missing, else self."""
         return self if None in (self.features, self.classes) else self.make(self.features, self.classes)
 
-    def build(self, data: Any) -> Any:
+    def build(self, data: Tree) -> Any:
         """The task for this data.
 
         Raises:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.types import Attack
 from ..network import Network
 from .probes import CLASSES, NODES, Average, Listen, OneRound, classification, graph, weights
 from .promise import Promises, close, equal, require, same
@@ -70,7 +71,7 @@ def check_attack(attack: Any) -> None:
         _server(promises, attack, bad)
 
 
-def _server(promises: Promises, attack: Any, bad: np.ndarray) -> None:
+def _server(promises: Promises, attack: Attack, bad: np.ndarray) -> None:
     probe = Average(jnp.asarray(~bad, jnp.float32))
     (_, plain), (_, attacked) = (OneRound(probe, Network(attack=a))() for a in (None, attack))
     with promises("honest nodes are untouched", "write rows with jnp.where(is_adversary, bad, good)"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..compression.encoding import Size
 from ..core import tree
+from ..core.types import Tree
 from ..round.context import Context
 from . import toys
 from .promise import Promises, close, equal, require, rounding, same
@@ -251,7 +252,7 @@ def _context(round: Any = 0) -> Context:
     return Context(jnp.int32(round), ids, key, jax.random.split(key, ROWS))
 
 
-def _row(values: Any) -> Any:
+def _row(values: Tree) -> Any:
     return tree.map(lambda x: x[:1], values)
 
 

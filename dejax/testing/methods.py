@@ -9,6 +9,7 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.method import traits
+from ..core.types import Method, Network, Problem, Tree
 from ..errors import RefusedError
 from . import toys
 from .promise import Promises, close, equal, host, require, same
@@ -58,7 +59,7 @@ def check_method(method: Any, problem: Any = None, network: Any = None) -> None:
     _nodes(promises, runs, axes, after)
 
 
-def _structure(promises: Promises, method: Any, problem: Any, network: Any, default: bool) -> None:
+def _structure(promises: Promises, method: Method, problem: Problem, network: Network, default: bool) -> None:
     """What shapes alone say."""
     import chex
 
@@ -109,7 +110,7 @@ def _donation(promises: Promises, runs: Runs) -> None:
             seen[buffer] = name
 
 
-def _purity(promises: Promises, runs: Runs, after: Any) -> None:
+def _purity(promises: Promises, runs: Runs, after: Tree) -> None:
     """Chunks, traces, and the same numbers with and without jit."""
     with promises(
         "chunks of any length give the same numbers",
@@ -134,7 +135,7 @@ def _purity(promises: Promises, runs: Runs, after: Any) -> None:
         close(carry.state, runs((2,)).state, "two rounds without jit differ from two with it")
 
 
-def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
+def _numbers(promises: Promises, runs: Runs, after: Tree) -> None:
     """Numbers act, and a sweep over them is a vmap."""
     found = numbers(runs.method)
     for name, place in found:
@@ -147,7 +148,7 @@ def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
     swept = [(i, jnp.stack([x := jnp.asarray(leaves[i]), halved(x).astype(x.dtype)])) for _, i in found]
     places, values = [i for i, _ in swept], [x for _, x in swept]
 
-    def one(values: list[Any], carry: Any) -> Any:
+    def one(values: list[Any], carry: Tree) -> Any:
         filled = list(leaves)
         for i, x in zip(places, values, strict=True):
             filled[i] = x
@@ -165,7 +166,7 @@ def _numbers(promises: Promises, runs: Runs, after: Any) -> None:
             close(jax.tree.map(lambda x, row=row: x[row], together), own, "a row of a sweep differs from its own run")
 
 
-def _nodes(promises: Promises, runs: Runs, axes: Any, after: Any) -> None:
+def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
     """Sleepers, and what a node may know of the others."""
     n, said = runs.problem.n, runs.said
     if runs.sleeps:

@@ -12,6 +12,7 @@ from .. import engine, topology
 from ..core import tree
 from ..core.method import Traits
 from ..core.struct import struct
+from ..core.types import Network, Round, Tree
 from ..data import NodeData
 from ..problem import Problem
 from . import toys
@@ -32,12 +33,12 @@ class Gossip:
 
     traits = Traits(weights=("doubly", "row", "column"))
 
-    def init(self, params: Any, key: jax.Array) -> Models:
+    def init(self, params: Tree, key: jax.Array) -> Models:
         """Start from the given models."""
         del key
         return Models(params)
 
-    def step(self, state: Models, round: Any) -> Models:
+    def step(self, state: Models, round: Round) -> Models:
         """One gossip."""
         return Models(round.gossip(state.params))
 
@@ -69,7 +70,7 @@ class Average:
 
     traits = Traits(channel="server")
 
-    def init(self, params: Any, key: jax.Array) -> Models:
+    def init(self, params: Tree, key: jax.Array) -> Models:
         """Start from the given models, which are equal at a server."""
         del key
         return Models(params)
@@ -98,7 +99,7 @@ class SoftmaxTask:
             "shift": jax.random.normal(second, (self.classes,), self.dtype),
         }
 
-    def loss(self, params: Any, batch: Any, key: jax.Array) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: jax.Array) -> jax.Array:
         """[B]: cross entropy."""
         del key
         scores = jax.nn.log_softmax(batch["x"] @ params["w"] + params["shift"][None])
@@ -115,7 +116,7 @@ class OneRound:
         self.starts = engine.starts(*self.parts[:2], self.key)
 
         @jax.jit
-        def run(network: Any, params: Any) -> Any:
+        def run(network: Network, params: Tree) -> Any:
             method, problem, _ = self.parts
             carry = engine.start(method, problem, network, self.key, params)
             axes = engine.round_axes(method, problem, network, self.key)
@@ -124,7 +125,7 @@ class OneRound:
 
         self._run = run
 
-    def __call__(self, change: Callable[[Any], Any] | None = None, params: Any = None) -> Any:
+    def __call__(self, change: Callable[[Any], Any] | None = None, params: Tree = None) -> Any:
         """(models, slots) after the round, on the host; `change` makes another network of this one."""
         network = self.parts[2] if change is None else change(self.parts[2])
         return host(self._run(network, self.starts if params is None else params))

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..core.types import Tree
 from ..errors import PromiseError
 
 
@@ -37,7 +38,7 @@ def require(holds: Any, found: str) -> None:
         raise AssertionError(found)
 
 
-def same(a: Any, b: Any, found: str) -> None:
+def same(a: Tree, b: Tree, found: str) -> None:
     """Raise AssertionError unless two trees have equal bits (NaNs in equal places)."""
     import chex
 
@@ -47,7 +48,7 @@ def same(a: Any, b: Any, found: str) -> None:
         raise AssertionError(f"{found} ({_gap(a, b)})") from error
 
 
-def close(a: Any, b: Any, found: str) -> None:
+def close(a: Tree, b: Tree, found: str) -> None:
     """Raise AssertionError unless two trees agree to the rounding of their dtypes."""
     import chex
 
@@ -60,16 +61,16 @@ def close(a: Any, b: Any, found: str) -> None:
         raise AssertionError(f"{found} ({_gap(a, b)})") from error
 
 
-def equal(a: Any, b: Any) -> bool:
+def equal(a: Tree, b: Tree) -> bool:
     """Whether two trees of one structure have equal bits."""
     pairs = zip(jax.tree.leaves(host(a)), jax.tree.leaves(host(b)), strict=True)
     return all(x.tobytes() == y.tobytes() for x, y in pairs)
 
 
-def host(tree: Any) -> Any:
+def host(tree: Tree) -> Any:
     """The tree as arrays of NumPy; keys as their words."""
 
-    def one(x: Any) -> np.ndarray:
+    def one(x: Tree) -> np.ndarray:
         if isinstance(x, jax.Array) and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = jax.random.key_data(x)
         x = np.asarray(x)
@@ -85,7 +86,7 @@ def rounding(dtype: Any) -> float:
     return 200 * float(np.finfo(dtype).eps)
 
 
-def _gap(a: Any, b: Any) -> str:
+def _gap(a: Tree, b: Tree) -> str:
     """The largest difference in words."""
     try:
         pairs = zip(jax.tree.leaves(host(a)), jax.tree.leaves(host(b)), strict=True)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.types import Rule
 from ..network import Network
 from . import toys
 from .probes import DEGREE, NODES, Average, Gossip, OneRound, classification, graph, weights
@@ -79,7 +80,7 @@ def check_rule(rule: Any) -> None:
         _server(promises, rule)
 
 
-def _robust(promises: Promises, rule: Any, run: OneRound) -> None:
+def _robust(promises: Promises, rule: Rule, run: OneRound) -> None:
     """f bad values in every neighborhood move nobody far."""
     f = int(np.max(np.asarray(getattr(rule, "f", 1))))
     if f == 0:

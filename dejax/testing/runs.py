@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import engine
 from ..core.method import traits
+from ..core.types import Keys, Method, Network, Problem, Tree
 from ..round import Round, Store
 from . import toys
 from .promise import equal, host
@@ -18,7 +19,7 @@ from .promise import equal, host
 class Runs:
     """One method, compiled once: `traces` counts how often its rounds were traced."""
 
-    def __init__(self, method: Any, problem: Any, network: Any):
+    def __init__(self, method: Method, problem: Problem, network: Network):
         slept = toys.with_sleepers(network, method, problem)
         self.sleeps = slept is not None
         parts = engine.prepare(method, problem, network if slept is None else slept, toys.ROUNDS)
@@ -27,11 +28,13 @@ class Runs:
         self.starts = jax.jit(engine.starts)(*parts[:2], self.key)
         self._chunk = jax.jit(self._rounds, donate_argnums=(3,))
 
-    def _rounds(self, method: Any, problem: Any, network: Any, carry: Any, key: Any, first: Any, count: Any) -> Any:
+    def _rounds(
+        self, method: Method, problem: Problem, network: Network, carry: Tree, key: Keys, first: Any, count: Any
+    ) -> Any:
         self.traces += 1
         return engine.run_chunk(method, problem, network, carry, key, first, count, toys.ROUNDS, jnp.float32(7))[0]
 
-    def rounds(self, method: Any, carry: Any, count: int) -> Any:
+    def rounds(self, method: Method, carry: Tree, count: int) -> Any:
         """The carry after `count` rounds from the first, traceable; not counted among the traces."""
         first, horizon = jnp.int32(0), jnp.float32(toys.ROUNDS)
         return engine.run_chunk(
@@ -43,7 +46,9 @@ class Runs:
         method, problem, network, key, params = self._parts(changes)
         return engine.start(method, problem, network, key, params)
 
-    def __call__(self, parts: Sequence[int] = (toys.ROUNDS,), carry: Any = None, first: int = 0, **changes: Any) -> Any:
+    def __call__(
+        self, parts: Sequence[int] = (toys.ROUNDS,), carry: Tree = None, first: int = 0, **changes: Any
+    ) -> Any:
         """The carry after chunks of rounds, on the host. changes: method, problem, network, key, params in place of its own."""
         method, problem, network, key, params = self._parts(changes)
         carry = engine.start(method, problem, network, key, params) if carry is None else carry
@@ -61,22 +66,22 @@ class Runs:
         """Which leaves of the carry have the node axis."""
         return engine.carry_axes(self.method, self.problem, self.network, self.key, self.starts)
 
-    def draws(self, after: Any) -> bool:
+    def draws(self, after: Tree) -> bool:
         """Whether the numbers depend on the key: `after` are those of its own."""
         return not equal(after, self(key=jax.random.key(11)))
 
-    def model(self, carry: Any) -> Any:
+    def model(self, carry: Tree) -> Any:
         """What is evaluated."""
         return host(engine.model(self.method, engine.state_of(carry)))
 
 
-def rows(axes: Any, values: Any, pick: Any) -> list[np.ndarray]:
+def rows(axes: Tree, values: Tree, pick: Any) -> list[np.ndarray]:
     """The rows `pick` of all leaves with the node axis."""
     pairs = zip(jax.tree.leaves(axes), jax.tree.leaves(values), strict=True)
     return [np.asarray(x)[pick] for has, x in pairs if has]
 
 
-def one_step(method: Any, problem: Any, network: Any) -> tuple[Any, Any]:
+def one_step(method: Method, problem: Problem, network: Network) -> tuple[Any, Any]:
     """Shapes of the state before and after `step` itself, without what the driver casts."""
     method, problem, network = engine.prepare(method, problem, network, toys.ROUNDS)
 
@@ -93,7 +98,7 @@ def one_step(method: Any, problem: Any, network: Any) -> tuple[Any, Any]:
     return jax.eval_shape(step, jax.random.key(0))
 
 
-def relabelled(problem: Any, network: Any, order: np.ndarray) -> tuple[Any, Any]:
+def relabelled(problem: Problem, network: Network, order: np.ndarray) -> tuple[Any, Any]:
     """The same nodes under other ids: node i of the result is node order[i]."""
     data = problem.data
     data = replace(data, index=data.index[order], count=data.count[order])
@@ -106,7 +111,7 @@ def relabelled(problem: Any, network: Any, order: np.ndarray) -> tuple[Any, Any]
     return replace(problem, data=data), replace(network, topology=top, messages=None, edges=None)
 
 
-def alone(network: Any) -> Any:
+def alone(network: Network) -> Any:
     """The same network with W = I in the same shapes; None where its kernel holds W in another way."""
     top = network.topology
     links: Any = None if top is None else top.links
@@ -116,7 +121,7 @@ def alone(network: Any) -> Any:
     return replace(network, topology=replace(cast(Any, top), links=links))
 
 
-def equal_nodes(problem: Any) -> Any:
+def equal_nodes(problem: Problem) -> Any:
     """The same problem in which every node holds the samples of node 0."""
     data, n = problem.data, problem.n
     index, count = jnp.asarray(data.index), jnp.asarray(data.count)
@@ -124,14 +129,14 @@ def equal_nodes(problem: Any) -> Any:
     return replace(problem, data=replace(data, index=jnp.array(index), count=jnp.array(count)))
 
 
-def numbers(method: Any) -> list[tuple[str, int]]:
+def numbers(method: Method) -> list[tuple[str, int]]:
     """Name and place among the leaves of each floating number of a method."""
     found = enumerate(jax.tree_util.tree_leaves_with_path(method))
     floating = lambda x: jnp.issubdtype(jnp.result_type(x), jnp.floating)
     return [(jax.tree_util.keystr(path).strip("."), i) for i, (path, x) in found if floating(x)]
 
 
-def with_number(method: Any, place: int, change: Any) -> Any:
+def with_number(method: Method, place: int, change: Any) -> Any:
     """The method with one of its leaves changed."""
     leaves, structure = jax.tree.flatten(method)
     old, new = leaves[place], change(leaves[place])
@@ -140,7 +145,7 @@ def with_number(method: Any, place: int, change: Any) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-def halved(x: Any) -> Any:
+def halved(x: Tree) -> Any:
     """Half a number, or 0.1 in place of 0."""
     return jnp.where(x == 0, 0.1, x * 0.5)
 

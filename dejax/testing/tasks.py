@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.types import Tree
 from .promise import Promises, close, require, rounding, same
 
 
-def check_task(task: Any, batch: Any) -> None:
+def check_task(task: Any, batch: Tree) -> None:
     """Check that a task is pure, that each example stands for itself, and that it bears a node axis.
 
     Args:
@@ -62,7 +63,7 @@ def check_task(task: Any, batch: Any) -> None:
             require(np.shape(measured)[:1] == (size,), f"metric {name!r} has shape {np.shape(measured)}")
 
 
-def _draws(task: Any, params: Any, batch: Any, value: Any) -> bool:
+def _draws(task: Any, params: Tree, batch: Tree, value: Tree) -> bool:
     """Whether the loss depends on its key."""
     return bool((np.asarray(task.loss(params, batch, jax.random.key(1))) != np.asarray(value)).any())
 

@@ -1,7 +1,5 @@
 """What a topology must satisfy."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +9,7 @@ from . import toys
 from .promise import Promises, close, require
 
 
-def check_topology(topology: Any) -> None:
+def check_topology(topology: Topology) -> None:
     """Check that W is what the topology says it is, and that its kernel applies W.
 
     Args:

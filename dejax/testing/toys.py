@@ -12,6 +12,7 @@ from .. import topology
 from ..core.kinds import Fault
 from ..core.method import traits
 from ..core.struct import struct
+from ..core.types import Context, Method, Tree
 from ..data import NodeData
 from ..events import poisson
 from ..network import Network
@@ -35,13 +36,13 @@ class LinearTask:
             "shift": jax.random.normal(second, (2,), self.dtype),
         }
 
-    def loss(self, params: Any, batch: Any, key: jax.Array) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: jax.Array) -> jax.Array:
         """[B]: half the squared error of each example."""
         del key
         gap = batch["x"] @ params["layer"]["w"] + params["shift"][None] - batch["y"]
         return 0.5 * jnp.square(gap).sum(-1)
 
-    def metrics(self, params: Any, batch: Any) -> dict[str, jax.Array]:
+    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """The loss alone."""
         return {"loss": self.loss(params, batch, jax.random.key(0))}
 
@@ -54,7 +55,7 @@ class Asleep(Fault):
 
     sleeps = True
 
-    def awake(self, ctx: Any) -> jax.Array:
+    def awake(self, ctx: Context) -> jax.Array:
         """Who takes part."""
         return jnp.asarray(self.up)[ctx.ids]
 
@@ -85,7 +86,7 @@ def _problem(n: int, dtype: str) -> Problem:
     return Problem(LinearTask(dtype), data, starts="independent")
 
 
-def network(method: Any, n: int = N, dtype: str | None = None) -> Network:
+def network(method: Method, n: int = N, dtype: str | None = None) -> Network:
     """A plain network that carries the method: a chain in mixed order, a server, or nothing."""
     said = traits(method)
     if not said.gossips:
@@ -112,7 +113,7 @@ def _chain(n: int, accepts: tuple[str, ...], dtype: str) -> Any:
     return graph.astype("float64") if dtype == "float64" else graph
 
 
-def with_sleepers(net: Network, method: Any, made: Problem) -> Network | None:
+def with_sleepers(net: Network, method: Method, made: Problem) -> Network | None:
     """The network with everybody awake, by a mask that can be changed; None where sleepers are refused."""
     slept = replace(net, faults=(*net.faults, Asleep(np.ones(made.n, bool))))
     try:

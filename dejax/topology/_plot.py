@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Axes
 from ._spectrum import eigenvalues_known, facts, spectrum
 from ._topology import Topology
 
@@ -174,7 +175,7 @@ def _figure(size: tuple[float, float], columns: int) -> tuple[Any, Any]:
     return figure, figure.subplots(1, columns)
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> tuple[Any, Any]:
+def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Any]:
     return (ax.figure, ax) if ax is not None else _figure(size, 1)
 
 

@@ -1,12 +1,11 @@
 """Graphs that change with the phase: one message per node and phase, fast agreement over a period."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..core.struct import static, struct
+from ..core.types import Keys
 from ..errors import bad
 from ..mixing import Edges, Slots
 from ._closed import power_of_two
@@ -114,7 +113,7 @@ class Matchings:
         """Messages per node and phase."""
         return (self.size - self.size % 2) / self.size
 
-    def draw(self, key: Any) -> Slots:
+    def draw(self, key: Keys) -> Slots:
         """A uniform matching."""
         n = self.size
         order = jax.random.permutation(key, n).astype(jnp.int32)

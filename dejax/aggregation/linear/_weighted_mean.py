@@ -1,13 +1,11 @@
 """The weighted mean under W: plain gossip, no robustness."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from ...core.kinds import Rule
 from ...core.struct import struct
-from ...core.types import NodeTree
+from ...core.types import Context, NodeTree, Received
 
 
 @struct
@@ -27,12 +25,12 @@ class WeightedMean(Rule):
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do."""
 
-    def combine(self, ctx: Any, received: Any) -> NodeTree:
+    def combine(self, ctx: Context, received: Received) -> NodeTree:
         """sum_j W_ij x_j for each receiver i."""
         del ctx
         return received.mix()
 
-    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+    def rejected(self, ctx: Context, received: Received) -> jax.Array:
         """[n, k]: nothing."""
         del ctx
         return jnp.zeros(received.mask.shape, jnp.float32)

@@ -3,13 +3,11 @@
 Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
 """
 
-from typing import Any
-
 import jax
 
 from ...core.kinds import Rule
 from ...core.struct import struct
-from ...core.types import NodeTree
+from ...core.types import Context, NodeTree, Received
 from .. import functions
 
 
@@ -30,12 +28,12 @@ class CoordinateMedian(Rule):
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do; below 2 it is the mean."""
 
-    def combine(self, ctx: Any, received: Any) -> NodeTree:
+    def combine(self, ctx: Context, received: Received) -> NodeTree:
         """One value per receiver."""
         del ctx
         return received.coordinates(functions.median_of, fused=functions.NETWORK_ROWS)
 
-    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+    def rejected(self, ctx: Context, received: Received) -> jax.Array:
         """[n, k]: of each received value the share of coordinates that are not the median, nor one of the two middle values."""
         del ctx
         return received.left_out(functions.median_kept, fused=functions.NETWORK_ROWS)

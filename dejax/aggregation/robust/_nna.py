@@ -6,15 +6,13 @@ W is not used: kept values have equal weights. One pass of edge distances, then 
 Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA), 2023.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from ...core import tree
 from ...core.kinds import Rule
 from ...core.struct import number, struct
-from ...core.types import FloatLike, NodeTree
+from ...core.types import Context, FloatLike, NodeTree, Received
 from ..bound import BOUND, check_majority
 from ..functions import nearest_kept
 
@@ -46,7 +44,7 @@ class Nna(Rule):
         """ValueError when f is half or more of a neighborhood with `degree` neighbors."""
         check_majority(self, degree, server)
 
-    def combine(self, ctx: Any, received: Any) -> NodeTree:
+    def combine(self, ctx: Context, received: Received) -> NodeTree:
         """One value per receiver."""
         del ctx
         keep = self._kept(received)
@@ -54,10 +52,10 @@ class Nna(Rule):
         share = 1 / (1 + keep.sum(1, dtype=jnp.int32)).astype(dtype)
         return received.weighted(jnp.where(keep, share[:, None], 0), share)
 
-    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+    def rejected(self, ctx: Context, received: Received) -> jax.Array:
         """[n, k]: 1 for the values among the f furthest, 0 for those averaged."""
         del ctx
         return 1.0 - self._kept(received).astype(jnp.float32)
 
-    def _kept(self, received: Any) -> jax.Array:
+    def _kept(self, received: Received) -> jax.Array:
         return nearest_kept(received.sq_distances(), self.f, received.mask)

@@ -3,13 +3,11 @@
 Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
 """
 
-from typing import Any
-
 import jax
 
 from ...core.kinds import Rule
 from ...core.struct import number, struct
-from ...core.types import FloatLike, NodeTree
+from ...core.types import Context, FloatLike, NodeTree, Received
 from .. import functions
 from ..bound import BOUND, check_majority
 
@@ -39,13 +37,13 @@ class TrimmedMean(Rule):
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""
         check_majority(self, degree, server)
 
-    def combine(self, ctx: Any, received: Any) -> NodeTree:
+    def combine(self, ctx: Context, received: Received) -> NodeTree:
         """One value per receiver."""
         del ctx
         rule = lambda values, masks: functions.trimmed_of(values, self.f, masks)
         return received.coordinates(rule, fused=functions.NETWORK_ROWS)
 
-    def rejected(self, ctx: Any, received: Any) -> jax.Array:
+    def rejected(self, ctx: Context, received: Received) -> jax.Array:
         """[n, k]: of each received value the share of coordinates that lie outside of what is averaged."""
         del ctx
         kept = lambda values, masks: functions.trimmed_kept(values, self.f, masks)

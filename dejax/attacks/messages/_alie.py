@@ -7,7 +7,6 @@ receiver: He, Karimireddy and Jaggi, Byzantine-robust decentralized learning via
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from ...core import tree
 from ...core.checks import Number, natural, or_none
 from ...core.kinds import Attack
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, NodeMask, NodeTree
+from ...core.types import Context, FloatLike, NodeMask, NodeTree, Values
 from ...errors import NULL, bad
 from ..adversaries import WHO, Adversaries, adversary_mask
 
@@ -91,7 +90,7 @@ class Alie(Attack):
             z_max(n, int(mask.sum()))  # refuses before anything is compiled
         return mask
 
-    def message(self, ctx: Any, own: NodeTree, sent: NodeTree) -> tuple[NodeTree, NodeTree]:
+    def message(self, ctx: Context, own: NodeTree, sent: NodeTree) -> tuple[NodeTree, NodeTree]:
         """(sent, what every adversary delivers to receiver i, at row i)."""
         links, n = ctx.links, ctx.links.n
         honest = ~jnp.asarray(ctx.is_adversary)
@@ -104,7 +103,9 @@ class Alie(Attack):
         wide_sent = links.spread(wide_sent)
         mean = links.weighted(wide_sent, jnp.where(counted, share[:, None], 0), share, wide_own)
 
-        def add_square(total: NodeTree, value: NodeTree, s: Any) -> NodeTree:  # squares about the mean: nothing cancels
+        def add_square(
+            total: NodeTree, value: NodeTree, s: Values
+        ) -> NodeTree:  # squares about the mean: nothing cancels
             new = tree.map(lambda t, v, m: t + jnp.square(v - m), total, value, mean)
             return tree.where(counted[:, s], new, total)
 
@@ -117,7 +118,7 @@ class Alie(Attack):
 
         return sent, tree.map(shifted, mean, squares, sent)
 
-    def server(self, ctx: Any, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
+    def server(self, ctx: Context, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
         """What arrives of senders [m]: adversaries' rows are mean - z std over the honest ones that are awake (ctx.mask [m])."""
         present = jnp.ones_like(is_adversary) if ctx.mask is None else ctx.mask  # sleepers send nothing
         honest = ~is_adversary & present

@@ -3,15 +3,13 @@
 Reference: Li et al., RSA: Byzantine-robust stochastic aggregation methods, 2019.
 """
 
-from typing import Any
-
 import numpy as np
 
 from ...core import tree
 from ...core.checks import at_least, natural
 from ...core.kinds import Attack
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, NodeMask, NodeTree
+from ...core.types import Context, FloatLike, NodeMask, NodeTree
 from ..adversaries import WHO, Adversaries, adversary_mask
 
 
@@ -44,12 +42,12 @@ class SignFlip(Attack):
         """Bool [n] over global ids."""
         return adversary_mask(self, n)
 
-    def message(self, ctx: Any, own: NodeTree, sent: NodeTree) -> tuple[NodeTree, None]:
+    def message(self, ctx: Context, own: NodeTree, sent: NodeTree) -> tuple[NodeTree, None]:
         """(what leaves each sender, None: the same for all receivers)."""
         del own
         return self.server(ctx, sent, ctx.is_adversary), None
 
-    def server(self, ctx: Any, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
+    def server(self, ctx: Context, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
         """What arrives of senders [m]."""
         del ctx
         return tree.where(is_adversary, tree.scale(-1.0 * self.strength, sent), sent)

@@ -12,6 +12,7 @@ from ...core import tree
 from ...core.checks import Whole, natural
 from ...core.kinds import Attack
 from ...core.struct import static, struct
+from ...core.types import Context
 from ...errors import bad
 from ..adversaries import WHO, Adversaries, adversary_mask
 
@@ -45,7 +46,7 @@ class LabelFlip(Attack):
         """Bool [n] over global ids."""
         return adversary_mask(self, n)
 
-    def batch(self, ctx: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    def batch(self, ctx: Context, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch {"x": [n, B, ...], "y": [n, B]} with the labels of adversaries mirrored."""
         labels = batch.get("y") if isinstance(batch, dict) else None
         if labels is None or not jnp.issubdtype(labels.dtype, jnp.integer):

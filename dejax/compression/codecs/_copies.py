@@ -14,7 +14,7 @@ from ...core import tree
 from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeTree
+from ...core.types import Context, FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
 
@@ -56,13 +56,13 @@ class Copies(Codec):
         check_contractive(self, value)
         return accumulator(value)
 
-    def encode(self, ctx: Any, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
+    def encode(self, ctx: Context, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
         """(the new copies in the value's dtype, the new copies, size of a message)."""
         change, size = self.change(ctx, memory, value)
         copies = tree.add(memory, change)
         return tree.map(lambda h, x: h.astype(x.dtype), copies, value), copies, size
 
-    def change(self, ctx: Any, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, Size]:
+    def change(self, ctx: Context, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, Size]:
         """What is sent, C(value - copy), and the size of a message."""
         wide = tree.map(lambda x, h: x.astype(h.dtype), value, memory)
         return compress(self.compressor, ctx, tree.sub(wide, memory))

@@ -5,7 +5,7 @@ from typing import Any
 from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
-from ...core.types import FloatLike, NodeTree
+from ...core.types import Context, FloatLike, NodeTree, Tree
 from ..apply import check_message, compress, message_bits
 from ..encoding import Size
 
@@ -40,7 +40,7 @@ class Direct(Codec):
         check_message(self.compressor, value)
         return ()
 
-    def encode(self, ctx: Any, memory: Any, value: NodeTree) -> tuple[NodeTree, Any, Size]:
+    def encode(self, ctx: Context, memory: Tree, value: NodeTree) -> tuple[NodeTree, Any, Size]:
         """(what receivers hold, memory, size of a message)."""
         decoded, size = compress(self.compressor, ctx, value)
         return decoded, memory, size

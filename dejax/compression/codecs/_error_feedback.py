@@ -12,7 +12,7 @@ from ...core import tree
 from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
-from ...core.types import FloatLike, NodeTree
+from ...core.types import Context, FloatLike, NodeTree
 from ..apply import accumulator, check_contractive, compress, message_bits
 from ..encoding import Size
 
@@ -48,7 +48,7 @@ class ErrorFeedback(Codec):
         check_contractive(self, value)
         return accumulator(value)
 
-    def encode(self, ctx: Any, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
+    def encode(self, ctx: Context, memory: NodeTree, value: NodeTree) -> tuple[NodeTree, NodeTree, Size]:
         """(what receivers hold, the new errors, size of a message)."""
         corrected = tree.map(lambda x, e: x.astype(e.dtype) + e, value, memory)
         sent, size = compress(self.compressor, ctx, corrected)

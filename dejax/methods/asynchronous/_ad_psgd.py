@@ -6,7 +6,7 @@ W: each event is a pairwise average, which keeps the network's mean. Wire: 2 mod
 Reference: Lian, Zhang, Zhang and Liu, Asynchronous decentralized parallel stochastic gradient descent, 2018.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -14,7 +14,7 @@ from ...core import tree
 from ...core.checks import rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 
 
 class AdPsgdState(NamedTuple):
@@ -46,7 +46,7 @@ class AdPsgd:
         del key
         return AdPsgdState(params, tree.map(jnp.copy, params))
 
-    def step(self, state: AdPsgdState, round: Any) -> AdPsgdState:
+    def step(self, state: AdPsgdState, round: Round) -> AdPsgdState:
         """All events of one packed round."""
         grad = round.gradient(state.view)
         down = tree.map(lambda v: -v, round.rate(self.lr))

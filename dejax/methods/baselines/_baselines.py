@@ -15,7 +15,7 @@ from ...core.checks import rate
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, step_rule
 
 
@@ -49,7 +49,7 @@ class LocalOnly:
         del key
         return LocalOnlyState(params, step_rule(self).init(params))
 
-    def step(self, state: LocalOnlyState, round: Any) -> LocalOnlyState:
+    def step(self, state: LocalOnlyState, round: Round) -> LocalOnlyState:
         """One local step."""
         return LocalOnlyState(*step_rule(self)(round, round.gradient(state.params), state.opt, state.params))
 
@@ -87,7 +87,7 @@ class Centralized:
         x = tree.map(lambda p: p[:1], params)
         return CentralizedState(tree.map(lambda p: p[0], x), step_rule(self).init(x))
 
-    def step(self, state: CentralizedState, round: Any) -> CentralizedState:
+    def step(self, state: CentralizedState, round: Round) -> CentralizedState:
         """One step on the weighted mean gradient."""
         grads = round.gradient(tree.tile(state.params, round.n))
         mean = tree.map(lambda g: _weighted_mean(round.counts, g), grads)

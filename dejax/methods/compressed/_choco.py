@@ -16,7 +16,7 @@ from ...core.checks import choice, in_, rate
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
 
 
 class ChocoState(NamedTuple):
@@ -50,7 +50,7 @@ class Choco:
         del key
         return ChocoState(params)
 
-    def step(self, state: ChocoState, round: Any) -> ChocoState:
+    def step(self, state: ChocoState, round: Round) -> ChocoState:
         """Gradient step and compressed gossip."""
         codec, lr, x = copies(self.compressor, self.gamma), round.rate(self.lr), state.params
         down = tree.map(lambda v: -v, lr)

@@ -16,7 +16,7 @@ from ...core import tree
 from ...core.checks import Number, constant_rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
 from .._parts import CLIENTS, check_cohort
 
 
@@ -63,7 +63,7 @@ class Scaffold:
         x = tree.map(lambda p: p[0], params)
         return ScaffoldState(x, tree.zeros(x), tree.zeros(params))
 
-    def step(self, state: ScaffoldState, round: Any) -> ScaffoldState:
+    def step(self, state: ScaffoldState, round: Round) -> ScaffoldState:
         """Sample, train with corrections, average models and controls."""
         cohort = round if self.clients is None else round.sample(self.clients)
         lr, k = round.rate(self.lr), self.local_steps
@@ -71,7 +71,7 @@ class Scaffold:
         x, c = tree.tile(state.params, cohort.n), tree.tile(state.control, cohort.n)
         shift = tree.sub(c, mine)
 
-        def one(r: Any, y: Any) -> Any:
+        def one(r: Round, y: Any) -> Any:
             return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
 
         y = cohort.repeat(k, one, x)

@@ -15,7 +15,7 @@ from ...core.checks import choice, rate
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 from ...optimizers import check_step, step_rule
 
 
@@ -54,7 +54,7 @@ class Dsgd:
         del key
         return DsgdState(params, step_rule(self).init(params))
 
-    def step(self, state: DsgdState, round: Any) -> DsgdState:
+    def step(self, state: DsgdState, round: Round) -> DsgdState:
         """One round in the chosen order."""
         descend, x = step_rule(self), state.params
         if self.order == "cta":

@@ -15,7 +15,7 @@ from ...core.checks import in_, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, step_rule
 
 
@@ -89,10 +89,10 @@ class DFedAvgM:
         del key
         return DFedAvgMState(params)
 
-    def step(self, state: DFedAvgMState, round: Any) -> DFedAvgMState:
+    def step(self, state: DFedAvgMState, round: Round) -> DFedAvgMState:
         """K heavy-ball steps, then gossip."""
 
-        def one(r: Any, carry: Any) -> Any:
+        def one(r: Round, carry: Tree) -> Any:
             y, previous = carry
             speed = tree.scale(self.momentum, tree.sub(y, previous))
             moved = tree.sub(tree.add(y, speed), tree.scale(r.rate(self.lr), r.gradient(y)))

@@ -6,7 +6,7 @@ P: column-stochastic (each sender splits its mass). Wire: 1 model and 1 number p
 Reference: Assran, Loizou, Ballas and Rabbat, Stochastic gradient push for distributed deep learning, 2019.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -14,7 +14,7 @@ from ...core import tree
 from ...core.checks import rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloat, NodeFloatLike, NodeTree, PRNGKey, Round
 
 EXACT = "push-sum divides sums by weights that must have travelled with them unharmed; use dsgd on an undirected graph"
 
@@ -50,7 +50,7 @@ class Sgp:
         """z = x / w."""
         return tree.scale(1 / state.weight, state.mass)
 
-    def step(self, state: SgpState, round: Any) -> SgpState:
+    def step(self, state: SgpState, round: Round) -> SgpState:
         """Gradient at z, step on x, one push of both."""
         grad = round.gradient(self.model(state))
         pushed = tree.sub(state.mass, tree.scale(round.rate(self.lr), grad))

@@ -8,13 +8,13 @@ Wire: 2 models (y, then x) per directed edge and round.
 Reference: Nedic, Olshevsky and Shi, 2017 (DIGing); Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...core import tree
 from ...core.checks import rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 
 
 class TrackingState(NamedTuple):
@@ -44,7 +44,7 @@ class GradientTracking:
         del key
         return TrackingState(params, tree.zeros(params), tree.zeros(params))
 
-    def step(self, state: TrackingState, round: Any) -> TrackingState:
+    def step(self, state: TrackingState, round: Round) -> TrackingState:
         """Update the tracker, then adapt and combine."""
         grad = round.gradient(state.params)
         mixed = round.gossip(state.tracker, name="tracker")

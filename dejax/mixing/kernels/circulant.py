@@ -9,6 +9,7 @@ from jax import lax
 
 from ...core import tree
 from ...core.struct import static, struct
+from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
 from ..links import Links, sum_slots
@@ -58,7 +59,7 @@ class Circulant(Links):
         """[n]."""
         return jnp.broadcast_to(self.own, (self.size,))
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row (i + offsets[s]) mod n at row i: two slices for a Python s, a gather for a traced one, and on CPUs where there are many."""
         if not isinstance(s, int):
             return _shift(values, self.size, jnp.asarray(self.offsets, jnp.int32)[s])
@@ -68,7 +69,7 @@ class Circulant(Links):
         gather = lambda values: _shift(values, self.size, self.offsets[s])
         return lax.platform_dependent(values, cpu=gather, default=roll)
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
         return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
@@ -120,11 +121,11 @@ class CirculantSequence(Links):
         """[n]."""
         return jnp.broadcast_to(self.own, (self.size,))
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row (i + offsets[s]) mod n at row i."""
         return _shift(values, self.size, self.offsets[s])
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
         return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
 
@@ -145,14 +146,14 @@ def _ids(n: int, offsets: jax.Array) -> jax.Array:
     return (ids[:, None] + offsets.astype(jnp.int32)[None]) % n
 
 
-def _edges(n: int, offsets: Any, share: Any, own: Any) -> Edges:
+def _edges(n: int, offsets: Any, share: Any, own: Tree) -> Edges:
     offsets, share = np.asarray(offsets, np.int64), np.asarray(share, np.float64)
     receivers = np.repeat(np.arange(n), len(offsets))
     senders = (receivers + np.tile(offsets, n)) % n
     return Edges.sorted(n, receivers, senders, np.tile(share, n), np.full(n, float(np.asarray(own))))
 
 
-def _shift(values: Any, n: int, offset: Any) -> Any:
+def _shift(values: Tree, n: int, offset: Any) -> Any:
     rows = (jnp.arange(n, dtype=jnp.int32) + offset) % n
     return tree.map(lambda x: take_rows(x, rows), values)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core import tree
 from ...core.struct import grows, static, struct
+from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
 from ..links import Links, accumulator
@@ -55,19 +56,19 @@ class Dense(Links):
         """[n]."""
         return jnp.diagonal(self.matrix)
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row (i + 1 + s) mod n at row i."""
         return _take(values, self.n, s)
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
         return tree.map(lambda x: matmul(self.matrix, x).astype(x.dtype), values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """Weights [n, n - 1] of the caller's own; a receiver that weighs a non-finite row gets NaN in the whole leaf."""
         return weighted_dense(values, weights, self_weights, own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, n - 1]; from one Gram matrix of values centered on the bulk of the nodes where n is large."""
         if self.n < GRAM_FROM:
             return super().sq_distances(values, own)
@@ -120,11 +121,11 @@ class Complete(Links):
         """[n]."""
         return jnp.broadcast_to(self.share + self.extra, (self.size,))
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row (i + 1 + s) mod n at row i."""
         return _take(values, self.size, s)
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
 
         def leaf(x: jax.Array) -> jax.Array:
@@ -134,11 +135,11 @@ class Complete(Links):
 
         return tree.map(leaf, values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """Weights [n, n - 1] of the caller's own; a receiver that weighs a non-finite row gets NaN in the whole leaf."""
         return weighted_dense(values, weights, self_weights, own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, n - 1]."""
         if self.size < GRAM_FROM:
             return super().sq_distances(values, own)
@@ -169,7 +170,7 @@ def _senders(n: int) -> jax.Array:
     return (jnp.arange(n, dtype=jnp.int32)[:, None] + 1 + jnp.arange(n - 1, dtype=jnp.int32)[None]) % n
 
 
-def _take(values: Any, n: int, s: Any) -> Any:
+def _take(values: Tree, n: int, s: int | Values) -> Any:
     rows = (jnp.arange(n, dtype=jnp.int32) + 1 + s) % n
     return tree.map(lambda x: take_rows(x, rows), values)
 
@@ -198,7 +199,7 @@ def silent_matmul(matrix: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.where(tree.over(poisoned, out), jnp.full((), jnp.nan, out.dtype), out)
 
 
-def weighted_dense(values: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
+def weighted_dense(values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree) -> Any:
     """`weighted` by one matrix product; the own values, where they differ, are added afterwards."""
     matrix = _matrix(weights, jnp.zeros_like(self_weights) if own is not None else self_weights)
 
@@ -212,7 +213,7 @@ def weighted_dense(values: Any, weights: jax.Array, self_weights: jax.Array, own
     return tree.map(leaf, values, values if own is None else own)
 
 
-def gram_sq_distances(values: Any, own: Any = None) -> jax.Array:
+def gram_sq_distances(values: Tree, own: Tree = None) -> jax.Array:
     """[n, n]: ||own_i - values_j||^2 through one Gram matrix, centered so that closeness does not cancel.
 
     The center is the mean of the half of the rows that lie nearest to a first guess, twice refined: a minority of far or

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...core import tree
 from ...core.struct import grows, static, struct
+from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
 from ..links import Links, accumulator, plain, silenced, sum_slots
@@ -92,7 +93,7 @@ class Hubs(Links):
         """k, the largest degree: slot arrays [n, k] are formed only where a rule asks for them."""
         return self.widest
 
-    def _edge(self, rows: jax.Array, s: Any) -> tuple[jax.Array, jax.Array]:
+    def _edge(self, rows: jax.Array, s: int | Values) -> tuple[jax.Array, jax.Array]:
         """Position of slot s of each of `rows` in the edge list, and whether there is such a slot; shapes broadcast."""
         degree, first = self.degree[rows], self.first[rows]
         if jnp.ndim(s):
@@ -115,16 +116,16 @@ class Hubs(Links):
         """[n]."""
         return self.own
 
-    def _sender(self, rows: jax.Array, s: Any) -> jax.Array:
+    def _sender(self, rows: jax.Array, s: int | Values) -> jax.Array:
         at, real = self._edge(rows, s)
         return jnp.where(real, self.senders_[at], rows)
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row senders[i, s] at row i."""
         index = self._sender(jnp.arange(self.n, dtype=jnp.int32), s)
         return tree.map(lambda x: take_rows(x, index), values)
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
 
         def weight(rows: jax.Array, slots: jax.Array) -> jax.Array:
@@ -138,7 +139,7 @@ class Hubs(Links):
         dense = self._dense_rows(jnp.where(real, self.weight[at], jnp.zeros((), self.weight.dtype)))
         return self._apply(values, values, weight, self.own, dense, plain, matmul)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """Weights [n, k] of the caller's own; a hub that weighs a non-finite row gets NaN in the whole leaf."""
         is_hub = self.hub_up < self.hubs.shape[0]
 
@@ -160,7 +161,7 @@ class Hubs(Links):
         return zero.at[jnp.arange(h)[:, None], senders].add(jnp.where(real, weights, jnp.zeros((), weights.dtype)))
 
     def _apply(
-        self, values: Any, own: Any, weight: Callable[..., Any], self_weights: jax.Array, dense: jax.Array,
+        self, values: Tree, own: Tree, weight: Callable[..., Any], self_weights: jax.Array, dense: jax.Array,
         times: Callable[..., Any], product: Callable[..., Any],
     ) -> Any:  # fmt: skip
         h = self.hubs.shape[0]
@@ -195,17 +196,17 @@ class Hubs(Links):
 
         return tree.map(leaf, values, own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]: differences edge by edge within each level; hubs one after another."""
         own = values if own is None else own
         out = None
 
-        def gaps(x: jax.Array, mine: jax.Array, rows: jax.Array, s: Any) -> jax.Array:
+        def gaps(x: jax.Array, mine: jax.Array, rows: jax.Array, s: int | Values) -> jax.Array:
             dtype = accumulator(x)
             gap = take_rows(mine, rows).astype(dtype) - take_rows(x, self._sender(rows, s)).astype(dtype)
             return jnp.sum(jnp.square(gap.reshape(gap.shape[0], -1)), 1)
 
-        def total(rows: jax.Array, s: Any) -> jax.Array:
+        def total(rows: jax.Array, s: int | Values) -> jax.Array:
             parts = tree.leaves(tree.map(lambda x, mine: gaps(x, mine, rows, s), values, own))
             return sum(parts[1:], parts[0])
 

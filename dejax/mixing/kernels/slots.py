@@ -6,6 +6,7 @@ import jax
 
 from ...core import tree
 from ...core.struct import grows, struct
+from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..links import Links
 
@@ -52,7 +53,7 @@ class Slots(Links):
         """[n]."""
         return self.own
 
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row index[i, s] at row i."""
         rows = self.index[:, s]
         return tree.map(lambda x: take_rows(x, rows), values)

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from ...core import tree
 from ...core.struct import grows, static, struct
+from ...core.types import Keys, Tree, Values
 from ...xla.erase_mesh import bare
 from ...xla.take_rows import take_rows
 from ..edges import Edges
@@ -121,11 +122,11 @@ class Halo(Links):
         return (receivers, senders) if self.ids is None else (self.ids[receivers], self.ids[senders])
 
     # ---- the one exchange
-    def spread(self, values: Any) -> Any:
+    def spread(self, values: Tree) -> Any:
         """Each device's own rows and those that it needs of others: leaves [D E, ...], sharded along the first axis."""
         return self._local(lambda me, x: me._extend(x), values)
 
-    def _extend(self, values: Any) -> Any:
+    def _extend(self, values: Tree) -> Any:
         """Within a device: [n / D, ...] -> [E, ...]."""
         wires = self.wires
         if wires.rounds is None:
@@ -133,7 +134,7 @@ class Halo(Links):
         branches = [lambda x, rounds=rounds: self._permute(x, rounds) for rounds in wires.rounds]
         return branches[0](values) if len(branches) == 1 else lax.switch(self.phase, branches, values)
 
-    def _permute(self, values: Any, rounds: Any) -> Any:
+    def _permute(self, values: Tree, rounds: Any) -> Any:
         leaves, structure = jax.tree.flatten(values)
         parts: list[list[jax.Array]] = [[x] for x in leaves]
         dtypes = list(dict.fromkeys(x.dtype for x in leaves))
@@ -152,7 +153,7 @@ class Halo(Links):
                 part.append(jnp.zeros((self.wires.extra - start, *part[0].shape[1:]), part[0].dtype))
         return jax.tree.unflatten(structure, [jnp.concatenate(part) if len(part) > 1 else part[0] for part in parts])
 
-    def _held(self, values: Any) -> Any:
+    def _held(self, values: Tree) -> Any:
         """Spread values, whether or not they are already."""
         return values if tree.leaves(values)[0].shape[0] != self.n else self.spread(values)
 
@@ -164,7 +165,7 @@ class Halo(Links):
         return tree.map(lambda x: x[: self.n], ext)
 
     # ---- local work
-    def take(self, values: Any, s: Any) -> Any:
+    def take(self, values: Tree, s: int | Values) -> Any:
         """Row i of the result is the row of the sender on slot s."""
 
         def local(me: "Halo", ext: Any) -> Any:
@@ -174,11 +175,11 @@ class Halo(Links):
 
         return self._local(local, self._held(values))
 
-    def mix(self, values: Any) -> Any:
+    def mix(self, values: Tree) -> Any:
         """W values."""
         return self._local(lambda me, x: me._sum(me._extend(x), x, me.weight, me.own, plain), values)
 
-    def weighted(self, values: Any, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
         """Weights [n, k] of the caller's own on these links."""
 
         def local(me: "Halo", ext: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
@@ -187,10 +188,10 @@ class Halo(Links):
 
         return self._local(local, self._held(values), weights, self_weights, own)
 
-    def sq_distances(self, values: Any, own: Any = None) -> jax.Array:
+    def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]."""
 
-        def local(me: "Halo", ext: Any, own: Any) -> jax.Array:
+        def local(me: "Halo", ext: Any, own: Tree) -> jax.Array:
             own = me._mine(ext) if own is None else own
             columns = []
             for b, index in enumerate(me.index):
@@ -201,11 +202,11 @@ class Halo(Links):
 
         return self._local(local, self._held(values), own)
 
-    def fold(self, fn: Callable[..., Any], carry: Any, values: Any) -> Any:
+    def fold(self, fn: Callable[..., Any], carry: Tree, values: Tree) -> Any:
         """Over slots, in order, after one exchange."""
         return super().fold(fn, carry, self._held(values))
 
-    def _sum(self, ext: Any, own: Any, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
+    def _sum(self, ext: Any, own: Tree, weight: Values, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
 
@@ -277,7 +278,7 @@ class Everywhere:
         """k."""
         return self.links.num_slots
 
-    def draw(self, key: Any) -> Halo:
+    def draw(self, key: Keys) -> Halo:
         """The links of one phase."""
         return gathered(self.links.draw(key), self.wires)
 
@@ -330,7 +331,7 @@ def _levels(degree: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _tables(
-    e: Edges, where: np.ndarray, starts: Any, widths: Any, devices: int, whole: bool
+    e: Edges, where: np.ndarray, starts: Tree, widths: Any, devices: int, whole: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Index, sender, weight and rows of each level; rows of levels above 0 are positions, ascending."""
     n, slot = e.n, e.positions()
@@ -387,7 +388,7 @@ def _stacked(phases: list[Any]) -> Any:
     return kind(0, np.int32), kind(1, np.int32), kind(2, np.float64), kind(3, np.int32)
 
 
-def _gaps(mine: Any, ext: Any, index: jax.Array) -> Any:
+def _gaps(mine: Tree, ext: Any, index: jax.Array) -> Any:
     def leaf(m: jax.Array, x: jax.Array) -> jax.Array:
         dtype = accumulator(x)
         gap = m.astype(dtype) - take_rows(x, index).astype(dtype)

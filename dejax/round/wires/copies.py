@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.types import Codec, Round, Tree
 from ...mixing import EdgeRows
 from .. import audit
 from ..context import Context
@@ -23,11 +24,11 @@ class CopiesPerEdge(Edges):
     gossip then moves by gamma sum_j W_ij (copy of j at i - copy of i meant for j).
     """
 
-    def __init__(self, round: Any, name: str, codec: Any):
+    def __init__(self, round: Round, name: str, codec: Codec):
         super().__init__(round, name, codec)
         self.links = EdgeRows(self.live.links, self.edges)
 
-    def message(self, value: Any) -> Message:
+    def message(self, value: Tree) -> Message:
         """Of a value [n, ...]."""
         return Message(value)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.random import fold_in
+from ...core.types import Attack, Round, Tree, Values
 from .. import clocks
 from ..context import Context
 from ..message import Message
@@ -18,11 +19,11 @@ from .wire import Slot, Wire
 class Edges(Wire):
     """Another value for every neighbor: rows [m, ...], one per directed edge of the base graph, which a permutation delivers."""
 
-    def __init__(self, round: Any, name: str, codec: Any):
+    def __init__(self, round: Round, name: str, codec: Any):
         super().__init__(round, name, codec)
         self.edges, self.live = round.edges, round.links
 
-    def message(self, value: Any) -> Message:
+    def message(self, value: Tree) -> Message:
         """Of rows [m, ...]."""
         m = self.edges.m
         bad = [x.shape for x in tree.leaves(value) if x.ndim == 0 or x.shape[0] != m]
@@ -47,7 +48,7 @@ class Edges(Wire):
             return edge_slot(self.round, name, init)
         return self.round.slot(name, lambda n: init(self.edges.m), per_node=False)
 
-    def deliver(self, rows: Any) -> Any:
+    def deliver(self, rows: Tree) -> Any:
         """To the other end."""
         return self.edges.deliver(rows)
 
@@ -75,7 +76,7 @@ class Edges(Wire):
         """[m]."""
         return None if self.live.mask is None else self.edges.by_slot(self.live.mask)
 
-    def attack(self, m: Message, attack: Any) -> Message:
+    def attack(self, m: Message, attack: Attack) -> Message:
         """Adversaries' rows, made of the honest ones that they held."""
         return m._replace(sent=self._forged(m, attack, self.edges.deliver(m.value)))
 
@@ -124,12 +125,12 @@ class Edges(Wire):
         return ReceivedRows(self.round, self.name, m.sent, m.mask, m.ride)
 
 
-def edge_slot(round: Any, name: str, init: Callable[[int], Any]) -> Slot:
+def edge_slot(round: Round, name: str, init: Callable[[int], Any]) -> Slot:
     """Memory [m, ...] under `name`, and a setter: rows of a sleeping node (the receiver of the edge) stay as they are."""
     edges = round.edges
     old, store_put = round.slot(name, lambda n: init(edges.m), per_node=False)
 
-    def put(new: Any) -> None:
+    def put(new: Values) -> None:
         new = new if round.awake is None else tree.where(round.awake[edges.receiver], new, old)
         store_put(new)
 

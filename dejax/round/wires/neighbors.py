@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.types import Codec, Links, Round, Tree, Values
 from ...mixing import Late
 from ...xla.materialize import materialize
 from .. import audit, clocks
@@ -19,15 +20,15 @@ from .wire import Wire, judges, own_rows
 class Neighbors(Wire):
     """Values of nodes to their neighbors: rows are nodes, and the kernel takes each receiver the rows of its senders."""
 
-    def __init__(self, round: Any, name: str, codec: Any):
+    def __init__(self, round: Round, name: str, codec: Codec):
         super().__init__(round, name, codec)
         self.live = round.links
 
-    def message(self, value: Any) -> Message:
+    def message(self, value: Tree) -> Message:
         """Of a value [n, ...]."""
         return Message(materialize(value))  # several receivers read it
 
-    def _rule_context(self, links: Any, mask: Any) -> Context:
+    def _rule_context(self, links: Links, mask: Values) -> Context:
         return self.context("attack", links=links, mask=mask, is_adversary=self.live.is_adversary)
 
     def attack(self, m: Message, attack: Any) -> Message:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.types import Codec, Round, Tree, Values
 from ...mixing import Star
 from .. import audit, clocks
 from ..message import Message
@@ -20,12 +21,12 @@ class Server(Wire):
     Where the nodes themselves hold the server (shards, all_reduce) each keeps its own n-th part of every model.
     """
 
-    def __init__(self, round: Any, name: str, codec: Any, num_groups: int | None, downloads: int):
+    def __init__(self, round: Round, name: str, codec: Codec, num_groups: int | None, downloads: int):
         super().__init__(round, name, codec)
         self.kind = self.network.server or "star"
         self.num_groups, self.downloads = num_groups, downloads
 
-    def message(self, value: Any, weights: Any, groups: Any) -> Message:
+    def message(self, value: Tree, weights: Values, groups: Any) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.types import Attack, Fault, Round, Tree
 from ..context import Context
 from ..message import Message
 from ..received import Received
@@ -18,7 +19,7 @@ Slot = tuple[Any, Callable[[Any], None]]
 class Wire(ABC):
     """What the stages ask of a wire; rows are nodes unless it says otherwise."""
 
-    def __init__(self, round: Any, name: str, codec: Any):
+    def __init__(self, round: Round, name: str, codec: Any):
         self.round, self.name, self.codec, self.network = round, name, codec, round.network
 
     # ---- rows and their memory
@@ -38,7 +39,7 @@ class Wire(ABC):
         """Memory of the receivers, made by `init(n)`."""
         return self.round.slot(f"{self.name}.{purpose}", init)
 
-    def deliver(self, rows: Any) -> Any:
+    def deliver(self, rows: Tree) -> Any:
         """Rows where their receivers find them."""
         return rows
 
@@ -58,7 +59,7 @@ class Wire(ABC):
         return m._replace(own=decoded, sent=self.deliver(decoded), size=size)
 
     @abstractmethod
-    def attack(self, m: Message, attack: Any) -> Message:
+    def attack(self, m: Message, attack: Attack) -> Message:
         """With the messages of adversaries rewritten."""
 
     @abstractmethod
@@ -74,7 +75,7 @@ class Wire(ABC):
         """Bool, as `mask`: the messages that awake nodes send in this phase."""
 
     @abstractmethod
-    def ages(self, fault: Any) -> jax.Array:
+    def ages(self, fault: Fault) -> jax.Array:
         """int32, as `mask`: by how many phases each message is late, where that is drawn."""
 
     def pick(self, m: Message, held: Any, which: jax.Array) -> Message:
@@ -98,7 +99,7 @@ class Wire(ABC):
         """What the rule sees."""
 
 
-def judges(round: Any, hostile: Any) -> Any:
+def judges(round: Round, hostile: Any) -> Any:
     """Bool [n]: the receivers whose judgement an audit counts, honest and awake; None: all."""
     awake = round.awake
     if hostile is None:
@@ -111,7 +112,7 @@ def own_rows(m: Message, hostile: jax.Array) -> Message:
     return m._replace(own=tree.where(hostile, m.value, m.own), base=tree.where(hostile, m.value, m.base))
 
 
-def _zeros(value: Any, rows: int) -> Any:
+def _zeros(value: Tree, rows: int) -> Any:
     """Zeros [rows, ...] in the shape of a view's value."""
     return tree.map(lambda x: jnp.zeros((rows, *x.shape[1:]), x.dtype), value)
 

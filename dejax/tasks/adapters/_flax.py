@@ -17,6 +17,7 @@ from flax import nnx
 
 from ...core.abstract import key_like
 from ...core.random import fold_name
+from ...core.types import Tree
 from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
@@ -68,32 +69,32 @@ class FlaxTask:
         """Leaves that the module itself writes (nnx.BatchStat) have role statistics; see `dejax.roles`."""
         return tuple(("/".join(map(str, path)), "statistics") for path, kind in self._kinds if kind is nnx.BatchStat)
 
-    def statistics(self, params: Any, batch: Any, key: jax.Array | None = None) -> dict[str, Any]:
+    def statistics(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> dict[str, Any]:
         """`params` with the statistics as the module leaves them after its loss on this batch, in training mode."""
         module = self._merge(self._train, params, key)
         self._loss(module, batch)
         state = dict(nnx.to_flat_state(nnx.state(module)))
         return _nested((path, state[path][...]) for path, _ in self._kinds)
 
-    def loss(self, params: Any, batch: Any, key: jax.Array | None = None) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> jax.Array:
         """Loss of one node's model on its batch, [B] (or whatever the task's own loss function returns)."""
         return self._loss(self._merge(self._train, params, key), batch)
 
-    def metrics(self, params: Any, batch: Any) -> dict[str, jax.Array]:
+    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B], in evaluation mode; {} when the task has none."""
         return {} if self._metrics is None else self._metrics(self.module(params), batch)
 
-    def module(self, params: Any) -> Any:
+    def module(self, params: Tree) -> Any:
         """The user's own module with these parameters (no node axis), in evaluation mode."""
         return self._merge(self._eval, params, None)
 
-    def num_scores(self, params: Any, batch: Any) -> int | None:
+    def num_scores(self, params: Tree, batch: Tree) -> int | None:
         """Class scores that a classifier gives, from shapes alone; None for other tasks."""
         if self._loss is not objectives.classifier_loss:
             return None
         return jax.eval_shape(lambda p, b: self.module(p)(b["x"]), params, batch).shape[-1]
 
-    def _merge(self, graphdef: Any, params: Any, key: jax.Array | None) -> Any:
+    def _merge(self, graphdef: Any, params: Tree, key: jax.Array | None) -> Any:
         flat: list[tuple[Path, Any]] = []
         for path, kind in self._kinds:
             value = params

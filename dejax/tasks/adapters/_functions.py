@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from ...core.types import Tree
+
 
 @dataclass(frozen=True)
 class FunctionTask:
@@ -15,7 +17,7 @@ class FunctionTask:
     loss: Callable[[Any, Any, jax.Array], jax.Array]
     measure: Callable[[Any, Any], dict[str, jax.Array]] | None = None
 
-    def metrics(self, params: Any, batch: Any) -> dict[str, jax.Array]:
+    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B]; {} when the task has none."""
         return {} if self.measure is None else self.measure(params, batch)
 
