@@ -31,7 +31,7 @@ class Words(str):
         return Words, (str(self), self.command)
 
 
-def as_command(text: Any) -> str:
+def as_command(text: object) -> str:
     """A text in the words of configs and the command."""
     return text.command if isinstance(text, Words) else str(text)
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..config import blamed, load as read
 from ..config.assign import readers
 from ..config.yaml import parse
+from ..core.types import PathLike
 from ..errors import ConfigError
 from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, print_json, print_table
 
@@ -145,13 +146,13 @@ def split(text: str) -> tuple[str, list[Any]]:
     return path.strip(), got
 
 
-def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: Any) -> list[Trial]:
+def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: object) -> list[Trial]:
     """The runs of every combination of values, in the order of the values; data are shared with `base`, the config without any."""
     combos = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     return [trial for combo in combos for trial in trials_with(config, sets, combo, base)]
 
 
-def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
+def trials_with(path: PathLike, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
     """The runs of the config with `combo` set."""
     from ..config.yaml import _inline
 

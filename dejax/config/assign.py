@@ -47,7 +47,7 @@ def apply(
 
 
 def _section(
-    old: Any, fn: Callable[..., Any], rest: Path, value: object, path: Path, registry: Registry
+    old: object, fn: Callable[..., Any], rest: Path, value: object, path: Path, registry: Registry
 ) -> dict[str, Any]:
     """Arguments of a call with one of them replaced."""
     params = {p.name: p for p in hints.parameters(fn, registry)}
@@ -59,7 +59,7 @@ def _section(
     return out
 
 
-def _into(old: Any, p: Parameter, rest: Path, value: object, path: Path, registry: Registry) -> Any:
+def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, registry: Registry) -> Any:
     if not rest:
         return value
     if p.section is not None:
@@ -93,7 +93,7 @@ def _into(old: Any, p: Parameter, rest: Path, value: object, path: Path, registr
     return items
 
 
-def _slot(old: Any, kind: str, rest: Path, value: object, path: Path, registry: Registry) -> Any:
+def _slot(old: object, kind: str, rest: Path, value: object, path: Path, registry: Registry) -> Any:
     """A one-key mapping with the member `rest[0]` in it; arguments of another member are dropped with it."""
     members = registry.members(kind)
     name = rest[0]
@@ -115,7 +115,7 @@ def _slot(old: Any, kind: str, rest: Path, value: object, path: Path, registry: 
     return {name: _section(args, members[name], rest[1:], value, (*path, name), registry)}
 
 
-def _label(old: Any, p: Parameter, rest: Path, value: object, path: Path, registry: Registry) -> Any:
+def _label(old: object, p: Parameter, rest: Path, value: object, path: Path, registry: Registry) -> Any:
     from .names import run
 
     runs = dict(old) if isinstance(old, dict) else {}
@@ -163,7 +163,7 @@ def _own(path: Path) -> str:
     return ".".join(path[: 2 if path[0] in ("network", "data") else 1])
 
 
-def _holds(over: Any, path: Path) -> bool:
+def _holds(over: object, path: Path) -> bool:
     """Whether a run's own value is the member that the path goes through."""
     at: Any = over
     for name in _own(path).split("."):

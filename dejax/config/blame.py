@@ -12,7 +12,7 @@ REFUSALS = (ValueError, TypeError, OSError, ImportError, OverflowError)
 class located:
     """Re-raise what a constructor refuses as a ConfigError that names the path, with that of the argument where the error has one."""
 
-    def __init__(self, path: Path, fn: object = None):
+    def __init__(self, path: Path, fn: Any = None):
         self.path, self.fn = path, fn
 
     def __enter__(self) -> None:

@@ -188,7 +188,7 @@ class Config:
             )
         return dict(methods)
 
-    def _override(self, label: str, spec: Any) -> Call:
+    def _override(self, label: str, spec: object) -> Call:
         path: Path = ("methods", label) if label else ()
         if not isinstance(spec, Mapping):
             if isinstance(spec, str) and spec in self.registry.members("method"):

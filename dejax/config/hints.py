@@ -172,7 +172,7 @@ def convert(value: object, hint: object, path: Path) -> Any:
     raise ConfigError(path, f"expected {spoken(hint)}, got {shown(value)}.")
 
 
-def _convert_one(value: object, o: Any, path: Path) -> tuple[bool, Any]:
+def _convert_one(value: object, o: object, path: Path) -> tuple[bool, Any]:
     origin = typing.get_origin(o)
     number = _number(value)
     if o is Any or o is object:
@@ -219,7 +219,7 @@ def _convert_one(value: object, o: Any, path: Path) -> tuple[bool, Any]:
     return False, None
 
 
-def _convert_list(value: object, o: Any, path: Path) -> tuple[bool, Any]:
+def _convert_list(value: object, o: object, path: Path) -> tuple[bool, Any]:
     if not isinstance(value, (list, tuple)):
         return False, None
     args = typing.get_args(o)

@@ -2,10 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
 
-def nearest(name: Any, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """`Did you mean x? Known: x, y.` for an unknown name."""
     known = list(known)
     lower = {k.lower(): k for k in known}

@@ -5,8 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from .types import Tree
 
-def device_array(x: Any, dtype: Any = None) -> jax.Array:
+
+def device_array(x: Tree, dtype: Any = None) -> jax.Array:
     """Copy a number or an array to the device: `jnp.asarray(x, dtype)`, which compiles a small program for each shape.
 
     A Python number stays weakly typed. The copy is the array's own: later changes of x do not reach it. Inside a trace the

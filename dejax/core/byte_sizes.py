@@ -4,16 +4,16 @@ import math
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..errors import bad
+from .types import Tree
 
 # where Linux bounds the memory of groups of processes
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
-def array_bytes(x: Any) -> int:
+def array_bytes(x: Tree) -> int:
     """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         return 0

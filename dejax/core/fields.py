@@ -14,7 +14,7 @@ from ..errors import FieldError, bad
 from .checks import finite
 
 
-def listed(owner: Any) -> Any:
+def listed(owner: object) -> Any:
     """The same dataclass with each list of numbers, where a number may stand, as an array: a list would be as many leaves.
 
     Raises:
@@ -89,7 +89,7 @@ def check_shapes(n: int, *objects: Any) -> None:
                 check_shapes(n, value)
 
 
-def _name_in_dict(owner: Any, key: str) -> str:
+def _name_in_dict(owner: object, key: str) -> str:
     """The path of a number that a dataclass keeps in a dict: `adam.b1` for an optimizer's factory, else `Class.key`."""
     factory = getattr(owner, "factory", None)
     return f"{type(owner).__name__ if factory is None else getattr(factory, '__name__', 'optimizer')}.{key}"

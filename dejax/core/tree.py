@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .types import Tree
+
 map = jax.tree.map
 leaves = jax.tree.leaves
 
@@ -15,12 +17,12 @@ def over(c: jax.Array, x: jax.Array) -> jax.Array:
     return c.reshape(c.shape + (1,) * (x.ndim - c.ndim))
 
 
-def where(mask: jax.Array, new: Any, old: Any) -> Any:
+def where(mask: jax.Array, new: Any, old: object) -> Any:
     """Row-wise choice: mask [n] picks rows of `new`, else of `old`."""
     return map(lambda a, b: jnp.where(over(mask, a), a, b), new, old)
 
 
-def scale(c: Any, tree: Any) -> Any:
+def scale(c: Tree, tree: Tree) -> Any:
     """c * tree with c scalar or [n], cast to each leaf's dtype."""
 
     def one(x: jax.Array) -> jax.Array:
@@ -40,32 +42,32 @@ def sub(a: Any, b: Any) -> Any:
     return map(lambda x, y: x - y, a, b)
 
 
-def axpy(c: Any, x: Any, y: Any) -> Any:
+def axpy(c: Tree, x: Tree, y: Any) -> Any:
     """y + c * x with c scalar or [n]."""
     return add(y, scale(c, x))
 
 
-def zeros(tree: Any) -> Any:
+def zeros(tree: Tree) -> Any:
     """A new tree of zeros (a buffer of its own: state is donated)."""
     return map(jnp.zeros_like, tree)
 
 
-def tile(tree: Any, n: int) -> Any:
+def tile(tree: Tree, n: int) -> Any:
     """Repeat a tree without node axis n times along a new leading axis."""
     return map(lambda x: jnp.broadcast_to(x, (n, *x.shape)), tree)
 
 
-def size(tree: Any) -> int:
+def size(tree: Tree) -> int:
     """Numbers held per node: product of the trailing axes, summed over leaves."""
     return sum(math.prod(x.shape[1:]) for x in leaves(tree))
 
 
-def dense_bits(tree: Any) -> int:
+def dense_bits(tree: Tree) -> int:
     """Bits of one node's part of the tree, sent as it is."""
     return sum(math.prod(x.shape[1:]) * x.dtype.itemsize * 8 for x in leaves(tree))
 
 
-def flat(tree: Any) -> jax.Array:
+def flat(tree: Tree) -> jax.Array:
     """[n, d]: all leaves raveled and joined, in tree order."""
     xs = leaves(tree)
     return (
@@ -85,7 +87,7 @@ def unflat(matrix: jax.Array, like: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), out)
 
 
-def sq_norm(tree: Any) -> jax.Array:
+def sq_norm(tree: Tree) -> jax.Array:
     """[n]: squared Euclidean norm of each node's part, accumulated in at least float32."""
 
     def one(x: jax.Array) -> jax.Array:

@@ -45,13 +45,12 @@ if TYPE_CHECKING:
     from ..topology import Topology as Topology
 
     PathLike = str | os.PathLike[str]
-    MeshLike = int | Mapping[str, int] | Sequence[jax.Device] | jax.sharding.Mesh | None  # devices to run on
+    MeshLike = Layout | int | Mapping[str, int] | Sequence[jax.Device] | jax.sharding.Mesh | None  # devices to run on
     Precision = jax.lax.PrecisionLike
     Ids = np.ndarray | None  # one id per row
     Keys = jax.Array  # one typed key, or an array of them
     Values = jax.Array  # an array inside a traced function
 else:
-    Attack = Axes = Codec = Compressor = Context = Fault = Figure = Keys = Ids = Layout = Links = MeshLike = Method = Module = Network = PathLike = (
-        Place
-    ) = Any
-    Precision = Privacy = Problem = Received = Round = Rule = Topology = Values = Any
+    Attack = Axes = Codec = Compressor = Context = Fault = Figure = Ids = Keys = Layout = Links = MeshLike = Any
+    Method = Module = Network = PathLike = Place = Precision = Privacy = Problem = Received = Round = Rule = Any
+    Topology = Values = Any

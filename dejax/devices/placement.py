@@ -96,7 +96,7 @@ class Place:
         """Rows by position, of rows by node id."""
         return self._moved(self.ids, axes, values, lead)
 
-    def _moved(self, at: Any, axes: Tree, values: Tree, lead: int) -> Any:
+    def _moved(self, at: Tree, axes: Tree, values: Tree, lead: int) -> Any:
         if at is None:
             return values
         lead_axes = (RUNS,) * lead
@@ -109,7 +109,7 @@ class Place:
         return tree.map(one, axes, values)
 
 
-def put(x: Any, sharding: NamedSharding) -> Any:
+def put(x: Tree, sharding: NamedSharding) -> Any:
     """An array, the same on every process, laid out on the mesh; its shape, where the devices are on paper."""
     if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
         x = x if hasattr(x, "dtype") else np.asarray(x)

@@ -28,7 +28,7 @@ class Carry(NamedTuple):
     sent: dict[str, jax.Array]  # int32 [n] by wire name: messages (or units) sent by each node since the start
 
 
-def _plan_at(network: Network, t: Any, n: int) -> Any:
+def _plan_at(network: Network, t: object, n: int) -> Any:
     return None if network.events is None else network.events.at(t, n)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.arrays import device_array
-from ..core.types import Tree
+from ..core.types import Layout, Tree
 from ..devices import placement
 
 
-def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
+def laid(given: Any, rounds: int, layout: Layout | None, put: "Put") -> tuple[Any, Any]:
     """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
     method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
     there = tree.map(put, problem)
@@ -27,7 +27,7 @@ def laid(given: Any, rounds: int, layout: Any, put: "Put") -> tuple[Any, Any]:
 class Put:
     """Lays arrays of the host on the device, or on all devices of a layout, each of them once."""
 
-    def __init__(self, layout: Any):
+    def __init__(self, layout: Layout | None):
         self.layout, self._there = layout, {}
 
     def __call__(self, x: Tree) -> Any:

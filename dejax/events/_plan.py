@@ -36,7 +36,7 @@ class Plan(Events):
         """Packed rounds, T."""
         return self.initiators.shape[0]
 
-    def at(self, t: Any, n: int) -> "EventRound":
+    def at(self, t: object, n: int) -> "EventRound":
         """The events of round t."""
         first, second, tick = self.initiators[t], self.partners[t], self.ticks[t]
         both = jnp.concatenate([first, second])

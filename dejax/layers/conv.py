@@ -32,7 +32,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..core.types import Tree, Values
+from ..core.types import Precision, Tree, Values
 from .pool import avg_pool as avg_pool, max_pool as max_pool
 
 KINDS = ("x", "w", "g")  # input, weights, (cotangent of the) output
@@ -49,7 +49,7 @@ def conv_general_dilated(
     dimension_numbers: Any = None,
     feature_group_count: int = 1,
     batch_group_count: int = 1,
-    precision: Any = None,
+    precision: Precision = None,
     preferred_element_type: Any = None,
     **more: Any,
 ) -> jax.Array:

@@ -26,7 +26,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..core.types import Tree, Values
+from ..core.types import Precision, Tree, Values
 from ..xla.cpu_flags import narrow, release
 from ..xla.materialize import materialize
 
@@ -39,7 +39,9 @@ CACHE = 32 * 2**10  # bytes of b that every row of a reads again: they should st
 PIECE = 16  # terms in a loop where there are too many for one: their factors fit the registers (12 take three times as long, 28 longer)
 
 
-def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: tuple[str, ...] = APART) -> jax.Array:
+def matmul(
+    form: str, a: jax.Array, b: jax.Array, precision: Precision = None, apart: tuple[str, ...] = APART
+) -> jax.Array:
     """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps.
 
     `apart`: those forms, of this product and of the ones in its derivatives, whose results are written to memory before they are
@@ -49,7 +51,7 @@ def matmul(form: str, a: jax.Array, b: jax.Array, precision: Any = None, apart: 
     return matmul_p.bind(a, b, form=form, precision=precision, apart=apart)
 
 
-def _library(a: Values, b: Values, *, form: str, precision: Any, apart: Any = ()) -> Any:
+def _library(a: Values, b: Values, *, form: str, precision: Precision, apart: tuple[str, ...] = ()) -> Any:
     """`lax.dot_general`, with the node axis, if there is one, as its batch axis."""
     del apart
     nodes = a.ndim - 2
@@ -58,7 +60,7 @@ def _library(a: Values, b: Values, *, form: str, precision: Any, apart: Any = ()
     return lax.dot_general(a, b, numbers, precision, a.dtype)
 
 
-def _accelerator(a: Values, b: Values, *, form: str, precision: Any, apart: Any = ()) -> Any:
+def _accelerator(a: Values, b: Values, *, form: str, precision: Precision, apart: tuple[str, ...] = ()) -> Any:
     """One batched product; a bias and its gradient as loops that fuse with what surrounds them, instead of products of one column."""
     i, j = (axis - 2 for axis in CONTRACT[form])
     if a.shape[i] == 1:  # one outer term
@@ -104,7 +106,7 @@ def _in_pieces(a: Values, b: Values) -> Any:
     return lax.fori_loop(0, (k - first) // PIECE, piece, start)
 
 
-def _cpu(a: Values, b: Values, *, form: str, precision: Any, apart: Any) -> Any:
+def _cpu(a: Values, b: Values, *, form: str, precision: Precision, apart: tuple[str, ...]) -> Any:
     if a.ndim == 3 and a.dtype in (jnp.float32, jnp.float64) and a.size and b.size:
         k, c = b.shape[:0:-1] if form == "nt" else b.shape[1:]
         # a long contraction pays only while few columns leave room for the sums in registers
@@ -120,7 +122,7 @@ def _cpu(a: Values, b: Values, *, form: str, precision: Any, apart: Any) -> Any:
     return _library(a, b, form=form, precision=precision)
 
 
-def _abstract(a: Tree, b: Tree, *, form: str, precision: Any, apart: Any) -> Any:
+def _abstract(a: Tree, b: Tree, *, form: str, precision: Precision, apart: tuple[str, ...]) -> Any:
     del precision, apart
     i, j = CONTRACT[form]
     nodes = a.ndim - 2
@@ -155,7 +157,7 @@ def _transpose_b(ct: Values, a: Values, b: Values, *, form: str, **params: Any) 
     }[form]()
 
 
-def _batch(args: Tree, dims: Tree, *, form: str, precision: Any, apart: Any) -> tuple[Any, int]:
+def _batch(args: Tree, dims: Tree, *, form: str, precision: Precision, apart: tuple[str, ...]) -> tuple[Any, int]:
     (a, b), (i, j) = args, dims
     bind = functools.partial(matmul_p.bind, form=form, precision=precision, apart=apart)
     size = a.shape[i] if i is not None else b.shape[j]

@@ -19,7 +19,7 @@ from .view import View
 HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
 
 
-def local_models(view: View, *, own: bool = False, block: Any = "auto") -> dict[str, float]:
+def local_models(view: View, *, own: bool = False, block: int | str | None = "auto") -> dict[str, float]:
     """Loss and accuracy of the nodes' own models on the global test set: mean, spread, worst node, worst decile.
 
     Args:
@@ -54,7 +54,7 @@ def local_models(view: View, *, own: bool = False, block: Any = "auto") -> dict[
     return out
 
 
-def own_test(view: View, *, block: Any = "auto") -> dict[str, float]:
+def own_test(view: View, *, block: int | str | None = "auto") -> dict[str, float]:
     """Loss and accuracy of each node's model on its own distribution: how well personal models serve their nodes.
 
     A node's own distribution is its own test rows where the partitioner made them (`data.test_index`). Otherwise the
@@ -117,7 +117,7 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
     return honest[rng.integers(edges[:-1], edges[1:])]
 
 
-def _all_nodes(view: View, ids: np.ndarray, own: bool, block: Any) -> dict[str, np.ndarray]:
+def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
     """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is.
 
     All nodes on a mesh: each device evaluates those that it holds, adversaries too, and only numbers leave it.
@@ -163,7 +163,7 @@ def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Ar
 
 
 @partial(jax.jit, static_argnums=0)
-def _mean_model(static: Any, params: Tree, key: Keys, test: Tree, weights: Any) -> dict[str, jax.Array]:
+def _mean_model(static: Tree, params: Tree, key: Keys, test: Tree, weights: Tree) -> dict[str, jax.Array]:
     task, shared = static
     mean = params if shared else population.mean(params, weights)
     return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
@@ -171,7 +171,7 @@ def _mean_model(static: Any, params: Tree, key: Keys, test: Tree, weights: Any) 
 
 @partial(jax.jit, static_argnums=0)
 def _nodes(
-    static: Any,
+    static: Tree,
     params: Tree,
     key: Keys,
     test: Tree,

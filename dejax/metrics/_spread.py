@@ -24,7 +24,7 @@ def consensus(view: View) -> dict[str, float]:
     return {"consensus": 0.0 if view.shared else float(view.ask(_distance, view.problem.rules, view.weights))}
 
 
-def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
+def heterogeneity(view: View, *, block: int | str | None = "auto") -> dict[str, float]:
     """Measure the spread of the nodes' gradients at the mean model, zeta^2.
 
     zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
@@ -39,7 +39,7 @@ def heterogeneity(view: View, *, block: Any = "auto") -> dict[str, float]:
     return {"heterogeneity": float(zeta), "gradient": float(gradient)}
 
 
-def objective(view: View, *, block: Any = "auto") -> dict[str, float]:
+def objective(view: View, *, block: int | str | None = "auto") -> dict[str, float]:
     """Measure the loss of the mean model on all training data: f(xbar) = (1/h) sum_i f_i(xbar).
 
     Every honest node counts alike.
@@ -71,7 +71,7 @@ def _local_loss(problem: Problem, params: Tree, node: Any, key: Keys) -> jax.Arr
 
 @partial(jax.jit, static_argnums=0)
 def _gradients(
-    block: Any, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
+    block: int | str | None, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
 ) -> tuple[jax.Array, jax.Array]:
     if place is not None:
         problem, at, key = bare((problem, at, key))
@@ -85,7 +85,9 @@ def _gradients(
 
 
 @partial(jax.jit, static_argnums=0)
-def _objective(block: Any, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None) -> jax.Array:
+def _objective(
+    block: int | str | None, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
+) -> jax.Array:
     if place is not None:
         problem, at, key = bare((problem, at, key))
     return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block, place) / len(ids)

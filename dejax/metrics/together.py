@@ -3,7 +3,7 @@
 Small programs cost more to call than to run.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ class Together:
         """Whether the states of all runs are small enough."""
         return sum(array_bytes(x) for x in tree.leaves(states)) <= MOST
 
-    def ask(self, run: int, program: Any, static: Hashable, shared: Tree) -> Any:
+    def ask(self, run: int, program: Callable[..., Any], static: Hashable, shared: Tree) -> Any:
         """Return `program(static, rows, key, *shared)` of one run, on the host.
 
         None if it is not what the first has asked at this point.

@@ -12,7 +12,7 @@ from .. import population
 from ..core import tree
 from ..core.abstract import model_like
 from ..core.random import seeded
-from ..core.types import Keys, NodeTree, Tree
+from ..core.types import Keys, NodeTree, Place, Tree
 from ..devices.processes import to_host
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
@@ -107,7 +107,7 @@ class View:
         """The mean model of the honest nodes, without node axis."""
         return self.rows if self.shared else _mean(self.rows, self.weights)
 
-    def ask(self, program: Any, static: Hashable, *shared: Any) -> Any:
+    def ask(self, program: Callable[..., Any], static: Hashable, *shared: Any) -> Any:
         """Return `program(static, rows, key, *shared)` on the host.
 
         `static` is hashable, `shared` the same for all runs that are measured at once.
@@ -154,7 +154,7 @@ class Lazy(partial):
 
 
 @jax.jit
-def _in_order(place: Any, rows: NodeTree) -> NodeTree:
+def _in_order(place: Place, rows: NodeTree) -> NodeTree:
     return place.in_order(tree.map(lambda _: True, rows), rows)
 
 

@@ -92,7 +92,7 @@ class Cosine:
     end: NodeFloatLike = number(default=0.0, check=PLAIN)
     warmup: FloatLike = number(default=0, check=PLAIN)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: object) -> Any:
         t = jnp.asarray(t, float)  # of the run's width
         rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
         share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
@@ -113,7 +113,7 @@ class InverseSqrt:
     peak: NodeFloatLike = number(check=PLAIN)
     offset: FloatLike = number(default=1.0, check=above(0, "a number of rounds > 0", infinite=True))
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: object) -> Any:
         return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import engine
 from ..core.abstract import model_like
 from ..core.byte_sizes import array_bytes, machine_memory, parse_bytes, spoken_bytes
-from ..core.types import Method, Network, Place, Problem, Tree
+from ..core.types import MeshLike, Method, Network, Place, Problem, Tree
 from ..devices import placement
 from . import traffic
 from .compiled import Allocated
@@ -141,8 +141,8 @@ def plan(
     label: str = "run",
     seeds: int = 1,
     copies: float = 0.0,
-    mesh: Any = None,
-    placed: Any = None,
+    mesh: MeshLike = None,
+    placed: Tree = None,
 ) -> Plan:
     """Bytes that one run holds on a device, from shapes; nothing is compiled or computed.
 
@@ -198,7 +198,7 @@ def plan(
 
 
 def with_traffic(
-    known: Plan, method: Method, problem: Problem, network: Network, *, seeds: int = 1, mesh: Any = None
+    known: Plan, method: Method, problem: Problem, network: Network, *, seeds: int = 1, mesh: MeshLike = None
 ) -> Plan:
     """The plan with what nodes send in a round, and devices of a mesh; a round is traced for it."""
     key = jax.random.key(0)
@@ -213,7 +213,9 @@ def with_traffic(
     return dataclasses.replace(known, sent=sent, crossing=crossing)
 
 
-def _ready(given: tuple[Any, Any, Any], mesh: Any, seeds: int, placed: Any = None) -> tuple[tuple[Any, Any, Any], Any]:
+def _ready(
+    given: tuple[Any, Any, Any], mesh: MeshLike, seeds: int, placed: Tree = None
+) -> tuple[tuple[Any, Any, Any], Any]:
     """(method, problem, network) as they run, on devices that may be on paper; and the place of the nodes."""
     layout = placement.on_paper(mesh)
     if layout is None:

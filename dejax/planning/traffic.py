@@ -83,7 +83,7 @@ def sent_bytes(network: Network, traced: Traced) -> dict[str, float] | None:
     return total
 
 
-def crossing(given: tuple[Any, Any, Any], layout: Any, ready: Any, traced: Traced, runs: int) -> Crossing:
+def crossing(given: tuple[Any, Any, Any], layout: Any, ready: Tree, traced: Traced, runs: int) -> Crossing:
     """What one round of so many runs sends between devices.
 
     Args:

@@ -1,6 +1,7 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,7 +40,7 @@ class BackPropagation:
         del params
         return ()
 
-    def direction(self, loss: Any, params: Tree, memory: Tree) -> tuple[jax.Array, Any, Any]:
+    def direction(self, loss: Tree, params: Tree, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """Loss, descent direction's negative (the gradient) and memory, for one node."""
         value, grad = jax.value_and_grad(loss)(params)
         return value, grad, memory
@@ -160,7 +161,7 @@ class Problem:
         rows = materialize(rows)  # each row number is read by every number of its sample
         return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
-    def scalar_loss(self, fn: Any, batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
+    def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
         """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
         fn = jax.checkpoint(fn) if self.remat else fn
 

@@ -13,7 +13,7 @@ Reference: Arivazhagan et al., Federated learning with personalization layers, 2
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -210,7 +210,7 @@ class Joined:
         alone = role == "frozen" and tree.leaves(slots[SLOT + role])[0].shape[0] == 1
         return self.round.slot(SLOT + role, lambda n: None, per_node=per_node and not alone)
 
-    def loss(self, fn: Any) -> Any:
+    def loss(self, fn: Callable[..., Any]) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
         def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any) -> Any:

@@ -131,7 +131,7 @@ def _family(history: History, name: str) -> list[str]:
     return [name]
 
 
-def _lines(ax: Any, history: History, members: list[str], by: str, positive: bool = False) -> None:
+def _lines(ax: Axes, history: History, members: list[str], by: str, positive: bool = False) -> None:
     """Draw all lines of one panel: colour is the run, width the kind of model.
 
     `positive` leaves out x = 0 (a log axis).
@@ -173,7 +173,7 @@ def _wide(history: History) -> bool:
     return bool(sent) and max(sent) > 8 * min(sent)
 
 
-def _bytes_axis(ax: Any, history: History) -> None:
+def _bytes_axis(ax: Axes, history: History) -> None:
     """Bytes in readable units; logarithmic where totals differ a lot; the point of equal bytes marked."""
     from matplotlib.ticker import FuncFormatter
 

@@ -93,7 +93,7 @@ def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> Received
 
 def average(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec,
-    groups: Any = None, num_groups: int | None = None, downloads: int = 1,
+    groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
     codec = _codec(round, codec)

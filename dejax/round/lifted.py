@@ -33,7 +33,7 @@ def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry
     """See `Round.repeat`."""
     store, key, prefix = round.store, fold_name(round._key, name), name + "/"
 
-    def inner(store: Store, i: Any) -> Any:
+    def inner(store: Store, i: Tree) -> Any:
         busy = round._busy
         if steps is not None:
             busy = i < steps if busy is None else busy & (i < steps)

@@ -1,5 +1,6 @@
 """Local work: batches and gradients, with the hooks of data attacks, gradient privacy and gradient attacks around them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,7 +36,9 @@ def _draw(round: Round, name: str) -> tuple[jax.Array, Any]:
     return rows, weight
 
 
-def gradient(round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+def gradient(
+    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
+) -> Any:
     """See `Round.gradient`."""
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
@@ -70,7 +73,7 @@ def _per_node(
     params: Tree,
     given: tuple[Any, Any, Any],
     keys: jax.Array,
-    loss_fn: Any,
+    loss_fn: Callable[..., Any],
     extra: tuple[Any, ...],
 ) -> tuple[jax.Array, Any]:
     """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes; `given` is (source, weights, source_i -> batch_i)."""
@@ -84,7 +87,7 @@ def _per_node(
             "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
         )
 
-    def one(params: Tree, source: Any, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]) -> Any:
+    def one(params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data = fetch(source)
         if not per_example:
             return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
@@ -98,7 +101,7 @@ def _per_node(
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
     def mean_loss(
-        params: Tree, source: Any, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]
+        params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]
     ) -> Any:
         return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
 
@@ -119,7 +122,7 @@ def _with_roles(
     params: Tree,
     given: tuple[Any, Any, Any],
     keys: jax.Array,
-    loss_fn: Any,
+    loss_fn: Callable[..., Any],
     extra: tuple[Any, ...],
 ) -> tuple[jax.Array, Any]:
     """As `_per_node`, joined with the leaves that the method does not see, which are updated on the way."""
@@ -151,7 +154,7 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
 
 
-def _each(round: Any, fn: Any, loss: Any, *args: Any) -> Any:
+def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows.
 
     loss: of the same arguments; by what its backward pass reads, "auto" blocks are chosen.
@@ -162,7 +165,9 @@ def _each(round: Any, fn: Any, loss: Any, *args: Any) -> Any:
     return block_map(fn, n, block, place)(*args)
 
 
-def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...]) -> Any:
+def _gradient_of_events(
+    round: Any, name: str, params: Tree, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
+) -> Any:
     """In an event plan of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
     ids = round.plan.initiators
     real = ids < round.n_all

@@ -25,7 +25,7 @@ class Received:
 
     def __init__(
         self, ctx: Context, rule: Any, own: Tree, sent: Values, *, base: Tree, rewrite: Tree = None,
-        weights: Any = None, self_weights: Any = None, mask: Any = None, adversary: Any = None, audit: Any = None,
+        weights: Tree = None, self_weights: Any = None, mask: Tree = None, adversary: Any = None, audit: Any = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
@@ -164,7 +164,7 @@ class Received:
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_slots)]
         k = len(masks)
 
-        def leaf(sent: jax.Array, mine: Tree, hostile: Any) -> tuple[jax.Array, int]:
+        def leaf(sent: jax.Array, mine: Tree, hostile: Tree) -> tuple[jax.Array, int]:
             width = sent[0].size
             most = width if k <= fused else BLOCK_BYTES // max(1, k * n * max(4, sent.dtype.itemsize))
             blocks = -(-width // max(1, min(width, most)))

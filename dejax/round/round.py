@@ -241,7 +241,7 @@ class Round:
         params: Tree,
         batch: Batch | None = None,
         *,
-        loss: Any = None,
+        loss: Tree = None,
         extra: tuple[Any, ...] = (),
         name: str | None = None,
     ) -> Any:
@@ -265,7 +265,7 @@ class Round:
 
     def local_steps(
         self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
-        steps: Any = None, correction: Any = None, name: str | None = None,
+        steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
 
@@ -295,7 +295,7 @@ class Round:
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
-        self, value: Any, *, name: str | None = None, codec: Any = None, per_edge: bool = False
+        self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False
     ) -> Received | ReceivedRows:
         """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
 
@@ -310,7 +310,7 @@ class Round:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
         return channel.exchange(self, self._name("exchange", name), value, codec)
 
-    def gossip(self, value: Any, *, name: str | None = None, codec: Any = None) -> Any:
+    def gossip(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
         """exchange, then base + gamma (combine(own, received) - own); exactly W value where codec and privacy are plain."""
         name = self._name("gossip", name)
         codec = self.network.codec if codec is None else codec
@@ -322,8 +322,8 @@ class Round:
         return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
 
     def average(
-        self, value: Any, weights: Any = None, *, name: str | None = None, codec: Any = None,
-        groups: Any = None, num_groups: int | None = None, downloads: int = 1,
+        self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
+        groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
     ) -> Any:  # fmt: skip
         """One weighted mean over the nodes of this view, through the server; a tree without node axis.
 
@@ -373,7 +373,7 @@ class Round:
         return block_map(fn, self.n, None, self.problem.place)(*trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Any = None, name: str | None = None
+        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
     ) -> Any:
         """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
 

@@ -16,7 +16,7 @@ from .. import engine
 from ..core import tree
 from ..core.random import seeded
 from ..core.struct import labelled
-from ..core.types import Method, PathLike, Tree
+from ..core.types import MeshLike, Method, PathLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
@@ -59,7 +59,13 @@ class Lanes(abc.ABC):
     fewer = ""  # what to take less of, where it does not fit
 
     def __init__(
-        self, label: str, lanes: list[tuple[str, int]], many: bool, rounds: int, mesh: Any, width: int | None = None
+        self,
+        label: str,
+        lanes: list[tuple[str, int]],
+        many: bool,
+        rounds: int,
+        mesh: MeshLike,
+        width: int | None = None,
     ):
         self.label, self.lanes, self.many, self.rounds = label, lanes, many, rounds
         self.width = len(lanes) if width is None else width

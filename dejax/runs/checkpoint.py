@@ -31,7 +31,7 @@ NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entr
 NAME = re.compile(r"round_(\d{9,})")
 
 
-def save(directory: Any, round: int, state: Tree, facts: dict[str, Any], keep: int = 2) -> Path:
+def save(directory: PathLike, round: int, state: Tree, facts: dict[str, Any], keep: int = 2) -> Path:
     """Write `state` as the checkpoint of `round`; a kill at any moment leaves the older ones whole.
 
     Args:
@@ -108,7 +108,7 @@ def round_of(path: Path) -> int:
     return int(path.name.removeprefix("round_"))
 
 
-def read_manifest(path: Any) -> dict[str, Any]:
+def read_manifest(path: PathLike) -> dict[str, Any]:
     """The manifest of a checkpoint, checked against its own sha256.
 
     Raises:
@@ -134,7 +134,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
     return manifest
 
 
-def verify(path: Any) -> dict[str, Any]:
+def verify(path: PathLike) -> dict[str, Any]:
     """Read every file of a checkpoint and compare it with the manifest, which is returned.
 
     Raises:
@@ -200,7 +200,7 @@ def load(path: Any, like: Tree) -> tuple[Any, dict[str, Any]]:
     return jax.tree.unflatten(jax.tree.structure(like), leaves), manifest["facts"]
 
 
-def tidy(directory: Any) -> None:
+def tidy(directory: PathLike) -> None:
     """Remove what killed writers left behind (names that start with a dot; complete checkpoints never do)."""
     directory = Path(directory)
     for left in [*directory.glob(".partial-*"), *directory.glob(".old-*")] if directory.is_dir() else []:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Tree
 from ..round.meters import LOW_BITS, NO_NODE
 
 
@@ -20,7 +21,7 @@ class Counters:
         self.loss_sum, self.loss_rounds, self.last_loss = 0.0, 0, math.nan
 
     @staticmethod
-    def add(counters: "Sequence[Counters]", meters: Any) -> list[tuple[int, int] | None]:
+    def add(counters: "Sequence[Counters]", meters: Tree) -> list[tuple[int, int] | None]:
         """Add meters of consecutive rounds (on the host), [runs, rounds] each, to the counters of the first runs.
 
         Returns:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.types import Tree
 from ..devices import processes
 from ..errors import DivergenceError, bad
 from ..report.history import Record
@@ -147,7 +148,7 @@ def _loop(
     return ""
 
 
-def _count(run: Lanes, meters: Any, count: int) -> None:
+def _count(run: Lanes, meters: Tree, count: int) -> None:
     """Add the meters of `count` rounds to the counters.
 
     Raises:

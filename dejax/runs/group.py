@@ -12,7 +12,7 @@ import numpy as np
 from .. import engine
 from ..core.random import seeded
 from ..core.struct import labelled
-from ..core.types import Tree
+from ..core.types import Layout, MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
@@ -40,7 +40,7 @@ class Member:
     parts: Any = None
     ready: Any = None
 
-    def lay(self, layout: Any, put: Put) -> None:
+    def lay(self, layout: Layout | None, put: Put) -> None:
         """Prepare it, and lay it on devices."""
         with self.blame():
             self.parts, self.ready = laid(self.given, self.rounds, layout, put)
@@ -70,7 +70,12 @@ class Group(Lanes):
     """
 
     def __init__(
-        self, members: Sequence[Member], seeds: Sequence[int], size: int, varying: tuple[int, ...], mesh: Any = None
+        self,
+        members: Sequence[Member],
+        seeds: Sequence[int],
+        size: int,
+        varying: tuple[int, ...],
+        mesh: MeshLike = None,
     ):
         first, self.members, self.seeds, self.varying = members[0], list(members), list(seeds), varying
         lanes = [(member.label, seed) for member in members for seed in seeds]

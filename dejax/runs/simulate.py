@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.checks import whole
 from ..core.struct import labelled
-from ..core.types import Method, PathLike, Problem, Tree
+from ..core.types import MeshLike, Method, PathLike, Problem, Tree
 from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Put
@@ -49,7 +49,7 @@ def simulate(
     checkpoint_every: int | None = None,
     config: str | None = None,
     check_memory: bool = True,
-    mesh: Any = None,
+    mesh: MeshLike = None,
 ) -> History:
     """Run a method on a problem over a network and measure it as it goes.
 
@@ -175,7 +175,7 @@ def planned(
     rounds: int | Mapping[str, int],
     *,
     seed: int | Sequence[int] = 0,
-    mesh: Any = None,
+    mesh: MeshLike = None,
     **when: Any,
 ) -> list[tuple[Run, Schedule]]:
     """The runs of `compare`, checked as far as can be without compiling anything.

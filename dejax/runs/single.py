@@ -10,7 +10,7 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.random import seeded
-from ..core.types import Method, Network, Problem, Tree
+from ..core.types import MeshLike, Method, Network, Problem, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Put, laid
@@ -29,7 +29,7 @@ class Run(Lanes):
 
     def __init__(
         self, label: str, method: Method, problem: Problem, network: Network, seed: Any, rounds: int, params: Tree = None,
-        put: Put | None = None, mesh: Any = None,
+        put: Put | None = None, mesh: MeshLike = None,
     ):  # fmt: skip
         if not isinstance(label, str) or not label:
             raise bad("label", label, instead="give a text that is not empty")

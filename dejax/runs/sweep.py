@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.checks import whole
 from ..core.struct import labelled
-from ..core.types import PathLike, Tree
+from ..core.types import MeshLike, PathLike, Tree
 from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
@@ -40,7 +40,7 @@ def sweep(
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     check_memory: bool = True,
-    mesh: Any = None,
+    mesh: MeshLike = None,
 ) -> History:
     """Run every combination of some values, for all seeds.
 
@@ -98,7 +98,7 @@ def run_members(
     members: Sequence[Member],
     seeds: Sequence[int],
     at_once: int | None,
-    mesh: Any,
+    mesh: MeshLike,
     when: Mapping[str, Any],
     *,
     callbacks: Callbacks = (),
@@ -117,7 +117,7 @@ def run_members(
     return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
 
 
-def _combinations(build: Any, over: Any) -> list[dict[str, tuple[str, Any]]]:
+def _combinations(build: Callable[..., Any], over: object) -> list[dict[str, tuple[str, Any]]]:
     """name -> (label, value), for every combination.
 
     Raises:
@@ -180,7 +180,7 @@ def _text(name: str, value: Tree) -> str:
     )
 
 
-def _member(build: Any, values: dict[str, tuple[str, Any]], rounds: int) -> Member:
+def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], rounds: int) -> Member:
     label = ", ".join(f"{name}={text}" for name, (text, _) in values.items())
     marks = {}
     for name, (_, value) in values.items():

@@ -81,7 +81,7 @@ def stacked(values: list[list[Any]], times: int) -> list[jax.Array]:
 
 
 @jax.jit
-def lane(values: Tree, at: Any) -> Any:
+def lane(values: Tree, at: Tree) -> Any:
     """One run's row of values [runs, ...]."""
     return tree.map(lambda x: x[at], values)
 

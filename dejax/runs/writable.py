@@ -3,8 +3,8 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from ..core.types import PathLike
 from ..errors import Words
 
 OUT, RESUME = (
@@ -13,7 +13,7 @@ OUT, RESUME = (
 )  # the arguments of simulate, and what the command calls them
 
 
-def check_writable(path: Any, name: str = OUT) -> None:
+def check_writable(path: PathLike, name: str = OUT) -> None:
     """Make and remove a directory where `path` (or the nearest parent of it that exists) is.
 
     Raises:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..core.types import Tree
+from ..core.types import Module, Tree
 from ..xla.materialize import materialize
 
 FEW = 32  # classes that a CPU takes one by one, all examples at once, instead of summing along short rows
@@ -108,12 +108,12 @@ def _per_example(values: jax.Array) -> jax.Array:
     return values.reshape(values.shape[0], -1).mean(1) if values.ndim > 1 else values
 
 
-def classifier_loss(module: Any, batch: Batch) -> jax.Array:
+def classifier_loss(module: Module, batch: Batch) -> jax.Array:
     """Cross entropy [B] of `module(batch["x"])` against `batch["y"]`; the mean over further axes of y (tokens)."""
     return _per_example(cross_entropy(module(batch["x"]), batch["y"]))
 
 
-def classifier_metrics(module: Any, batch: Batch) -> dict[str, jax.Array]:
+def classifier_metrics(module: Module, batch: Batch) -> dict[str, jax.Array]:
     """{"loss": [B], "accuracy": [B]} from one forward pass."""
     logits, labels = module(batch["x"]), batch["y"]
     _check_classes(logits, labels)
@@ -126,12 +126,12 @@ def classifier_metrics(module: Any, batch: Batch) -> dict[str, jax.Array]:
     return {"loss": _per_example(loss), "accuracy": _per_example(right)}
 
 
-def regression_loss(module: Any, batch: Batch) -> jax.Array:
+def regression_loss(module: Module, batch: Batch) -> jax.Array:
     """Half squared error [B] of `module(batch["x"])` against `batch["y"]`."""
     return squared_error(module(batch["x"]), batch["y"])
 
 
-def regression_metrics(module: Any, batch: Batch) -> dict[str, jax.Array]:
+def regression_metrics(module: Module, batch: Batch) -> dict[str, jax.Array]:
     """{"loss": [B], "mse": [B]}: mse is the mean over output coordinates, without the half."""
     loss = squared_error(module(batch["x"]), batch["y"])
     return {"loss": loss, "mse": loss * (2 * batch["y"].shape[0] / batch["y"].size)}

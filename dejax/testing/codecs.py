@@ -54,7 +54,7 @@ def _shapes(promises: Promises, compressor: Any) -> None:
                 require(fits, f"units are {units.dtype}{units.shape}, not int32[{ROWS}]")
 
 
-def _rows(promises: Promises, compressor: Any, apply: Any) -> None:
+def _rows(promises: Promises, compressor: Any, apply: Callable[..., Any]) -> None:
     """Zero, jit, and each row by its own key."""
     key = jax.random.key(3)
     keys, others = jax.random.split(key, ROWS), jax.random.split(jax.random.key(4), ROWS)
@@ -93,7 +93,7 @@ def _vectors() -> dict[str, np.ndarray]:
     }
 
 
-def _bounds(promises: Promises, compressor: Any, apply: Any) -> None:
+def _bounds(promises: Promises, compressor: Any, apply: Callable[..., Any]) -> None:
     """Delta and omega, in the mean over draws."""
     delta, omega = compressor.delta(D), compressor.omega(D)
     with promises(
@@ -128,7 +128,7 @@ def _bounds(promises: Promises, compressor: Any, apply: Any) -> None:
             require(error.mean() <= omega + slack, f"on {name} the error is {error.mean():.4g} > omega = {omega:.4g}")
 
 
-def _bits(promises: Promises, compressor: Any, apply: Any, formula: Any) -> None:
+def _bits(promises: Promises, compressor: Any, apply: Callable[..., Any], formula: Any) -> None:
     """Bits are whole, and pay for what arrives."""
     mend = "count values at `width` bits and all that decoding needs: positions that depend on x, signs, levels, norms"
     with promises("bits are the size of the encoding", mend):

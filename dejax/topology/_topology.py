@@ -14,6 +14,7 @@ import numpy as np
 from .. import mixing
 from ..core.arrays import device_array
 from ..core.struct import static, struct
+from ..core.types import Keys
 from ..errors import bad
 from ..mixing import Edges, Links
 
@@ -49,7 +50,7 @@ class Topology:
     period: int = static(default=1)
     dtype: str = static(default="float32")
 
-    def at(self, phase: Any = 0, key: Any = None) -> Links:
+    def at(self, phase: Any = 0, key: Keys | None = None) -> Links:
         """W of this phase, its weights in `dtype`.
 
         Args:
@@ -99,7 +100,7 @@ class Topology:
         """The same W in every phase."""
         return self.period == 1
 
-    def host(self, phase: int = 0, key: Any = None) -> Edges:
+    def host(self, phase: int = 0, key: Keys | None = None) -> Edges:
         """W of this phase as weighted edges in float64 on the host: the sparse form of `matrix`."""
         if self.period == 0:
             links = self.at(phase, key)
@@ -107,11 +108,11 @@ class Topology:
             links = jax.tree.map(lambda a: np.asarray(a)[phase % self.period], self.links)
         return links.host_edges()
 
-    def matrix(self, phase: int = 0, key: Any = None) -> np.ndarray:
+    def matrix(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
         """Dense W of this phase, float64 [n, n]."""
         return self.host(phase, key).matrix()
 
-    def edges(self, phase: int = 0, key: Any = None) -> np.ndarray:
+    def edges(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
         """[m, 2] directed edges (receiver, sender) of this phase, self loops excluded."""
         e = self.host(phase, key)
         return np.stack([e.receivers, e.senders], 1)

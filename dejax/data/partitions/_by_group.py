@@ -1,10 +1,10 @@
 """Natural heterogeneity: a node is a writer, a user or a station."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...core.types import Ids
 from ...errors import bad
 from ..parts import Parts
 
@@ -25,7 +25,7 @@ class ByGroup:
       [[0, 2, 3], [1]]
     """
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes by `groups` [N]."""
         if groups is None:
             raise bad(

@@ -4,12 +4,12 @@ Over the classes of a node (equal sizes), or over the nodes of a class (sizes va
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ...core.checks import above, whole
 from ...core.struct import frozen, number, static
+from ...core.types import Ids
 from ..parts import Parts, check_disjoint, classes_of, even_sizes
 
 ALPHA = above(0, "a number > 0 (0.1 strong skew, 100 nearly none)", infinite=True)
@@ -38,7 +38,7 @@ class Dirichlet:
 
     alpha: float = number(check=ALPHA)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)
@@ -68,7 +68,7 @@ class DirichletByClass:
     alpha: float = number(check=ALPHA)
     min_size: int = static(default=1, check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)

@@ -1,10 +1,10 @@
 """The split without skew: every node gets a random, equally large share."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...core.types import Ids
 from ..parts import Parts, check_disjoint, deal, even_sizes
 
 
@@ -18,7 +18,7 @@ class Iid:
       [3, 3, 4]
     """
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)

@@ -1,12 +1,11 @@
 """Openly overlapping draws: more nodes than samples, every node with rows of a common pool."""
 
-from typing import Any
-
 import numpy as np
 
 from ...core.byte_sizes import host_memory, spoken_bytes
 from ...core.checks import or_none, whole
 from ...core.struct import frozen, number, static
+from ...core.types import Ids
 from ...errors import TooLargeError, bad
 from ..parts import Parts, classes_of
 from ._dirichlet import ALPHA, rows_by_class, simplex
@@ -39,7 +38,7 @@ class Overlapping:
     samples: int = static(default=16, check=whole)
     alpha: float | None = number(default=None, check=or_none(ALPHA))
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         total = len(labels)

@@ -1,11 +1,10 @@
 """Quantity skew: how many samples a node has follows a lognormal or a power law, with or without label skew."""
 
-from typing import Any
-
 import numpy as np
 
 from ...core.checks import Number, or_none, whole
 from ...core.struct import frozen, number, static
+from ...core.types import Ids
 from ..parts import Parts, check_disjoint, deal
 from ._dirichlet import ALPHA, skewed
 
@@ -32,7 +31,7 @@ class Quantity:
     alpha: float | None = number(default=None, check=or_none(ALPHA))
     min_size: int = static(default=1, check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         weights = np.exp(self.sigma * rng.standard_normal(nodes))
@@ -61,7 +60,7 @@ class PowerLaw:
     alpha: float | None = number(default=None, check=or_none(ALPHA))
     min_size: int = static(default=1, check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         weights = rng.permutation(np.arange(1, nodes + 1, dtype=np.float64) ** -self.exponent)

@@ -1,11 +1,10 @@
 """Feature shift: nodes see the same world turned by quarter turns."""
 
-from typing import Any
-
 import numpy as np
 
 from ...core.checks import Whole, or_none, whole
 from ...core.struct import frozen, number, static
+from ...core.types import Ids
 from ...errors import bad
 from ..parts import Parts, check_disjoint, deal, even_sizes
 from ._dirichlet import ALPHA, skewed
@@ -35,7 +34,7 @@ class Rotation:
     alpha: float | None = number(default=None, check=or_none(ALPHA))
     test_rows: int = static(default=512, check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         check_disjoint(self, len(labels), nodes)

@@ -1,11 +1,10 @@
 """Label skew by hand-out: sorted shards, or a fixed number of classes per node."""
 
-from typing import Any
-
 import numpy as np
 
 from ...core.checks import whole
 from ...core.struct import frozen, static
+from ...core.types import Ids
 from ...errors import bad
 from ..parts import Parts, check_disjoint, classes_of
 from ._dirichlet import rows_by_class
@@ -31,7 +30,7 @@ class Shards:
 
     per_node: int = static(default=2, check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)
@@ -66,7 +65,7 @@ class ClassesPerNode:
 
     k: int = static(check=whole)
 
-    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Any = None) -> Parts:
+    def __call__(self, labels: np.ndarray, nodes: int, rng: np.random.Generator, groups: Ids = None) -> Parts:
         """Parts of `labels` [N] for `nodes` nodes."""
         del groups
         labels, per_class = classes_of(self, labels)

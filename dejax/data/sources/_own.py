@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.types import Ids
 from ...errors import bad
 from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
@@ -23,8 +24,8 @@ def from_arrays(
     y: Any,
     test: Pair | None = None,
     *,
-    groups: Any = None,
-    test_groups: Any = None,
+    groups: Ids = None,
+    test_groups: Ids = None,
     num_classes: int | None = None,
     name: str = "data",
 ) -> Dataset:

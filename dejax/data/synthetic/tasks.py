@@ -1,11 +1,12 @@
 """The tasks of the synthetic problems: one vector of parameters, a loss per row of data."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax, random
+
+from ...core.types import Keys
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class LogisticTask:
         del key
         return {"x": jnp.zeros((self.dim,), self.dtype)}
 
-    def loss(self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: Any = None) -> jax.Array:
+    def loss(self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: Keys | None = None) -> jax.Array:
         """Loss per row, [B]."""
         del key
         x = params["x"]

@@ -157,7 +157,7 @@ class Halo(Links):
         """Spread values, whether or not they are already."""
         return values if tree.leaves(values)[0].shape[0] != self.n else self.spread(values)
 
-    def _mine(self, ext: Any) -> Any:
+    def _mine(self, ext: Tree) -> Any:
         """Within a device: its own rows of spread ones."""
         if self.wires.rounds is None:
             start = lax.axis_index(self.wires.axis) * self.n
@@ -168,7 +168,7 @@ class Halo(Links):
     def take(self, values: Tree, s: int | Values) -> Any:
         """Row i of the result is the row of the sender on slot s."""
 
-        def local(me: "Halo", ext: Any) -> Any:
+        def local(me: "Halo", ext: Tree) -> Any:
             at = me._own_place()
             index = me._wide(me.index, jnp.broadcast_to(at[:, None], (me.n, me.widest)))[:, s]
             return tree.map(lambda x: take_rows(x, index), ext)
@@ -191,7 +191,7 @@ class Halo(Links):
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]."""
 
-        def local(me: "Halo", ext: Any, own: Tree) -> jax.Array:
+        def local(me: "Halo", ext: Tree, own: Tree) -> jax.Array:
             own = me._mine(ext) if own is None else own
             columns = []
             for b, index in enumerate(me.index):
@@ -206,7 +206,7 @@ class Halo(Links):
         """Over slots, in order, after one exchange."""
         return super().fold(fn, carry, self._held(values))
 
-    def _sum(self, ext: Any, own: Tree, weight: Values, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
+    def _sum(self, ext: Tree, own: Tree, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
 
@@ -388,7 +388,7 @@ def _stacked(phases: list[Any]) -> Any:
     return kind(0, np.int32), kind(1, np.int32), kind(2, np.float64), kind(3, np.int32)
 
 
-def _gaps(mine: Tree, ext: Any, index: jax.Array) -> Any:
+def _gaps(mine: Tree, ext: Tree, index: jax.Array) -> Any:
     def leaf(m: jax.Array, x: jax.Array) -> jax.Array:
         dtype = accumulator(x)
         gap = m.astype(dtype) - take_rows(x, index).astype(dtype)

@@ -36,7 +36,7 @@ class CopiesPerEdge(Edges):
         """Of nodes."""
         return Wire.context(self, purpose)
 
-    def _rule_context(self, mask: Any = None) -> Context:
+    def _rule_context(self, mask: Tree = None) -> Context:
         return Wire.context(self, "attack", links=self.links, mask=mask, is_adversary=self.live.is_adversary)
 
     def encode(self, m: Message) -> Message:

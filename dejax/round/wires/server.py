@@ -26,7 +26,7 @@ class Server(Wire):
         self.kind = self.network.server or "star"
         self.num_groups, self.downloads = num_groups, downloads
 
-    def message(self, value: Tree, weights: Values, groups: Any) -> Message:
+    def message(self, value: Tree, weights: Values, groups: Tree) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
 

@@ -78,7 +78,7 @@ class Wire(ABC):
     def ages(self, fault: Fault) -> jax.Array:
         """int32, as `mask`: by how many phases each message is late, where that is drawn."""
 
-    def pick(self, m: Message, held: Any, which: jax.Array) -> Message:
+    def pick(self, m: Message, held: Tree, which: jax.Array) -> Message:
         """With the rows at place `which` of the last few, `held` [rows, depth, ...]."""
         return m._replace(sent=tree.map(lambda x: x[jnp.arange(x.shape[0]), which], held))
 
@@ -99,7 +99,7 @@ class Wire(ABC):
         """What the rule sees."""
 
 
-def judges(round: Round, hostile: Any) -> Any:
+def judges(round: Round, hostile: Tree) -> Any:
     """Bool [n]: the receivers whose judgement an audit counts, honest and awake; None: all."""
     awake = round.awake
     if hostile is None:
