@@ -198,13 +198,13 @@ def _settle(error: Exception | None, result: Any = None, alike: bool = False) ->
         error.add_note(f"on {name()}")
         raise _known(error, told=jax.process_index() != failed[0] and first == said[jax.process_index()][0])
     kind, *texts = first
-    raise met(_elsewhere(failed[0], kind, Words(texts[0], texts[-1]), alike))
+    raise met(_elsewhere(failed[0], kind, Words(*texts), alike))
 
 
-def _texts(error: Exception) -> list[str]:
-    """What an error says in Python, and where that differs on the command line."""
-    said = error.args[0] if len(error.args) == 1 and isinstance(error.args[0], Words) else str(error)
-    return list(dict.fromkeys((str(said), as_command(said))))
+def _texts(error: Exception) -> tuple[str, str]:
+    """What an error says in Python, and on the command line."""
+    said = str(error)
+    return said, as_command(error.args[0]) if len(error.args) == 1 and error.args[0] == said else said
 
 
 def _known(error: Exception, told: bool) -> Exception:
