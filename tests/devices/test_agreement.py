@@ -32,7 +32,11 @@ def test_process_0_runs_for_all_and_its_errors_are_theirs(second):
     def never():
         raise AssertionError("process 1 runs nothing")
 
-    second += [[None, {"round": 3}], [["CheckpointError", "is damaged", "is damaged"], None], [["OddError", "odd", "odd"], None]]
+    second += [
+        [None, {"round": 3}],
+        [["CheckpointError", "is damaged", "is damaged"], None],
+        [["OddError", "odd", "odd"], None],
+    ]
     assert processes.led(never)() == {"round": 3}
     with pytest.raises(CheckpointError, match="process 0 of 2: is damaged") as caught:
         processes.led(never)()
