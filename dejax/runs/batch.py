@@ -150,7 +150,7 @@ class Lanes(abc.ABC):
     def start(self) -> None:
         """The carry before round 0."""
         params = engine.laid_out(self.ready[1], self.initial)
-        self.carry = self._program("start")(*self._begin(self.values, params))
+        self.carry = self._in_place(self._program("start")(*self._begin(self.values, params)))
         self.round, self.started = 0, True
         self.counters, self.broken, self.closed = [Counters() for _ in self.lanes], {}, set()
 

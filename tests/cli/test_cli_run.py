@@ -12,6 +12,7 @@ from dejax import cli
 from dejax.config import load
 from dejax.errors import NULL
 from dejax.planning import plan as planning
+from dejax.planning.compiled import Allocated
 
 CONFIG = """\
 rounds: 6
@@ -231,12 +232,16 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
     ran = []
 
     monkeypatch.setattr("dejax.runs.simulate.drive", lambda group, *rest: ran.append(group.width))
+    monkeypatch.setattr("dejax.runs.memory_check.allocated", lambda program: Allocated(0, 0, 0, scratch=0))
     for more, want in ([], []), (["--at-once", "2"], [2, 2]), (["--anyway"], [4]):
         ran.clear()
         assert cli.main([*argv, *more]) == (0 if want else 2)
         assert ran == want
         said = capsys.readouterr().err
         assert want or ("fewer runs at once (now 4; --at-once)" in said and "--anyway" in said and "lr=0.05" in said)
+    monkeypatch.setattr("dejax.runs.memory_check.allocated", lambda program: Allocated(0, 0, 0, scratch=10**9))
+    assert cli.main([*argv, "--at-once", "2"]) == 2 and not ran[1:]
+    assert "scratch of the rounds 1 GB" in capsys.readouterr().err
     monkeypatch.setattr(planning, "machine_memory", lambda: int(two / planning.KEEP) - 10)
     assert cli.main([*argv, "--at-once", "2"]) == 2
     assert "fewer seeds (now 2; --seeds)" in capsys.readouterr().err

@@ -64,13 +64,16 @@ def main():
     jax.config.update("jax_enable_x64", True)
     rng, seen, chosen = random.Random(0), set(), []
     candidates = sorted({drawn(rng) for _ in range(CANDIDATES)})
+    first = list(members.methods())  # each method once, then what shows most
     while len(chosen) < LINES:
         full = sum(c[-1] > 1 for c in chosen) >= ON_DEVICES
-        best = max((c for c in candidates if not (full and c[-1] > 1)), key=lambda c: len(pairs(c) - seen))
+        fits = [c for c in candidates if not (full and c[-1] > 1) and (not first or c[0] == first[0])]
+        best = max(fits, key=lambda c: len(pairs(c) - seen))
         candidates.remove(best)
         if begins(best):
             chosen.append(best)
             seen |= pairs(best)
+            first = first[1:]
     lines = [" ".join([m, "+".join(o) or "plain", g, t, str(d)]) for m, o, g, t, d in sorted(chosen)]
     HERE.write_text("\n".join(lines) + "\n")
     print(f"{len(lines)} lines show {len(seen)} pairs of members")
