@@ -32,7 +32,7 @@ def test_process_0_runs_for_all_and_its_errors_are_theirs(second):
     def never():
         raise AssertionError("process 1 runs nothing")
 
-    second += [[None, {"round": 3}], [["CheckpointError", "is damaged"], None], [["OddError", "odd"], None]]
+    second += [[None, {"round": 3}], [["CheckpointError", "is damaged", "is damaged"], None], [["OddError", "odd", "odd"], None]]
     assert processes.led(never)() == {"round": 3}
     with pytest.raises(CheckpointError, match="process 0 of 2: is damaged") as caught:
         processes.led(never)()
@@ -42,7 +42,7 @@ def test_process_0_runs_for_all_and_its_errors_are_theirs(second):
 
 
 def test_an_error_in_one_of_them_ends_all(second):
-    second += [[["ValueError", "lr"], None], [["ValueError", "lr"], None], [None, None]]
+    second += [[["ValueError", "lr", "lr"], None], [["ValueError", "lr", "lr"], None], [None, None]]
     with pytest.raises(processes.ProcessError, match="process 0 of 2 failed: ValueError: lr"), processes.everyone():
         pass
     for told in (True, False):  # the same error as that of process 0; one of its own
