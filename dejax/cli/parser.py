@@ -62,7 +62,16 @@ FIELDS = {
     "--rounds": "rounds",
     "--seed": "seed",
 }
-FIELD = re.compile(rf"^unrecognized .*?({'|'.join(FIELDS)})(?:[ =](\d+))?(?!\S)")
+
+
+def _meant(rest: Sequence[str]) -> str:
+    """What to write in place of flags that are fields of the config: `--nodes 9` -> `--set data.nodes=9`; "" where none is."""
+    for word, following in zip(rest, [*rest[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        if flag in FIELDS:
+            number = next((v for v in (value, following) if v.isdigit()), "N")
+            return f" It is a field of the config: give --set {FIELDS[flag]}={number}."
+    return ""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,10 +83,14 @@ class _Parser(argparse.ArgumentParser):
         """Refuse what is left over here, where the flags of the command are known."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
+            self.refuse(f"unrecognized arguments: {' '.join(rest)}", rest)
         return found, rest
 
     def error(self, message: str) -> Any:
+        """As `refuse`, called by argparse."""
+        self.refuse(message)
+
+    def refuse(self, message: str, rest: Sequence[str] = ()) -> Any:
         """One line, and the nearest command or flag where one was misspelt, or the field of the config that was meant."""
         import difflib
 
@@ -86,8 +99,8 @@ class _Parser(argparse.ArgumentParser):
         known = [*_COMMANDS, *known_here]
         wrong = next((w for w in words if w and w not in known and difflib.get_close_matches(w, known, 1, 0.7)), None)
         hint = f" Did you mean {difflib.get_close_matches(wrong, known, 1, 0.7)[0]}?" if wrong else ""
-        if "--set" in known_here and (found := FIELD.search(message)):
-            hint = f" It is a field of the config: give --set {FIELDS[found[1]]}={found[2] or 'N'}."
+        if "--set" in known_here:
+            hint = _meant(rest) or hint
         self.exit(USER_ERROR, f"{self.prog}: {message}.{hint} See {self.prog} --help\n")
 
 
