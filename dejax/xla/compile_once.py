@@ -1,7 +1,6 @@
 """Programs that run once: what counts is how long they take to compile."""
 
 import inspect
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +11,7 @@ QUICK = {"xla_backend_optimization_level": 1}
 
 
 @cache
-def once(program: Callable[..., Any]) -> Any:
+def once(program: Any) -> Any:
     """The program, jitted: on CPUs compiled at a low level; to be called by itself, since within another jit the option is refused."""
     options = QUICK if jax.default_backend() == "cpu" else None
     return jax.jit(inspect.unwrap(program), compiler_options=options)
