@@ -27,7 +27,7 @@ from ..xla.compile_once import once
 from . import checkpoint, vmapped
 from .counters import Counters
 from .directory import RunDir
-from .fingerprint import fingerprint
+from .fingerprint import difference, fingerprint
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 
@@ -333,7 +333,7 @@ class Lanes(abc.ABC):
         manifest = processes.led(checkpoint.read_manifest)(path)
         theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
         with processes.everyone():
-            if (other := _difference(theirs, mine)) is not None:
+            if (other := difference(theirs, mine)) is not None:
                 way = Words(
                     "the same method, problem, network and seeds; to go on from its models with others, start anew with params=",
                     "the config and the code that it was made with, or start anew with another --out",
@@ -364,23 +364,6 @@ class Lanes(abc.ABC):
         return carry if self.place is None else tree.map(
             lambda x, to: placement.put(x, to.sharding), carry, like
         ), facts
-
-
-def _difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
-    """In words, the first part in which two experiments differ."""
-    for part, value in mine.items():
-        if part != "code" and theirs.get(part) != value:
-            return f"{part} differs ({theirs.get(part)} there, {value} here)" if part == "seeds" else f"{part} differs"
-    code = theirs.get("code", {})
-    if code.get("python") != mine["code"]["python"]:  # another bytecode for the same functions
-        return None
-    ours, others = mine["code"]["functions"], code["functions"]
-    name = next((name for name in sorted({*ours, *others}) if ours.get(name) != others.get(name)), None)
-    return (
-        None
-        if name is None
-        else f"{name.partition('.')[0]} differs: the code of {name} was edited, or something that it reads"
-    )
 
 
 @lru_cache(maxsize=1024)

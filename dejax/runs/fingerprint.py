@@ -66,4 +66,21 @@ def _feed(digest: Any, value: Tree) -> None:
         _put(digest, "object", type(value).__qualname__)
 
 
-__all__ = ["feed_plain", "fingerprint"]
+def difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str | None:
+    """In words, the first part in which two experiments differ."""
+    for part, value in mine.items():
+        if part != "code" and theirs.get(part) != value:
+            return f"{part} differs ({theirs.get(part)} there, {value} here)" if part == "seeds" else f"{part} differs"
+    code = theirs.get("code", {})
+    if code.get("python") != mine["code"]["python"]:  # another bytecode for the same functions
+        return None
+    ours, others = mine["code"]["functions"], code["functions"]
+    name = next((name for name in sorted({*ours, *others}) if ours.get(name) != others.get(name)), None)
+    return (
+        None
+        if name is None
+        else f"{name.partition('.')[0]} differs: the code of {name} was edited, or something that it reads"
+    )
+
+
+__all__ = ["difference", "feed_plain", "fingerprint"]

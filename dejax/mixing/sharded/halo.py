@@ -1,7 +1,6 @@
 """Any W on nodes spread over devices: one exchange of the rows that other devices need, then local sums.
 
-This is where communication between devices lives: `spread` sends rows (collective permutes along the rounds that
-`_exchange` found, or one all-gather), everything else reads them without another word.
+`spread` alone sends rows (collective permutes in planned rounds, or one all-gather); everything else reads them.
 """
 
 from collections.abc import Callable
