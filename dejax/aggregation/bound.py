@@ -13,7 +13,10 @@ BOUND = Number("a whole number >= 0 of bad values per neighborhood", lambda v: v
 
 
 def check_majority(owner: Any, degree: int, server: bool = False) -> None:
-    """Raise ValueError when `owner.f` bad values are half or more of those of `degree` neighbors and a node (or of a server's senders)."""
+    """Refuse `owner.f` bad values if they are half or more of all.
+
+    All are those of `degree` neighbors and the node itself, or those of a server's senders.
+    """
     if isinstance(owner.f, Tracer):
         return
     f = int(np.max(np.asarray(jax.device_get(owner.f))))

@@ -63,7 +63,7 @@ DEVICES = Whole(words="a number of devices >= 1")
 
 
 def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
-    """Raise ValueError unless nodes (may be None) and runs are numbers of devices, TypeError unless the others are what `layout` takes."""
+    """Refuse numbers of devices that cannot be, and other values that `layout` does not take."""
     or_none(DEVICES)("mesh.nodes", nodes)
     DEVICES("mesh.runs", runs)
     if not isinstance(relabel, bool):

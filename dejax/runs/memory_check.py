@@ -16,7 +16,9 @@ CLOSE = 0.5  # runs that take less than this share of the memory are not planned
 
 
 def check_shapes(run: Any) -> None:
-    """Raise TooLargeError where models, memory of the network, data and graph alone exceed a device; nothing is compiled or drawn.
+    """Refuse a run whose models, slots, data and graph alone exceed a device.
+
+    Nothing is compiled or drawn.
 
     Args:
       run: a `Run`, or other `Lanes`.

@@ -9,7 +9,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 HALL = {"__init__.py", "__main__.py", "errors.py", "population.py"}
 LINES, COLUMNS = 400, 90
 LONG_FILES: set[str] = set()  # this set may only shrink
-LONG_LINES = 549  # docstrings whose first line is longer: this number may only shrink
+LONG_LINES = 547  # docstrings whose first line is longer: this number may only shrink
 
 
 def name(path):
