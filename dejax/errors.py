@@ -67,7 +67,22 @@ def call(path: str, *given: Any, **named: Any) -> Words:
     )
 
 
-class FieldError(ValueError, TypeError):
+def _rebuild(cls: type[BaseException], args: tuple[Any, ...], facts: dict[str, Any]) -> BaseException:
+    """An error as it was, in another process."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    vars(error).update(facts)
+    return error
+
+
+class _Portable:
+    """Errors that reach the parent of a process pool whole, whatever their constructors take."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), getattr(self, "args", ()), vars(self))
+
+
+class FieldError(_Portable, ValueError, TypeError):
     """A field or an argument that cannot be right: `Dsgd.lr is -1.0; give a finite number >= 0`.
 
     Args:
@@ -98,7 +113,7 @@ class RefusedError(FieldError):
     """A method and a network option that cannot work together; the message says why and what to write instead."""
 
 
-class ConfigError(ValueError):
+class ConfigError(_Portable, ValueError):
     """A config that cannot become an experiment.
 
     `path` is where in the config (`("network", "topology", "ring", "n")`), `reason` the sentence without it, in the words of a
@@ -149,7 +164,7 @@ class TooLargeError(FieldError):
         super().__init__(text, **field)
 
 
-class DivergenceError(ArithmeticError):
+class DivergenceError(_Portable, ArithmeticError):
     """A loss or a model stopped being finite.
 
     Attributes:
@@ -171,7 +186,7 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used: damaged, incomplete, or of another experiment. Says which file and what to do."""
 
 
-class PromiseError(AssertionError):
+class PromiseError(_Portable, AssertionError):
     """A member that does not keep what its kind promises (`dejax.testing`).
 
     Attributes:

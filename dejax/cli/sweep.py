@@ -15,7 +15,6 @@ from typing import Any
 from ..config import blamed, load as read
 from ..config.assign import readers
 from ..config.yaml import parse
-from ..core.types import PathLike
 from ..errors import ConfigError
 from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, print_json, print_table
 
@@ -152,7 +151,7 @@ def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base
     return [trial for combo in combos for trial in trials_with(config, sets, combo, base)]
 
 
-def trials_with(path: PathLike, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
+def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
     """The runs of the config with `combo` set."""
     from ..config.yaml import _inline
 

@@ -45,6 +45,10 @@ class Rule:
     linear = False  # a sum under W
     needs_own = False  # measures received values against the receiver's own, which a server has not
 
+    def check(self, degree: int, server: bool = False) -> None:
+        """Raise ValueError where so few values are too few; by default any number will do."""
+        del degree, server
+
 
 class Attack:
     """Be hostile: `is_adversary(n) -> bool [n]`, and the method that `hook` names."""

@@ -58,7 +58,7 @@ class Network:
     events: Any = option(default=None, check=Slot("events"))
     server: Literal["star", "shards", "all_reduce"] | None = static(default=None, check=SERVER)
     repair: Literal["row"] | None = static(default=None, check=or_none(choice("row"), LEAVE))
-    audit: bool = static(default=False)
+    audit: bool = static(default=False, check=choice(True, False))
     # EdgeList, filled by `prepare` where rows per edge are sent
     edges: Any = dataclasses.field(default=None, repr=False)
     messages: Any = grows(default=None, repr=False)  # int32 [P, n]: sent per phase, filled by `prepare`

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 OPS = re.compile(
-    r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\((.*)", re.MULTILINE
+    r"= (.+?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\((.*)", re.MULTILINE
 )
 SHAPE = re.compile(r"(pred|[a-z]+(\d+))\[([\d,]*)\]")
 PAIRS = re.compile(r"source_target_pairs=\{((?:\{\d+,\d+\},?)*)\}")
@@ -64,8 +64,10 @@ def collectives(text: str, devices: int, groups: int = 1) -> Counter[tuple[str, 
     """
     out: Counter[tuple[str, str]] = Counter()
     for match in OPS.finditer(text):
-        shapes, op, rest = match[1], match[2], match[3]
-        size = sum(_bytes(m) for m in SHAPE.finditer(shapes))
+        shapes, op, started, rest = match[1], match[2], match[3], match[4]
+        sizes = [_bytes(m) for m in SHAPE.finditer(shapes)]
+        # what starts and ends apart makes (operand, result, ...), of which the result counts; an all-reduce has results alone
+        size = sizes[1] if started and op != "all-reduce" and len(sizes) > 1 else sum(sizes)
         if op == "collective-permute":
             pairs = PAIRS.search(rest)
             sent = sum(a != b for a, b in re.findall(r"\{(\d+),(\d+)\}", pairs[1])) if pairs else groups * devices

@@ -52,7 +52,7 @@ def folder() -> Path | None:
     chosen = os.environ.get("DEJAX_CACHE", "")
     if chosen.lower() in OFF:
         return None
-    if chosen.lower() in ("", "1", "on"):
+    if chosen.lower() in ("", "1", "on", "true", "yes"):
         base = os.environ.get("XDG_CACHE_HOME", "")
         try:
             root = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "dejax" / "xla"

@@ -210,3 +210,13 @@ def test_the_command_compiles_for_devices_that_are_there(tmp_path, capsys):
     assert run["compiled"]["crossing"] >= run["between_devices_per_round"]["rows"]
     scratch = next(p["bytes"] for p in run["parts"] if p["name"] == "scratch of the rounds")
     assert scratch == run["compiled"]["results"] - run["compiled"]["aliased"] + run["compiled"]["scratch"]
+
+
+def test_operations_that_start_and_end_apart_count_once():
+    """As XLA writes them for accelerators: the tuple of a start holds the operand, too."""
+    pairs = "source_target_pairs={{0,1},{1,0}}"
+    together = f"x = f32[4] collective-permute(f32[4] p), {pairs}"
+    apart = f"x = (f32[4], f32[4], u32[], u32[]) collective-permute-start(f32[4] p), {pairs}"
+    assert sum(collectives(apart, 2).values()) == sum(collectives(together, 2).values()) == 32
+    gathered = "x = (f32[4], f32[8]) all-gather-start(f32[4] p), dimensions={0}"
+    assert sum(collectives(gathered, 2).values()) == 32
