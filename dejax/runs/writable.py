@@ -4,7 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from ..core.types import PathLike
 from ..errors import Words
 
 OUT, RESUME = (
@@ -13,7 +12,7 @@ OUT, RESUME = (
 )  # the arguments of simulate, and what the command calls them
 
 
-def check_writable(path: PathLike, name: str = OUT) -> None:
+def check_writable(path: str | os.PathLike[str], name: str = OUT) -> None:
     """Make and remove a directory where `path` (or the nearest parent of it that exists) is.
 
     Raises:
