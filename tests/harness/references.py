@@ -24,7 +24,7 @@ def run(method, network=None, rounds=ROUNDS, problem=PROBLEM, x0=X0):
     return state, x
 
 
-def close(got, want, tol=5e-12):
+def close(got, want, tol=1e-12):
     """Equal up to the order of sums; of the same shape, as a single number would be compared with every entry."""
     assert np.shape(got) == np.shape(want) and np.isfinite(want).all()
     np.testing.assert_allclose(got, want, rtol=0, atol=tol * max(1, np.abs(want).max()))
