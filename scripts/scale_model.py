@@ -118,7 +118,7 @@ def check(n: int = 1_024, chips: int = 8) -> None:
     for graph in GRAPHS:
         given, e = parts(graph, n), built(graph, n, chips)
         ready = engine.prepare(*given, 10, placement.layout(chips))
-        key = placement.everywhere(jax.random.key(0), ready[1].place.mesh)
+        key = placement.replicate(jax.random.key(0), ready[1].place.mesh)
         lay = lambda has, x, ready=ready: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=ready[1].place.sharding(has))
         carry = jax.tree.map(lay, engine.carry_axes(*ready, key), jax.eval_shape(engine.start, *ready, key))
         number = np.int32(1)

@@ -94,7 +94,7 @@ def facts_table():
     """What options say of themselves, from the comments beside the defaults."""
     source, body = inspect.getsource(kinds).splitlines(), []
     for node in ast.parse("\n".join(source)).body:
-        if not isinstance(node, ast.ClassDef) or node.name == "Kind":
+        if not isinstance(node, ast.ClassDef) or node.name == "Interface":
             continue
         for item in node.body:
             if isinstance(item, ast.Assign):

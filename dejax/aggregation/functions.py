@@ -112,7 +112,7 @@ def nearest_kept(sq_distances: Float[Array, "n m"], f: FloatLike, mask: Bool[Arr
       [[True, True, False]]
     """
     distance = jnp.where(mask & jnp.isfinite(sq_distances), sq_distances, jnp.inf)
-    rank = jnp.argsort(jnp.argsort(distance, 1), 1)  # both sorts are stable: ties go to the lower slot
+    rank = jnp.argsort(jnp.argsort(distance, 1), 1)  # both sorts are stable: ties go to the lower port
     keep = jnp.sum(mask, 1, keepdims=True, dtype=rank.dtype) - jnp.asarray(f, rank.dtype)
     return (rank < keep) & jnp.isfinite(distance)
 

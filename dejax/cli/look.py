@@ -114,7 +114,7 @@ def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
     import jax
 
     from ..planning.compiled import allocated
-    from ..runs.single import Run
+    from ..runs.single import SingleRun
 
     devices = 1 if plan.devices is None else plan.devices[0] * plan.devices[1]
     if devices > jax.device_count():
@@ -122,7 +122,7 @@ def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
             f"--compile cannot compile for the {devices} devices of mesh: there {'is' if jax.device_count() == 1 else 'are'} "
             f"{jax.device_count()}; leave --compile out, or simulate them on a CPU by JAX_NUM_CPU_DEVICES={devices}"
         )
-    run = Run(plan.label, *parts, seed_of(config), plan.rounds, mesh=config.mesh)
+    run = SingleRun(plan.label, *parts, seed_of(config), plan.rounds, mesh=config.mesh)
     known = allocated(run.compiled(), *(() if plan.devices is None else reversed(plan.devices)))
     if known is None:
         raise ValueError(f"--compile asks what XLA allocates, which the {jax.default_backend()} back end does not say")

@@ -1,6 +1,6 @@
 """`--set a.b.c=value`: write into the plain values of a config, guided by the same signatures that read it.
 
-A slot takes another member by its name: on `method: {dsgd: {lr: 0.1}}`, `method.dsgd.lr=0.2` changes a number,
+A field takes another member by its name: on `method: {dsgd: {lr: 0.1}}`, `method.dsgd.lr=0.2` changes a number,
 `method.choco.lr=0.1` makes it `{choco: {lr: 0.1}}`, and `method=choco` a bare name.
 """
 

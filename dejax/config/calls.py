@@ -57,7 +57,7 @@ class Call:
 
 # ---- reading
 def read(value: object, kind: str, path: Path, registry: Registry) -> Call:
-    """One slot: a bare name or a one-key mapping `{name: {argument: value}}`.
+    """One member: a bare name or a one-key mapping `{name: {argument: value}}`.
 
     Raises:
       ConfigError: no such member, a wrong form, or anything wrong with its arguments.
@@ -124,7 +124,7 @@ def _wanted(p: Parameter) -> str:
 
 
 def read_argument(value: object, p: Parameter, path: Path, registry: Registry, partial: bool = False) -> Any:
-    """One argument: a section, a slot (or a list of slots), or a value converted by the hint."""
+    """One argument: a section, a member (or a list of them), or a value converted by the hint."""
     if p.section is not None and value is None and p.switch:
         return None
     if p.section is not None:

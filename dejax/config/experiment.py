@@ -21,7 +21,7 @@ _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class RunSpec:
     """One run of a config: its label, its length, and how to make its objects (`objects()`; data are shared)."""
 
     label: str
@@ -200,7 +200,7 @@ class Config:
                 raise ConfigError((*path, key), f"a method stands under its name: {'.'.join((*path, 'method', key))}.")
         return calls.read_call(None, run, spec, path, self.registry, partial=True)
 
-    def _run(self, label: str, over: Call) -> Run:
+    def _run(self, label: str, over: Call) -> RunSpec:
         args: dict[str, Any] = {}
         for p in hints.parameters(run, self.registry):
             top, own = self.top.args.get(p.name), over.args.get(p.name)
@@ -223,7 +223,7 @@ class Config:
         if args["rounds"] is None:
             raise ConfigError(path, "this run has no rounds; give them here, or at the top for all runs.")
         _positive((*path, "rounds") if "rounds" in over.args else ("rounds",), args["rounds"])
-        return Run(label or args["method"].name, args["rounds"], args, path, self)
+        return RunSpec(label or args["method"].name, args["rounds"], args, path, self)
 
     def _check_numbers(self) -> None:
         evals = self.top.args.get("eval")
@@ -294,7 +294,7 @@ class Config:
 
 
 def _given(call: Call, registry: Registry) -> dict[str, Any]:
-    """What a run overrides, defaults filled in inside slots but not in sections."""
+    """What a run overrides, defaults filled in inside members but not in sections."""
     out = {}
     for name, value in call.args.items():
         section = isinstance(value, Call) and value.name is None
@@ -370,4 +370,4 @@ def load(
     return config
 
 
-__all__ = ["Config", "Run", "fit", "load"]
+__all__ = ["Config", "RunSpec", "fit", "load"]

@@ -23,7 +23,7 @@ from .words import shown
 class Parameter:
     """One argument of a member: its name, hint, default (`inspect.Parameter.empty` if required) and form.
 
-    `kind` is the kind of slot, if it is one, `many` whether the slot takes several; `section` is the callable whose
+    `kind` is the kind of member that it takes, if any, `many` whether it takes several; `section` is the callable whose
     arguments stand directly under the name (`network: {topology: ring}`); `switch`: without them there is no call, see `Section`.
     """
 
@@ -70,7 +70,7 @@ def arguments(fn: Any) -> tuple[tuple[str, Any, Any], ...]:
 
 
 def parameters(fn: Callable[..., Any], registry: Registry) -> list[Parameter]:
-    """The arguments of a member, with the kind of slot that each is."""
+    """The arguments of a member, with the kind of member that each takes."""
     out = []
     for name, hint, default in arguments(fn):
         mark = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Section)), None)

@@ -11,7 +11,7 @@ from .catalog import Member
 from .registry import KINDS, OPTIMIZERS, SCHEDULES
 from .words import nearest
 
-HELPERS = "helpers"  # members of the folders that no slot of a config takes: spectral facts, accountants, readers
+HELPERS = "helpers"  # members of the folders that no field of a config takes: spectral facts, accountants, readers
 
 
 def listing() -> dict[str, list[Member]]:

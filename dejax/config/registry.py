@@ -1,4 +1,4 @@
-"""Which names a slot of a config may hold: the kind of slot, its folder, and the members of it."""
+"""Which members a field of a config may hold: their kind, its folder, and what is in it."""
 
 import functools
 import importlib
@@ -19,7 +19,7 @@ SCHEDULES = {"cosine": "Cosine", "inverse_sqrt": "InverseSqrt"}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of slot: its word in `dejax list`, its folder, and which members of the folder belong."""
+    """A kind of member: its word in `dejax list`, its folder, and which members of the folder belong."""
 
     plural: str
     folder: str
@@ -84,7 +84,7 @@ class Registry:
         self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
 
     def kind_of(self, name: str, hint: object) -> str | None:
-        """The kind of slot that a parameter is, by its name or by the class in its hint; None for a plain value."""
+        """The kind of member that a parameter takes, by its name or by the class in its hint; None for a plain value."""
         plain = (bool, int, float, str, type(None))
         options = _flat(hint)
         if name in KINDS and not all(o in plain or typing.get_origin(o) is typing.Literal for o in options):

@@ -1,4 +1,4 @@
-"""What each slot of a network holds: classes to inherit from, and one table of them.
+"""What each field of a network holds: classes to inherit from, and one table of them.
 
 An option says of itself, as class attributes or fields, the few facts that decide which methods it goes with. Its base class has
 their defaults and meanings; one that inherits from none must say them all.
@@ -90,7 +90,7 @@ class Events:
     stale = False  # gradients at the value after the node's own last event
 
 
-class Kind(NamedTuple):
+class Interface(NamedTuple):
     """What an option must have (one name of each group) and may not have, in words."""
 
     has: tuple[tuple[str, ...], ...]
@@ -102,15 +102,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "topology": Kind((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
-    "codec": Kind(
+    "topology": Interface((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
+    "codec": Interface(
         (("encode",), ("init",)),
         "codec",
         call("dejax.compression.direct", call("dejax.compression.top_k", k=10), gamma=0.5),
         base=Codec,
         values=(("memory", ("none", "sender", "copies")),),
     ),
-    "privacy": Kind(
+    "privacy": Interface(
         (("hook",),),
         "privacy mechanism",
         call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
@@ -118,23 +118,23 @@ KINDS = {
         Privacy,
         (("hook", ("message", "gradient")),),
     ),
-    "attack": Kind(
+    "attack": Interface(
         (("is_adversary",),),
         "attack",
         call("dejax.attacks.sign_flip", adversaries=1),
         base=Attack,
         values=(("hook", ("message", "gradient", "batch")),),
     ),
-    "faults": Kind((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
-    "rule": Kind((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
-    "clock": Kind((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
-    "events": Kind((("plan", "at"),), "event schedule", call("dejax.events.poisson"), base=Events),
+    "faults": Interface((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
+    "rule": Interface((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
+    "clock": Interface((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
+    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events),
 }
 
 
 ADAM = Words("dejax.optimizer(optax.adam, learning_rate=1e-3)", "{adam: {learning_rate: 0.001}}")
 INNER = {  # what other objects hold in such fields
-    "compressor": Kind(
+    "compressor": Interface(
         (("apply",), ("bits",)),
         "compressor",
         call("dejax.compression.top_k", k=10),
@@ -142,12 +142,12 @@ INNER = {  # what other objects hold in such fields
         Compressor,
         (("scope", ("global", "leaf")),),
     ),
-    "optimizer": Kind((("make",),), "optimizer", ADAM, ("update",)),
+    "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
 }
 
 
 def check_option(field: str, value: Any, owner: str = "Network", kind: str | None = None) -> None:
-    """Raise unless `value` is what the slot `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
+    """Raise unless `value` is what the field `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
 
     Args:
       kind: the kind of thing that the field holds, where it is not called as its kind is.
@@ -229,7 +229,7 @@ def facts(base: type | None) -> dict[str, Any]:
     )
 
 
-def _check_facts(field: str, owner: str, value: object, wanted: Kind) -> None:
+def _check_facts(field: str, owner: str, value: object, wanted: Interface) -> None:
     cls, words = type(value), dict(wanted.values)
     known = facts(wanted.base)
     missing, near = _spelling(cls, wanted.base)
@@ -289,7 +289,7 @@ __all__ = [
     "Compressor",
     "Events",
     "Fault",
-    "Kind",
+    "Interface",
     "Privacy",
     "Rule",
     "Slot",

@@ -45,7 +45,7 @@ class Traits:
       own_starts: its models are told apart by their starts, so that these may not be equal; default False.
       footprint: "pair" if one event touches the two nodes that meet, so that events may drive it; None (default): they may not.
       needs_events: it runs on events alone; default False.
-      keeps_view: it carries itself what a node saw when it began its gradient (stale events); default False.
+      keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events); default False.
       own_codec: its field that holds a compressor or codec of its own, in place of the network's; None (default): it has none.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read; "" (default): any rule may.
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default): they may.
@@ -62,7 +62,7 @@ class Traits:
     own_starts: bool = False
     footprint: Literal["pair"] | None = None
     needs_events: bool = False
-    keeps_view: bool = False
+    keeps_snapshot: bool = False
     own_codec: str | None = None
     needs_sums: str = ""
     needs_exact: str = ""
@@ -107,7 +107,7 @@ _VALUES = {
     "own_starts": _one_of(True, False),
     "footprint": _one_of("pair", None),
     "needs_events": _one_of(True, False),
-    "keeps_view": _one_of(True, False),
+    "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
@@ -119,7 +119,7 @@ LOOSE = {
     "channel": "channel='server'", "weights": "weights=('doubly', 'row')", "accepts": "weights=('doubly', 'row')",
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
-    "needs_events": "needs_events=True", "keeps_view": "keeps_view=True", "own_codec": "own_codec='compressor'",
+    "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip

@@ -111,7 +111,7 @@ def sum_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place
     """Sum over nodes of fn's trees, never holding more than a block of them; on a mesh (`place`) every device adds up its part."""
     count = tree.leaves(args)[0].shape[0]
     if place is not None and count >= place.devices:
-        even, args = count - count % place.devices, place.everywhere(args)  # see `Place.on_devices`
+        even, args = count - count % place.devices, place.replicate(args)  # see `Place.on_devices`
         part = place.on_devices(lambda rows: tree.map(lambda x: x[None], sum_nodes(fn, rows, block)))
         total = tree.map(lambda x: x.sum(0, dtype=x.dtype), part(tree.map(lambda x: x[:even], args)))
         return total if even == count else tree.add(total, sum_nodes(fn, tree.map(lambda x: x[even:], args), block))

@@ -21,7 +21,7 @@ from ..core.byte_sizes import array_bytes
 from ..core.fields import per_node
 from ..core.struct import static, struct
 from ..core.types import Method, Network, Problem, Topology, Tree, Values
-from ..xla.erase_mesh import bare
+from ..xla.erase_mesh import erase_mesh
 from . import processes
 from .mesh import NODES, RUNS, Layout, as_layout, check_runs, fitting, in_runs, layout, on_paper
 
@@ -51,7 +51,7 @@ class Place:
         """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
         return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
 
-    def everywhere(self, values: Tree) -> Any:
+    def replicate(self, values: Tree) -> Any:
         """Inside a program: all of it on every device."""
         return self.constrain(tree.map(lambda _: False, values), values)
 
@@ -75,10 +75,10 @@ class Place:
             m = tree.leaves(trees)[0].shape[0]
             filled = self.rows(m) * self.devices
             if filled == m:
-                return bare(split(*trees))
+                return erase_mesh(split(*trees))
             trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
             # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and reshaped
-            return bare(self.everywhere(tree.map(lambda x: x[:m], split(*trees))))
+            return erase_mesh(self.replicate(tree.map(lambda x: x[:m], split(*trees))))
 
         return run
 
@@ -109,7 +109,7 @@ class Place:
         return tree.map(one, axes, values)
 
 
-def put(x: Tree, sharding: NamedSharding) -> Any:
+def place_array(x: Tree, sharding: NamedSharding) -> Any:
     """An array, the same on every process, laid out on the mesh; its shape, where the devices are on paper."""
     if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
         x = x if hasattr(x, "dtype") else np.asarray(x)
@@ -118,7 +118,7 @@ def put(x: Tree, sharding: NamedSharding) -> Any:
         return jax.lax.with_sharding_constraint(x, sharding)
     if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
         impl = jax.random.key_impl(x)
-        return jax.random.wrap_key_data(put(jax.random.key_data(x), sharding), impl=impl)
+        return jax.random.wrap_key_data(place_array(jax.random.key_data(x), sharding), impl=impl)
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
         return jax.device_put(x, sharding)
     if sharding.is_fully_addressable:
@@ -132,13 +132,13 @@ def at_places(x: Values, place: Place) -> Any:
     """Rows [n, ...] by node id, each on the device where its node stands."""
     split, ids = place.sharding(), place.ids
     if ids is None:
-        return put(x, split)
+        return place_array(x, split)
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         rows = at_places(jax.random.key_data(x), place)
         return jax.random.wrap_key_data(rows, impl=jax.random.key_impl(x))
     traced = isinstance(ids, Tracer) or isinstance(x, Tracer)
     if traced or (isinstance(x, jax.Array) and not x.is_fully_addressable):
-        return put(jnp.asarray(x)[ids], split)
+        return place_array(jnp.asarray(x)[ids], split)
     host = np.asarray(x)
     host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
     own = {_first(shard.index): np.asarray(shard.data) for shard in ids.addressable_shards}
@@ -176,12 +176,12 @@ def bytes_of(x: Values) -> int:
     return array_bytes(jax.ShapeDtypeStruct(x.sharding.shard_shape(x.shape), x.dtype))
 
 
-def everywhere(values: Tree, mesh: Mesh) -> Any:
+def replicate(values: Tree, mesh: Mesh) -> Any:
     """A tree on every device."""
-    return tree.map(lambda x: put(x, NamedSharding(mesh, P())), values)
+    return tree.map(lambda x: place_array(x, NamedSharding(mesh, P())), values)
 
 
-def spread(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Any, Any]:
+def shard(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Any, Any]:
     """A prepared problem and network on a mesh: nodes placed, kernels that exchange rows, per-node arrays sharded.
 
     Warns:
@@ -192,18 +192,18 @@ def spread(method: Method, problem: Problem, network: Network, given: Layout) ->
         links = (
             mixing.Halo.build(phases, mesh, NODES, order)
             if phases
-            else mixing.Everywhere(topology.links, mixing.Wires(mesh, NODES, None, 0))
+            else mixing.Everywhere(topology.links, mixing.Routes(mesh, NODES, None, 0))
         )
         topology = dataclasses.replace(topology, links=links)
-    place = Place(None if order is None else put(order, NamedSharding(mesh, P(NODES))), mesh)
+    place = Place(None if order is None else place_array(order, NamedSharding(mesh, P(NODES))), mesh)
     split = place.sharding()
     data, messages = problem.data, network.messages
     if messages is not None:
         messages = messages if order is None else messages[:, order]
-    rows = lambda x: put(x if order is None else x[order], split)
+    rows = lambda x: place_array(x if order is None else x[order], split)
     data = dataclasses.replace(
         data,
-        arrays=everywhere(data.arrays, mesh),
+        arrays=replicate(data.arrays, mesh),
         index=rows(data.index),
         count=rows(data.count),
         test=None,
@@ -212,10 +212,10 @@ def spread(method: Method, problem: Problem, network: Network, given: Layout) ->
         facts=None,
     )
     rest = dataclasses.replace(problem, data=None, place=None)
-    problem = dataclasses.replace(everywhere(rest, mesh), data=data, place=place)
-    rest = everywhere(dataclasses.replace(network, topology=None, messages=None), mesh)
+    problem = dataclasses.replace(replicate(rest, mesh), data=data, place=place)
+    rest = replicate(dataclasses.replace(network, topology=None, messages=None), mesh)
     if messages is not None:
-        messages = put(messages, place.sharding(True, (None,)))
+        messages = place_array(messages, place.sharding(True, (None,)))
     return problem, dataclasses.replace(rest, topology=_laid_out(topology, place), messages=messages)
 
 
@@ -255,7 +255,7 @@ def _laid_out(topology: Topology, place: Place) -> Any:
     split = bool(topology.period) and links.split
 
     def one(x: Values) -> Any:
-        return put(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))
+        return place_array(x, place.sharding(True, (None,)) if split and jnp.ndim(x) > 1 else place.sharding(False))
 
     return dataclasses.replace(topology, links=tree.map(one, links))
 
@@ -270,11 +270,11 @@ __all__ = [
     "axis_of",
     "bytes_of",
     "check_runs",
-    "everywhere",
     "in_runs",
     "layout",
     "on_paper",
     "order_of",
-    "put",
-    "spread",
+    "place_array",
+    "replicate",
+    "shard",
 ]

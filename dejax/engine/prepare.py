@@ -54,8 +54,8 @@ def prepare(
 
 def placed(method: Method, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
-    problem, network = placement.spread(method, problem, network, layout)
-    return placement.everywhere(method, problem.place.mesh), problem, network
+    problem, network = placement.shard(method, problem, network, layout)
+    return placement.replicate(method, problem.place.mesh), problem, network
 
 
 __all__ = [

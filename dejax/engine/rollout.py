@@ -74,7 +74,7 @@ def rollout(
         )
     method, problem, network = prepare(method, problem, network, rounds, layout)
     if layout is not None:
-        key, params = placement.everywhere(key, problem.place.mesh), laid_out(problem, params)
+        key, params = placement.replicate(key, problem.place.mesh), laid_out(problem, params)
     carry, meters = _rollout(method, problem, network, key, params, rounds=rounds)
     if problem.place is not None and problem.place.ids is not None:
         carry = _in_order(method, problem, network, key, carry)

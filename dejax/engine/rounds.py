@@ -15,7 +15,7 @@ from ..core.types import Method, Tree
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
-from ..xla.erase_mesh import bare
+from ..xla.erase_mesh import erase_mesh
 from .node_axis import node_axis
 from .starts import starts
 
@@ -33,7 +33,7 @@ def _plan_at(network: Network, t: object, n: int) -> Any:
 
 
 def _stale_view(method: Method, network: Network) -> bool:
-    return network.events is not None and network.events.stale and not traits(method).keeps_view
+    return network.events is not None and network.events.stale and not traits(method).keeps_snapshot
 
 
 def carry_axes(method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree = None) -> Carry:
@@ -58,7 +58,7 @@ def begin(
     per_node: dict[str, bool] | None = None,
 ) -> Carry:
     if problem.place is not None:
-        method, problem, network, key, params = bare((method, problem, network, key, params))
+        method, problem, network, key, params = erase_mesh((method, problem, network, key, params))
     population = starts(method, problem, key, params)
     store = Store({}, record=True)
     same = problem.starts == "equal" and (
@@ -100,7 +100,9 @@ def one_round(
 ) -> tuple[Carry, Meters]:
     """Round t: the next carry, and what was metered. `axes`: of `round_axes`."""
     if problem.place is not None:
-        method, problem, network, key, carry, t, horizon = bare((method, problem, network, key, carry, t, horizon))
+        method, problem, network, key, carry, t, horizon = erase_mesh(
+            (method, problem, network, key, carry, t, horizon)
+        )
     store = Store(carry.slots)
     round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
     state = method.step(carry.state, round)

@@ -72,7 +72,7 @@ def laid_out(problem: Problem, params: Tree) -> Any:
         return params
     if is_population(problem, model_like(problem.task), params):
         return tree.map(lambda x: placement.at_places(x, place), params)
-    return placement.everywhere(params, place.mesh)
+    return placement.replicate(params, place.mesh)
 
 
 def _ids(problem: Problem, n: int) -> jax.Array:

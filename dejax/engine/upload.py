@@ -1,4 +1,4 @@
-"""An experiment laid on devices: prepared, its data there once, on a mesh with nodes in their places."""
+"""An experiment placed on devices: prepared, its data there once, on a mesh with nodes in their places."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,10 +12,10 @@ from ..core.types import Layout, Tree
 from ..devices import placement
 
 
-def laid(given: Any, rounds: int, layout: Layout | None, put: "Put") -> tuple[Any, Any]:
+def placed(given: Any, rounds: int, layout: Layout | None, placer: "Placer") -> tuple[Any, Any]:
     """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
     method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
-    there = tree.map(put, problem)
+    there = tree.map(placer, problem)
     if layout is None:
         return (method, there, network), (method, there, network)
     # lists per node from the host, so that each device gets its own rows of them
@@ -24,8 +24,8 @@ def laid(given: Any, rounds: int, layout: Layout | None, put: "Put") -> tuple[An
     return (method, there, network), engine.placed(method, problem, network, layout)
 
 
-class Put:
-    """Lays arrays of the host on the device, or on all devices of a layout, each of them once."""
+class Placer:
+    """Places arrays of the host on the device, or on all devices of a layout, each of them once."""
 
     def __init__(self, layout: Layout | None):
         self.layout, self._there = layout, {}
@@ -35,9 +35,9 @@ class Put:
             return x
         found = self._there.get(id(x))
         if found is None:
-            there = device_array(x) if self.layout is None else placement.everywhere(x, self.layout.mesh)
+            there = device_array(x) if self.layout is None else placement.replicate(x, self.layout.mesh)
             found = self._there[id(x)] = (x, there)  # x is kept, so that its id stays its own
         return found[1]
 
 
-__all__ = ["Put", "laid"]
+__all__ = ["Placer", "placed"]

@@ -10,7 +10,7 @@ from ..core.kinds import Events
 from ..core.struct import static, struct
 from ..core.types import Topology
 from ..errors import NULL, bad
-from ._plan import Plan, pack
+from ._timetable import Timetable, pack
 
 
 @struct
@@ -34,7 +34,7 @@ class Poisson(Events):
     stale: bool = static(default=True)
     seed: int = static(default=0, check=natural)
 
-    def plan(self, topology: Topology, rounds: int | None) -> Plan:
+    def plan(self, topology: Topology, rounds: int | None) -> Timetable:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
         if rounds is None:
             raise bad(
@@ -81,7 +81,7 @@ class Poisson(Events):
             parts.append(block)
             time, ticks, done = float(time_of[-1]), ticks + events, done + len(block["times"])
         joined = {k: np.concatenate([b[k] for b in parts])[:rounds] for k in parts[0]}
-        return Plan(**{k: device_array(v) for k, v in joined.items()}, stale=self.stale)
+        return Timetable(**{k: device_array(v) for k, v in joined.items()}, stale=self.stale)
 
 
 __all__ = ["Poisson"]

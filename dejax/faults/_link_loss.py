@@ -38,7 +38,7 @@ class LinkLoss(Fault):
     p: FloatLike = number(check=PROBABILITY)
 
     def arrives(self, ctx: Context, links: Links) -> Bool[Array, "n k"]:
-        """Which slots deliver in this phase."""
+        """Which ports deliver in this phase."""
         receivers, senders = links.ends()
         low, high = jnp.minimum(receivers, senders), jnp.maximum(receivers, senders)
         return uniform_of_pairs(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
@@ -71,7 +71,7 @@ class DirectedLinkLoss(Fault):
     symmetric = False
 
     def arrives(self, ctx: Context, links: Links) -> Bool[Array, "n k"]:
-        """Which slots deliver in this phase."""
+        """Which ports deliver in this phase."""
         receivers, senders = links.ends()
         return (
             uniform_of_pairs(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p

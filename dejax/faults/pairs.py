@@ -1,4 +1,4 @@
-"""Draws for pairs of nodes, by their ids alone: independent of slots, layout and devices."""
+"""Draws for pairs of nodes, by their ids alone: independent of ports, layout and devices."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..core.random import fold_in, uniform
 
 
 def uniform_of_pairs(key: jax.Array, a: jax.Array, b: jax.Array, n: int, ticks: Any = None) -> jax.Array:
-    """One uniform float32 per pair of node ids, whatever slot it stands on; in an event plan also by the event's number."""
+    """One uniform float32 per pair of node ids, whatever port it stands on; in a timetable also by the event's number."""
     if n <= 2**16:  # the pair fits one uint32: half the cost
         edge = fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
     else:

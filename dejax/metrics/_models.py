@@ -13,7 +13,7 @@ from ..core import tree
 from ..core.random import fold_name
 from ..core.types import Keys, Tree
 from ..devices.node_blocks import map_nodes
-from ..xla.erase_mesh import bare
+from ..xla.erase_mesh import erase_mesh
 from .view import View
 
 HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
@@ -190,7 +190,7 @@ def _nodes(
     """
     task, shared, own, classes, block = static
     if place is not None:
-        params, test, light, owned, key = bare((params, test, light, owned, key))
+        params, test, light, owned, key = erase_mesh((params, test, light, owned, key))
     else:
         at = ids
     per_class: Any = None

@@ -12,7 +12,7 @@ from ..core.random import fold_name
 from ..core.types import Keys, Place, Problem, Tree
 from ..devices.node_blocks import sum_nodes
 from ..problem import roles
-from ..xla.erase_mesh import bare
+from ..xla.erase_mesh import erase_mesh
 from .view import View
 
 
@@ -74,7 +74,7 @@ def _gradients(
     block: int | str | None, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
 ) -> tuple[jax.Array, jax.Array]:
     if place is not None:
-        problem, at, key = bare((problem, at, key))
+        problem, at, key = erase_mesh((problem, at, key))
     gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
     center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block, place))
 
@@ -89,7 +89,7 @@ def _objective(
     block: int | str | None, problem: Problem, at: Tree, ids: jax.Array, key: Keys, place: Place | None
 ) -> jax.Array:
     if place is not None:
-        problem, at, key = bare((problem, at, key))
+        problem, at, key = erase_mesh((problem, at, key))
     return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block, place) / len(ids)
 
 

@@ -9,14 +9,14 @@ from .kernels import (
     Complete as Complete,
     Dense as Dense,
     Hubs as Hubs,
-    Slots as Slots,
+    NeighborLists as NeighborLists,
 )
 from .late import Late as Late
 from .links import Links as Links
 from .sharded import (
     Everywhere as Everywhere,
     Halo as Halo,
-    Wires as Wires,
+    Routes as Routes,
     crossing as crossing,
     relabel as relabel,
     relabelling as relabelling,
@@ -36,9 +36,9 @@ __all__ = [
     "Hubs",
     "Late",
     "Links",
-    "Slots",
+    "NeighborLists",
     "Star",
-    "Wires",
+    "Routes",
     "choose",
     "crossing",
     "relabel",

@@ -9,20 +9,20 @@ from .edges import Edges
 from .kernels.circulant import Circulant, CirculantSequence
 from .kernels.dense import Complete, Dense
 from .kernels.hubs import Hubs
-from .kernels.slots import Slots
+from .kernels.neighbor_lists import NeighborLists
 from .links import Links
 
 CIRCULANT_UP_TO = 64  # offsets that are written into the program
 DENSE_FROM = 1 / 3  # share of all pairs that are edges: from here one matrix product beats a pass per neighbor
-HUBS_FROM = 3.0  # padded slots per real edge
+HUBS_FROM = 3.0  # padded ports per real edge
 
 
 def choose(w: Edges | np.ndarray | Sequence[Edges | np.ndarray]) -> Links:
     """The kernel for W, or for a sequence of W_t; leaves are float64 and int32 NumPy arrays on the host.
 
     No edges, or constant weights along few offsets: Circulant. All pairs with one weight: Complete. At least a third of
-    all pairs: Dense. Degrees so unequal that padding to the largest would triple the work: Hubs. Else Slots. A sequence
-    gets CirculantSequence or Slots, with a leading axis for the phase on every leaf.
+    all pairs: Dense. Degrees so unequal that padding to the largest would triple the work: Hubs. Else NeighborLists. A sequence
+    gets CirculantSequence or NeighborLists, with a leading axis for the phase on every leaf.
 
     Args:
       w: edges, or a dense [n, n] matrix (its non-zero entries are the edges), or a sequence of either.
@@ -82,7 +82,7 @@ def _choose_one(e: Edges) -> Any:
     widest = int(e.in_degrees().max())
     if n * widest > HUBS_FROM * (m + n):
         return Hubs.build(e)
-    return _slots(e, widest)
+    return _ports(e, widest)
 
 
 def _choose_sequence(phases: list[Edges]) -> Any:
@@ -97,16 +97,16 @@ def _choose_sequence(phases: list[Edges]) -> Any:
     n, widest = phases[0].n, max(1, max(int(e.in_degrees().max()) for e in phases))
     if widest >= DENSE_FROM * n and n > 8:
         return _stack([Dense(e.matrix()) for e in phases])
-    return _stack([_slots(e, widest) for e in phases])
+    return _stack([_ports(e, widest) for e in phases])
 
 
-def _slots(e: Edges, width: int) -> Slots:
+def _ports(e: Edges, width: int) -> NeighborLists:
     index = np.repeat(np.arange(e.n, dtype=np.int32)[:, None], width, 1)
     weight = np.zeros((e.n, width))
     at = e.positions()
     index[e.receivers, at] = e.senders
     weight[e.receivers, at] = e.weights
-    return Slots(index, weight, e.own.copy())
+    return NeighborLists(index, weight, e.own.copy())
 
 
 def _stack(kernels: list[Any]) -> Any:

@@ -25,14 +25,14 @@ class EdgeList:
     Args:
       receiver, sender: int32 [m], the two ends of edge e.
       reverse: int32 [m], the edge from receiver[e] to sender[e].
-      slot: int32 [m], the slot of receiver[e] on which the mixing kernel hears sender[e].
+      port: int32 [m], the port of receiver[e] on which the mixing kernel hears sender[e].
       n: number of nodes, static.
     """
 
     receiver: jax.Array = grows()
     sender: jax.Array = grows()
     reverse: jax.Array = grows()
-    slot: jax.Array = grows()
+    port: jax.Array = grows()
     n: int = static()
 
     @staticmethod
@@ -44,10 +44,10 @@ class EdgeList:
         """
         senders, weights = jax.device_get(jax.jit(lambda links: (links.senders(), links.weights()))(links))
         real = weights != 0
-        receiver, slot = np.nonzero(real)
-        sender = senders[receiver, slot]
+        receiver, port = np.nonzero(real)
+        sender = senders[receiver, port]
         order = np.lexsort((sender, receiver))
-        receiver, sender, slot = receiver[order], sender[order], slot[order]
+        receiver, sender, port = receiver[order], sender[order], port[order]
         reverse = np.lexsort((receiver, sender))  # ascending by (sender, receiver): place e holds the reverse of edge e
         lonely = (receiver[reverse] != sender) | (sender[reverse] != receiver)
         if lonely.any():
@@ -56,7 +56,7 @@ class EdgeList:
                 f"node {receiver[e]} hears node {sender[e]}, but not the other way round; messages per edge need both directions"
             )
         ids = lambda x: device_array(x, np.int32)
-        return EdgeList(ids(receiver), ids(sender), ids(reverse), ids(slot), links.n)
+        return EdgeList(ids(receiver), ids(sender), ids(reverse), ids(port), links.n)
 
     @property
     def m(self) -> int:
@@ -82,9 +82,9 @@ class EdgeList:
     def _sum(self, x: jax.Array, dtype: Any) -> jax.Array:
         return jax.ops.segment_sum(x.astype(dtype), self.receiver, self.n, indices_are_sorted=True)
 
-    def by_slot(self, per_slot: jax.Array) -> jax.Array:
-        """[m] out of an array [n, k] over the kernel's slots."""
-        return per_slot[self.receiver, self.slot]
+    def by_port(self, per_port: jax.Array) -> jax.Array:
+        """[m] out of an array [n, k] over the kernel's ports."""
+        return per_port[self.receiver, self.port]
 
 
 class EdgeRows(Links):
@@ -99,9 +99,9 @@ class EdgeRows(Links):
         return self.links.n
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
-        return self.links.num_slots
+        return self.links.num_ports
 
     def senders(self) -> jax.Array:
         """[n, k]."""
@@ -116,16 +116,16 @@ class EdgeRows(Links):
         return self.links.self_weights()
 
     def take(self, values: Tree, s: int | Values) -> Any:
-        """Row i of the result is what node i received on slot s; its first row (of weight 0) on padding."""
+        """Row i of the result is what node i received on port s; its first row (of weight 0) on padding."""
         e = self.edges
         table = (
-            jnp.zeros((self.n, self.num_slots), jnp.int32).at[e.receiver, e.slot].set(jnp.arange(e.m, dtype=jnp.int32))
+            jnp.zeros((self.n, self.num_ports), jnp.int32).at[e.receiver, e.port].set(jnp.arange(e.m, dtype=jnp.int32))
         )
         return tree.map(lambda x: x[table[:, s]], values)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """self_weights own + the sum of each node's rows under weights [n, k]; a zero weight silences NaN and Inf."""
-        w = self.edges.by_slot(weights)
+        w = self.edges.by_port(weights)
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
@@ -137,7 +137,7 @@ class EdgeRows(Links):
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """[n, k]: squared distance of each row to the own value of the node that holds it; 0 on padding."""
         gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), values))
-        return jnp.zeros((self.n, self.num_slots), gap.dtype).at[self.edges.receiver, self.edges.slot].set(gap)
+        return jnp.zeros((self.n, self.num_ports), gap.dtype).at[self.edges.receiver, self.edges.port].set(gap)
 
 
 __all__ = ["EdgeList", "EdgeRows"]

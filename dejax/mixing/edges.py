@@ -61,7 +61,7 @@ class Edges:
         return np.bincount(self.senders, minlength=self.n)
 
     def positions(self) -> np.ndarray:
-        """[m]: place of each edge among the edges of its receiver: the slot it goes into."""
+        """[m]: place of each edge among the edges of its receiver: the port it goes into."""
         starts = np.concatenate([[0], np.cumsum(self.in_degrees())[:-1]])
         return np.arange(len(self.receivers)) - starts[self.receivers]
 

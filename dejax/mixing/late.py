@@ -11,9 +11,9 @@ from .links import Links
 
 
 class Late(Links):
-    """Links whose values are [n depth, ...], the `depth` last values of every sender; `which` [n, k] is read on each slot.
+    """Links whose values are [n depth, ...], the `depth` last values of every sender; `which` [n, k] is read on each port.
 
-    The kernel below walks the slots once for every place of the memory, so that no [n, k, d] array is formed.
+    The kernel below walks the ports once for every place of the memory, so that no [n, k, d] array is formed.
     """
 
     def __init__(self, links: Links, which: jax.Array, depth: int):
@@ -25,9 +25,9 @@ class Late(Links):
         return self.links.n
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
-        return self.links.num_slots
+        return self.links.num_ports
 
     def senders(self) -> jax.Array:
         """[n, k]."""
@@ -46,15 +46,15 @@ class Late(Links):
         apart = tree.map(lambda x: x.reshape(-1, self.depth, *x.shape[1:]), values)
         return [tree.map(lambda x, r=r: x[:, r], apart) for r in range(self.depth)]
 
-    def spread(self, values: Tree) -> Any:
+    def with_neighbors(self, values: Tree) -> Any:
         """What each device needs of every place."""
-        if type(self.links).spread is Links.spread:  # every row is at hand
+        if type(self.links).with_neighbors is Links.with_neighbors:  # every row is at hand
             return values
-        places = [self.links.spread(x) for x in self._places(values)]
+        places = [self.links.with_neighbors(x) for x in self._places(values)]
         return tree.map(lambda *x: jnp.stack(x, 1).reshape(-1, *x[0].shape[1:]), *places)
 
     def take(self, values: Tree, s: int | Values) -> Any:
-        """Row i is the value that node i reads on slot s."""
+        """Row i is the value that node i reads on port s."""
         places = self._places(values)
         out = self.links.take(places[0], s)
         for r in range(1, self.depth):
@@ -70,7 +70,7 @@ class Late(Links):
         return tree.add(*parts)
 
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
-        """[n, k]: of the value read on each slot."""
+        """[n, k]: of the value read on each port."""
         out, *rest = [self.links.sq_distances(place, own) for place in self._places(values)]
         for r, distances in enumerate(rest, 1):
             out = jnp.where(self.which == r, distances, out)

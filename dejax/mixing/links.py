@@ -1,7 +1,7 @@
-"""What every mixing kernel offers: one W_t, seen as n receivers with k slots each.
+"""What every mixing kernel offers: one W_t, seen as n receivers with k ports each.
 
-A kernel holds a self weight per node and one weight per slot, and owns the loop over neighbors, so that rules and
-mixing never form an [n, k, d] array. Padding slots hold the receiver's own id and weight 0; a slot is real exactly when
+A kernel holds a self weight per node and one weight per port, and owns the loop over neighbors, so that rules and
+mixing never form an [n, k, d] array. Padding ports hold the receiver's own id and weight 0; a port is real exactly when
 its weight is not 0.
 """
 
@@ -19,13 +19,13 @@ from ..core import tree
 from ..core.types import NodeFloat, NodeTree, Tree, Values
 from .edges import Edges
 
-UNROLL = 16  # slots written out one after another, so that XLA fuses them into one loop; more are scanned
+UNROLL = 16  # ports written out one after another, so that XLA fuses them into one loop; more are scanned
 
 
 class Links(ABC):
-    """One mixing matrix W_t as receivers x slots: W[i, senders[i, s]] = weights[i, s], W[i, i] = self_weights[i].
+    """One mixing matrix W_t as receivers x ports: W[i, senders[i, s]] = weights[i, s], W[i, i] = self_weights[i].
 
-    A kernel says who sends, with which weight, and how a slot's rows are taken; the rest follows slot by slot. It
+    A kernel says who sends, with which weight, and how a port's rows are taken; the rest follows port by port. It
     overrides what it can do faster, or what its values need otherwise.
     """
 
@@ -39,16 +39,16 @@ class Links(ABC):
 
     @property
     @abstractmethod
-    def num_slots(self) -> int:
-        """k: slots per node, the largest number of senders that a node hears."""
+    def num_ports(self) -> int:
+        """k: ports per node, the largest number of senders that a node hears."""
 
     @abstractmethod
     def senders(self) -> Int[Array, "n k"]:
-        """Who sends on each slot; the own id on padding."""
+        """Who sends on each port; the own id on padding."""
 
     @abstractmethod
     def weights(self) -> Float[Array, "n k"]:
-        """Weight of each slot; 0 on padding."""
+        """Weight of each port; 0 on padding."""
 
     @abstractmethod
     def self_weights(self) -> NodeFloat:
@@ -59,11 +59,11 @@ class Links(ABC):
         """Row i of the result is row senders[i, s] of `values`; s is a Python int or a traced int32."""
 
     def ends(self) -> tuple[Int[Array, "n k"], Int[Array, "n k"]]:
-        """Node ids of receiver and sender of every slot."""
+        """Node ids of receiver and sender of every port."""
         senders = self.senders().astype(jnp.int32)
         return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
-    def spread(self, values: NodeTree) -> Any:
+    def with_neighbors(self, values: NodeTree) -> Any:
         """`values` as `take`, `weighted`, `sq_distances` and `fold` read them: the one exchange between devices.
 
         Those four also take the values themselves, and then exchange on their own. On one device every row is at hand.
@@ -72,21 +72,21 @@ class Links(ABC):
 
     def mix(self, values: NodeTree) -> NodeTree:
         """W values. Each leaf keeps its dtype; sums are taken in at least float32."""
-        weights, own, k = self.weights(), self.self_weights(), self.num_slots
-        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: weights[:, s], own, k), values)
+        weights, own, k = self.weights(), self.self_weights(), self.num_ports
+        return tree.map(lambda x: sum_ports(self.take, x, x, lambda s: weights[:, s], own, k), values)
 
     def weighted(
         self, values: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
     ) -> NodeTree:
         """Row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]]; a zero weight silences NaN and Inf."""
         own = values if own is None else own
-        share, k = lambda s: weights[:, s], self.num_slots
-        return tree.map(lambda x, mine: sum_slots(self.take, x, mine, share, self_weights, k, silenced), values, own)
+        share, k = lambda s: weights[:, s], self.num_ports
+        return tree.map(lambda x, mine: sum_ports(self.take, x, mine, share, self_weights, k, silenced), values, own)
 
     def sq_distances(self, values: NodeTree, own: NodeTree | None = None) -> Float[Array, "n k"]:
         """||own_i - values[senders[i, s]]||^2, summed over leaves; differences first, so that nothing cancels."""
         own = values if own is None else own
-        k = self.num_slots
+        k = self.num_ports
 
         def one(s: int | Values) -> jax.Array:
             def leaf(mine: jax.Array, x: jax.Array) -> jax.Array:
@@ -99,12 +99,12 @@ class Links(ABC):
 
         if k == 0:
             return jnp.zeros((self.n, 0), jnp.float32)
-        # one slot after another: written out, XLA on CPUs keeps the differences of all slots at once (measured: k copies of X)
+        # one port after another: written out, XLA on CPUs keeps the differences of all ports at once (measured: k copies of X)
         return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
     def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:
-        """carry <- fn(carry, take(values, s), s) over all slots in order: written out up to 16, scanned beyond."""
-        k = self.num_slots
+        """carry <- fn(carry, take(values, s), s) over all ports in order: written out up to 16, scanned beyond."""
+        k = self.num_ports
         if k <= UNROLL:
             for s in range(k):
                 carry = fn(carry, self.take(values, s), s)
@@ -119,9 +119,9 @@ class Links(ABC):
     def host_edges(self) -> Edges:
         """The non-zero weights of one phase, in float64."""
         senders, weights = np.asarray(self.senders(), np.int64), np.asarray(self.weights(), np.float64)
-        receivers, slots = np.nonzero(weights)
+        receivers, ports = np.nonzero(weights)
         own = np.asarray(self.self_weights())
-        return Edges.sorted(self.n, receivers, senders[receivers, slots], weights[receivers, slots], own)
+        return Edges.sorted(self.n, receivers, senders[receivers, ports], weights[receivers, ports], own)
 
     def offset_weights(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
         """Of a circulant W: (offsets, weights) of each phase of a period, the own value at offset 0; None of any other."""
@@ -155,7 +155,7 @@ def plain(w: jax.Array, x: jax.Array) -> jax.Array:
     return tree.over(w, x) * x
 
 
-def sum_slots(
+def sum_ports(
     take: Callable[[jax.Array, Any], jax.Array],
     x: jax.Array,
     own: jax.Array,
@@ -165,7 +165,7 @@ def sum_slots(
     times: Callable[[jax.Array, jax.Array], jax.Array] = plain,
     out_dtype: Any = None,
 ) -> jax.Array:
-    """self_weight own + sum_s weight(s) take(x, s) for one leaf: one fused loop per 16 slots, no [n, k, d]."""
+    """self_weight own + sum_s weight(s) take(x, s) for one leaf: one fused loop per 16 ports, no [n, k, d]."""
     dtype = accumulator(x)
 
     def term(s: int | Values) -> jax.Array:
@@ -186,4 +186,4 @@ def sum_slots(
     return out.astype(x.dtype if out_dtype is None else out_dtype)
 
 
-__all__ = ["UNROLL", "Links", "accumulator", "plain", "silenced", "sum_slots"]
+__all__ = ["UNROLL", "Links", "accumulator", "plain", "silenced", "sum_ports"]

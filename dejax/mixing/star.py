@@ -1,4 +1,4 @@
-"""A server and its senders, as links: receivers are the groups that it forms means of, slots are the n nodes that send."""
+"""A server and its senders, as links: receivers are the groups that it forms means of, ports are the n nodes that send."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ class Star(Links):
         return self.share.shape[0]
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """Senders."""
         return self.share.shape[1]
 
     def senders(self) -> jax.Array:
         """[g, n]."""
-        return jnp.broadcast_to(jnp.arange(self.num_slots, dtype=jnp.int32), self.share.shape)
+        return jnp.broadcast_to(jnp.arange(self.num_ports, dtype=jnp.int32), self.share.shape)
 
     def weights(self) -> jax.Array:
         """[g, n]."""

@@ -59,7 +59,7 @@ class Case:
         return self.gossips and (self.channel == "edges" or self.network.codec.per_edge)
 
     @property
-    def spread(self) -> bool:
+    def sharded(self) -> bool:
         """Whether the attack needs several values that estimate one quantity."""
         return self.network.attack is not None and self.network.attack.needs_spread
 
@@ -72,7 +72,7 @@ class Case:
     def unlinked(self) -> bool:
         """Whether nobody hears anybody."""
         top = self.top if hasattr(self.top, "links") else self.top.build(self.n)
-        return top.period > 0 and top.links.num_slots == 0
+        return top.period > 0 and top.links.num_ports == 0
 
     @cached_property
     def edges(self) -> np.ndarray:

@@ -93,7 +93,7 @@ class Network:
         compatibility.check(method, problem, self)
 
     def prepare(self, method: Method, problem: Problem, rounds: int | None = None) -> "Network":
-        """A checked copy with numbers as typed arrays, messages per node counted, and the event plan drawn."""
+        """A checked copy with numbers as typed arrays, messages per node counted, and the timetable drawn."""
         self.check(method, problem)
         changes: dict[str, Any] = {}
         said = traits(method)

@@ -3,11 +3,11 @@
 from .optimizers import (
     Cosine as Cosine,
     InverseSqrt as InverseSqrt,
+    LocalStep as LocalStep,
     Optimizer as Optimizer,
-    StepRule as StepRule,
     check_step as check_step,
+    local_step as local_step,
     optimizer as optimizer,
-    step_rule as step_rule,
 )
 
-__all__ = ["Cosine", "InverseSqrt", "Optimizer", "StepRule", "check_step", "optimizer", "step_rule"]
+__all__ = ["Cosine", "InverseSqrt", "Optimizer", "LocalStep", "check_step", "optimizer", "local_step"]

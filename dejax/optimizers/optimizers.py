@@ -118,7 +118,7 @@ class InverseSqrt:
 
 
 @struct
-class StepRule:
+class LocalStep:
     """How a method makes a local step: plain SGD of a rate, or an optax optimizer. Shared by the method files."""
 
     lr: Any
@@ -137,9 +137,9 @@ class StepRule:
         return tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params), opt_state
 
 
-def step_rule(owner: Any) -> StepRule:
-    """The step rule of a method with fields `lr` and `optimizer`."""
-    return StepRule(owner.lr, owner.optimizer)
+def local_step(owner: Any) -> LocalStep:
+    """The local step of a method with fields `lr` and `optimizer`."""
+    return LocalStep(owner.lr, owner.optimizer)
 
 
 def check_step(owner: Any) -> None:
@@ -159,9 +159,9 @@ def check_step(owner: Any) -> None:
 __all__ = [
     "Cosine",
     "InverseSqrt",
+    "LocalStep",
     "Optimizer",
-    "StepRule",
     "check_step",
+    "local_step",
     "optimizer",
-    "step_rule",
 ]

@@ -17,7 +17,7 @@ from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
 from ..xla.take_rows import fetch_rows
-from .roles import Rules, as_rules
+from .roles import Patterns, as_rules
 from .task_check import check_task
 
 SAMPLERS = ("full", "replacement", "epoch")
@@ -134,7 +134,7 @@ class Problem:
         return self.data.n
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> Patterns:
         """Paths and roles, those that the task brings (running statistics) first."""
         return tuple(getattr(self.task, "roles", ())) + self.roles
 

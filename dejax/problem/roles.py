@@ -31,7 +31,7 @@ from ..errors import Words, bad, keyword
 ROLES = ("shared", "personal", "frozen", "statistics")
 SLOT = "role/"  # + a role: the leaves of that role in a run's slots
 
-Rules = tuple[tuple[str, str], ...]
+Patterns = tuple[tuple[str, str], ...]
 
 
 class Split(NamedTuple):
@@ -52,7 +52,7 @@ class WithRoles(NamedTuple):
     statistics: Any  # [n, ...]; at a server equal rows
 
 
-def as_rules(roles: Any) -> Rules:
+def as_rules(roles: Any) -> Patterns:
     """A mapping path -> role (or its pairs) as a sorted tuple.
 
     Raises:
@@ -79,7 +79,7 @@ def path_of(path: tuple[Any, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _role(rules: Rules, path: str) -> str:
+def _role(rules: Patterns, path: str) -> str:
     """The role of the rule that says most about the path: patterns name its first parts, * stands for one of them."""
     parts, best = path.split("/"), (0, "shared")
     for pattern, role in rules:
@@ -89,7 +89,7 @@ def _role(rules: Rules, path: str) -> str:
     return best[1]
 
 
-def split(rules: Rules, values: Tree) -> Split:
+def split(rules: Patterns, values: Tree) -> Split:
     """A tree of any leaves by role."""
     found = jax.tree_util.tree_map_with_path(lambda p, _: _role(rules, path_of(p)), values)
     return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in ROLES))
@@ -186,9 +186,9 @@ def start(problem: Problem, method: Method, population: Tree, store: Any, same: 
 
 def personal_step(problem: Problem) -> Any:
     """How personal leaves move."""
-    from ..optimizers import StepRule
+    from ..optimizers import LocalStep
 
-    return StepRule(problem.personal_lr, problem.personal_optimizer)
+    return LocalStep(problem.personal_lr, problem.personal_optimizer)
 
 
 class Joined:

@@ -33,8 +33,8 @@ def compute(round: Round, name: str) -> None:
     clock = round.network.clock
     if clock is None:
         return
-    time, put = _slot(round)
-    put(clock.compute(round._context(round.key(name + ".seconds")), time, round.computes))
+    time, write = _slot(round)
+    write(clock.compute(round._context(round.key(name + ".seconds")), time, round.computes))
 
 
 def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:
@@ -42,8 +42,8 @@ def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Arra
     clock = round.network.clock
     if clock is None:
         return
-    time, put = _slot(round)
-    put(clock.messages(round._context(round.key(name + ".seconds"), links=links, mask=mask), time, links, mask, bits))
+    time, write = _slot(round)
+    write(clock.messages(round._context(round.key(name + ".seconds"), links=links, mask=mask), time, links, mask, bits))
 
 
 def start_cohort(view: Round, name: str) -> None:
@@ -63,11 +63,11 @@ def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind
     clock = round.network.clock
     if clock is None:
         return
-    time, put = _slot(round)
+    time, write = _slot(round)
     _, put_server = _server(round)
     done = clock.server(round._context(round.key(name + ".seconds")), time, up, down, arrived, kind)
     put_server(done)
-    put(jnp.broadcast_to(done, time.shape))
+    write(jnp.broadcast_to(done, time.shape))
 
 
 def settle(round: Round) -> tuple[jax.Array, jax.Array]:

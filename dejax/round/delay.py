@@ -20,8 +20,8 @@ def stage(wire: Any, m: Message) -> Message:
     if fault is None:
         return m
     low, high = fault.span
-    sent_before, put = wire.round.slot(wire.name + ".late", lambda n: jnp.int32(0), per_node=False)
-    put(sent_before + 1)  # phases of this call, not of the round: it may stand within `when`
+    sent_before, write = wire.round.slot(wire.name + ".late", lambda n: jnp.int32(0), per_node=False)
+    write(sent_before + 1)  # phases of this call, not of the round: it may stand within `when`
     ages = None if low == high else wire.ages(fault)
     depth = high if ages is None else high + 1
     at = sent_before % depth
@@ -29,9 +29,9 @@ def stage(wire: Any, m: Message) -> Message:
     def ring(purpose: str, value: Tree, memory: Tree, **kw: Any) -> Tree:
         """The oldest rows of `value`; where ages differ the last `depth` of them, [rows, depth, ...]."""
         zeros = lambda rows: tree.map(lambda x: jnp.zeros((rows, depth, *x.shape[1:]), x.dtype), value)
-        old, put = memory("late." + purpose, zeros, **kw)
+        old, write = memory("late." + purpose, zeros, **kw)
         new = tree.map(lambda held, x: lax.dynamic_update_index_in_dim(held, x.astype(held.dtype), at, 1), old, value)
-        put(new)
+        write(new)
         if ages is None:
             return tree.map(lambda held: lax.dynamic_index_in_dim(held, at, 1, keepdims=False), old)
         return new

@@ -15,7 +15,7 @@ class Live(NamedTuple):
     links: Any
     weights: Any
     self_weights: Any
-    mask: Any  # bool [n, k]: something arrives on the slot
+    mask: Any  # bool [n, k]: something arrives on the port
     is_adversary: Any  # bool [n] or None
 
 

@@ -29,10 +29,10 @@ def batch(round: Round, name: str) -> Batch:
 def _draw(round: Round, name: str) -> tuple[jax.Array, Any]:
     """Rows [m, B] of the data for each node's batch, and their weights [m, B] or None."""
     problem = round.problem
-    memory, put = round.slot("sampler", problem.sampler.init)
+    memory, write = round.slot("sampler", problem.sampler.init)
     base_keys = fold_in(fold_name(_run_key(round), "epochs"), round.ids)
     rows, weight, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
-    put(round.keep(new, memory))
+    write(round.keep(new, memory))
     return rows, weight
 
 
@@ -81,9 +81,9 @@ def _per_node(
     problem, privacy = round.problem, round.network.privacy
     fn = problem.task.loss if loss_fn is None else loss_fn
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
-    memory, put = (), None
+    memory, write = (), None
     if tree.leaves(jax.eval_shape(problem.rule.init, tree.map(lambda x: x[0], params))):
-        memory, put = round.slot(
+        memory, write = round.slot(
             "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
         )
 
@@ -106,8 +106,8 @@ def _per_node(
         return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
 
     loss, grads, memory = _each(round, one, mean_loss, params, source, weight, keys, memory, extra)
-    if put is not None:
-        put(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
+    if write is not None:
+        write(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
         if weight is None:
             weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
@@ -168,7 +168,7 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
 def _gradient_of_events(
     round: Any, name: str, params: Tree, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
 ) -> Any:
-    """In an event plan of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
+    """In a timetable of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
     ids = round.plan.initiators
     real = ids < round.n_all
     rows = jnp.minimum(ids, round.n_all - 1)

@@ -17,8 +17,8 @@ BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
 class Received:
     """Values that every node received from its neighbors in one phase, after privacy, codec, adversaries and links.
 
-    Row i of a slot's value is what node i received on that slot. `own` is the node's own value as the others hold it;
-    it is None at a server, whose single receiver (n = 1) has the senders as its slots. Only `combine`, `fold`, `each`
+    Row i of a port's value is what node i received on that port. `own` is the node's own value as the others hold it;
+    it is None at a server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`, `each`
     and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the values, so that a robust rule
     cannot be bypassed and no [n, k, d] array is formed.
     """
@@ -44,7 +44,7 @@ class Received:
 
     @property
     def weights(self) -> jax.Array:
-        """[n, k]: weight of each slot; a lost link has 0."""
+        """[n, k]: weight of each port; a lost link has 0."""
         return self.links.weights() if self._weights is None else self._weights
 
     @property
@@ -60,10 +60,10 @@ class Received:
     @cached_property
     def _spread(self) -> Any:
         """What was sent, where the receivers' devices can read it: one exchange serves all that follows."""
-        return self.links.spread(self.sent)
+        return self.links.with_neighbors(self.sent)
 
     def from_adversary(self) -> jax.Array:
-        """[n, k]: who sent on each slot is an adversary."""
+        """[n, k]: who sent on each port is an adversary."""
         return self.adversary[self.links.senders()]
 
     def combine(self) -> Any:
@@ -79,7 +79,7 @@ class Received:
         return self.weighted(self.weights, self.self_weights)
 
     def weighted(self, weights: jax.Array, self_weights: jax.Array) -> Any:
-        """sum_s weights[:, s] * value on slot s + self_weights * own; a zero weight silences NaN and Inf."""
+        """sum_s weights[:, s] * value on port s + self_weights * own; a zero weight silences NaN and Inf."""
         if self.rewrite is None:
             return self.links.weighted(self._spread, weights, self_weights, self.own)
         hostile = self.from_adversary()
@@ -96,14 +96,14 @@ class Received:
         return jnp.where(self.mask & jnp.isfinite(distance), distance, jnp.inf)
 
     def value(self, s: int | Values) -> Any:
-        """The values received on slot s: row i from senders[i, s]."""
+        """The values received on port s: row i from senders[i, s]."""
         value = self.links.take(self._spread, s)
         if self.rewrite is None:
             return value
         return tree.where(self.from_adversary()[:, s], self.rewrite, value)
 
     def fold(self, fn: Callable[..., Any], carry: Tree) -> Any:
-        """carry <- fn(carry, value, weight [n], mask [n], s) over slots."""
+        """carry <- fn(carry, value, weight [n], mask [n], s) over ports."""
         weights, mask = self.weights, self.mask
         hostile = None if self.rewrite is None else self.from_adversary()
 
@@ -116,7 +116,7 @@ class Received:
 
     def each(self) -> tuple[Any, jax.Array]:
         """The stacked form [n, k, ...] and the mask [n, k]; for small trees only."""
-        k = self.links.num_slots
+        k = self.links.num_ports
         return tree.map(lambda *x: jnp.stack(x, 1), *[self.value(s) for s in range(k)]), self.mask
 
     def coordinates(
@@ -161,7 +161,7 @@ class Received:
         """(fn's results [blocks, n, ...], number of coordinates) of each leaf; the last block is filled up with zeros."""
         own = include_own and self.own is not None
         n = self.mask.shape[0]
-        masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_slots)]
+        masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_ports)]
         k = len(masks)
 
         def leaf(sent: jax.Array, mine: Tree, hostile: Tree) -> tuple[jax.Array, int]:
@@ -182,7 +182,7 @@ class Received:
             def block(b: jax.Array) -> jax.Array:
                 cut = lambda x: jax.lax.dynamic_slice_in_dim(x, b * columns, columns, 1)
                 part = cut(sent)
-                values = [self.links.take(part, s) for s in range(self.links.num_slots)]
+                values = [self.links.take(part, s) for s in range(self.links.num_ports)]
                 if hostile is not None:
                     bad, rewritten = self.from_adversary(), cut(hostile)
                     values = [jnp.where(bad[:, s][:, None], rewritten, v) for s, v in enumerate(values)]

@@ -147,7 +147,7 @@ class Round:
         return fold_name(self._key, self._prefix + name)
 
     def node_keys(self, name: str) -> jax.Array:
-        """Keys [n] by (name, global id, round); in an event plan by (name, global id, number of the event)."""
+        """Keys [n] by (name, global id, round); in a timetable by (name, global id, number of the event)."""
         return self._per_node(self.key(name))
 
     def _per_node(self, key: jax.Array) -> jax.Array:
@@ -220,7 +220,7 @@ class Round:
         full = store.slots[name]
         old = self._rows(full) if per_node else full
 
-        def put(new: Values) -> None:
+        def write(new: Values) -> None:
             new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
             if per_node and frozen and self.awake is not None:
                 new = tree.where(self.awake, new, old)
@@ -229,7 +229,7 @@ class Round:
                 new = tree.map(lambda f, r: f.at[rows].set(r, mode="drop"), full, new)
             store.slots[name] = new
 
-        return old, put
+        return old, write
 
     # ---- local work
     def batch(self, name: str | None = None) -> Batch:

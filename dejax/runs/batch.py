@@ -32,7 +32,7 @@ from .fingerprint import difference, fingerprint
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 
 
-class Lanes(abc.ABC):
+class Batch(abc.ABC):
     """What the driver takes from round to round, as one program: runs that are alike but for their keys and some numbers.
 
     Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to every chunk.
@@ -89,7 +89,7 @@ class Lanes(abc.ABC):
         self.wall, self.compile = 0.0, 0.0
         self._compiled: Any = None
         self.started, self.status = False, "done"
-        self.schedule: Any = None
+        self.cadence: Any = None
         self.shape: dict[str, Any] = {}
         self._axes: Any = None
 
@@ -196,7 +196,7 @@ class Lanes(abc.ABC):
         if self.place is None:
             return carry
         to = lambda has: self.place.sharding(has, self._lead)
-        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.put(x, to(has))
+        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.place_array(x, to(has))
         return tree.map(there, self.axes, carry)
 
     def advance(self, count: int) -> Any:
@@ -362,7 +362,7 @@ class Lanes(abc.ABC):
         carry, facts = checkpoint.load(path, theirs)
         carry = vmapped.refilled(len(self.lanes), self.width, carry)
         return carry if self.place is None else tree.map(
-            lambda x, to: placement.put(x, to.sharding), carry, like
+            lambda x, to: placement.place_array(x, to.sharding), carry, like
         ), facts
 
 
@@ -383,4 +383,4 @@ def described(method: Method) -> dict[str, Any]:
     return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
 
 
-__all__ = ["Lanes", "described"]
+__all__ = ["Batch", "described"]

@@ -15,10 +15,10 @@ from ..devices import processes
 from ..errors import DivergenceError, bad
 from ..report.history import Record
 from . import batch
-from .batch import Lanes
+from .batch import Batch
+from .cadence import Cadence
 from .counters import Counters
 from .directory import RunDir
-from .evaluation import Schedule
 from .interrupt import Interrupt
 from .progress import Progress
 
@@ -28,28 +28,28 @@ CHUNK_SECONDS = 1.0
 
 
 def drive(
-    run: Lanes,
-    schedule: Schedule,
+    run: Batch,
+    cadence: Cadence,
     callbacks: Sequence[Callable[[Record], Any]],
     bar: Progress,
     directory: RunDir | None,
     interrupt: Interrupt,
     running: bool,
 ) -> bool:
-    """Take `run` to the end of its schedule. True if it was interrupted; a divergence is kept in `run.errors`.
+    """Take `run` to its last round. True if it was interrupted; a divergence is kept in `run.errors`.
 
     Args:
       running: the run has its carry already, and goes on from it.
     """
-    run.schedule, run.status = schedule, "running"
+    run.cadence, run.status = cadence, "running"
     clock = _Clock(run)
     try:
         if not running:
             begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.labels, run.round)
-        bar.begin(run.label, schedule.rounds, run.round)
-        stopped = _loop(run, schedule, callbacks, bar, directory, interrupt, clock)
+        bar.begin(run.label, cadence.rounds, run.round)
+        stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
         run.status = stopped or "done"
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
@@ -73,18 +73,18 @@ def drive(
     return cut_short
 
 
-def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
+def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
     """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there.
 
     Raises:
       CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round than the last one.
     """
     resumed = directory is not None and directory.resume and run.restore(directory)
-    if resumed and run.round > run.schedule.rounds:
+    if resumed and run.round > run.cadence.rounds:
         raise processes.met(
             bad(
                 "rounds",
-                run.schedule.rounds,
+                run.cadence.rounds,
                 why=f"but {run.label!r} in {directory.path if directory else ''} has done {run.round}",
                 instead=f"give rounds >= {run.round}",
             )
@@ -99,13 +99,13 @@ def begin(run: Lanes, directory: RunDir | None, bar: Progress) -> None:
     if directory is not None:
         directory.make()
         run.records = directory.cut(run.labels, run.round if resumed else -1)
-        more = {"total": run.schedule.rounds, "data": run.data_name()}
+        more = {"total": run.cadence.rounds, "data": run.data_name()}
         directory.note({label: facts | more for label, facts in run.facts().items()})
 
 
 def _loop(
-    run: Lanes,
-    schedule: Schedule,
+    run: Batch,
+    cadence: Cadence,
     callbacks: Sequence[Callable[[Record], Any]],
     bar: Progress,
     directory: RunDir | None,
@@ -113,13 +113,13 @@ def _loop(
     clock: "_Clock",
 ) -> str:
     """Chunks until the last round; returns why it ended early, or nothing."""
-    measures = schedule.measures(run.problem)
+    measures = cadence.measures(run.problem)
     pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
-        _record(run, schedule, measures, callbacks, directory, clock)
+        _record(run, cadence, measures, callbacks, directory, clock)
     saved = time.perf_counter()
-    while run.round < schedule.rounds and len(run.closed) < len(run.lanes):
-        count = min(pace, batch.CHUNK, schedule.next_stop(run.round) - run.round)
+    while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
+        count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round)
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
@@ -132,14 +132,14 @@ def _loop(
             longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
             pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
         first = stop = False
-        if schedule.evaluates(run.round):
-            stop = _record(run, schedule, measures, callbacks, directory, clock)
+        if cadence.evaluates(run.round):
+            stop = _record(run, cadence, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
         seconds = time.perf_counter() - saved
-        if schedule.evaluates(run.round):  # where the clock counts
+        if cadence.evaluates(run.round):  # where the clock counts
             seconds = processes.share(seconds)
         over = len(run.closed) == len(run.lanes)
-        if directory is not None and (stop or over or schedule.saves(run.round, seconds)):
+        if directory is not None and (stop or over or cadence.saves(run.round, seconds)):
             clock.stop()
             run.save(directory)
             saved = time.perf_counter()
@@ -148,7 +148,7 @@ def _loop(
     return ""
 
 
-def _count(run: Lanes, meters: Tree, count: int) -> None:
+def _count(run: Batch, meters: Tree, count: int) -> None:
     """Add the meters of `count` rounds to the counters.
 
     Raises:
@@ -162,8 +162,8 @@ def _count(run: Lanes, meters: Tree, count: int) -> None:
 
 
 def _record(
-    run: Lanes,
-    schedule: Schedule,
+    run: Batch,
+    cadence: Cadence,
     measures: list[Any],
     callbacks: Sequence[Callable[[Record], Any]],
     directory: RunDir | None,
@@ -176,10 +176,10 @@ def _record(
     Raises:
       DivergenceError: a model is not finite.
     """
-    last = run.round == schedule.rounds
+    last = run.round == cadence.rounds
     new = []
     with processes.everyone():
-        views = run.views(nodes=schedule.final_nodes if last else schedule.nodes, width=schedule.nodes)
+        views = run.views(nodes=cadence.final_nodes if last else cadence.nodes, width=cadence.nodes)
         for i, view in views:
             label, seed = run.lanes[i]
             if not run.shape:
@@ -238,7 +238,7 @@ def _numbers(metric: Any, got: object) -> dict[str, float | int]:
 class _Clock:
     """Real seconds that a run has taken, those before a resume included."""
 
-    def __init__(self, run: Lanes):
+    def __init__(self, run: Batch):
         self.run, self.since = run, time.perf_counter()
 
     def stop(self) -> float:

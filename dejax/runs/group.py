@@ -15,10 +15,10 @@ from ..core.struct import labelled
 from ..core.types import Layout, MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..engine.upload import Put, laid
+from ..engine.upload import Placer, placed
 from ..errors import bad
 from . import code_digest, vmapped
-from .batch import Lanes, described
+from .batch import Batch, described
 from .fingerprint import fingerprint
 
 
@@ -29,7 +29,7 @@ class Member:
     Attributes:
       label: its name in records. given: (method, problem, network). rounds: in all.
       marks: numbers that its records hold. blamed: makes a stretch in which what is refused is about this run.
-      parts, ready: of `laid`, as soon as it is laid on devices.
+      parts, ready: of `placed`, as soon as it is placed on devices.
     """
 
     label: str
@@ -40,10 +40,10 @@ class Member:
     parts: Any = None
     ready: Any = None
 
-    def lay(self, layout: Layout | None, put: Put) -> None:
-        """Prepare it, and lay it on devices."""
+    def place_on(self, layout: Layout | None, placer: Placer) -> None:
+        """Prepare it, and place it on devices."""
         with self.blame():
-            self.parts, self.ready = laid(self.given, self.rounds, layout, put)
+            self.parts, self.ready = placed(self.given, self.rounds, layout, placer)
 
     def blame(self) -> contextlib.AbstractContextManager[Any]:
         """A stretch in which what is refused is about this run."""
@@ -62,7 +62,7 @@ class Member:
         return jax.tree.structure(self.ready), shapes, data, ids, self.rounds
 
 
-class Group(Lanes):
+class Group(Batch):
     """Members of one structure, each for all seeds, and how far they have come; a lane that diverges lets the others go on.
 
     The leading axis of carry and keys holds the seeds of the first member, then those of the second, and so on; of a group of fewer
@@ -85,7 +85,7 @@ class Group(Lanes):
         (self.method, self.problem, self.network), self.ready = first.parts, first.ready
         self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
-            self.key = placement.put(self.key, self.place.sharding(False, self._lead))
+            self.key = placement.place_array(self.key, self.place.sharding(False, self._lead))
         leaves = first.leaves()
         runs = 1 if self.layout is None else self.layout.mesh.shape[placement.RUNS]
         self.copies = (self.width - 1) * sum(placement.bytes_of(leaves[i]) for i in varying) / runs
@@ -100,7 +100,7 @@ class Group(Lanes):
         stacked = vmapped.stacked([[leaves[i] for leaves in flat] for i in self.varying], len(self.seeds))
         if self.place is not None:
             rows = self.place.sharding(False, self._lead)
-            stacked = [placement.put(x, rows) for x in stacked]
+            stacked = [placement.place_array(x, rows) for x in stacked]
         self._values = stacked
         return stacked
 
@@ -180,7 +180,7 @@ def grouped(
     mesh: Any = None,
     before: Sequence[Sequence[str]] = (),
 ) -> list[Group]:
-    """Members laid on devices and put into groups of equal structure, of at most `at_once` runs (member times seed) each.
+    """Members placed on devices and put into groups of equal structure, of at most `at_once` runs (member times seed) each.
 
     Parts of a structure are as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill the
     devices of the axis `runs`.
@@ -198,13 +198,13 @@ def grouped(
             instead=f"give at_once >= {len(seeds)} (--at-once), or fewer seeds (--seeds)",
         )
     layout = placement.as_layout(mesh)
-    put = Put(layout)
+    placer = Placer(layout)
     runs = 1 if layout is None else layout.mesh.shape[placement.RUNS]
     step = runs // math.gcd(runs, len(seeds))
     alike: dict[Any, list[Member]] = {}
     with processes.everyone():
         for member in members:
-            member.lay(layout, put)
+            member.place_on(layout, placer)
     for member in members:
         alike.setdefault(member.structure(), []).append(member)
     out = []

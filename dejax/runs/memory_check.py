@@ -21,7 +21,7 @@ def check_shapes(run: Any) -> None:
     Nothing is compiled or drawn.
 
     Args:
-      run: a `Run`, or other `Lanes`.
+      run: a `SingleRun`, or other `Batch`.
     """
     _check(run, None)
 

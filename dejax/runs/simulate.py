@@ -10,19 +10,19 @@ from ..core.struct import labelled
 from ..core.types import MeshLike, Method, PathLike, Problem, Tree
 from ..devices import processes
 from ..devices.placement import as_layout
-from ..engine.upload import Put
+from ..engine.upload import Placer
 from ..errors import DivergenceError, bad
 from ..report.history import History, Record
 from ..xla.program_cache import kept_programs
 from . import checkpoint, memory_check
-from .batch import Lanes
+from .batch import Batch
+from .cadence import Cadence
 from .directory import RunDir
 from .driver import drive
-from .evaluation import Schedule
 from .fingerprint import fingerprint
 from .interrupt import Interrupt
 from .progress import Progress
-from .single import Run, name_of
+from .single import SingleRun, name_of
 
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
@@ -51,7 +51,7 @@ def simulate(
     check_memory: bool = True,
     mesh: MeshLike = None,
 ) -> History:
-    """Run a method on a problem over a network and measure it as it goes.
+    """SingleRun a method on a problem over a network and measure it as it goes.
 
     The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how rounds are cut into chunks nor
     on evaluations, checkpoints, or a kill and resume in between. One program is compiled whatever the number of rounds.
@@ -100,9 +100,9 @@ def simulate(
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config)
     with processes.everyone():
-        schedule = Schedule(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
-        run = Run(label, method, problem, network, seed, schedule.rounds, params, mesh=mesh)
-    history = drive_all([(run, schedule)], callbacks, progress, directory, check_memory=check_memory)
+        cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+        run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
+    history = drive_all([(run, cadence)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
         raise processes.met(error)
@@ -128,7 +128,7 @@ def compare(
     check_memory: bool = True,
     mesh: Any = None,
 ) -> History:
-    """Run several experiments one after another, into one history, table and run directory.
+    """SingleRun several experiments one after another, into one history, table and run directory.
 
     Args:
       runs: label -> (method, problem, network).
@@ -177,27 +177,27 @@ def planned(
     seed: int | Sequence[int] = 0,
     mesh: MeshLike = None,
     **when: Any,
-) -> list[tuple[Run, Schedule]]:
+) -> list[tuple[SingleRun, Cadence]]:
     """The runs of `compare`, checked as far as can be without compiling anything.
 
     Raises:
       RefusedError, ValueError, TypeError: as `compare`.
     """
-    todo, put = [], Put(as_layout(mesh))
+    todo, placer = [], Placer(as_layout(mesh))
     for label, (method, problem, network) in runs.items():
         with labelled(label):
-            schedule = Schedule(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
-            run = Run(label, method, problem, network, seed, schedule.rounds, put=put, mesh=mesh)
-            schedule.check(run)
-        todo.append((run, schedule))
+            cadence = Cadence(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
+            run = SingleRun(label, method, problem, network, seed, cadence.rounds, placer=placer, mesh=mesh)
+            cadence.check(run)
+        todo.append((run, cadence))
     return todo
 
 
 @kept_programs()
-def continue_run(ended: Run, history: History, rounds: int, options: dict[str, Any]) -> History:
+def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[str, Any]) -> History:
     """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
     run, label = ended.again(), ended.label
-    schedule = run.schedule.longer(run.round + whole("rounds", rounds), options)
+    cadence = run.cadence.longer(run.round + whole("rounds", rounds), options)
     directory = RunDir(history.directory, resume=True) if history.directory is not None else None
     callbacks = options.pop("callbacks", ())
     progress = options.pop("progress", True)
@@ -205,9 +205,9 @@ def continue_run(ended: Run, history: History, rounds: int, options: dict[str, A
         raise TypeError(
             f"continue_ takes no {next(iter(options))!r}; it takes every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
         )
-    run.lengthen(schedule.rounds)
+    run.lengthen(cadence.rounds)
     run.records = [r for r in history.records if r["run"] == label]
-    out = drive_all([(run, schedule)], callbacks, progress, directory, running=True)
+    out = drive_all([(run, cadence)], callbacks, progress, directory, running=True)
     for error in run.errors:
         error.history = out
         raise processes.met(error)
@@ -215,7 +215,7 @@ def continue_run(ended: Run, history: History, rounds: int, options: dict[str, A
 
 
 def drive_all(
-    todo: Sequence[tuple[Lanes, Schedule]],
+    todo: Sequence[tuple[Batch, Cadence]],
     callbacks: Callbacks,
     progress: bool,
     directory: RunDir | None,
@@ -229,20 +229,20 @@ def drive_all(
     with processes.everyone():
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
             raise bad("callbacks", callbacks, instead="give functions fn(record), one or a list of them")
-        for run, schedule in todo:
+        for run, cadence in todo:
             with run.blamed():
-                schedule.check(run)
+                cadence.check(run)
                 if check_memory:
                     memory_check.check_shapes(run)
     if processes.count() > 1:
-        processes.same({run.label: _told_apart(run, schedule) for run, schedule in todo})
+        processes.same({run.label: _told_apart(run, cadence) for run, cadence in todo})
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
         if check_memory:  # of all, before the first of them writes anything
             _check_compiled(todo, bar, directory)
-        for run, schedule in todo:
+        for run, cadence in todo:
             with run.blamed():
-                interrupted = drive(run, schedule, callbacks, bar, directory, interrupt, running)
+                interrupted = drive(run, cadence, callbacks, bar, directory, interrupt, running)
             run.release()
             if interrupted:
                 break
@@ -258,25 +258,25 @@ def drive_all(
     return history
 
 
-def _check_compiled(todo: Sequence[tuple[Lanes, Schedule]], bar: Progress, directory: RunDir | None) -> None:
+def _check_compiled(todo: Sequence[tuple[Batch, Cadence]], bar: Progress, directory: RunDir | None) -> None:
     """Compile the rounds of all runs that have some before them, and refuse those that do not fit."""
-    for run, schedule in todo:
+    for run, cadence in todo:
         saved = directory.saved(run.label) if directory is not None and directory.resume else None
-        if saved is not None and checkpoint.round_of(saved) == schedule.rounds:
+        if saved is not None and checkpoint.round_of(saved) == cadence.rounds:
             continue
-        bar.begin(run.label, schedule.rounds)
+        bar.begin(run.label, cadence.rounds)
         began = time.perf_counter()
         with run.blamed(), processes.everyone():
             memory_check.check_compiled(run)
         run.wall += time.perf_counter() - began
 
 
-def _told_apart(run: Lanes, schedule: Schedule) -> dict[str, Any]:
+def _told_apart(run: Batch, cadence: Cadence) -> dict[str, Any]:
     """What all processes must have been given alike."""
     parts = run.fingerprints()
     code = parts.pop("code")
-    when = {f.name: str(getattr(schedule, f.name)) for f in fields(schedule) if f.name != "metrics"}
-    metrics = [getattr(m, "__name__", type(m).__name__) for m in schedule.measures(run.problem)]
+    when = {f.name: str(getattr(cadence, f.name)) for f in fields(cadence) if f.name != "metrics"}
+    metrics = [getattr(m, "__name__", type(m).__name__) for m in cadence.measures(run.problem)]
     mesh = str(dict(run.layout.mesh.shape))
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 

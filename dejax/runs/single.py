@@ -13,15 +13,15 @@ from ..core.random import seeded
 from ..core.types import MeshLike, Method, Network, Problem, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..engine.upload import Put, laid
+from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
 from . import code_digest, vmapped
-from .batch import Lanes, described
+from .batch import Batch, described
 from .fingerprint import fingerprint
 
 
-class Run(Lanes):
+class SingleRun(Batch):
     """A method on a problem over a network, for one or several seeds, and how far it has come.
 
     With several seeds (`many`) carry and keys have a leading axis of them.
@@ -29,7 +29,7 @@ class Run(Lanes):
 
     def __init__(
         self, label: str, method: Method, problem: Problem, network: Network, seed: Any, rounds: int, params: Tree = None,
-        put: Put | None = None, mesh: MeshLike = None,
+        placer: Placer | None = None, mesh: MeshLike = None,
     ):  # fmt: skip
         if not isinstance(label, str) or not label:
             raise bad("label", label, instead="give a text that is not empty")
@@ -37,26 +37,26 @@ class Run(Lanes):
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
         self.described = described(method)
         self.given = (method, problem, network)
-        self.put = Put(self.layout) if put is None else put
+        self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
         self.initial = params
         self.key = seeded(self.seeds if many else self.seeds[0])
         if self.layout is not None:
-            self._lay_out_seeds()
+            self._place_seeds()
 
     def lengthen(self, rounds: int) -> None:
         """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
-        (self.method, self.problem, self.network), self.ready = laid(self.given, rounds, self.layout, self.put)
+        (self.method, self.problem, self.network), self.ready = placed(self.given, rounds, self.layout, self.placer)
         self.rounds, self._prints, self._compiled = rounds, None, None
 
-    def _lay_out_seeds(self) -> None:
-        """Put keys on the mesh.
+    def _place_seeds(self) -> None:
+        """Place the keys on the mesh.
 
         Raises:
           ValueError: the axis `runs` does not split the seeds evenly.
         """
         placement.check_runs(self.place.mesh.shape[placement.RUNS], len(self.seeds))
-        self.key = placement.put(self.key, self.place.sharding(False, self._lead))
+        self.key = placement.place_array(self.key, self.place.sharding(False, self._lead))
 
     # ---- what others look at
     @property
@@ -93,7 +93,7 @@ class Run(Lanes):
 
         return continue_run(self, history, rounds, options)
 
-    def again(self) -> "Run":
+    def again(self) -> "SingleRun":
         """A copy to go on from, with buffers of its own (this one's state stays readable)."""
         if not self.alive:
             raise ValueError(f"run {self.label!r} has no final state in memory; resume it from its run directory")
@@ -109,7 +109,7 @@ class Run(Lanes):
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
-        network = engine.typed(self.given[2])  # not the prepared one: an event plan grows with `rounds`
+        network = engine.typed(self.given[2])  # not the prepared one: a timetable grows with `rounds`
         parts = {"method": self.method, "problem": self.problem, "network": network, "params": self.initial}
         found = {
             k: v
@@ -145,4 +145,4 @@ def name_of(method: Method) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Run", "name_of", "seeds_of"]
+__all__ = ["SingleRun", "name_of", "seeds_of"]

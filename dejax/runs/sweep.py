@@ -15,8 +15,8 @@ from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
+from .cadence import Cadence
 from .directory import RunDir
-from .evaluation import Schedule
 from .group import Member, grouped
 from .simulate import Callbacks, directory_of, drive_all, several
 from .single import seeds_of
@@ -106,13 +106,13 @@ def run_members(
     directory: RunDir | None = None,
     check_memory: bool = True,
 ) -> History:
-    """All members to their end, in groups; records in the order of the members. when: fields of `Schedule`."""
+    """All members to their end, in groups; records in the order of the members. when: fields of `Cadence`."""
     if processes.count() > 1:  # before anything that all must do alike
         processes.same({m.label: {"rounds": m.rounds, "numbers": m.marks, "seeds": list(seeds)} for m in members})
     groups = grouped(members, seeds, at_once, mesh, directory.about.get("groups", ()) if directory else ())
     if directory is not None:
         directory.about["groups"] = [group.labels for group in groups]
-    todo = [(group, Schedule(group.rounds, **when)) for group in groups]
+    todo = [(group, Cadence(group.rounds, **when)) for group in groups]
     order = [member.label for member in members]
     return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
 

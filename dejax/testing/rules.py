@@ -58,7 +58,7 @@ def check_rule(rule: Any) -> None:
     if rule.linear:
         with promises("a linear rule is W", "return received.mix(), or set linear = False"):
             close(plain, tree.map(lambda x: np.tensordot(w, x, 1).astype(x.dtype), values), "the result is not W x")
-    with promises("the order of neighbors does not matter", "reduce over all slots alike; never single out a slot"):
+    with promises("the order of neighbors does not matter", "reduce over all ports alike; never single out a port"):
         order = np.random.default_rng(1).permutation(NODES)
         moved = lambda net: replace(net, topology=graph(w[np.ix_(order, order)]))
         got = run(moved, tree.map(lambda x: x[order], run.starts))[0]
@@ -107,15 +107,15 @@ def _server(promises: Promises, rule: Any) -> None:
     starts = jax.tree.leaves(run.starts)
     ids = jnp.arange(NODES, dtype=jnp.int32)
     values = [np.asarray(x + by_node(ids, x)) for x in starts]
-    _, slots = run()
-    with promises("a server's result lies among the values", "combine senders' values, whose slots are in `received`"):
-        for x, value in zip(jax.tree.leaves(slots["all"]), values, strict=True):
+    _, ports = run()
+    with promises("a server's result lies among the values", "combine senders' values, whose ports are in `received`"):
+        for x, value in zip(jax.tree.leaves(ports["all"]), values, strict=True):
             low, high = value.min(0) - 1e-4, value.max(0) + 1e-4
             require(((low <= x) & (x <= high)).all(), "the result at a server lies outside of what was sent")
     if rule.linear:
         with promises("a linear rule is the weighted mean at a server", "return received.mix()"):
             want = [np.tensordot(share / share.sum(), value, 1).astype(np.float32) for value in values]
-            got = [x.astype(np.float32) for x in jax.tree.leaves(slots["some"])]
+            got = [x.astype(np.float32) for x in jax.tree.leaves(ports["some"])]
             close(got, want, "the result is not the mean by the given weights")
 
 

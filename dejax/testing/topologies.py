@@ -38,7 +38,7 @@ def check_topology(topology: Topology) -> None:
         with promises("the kernel is W", "keep weights, senders and self weights of one matrix"):
             got = mix(jnp.int32(phase), key, x)
             close(got, {"a": np.asarray(w @ np.asarray(x["a"], np.float64), toys.width())}, "mixing is not W x")
-        with promises("slots are W", "let padding hold the own id and weight 0"):
+        with promises("ports are W", "let padding hold the own id and weight 0"):
             links = top.at(phase, key)
             rebuilt = np.diag(np.asarray(links.self_weights(), np.float64))
             senders, weights = np.asarray(links.senders()), np.asarray(links.weights(), np.float64)

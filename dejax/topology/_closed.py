@@ -11,13 +11,13 @@ from ..mixing import Edges
 from ._graph import Graph
 from ._sized import FROM_DATA, sized
 from ._topology import Topology, build, is_power_of
-from ._weights import Metropolis, UniformNeighbour, WeightRule, weighted
+from ._weights import Metropolis, UniformNeighbour, Weights, weighted
 
 COMPLETE_LISTED = 256  # nodes: beyond, the edges of the complete graph are not listed
 
 
 @sized
-def ring(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def ring(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """Each node hears its two neighbors on a circle, with weight 1/3 each.
 
     rho = 1/3 + (2/3) cos(2 pi / n) for n >= 4; the gap shrinks as (4 pi^2 / 3) / n^2.
@@ -34,7 +34,7 @@ def ring(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
 
 
 @sized
-def directed_ring(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour()) -> Topology:
+def directed_ring(n: int = FROM_DATA, *, weights: Weights = UniformNeighbour()) -> Topology:
     """Each node hears the one before it, with weight 1/2: directed, doubly stochastic.
 
     Eigenvalues (1 + exp(2 pi i k / n)) / 2; rho = cos(pi / n).
@@ -51,7 +51,7 @@ def directed_ring(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour(
 
 
 @sized
-def chain(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def chain(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """A path: each node hears the one before and the one after it.
 
     With Metropolis weights rho = 1/3 + (2/3) cos(pi / n): a chain of n mixes like a ring of 2n.
@@ -102,7 +102,7 @@ def _lattice_n(rows: int | None = None, columns: int | None = None, **_: object)
 
 @sized(infer=_lattice_n)
 def torus(
-    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
+    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: Weights = Metropolis()
 ) -> Topology:
     """A rows x columns lattice that wraps around: 4 neighbors with weight 1/5 each (both sides >= 3).
 
@@ -125,7 +125,7 @@ def torus(
 
 @sized(infer=_lattice_n)
 def grid(
-    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: WeightRule = Metropolis()
+    n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: Weights = Metropolis()
 ) -> Topology:
     """A rows x columns lattice with borders: 2 to 4 neighbors.
 
@@ -157,7 +157,7 @@ def power_of_two(owner: str, n: int) -> int:
 
 
 @sized
-def hypercube(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def hypercube(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """n = 2^k corners: each node hears the k that differ from it in one bit, with weight 1 / (k + 1).
 
     Eigenvalues 1 - 2 h / (k + 1), h = 0..k; rho = (k - 1) / (k + 1) for k >= 2.
@@ -178,7 +178,7 @@ def hypercube(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topo
 
 
 @sized
-def exponential(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour()) -> Topology:
+def exponential(n: int = FROM_DATA, *, weights: Weights = UniformNeighbour()) -> Topology:
     """Each node hears those 1, 2, 4, ... places on: tau = ceil(log2 n) neighbors with weight 1 / (tau + 1).
 
     Directed, circulant, doubly stochastic; rho = (tau - 1) / (tau + 1) for even n, smaller for odd n.
@@ -200,7 +200,7 @@ def exponential(n: int = FROM_DATA, *, weights: WeightRule = UniformNeighbour())
 
 
 @sized
-def complete(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def complete(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """All nodes hear all others: W = 11^T / n, rho = 0.
 
     Args:
@@ -221,7 +221,7 @@ def complete(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topol
 
 
 @sized
-def star(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def star(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """Node 0 hears all others, and they only it.
 
     With Metropolis weights (1/n on each edge) rho = 1 - 1/n. `best_constant()` gives (n - 1) / (n + 1), but with a
@@ -238,7 +238,7 @@ def star(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
 
 
 @sized
-def binary_tree(n: int = FROM_DATA, *, weights: WeightRule = Metropolis()) -> Topology:
+def binary_tree(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """A balanced binary tree: node i is joined to 2i + 1 and 2i + 2. Its gap shrinks as 1/n.
 
     Args:

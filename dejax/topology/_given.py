@@ -12,7 +12,7 @@ from ..errors import bad
 from ..mixing import Dense, Edges
 from ._graph import Graph
 from ._topology import TOLERANCE, Topology, build
-from ._weights import Metropolis, UniformNeighbour, WeightRule, weighted
+from ._weights import Metropolis, UniformNeighbour, Weights, weighted
 
 
 def from_edges(
@@ -20,7 +20,7 @@ def from_edges(
     n: int | None = None,
     *,
     directed: bool = False,
-    weights: WeightRule | None = None,
+    weights: Weights | None = None,
     allow_disconnected: bool = False,
     name: str = "from_edges",
 ) -> Topology:
@@ -144,7 +144,7 @@ def from_matrix(
 
 
 def from_networkx(
-    graph: Any, *, weights: WeightRule | None = None, allow_disconnected: bool = False, name: str = "from_networkx"
+    graph: Any, *, weights: Weights | None = None, allow_disconnected: bool = False, name: str = "from_networkx"
 ) -> Topology:
     """A topology from a networkx graph; its nodes are numbered in their order.
 

@@ -14,7 +14,7 @@ from ..errors import bad
 from ._graph import Graph
 from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
-from ._weights import Metropolis, PushSum, WeightRule, weighted
+from ._weights import Metropolis, PushSum, Weights, weighted
 
 TRIES = 100
 
@@ -70,9 +70,7 @@ def _draw(
 
 
 @sized
-def random_regular(
-    n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weights: WeightRule = Metropolis()
-) -> Topology:
+def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
     """A random connected graph in which each node has exactly `degree` neighbors, weights 1 / (degree + 1).
 
     With high probability rho <= (1 + 2 sqrt(degree - 1) + o(1)) / (degree + 1).
@@ -111,7 +109,7 @@ def erdos_renyi(
     *,
     p: float | None = None,
     seed: int = 0,
-    weights: WeightRule = Metropolis(),
+    weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
     """Each pair of nodes is joined with probability p; drawn again until connected.
@@ -141,7 +139,7 @@ def erdos_renyi(
 
 
 @sized
-def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: WeightRule = Metropolis()) -> Topology:
+def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
     """Preferential attachment: a few hubs, many nodes of small degree; each new node joins m earlier ones.
 
     Starts from a star of m + 1 nodes, so that there are m (n - m) edges; connected by construction.
@@ -170,7 +168,7 @@ def watts_strogatz(
     k: int = 4,
     beta: float = 0.1,
     seed: int = 0,
-    weights: WeightRule = Metropolis(),
+    weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
     """A small world: a ring lattice with k / 2 neighbors on each side, each edge rewired with probability beta.
@@ -219,7 +217,7 @@ def stochastic_block(
     p_in: float = 0.5,
     p_out: float = 0.05,
     seed: int = 0,
-    weights: WeightRule = Metropolis(),
+    weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
     """Communities: nodes of one block are joined with probability p_in, of different blocks with p_out.
@@ -269,7 +267,7 @@ def geometric(
     *,
     radius: float | None = None,
     seed: int = 0,
-    weights: WeightRule = Metropolis(),
+    weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
     """Nodes at random places of the unit square, joined when closer than `radius`; drawn again until connected.
@@ -301,7 +299,7 @@ def geometric(
 
 
 @sized
-def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weights: WeightRule = PushSum()) -> Topology:
+def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weights: Weights = PushSum()) -> Topology:
     """Each node sends to the next one of a random circle and to `degree` - 1 others drawn at random: directed.
 
     Strongly connected by the circle; numbers of senders differ between nodes, so that no doubly stochastic weights are

@@ -7,7 +7,7 @@ import numpy as np
 from ..core.struct import static, struct
 from ..core.types import Keys
 from ..errors import bad
-from ..mixing import Edges, Slots
+from ..mixing import Edges, NeighborLists
 from ._closed import power_of_two
 from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
@@ -101,7 +101,7 @@ class Matchings:
         """Number of nodes."""
         return self.size
 
-    num_slots = 1
+    num_ports = 1
 
     @property
     def max_degree(self) -> int:
@@ -113,7 +113,7 @@ class Matchings:
         """Messages per node and phase."""
         return (self.size - self.size % 2) / self.size
 
-    def draw(self, key: Keys) -> Slots:
+    def draw(self, key: Keys) -> NeighborLists:
         """A uniform matching."""
         n = self.size
         order = jax.random.permutation(key, n).astype(jnp.int32)
@@ -122,7 +122,7 @@ class Matchings:
         partner = jnp.zeros((n,), jnp.int32).at[order].set(swapped)
         alone = partner == jnp.arange(n, dtype=jnp.int32)
         weight = jnp.where(alone, jnp.float32(0), jnp.float32(0.5))
-        return Slots(partner[:, None], weight[:, None], 1 - weight)
+        return NeighborLists(partner[:, None], weight[:, None], 1 - weight)
 
 
 @sized

@@ -15,10 +15,10 @@ from ..errors import bad
 from ..mixing import Edges
 from ._graph import Graph
 
-WeightRule = Callable[[Graph], Edges]
+Weights = Callable[[Graph], Edges]
 
 
-def weighted(graph: Graph, weights: WeightRule | type) -> Edges:
+def weighted(graph: Graph, weights: Weights | type) -> Edges:
     """Apply a rule, given as an object or as its class without arguments."""
     if isinstance(weights, str) or not callable(weights):
         raise bad("weights", weights, instead="give a rule such as dejax.topology.metropolis()")
@@ -193,7 +193,7 @@ class Lazy:
       [0.667, 0.167, 0.0, 0.167]
     """
 
-    weights: WeightRule = static(default_factory=Metropolis)
+    weights: Weights = static(default_factory=Metropolis)
     a: float = number(default=0.5, check=in_(0, 1, "(]"))
 
     def __call__(self, graph: Graph) -> Edges:
@@ -204,5 +204,5 @@ class Lazy:
 
 __all__ = [
     "BestConstant", "Constant", "DataSize", "Lazy", "MaxDegree", "Metropolis", "PushSum", "UniformNeighbour",
-    "WeightRule", "weighted",
+    "Weights", "weighted",
 ]  # fmt: skip

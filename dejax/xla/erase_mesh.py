@@ -15,7 +15,7 @@ from jax.interpreters import ad, batching, mlir
 bare_p = Primitive("dejax_bare")
 
 
-def bare(values: Any) -> Any:
+def erase_mesh(values: Any) -> Any:
     """The same tree of traced arrays, with no mesh in their types."""
     return jax.tree.map(bare_p.bind, values)
 
@@ -26,4 +26,4 @@ ad.deflinear2(bare_p, lambda cotangent, _: [bare_p.bind(cotangent)])
 batching.defvectorized(bare_p)
 mlir.register_lowering(bare_p, lambda _, x: [x])
 
-__all__ = ["bare", "bare_p"]
+__all__ = ["bare_p", "erase_mesh"]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 import dejax as dj
 from dejax import engine
-from dejax.runs.evaluation import Schedule
+from dejax.runs.cadence import Cadence
 from dejax.runs.group import Member, grouped
 from dejax.runs.simulate import drive_all
 
@@ -64,7 +64,7 @@ def _end_to_end(name: str, options: h.Options) -> h.Row:
 
     def many() -> None:
         members = [Member(f"lr={lr}", (dj.methods.dsgd(lr=lr), problem, network), rounds) for lr in rates]
-        todo = [(group, Schedule(rounds)) for group in grouped(members, range(SEEDS))]
+        todo = [(group, Cadence(rounds)) for group in grouped(members, range(SEEDS))]
         drive_all(todo, (), progress=False, directory=None, check_memory=True)
 
     got = h.turns({"many": many, "in turn": in_turn}, options, least=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dejax import aggregation
-from dejax.mixing.kernels.slots import Slots
+from dejax.mixing.kernels.neighbor_lists import NeighborLists
 from dejax.round.context import Context
 from dejax.round.received import Received
 
@@ -21,7 +21,7 @@ def links(seed=0):
         degree = K if i < 4 else rng.integers(1, K + 1)
         index[i, :degree] = rng.permutation(np.delete(np.arange(N), i))[:degree]
         weight[i, :degree] = 1 / (degree + 2)
-    return Slots(jnp.asarray(index), jnp.asarray(weight), jnp.asarray(1 - weight.sum(1)))
+    return NeighborLists(jnp.asarray(index), jnp.asarray(weight), jnp.asarray(1 - weight.sum(1)))
 
 
 def received(sent, graph, lost=None, rewrite=None, adversary=None, own=None):

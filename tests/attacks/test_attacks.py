@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dejax import attacks
-from dejax.mixing.kernels.slots import Slots
+from dejax.mixing.kernels.neighbor_lists import NeighborLists
 from dejax.round.context import Context
 
 N, K = 8, 3
@@ -19,7 +19,7 @@ def graph():
         degree = rng.integers(1, K + 1)
         index[i, :degree] = rng.permutation(np.delete(np.arange(N), i))[:degree]
         weight[i, :degree] = rng.uniform(0.05, 0.2, degree)
-    return Slots(jnp.asarray(index), jnp.asarray(weight), jnp.asarray(1 - weight.sum(1)))
+    return NeighborLists(jnp.asarray(index), jnp.asarray(weight), jnp.asarray(1 - weight.sum(1)))
 
 
 def context(attack, links=None):

@@ -142,14 +142,14 @@ def test_a_run_that_diverges_is_a_user_error_that_says_where(config, tmp_path, c
 def test_ctrl_c_keeps_the_results(config, tmp_path, monkeypatch, capsys):
     from dejax.runs import single
 
-    advance = single.Run.advance
+    advance = single.SingleRun.advance
 
     def stop(self, *args):
         if self.round >= 3:
             raise KeyboardInterrupt
         return advance(self, *args)
 
-    monkeypatch.setattr(single.Run, "advance", stop)
+    monkeypatch.setattr(single.SingleRun, "advance", stop)
     out = tmp_path / "run"
     assert cli.main(["run", config, "--out", str(out), "--quiet"]) == 130
     assert "dejax resume" in capsys.readouterr().err
@@ -249,7 +249,7 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
 
 @pytest.mark.slow
 def test_plan_compile_says_what_the_program_of_the_run_allocates(config, capsys):
-    from dejax.runs.single import Run
+    from dejax.runs.single import SingleRun
 
     assert (
         cli.main(["plan", config, "--compile", "--json", "--set", "methods={alone: {method: {local_only: {lr: 0.1}}}}"])
@@ -259,7 +259,7 @@ def test_plan_compile_says_what_the_program_of_the_run_allocates(config, capsys)
     loaded = load(config)
     run = next(run for run in loaded.runs if run.label == planned["run"])
     seeds = loaded.seeds[0] if len(loaded.seeds) == 1 else list(loaded.seeds)
-    m = Run(run.label, *run.objects(), seeds, run.rounds).compiled().memory_analysis()
+    m = SingleRun(run.label, *run.objects(), seeds, run.rounds).compiled().memory_analysis()
     found = (m.argument_size_in_bytes, m.output_size_in_bytes, m.alias_size_in_bytes, m.temp_size_in_bytes)
     assert tuple(planned["compiled"][k] for k in ("arguments", "results", "aliased", "scratch")) == found
     assert planned["compiled"]["bytes"] == found[0] + found[1] - found[2] + found[3]

@@ -55,7 +55,7 @@ def test_what_breaks_nothing_passes(kind):
 
 # Promises that nothing breaks alone: another one is named first, or the broken member cannot be built.
 HELD_ELSEWHERE = {
-    "a sleeping node keeps its state", "runs", "the kernel is W", "slots are W",
+    "a sleeping node keeps its state", "runs", "the kernel is W", "ports are W",
     "edges are those of W", "a server's result lies among the values", "a linear rule is the weighted mean at a server",
     "models of nodes are untouched", 
 }  # fmt: skip

@@ -89,7 +89,7 @@ def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
     ids = mixing.relabel([MOVED.host()], D)
     assert ids is not None and sorted(ids) == list(range(N))
     assert not np.array_equal(ids, np.arange(N))
-    problem, network = placement.spread(m.dsgd(lr=0.1), PROBLEM, plain(MOVED), placement.layout(D))
+    problem, network = placement.shard(m.dsgd(lr=0.1), PROBLEM, plain(MOVED), placement.layout(D))
     assert network.topology.links.wires.rounds is not None
     np.testing.assert_array_equal(problem.place.ids, ids)
     np.testing.assert_array_equal(problem.data.index, np.asarray(PROBLEM.data.index)[ids])
@@ -97,7 +97,7 @@ def test_relabelled_nodes_keep_names_starts_rates_and_adversaries():
     matrix = np.diag(np.asarray(links.self_weights()))
     np.add.at(matrix, (np.arange(N)[:, None], np.asarray(links.senders())), np.asarray(links.weights()))
     np.testing.assert_allclose(matrix, MOVED.matrix()[np.ix_(ids, ids)], atol=1e-15)
-    rates, _ = placement.spread(m.dsgd(lr=jnp.full((N,), 0.1)), PROBLEM, plain(MOVED), placement.layout(D))
+    rates, _ = placement.shard(m.dsgd(lr=jnp.full((N,), 0.1)), PROBLEM, plain(MOVED), placement.layout(D))
     assert rates.place.ids is None  # numbers given per node stand in the order of ids, so nobody moves
 
 

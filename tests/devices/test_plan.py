@@ -15,7 +15,7 @@ from dejax.planning import plan as planning
 from dejax.planning.compiled import allocated, collectives
 from dejax.runs import memory_check
 from dejax.runs.simulate import planned
-from dejax.runs.single import Run
+from dejax.runs.single import SingleRun
 
 D = 8
 T, m = dj.topology, dj.methods
@@ -49,7 +49,7 @@ def test_the_formula_is_the_bytes_of_the_arrays_of_one_device(seeds, mesh):
         T.geometric(64, seed=0), codec=dj.compression.error_feedback(dj.compression.top_k(k=5), gamma=0.3)
     )
     parts = m.gradient_tracking(lr=0.1), digits(64, 16), network
-    run = Run("run", *parts, seeds, 3, mesh=mesh)
+    run = SingleRun("run", *parts, seeds, 3, mesh=mesh)
     run.start()
     plan = planning.plan(*parts, rounds=3, seeds=run.width, mesh=mesh)
     held = {p.name: p.total(64) for p in plan.parts}

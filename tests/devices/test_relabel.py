@@ -12,7 +12,7 @@ import pytest
 import dejax as dj
 from dejax.devices import placement
 from dejax.mixing import crossing
-from dejax.mixing.sharded import exchange_plan
+from dejax.mixing.sharded import routes
 
 N, D = 16, 8
 MOVED = dj.topology.geometric(N, seed=0).astype("float64")  # nodes change places
@@ -53,7 +53,7 @@ def test_a_partition_is_evened_out_and_taken_where_it_cuts_least(monkeypatch, mo
     part = planted.copy()
     part[np.flatnonzero(planted == 0)[:moved]] = 1
     partitioned(monkeypatch, part)
-    order = exchange_plan.relabelling(senders, receivers, 16, 4)
+    order = routes.relabelling(senders, receivers, 16, 4)
     assert sorted(order) == list(range(16))
     assert (np.ptp(planted[order].reshape(4, 4), axis=1) == 0).all()
     assert rows(senders, receivers, order) == 8 < rows(senders, receivers, np.arange(16))
@@ -62,14 +62,14 @@ def test_a_partition_is_evened_out_and_taken_where_it_cuts_least(monkeypatch, mo
 def test_a_partition_that_cuts_more_is_not_taken(monkeypatch):
     ring = dj.topology.ring(N).host()
     partitioned(monkeypatch, np.arange(N) % 4)
-    assert exchange_plan.relabelling(ring.senders, ring.receivers, N, 4) is None
+    assert routes.relabelling(ring.senders, ring.receivers, N, 4) is None
 
 
 def test_without_a_partitioner_there_is_another_order(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymetis", None)  # an import fails
     senders, receivers, _ = cliques()
-    assert exchange_plan._metis(senders, receivers, 16, 4) is None
-    order = exchange_plan.relabelling(senders, receivers, 16, 4)
+    assert routes._metis(senders, receivers, 16, 4) is None
+    order = routes.relabelling(senders, receivers, 16, 4)
     assert sorted(order) == list(range(16))
     assert rows(senders, receivers, order) < rows(senders, receivers, np.arange(16))
 
@@ -77,15 +77,15 @@ def test_without_a_partitioner_there_is_another_order(monkeypatch):
 def test_the_partitioner_finds_the_cliques():
     pytest.importorskip("pymetis")
     senders, receivers, planted = cliques()
-    order = exchange_plan._metis(senders, receivers, 16, 4)
+    order = routes._metis(senders, receivers, 16, 4)
     assert (np.ptp(planted[order].reshape(4, 4), axis=1) == 0).all()
-    assert rows(senders, receivers, exchange_plan.relabelling(senders, receivers, 16, 4)) == 8
+    assert rows(senders, receivers, routes.relabelling(senders, receivers, 16, 4)) == 8
 
 
 def test_parts_are_evened_out_by_the_moves_that_cut_least():
     graph, rng = dj.topology.barabasi_albert(60, m=2, seed=0).host(), np.random.default_rng(0)
     part, size = rng.choice(4, 60, p=[0.5, 0.3, 0.15, 0.05]), 15
-    got = exchange_plan.balanced(exchange_plan._graph(graph.senders, graph.receivers, 60), part, 4)
+    got = routes.balanced(routes._graph(graph.senders, graph.receivers, 60), part, 4)
 
     def cut(part):
         return np.count_nonzero(part[graph.senders] != part[graph.receivers])
@@ -103,11 +103,11 @@ def test_parts_are_evened_out_by_the_moves_that_cut_least():
 @pytest.mark.parametrize(("phases", "lists"), [(1, 1), (2, 2), (8, 1)])
 def test_every_edge_finds_its_sender_where_the_rounds_put_it(phases, lists):
     edges = [dj.topology.random_regular(64, degree=4, seed=seed).host() for seed in range(phases)]
-    needs = [exchange_plan.needed(e.senders, e.receivers, 64, D) for e in edges]
-    rounds = exchange_plan.rounds_of(needs)
+    needs = [routes.needed(e.senders, e.receivers, 64, D) for e in edges]
+    rounds = routes.rounds_of(needs)
     assert len(rounds) == lists  # eight phases of about 13 rounds each share theirs
     for e, need, own in zip(edges, needs, rounds * (phases // lists), strict=True):
-        send, where = exchange_plan.schedule(e.senders, e.receivers, 64, need, own)
+        send, where = routes.schedule(e.senders, e.receivers, 64, need, own)
         block = 64 // D
         ids = np.arange(64).reshape(D, block)
         held, start = [list(rows) for rows in ids], 0
@@ -124,9 +124,9 @@ def test_every_edge_finds_its_sender_where_the_rounds_put_it(phases, lists):
 def test_the_tables_of_an_exchange_grow_with_what_crosses():
     e, n = dj.topology.ring(1 << 16).host(), 1 << 16
     tracemalloc.start()
-    need = exchange_plan.needed(e.senders, e.receivers, n, 64)
-    (rounds,) = exchange_plan.rounds_of([need])
-    exchange_plan.schedule(e.senders, e.receivers, n, need, rounds)
+    need = routes.needed(e.senders, e.receivers, n, 64)
+    (rounds,) = routes.rounds_of([need])
+    routes.schedule(e.senders, e.receivers, n, need, rounds)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < n * 64 * 4  # a number per node and device
@@ -137,10 +137,10 @@ def test_nodes_stay_where_they_are_told_to():
     network = dj.Network(MOVED)
     free, stays = ({"nodes": D}, {"nodes": D, "relabel": False})
     ids = lambda mesh: (
-        placement.spread(dj.methods.dsgd(lr=0.1), PROBLEM, network, placement.as_layout(mesh))[0].place.ids
+        placement.shard(dj.methods.dsgd(lr=0.1), PROBLEM, network, placement.as_layout(mesh))[0].place.ids
     )
     assert ids(free) is not None and ids(stays) is None
-    problem, network = placement.spread(dj.methods.dsgd(lr=0.1), PROBLEM, network, placement.as_layout(stays))
+    problem, network = placement.shard(dj.methods.dsgd(lr=0.1), PROBLEM, network, placement.as_layout(stays))
     np.testing.assert_array_equal(problem.data.index, PROBLEM.data.index)
     links = network.topology.at(0)
     matrix = np.diag(np.asarray(links.self_weights()))

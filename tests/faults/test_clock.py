@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from dejax.faults import clock, rebase
-from dejax.mixing.kernels.slots import Slots
+from dejax.mixing.kernels.neighbor_lists import NeighborLists
 from dejax.round.context import Context
 
 
 def ring(n):
     index = jnp.stack([(jnp.arange(n) - 1) % n, (jnp.arange(n) + 1) % n], 1)
-    return Slots(index, jnp.full((n, 2), 1 / 3), jnp.full((n,), 1 / 3))
+    return NeighborLists(index, jnp.full((n, 2), 1 / 3), jnp.full((n,), 1 / 3))
 
 
 def context(key, n):
@@ -114,7 +114,7 @@ def test_server_waits_for_the_slowest_that_arrives(key):
 
 @pytest.mark.slow
 def test_a_single_node_never_waits(key):
-    alone = Slots(jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 1)), jnp.ones((1,)))
+    alone = NeighborLists(jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 1)), jnp.ones((1,)))
     seconds = run(clock(gradient=0.5, latency=7.0, bandwidth=1.0), alone, key, 5, bits=100.0)
     np.testing.assert_allclose(seconds[:, 0], 0.5 * np.arange(1, 6))
 

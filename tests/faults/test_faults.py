@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dejax import faults
-from dejax.mixing.kernels.slots import Slots
+from dejax.mixing.kernels.neighbor_lists import NeighborLists
 from dejax.round.context import Context
 
 N, K = 12, 4
@@ -18,7 +18,7 @@ def graph(seed=0):
     """Ring with two chords a side, neighbors of each node in a random order."""
     rng = np.random.default_rng(seed)
     index = np.array([rng.permutation([(i + o) % N for o in (-2, -1, 1, 2)]) for i in range(N)])
-    return Slots(jnp.asarray(index), jnp.full((N, K), 0.2), jnp.full((N,), 0.2))
+    return NeighborLists(jnp.asarray(index), jnp.full((N, K), 0.2), jnp.full((N,), 0.2))
 
 
 def context(key, n=N, ticks=None):
@@ -72,9 +72,9 @@ def test_p_is_a_leaf_and_sweeps(key):
         np.testing.assert_array_equal(up, arrives(faults.link_loss(p), context(key), graph()))
 
 
-def test_event_plans_index_losses_by_the_event(key):
+def test_timetables_index_losses_by_the_event(key):
     """Pairs share the event's number; another number draws anew, other pairs are untouched."""
-    pair = Slots(jnp.arange(N)[:, None] ^ 1, jnp.full((N, 1), 0.5), jnp.full((N,), 0.5))
+    pair = NeighborLists(jnp.arange(N)[:, None] ^ 1, jnp.full((N, 1), 0.5), jnp.full((N,), 0.5))
     loss = faults.link_loss(0.5)
     ticks = jnp.arange(N) // 2
     base = np.asarray(arrives(loss, context(key, ticks=ticks), pair))[:, 0]
@@ -90,7 +90,7 @@ def test_event_plans_index_losses_by_the_event(key):
 def test_large_networks_use_both_ids(key):
     n = 70_000
     index = jnp.stack([(jnp.arange(n) - 1) % n, (jnp.arange(n) + 1) % n], 1)
-    links = Slots(index, jnp.full((n, 2), 1 / 3), jnp.full((n,), 1 / 3))
+    links = NeighborLists(index, jnp.full((n, 2), 1 / 3), jnp.full((n,), 1 / 3))
     up = np.asarray(arrives(faults.link_loss(0.5), Context(jnp.int32(0), jnp.arange(n), key, None), links))
     np.testing.assert_array_equal(up[:, 1], np.roll(up[:, 0], -1))
     assert abs(up.mean() - 0.5) < 5 * 0.5 / math.sqrt(n)

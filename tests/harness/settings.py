@@ -8,7 +8,7 @@ import members
 import numpy as np
 
 import dejax as dj
-from dejax.events._plan import plan_of
+from dejax.events._timetable import timetable_of
 
 N = 8
 T = dj.topology
@@ -84,5 +84,5 @@ def network(graph, options):
             return None
         given |= one
     if graph == "events":
-        given["events"] = plan_of([0, 3, 1, 4, 2, 5, 6, 7], [1, 2, 2, 5, 3, 4, 7, 0], n=N, width=2)
+        given["events"] = timetable_of([0, 3, 1, 4, 2, 5, 6, 7], [1, 2, 2, 5, 3, 4, 7, 0], n=N, width=2)
     return dj.Network(GRAPHS[graph](), **given)

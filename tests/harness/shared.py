@@ -23,7 +23,7 @@ def compiled(method, problem, network, devices):
     """(text of a chunk of rounds compiled for so many devices, the place of its nodes)."""
     ready = engine.prepare(method, problem, network, 8, placement.layout(devices))
     place = ready[1].place
-    key = placement.everywhere(jax.random.key(0), place.mesh)
+    key = placement.replicate(jax.random.key(0), place.mesh)
     carry = jax.tree.map(
         lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place.sharding(has)),
         engine.carry_axes(*ready, key),

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 GRAPHS = {
     "circulant": lambda: dj.topology.ring(9),
     "complete": lambda: dj.topology.complete(6),
-    "slots": lambda: dj.topology.chain(9),
+    "ports": lambda: dj.topology.chain(9),
     "dense": lambda: dj.topology.from_matrix(np.eye(5) * 0.6 + 0.08),
     "hubs": lambda: dj.topology.star(40),
 }

@@ -26,9 +26,9 @@ CASES = {
     "no links": (lambda: tp.isolated(4), mixing.Circulant),
     "one node": (lambda: tp.ring(1), mixing.Circulant),
     "sequence": (lambda: tp.one_peer_exponential(6), mixing.CirculantSequence),
-    "slots": (lambda: _regular(12, 3, 0), mixing.Slots),
-    "slots, scanned": (lambda: tp.from_edges([(i, j) for i in range(60) for j in range(i + 1, i + 11) if j < 60]), mixing.Slots),
-    "matchings": (lambda: tp.one_peer_ring(6), mixing.Slots),
+    "ports": (lambda: _regular(12, 3, 0), mixing.NeighborLists),
+    "ports, scanned": (lambda: tp.from_edges([(i, j) for i in range(60) for j in range(i + 1, i + 11) if j < 60]), mixing.NeighborLists),
+    "matchings": (lambda: tp.one_peer_ring(6), mixing.NeighborLists),
     "dense, differences": (lambda: _dense(9, 0), mixing.Dense),
     "dense, gram": (lambda: _dense(40, 1), mixing.Dense),
     "complete": (lambda: tp.complete(5), mixing.Complete),
@@ -41,7 +41,7 @@ CASES = {
 
 
 # hubs of every degree take many loops to compile; the stars test the same levels and dense rows
-SLOW = {"hubs", "circulant of 6 offsets", "one node", "matchings", "slots, scanned", "lazy complete"}
+SLOW = {"hubs", "circulant of 6 offsets", "one node", "matchings", "ports, scanned", "lazy complete"}
 PARAMS = [pytest.param(c, marks=pytest.mark.slow if c in SLOW else (), id=c.replace(" ", "_")) for c in CASES]
 
 
@@ -69,10 +69,10 @@ weighted = jax.jit(lambda links, x, w, v, own: links.weighted(x, w, v, own))
 
 
 @pytest.mark.slow
-def test_slots_rebuild_the_matrix(case):
+def test_ports_rebuild_the_matrix(case):
     w, links, _ = case
     senders, weights = np.asarray(links.senders()), np.asarray(links.weights())
-    assert senders.shape == weights.shape == (links.n, links.num_slots)
+    assert senders.shape == weights.shape == (links.n, links.num_ports)
     rebuilt = np.diag(np.asarray(links.self_weights()))
     np.add.at(rebuilt, (np.arange(links.n)[:, None], senders), weights)
     np.testing.assert_allclose(rebuilt, w, rtol=0, atol=1e-15)
@@ -94,14 +94,14 @@ def test_weighted_takes_other_weights_and_another_own_value(case):
     w, links, x = case
     rng = np.random.default_rng(3)
     senders = np.asarray(links.senders())
-    slots = rng.normal(size=senders.shape) * np.asarray(links.weights() != 0)
+    ports = rng.normal(size=senders.shape) * np.asarray(links.weights() != 0)
     own_w = rng.normal(size=links.n)
     off = np.zeros_like(w)
-    np.add.at(off, (np.arange(links.n)[:, None], senders), slots)
-    _close(weighted(links, x, slots, own_w, None), _times(off + np.diag(own_w), x))
+    np.add.at(off, (np.arange(links.n)[:, None], senders), ports)
+    _close(weighted(links, x, ports, own_w, None), _times(off + np.diag(own_w), x))
     other = jax.tree.map(lambda a: 2 * a + 1, x)
     want = jax.tree.map(np.add, _times(off, x), _times(np.diag(own_w), other))
-    _close(weighted(links, x, slots, own_w, other), want)
+    _close(weighted(links, x, ports, own_w, other), want)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
@@ -113,11 +113,11 @@ def test_a_zero_weight_silences_what_is_not_a_number(case, poison):
     put = lambda a, value: np.where((np.arange(len(a)) == bad).reshape(-1, *[1] * (a.ndim - 1)), value, a)
     broken = jax.tree.map(lambda a: put(a, poison), x)
     heard = np.asarray(links.senders()) == bad
-    slots = np.where(heard, 0, np.asarray(links.weights()))
+    ports = np.where(heard, 0, np.asarray(links.weights()))
     own = np.where(np.arange(links.n) == bad, 0, np.asarray(links.self_weights()))
-    got = weighted(links, broken, slots, own, None)
+    got = weighted(links, broken, ports, own, None)
     clean = jax.tree.map(lambda a: put(a, 0.0), x)
-    _close(got, weighted(links, clean, slots, own, None))
+    _close(got, weighted(links, clean, ports, own, None))
     if heard.any():  # and it is not silenced where it has weight
         loud = weighted(links, broken, np.asarray(links.weights()), own, None)
         rows = (heard & (np.asarray(links.weights()) != 0)).any(1)
@@ -155,12 +155,12 @@ def test_squared_distances_to_another_own_value(case):
 
 
 @pytest.mark.slow
-def test_fold_and_take_walk_the_slots_in_order(case):
+def test_fold_and_take_walk_the_ports_in_order(case):
     _, links, x = case
     senders = np.asarray(links.senders())
 
     def step(carry, value, s):
-        # (s + 1)-weighted, so that the order of slots matters
+        # (s + 1)-weighted, so that the order of ports matters
         return jax.tree.map(lambda c, v: 0.5 * c + v, carry, value)
 
     got = jax.jit(lambda links, x: links.fold(step, jax.tree.map(jnp.zeros_like, x), x))(links, x)
@@ -203,8 +203,8 @@ def test_kernels_are_differentiable_in_values_and_weights():
 def test_levels_of_hubs_hold_few_rows_and_dense_rows_hear_a_good_part_of_all():
     edges = tp.barabasi_albert(4096, m=2).host()
     hubs, degree = mixing.Hubs.build(edges), edges.in_degrees()
-    slots = sum(len(rows) * width for rows, width in zip(hubs.rows, hubs.widths, strict=True))
-    assert slots <= 2 * len(edges.receivers) + hubs.n
+    ports = sum(len(rows) * width for rows, width in zip(hubs.rows, hubs.widths, strict=True))
+    assert ports <= 2 * len(edges.receivers) + hubs.n
     assert sum(map(len, hubs.rows[1:])) < 0.4 * hubs.n  # their sums are written, and read again
     assert degree.max() > 128 and hubs.hubs.size == 0  # a dense row reads all of X
     assert mixing.Hubs.build(tp.star(4096).host()).hubs.tolist() == [0]

@@ -37,7 +37,7 @@ def test_edge_rows_agree_with_the_kernel_they_stand_on(graph):
     real = np.asarray(links.weights()) != 0
     close = lambda a, b: np.testing.assert_allclose(np.where(real, a, 0), np.where(real, b, 0), atol=1e-13)
     close(by_edge.sq_distances(rows, own), links.sq_distances(x, own))
-    for s in range(links.num_slots):
+    for s in range(links.num_ports):
         np.testing.assert_array_equal(by_edge.take(rows, s)[real[:, s]], links.take(x, s)[real[:, s]])
 
 

@@ -10,8 +10,8 @@ import toy
 import dejax as dj
 from dejax import topology
 from dejax.errors import CheckpointError
+from dejax.runs.cadence import Cadence
 from dejax.runs.directory import RunDir
-from dejax.runs.evaluation import Schedule
 from dejax.runs.group import Member, grouped
 from dejax.runs.sweep import run_members
 
@@ -111,7 +111,7 @@ def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     one = type(three)(three.members[2:], SEEDS, 2, three.varying)
     other = type(three)(three.members[2:], SEEDS, 3, three.varying)
     for group in (one, other):
-        group.schedule = Schedule(ROUNDS)
+        group.cadence = Cadence(ROUNDS)
     one.start()
     one.advance(2)
     directory = RunDir(tmp_path / "sweep")

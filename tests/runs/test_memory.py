@@ -11,7 +11,7 @@ from dejax.planning import plan as planning
 from dejax.planning.compiled import allocated
 from dejax.runs import memory_check
 from dejax.runs.simulate import planned
-from dejax.runs.single import Run
+from dejax.runs.single import SingleRun
 
 MODEL = 4 * (16 * 26 + 26)  # bytes of softmax regression on letters
 
@@ -101,7 +101,7 @@ TRACED = [
 @pytest.mark.parametrize("kind", [*COMPUTED, *TRACED])
 def test_the_formula_is_the_bytes_of_the_arrays(kind):
     parts = settings(kind)
-    run = Run("run", *parts, [0, 1, 2] if kind in ("choco", "tracking") else 0, 3)
+    run = SingleRun("run", *parts, [0, 1, 2] if kind in ("choco", "tracking") else 0, 3)
     if kind in COMPUTED:
         run.start()
     carry = run.carry if kind in COMPUTED else run.abstract()
@@ -122,7 +122,7 @@ def test_the_formula_is_the_bytes_of_the_arrays(kind):
 @pytest.mark.parametrize("kind", ["ring", "per edge"])
 def test_the_formula_holds_the_arguments_of_the_compiled_rounds(kind):
     parts = settings(kind)
-    known = allocated(Run("run", *parts, 0, 3).compiled())
+    known = allocated(SingleRun("run", *parts, 0, 3).compiled())
     held = parts_of(planning.plan(*parts, rounds=3))
     arrays = sum(held.values()) - held["Python, JAX, compiler"] - held.get("test set", 0)
     key, numbers = 8, 12
@@ -185,7 +185,7 @@ def compiles(events):
 def test_what_does_not_fit_by_its_shapes_is_refused_before_it_compiles(small, events, monkeypatch, tmp_path):
     plan = planning.plan(*small, rounds=3)
     limit(monkeypatch, plan.total - 10)
-    monkeypatch.setattr(Run, "start", lambda run: pytest.fail("starts were drawn"))
+    monkeypatch.setattr(SingleRun, "start", lambda run: pytest.fail("starts were drawn"))
     events.clear()
     with pytest.raises(
         dj.TooLargeError,
@@ -200,11 +200,11 @@ def test_what_does_not_fit_by_its_shapes_is_refused_before_it_compiles(small, ev
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, [0, 1]], ids=["one seed", "two seeds"])
 def test_what_does_not_fit_as_compiled_is_refused_before_its_first_round(small, seed, monkeypatch, tmp_path):
-    run = Run("big", *small, seed, 3)
+    run = SingleRun("big", *small, seed, 3)
     plan = planning.plan(*small, rounds=3, seeds=run.width).compiled(allocated(run.compiled()))
     limit(monkeypatch, plan.total - 10)
     memory_check.check_shapes(run)  # the arrays alone would fit
-    monkeypatch.setattr(Run, "start", lambda run: pytest.fail("starts were drawn"))
+    monkeypatch.setattr(SingleRun, "start", lambda run: pytest.fail("starts were drawn"))
     with pytest.raises(
         dj.TooLargeError,
         match=r"8 nodes need \d.* about 7 nodes would fit. .*check_memory=False",
@@ -216,7 +216,7 @@ def test_what_does_not_fit_as_compiled_is_refused_before_its_first_round(small, 
 
 @pytest.mark.slow
 def test_what_fits_as_compiled_runs(small, monkeypatch):
-    run = Run("fits", *small, 0, 3)
+    run = SingleRun("fits", *small, 0, 3)
     limit(monkeypatch, planning.plan(*small, rounds=3).compiled(allocated(run.compiled())).total)
     assert dj.simulate(*small, rounds=1, progress=False, label="fits").facts["fits"]["rounds"] == 1
 
@@ -224,7 +224,7 @@ def test_what_fits_as_compiled_runs(small, monkeypatch):
 @pytest.mark.slow
 def test_a_comparison_is_refused_for_its_last_run_before_the_first_one_begins(small, monkeypatch, tmp_path):
     large = letters(64, dj.methods.gradient_tracking(lr=1.0), dj.Network(dj.topology.ring(64)), batch_size=16)
-    plan = planning.plan(*large, rounds=3).compiled(allocated(Run("large", *large, 0, 3).compiled()))
+    plan = planning.plan(*large, rounds=3).compiled(allocated(SingleRun("large", *large, 0, 3).compiled()))
     limit(monkeypatch, plan.total - 10)
     with pytest.raises(dj.TooLargeError, match="large: 64 nodes need"):
         dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
@@ -294,8 +294,8 @@ def test_rounds_are_compiled_once_for_the_check_every_chunk_a_resume_and_more_ro
     for count in (1, 4, 3):
         run.advance(count)
     assert (len(compiles(events)), len(traced)) == done
-    ran, compiled = [], Run.compiled
-    monkeypatch.setattr(Run, "compiled", lambda self: ran.append(compiled(self)) or ran[-1])
+    ran, compiled = [], SingleRun.compiled
+    monkeypatch.setattr(SingleRun, "compiled", lambda self: ran.append(compiled(self)) or ran[-1])
     history = dj.simulate(*parts, rounds=5, progress=False, out=tmp_path / "out")
     dj.simulate(*parts, rounds=8, progress=False, resume=tmp_path / "out")
     history.continue_(2, progress=False)

@@ -1,4 +1,4 @@
-"""The driver with what the rooms offer: flax modules, given starts, servers, event plans, clocks."""
+"""The driver with what the rooms offer: flax modules, given starts, servers, timetables, clocks."""
 
 import jax
 import jax.numpy as jnp

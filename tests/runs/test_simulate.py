@@ -16,7 +16,7 @@ from dejax.errors import CheckpointError, DivergenceError
 from dejax.report.history import History
 from dejax.runs import batch, checkpoint, driver
 from dejax.runs.simulate import compare, simulate
-from dejax.runs.single import Run
+from dejax.runs.single import SingleRun
 
 pytestmark = pytest.mark.worlds
 
@@ -38,8 +38,10 @@ def seven():
 
 @pytest.mark.slow
 def test_chunks_grow_to_the_distance_of_records(monkeypatch):
-    counts, advance = [], Run.advance
-    monkeypatch.setattr(Run, "advance", lambda self, count, *rest: counts.append(count) or advance(self, count, *rest))
+    counts, advance = [], SingleRun.advance
+    monkeypatch.setattr(
+        SingleRun, "advance", lambda self, count, *rest: counts.append(count) or advance(self, count, *rest)
+    )
     monkeypatch.setattr(driver, "CHUNK_SECONDS", 1e9)  # whatever a chunk takes on a slow machine
     run(rounds=50, every=10)
     assert counts == [4, 4, 2, *[10] * 4]  # a chunk that a record cuts short makes the next ones no shorter

@@ -117,7 +117,7 @@ def test_no_refusal_knows_an_option_by_name():
         for name in (m.name, m.target)
     }
     for file in (ROOT / "dejax" / "network").rglob("*.py"):
-        if file.name == "network.py":  # the defaults of its slots are options
+        if file.name == "network.py":  # the defaults of its fields are options
             continue
         tree = ast.parse(file.read_text())
         tree.body = [n for n in tree.body if not (isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ADVICE")]

@@ -100,7 +100,7 @@ class Alie(Attack):
         z = z_max(n, int(self.is_adversary(n).sum())) if self.z is None else self.z
         wide_own, wide_sent = _widen(own), _widen(sent)
         share = 1 / count.astype(tree.leaves(wide_sent)[0].dtype)
-        wide_sent = links.spread(wide_sent)
+        wide_sent = links.with_neighbors(wide_sent)
         mean = links.weighted(wide_sent, jnp.where(counted, share[:, None], 0), share, wide_own)
 
         def add_square(

@@ -39,7 +39,7 @@ class AdPsgd:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits(footprint="pair", needs_events=True, keeps_view=True)
+    traits = Traits(footprint="pair", needs_events=True, keeps_snapshot=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> AdPsgdState:
         """Views start at the models."""

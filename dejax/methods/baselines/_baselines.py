@@ -16,7 +16,7 @@ from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
-from ...optimizers import check_step, step_rule
+from ...optimizers import check_step, local_step
 
 
 class LocalOnlyState(NamedTuple):
@@ -47,11 +47,11 @@ class LocalOnly:
     def init(self, params: NodeTree, key: PRNGKey) -> LocalOnlyState:
         """Start from the given models."""
         del key
-        return LocalOnlyState(params, step_rule(self).init(params))
+        return LocalOnlyState(params, local_step(self).init(params))
 
     def step(self, state: LocalOnlyState, round: Round) -> LocalOnlyState:
         """One local step."""
-        return LocalOnlyState(*step_rule(self)(round, round.gradient(state.params), state.opt, state.params))
+        return LocalOnlyState(*local_step(self)(round, round.gradient(state.params), state.opt, state.params))
 
 
 class CentralizedState(NamedTuple):
@@ -85,14 +85,14 @@ class Centralized:
         """The mean of the nodes' starts, of which the driver hands over n copies."""
         del key
         x = tree.map(lambda p: p[:1], params)
-        return CentralizedState(tree.map(lambda p: p[0], x), step_rule(self).init(x))
+        return CentralizedState(tree.map(lambda p: p[0], x), local_step(self).init(x))
 
     def step(self, state: CentralizedState, round: Round) -> CentralizedState:
         """One step on the weighted mean gradient."""
         grads = round.gradient(tree.tile(state.params, round.n))
         mean = tree.map(lambda g: _weighted_mean(round.counts, g), grads)
         x, g = tree.tile(state.params, 1), tree.tile(mean, 1)
-        rule = step_rule(self)
+        rule = local_step(self)
         if rule.optimizer is None:
             x = tree.sub(x, tree.scale(round.rate(rule.lr), g))
             return CentralizedState(tree.map(lambda p: p[0], x), state.opt)

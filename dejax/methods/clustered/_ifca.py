@@ -17,7 +17,7 @@ from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
 from ...errors import bad
-from ...optimizers import check_step, step_rule
+from ...optimizers import check_step, local_step
 from .._parts import CLIENTS
 
 
@@ -79,7 +79,7 @@ class Ifca:
     def step(self, state: IfcaState, round: Any) -> IfcaState:
         """Sample, choose, train, average by choice."""
         cohort = round if self.clients is None else round.sample(self.clients)
-        batch, descend = cohort.batch(name="choose"), step_rule(self)
+        batch, descend = cohort.batch(name="choose"), local_step(self)
         model = lambda k: tree.tile(tree.map(lambda x: x[k], state.models), cohort.n)
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)

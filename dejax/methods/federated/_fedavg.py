@@ -17,7 +17,7 @@ from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
-from ...optimizers import check_step, step_rule
+from ...optimizers import check_step, local_step
 from .._parts import CLIENTS, check_cohort
 
 
@@ -66,7 +66,7 @@ class FedAvg:
     def step(self, state: FedAvgState, round: Any) -> FedAvgState:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
-        x, descend = tree.tile(state.params, cohort.n), step_rule(self)
+        x, descend = tree.tile(state.params, cohort.n), local_step(self)
         y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))

@@ -16,7 +16,7 @@ from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
-from ...optimizers import check_step, step_rule
+from ...optimizers import check_step, local_step
 
 
 class DsgdState(NamedTuple):
@@ -52,11 +52,11 @@ class Dsgd:
     def init(self, params: NodeTree, key: PRNGKey) -> DsgdState:
         """Start from the given models."""
         del key
-        return DsgdState(params, step_rule(self).init(params))
+        return DsgdState(params, local_step(self).init(params))
 
     def step(self, state: DsgdState, round: Round) -> DsgdState:
         """One round in the chosen order."""
-        descend, x = step_rule(self), state.params
+        descend, x = local_step(self), state.params
         if self.order == "cta":
             mixed = round.gossip(x)
             return DsgdState(*descend(round, round.gradient(mixed), state.opt, mixed))

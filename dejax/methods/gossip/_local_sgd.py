@@ -16,7 +16,7 @@ from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
-from ...optimizers import check_step, step_rule
+from ...optimizers import check_step, local_step
 
 
 class LocalSgdState(NamedTuple):
@@ -52,11 +52,11 @@ class LocalSgd:
     def init(self, params: NodeTree, key: PRNGKey) -> LocalSgdState:
         """Start from the given models."""
         del key
-        return LocalSgdState(params, step_rule(self).init(params))
+        return LocalSgdState(params, local_step(self).init(params))
 
     def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
         """K steps, then gossip."""
-        y, opt = round.local_steps(state.params, state.opt, step_rule(self), self.local_steps)
+        y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)
 
 

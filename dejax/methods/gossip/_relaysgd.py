@@ -56,15 +56,17 @@ class RelaySgd:
         """Local step, relay, mean."""
         edges, n = round.edges, round.n
         half = tree.sub(state.params, tree.scale(round.rate(self.lr), round.gradient(state.params)))
-        inbox, put = round.edge_slot("inbox", lambda m: tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), half))
-        heard, put_heard = round.edge_slot("heard", lambda m: jnp.zeros((m,), jnp.int32))
+        inbox, write = round.edge_slot(
+            "inbox", lambda m: tree.map(lambda x: jnp.zeros((m, *x.shape[1:]), x.dtype), half)
+        )
+        heard, write_heard = round.edge_slot("heard", lambda m: jnp.zeros((m,), jnp.int32))
 
         everything = tree.add(half, edges.sum(inbox))
         got = round.exchange(tree.sub(edges.of_nodes(everything), inbox), per_edge=True)
         counts = got.header(edges.of_nodes(1 + edges.count(heard)) - heard)
         inbox, heard = got.keep(inbox), counts if got.mask is None else jnp.where(got.mask, counts, heard)
-        put(inbox)
-        put_heard(heard)
+        write(inbox)
+        write_heard(heard)
 
         missing = tree.scale(n - 1 - edges.count(heard), state.start)
         return RelayState(tree.scale(1 / n, tree.add(half, edges.sum(inbox), missing)), state.start)

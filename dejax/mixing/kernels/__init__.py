@@ -3,6 +3,6 @@
 from .circulant import Circulant as Circulant, CirculantSequence as CirculantSequence
 from .dense import Complete as Complete, Dense as Dense
 from .hubs import Hubs as Hubs
-from .slots import Slots as Slots
+from .neighbor_lists import NeighborLists as NeighborLists
 
-__all__ = ["Circulant", "CirculantSequence", "Complete", "Dense", "Hubs", "Slots"]
+__all__ = ["Circulant", "CirculantSequence", "Complete", "Dense", "Hubs", "NeighborLists"]

@@ -12,7 +12,7 @@ from ...core.struct import static, struct
 from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, sum_slots
+from ..links import Links, sum_ports
 
 ROLL_UP_TO = 2  # offsets: on a CPU a roll per offset is as fast as a gather up to here; 4 take 1.3 times as long, 4 times in the cache
 
@@ -43,7 +43,7 @@ class Circulant(Links):
         return self.size
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
         return len(self.offsets)
 
@@ -53,7 +53,7 @@ class Circulant(Links):
 
     def weights(self) -> jax.Array:
         """[n, k]."""
-        return jnp.broadcast_to(self.share[None], (self.size, self.num_slots))
+        return jnp.broadcast_to(self.share[None], (self.size, self.num_ports))
 
     def self_weights(self) -> jax.Array:
         """[n]."""
@@ -64,14 +64,14 @@ class Circulant(Links):
         if not isinstance(s, int):
             return _shift(values, self.size, jnp.asarray(self.offsets, jnp.int32)[s])
         roll = lambda values: tree.map(lambda x: jnp.roll(x, -self.offsets[s], 0), values)
-        if self.num_slots <= ROLL_UP_TO:
+        if self.num_ports <= ROLL_UP_TO:
             return roll(values)
         gather = lambda values: _shift(values, self.size, self.offsets[s])
         return lax.platform_dependent(values, cpu=gather, default=roll)
 
     def mix(self, values: Tree) -> Any:
         """W values."""
-        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
+        return tree.map(lambda x: sum_ports(self.take, x, x, lambda s: self.share[s], self.own, self.num_ports), values)
 
     def host_edges(self) -> Edges:
         """Of one phase, in float64."""
@@ -105,7 +105,7 @@ class CirculantSequence(Links):
         return self.size
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
         return self.offsets.shape[-1]
 
@@ -115,7 +115,7 @@ class CirculantSequence(Links):
 
     def weights(self) -> jax.Array:
         """[n, k]."""
-        return jnp.broadcast_to(self.share[None], (self.size, self.num_slots))
+        return jnp.broadcast_to(self.share[None], (self.size, self.num_ports))
 
     def self_weights(self) -> jax.Array:
         """[n]."""
@@ -127,7 +127,7 @@ class CirculantSequence(Links):
 
     def mix(self, values: Tree) -> Any:
         """W values."""
-        return tree.map(lambda x: sum_slots(self.take, x, x, lambda s: self.share[s], self.own, self.num_slots), values)
+        return tree.map(lambda x: sum_ports(self.take, x, x, lambda s: self.share[s], self.own, self.num_ports), values)
 
     def host_edges(self) -> Edges:
         """Of one phase, in float64."""

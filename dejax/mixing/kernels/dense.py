@@ -1,6 +1,6 @@
 """Dense W: a full matrix, and the complete graph with equal weights, which needs none.
 
-Slot s of receiver i is sender (i + 1 + s) mod n, so k = n - 1 and an entry 0 of the matrix is a slot of weight 0.
+Port s of receiver i is sender (i + 1 + s) mod n, so k = n - 1 and an entry 0 of the matrix is a port of weight 0.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ class Dense(Links):
         return self.matrix.shape[-1]
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """n - 1."""
         return self.n - 1
 
@@ -105,7 +105,7 @@ class Complete(Links):
         return self.size
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """n - 1."""
         return self.size - 1
 
@@ -176,7 +176,7 @@ def _take(values: Tree, n: int, s: int | Values) -> Any:
 
 
 def _matrix(weights: jax.Array, self_weights: jax.Array) -> jax.Array:
-    """[n, n] from slots by offset and self weights."""
+    """[n, n] from ports by offset and self weights."""
     n = self_weights.shape[0]
     shifted = jnp.concatenate([self_weights.astype(weights.dtype)[:, None], weights], 1)  # column o: sender i + o
     columns = (jnp.arange(n, dtype=jnp.int32)[None] - jnp.arange(n, dtype=jnp.int32)[:, None]) % n

@@ -1,8 +1,8 @@
 """W of graphs with a few hubs: nobody is padded to the degree of the largest.
 
-All nodes share `base` slots, as many as they have senders on average: a slot that pads reads the row that its node has just read, and
+All nodes share `base` ports, as many as they have senders on average: a port that pads reads the row that its node has just read, and
 is cheaper than a level. Nodes of higher degree reappear in levels: level b holds the nodes with more than `starts[b]` senders and the
-next `widths[b]` slots of each, and a level adds its sums to its rows of the level below: an indexed add of few rows (Barabasi-Albert,
+next `widths[b]` ports of each, and a level adds its sums to its rows of the level below: an indexed add of few rows (Barabasi-Albert,
 n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather by all nodes of the level below took 4.4). Widths double,
 so the work stays within twice the edges. Nodes that hear a good part of all are dense rows [h, n]: all of them together read X once.
 """
@@ -20,7 +20,7 @@ from ...core.struct import grows, static, struct
 from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, accumulator, plain, silenced, sum_slots
+from ..links import Links, accumulator, plain, silenced, sum_ports
 from .dense import matmul, silent_matmul
 
 DENSE_ABOVE, DENSE_SHARE = (
@@ -35,12 +35,12 @@ class Hubs(Links):
 
     Args:
       own: [n] self weights.
-      senders_, weight: edges [m], sorted by receiver; slots of a node are its edges in order.
+      senders_, weight: edges [m], sorted by receiver; ports of a node are its edges in order.
       first: int32 [n] where a node's edges begin. degree: int32 [n].
       rows: per level int32 [m_b], the nodes in it; `rows[0]` is all nodes.
       up: per level but the last int32 [m_{b+1}], where the nodes of the next level stand in this one, ascending.
       hubs: int32 [h], nodes with dense rows, ascending; `hub_up` int32 [n], the place of a node among them, h for "none".
-      starts, widths: slots of each level, static. widest: k, static.
+      starts, widths: ports of each level, static. widest: k, static.
     """
 
     own: jax.Array = grows()
@@ -89,12 +89,12 @@ class Hubs(Links):
         return self.own.shape[-1]
 
     @property
-    def num_slots(self) -> int:
-        """k, the largest degree: slot arrays [n, k] are formed only where a rule asks for them."""
+    def num_ports(self) -> int:
+        """k, the largest degree: port arrays [n, k] are formed only where a rule asks for them."""
         return self.widest
 
     def _edge(self, rows: jax.Array, s: int | Values) -> tuple[jax.Array, jax.Array]:
-        """Position of slot s of each of `rows` in the edge list, and whether there is such a slot; shapes broadcast."""
+        """Position of port s of each of `rows` in the edge list, and whether there is such a port; shapes broadcast."""
         degree, first = self.degree[rows], self.first[rows]
         if jnp.ndim(s):
             degree, first = degree[:, None], first[:, None]
@@ -128,14 +128,14 @@ class Hubs(Links):
     def mix(self, values: Tree) -> Any:
         """W values."""
 
-        def weight(rows: jax.Array, slots: jax.Array) -> jax.Array:
-            at, real = self._edge(rows, slots)
+        def weight(rows: jax.Array, ports: jax.Array) -> jax.Array:
+            at, real = self._edge(rows, ports)
             is_hub = self.hub_up[rows] < self.hubs.shape[0]
             return jnp.where(real & ~is_hub[:, None], self.weight[at], jnp.zeros((), self.weight.dtype))
 
-        # the edges of the hubs, as dense rows without slots
-        slots = jnp.arange(self.widest if self.hubs.shape[0] else 0, dtype=jnp.int32)[None]
-        at, real = self._edge(self.hubs, slots)
+        # the edges of the hubs, as dense rows without ports
+        ports = jnp.arange(self.widest if self.hubs.shape[0] else 0, dtype=jnp.int32)[None]
+        at, real = self._edge(self.hubs, ports)
         dense = self._dense_rows(jnp.where(real, self.weight[at], jnp.zeros((), self.weight.dtype)))
         return self._apply(values, values, weight, self.own, dense, plain, matmul)
 
@@ -143,15 +143,15 @@ class Hubs(Links):
         """Weights [n, k] of the caller's own; a hub that weighs a non-finite row gets NaN in the whole leaf."""
         is_hub = self.hub_up < self.hubs.shape[0]
 
-        def weight(rows: jax.Array, slots: jax.Array) -> jax.Array:
-            return jnp.where(is_hub[rows][:, None], jnp.zeros((), weights.dtype), weights[rows[:, None], slots])
+        def weight(rows: jax.Array, ports: jax.Array) -> jax.Array:
+            return jnp.where(is_hub[rows][:, None], jnp.zeros((), weights.dtype), weights[rows[:, None], ports])
 
         dense = self._dense_rows(weights[self.hubs])
         own = values if own is None else own
         return self._apply(values, own, weight, self_weights, dense, silenced, silent_matmul)
 
     def _dense_rows(self, weights: jax.Array) -> jax.Array:
-        """[h, n] from the slot weights [h, k] of the hubs."""
+        """[h, n] from the port weights [h, k] of the hubs."""
         h = self.hubs.shape[0]
         zero = jnp.zeros((h, self.n), weights.dtype)
         if not h:
@@ -167,9 +167,9 @@ class Hubs(Links):
         h = self.hubs.shape[0]
         levels = []  # senders and weights [m_b, width] of each level, once for all leaves
         for rows, start, width in zip(self.rows, self.starts, self.widths, strict=True):
-            slots = jnp.arange(start, start + width, dtype=jnp.int32)[None]
-            at, real = self._edge(rows, slots)
-            levels.append((jnp.where(real, self.senders_[at], rows[:, None]), weight(rows, slots)))
+            ports = jnp.arange(start, start + width, dtype=jnp.int32)[None]
+            at, real = self._edge(rows, ports)
+            levels.append((jnp.where(real, self.senders_[at], rows[:, None]), weight(rows, ports)))
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
             dtype = accumulator(x)
@@ -177,7 +177,7 @@ class Hubs(Links):
             above = None
             for b in range(len(self.rows) - 1, -1, -1):
                 index, level = levels[b]
-                out = sum_slots(
+                out = sum_ports(
                     lambda x, s, index=index: take_rows(x, index[:, s]),
                     x,
                     mine if b == 0 else jnp.zeros((index.shape[0], *x.shape[1:]), dtype),
@@ -212,8 +212,8 @@ class Hubs(Links):
 
         columns = []
         for rows, start, width in zip(self.rows, self.starts, self.widths, strict=True):
-            slots = jnp.arange(start, start + width, dtype=jnp.int32)
-            level = jax.lax.map(lambda s, rows=rows: total(rows, s), slots).T  # [m_b, width]
+            ports = jnp.arange(start, start + width, dtype=jnp.int32)
+            level = jax.lax.map(lambda s, rows=rows: total(rows, s), ports).T  # [m_b, width]
             full = jnp.zeros((self.n, width), level.dtype).at[rows].set(level)
             columns.append(full)
         out = jnp.concatenate(columns, 1)
@@ -221,7 +221,7 @@ class Hubs(Links):
         if self.hubs.shape[0]:
 
             def hub(i: jax.Array) -> jax.Array:
-                """Squared distances of one hub to all nodes [n], then those of its slots [k]."""
+                """Squared distances of one hub to all nodes [n], then those of its ports [k]."""
 
                 def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
                     dtype = accumulator(x)

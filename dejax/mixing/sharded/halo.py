@@ -15,11 +15,11 @@ from jax.sharding import PartitionSpec as P
 from ...core import tree
 from ...core.struct import grows, static, struct
 from ...core.types import Keys, Tree, Values
-from ...xla.erase_mesh import bare
+from ...xla.erase_mesh import erase_mesh
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, accumulator, plain, silenced, sum_slots
-from .exchange_plan import Wires, crossing, needed, relabelling, rounds_of, schedule
+from ..links import Links, accumulator, plain, silenced, sum_ports
+from .routes import Routes, crossing, needed, relabelling, rounds_of, schedule
 
 
 @struct
@@ -38,7 +38,7 @@ class Halo(Links):
       send: int32 [D, W]: local rows that a device sends, round after round.
       phase: int32 scalar: which rounds to take.
       ids: int32 [n], the node at each position; None: node i stands at i.
-      wires: who sends to whom, static. starts: first slot of each level, static. widest: k, static.
+      routes: who sends to whom, static. starts: first port of each level, static. widest: k, static.
     """
 
     own: Any = grows()
@@ -49,7 +49,7 @@ class Halo(Links):
     send: Any = grows()
     phase: Any
     ids: Any = grows()
-    wires: Wires = static()
+    routes: Routes = static()
     starts: tuple[int, ...] = static()
     widest: int = static()
 
@@ -70,11 +70,11 @@ class Halo(Links):
         rounds = rounds_of(needs)
         extra = max(sum(width for _, width in phase) for phase in rounds)
         if extra >= n - n // devices:  # as many rows as an all-gather, or more
-            wires = Wires(mesh, axis, None, 0)
+            routes = Routes(mesh, axis, None, 0)
             where = [e.senders.astype(np.int32) for e in edges]
             send = np.zeros((len(edges), devices, 0), np.int32)
         else:
-            wires = Wires(mesh, axis, tuple(map(tuple, rounds)), extra)
+            routes = Routes(mesh, axis, tuple(map(tuple, rounds)), extra)
             each = rounds if len(rounds) == len(edges) else rounds * len(edges)
             plans = [
                 schedule(e.senders, e.receivers, n, need, r) for e, need, r in zip(edges, needs, each, strict=True)
@@ -82,7 +82,7 @@ class Halo(Links):
             where = [w for _, w in plans]
             send = np.stack([np.pad(s, ((0, 0), (0, extra - s.shape[1]))) for s, _ in plans])
         tables = [
-            _tables(e, w, starts, widths, devices, wires.rounds is None) for e, w in zip(edges, where, strict=True)
+            _tables(e, w, starts, widths, devices, routes.rounds is None) for e, w in zip(edges, where, strict=True)
         ]
         block = n // devices
         tall = [max(_most(t[3][b] // block, devices) for t in tables) for b in range(len(starts) - 1)]
@@ -90,7 +90,7 @@ class Halo(Links):
         ids = None if order is None else np.broadcast_to(order.astype(np.int32), (len(edges), n))
         own = np.stack([e.own for e in edges])
         count = np.arange(len(edges), dtype=np.int32)
-        return Halo(own, index, sender, weight, rows, send, count, ids, wires, starts, starts[-1] + widths[-1])
+        return Halo(own, index, sender, weight, rows, send, count, ids, routes, starts, starts[-1] + widths[-1])
 
     @property
     def n(self) -> int:
@@ -98,7 +98,7 @@ class Halo(Links):
         return self.own.shape[-1]
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
         return self.widest
 
@@ -121,16 +121,16 @@ class Halo(Links):
         return (receivers, senders) if self.ids is None else (self.ids[receivers], self.ids[senders])
 
     # ---- the one exchange
-    def spread(self, values: Tree) -> Any:
+    def with_neighbors(self, values: Tree) -> Any:
         """Each device's own rows and those that it needs of others: leaves [D E, ...], sharded along the first axis."""
         return self._local(lambda me, x: me._extend(x), values)
 
     def _extend(self, values: Tree) -> Any:
         """Within a device: [n / D, ...] -> [E, ...]."""
-        wires = self.wires
-        if wires.rounds is None:
-            return tree.map(lambda x: lax.all_gather(x, wires.axis, axis=0, tiled=True), values)
-        branches = [lambda x, rounds=rounds: self._permute(x, rounds) for rounds in wires.rounds]
+        routes = self.routes
+        if routes.rounds is None:
+            return tree.map(lambda x: lax.all_gather(x, routes.axis, axis=0, tiled=True), values)
+        branches = [lambda x, rounds=rounds: self._permute(x, rounds) for rounds in routes.rounds]
         return branches[0](values) if len(branches) == 1 else lax.switch(self.phase, branches, values)
 
     def _permute(self, values: Tree, rounds: Any) -> Any:
@@ -143,29 +143,29 @@ class Halo(Links):
             for dtype in dtypes:  # all leaves of one dtype travel together
                 which = [i for i, x in enumerate(leaves) if x.dtype == dtype]
                 cut = [take_rows(leaves[i], rows) for i in which]
-                got = lax.ppermute(tree.flat(cut), self.wires.axis, pairs)
+                got = lax.ppermute(tree.flat(cut), self.routes.axis, pairs)
                 for i, part in zip(which, tree.unflat(got, cut), strict=True):
                     parts[i].append(part)
             start += width
-        if start < self.wires.extra:
+        if start < self.routes.extra:
             for part in parts:
-                part.append(jnp.zeros((self.wires.extra - start, *part[0].shape[1:]), part[0].dtype))
+                part.append(jnp.zeros((self.routes.extra - start, *part[0].shape[1:]), part[0].dtype))
         return jax.tree.unflatten(structure, [jnp.concatenate(part) if len(part) > 1 else part[0] for part in parts])
 
     def _held(self, values: Tree) -> Any:
         """Spread values, whether or not they are already."""
-        return values if tree.leaves(values)[0].shape[0] != self.n else self.spread(values)
+        return values if tree.leaves(values)[0].shape[0] != self.n else self.with_neighbors(values)
 
     def _mine(self, ext: Tree) -> Any:
         """Within a device: its own rows of spread ones."""
-        if self.wires.rounds is None:
-            start = lax.axis_index(self.wires.axis) * self.n
+        if self.routes.rounds is None:
+            start = lax.axis_index(self.routes.axis) * self.n
             return tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, self.n, 0), ext)
         return tree.map(lambda x: x[: self.n], ext)
 
     # ---- local work
     def take(self, values: Tree, s: int | Values) -> Any:
-        """Row i of the result is the row of the sender on slot s."""
+        """Row i of the result is the row of the sender on port s."""
 
         def local(me: "Halo", ext: Tree) -> Any:
             at = me._own_place()
@@ -195,14 +195,14 @@ class Halo(Links):
             columns = []
             for b, index in enumerate(me.index):
                 mine = own if b == 0 else tree.map(lambda x, b=b: x.at[me.rows[b - 1]].get(mode="clip"), own)
-                # one slot after another, as in `slot_sq_distances`
+                # one port after another, as in `port_sq_distances`
                 columns.append(lax.map(lambda at, mine=mine: _gaps(mine, ext, at), index.T).T)
             return me._wide(tuple(columns), jnp.zeros((me.n, me.widest), columns[0].dtype))
 
         return self._local(local, self._held(values), own)
 
     def fold(self, fn: Callable[..., Any], carry: Tree, values: Tree) -> Any:
-        """Over slots, in order, after one exchange."""
+        """Over ports, in order, after one exchange."""
         return super().fold(fn, carry, self._held(values))
 
     def _sum(self, ext: Tree, own: Tree, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
@@ -212,7 +212,7 @@ class Halo(Links):
             def part(b: int, mine: jax.Array, self_weights: jax.Array) -> jax.Array:
                 index, w = self.index[b], weight[b]
                 take, share = lambda x, s: take_rows(x, index[:, s]), lambda s: w[:, s]
-                return sum_slots(take, x, mine, share, self_weights, index.shape[1], times, dtype)
+                return sum_ports(take, x, mine, share, self_weights, index.shape[1], times, dtype)
 
             out = part(0, mine, self_weights)
             for b, rows in enumerate(self.rows, 1):
@@ -224,7 +224,7 @@ class Halo(Links):
 
     def _own_place(self) -> jax.Array:
         """Within a device: where its own rows lie among the spread ones."""
-        first = lax.axis_index(self.wires.axis).astype(jnp.int32) * self.n if self.wires.rounds is None else 0
+        first = lax.axis_index(self.routes.axis).astype(jnp.int32) * self.n if self.routes.rounds is None else 0
         return jnp.arange(self.n, dtype=jnp.int32) + first
 
     def _wide(self, levels: tuple[jax.Array, ...], padding: jax.Array) -> jax.Array:
@@ -247,12 +247,12 @@ class Halo(Links):
 
     def _local(self, fn: Callable[..., Any], *trees: Any) -> Any:
         """fn(this device's part of the kernel, its rows of trees), on every device; all results have a node axis."""
-        nodes = P(self.wires.axis)
+        nodes = P(self.routes.axis)
         mine = tree.map(lambda x: nodes if jnp.ndim(x) else P(), self)
         run = jax.shard_map(
-            fn, mesh=self.wires.mesh, in_specs=(mine, *[nodes] * len(trees)), out_specs=nodes, check_vma=False
+            fn, mesh=self.routes.mesh, in_specs=(mine, *[nodes] * len(trees)), out_specs=nodes, check_vma=False
         )
-        return bare(run(self, *trees))
+        return erase_mesh(run(self, *trees))
 
 
 @struct
@@ -260,12 +260,12 @@ class Everywhere:
     """Graphs drawn afresh in each phase, on devices: the draw is not known beforehand, so each device gets all rows.
 
     Args:
-      links: what draws neighbor lists, `draw(key) -> Slots`.
-      wires: the devices; `rounds` is None; static.
+      links: what draws neighbor lists, `draw(key) -> NeighborLists`.
+      routes: the devices; `rounds` is None; static.
     """
 
     links: Any
-    wires: Wires = static()
+    routes: Routes = static()
 
     @property
     def n(self) -> int:
@@ -273,13 +273,13 @@ class Everywhere:
         return self.links.n
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
-        return self.links.num_slots
+        return self.links.num_ports
 
     def draw(self, key: Keys) -> Halo:
         """The links of one phase."""
-        return gathered(self.links.draw(key), self.wires)
+        return gathered(self.links.draw(key), self.routes)
 
 
 def relabel(phases: list[Edges], devices: int) -> np.ndarray | None:
@@ -298,12 +298,12 @@ def relabel(phases: list[Edges], devices: int) -> np.ndarray | None:
     return order if rows([_renamed(e, order) for e in phases]) < rows([_renamed(e, None) for e in phases]) else None
 
 
-def gathered(slots: Any, wires: Wires) -> Halo:
-    """Neighbor lists (`Slots`) whose senders are not known on the host: each device gets all rows."""
-    index, send = (slots.senders(),), jnp.zeros((wires.devices, 0), jnp.int32)
-    weight = (slots.weights(),)
+def gathered(ports: Any, routes: Routes) -> Halo:
+    """Neighbor lists (`NeighborLists`) whose senders are not known on the host: each device gets all rows."""
+    index, send = (ports.senders(),), jnp.zeros((routes.devices, 0), jnp.int32)
+    weight = (ports.weights(),)
     return Halo(
-        slots.self_weights(), index, index, weight, (), send, jnp.int32(0), None, wires, (0,), index[0].shape[1]
+        ports.self_weights(), index, index, weight, (), send, jnp.int32(0), None, routes, (0,), index[0].shape[1]
     )
 
 
@@ -318,7 +318,7 @@ def _renamed(e: Edges, order: np.ndarray | None) -> Edges:
 
 
 def _levels(degree: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First slots and widths: the median degree, then doubling, so that padded slots stay within a few times the edges."""
+    """First ports and widths: the median degree, then doubling, so that padded ports stay within a few times the edges."""
     widest = max(1, int(degree.max()))
     base = widest if widest <= 2 * max(1, float(degree.mean())) else max(1, int(np.median(degree)))
     starts, widths = [0], [base]
@@ -333,7 +333,7 @@ def _tables(
     e: Edges, where: np.ndarray, starts: Tree, widths: Any, devices: int, whole: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Index, sender, weight and rows of each level; rows of levels above 0 are positions, ascending."""
-    n, slot = e.n, e.positions()
+    n, port = e.n, e.positions()
     ids = np.arange(n, dtype=np.int32)
     own = ids if whole else ids % (n // devices)
     index, sender, weight, rows = [], [], [], []
@@ -342,8 +342,8 @@ def _tables(
         members = ids if b == 0 else np.flatnonzero(degree > start)
         at = np.full(n, -1)
         at[members] = np.arange(len(members))
-        here = (slot >= start) & (slot < start + width)
-        r, s = at[e.receivers[here]], slot[here] - start
+        here = (port >= start) & (port < start + width)
+        r, s = at[e.receivers[here]], port[here] - start
         tables = (
             np.repeat(own[members][:, None], width, 1),
             np.repeat(ids[members][:, None], width, 1),

@@ -1,10 +1,10 @@
-"""What a graph, its weights and an event plan exclude."""
+"""What a graph, its weights and a timetable exclude."""
 
 from ...errors import FieldError, Words, keyword
 from .. import conditions
 from .refusal import ADVICE, Refusal
 
-_PLAN = "the event plan says who takes part, when and with whom"
+_PLAN = "the timetable says who takes part, when and with whom"
 
 GOSSIP: tuple[Refusal, ...] = (
     Refusal("impossible adversaries", conditions.adversaries),
@@ -120,7 +120,7 @@ GOSSIP: tuple[Refusal, ...] = (
     ),
     Refusal(
         "attack in the spread of rows per edge",
-        lambda c: c.channel == "edges" and c.spread,
+        lambda c: c.channel == "edges" and c.sharded,
         field="network.attack",
         says="{attack} hides in the spread of values that estimate one quantity",
         why="but {method} sends another message on every edge",
@@ -171,7 +171,7 @@ GOSSIP: tuple[Refusal, ...] = (
     ),
     Refusal(
         "attack in the spread of an event",
-        lambda c: c.gossips and c.network.events is not None and c.spread,
+        lambda c: c.gossips and c.network.events is not None and c.sharded,
         field="network.attack",
         says="{attack} hides in the spread of several honest values",
         why="but in an event the receiver has only its own",

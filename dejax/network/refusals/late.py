@@ -53,7 +53,7 @@ LATE: tuple[Refusal, ...] = (
     ),
     Refusal(
         "attack in the spread of several ages",
-        lambda c: c.late is not None and c.gossips and c.late.span[0] != c.late.span[1] and c.spread,
+        lambda c: c.late is not None and c.gossips and c.late.span[0] != c.late.span[1] and c.sharded,
         field="network.faults",
         says="has {late} with another lateness for every edge",
         why="but network.attack {attack} sends one value per receiver and phase, of which a receiver would hold several",

@@ -2,7 +2,7 @@
 
 | wire | rows | memory | what arrives, `mask` | a value becomes |
 |---|---|---|---|---|
-| Neighbors | nodes [n, ...] | per node | [n, k], by the kernel's slots | one message per neighbor, all alike |
+| Neighbors | nodes [n, ...] | per node | [n, k], by the kernel's ports | one message per neighbor, all alike |
 | Edges | directed edges [m, ...] | per edge | [m] | one message |
 | CopiesPerEdge | nodes, then edges | per edge | [m] for the codec | one message per neighbor, each another |
 | Server | nodes, or a cohort | per node | [n] | one upload, and downloads |

@@ -65,9 +65,9 @@ class CopiesPerEdge(Edges):
     def arrive(self, m: Message, mask: jax.Array) -> Message:
         """The weights of what is there."""
         edges = self.edges
-        slots = jnp.zeros((self.round.n, self.links.num_slots), bool).at[edges.receiver, edges.slot].set(mask)
-        weights, self_weights = under_way(self.links, slots, self.network.kind)
-        return m._replace(mask=slots, weights=weights, self_weights=self_weights)
+        ports = jnp.zeros((self.round.n, self.links.num_ports), bool).at[edges.receiver, edges.port].set(mask)
+        weights, self_weights = under_way(self.links, ports, self.network.kind)
+        return m._replace(mask=ports, weights=weights, self_weights=self_weights)
 
     def received(self, m: Message) -> Received:
         """One receiver per node."""

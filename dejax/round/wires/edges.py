@@ -63,18 +63,18 @@ class Edges(Wire):
         """Copies at both ends of every edge: (what lies at its receiver, what the sender believes to lie there, size)."""
         codec, mask = self.codec, self.arrivals()
         zeros = lambda m: {end: codec.init(tree.zeros(rows)) for end in ("told", "held")}
-        memory, put = self.memory("copies", zeros)
+        memory, write = self.memory("copies", zeros)
         change, size = codec.change(Edges.context(self, "codec"), memory["told"], rows)
         told = tree.add(memory["told"], change)
         held = tree.add(memory["held"], self.edges.deliver(change))
         held = held if mask is None else tree.where(mask, held, memory["held"])
-        put({"told": told, "held": held})
+        write({"told": told, "held": held})
         cast = lambda t: tree.map(lambda x, v: x.astype(v.dtype), t, rows)
         return cast(held), cast(told), size
 
     def arrivals(self) -> Any:
         """[m]."""
-        return None if self.live.mask is None else self.edges.by_slot(self.live.mask)
+        return None if self.live.mask is None else self.edges.by_port(self.live.mask)
 
     def attack(self, m: Message, attack: Attack) -> Message:
         """Adversaries' rows, made of the honest ones that they held."""
@@ -130,11 +130,11 @@ def edge_slot(round: Round, name: str, init: Callable[[int], Any]) -> Slot:
     edges = round.edges
     old, store_put = round.slot(name, lambda n: init(edges.m), per_node=False)
 
-    def put(new: Values) -> None:
+    def write(new: Values) -> None:
         new = new if round.awake is None else tree.where(round.awake[edges.receiver], new, old)
         store_put(new)
 
-    return old, put
+    return old, write
 
 
 __all__ = ["Edges", "edge_slot"]

@@ -57,7 +57,7 @@ class Neighbors(Wire):
         return fault.ages(self.round.run_key, *self.live.links.ends(), self.round.n_all)
 
     def pick(self, m: Message, held: Tree, which: jax.Array) -> Message:
-        """All places, and links that know which of them is read on each slot."""
+        """All places, and links that know which of them is read on each port."""
         depth = tree.leaves(held)[0].shape[1]
         flat = tree.map(lambda x: x.reshape(-1, *x.shape[2:]), held)
         return m._replace(sent=flat, links=Late(m.links, which, depth))

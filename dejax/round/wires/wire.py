@@ -48,12 +48,12 @@ class Wire(ABC):
         """Through the codec, with one memory per row."""
         codec, sent = self.codec, m.sent
         # `init` may check the value and refuse it, so it is called even where there is no memory
-        memory, put = codec.init(sent), None
+        memory, write = codec.init(sent), None
         if tree.leaves(memory):
-            memory, put = self.memory("codec", lambda rows: codec.init(_zeros(sent, rows)))
+            memory, write = self.memory("codec", lambda rows: codec.init(_zeros(sent, rows)))
         decoded, memory, size = codec.encode(self.context("codec"), memory, sent)
-        if put is not None:
-            put(memory)
+        if write is not None:
+            write(memory)
         if codec.lossless:
             return m._replace(sent=self.deliver(sent), size=size)
         return m._replace(own=decoded, sent=self.deliver(decoded), size=size)

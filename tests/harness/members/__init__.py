@@ -9,7 +9,7 @@ import importlib
 
 import dejax as dj
 from dejax.core.method import traits
-from dejax.events._plan import plan_of
+from dejax.events._timetable import timetable_of
 
 N = 6
 _METHODS = "gossip tracking compressed push asynchronous federated clustered baselines"
@@ -41,10 +41,10 @@ STRENGTHLESS = set().union(*(getattr(module, "STRENGTHLESS", set()) for module i
 
 
 def plan(rounds=8, width=2):
-    """An event plan on the ring of N nodes."""
+    """A timetable on the ring of N nodes."""
     first = [0, 3, 1, 4, 2, 5, 0, 2, 4, 1, 3, 5, 0, 3, 2, 5]
     second = [1, 2, 2, 5, 3, 0, 5, 1, 3, 0, 4, 4, 1, 4, 1, 0]
-    return plan_of(first, second, n=N, width=width)
+    return timetable_of(first, second, n=N, width=width)
 
 
 @functools.cache

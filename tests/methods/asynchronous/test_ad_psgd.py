@@ -7,7 +7,7 @@ import pytest
 from references import LR, PROBLEM, QSGD, RING, X0, N, close, grad, run, same
 
 import dejax as dj
-from dejax.events._plan import plan_of
+from dejax.events._timetable import timetable_of
 
 m, c = dj.methods, dj.compression
 
@@ -26,14 +26,14 @@ def test_ad_psgd(width):
         x[i] = x[j] = (x[i] + x[j]) / 2
         x[i] = x[i] - LR * g
         view[i] = x[i]
-    plan = plan_of(EVENTS, PARTNERS, n=N, width=width)
+    plan = timetable_of(EVENTS, PARTNERS, n=N, width=width)
     state, got = run(m.ad_psgd(lr=LR), dj.Network(zoo.ring(), events=plan), rounds=plan.rounds)
     close(got, x)
     close(np.asarray(state.view["x"]), view)
 
 
 def events(method, width, stale=True, problem=PROBLEM, **kw):
-    plan = plan_of(EVENTS, PARTNERS, n=N, width=width, stale=stale)
+    plan = timetable_of(EVENTS, PARTNERS, n=N, width=width, stale=stale)
     assert width == 1 or plan.rounds < len(EVENTS)
     return run(method, dj.Network(RING, events=plan, **kw), plan.rounds, problem)[1]
 

@@ -17,7 +17,7 @@ MOST_ROUNDS = 64  # permutation rounds that phases of a period may have of their
 
 
 @dataclass(frozen=True)
-class Wires:
+class Routes:
     """The static part of an exchange: part of the program.
 
     Args:
@@ -219,4 +219,4 @@ def _around(graph: Any, node: int) -> np.ndarray:
     return graph.indices[graph.indptr[node] : graph.indptr[node + 1]]
 
 
-__all__ = ["Wires", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "rounds_of", "schedule"]
+__all__ = ["Routes", "balanced", "crossing", "needed", "permutation_rounds", "relabelling", "rounds_of", "schedule"]

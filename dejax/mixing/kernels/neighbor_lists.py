@@ -12,7 +12,7 @@ from ..links import Links
 
 
 @struct
-class Slots(Links):
+class NeighborLists(Links):
     """Neighbor lists: one gathered neighbor at a time is added, so that XLA fuses the whole sum into one loop.
 
     A matching is the case k = 1 (unmatched nodes hear themselves with weight 0).
@@ -22,7 +22,7 @@ class Slots(Links):
       weight: [n, k].
       own: [n] self weights.
     Example:
-      >>> pair = Slots(jnp.array([[1], [0]]), jnp.full((2, 1), 0.5, jnp.float32), jnp.full((2,), 0.5, jnp.float32))
+      >>> pair = NeighborLists(jnp.array([[1], [0]]), jnp.full((2, 1), 0.5, jnp.float32), jnp.full((2,), 0.5, jnp.float32))
       >>> pair.mix(jnp.array([0.0, 2.0], jnp.float32)).tolist()
       [1.0, 1.0]
     """
@@ -37,7 +37,7 @@ class Slots(Links):
         return self.index.shape[-2]
 
     @property
-    def num_slots(self) -> int:
+    def num_ports(self) -> int:
         """k."""
         return self.index.shape[-1]
 
@@ -59,4 +59,4 @@ class Slots(Links):
         return tree.map(lambda x: take_rows(x, rows), values)
 
 
-__all__ = ["Slots"]
+__all__ = ["NeighborLists"]

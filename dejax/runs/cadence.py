@@ -18,7 +18,7 @@ SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class Cadence:
     """When a run is measured and saved; see `simulate` for the fields."""
 
     rounds: int
@@ -41,7 +41,7 @@ class Schedule:
         """Rounds between evaluations."""
         return self.every if self.every is not None else max(1, math.ceil(self.rounds / EVALUATIONS))
 
-    def longer(self, rounds: int, options: dict[str, Any]) -> "Schedule":
+    def longer(self, rounds: int, options: dict[str, Any]) -> "Cadence":
         """The same for more rounds; takes its own fields out of `options`."""
         names = [f.name for f in dataclasses.fields(self) if f.name in options]
         return dataclasses.replace(
@@ -125,4 +125,4 @@ class Schedule:
                 )
 
 
-__all__ = ["Schedule"]
+__all__ = ["Cadence"]

@@ -9,11 +9,11 @@ import numpy as np
 from ..core.arrays import device_array
 from ..core.kinds import Events
 from ..core.struct import grows, static, struct
-from ..mixing import Slots
+from ..mixing import NeighborLists
 
 
 @struct
-class Plan(Events):
+class Timetable(Events):
     """Events packed into rounds: row t holds up to m disjoint pairs that happen in round t.
 
     Args:
@@ -50,7 +50,7 @@ class Plan(Events):
 
 @struct
 class EventRound:
-    """One round of a plan as a Round sees it: masks and event numbers per node."""
+    """One round of a timetable as a Round sees it: masks and event numbers per node."""
 
     initiators: jax.Array
     partner: jax.Array
@@ -60,11 +60,11 @@ class EventRound:
     time: jax.Array
     whole: jax.Array
 
-    def links(self, n: int) -> Slots:
+    def links(self, n: int) -> NeighborLists:
         """Pairs average with weights one half; the others keep their value."""
         del n
         half = jnp.where(self.awake, jnp.float32(0.5), jnp.float32(0))
-        return Slots(self.partner[:, None], half[:, None], 1 - half)
+        return NeighborLists(self.partner[:, None], half[:, None], 1 - half)
 
 
 def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> dict[str, np.ndarray]:
@@ -105,8 +105,10 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
     return out | {"times": (end - whole).astype(np.float32), "whole": whole.astype(np.int32)}
 
 
-def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width: int = 1, stale: bool = True) -> Plan:
-    """A plan from an explicit list of events; width 1 runs them one at a time."""
+def timetable_of(
+    initiators: Any, partners: Any, times: Any = None, *, n: int, width: int = 1, stale: bool = True
+) -> Timetable:
+    """A timetable from an explicit list of events; width 1 runs them one at a time."""
     first, second = np.asarray(initiators, np.int64), np.asarray(partners, np.int64)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(
@@ -118,7 +120,7 @@ def plan_of(initiators: Any, partners: Any, times: Any = None, *, n: int, width:
         )
     when = np.arange(len(first), dtype=float) if times is None else np.asarray(times, float)
     packed = pack(first, second, when, n, width)
-    return Plan(**{k: device_array(v) for k, v in packed.items()}, stale=stale)
+    return Timetable(**{k: device_array(v) for k, v in packed.items()}, stale=stale)
 
 
-__all__ = ["EventRound", "Plan", "pack", "plan_of"]
+__all__ = ["EventRound", "Timetable", "pack", "timetable_of"]
