@@ -1,7 +1,9 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,10 +27,14 @@ SAMPLERS = ("full", "replacement", "epoch")
 
 @struct
 class Batch:
-    """One batch per node: `data` is a tree of [n, B, ...]; `weight` [n, B] is 1 on samples, 0 on padding, None if none."""
+    """One batch per node: `data` is a tree of [n, B, ...]; `weight` [n, B] is 1 on samples, 0 on padding, None if none.
+
+    One of `public` rows has no node axis: [B, ...], the same for all nodes.
+    """
 
     data: Any
     weight: Any = None
+    public: bool = static(default=False)
 
 
 @struct
@@ -162,7 +168,13 @@ class Problem:
         return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
     def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
-        """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
+        """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded.
+
+        A loss with an argument `weight` gets the weights [B] of the batch, and weighs its samples itself.
+        """
+        if takes_weight(fn):
+            own = jnp.ones(tree.leaves(batch)[0].shape[:1], float) if weight is None else weight
+            fn, weight = partial(fn, weight=own), None
         fn = jax.checkpoint(fn) if self.remat else fn
 
         def loss(params: Tree) -> jax.Array:
@@ -183,4 +195,12 @@ class Problem:
         return loss
 
 
-__all__ = ["BackPropagation", "Batch", "Problem"]
+def takes_weight(fn: Callable[..., Any]) -> bool:
+    """Whether a loss has an argument `weight`."""
+    try:
+        return "weight" in inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+__all__ = ["BackPropagation", "Batch", "Problem", "takes_weight"]
