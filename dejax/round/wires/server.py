@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.types import Codec, Round, Tree, Values
 from ...mixing import Star
+from ...xla.materialize import materialize
 from .. import audit, clocks
 from ..message import Message
 from ..received import Received
@@ -28,6 +29,7 @@ class Server(Wire):
 
     def message(self, value: Tree, weights: Values, groups: Tree) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
+        value = materialize(value)  # else XLA on CPUs computes it anew within the product of the mean
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
 
     def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
