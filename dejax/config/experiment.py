@@ -22,7 +22,10 @@ _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """One run of a config: its label, its length, and how to make its objects (`objects()`; data are shared)."""
+    """One run of a config: its label, its length, and how to make its objects.
+
+    Runs share the data.
+    """
 
     label: str
     rounds: int
@@ -79,7 +82,10 @@ class RunSpec:
         return [name for name, *_ in hints.arguments(params[section].section)]
 
     def where(self, field: str, section: str | None = None) -> Path:
-        """Where this run has a field of the top level, or of a section, from: under its label, or the top."""
+        """Return where this run has a field of the top level, or of a section.
+
+        That is under its label, or at the top.
+        """
         own = self.config.overrides.get(self.label, self.config.overrides.get(""))
         for holder in (own, self.config.top):
             held = holder if section is None else holder.args.get(section) if holder is not None else None
@@ -126,7 +132,8 @@ class Config:
     Args:
       values: plain values, as YAML gives them.
       registry: the members that names stand for.
-      source, lines: the file, and the line of each path in it. sets: what `--set` wrote, by path. For messages.
+      source, lines: the file, and the line of each path in it. sets: what `--set` wrote, by path.
+        For messages.
     Raises:
       ConfigError: anything that is not a call with the right arguments; nothing is built for this.
     """
@@ -273,7 +280,10 @@ class Config:
         self._made = other._made
 
     def plain(self) -> dict[str, Any]:
-        """The resolved form: plain values with every default filled in, which read back as the same experiment."""
+        """Return the plain values with every default filled in.
+
+        They read back as the same experiment.
+        """
         top = self.top.plain()
         if self._methods is None:
             return {k: v for k, v in top.items() if k != "methods"}
@@ -329,7 +339,8 @@ def load(
     Returns:
       Config, checked; objects are built by `config.runs[i].objects()`.
     Raises:
-      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or an override that no run reads.
+      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or
+        an override that no run reads.
     Example:
       >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
       >>> method, problem, network = config.runs[0].objects()
