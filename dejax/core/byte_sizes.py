@@ -25,7 +25,10 @@ def array_bytes(x: Tree) -> int:
 
 
 def machine_memory() -> int:
-    """Bytes of the device that JAX computes on: the accelerator's, else the machine's (or the limit of its container or job)."""
+    """Return the bytes of memory of the device that JAX computes on.
+
+    The accelerator's, else those of the machine (or the limit of its container or job).
+    """
     import jax  # by need: data are drawn without
 
     device = jax.local_devices()[0]
@@ -47,7 +50,10 @@ def host_memory() -> int:
 
 
 def _cgroup_limits() -> list[int]:
-    """Bytes that the control groups of this process may take: its own (a SLURM step, a systemd unit, a container) and those around it."""
+    """Return the bytes that the control groups of this process may take.
+
+    These are its own (a SLURM step, a systemd unit, a container) and those around it.
+    """
     try:
         groups = [line.split(":", 2)[1:] for line in OWN_CGROUPS.read_text().splitlines()]
     except OSError:

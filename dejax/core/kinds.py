@@ -1,7 +1,8 @@
 """What each field of a network holds: classes to inherit from, and one table of them.
 
-An option says of itself, as class attributes or fields, the few facts that decide which methods it goes with. Its base class has
-their defaults and meanings; one that inherits from none must say them all.
+An option says of itself, as class attributes or fields, the few facts that decide which methods it
+goes with. Its base class has their defaults and meanings; one that inherits from none must say them
+all.
 """
 
 import dataclasses
@@ -39,7 +40,8 @@ class Compressor:
 class Rule:
     """Combine what a receiver has into one value.
 
-    `combine(ctx, received)`, `check(degree, server=False)`, and for audits `rejected(ctx, received)`.
+    `combine(ctx, received)`, `check(degree, server=False)`, and for audits
+    `rejected(ctx, received)`.
     """
 
     linear = False  # a sum under W
@@ -147,13 +149,16 @@ INNER = {  # what other objects hold in such fields
 
 
 def check_option(field: str, value: Any, owner: str = "Network", kind: str | None = None) -> None:
-    """Raise unless `value` is what the field `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
+    """Raise unless `value` is an option that a field may hold.
+
+    None and placeholders of JAX pass.
 
     Args:
       kind: the kind of thing that the field holds, where it is not called as its kind is.
     Raises:
-      TypeError: a class or function that was not called, a compressor where a codec is wanted, a name, or anything else; says what
-        to write. Or an option that does not say a fact, or says one that looks misspelt.
+      TypeError: a class or function that was not called, a compressor where a codec is wanted, a
+        name, or anything else; says what to write. Or an option that does not say a fact, or says
+        one that looks misspelt.
       ValueError: a fact with a value that it cannot have.
     """
     if value is None or type(value) is object:
@@ -204,7 +209,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """The check of a field that holds an option of some kind, for `option(check=Slot("compressor"))`."""
+    """Check a field that holds an option of some kind: `option(check=Slot("compressor"))`."""
 
     kind: str
 

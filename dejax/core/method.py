@@ -17,7 +17,8 @@ Stochastic = Literal["doubly", "row", "column"]
 class Method(Protocol):
     """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
-    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network may do with it are its `Traits`.
+    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network
+    may do with it are its `Traits`.
     """
 
     def init(self, params: Any, key: jax.Array) -> Any:
@@ -36,19 +37,26 @@ class Traits:
     Where they depend on fields of the method, `traits` is a property.
 
     Args:
-      channel: one message for all "neighbors" (default), another one on every one of the "edges", a "server", or "none".
+      channel: one message for all "neighbors" (default), another one on every one of the "edges", a
+        "server", or "none".
       weights: kinds of W that it can work with: "doubly" (default), "row", "column" stochastic.
       graph: "any" (default), or "tree" if the graph may have no cycle.
       cohort: at a server, nodes sampled per round; None (default): all.
       pooled: one model for all nodes, though there is no server; default False.
       groups: it averages by groups, keeping several models at the server; default False.
-      own_starts: its models are told apart by their starts, so that these may not be equal; default False.
-      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it; None (default): they may not.
+      own_starts: its models are told apart by their starts, so that these may not be equal; default
+        False.
+      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it;
+        None (default): they may not.
       needs_events: it runs on events alone; default False.
-      keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events); default False.
-      own_codec: its field that holds a compressor or codec of its own, in place of the network's; None (default): it has none.
-      needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read; "" (default): any rule may.
-      needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default): they may.
+      keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
+        default False.
+      own_codec: its field that holds a compressor or codec of its own, in place of the network's;
+        None (default): it has none.
+      needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
+        "" (default): any rule may.
+      needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
+        they may.
     Raises:
       ValueError: a value that a trait cannot have.
     """
