@@ -16,7 +16,9 @@ _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "c
 
 
 def warn_if_batched_conv(task: Any, batch: Tree) -> bool:
-    """Warn once per task whose loss holds a native convolution that the node axis would make a grouped one.
+    """Warn once per task whose loss holds a convolution that `vmap` would turn into a slow one.
+
+    The node axis makes a grouped convolution of it.
 
     Args:
       task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
@@ -42,7 +44,7 @@ def _has_native_conv(task: Any, shapes: Tree) -> bool:
 
 
 def _instead(eqn: Any) -> str:
-    """What a native convolution can be written as to be fast under a node axis, or why it cannot."""
+    """Say what makes a native convolution fast under a node axis, or why nothing does."""
     call = "call dejax.tasks.conv.conv_general_dilated"
     x, w = (v.aval.dtype for v in eqn.invars)
     out = eqn.outvars[0].aval.dtype
@@ -56,7 +58,11 @@ def _instead(eqn: Any) -> str:
 
 
 def _walk(jaxpr: Any, learned: list[bool]) -> tuple[set[str], list[bool]]:
-    """(what to do with convolutions whose weights depend on the parameters, which outputs depend on them)."""
+    """Collect advice on convolutions whose weights depend on the parameters.
+
+    Returns:
+      (what to do about them, which outputs depend on the parameters).
+    """
     marked = {v for v, m in zip(jaxpr.invars, learned, strict=True) if m}
     found = set()
     for eqn in jaxpr.eqns:
