@@ -20,7 +20,11 @@ class Live(NamedTuple):
 
 
 def live_links(round: Round) -> Live:
-    """W_t with lost links repaired: to the receiver if rows sum to one, to the sender if columns do, to both if both."""
+    """Return the links of this phase, W_t with the weight of lost links given back.
+
+    It goes to the receiver if rows of W sum to one, to the sender if columns do, to both if both
+    do.
+    """
     network, awake = round.network, round.awake
     links = (
         round.plan.links(round.n_all) if round.plan is not None else network.topology.at(round.phase, _graph_key(round))
@@ -42,7 +46,10 @@ def live_links(round: Round) -> Live:
 
 
 def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
-    """(weights [n, k], self weights [n]) when only the messages of `mask` arrive; lost weight goes back as W's kind asks."""
+    """Return (weights [n, k], self weights [n]) when only the messages of `mask` arrive.
+
+    Lost weight goes back to the sender if columns of W sum to one, else to the receiver.
+    """
     weights, self_weights = links.weights(), links.self_weights()
     lost = jnp.where(mask, 0, weights)
     back_to_sender = kind == "column"
@@ -53,7 +60,8 @@ def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.A
 def under_way(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
     """The same when only the messages of `mask` are there and the others are late, not lost.
 
-    Rows of W keep their sums; where its columns alone sum to one, a message under way has its weight with it.
+    Rows of W keep their sums; where its columns alone sum to one, a message under way has its
+    weight with it.
     """
     if kind == "column":
         return jnp.where(mask, links.weights(), 0), links.self_weights()

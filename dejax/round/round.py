@@ -24,11 +24,14 @@ CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view fi
 
 
 class Round:
-    """What `method.step(state, round)` works with. Axis n is this view's node axis: all nodes, or those of `sample`.
+    """The verbs of `method.step(state, round)`, for one round.
+
+    Axis n is this view's node axis: all nodes, or those of `sample`.
 
     Attributes:
       index: int32 scalar, the round t. phase: int32, advances within `repeat`.
-      ids: int32 [n], global ids of the rows. n: their number. counts: int32 [n], local samples of each node.
+      ids: int32 [n], global ids of the rows. n: their number.
+      counts: int32 [n], local samples of each node.
     """
 
     def __init__(
@@ -69,11 +72,7 @@ class Round:
         return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
 
     def by_id(self, values: Tree) -> jax.Array:
-        """The rows of this view out of an array [n_all, ...] ordered by node id.
-
-        Raises:
-          ValueError: another length, which indexing would clamp.
-        """
+        """Return this view's rows of an array [n_all, ...] in order of ids; refuse other lengths."""
         values = jnp.asarray(values)
         if values.shape[:1] != (self.n_all,):
             raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
@@ -114,7 +113,7 @@ class Round:
 
     @cached_property
     def uploads(self) -> Any:
-        """Bool [n]: whose messages reach the server in this phase (implies awake); None when all do. The same for all averages."""
+        """Return bool [n], whose messages reach the server in this phase; None when all do."""
         mask = self.awake
         for fault in self.network.faults:
             up = fault.uploads(self._context(self.key("uploads")))
@@ -132,7 +131,7 @@ class Round:
         return new if self.computes is None else tree.where(self.computes, new, old)
 
     def rate(self, lr: Any) -> Any:
-        """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
+        """Return lr (number, array per node, or schedule) for this round and this view's rows."""
         if callable(lr):
             lr = lr(self.index)
         if jnp.ndim(lr) > 1:
@@ -147,7 +146,7 @@ class Round:
         return fold_name(self._key, self._prefix + name)
 
     def node_keys(self, name: str) -> jax.Array:
-        """Keys [n] by (name, global id, round); in a timetable by (name, global id, number of the event)."""
+        """Return keys [n], by (name, global id, round); in a timetable by number of the event."""
         return self._per_node(self.key(name))
 
     def _per_node(self, key: jax.Array) -> jax.Array:
@@ -205,9 +204,9 @@ class Round:
     def slot(
         self, name: str, init: Callable[[int], Any], per_node: bool = True, frozen: bool = True
     ) -> tuple[Any, Callable[[Any], None]]:
-        """Memory under `name`: its rows for this view, and a setter. `init(n)` makes it for all n nodes.
+        """Return the memory under `name` (its rows for this view), and a setter.
 
-        A node that is asleep keeps its rows, unless they are no memory of its own (`frozen=False`).
+        `init(n)` makes it for all n nodes. If `frozen`, a node that is asleep keeps its rows.
         """
         store = self.store
         if name not in store.slots:
@@ -233,7 +232,7 @@ class Round:
 
     # ---- local work
     def batch(self, name: str | None = None) -> Batch:
-        """One batch per node from its own data, a tree of [n, B, ...] with weights; draws advance the epoch's cursor."""
+        """Draw one batch per node from its own data: a tree of [n, B, ...], with weights."""
         return local.batch(self, self._name("batch", name))
 
     def gradient(
@@ -245,33 +244,35 @@ class Round:
         extra: tuple[Any, ...] = (),
         name: str | None = None,
     ) -> Any:
-        """One stochastic gradient per node at `params` [n, ...]; zeros where a node does not compute.
+        """Compute one stochastic gradient per node, zeros where a node does not compute.
 
         Args:
           params: tree of [n, ...].
-          batch: from `round.batch`, to look at one sample from two points; a fresh one is drawn when it is None.
-          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's; `extra` are trees of [n, ...].
+          batch: from `round.batch`, to see one sample from two points; None draws a fresh one.
+          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
+          extra: trees of [n, ...].
           name: needed when a step calls `gradient` more than once.
         """
         return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
-        """[n]: the mean loss of each node's row of `params` on its batch (from `round.batch`): a forward pass, no gradient."""
+        """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
         return local.loss(self, self._name("loss", name), params, batch)
 
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
-        """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
+        """Take one step of an optax optimizer at nodes that compute; others keep what they have."""
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
         self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
         steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
-        """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
+        """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
-          steps: int [n], after how many node i stops. correction: tree of [n, ...] added to every gradient.
+          steps: int [n], after how many node i stops.
+          correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
@@ -283,7 +284,7 @@ class Round:
 
     @property
     def edges(self) -> Any:
-        """Directed edges of the fixed base graph (`EdgeList`), for a method that says `per_edge = True`."""
+        """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
         if self.network.edges is None:
             raise ValueError(
                 "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
@@ -291,27 +292,25 @@ class Round:
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
-        """Memory on edges: its rows [m, ...], and a setter. `init(m)` makes it. A sleeping node's rows stay."""
+        """Return memory on edges [m, ...], made by `init(m)`, and a setter; rows of sleepers stay."""
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
         self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False
     ) -> Received | ReceivedRows:
-        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
+        """Send each node's value to its neighbors; return what these hold at the channel's end.
 
         Args:
-          value: tree of [n, ...]. With `per_edge` of [m, ...], one row per directed edge as in `edges`: row e is sent by
+          value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
-        Returns:
-          `Received`; with `per_edge`, `ReceivedRows`.
         """
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
         return channel.exchange(self, self._name("exchange", name), value, codec)
 
     def gossip(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
-        """exchange, then base + gamma (combine(own, received) - own); exactly W value where codec and privacy are plain."""
+        """Exchange, then return base + gamma (combine(own, received) - own): W value if lossless."""
         name = self._name("gossip", name)
         codec = self.network.codec if codec is None else codec
         got = channel.exchange(self, name, value, codec)
@@ -325,15 +324,14 @@ class Round:
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
         groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
     ) -> Any:  # fmt: skip
-        """One weighted mean over the nodes of this view, through the server; a tree without node axis.
+        """Compute one weighted mean of this view's nodes at the server: a tree without node axis.
 
-        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; zeros when none does, so
-        send differences to the server's value rather than models.
+        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive. The
+        mean of none is zero, so send differences to the server's value rather than models.
 
         Args:
           value: tree of [n, ...].
-          groups: int [n], which group a node belongs to, 0 <= g < `num_groups`: one mean for each, a tree of [num_groups, ...];
-            zeros for a group that nobody is in.
+          groups: int [n], 0 <= group < `num_groups`: one mean each, [num_groups, ...]; empty ones 0.
           num_groups: how many, static.
           downloads: how many results every node fetches, for meter and clock.
         """
@@ -375,18 +373,19 @@ class Round:
     def repeat(
         self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
     ) -> Any:
-        """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
+        """Iterate carry <- fn(inner, carry), k times.
 
-        Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
+        Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
+        [n] a node computes nothing and keeps its carry, whose leaves must then have the node axis.
         """
         return lifted.repeat(self, self._name("repeat", name), k, fn, carry, steps)
 
     def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Tree, *, name: str | None = None) -> Any:
-        """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
+        """Return fn(inner, carry) if `pred` (a scalar, from the round alone), else carry unchanged."""
         return lifted.when(self, self._name("when", name), pred, fn, carry)
 
     def both(self, *branches: Callable[["Round"], Any]) -> tuple[Any, ...]:
-        """Independent verbs that overlap in time: clocks start together, the round goes on at the latest."""
+        """Run verbs that overlap in time: clocks start together, the round goes on at the latest."""
         return lifted.both(self, branches)
 
     def finish(self) -> Meters:
