@@ -49,7 +49,10 @@ class Runs:
     def __call__(
         self, parts: Sequence[int] = (toys.ROUNDS,), carry: Tree = None, first: int = 0, **changes: Any
     ) -> Any:
-        """The carry after chunks of rounds, on the host. changes: method, problem, network, key, params in place of its own."""
+        """Run chunks of rounds, and return the carry on the host.
+
+        changes: method, problem, network, key, params in place of its own.
+        """
         method, problem, network, key, params = self._parts(changes)
         carry = engine.start(method, problem, network, key, params) if carry is None else carry
         for count in parts:
@@ -112,7 +115,10 @@ def relabelled(problem: Problem, network: Network, order: np.ndarray) -> tuple[A
 
 
 def alone(network: Network) -> Any:
-    """The same network with W = I in the same shapes; None where its kernel holds W in another way."""
+    """Return the same network with W = I in the same shapes.
+
+    None where its kernel holds W in another way.
+    """
     top = network.topology
     links: Any = None if top is None else top.links
     if links is None or not (hasattr(links, "index") and hasattr(links, "own")):
