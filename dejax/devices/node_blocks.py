@@ -22,13 +22,15 @@ from ..xla.traced import inner_programs
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 
-# Bytes of a block on (CPU, accelerator). A CPU is fastest where an evaluation's block lies in the cache (4 models x 4,000 examples x
-# 64 units: the best of 1, 4, 16, 64 models). In training blocks bound memory; few are faster than all nodes at once: docs/performance-log.md.
+# Bytes of a block on (CPU, accelerator). A CPU is fastest where an evaluation's block lies in the
+# cache (4 models x 4,000 examples x 64 units: the best of 1, 4, 16, 64 models). In training blocks
+# bound memory; few are faster than all nodes at once: docs/performance-log.md.
 TRAINING = (32 * 2**20, 2**30)
 EVALUATION = (8 * 2**20, 2**30)
 MODELS = 4  # models of a node: where its work takes fewer bytes, all nodes train at once
 ALONE = 2 * 2**20  # bytes of one node from which a CPU trains one node at a time, whose images then stay in its cache
-# Bytes of a gradient's program by bytes of its residuals, measured: docs/decisions/memory-is-read-not-imitated.md
+# Bytes of a gradient's program by bytes of its residuals, measured:
+# docs/decisions/memory-is-read-not-imitated.md
 PER_RESIDUAL = 0.94
 
 

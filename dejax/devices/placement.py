@@ -84,7 +84,8 @@ class Place:
             if filled == m:
                 return erase_mesh(split(*trees))
             trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
-            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and reshaped
+            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and
+            # reshaped
             return erase_mesh(self.replicate(tree.map(lambda x: x[:m], split(*trees))))
 
         return run

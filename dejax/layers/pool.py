@@ -166,7 +166,8 @@ def _max(x: jax.Array, grid: Grid) -> jax.Array:
 def _max_jvp(grid: Grid, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (dx,) = primals, tangents
     axes = tuple(range(2, 2 * x.ndim - 3, 2))
-    # what several windows read in the gradient is written first; otherwise one loop of all is faster
+    # what several windows read in the gradient is written first; otherwise one loop of all is
+    # faster
     overlap = any(k > s for k, s in zip(grid.window, grid.strides, strict=True))
     written = materialize if overlap else lambda value: value
     top, first = _max(x, grid), written(_first(x, grid))

@@ -107,7 +107,8 @@ class Links(ABC):
 
         if k == 0:
             return jnp.zeros((self.n, 0), jnp.float32)
-        # one port after another: written out, XLA on CPUs keeps the differences of all ports at once (measured: k copies of X)
+        # one port after another: written out, XLA on CPUs keeps the differences of all ports at
+        # once (measured: k copies of X)
         return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
     def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:

@@ -72,7 +72,8 @@ def collectives(text: str, devices: int, groups: int = 1) -> Counter[tuple[str, 
     for match in OPS.finditer(text):
         shapes, op, started, rest = match[1], match[2], match[3], match[4]
         sizes = [_bytes(m) for m in SHAPE.finditer(shapes)]
-        # what starts and ends apart makes (operand, result, ...), of which the result counts; an all-reduce has results alone
+        # what starts and ends apart makes (operand, result, ...), of which the result counts; an
+        # all-reduce has results alone
         size = sizes[1] if started and op != "all-reduce" and len(sizes) > 1 else sum(sizes)
         if op == "collective-permute":
             pairs = PAIRS.search(rest)

@@ -25,8 +25,9 @@ from .directory import RunDir
 from .interrupt import Interrupt
 from .progress import Progress
 
-# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
-# of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance-log.md).
+# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory
+# anew from the system, page by page: of chunks of one round of 65,536 small models, or of 400 MB of
+# parameters, that is a fifth to a third (docs/performance-log.md).
 CHUNK_SECONDS = 1.0
 
 

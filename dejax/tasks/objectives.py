@@ -128,7 +128,8 @@ def classifier_metrics(module: Module, batch: Batch) -> dict[str, jax.Array]:
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     own = jnp.take_along_axis(logits, labels[..., None], -1)
     loss = jax.nn.logsumexp(logits, axis=-1) - own[..., 0]
-    # argmax(logits) == labels by comparisons, ties included, never right where NaN: half the time of argmax on a CPU
+    # argmax(logits) == labels by comparisons, ties included, never right where NaN: half the time
+    # of argmax on a CPU
     classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
     right = jnp.all((own > logits) | ((own == logits) & (classes >= labels[..., None])), -1).astype(loss.dtype)
     return {"loss": _per_example(loss), "accuracy": _per_example(right)}

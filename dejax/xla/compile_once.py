@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-# of levels 0 to 3; at 3, the default, LLVM unrolls the loops of the draws (measured in docs/performance-log.md, "Compiler flags and draws")
+# of levels 0 to 3; at 3, the default, LLVM unrolls the loops of the draws (measured in
+# docs/performance-log.md, "Compiler flags and draws")
 QUICK = {"xla_backend_optimization_level": 1}
 
 

@@ -6,11 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
-# Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave the inner loop over 32 hidden
-# units as 32 scalar additions). Either alone gains little or loses; together they take a third off a round of small models.
+# Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave
+# the inner loop over 32 hidden units as 32 scalar additions). Either alone gains little or loses;
+# together they take a third off a round of small models.
 WIDE = ("--xla_cpu_prefer_vector_width=512", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling")
-# No operation goes to YNNPACK, whose products of jax 0.10 take up to three times as long as Eigen's on vectors of 256 bits; the
-# releases before and after it do not.
+# No operation goes to YNNPACK, whose products of jax 0.10 take up to three times as long as Eigen's
+# on vectors of 256 bits; the releases before and after it do not.
 NARROW = ("--xla_cpu_experimental_ynn_fusion_type=",)
 TESTED = (0, 13)  # XLA ends a process that gives it a flag it does not know: releases of JAX from here on get none
 

@@ -140,6 +140,7 @@ def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
     if k == d:
         return jnp.ones((n, d), bool)
     random = bits(keys, (d,))
-    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is not
+    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is
+    # not
     score = jax.lax.bitcast_convert_type((random >> 2) + jnp.uint32(2**23), jnp.float32)
     return mask_of_largest(score, k)

@@ -178,7 +178,8 @@ def raise_to(
         order = rng.permutation(len(owner))
         order = order[np.argsort(owner[order], kind="stable")]  # rows by owner, shuffled inside
         rank = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        # the highest ranks give first, so the largest nodes shrink evenly; a rank below min_size never moves
+        # the highest ranks give first, so the largest nodes shrink evenly; a rank below min_size
+        # never moves
         givers = order[np.argsort(-rank, kind="stable")[:moved]]
         owner = owner.copy()
         owner[givers] = rng.permutation(np.repeat(np.arange(nodes), missing))

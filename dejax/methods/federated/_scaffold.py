@@ -89,7 +89,8 @@ class Scaffold:
                 tree.where(heard, new, mine),
                 heard.sum(dtype=jnp.promote_types(tree.leaves(c)[0].dtype, jnp.float32)),
             )
-        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would keep one of them only
+        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would
+        # keep one of them only
         moved = cohort.average(tree.sub(y, x), name="model")
         learned = cohort.average(tree.sub(new, mine), name="control")
         return ScaffoldState(

@@ -211,7 +211,8 @@ def balanced(graph: Any, part: np.ndarray, devices: int) -> np.ndarray:
         new = int(np.argmax(np.where(counts < size, links, -1)))
         return int(links[part[node]] - links[new]), new
 
-    # a move makes those of its neighbors anew; a part that fills up can only make others worse, which is seen when they come up
+    # a move makes those of its neighbors anew; a part that fills up can only make others worse,
+    # which is seen when they come up
     heap = [(move(node)[0], node) for node in np.flatnonzero(counts[part] > size).tolist()]
     heapq.heapify(heap)
     while counts.max() > size:
