@@ -69,7 +69,7 @@ class blamed:
 
 def _as(error: BaseException, new: ConfigError) -> ConfigError:
     """The new error with what others wrote on the old one (which processes know of it)."""
-    vars(new).update({k: v for k, v in vars(error).items() if not hasattr(new, k)})
+    vars(new).update({k: v for k, v in vars(error).items() if k not in vars(new)})
     return new
 
 
@@ -110,13 +110,15 @@ def _reason(error: BaseException, field: str | None = None) -> str:
 
 def _calls(value: Any) -> Iterator[Any]:
     """All calls among the arguments of a run, outer ones first."""
+    from .calls import Call  # which imports `located`
+
     if isinstance(value, dict):
         for v in value.values():
             yield from _calls(v)
     elif isinstance(value, tuple):
         for v in value:
             yield from _calls(v)
-    elif hasattr(value, "args") and hasattr(value, "fn"):
+    elif isinstance(value, Call):
         yield value
         yield from _calls(value.args)
 

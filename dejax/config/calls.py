@@ -176,8 +176,9 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
     if isinstance(value, Mapping):
         items = {k: unbuild(v, None, registry) for k, v in value.items()}
         return OMIT if any(i is OMIT for i in items.values()) else items
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        return value.tolist()
+    listed = getattr(value, "tolist", None)  # of an array, of NumPy or of JAX
+    if listed is not None:
+        return listed()
     for name, member in registry.members(kind).items() if kind else ():
         if member is type(value) and dataclasses.is_dataclass(value):
             args = {

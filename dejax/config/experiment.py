@@ -60,15 +60,12 @@ class RunSpec:
                 task = self.config.make(
                     self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"]
                 )
-        elif hasattr(made, "task"):
-            task = made.task
-        else:
+        elif (task := getattr(made, "task", None)) is None:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
         problem = Problem(task, node_data, **given)
         method, network = self.args["method"].build(), self.network(node_data.n)
-        if hasattr(network, "check"):
-            network.check(method, problem)  # what cannot work together, before anything is compiled
+        network.check(method, problem)  # what cannot work together, before anything is compiled
         return method, problem, network
 
     @property
@@ -98,11 +95,10 @@ class RunSpec:
         call = self.args["network"]
         args = {k: calls.build(v) for k, v in call.args.items()}
         topology = args.get("topology")
-        if topology is None:
-            pass
-        elif hasattr(topology, "build"):
+        build = getattr(topology, "build", None)  # of one that waits for n
+        if build is not None:
             with located(call.args["topology"].path, call.args["topology"].fn):
-                args["topology"] = topology.build(n)
+                args["topology"] = build(n)
         elif getattr(topology, "n", n) != n:
             raise ConfigError(
                 (*call.args["topology"].path, "n"),
@@ -114,7 +110,8 @@ class RunSpec:
 
 def fit(task: Any, node_data: Any) -> Any:
     """A task whose sizes are those of the data: members that wait for them have `build(data)`."""
-    return task.build(node_data) if hasattr(task, "build") else task
+    build = getattr(task, "build", None)
+    return task if build is None else build(node_data)
 
 
 def _build_data(call: Call) -> Any:

@@ -16,11 +16,12 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
       partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
       seed: of the split.
     """
-    if hasattr(source, "partition"):
+    split = getattr(source, "partition", None)
+    if split is not None:
         if nodes is None or partition is None:
             lacks = "nodes" if nodes is None else "partition"
             raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
-        return source.partition(partition, nodes=nodes, seed=seed)
+        return split(partition, nodes=nodes, seed=seed)
     if partition is not None:
         name = getattr(source, "name", "this source")
         raise bad(

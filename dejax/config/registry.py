@@ -157,7 +157,7 @@ def _optimizers() -> dict[str, Callable[..., Any]]:
 
         return make
 
-    return {name: named(getattr(optax, name)) for name in OPTIMIZERS if hasattr(optax, name)}
+    return {name: named(getattr(optax, name)) for name in OPTIMIZERS if name in vars(optax)}
 
 
 __all__ = ["KINDS", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]

@@ -15,13 +15,14 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "m
 
 def array_bytes(x: Tree) -> int:
     """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+    shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+    if shape is None or dtype is None:
         return 0
     import jax  # by need: data are drawn without
     import numpy as np
 
-    key = jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
-    return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
+    key = jax.numpy.issubdtype(dtype, jax.dtypes.prng_key)
+    return math.prod(shape) * (8 if key else np.dtype(dtype).itemsize)
 
 
 def machine_memory() -> int:

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import inspect
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import jax
 
@@ -14,6 +14,7 @@ Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
 
 
+@runtime_checkable
 class Method(Protocol):
     """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
@@ -155,7 +156,7 @@ def check_method(method: Method) -> None:
       TypeError: no method; traits of another kind, or written as loose attributes.
       ValueError: traits that name a field which the method does not have.
     """
-    if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
+    if isinstance(method, type) or not isinstance(method, Method):
         raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
     cls = type(method).__name__
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}

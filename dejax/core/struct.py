@@ -122,8 +122,7 @@ def labelled(label: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        if not hasattr(error, "label"):
-            vars(error)["label"] = label
+        vars(error).setdefault("label", label)
         raise
 
 

@@ -123,11 +123,11 @@ def place_array(x: Tree, sharding: NamedSharding) -> Any:
     Where the devices are on paper: return its shape instead.
     """
     if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = np.asarray(x) if isinstance(x, (bool, int, float)) else x
         return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype, True), sharding=sharding)
     if isinstance(x, Tracer):
         return jax.lax.with_sharding_constraint(x, sharding)
-    if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         impl = jax.random.key_impl(x)
         return jax.random.wrap_key_data(place_array(jax.random.key_data(x), sharding), impl=impl)
     if isinstance(x, jax.Array) and not x.is_fully_addressable:

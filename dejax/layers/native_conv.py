@@ -11,6 +11,7 @@ from jax.extend.core import Literal
 from ..core.abstract import key_like, model_like
 from ..core.types import Tree
 from ..core.warn import warn
+from ..xla.traced import inner_programs
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
@@ -69,12 +70,7 @@ def _walk(jaxpr: Any, learned: list[bool]) -> tuple[set[str], list[bool]]:
         flags = [not isinstance(v, Literal) and v in marked for v in eqn.invars]
         if eqn.primitive.name == "conv_general_dilated" and flags[1]:
             found.add(_instead(eqn))
-        inner = [
-            getattr(j, "jaxpr", j)
-            for value in eqn.params.values()
-            for j in (value if isinstance(value, tuple) else (value,))
-        ]
-        for j in (j for j in inner if hasattr(j, "eqns")):
+        for j in inner_programs(eqn):
             same = eqn.primitive.name in _TRANSPARENT and len(j.invars) == len(flags)
             found |= _walk(j, flags if same else [any(flags)] * len(j.invars))[0]
         if any(flags):

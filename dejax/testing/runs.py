@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from .. import engine
 from ..core.method import traits
 from ..core.types import Keys, Method, Network, Problem, Tree
+from ..mixing import NeighborLists
 from ..round import Round, Store
 from . import toys
 from .promise import equal, host
@@ -120,11 +121,10 @@ def alone(network: Network) -> Any:
     None where its kernel holds W in another way.
     """
     top = network.topology
-    links: Any = None if top is None else top.links
-    if links is None or not (hasattr(links, "index") and hasattr(links, "own")):
+    if top is None or not isinstance(top.links, NeighborLists):
         return None
-    links = replace(links, weight=np.zeros_like(links.weight), own=np.ones_like(links.own))
-    return replace(network, topology=replace(cast(Any, top), links=links))
+    links = replace(top.links, weight=np.zeros_like(top.links.weight), own=np.ones_like(top.links.own))
+    return replace(network, topology=replace(top, links=links))
 
 
 def equal_nodes(problem: Problem) -> Any:
