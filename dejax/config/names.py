@@ -7,7 +7,14 @@ from ..errors import bad
 from .hints import Section
 
 
-def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int = 0) -> Any:
+def data(
+    source: Any,
+    nodes: int | None = None,
+    partition: Any = None,
+    seed: int = 0,
+    holdout: float = 0.0,
+    public: int = 0,
+) -> Any:
     """The samples of all nodes: a source, and how a partitioner splits it.
 
     Args:
@@ -15,13 +22,16 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
       nodes: number of nodes, >= 1; a source that makes its own nodes takes it as an argument.
       partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
       seed: of the split.
+      holdout: share of its samples that each node keeps as test rows of its own, 0 <= holdout < 1.
+      public: training rows that no node owns and all nodes hold, for methods that compare answers
+        on them.
     """
     split = getattr(source, "partition", None)
     if split is not None:
         if nodes is None or partition is None:
             lacks = "nodes" if nodes is None else "partition"
             raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
-        return split(partition, nodes=nodes, seed=seed)
+        return split(partition, nodes=nodes, seed=seed, holdout=holdout, public=public)
     if partition is not None:
         name = getattr(source, "name", "this source")
         raise bad(
@@ -31,6 +41,10 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
             why=f"but {name} makes its own nodes",
             instead="leave partition out",
         )
+    for field, value in (("holdout", holdout), ("public", public)):
+        if value:
+            why = "but the source makes its own nodes"
+            raise bad(field, value, why=why, instead=f"leave {field} out")
     return source
 
 

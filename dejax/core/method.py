@@ -19,7 +19,9 @@ class Method(Protocol):
     """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
     What is evaluated is `state.params`, or `model(state)` where the class has it. What the network
-    may do with it are its `Traits`.
+    may do with it are its `Traits`. Where the class has `start(state, round) -> state`, it is
+    called once before round 0, for all nodes, asleep or not: it sees the graph (`round.degree`,
+    `round.neighbors`), and neither learns nor sends.
     """
 
     def init(self, params: Any, key: jax.Array) -> Any:
@@ -56,6 +58,10 @@ class Traits:
         None (default): it has none.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
         "" (default): any rule may.
+      gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
+        alone; default False.
+      masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
+      pulls: it chooses whom it hears (`round.pull`); default False.
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
         they may.
     Raises:
@@ -73,6 +79,9 @@ class Traits:
     needs_events: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
+    gathers: bool = False
+    masks: bool = False
+    pulls: bool = False
     needs_sums: str = ""
     needs_exact: str = ""
 
@@ -118,6 +127,9 @@ _VALUES = {
     "needs_events": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
+    "gathers": _one_of(True, False),
+    "masks": _one_of(True, False),
+    "pulls": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
 }
@@ -129,7 +141,7 @@ LOOSE = {
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
-    "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {

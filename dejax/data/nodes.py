@@ -24,6 +24,7 @@ class NodeData:
       test: name -> [M, ...] that everybody is tested on, or None.
       test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own
         law, or None.
+      public: name -> [P, ...], rows that every node holds, or None.
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
         "group".
       num_classes: static; 0 for regression. name: static.
@@ -36,6 +37,7 @@ class NodeData:
     test: dict[str, Any] | None = None
     test_index: Any = None
     test_count: Any = None
+    public: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     num_classes: int = static(default=0)
     name: str = static(default="data")

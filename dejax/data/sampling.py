@@ -115,11 +115,9 @@ class Full:
 def permuted(keys: jax.Array, place: jax.Array, count: jax.Array) -> jax.Array:
     """Return where place p goes under a random permutation of 0 .. count - 1, one per key.
 
-    O(B), nothing stored or sorted.
-
-    The swap-or-not shuffle: each pass pairs x with K - x (mod count) and swaps the pair on a random
-    bit that both share. Exactly a permutation for any number of passes; after `PASSES` of them no
-    test of ours tells it from a uniform one.
+    O(B), nothing stored or sorted. The swap-or-not shuffle: each pass pairs x with K - x (mod
+    count) and swaps the pair on a random bit that both share. Exactly a permutation for any number
+    of passes; after `PASSES` of them no test of ours tells it from a uniform one.
 
     Args:
       keys: [n] typed keys. place: int32 [n, B] in [0, count). count: int32 [n], >= 1.

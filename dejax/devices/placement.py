@@ -218,6 +218,7 @@ def shard(method: Method, problem: Problem, network: Network, given: Layout) -> 
     data = dataclasses.replace(
         data,
         arrays=replicate(data.arrays, mesh),
+        public=None if data.public is None else replicate(data.public, mesh),
         index=rows(data.index),
         count=rows(data.count),
         test=None,

@@ -64,6 +64,11 @@ class Links(ABC):
         senders = self.senders().astype(jnp.int32)
         return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
+    def rows(self, matrix: Float[Array, "n n"]) -> Float[Array, "n k"]:
+        """The entries (i, senders[i, s]) of a matrix of the caller's own, on ports; 0 on padding."""
+        receivers, senders = self.ends()
+        return jnp.where(self.weights() != 0, matrix[receivers, senders], 0)
+
     def with_neighbors(self, values: NodeTree) -> Any:
         """Exchange `values` between devices once, for `take`, `weighted`, `sq_distances`, `fold`.
 

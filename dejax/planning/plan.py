@@ -158,8 +158,8 @@ def plan(
     Args:
       method, problem, network, rounds: as for `simulate`.
       memory: bytes that there are; None asks the machine (the accelerator's, where there is one).
-        On a mesh those of one device:
-        devices of a CPU share the memory of their host (before a run, all processes count as on one host).
+        On a mesh those of one device: devices of a CPU share the memory of their host (before a
+        run, all processes count as on one host).
       label: name of the run. seeds: how many of them run at once; all but data and graph is held
         once for each.
       copies: bytes of numbers that runs of one program have each for itself.

@@ -1,7 +1,9 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,10 +30,13 @@ class Batch:
     """One batch per node: `data` [n, B, ...] and `weight` [n, B].
 
     weight: 1 on samples, 0 on padding; None if there is no padding.
+
+    One of `public` rows has no node axis: [B, ...], the same for all nodes.
     """
 
     data: Any
     weight: Any = None
+    public: bool = static(default=False)
 
 
 @struct
@@ -178,8 +183,12 @@ class Problem:
     def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
         """Make params -> scalar: the mean of fn's losses [B] over real samples.
 
-        A scalar loss passes when nothing is padded.
+        A scalar loss passes when nothing is padded. A loss with an argument `weight` gets the
+        weights [B] of the batch, and weighs its samples itself.
         """
+        if takes_weight(fn):
+            own = jnp.ones(tree.leaves(batch)[0].shape[:1], float) if weight is None else weight
+            fn, weight = partial(fn, weight=own), None
         fn = jax.checkpoint(fn) if self.remat else fn
 
         def loss(params: Tree) -> jax.Array:
@@ -200,4 +209,12 @@ class Problem:
         return loss
 
 
-__all__ = ["BackPropagation", "Batch", "Problem"]
+def takes_weight(fn: Callable[..., Any]) -> bool:
+    """Whether a loss has an argument `weight`."""
+    try:
+        return "weight" in inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+__all__ = ["BackPropagation", "Batch", "Problem", "takes_weight"]

@@ -16,7 +16,7 @@ FedBN, 2021.
 import difflib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -224,8 +224,9 @@ class Joined:
     def loss(self, fn: Callable[..., Any]) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
-        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any) -> Any:
-            return fn(join(*trained, *fixed), batch, key, *extra)
+        @wraps(fn)  # whether it takes weight= is read off its signature
+        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+            return fn(join(*trained, *fixed), batch, key, *extra, **weight)
 
         return joined
 

@@ -35,13 +35,14 @@ def _whole(round: Round) -> None:
     round.slot(WHOLE, lambda n: jnp.zeros((), jnp.int32), per_node=False)
 
 
-def compute(round: Round, name: str) -> None:
-    """One gradient at each node that computes."""
+def compute(round: Round, name: str, share: jax.Array | None = None) -> None:
+    """Move the clock of each node that computes by one gradient, or by `share` [n] of its time."""
     clock = round.network.clock
     if clock is None:
         return
     time, write = _slot(round)
-    write(clock.compute(round._context(round.key(name + ".seconds")), time, round.computes))
+    done = clock.compute(round._context(round.key(name + ".seconds")), time, round.computes)
+    write(done if share is None else time + share * (done - time))
 
 
 def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:

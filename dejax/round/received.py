@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.types import Round, Tree, Values
+from ..errors import bad
 from .context import Context
 
 BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
@@ -27,10 +28,11 @@ class Received:
     def __init__(
         self, ctx: Context, rule: Any, own: Tree, sent: Values, *, base: Tree, rewrite: Tree = None,
         weights: Tree = None, self_weights: Any = None, mask: Tree = None, adversary: Any = None, audit: Any = None,
+        forward: Any = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
-        self._audit = audit
+        self._audit, self._forward, self._judging = audit, forward, False
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
 
     @property
@@ -71,7 +73,10 @@ class Received:
         """The network's rule under W: one value per receiver."""
         if self._audit is not None:
             self._audit(self)
-        return self.rule.combine(self.ctx, self)
+        self._judging = True
+        out = self.rule.combine(self.ctx, self)
+        self._judging = False
+        return out
 
     def mix(self) -> Any:
         """The plain weighted mean under W, after losses: what the default rule returns."""
@@ -83,7 +88,12 @@ class Received:
         """Sum values under given weights: sum_s weights[:, s] * port s + self_weights * own.
 
         A zero weight silences NaN and Inf.
+
+        Raises:
+          ValueError: a method calls it under a rule that is not linear, and so must judge the
+            values.
         """
+        self._check_linear()
         if self.rewrite is None:
             return self.links.weighted(self._spread, weights, self_weights, self.own)
         hostile = self.from_adversary()
@@ -120,6 +130,53 @@ class Received:
             return fn(carry, value, weights[:, s], mask[:, s], s)
 
         return self.links.fold(one, carry, self._spread)
+
+    def forward(self, fn: Callable[..., Any], *own: Any, batch: Any = None, name: str | None = None) -> Any:
+        """Evaluate what arrived: fn(model on port s, batch_i, key_i, *own_i), a tree of [n, k, ...].
+
+        Args:
+          fn: as in `Round.forward`; the receiver joins its own leaves of other roles to what it
+            received.
+          batch: from `round.batch`, also a public one; one fresh batch for all ports is drawn when
+            it is None.
+        Where nothing arrived the result means nothing: use it through `mask`.
+        """
+        if self._forward is None:
+            raise bad(
+                "forward", None, says="is asked of what a server received", instead="evaluate models at the nodes"
+            )
+        return self._forward(self, fn, own, batch, name)
+
+    def average(self, weights: jax.Array, self_weights: jax.Array) -> Any:
+        """Mix by weights of the method's own, [n, k] and [n].
+
+        Weights of lost links go to the own value.
+
+        Raises:
+          ValueError: the network's rule is not linear, so that it must judge the values.
+        """
+        self._check_linear()
+        weights = jnp.where(self.links.weights() != 0, weights, 0)
+        lost = jnp.where(self.mask, 0, weights)
+        if self._audit is not None:
+            self._audit(self)
+        return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
+
+    def _check_linear(self) -> None:
+        if not self.rule.linear and not self._judging:
+            why = "but the method mixes by weights of its own, which a robust rule cannot replace"
+            raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
+
+    def holders(self, owns: Tree, weights: Any = None, self_weights: Any = None) -> Any:
+        """Sum the weights of those who hold each entry: `owns` [n, ...] is 1 where a sender does.
+
+        Weights are those of what arrived. An adversary claims all entries.
+        """
+        weights = self.weights if weights is None else jnp.where(self.mask, weights, 0)
+        self_weights = self.self_weights if self_weights is None else self_weights
+        if self.adversary is not None:
+            owns = tree.where(self.adversary, tree.map(jnp.ones_like, owns), owns)
+        return self.links.weighted(self.links.with_neighbors(owns), weights, self_weights, owns)
 
     def each(self) -> tuple[Any, jax.Array]:
         """The stacked form [n, k, ...] and the mask [n, k]; for small trees only."""

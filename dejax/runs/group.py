@@ -187,10 +187,9 @@ def grouped(
 ) -> list[Group]:
     """Place members on devices, and group them by structure into programs.
 
-    Each takes at most `at_once` runs. A run is one member with one seed.
-
-    Parts of a structure are as equal as can be, and all of one size, so that one program serves
-    them; on a mesh runs fill the devices of the axis `runs`.
+    Each takes at most `at_once` runs. A run is one member with one seed. Parts of a structure are
+    as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill
+    the devices of the axis `runs`.
 
     Args:
       before: labels of the groups of a sweep that is resumed, which stay what they were: their

@@ -70,8 +70,8 @@ def simulate(
       nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how
         many the last evaluation takes; None: all.
       metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of
-        built-in ones; one or several. Default:
-        local_models, mean_model and consensus; objective and consensus where the data have no test set.
+        built-in ones; one or several. Default: local_models, mean_model and consensus; objective
+        and consensus where the data have no test set.
       callbacks: one or several; each is called with every new record (a dict) after it was written;
         one that returns True ends the run.
       label: name of the run in records, tables and plots. Default: the method's name.

@@ -136,11 +136,9 @@ def serve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return counts [n, C] close to draws from `mixes`, and their drift [n].
 
-    Row sums are `sizes`, column sums at most `supply`.
-
-    Every node draws its wish; classes are handed out in random node order; what was not met is
-    wished again among the classes that are left. A pass either meets all wishes or empties a class,
-    so there are at most C passes.
+    Row sums are `sizes`, column sums at most `supply`. Every node draws its wish; classes are
+    handed out in random node order; what was not met is wished again among the classes that are
+    left. A pass either meets all wishes or empties a class, so there are at most C passes.
     """
     n, classes = mixes.shape
     got = np.zeros((n, classes), np.int64)

@@ -105,10 +105,8 @@ class ClassesPerNode:
 def _even_draws(nodes: int, k: int, classes: int, rng: np.random.Generator) -> np.ndarray:
     """Draw [nodes, k] distinct classes per row, every class equally often up to one.
 
-    They are cut from one random deck after another.
-
-    A row that starts at the end of a deck goes on with classes of the next deck that it does not
-    hold yet.
+    They are cut from one random deck after another. A row that starts at the end of a deck goes on
+    with classes of the next deck that it does not hold yet.
     """
     draws: list[np.ndarray] = []
     while len(draws) * classes < nodes * k:

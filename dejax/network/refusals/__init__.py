@@ -8,10 +8,11 @@ would be.
 from .gossip import GOSSIP
 from .late import LATE
 from .messages import MESSAGES
+from .parts import PARTS
 from .problems import PROBLEMS
 from .refusal import ADVICE as ADVICE, Refusal as Refusal
 from .servers import SERVERS
 
-REFUSALS: tuple[Refusal, ...] = (*GOSSIP, *SERVERS, *MESSAGES, *LATE, *PROBLEMS)
+REFUSALS: tuple[Refusal, ...] = (*GOSSIP, *SERVERS, *MESSAGES, *PARTS, *LATE, *PROBLEMS)
 
 __all__ = ["ADVICE", "REFUSALS", "Refusal"]

@@ -70,7 +70,10 @@ class Server(Wire):
         one = jnp.ones((self.round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
         up, down = self._bits(m)
         self.round.store.meter("up/" + self.name, one if size.units is None else one * size.units, up)
-        self.round.store.meter("down/" + self.name, one, down)
+        if self.size is not None:  # answers hold what the node asked for: as much as it sent
+            one, down = one * m.size.units, m.size.bits
+        if self.downloads:
+            self.round.store.meter("down/" + self.name, one, down)
 
     def _bits(self, m: Message) -> tuple[int, int]:
         up, down, n = m.size.bits, tree.dense_bits(m.sent), self.round.n

@@ -19,6 +19,8 @@ Slot = tuple[Any, Callable[[Any], None]]
 class Wire(ABC):
     """What the stages ask of a wire; rows are nodes unless it says otherwise."""
 
+    size: Any = None  # of a message, where not the codec knows it
+
     def __init__(self, round: Round, name: str, codec: Any):
         self.round, self.name, self.codec, self.network = round, name, codec, round.network
 
@@ -57,6 +59,7 @@ class Wire(ABC):
         decoded, memory, size = codec.encode(self.context("codec"), memory, sent)
         if write is not None:
             write(memory)
+        size = size if self.size is None else self.size
         if codec.lossless:
             return m._replace(sent=self.deliver(sent), size=size)
         return m._replace(own=decoded, sent=self.deliver(decoded), size=size)

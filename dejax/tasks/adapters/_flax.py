@@ -1,7 +1,6 @@
 """Tasks from flax modules.
 
 Parameters are a plain nested dict; tasks are equal when rebuilt; the user's own module comes back.
-
 A flax nnx module is split once, abstractly (no array is made), into its graph definition and its
 state. The task keeps the definition; `init` runs the factory, `loss` puts a module together again
 from parameters and calls it.
