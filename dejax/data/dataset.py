@@ -51,16 +51,20 @@ class Dataset:
         """Split the training samples among nodes.
 
         Args:
-          partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of `dejax.data`, or yours.
+          partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of
+            `dejax.data`, or yours.
           nodes: number of nodes, >= 1.
-          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
-          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test rows (at least one if > 0)
-            instead of training on them; they join the rows of `test`.
-          public: rows of the training part that no node owns and all nodes hold, `round.batch(of="public")`; 0 <= public < N.
+          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same
+            split anywhere.
+          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test
+            rows (at least one if > 0) instead of training on them; they join the rows of `test`.
+          public: rows of the training part that no node owns and all nodes hold,
+            `round.batch(of="public")`; 0 <= public < N.
         Returns:
           NodeData, with arrays on JAX's default device.
         Raises:
-          ValueError: the split is impossible (the partitioner says why), or some node would be empty.
+          ValueError: the split is impossible (the partitioner says why), or some node would be
+            empty.
         Example:
           >>> letters().partition(dirichlet(alpha=0.3), nodes=1024).n
           1024
@@ -100,7 +104,10 @@ class Dataset:
 
 
 def source(fn: F) -> F:
-    """Mark a function that makes a `Dataset`: asked for `partition` itself, it says that it was not called."""
+    """Mark a function that makes a `Dataset`.
+
+    Its own `partition` raises, and says that the function was not called.
+    """
 
     def partition(*args: Any, **options: Any) -> Any:
         del args, options

@@ -37,7 +37,10 @@ def _stale_view(method: Method, network: Network) -> bool:
 
 
 def carry_axes(method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree = None) -> Carry:
-    """Which leaves of the carry have the node axis: of the state as `node_axis` finds them, of slots as verbs declared them."""
+    """Find which leaves of the carry have the node axis.
+
+    Those of the state as `node_axis` finds them, those of slots as verbs declared them.
+    """
     found: dict[str, bool] = {}
     bare = dataclasses.replace(problem, place=None)
     carry = jax.eval_shape(lambda key, params: begin(method, bare, network, key, params, found), key, params)
@@ -83,7 +86,9 @@ def begin(
 
 
 def _started(method: Method, problem: Problem, network: Network, key: jax.Array, state: Tree) -> Any:
-    """The state after `method.start`, where the method has it: all nodes are awake, and look at the graph of round 0.
+    """Return the state after `method.start`, where the method has it.
+
+    All nodes are awake, and may look at the graph of round 0.
 
     Raises:
       RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure.
@@ -157,7 +162,10 @@ def one_round(
 
 
 def round_axes(method: Method, problem: Problem, network: Network, key: jax.Array) -> Carry:
-    """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
+    """Find the axes that a round needs: all on a mesh, else those of the state.
+
+    Slots look after themselves.
+    """
     if problem.place is not None:
         return carry_axes(method, problem, network, key)
     return Carry(node_axis(method, problem, key), {}, {})
@@ -168,7 +176,9 @@ def run_chunk(
     method: Method, problem: Problem, network: Network, carry: Carry, key: jax.Array,
     first: jax.Array, count: jax.Array, length: int, horizon: Any = None,
 ) -> tuple[Carry, Meters]:  # fmt: skip
-    """`count` rounds from round `first`; one program for every count up to `length`. The carry is donated.
+    """Run `count` rounds from round `first`; the carry is donated.
+
+    One program serves every count up to `length`.
 
     Returns:
       The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.

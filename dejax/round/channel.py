@@ -1,9 +1,10 @@
-"""The one pipeline: what becomes of a value between the node that sends it and the rule that combines what arrived.
+"""The channel: the stages between the node that sends a value and the rule that combines it.
 
     sender: privacy, codec    adversary    links: loss, audit, delay    meter, clock    receiver: the network's rule
 
-A stage takes the wire and the message and returns the message changed. The wire says what the rows are (nodes or directed
-edges), who hears them and whose memory the network keeps (`wires`). A new stage is one entry of `STAGES`.
+A stage takes the wire and the message and returns the message changed. The wire says what the rows
+are (nodes or directed edges), who hears them and whose memory the network keeps (`wires`). A new
+stage is one entry of `STAGES`.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,11 @@ class Live(NamedTuple):
 
 
 def live_links(round: Round) -> Live:
-    """W_t with lost links repaired: to the receiver if rows sum to one, to the sender if columns do, to both if both."""
+    """Return the links of this phase, W_t with the weight of lost links given back.
+
+    It goes to the receiver if rows of W sum to one, to the sender if columns do, to both if both
+    do.
+    """
     network, awake = round.network, round.awake
     links = _links(round)
     attack = network.attack
@@ -44,7 +48,10 @@ def live_links(round: Round) -> Live:
 
 
 def _links(round: Round) -> Links:
-    """W of the phase before faults: of whom the method chose, of pairs that meet, or of the graph."""
+    """Return W of the phase before faults.
+
+    That of whom the method chose, of pairs that meet, or of the graph.
+    """
     if round._pulled is not None:
         return round._pulled
     if round.plan is not None:
@@ -61,7 +68,8 @@ def chosen(round: Round, ids: jax.Array) -> Links:
     """Make links from the nodes `ids` [n, p], of equal weights; a node's own id is padding.
 
     Raises:
-      TypeError, ValueError: ids of another type or shape; in a cohort, or where a timetable says who meets.
+      TypeError, ValueError: ids of another type or shape; in a cohort, or where a timetable says
+        who meets.
     """
     ids = jnp.asarray(ids)
     if ids.ndim != 2 or ids.shape[0] != round.n_all or not jnp.issubdtype(ids.dtype, jnp.integer):
@@ -85,7 +93,10 @@ def _positions(round: Round, ids: jax.Array) -> jax.Array:
 
 
 def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
-    """(weights [n, k], self weights [n]) when only the messages of `mask` arrive; lost weight goes back as W's kind asks."""
+    """Return (weights [n, k], self weights [n]) when only the messages of `mask` arrive.
+
+    Lost weight goes back to the sender if columns of W sum to one, else to the receiver.
+    """
     weights, self_weights = links.weights(), links.self_weights()
     lost = jnp.where(mask, 0, weights)
     back_to_sender = kind == "column"
@@ -96,7 +107,8 @@ def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.A
 def under_way(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
     """The same when only the messages of `mask` are there and the others are late, not lost.
 
-    Rows of W keep their sums; where its columns alone sum to one, a message under way has its weight with it.
+    Rows of W keep their sums; where its columns alone sum to one, a message under way has its
+    weight with it.
     """
     if kind == "column":
         return jnp.where(mask, links.weights(), 0), links.self_weights()

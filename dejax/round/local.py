@@ -1,4 +1,7 @@
-"""Local work: batches and gradients, with the hooks of data attacks, gradient privacy and gradient attacks around them."""
+"""Local work: batches and gradients.
+
+Data attacks, gradient privacy and gradient attacks act here.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -114,7 +117,10 @@ def _per_node(
     extra: tuple[Any, ...],
     privacy: Any,
 ) -> tuple[jax.Array, Any]:
-    """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes; `given` is (source, weights, source_i -> batch_i)."""
+    """Compute losses [n] and gradients [n, ...] by the problem's learning rule, block by block.
+
+    given: (source, weights, source_i -> batch_i).
+    """
     source, weight, fetch = given
     problem = round.problem
     fn = problem.task.loss if loss_fn is None else loss_fn
@@ -164,7 +170,10 @@ def _with_roles(
     extra: tuple[Any, ...],
     privacy: Any,
 ) -> tuple[jax.Array, Any]:
-    """As `_per_node`, joined with the leaves that the method does not see, which are updated on the way."""
+    """Compute `_per_node`, joined with the leaves that the method does not see.
+
+    Those are updated on the way.
+    """
     task, joined = round.problem.task, roles.Joined(round, params)
     fn = joined.loss(task.loss if loss_fn is None else loss_fn)
     fixed = joined.frozen, joined.statistics
@@ -198,7 +207,9 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
 
 
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
-    """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows.
+    """Apply fn to every row of `args` (trees [n, ...]), in blocks of the problem's size.
+
+    On a mesh each device computes its own rows.
 
     loss: of the same arguments; by what its backward pass reads, "auto" blocks are chosen.
     """
@@ -211,7 +222,10 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
 def _gradient_of_events(
     round: Any, name: str, params: Tree, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
 ) -> Any:
-    """In a timetable of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
+    """Compute the m gradients of a timetable's initiators, and scatter them into the node axis.
+
+    m is the width of the timetable; rows of other nodes are zero.
+    """
     ids = round.plan.initiators
     real = ids < round.n_all
     rows = jnp.minimum(ids, round.n_all - 1)

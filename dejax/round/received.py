@@ -16,12 +16,13 @@ BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
 
 
 class Received:
-    """Values that every node received from its neighbors in one phase, after privacy, codec, adversaries and links.
+    """Values that every node received from its neighbors in one phase.
 
-    Row i of a port's value is what node i received on that port. `own` is the node's own value as the others hold it;
-    it is None at a server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`, `each`
-    and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the values, so that a robust rule
-    cannot be bypassed and no [n, k, d] array is formed.
+    They have passed privacy, codec, adversaries and links. Row i of a port's value is what node i
+    received on that port. `own` is the node's own value as the others hold it; it is None at a
+    server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`,
+    `each` and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the
+    values, so that a robust rule cannot be bypassed and no [n, k, d] array is formed.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Received:
 
     @cached_property
     def _spread(self) -> Any:
-        """What was sent, where the receivers' devices can read it: one exchange serves all that follows."""
+        """Bring the values to where the receivers' devices can read them, in one exchange."""
         return self.links.with_neighbors(self.sent)
 
     def from_adversary(self) -> jax.Array:
@@ -84,10 +85,13 @@ class Received:
         return self.weighted(self.weights, self.self_weights)
 
     def weighted(self, weights: jax.Array, self_weights: jax.Array) -> Any:
-        """sum_s weights[:, s] * value on port s + self_weights * own; a zero weight silences NaN and Inf.
+        """Sum values under given weights: sum_s weights[:, s] * port s + self_weights * own.
+
+        A zero weight silences NaN and Inf.
 
         Raises:
-          ValueError: a method calls it under a rule that is not linear, and so must judge the values.
+          ValueError: a method calls it under a rule that is not linear, and so must judge the
+            values.
         """
         self._check_linear()
         if self.rewrite is None:
@@ -98,7 +102,10 @@ class Received:
         return tree.add(honest, tree.where(share != 0, tree.scale(share, self.rewrite), tree.zeros(self.rewrite)))
 
     def sq_distances(self) -> jax.Array:
-        """[n, k]: squared distance of each received value to the own one; inf where nothing (or no number) arrived."""
+        """Return [n, k], the squared distance of each received value to the own one.
+
+        It is inf where nothing arrived, or something that is not finite.
+        """
         distance = self.links.sq_distances(self._spread, self.own)
         if self.rewrite is not None:
             to_rewrite = tree.sq_norm(tree.sub(self.rewrite, self.own)).astype(distance.dtype)
@@ -128,8 +135,10 @@ class Received:
         """Evaluate what arrived: fn(model on port s, batch_i, key_i, *own_i), a tree of [n, k, ...].
 
         Args:
-          fn: as in `Round.forward`; the receiver joins its own leaves of other roles to what it received.
-          batch: from `round.batch`, also a public one; one fresh batch for all ports is drawn when it is None.
+          fn: as in `Round.forward`; the receiver joins its own leaves of other roles to what it
+            received.
+          batch: from `round.batch`, also a public one; one fresh batch for all ports is drawn when
+            it is None.
         Where nothing arrived the result means nothing: use it through `mask`.
         """
         if self._forward is None:
@@ -139,7 +148,9 @@ class Received:
         return self._forward(self, fn, own, batch, name)
 
     def average(self, weights: jax.Array, self_weights: jax.Array) -> Any:
-        """Mix by weights of the method's own, [n, k] and [n]; those of lost links go to the own value.
+        """Mix by weights of the method's own, [n, k] and [n].
+
+        Weights of lost links go to the own value.
 
         Raises:
           ValueError: the network's rule is not linear, so that it must judge the values.
@@ -175,11 +186,14 @@ class Received:
     def coordinates(
         self, fn: Callable[[list[jax.Array], list[jax.Array]], jax.Array], include_own: bool = True, fused: int = 0
     ) -> Any:
-        """A coordinate-wise rule, leaf by leaf, in blocks of coordinates where it has more than `fused` values to combine.
+        """Apply a coordinate-wise rule leaf by leaf.
 
-        `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which arrived, so that no [k, n, c] is
-        formed where the rule needs none: up to `fused` values it is elementwise, one loop that keeps nothing. The own value comes
-        first where it exists and is asked for.
+        Coordinates are taken in blocks where there are more than `fused` values to combine.
+
+        `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which
+        arrived, so that no [k, n, c] is formed where the rule needs none: up to `fused` values it
+        is elementwise, one loop that keeps nothing. The own value comes first where it exists and
+        is asked for.
         """
         like = self.own if self.own is not None else self.sent
 
@@ -197,7 +211,7 @@ class Received:
         include_own: bool = True,
         fused: int = 0,
     ) -> jax.Array:
-        """[n, k]: of each received value the share of its coordinates that a coordinate-wise rule does not keep.
+        """Return [n, k]: the share of each received value's coordinates that a rule does not keep.
 
         `kept(values, masks)` is a list of bool [n, c], one for each of `values`.
         """
@@ -211,7 +225,13 @@ class Received:
         return tree.add(*[blocks.sum(0).astype(jnp.float32) for blocks, _ in parts]) / total
 
     def _in_blocks(self, fn: Callable[..., jax.Array], include_own: bool, fused: int) -> list[tuple[jax.Array, int]]:
-        """(fn's results [blocks, n, ...], number of coordinates) of each leaf; the last block is filled up with zeros."""
+        """Apply fn to blocks of coordinates, leaf by leaf.
+
+        The last block is filled up with zeros.
+
+        Returns:
+          Of each leaf (fn's results [blocks, n, ...], number of coordinates).
+        """
         own = include_own and self.own is not None
         n = self.mask.shape[0]
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_ports)]
@@ -252,8 +272,9 @@ class Received:
 class ReceivedRows:
     """What arrived on each edge: `rows` [m, ...], `mask` bool [m] or None when everything did.
 
-    Row e was sent by sender[e] to receiver[e]. Rows are different messages, so there is no rule to combine them by:
-    a method keeps what it needs, usually `keep(old)`: the new row where it arrived, else the old one.
+    Row e was sent by sender[e] to receiver[e]. Rows are different messages, so there is no rule to
+    combine them by: a method keeps what it needs, usually `keep(old)`: the new row where it
+    arrived, else the old one.
     """
 
     def __init__(self, round: Round, name: str, rows: Tree, mask: Values, ride: Any = None):
@@ -265,9 +286,10 @@ class ReceivedRows:
         return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
 
     def header(self, counts: jax.Array) -> jax.Array:
-        """Small numbers [m] that ride with the same messages: metered in full, neither compressed, noised nor forged.
+        """Send small numbers [m] along with the same messages.
 
-        Where the message was lost the result is what would have come: use it through `mask`, as `rows`.
+        They are metered in full, and neither compressed, noised nor forged. Where the message was
+        lost the result is what would have come: use it through `mask`, as `rows`.
         """
         edges, awake = self._round.edges, self._round.awake
         sent = edges.count(jnp.ones((edges.m,), jnp.int32))

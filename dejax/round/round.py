@@ -20,11 +20,14 @@ from .rows import Rows
 
 
 class Round(Rows):
-    """What `method.step(state, round)` works with. Axis n is this view's node axis: all nodes, or those of `sample`.
+    """The verbs of `method.step(state, round)`, for one round.
+
+    Axis n is this view's node axis: all nodes, or those of `sample`.
 
     Attributes:
       index: int32 scalar, the round t. phase: int32, advances within `repeat`.
-      ids: int32 [n], global ids of the rows. n: their number. counts: int32 [n], local samples of each node.
+      ids: int32 [n], global ids of the rows. n: their number.
+      counts: int32 [n], local samples of each node.
     """
 
     # ---- local work
@@ -34,8 +37,8 @@ class Round(Rows):
         Draws advance the cursor of an epoch.
 
         Args:
-          of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node axis. Neither per-example
-            privacy nor attacks on data touch them.
+          of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node
+            axis. Neither per-example privacy nor attacks on data touch them.
           size: of a public batch, drawn with replacement; None: all public rows in their order.
         Raises:
           ValueError: data without public rows; a size for "train"; another kind.
@@ -51,18 +54,19 @@ class Round(Rows):
         extra: tuple[Any, ...] = (),
         name: str | None = None,
     ) -> Any:
-        """One stochastic gradient per node at `params` [n, ...]; zeros where a node does not compute.
+        """Compute one stochastic gradient per node, zeros where a node does not compute.
 
         Args:
           params: tree of [n, ...].
-          batch: from `round.batch`, to look at one sample from two points; a fresh one is drawn when it is None.
-          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's; `extra` are trees of [n, ...].
+          batch: from `round.batch`, to see one sample from two points; None draws a fresh one.
+          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
+          extra: trees of [n, ...].
           name: needed when a step calls `gradient` more than once.
         """
         return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
-        """[n]: the mean loss of each node's row of `params` on its batch (from `round.batch`): a forward pass, no gradient."""
+        """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
         return local.loss(self, self._name("loss", name), params, batch)
 
     def losses(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
@@ -77,25 +81,27 @@ class Round(Rows):
         Counted, and timed, as one forward pass each.
 
         Args:
-          fn: of one whole model (leaves of all roles), one batch without weights, one key, and rows of `extra`.
+          fn: of one whole model (leaves of all roles), one batch without weights, one key, and rows
+            of `extra`.
           params: tree of [n, ...], as the method holds them.
           batch: from `round.batch`, also a public one; a fresh one is drawn when it is None.
         """
         return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
 
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
-        """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
+        """Take one step of an optax optimizer at nodes that compute; others keep what they have."""
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
         self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
         steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
-        """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
+        """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
-          steps: int [n], after how many node i stops. correction: tree of [n, ...] added to every gradient.
+          steps: int [n], after how many node i stops.
+          correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
@@ -107,7 +113,7 @@ class Round(Rows):
 
     @property
     def edges(self) -> Any:
-        """Directed edges of the fixed base graph (`EdgeList`), for a method that says `per_edge = True`."""
+        """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
         if self.network.edges is None:
             raise ValueError(
                 "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
@@ -115,20 +121,23 @@ class Round(Rows):
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
-        """Memory on edges: its rows [m, ...], and a setter. `init(m)` makes it. A sleeping node's rows stay."""
+        """Return memory on edges (its rows [m, ...]), and a setter.
+
+        `init(m)` makes it. A sleeping node's rows stay.
+        """
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
         self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False
     ) -> Received | ReceivedRows:
-        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
+        """Send each node's value to its neighbors.
+
+        The result is what receivers hold after privacy, codec, adversaries and links.
 
         Args:
-          value: tree of [n, ...]. With `per_edge` of [m, ...], one row per directed edge as in `edges`: row e is sent by
+          value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
-        Returns:
-          `Received`; with `per_edge`, `ReceivedRows`.
         """
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
@@ -144,11 +153,12 @@ class Round(Rows):
 
         Args:
           value: tree of [n, ...].
-          weights: (w [n, k] on ports, own [n]), instead of those of W; what lost links would have had goes to the own value.
-            The method says `needs_sums` in its traits.
-          mask: bool tree, entries [n, ...] (or broadcast to them) that each node holds: every entry becomes the mean over those
-            of the neighborhood that hold it, and stays where nobody does. Messages take the bits of the entries held, and
-            `mask_bits` each. The method says `masks` in its traits.
+          weights: (w [n, k] on ports, own [n]), instead of those of W; what lost links would have
+            had goes to the own value. The method says `needs_sums` in its traits.
+          mask: bool tree, entries [n, ...] (or broadcast to them) that each node holds: every entry
+            becomes the mean over those of the neighborhood that hold it, and stays where nobody
+            does. Messages take the bits of the entries held, and `mask_bits` each. The method says
+            `masks` in its traits.
         """
         name = self._name("gossip", name)
         if mask is not None:
@@ -164,8 +174,8 @@ class Round(Rows):
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
         """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.
 
-        Only they send to it, and are counted, lost and attacked; a node's own id is padding. The weights are equal. The method
-        says `pulls` in its traits.
+        Only they send to it, and are counted, lost and attacked; a node's own id is padding. The
+        weights are equal. The method says `pulls` in its traits.
         Raises: TypeError, ValueError: ids of another type or shape; within a cohort or a timetable.
         """
         name = self._name("pull", name)
@@ -173,7 +183,10 @@ class Round(Rows):
 
     @property
     def neighbors(self) -> tuple[jax.Array, jax.Array]:
-        """Whom each node can hear in this phase: (ids int32 [n, k], mask bool [n, k] of the real ones)."""
+        """Return whom each node can hear in this phase: (ids int32 [n, k], mask bool [n, k]).
+
+        mask: which of them are real.
+        """
         links, _, _, mask, _ = self.links
         return self._everyone[links.senders()], links.weights() != 0 if mask is None else mask
 
@@ -186,10 +199,12 @@ class Round(Rows):
         """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
 
         Args:
-          query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor j answers.
+          query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor
+            j answers.
           own: trees of [n, ...].
         Returns:
-          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where query or answer was.
+          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where
+            query or answer was.
         The method sends on edges: `Traits(channel="edges")`.
         """
         name = self._name("ask", name)
@@ -207,17 +222,18 @@ class Round(Rows):
     ) -> Any:  # fmt: skip
         """Form one weighted mean over the nodes of this view, through the server: no node axis.
 
-        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; zeros when none does, so
-        send differences to the server's value rather than models.
+        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive. The
+        mean of none is zero, so send differences to the server's value rather than models.
 
         Args:
           value: tree of [n, ...].
-          groups: int [n], which group a node belongs to, 0 <= g < `num_groups`: one mean for each, a tree of [num_groups, ...];
-            zeros for a group that nobody is in.
+          groups: int [n], 0 <= group < `num_groups`: one mean each, [num_groups, ...]; empty ones
+            0.
           num_groups: how many, static.
           downloads: how many results every node fetches, for meter and clock.
-          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean over those that hold it, zero where
-            nobody does. Both ways take the bits of the entries held, and `mask_bits`. The method says `masks` in its traits.
+          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean over those
+            that hold it, zero where nobody does. Both ways take the bits of the entries held, and
+            `mask_bits`. The method says `masks` in its traits.
         """
         name = self._name("average", name)
         if mask is not None:
@@ -227,13 +243,13 @@ class Round(Rows):
     def gather(self, value: Tree, *, name: str | None = None, codec: Any = None) -> tuple[Any, jax.Array]:
         """Upload each node's value: (rows [n, ...], arrived bool [n]), as the server holds them.
 
-        After privacy, codec, adversaries and losses. The server acknowledges, and answers nothing: see `broadcast`. The method
-        says `gathers` in its traits.
+        After privacy, codec, adversaries and losses. The server acknowledges, and answers nothing:
+        see `broadcast`. The method says `gathers` in its traits.
         """
         return channel.gather(self, self._name("gather", name), value, codec)
 
     def broadcast(self, value: Tree, *, name: str | None = None) -> Any:
-        """Send the server's `value`, without node axis, to every node of this view: a tree of [n, ...]."""
+        """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
         return channel.broadcast(self, self._name("broadcast", name), value)
 
     def report(self, name: str, values: jax.Array) -> None:
@@ -277,18 +293,25 @@ class Round(Rows):
     def repeat(
         self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
     ) -> Any:
-        """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
+        """Iterate carry <- fn(inner, carry), k times.
 
-        Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
+        Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
+        [n] a node computes nothing and keeps its carry, whose leaves must then have the node axis.
         """
         return lifted.repeat(self, self._name("repeat", name), k, fn, carry, steps)
 
     def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Tree, *, name: str | None = None) -> Any:
-        """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
+        """Return fn(inner, carry) if `pred`, else carry; fn is really skipped.
+
+        pred: a scalar that depends on the round alone.
+        """
         return lifted.when(self, self._name("when", name), pred, fn, carry)
 
     def both(self, *branches: Callable[["Round"], Any]) -> tuple[Any, ...]:
-        """Independent verbs that overlap in time: clocks start together, the round goes on at the latest."""
+        """Run independent verbs that overlap in time.
+
+        Their clocks start together; the round goes on at the latest.
+        """
         return lifted.both(self, branches)
 
     def finish(self) -> Meters:

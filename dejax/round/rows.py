@@ -105,7 +105,10 @@ class Rows:
 
     @cached_property
     def uploads(self) -> Any:
-        """Bool [n]: whose messages reach the server in this phase (implies awake); None when all do. The same for all averages."""
+        """Return bool [n], whose messages reach the server in this phase; None when all do.
+
+        Such a node is awake. The mask is the same for all averages of the phase.
+        """
         mask = self.awake
         for fault in self.network.faults:
             up = fault.uploads(self._context(self.key("uploads")))
@@ -123,7 +126,10 @@ class Rows:
         return new if self.computes is None else tree.where(self.computes, new, old)
 
     def rate(self, lr: Any) -> Any:
-        """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
+        """Return the learning rate of this round: a number, or an array [n] of this view's rows.
+
+        lr: a number, an array with one entry per node, or a schedule, which is called with t.
+        """
         if callable(lr):
             lr = lr(self.index)
         if jnp.ndim(lr) > 1:
@@ -138,7 +144,10 @@ class Rows:
         return fold_name(self._key, self._prefix + name)
 
     def node_keys(self, name: str) -> jax.Array:
-        """Keys [n] by (name, global id, round); in a timetable by (name, global id, number of the event)."""
+        """Return keys [n], by (name, global id, round).
+
+        In a timetable they are by (name, global id, number of the event).
+        """
         return self._per_node(self.key(name))
 
     def _per_node(self, key: jax.Array) -> jax.Array:
@@ -196,9 +205,10 @@ class Rows:
     def slot(
         self, name: str, init: Callable[[int], Any], per_node: bool = True, frozen: bool = True
     ) -> tuple[Any, Callable[[Any], None]]:
-        """Memory under `name`: its rows for this view, and a setter. `init(n)` makes it for all n nodes.
+        """Return the memory under `name` (its rows for this view), and a setter.
 
-        A node that is asleep keeps its rows, unless they are no memory of its own (`frozen=False`).
+        `init(n)` makes it for all n nodes. A node that is asleep keeps its rows, unless they are no
+        memory of its own (`frozen=False`).
         """
         store = self.store
         if name not in store.slots:

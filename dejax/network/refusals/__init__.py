@@ -1,7 +1,8 @@
 """What excludes what: named refusals, in the order in which they are read.
 
-A method says its `Traits`, an option the facts of its kind (`dejax.core.kinds`). A refusal compares them, and knows neither by
-name: a method or option of your own is refused where one of the library would be.
+A method says its `Traits`, an option the facts of its kind (`dejax.core.kinds`). A refusal compares
+them, and knows neither by name: a method or option of your own is refused where one of the library
+would be.
 """
 
 from .gossip import GOSSIP

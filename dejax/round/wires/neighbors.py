@@ -18,7 +18,10 @@ from .wire import Wire, judges, own_rows
 
 
 class Neighbors(Wire):
-    """Values of nodes to their neighbors: rows are nodes, and the kernel takes each receiver the rows of its senders."""
+    """Send values of nodes to their neighbors: rows are nodes.
+
+    The kernel takes to each receiver the rows of its senders.
+    """
 
     def __init__(self, round: Round, name: str, codec: Codec):
         super().__init__(round, name, codec)

@@ -17,9 +17,10 @@ from .wire import Slot, Wire
 
 
 class Server(Wire):
-    """Uploads of all nodes, or of a cohort, to a server that forms one mean, or one per group, and answers all of them.
+    """Upload values of nodes to a server, which returns one mean, or one per group.
 
-    Where the nodes themselves hold the server (shards, all_reduce) each keeps its own n-th part of every model.
+    The nodes are all nodes, or a cohort. Where the nodes themselves hold the server (shards,
+    all_reduce) each keeps its own n-th part of every model.
     """
 
     def __init__(self, round: Round, name: str, codec: Codec, num_groups: int | None, downloads: int):

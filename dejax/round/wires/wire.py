@@ -1,4 +1,4 @@
-"""What the stages of the pipeline ask of a wire."""
+"""What the stages of the channel ask of a wire."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -34,7 +34,10 @@ class Wire(ABC):
         return self.context(purpose)
 
     def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
-        """Memory of the rows on the wire, made by `init(rows)`; that of sleepers stays as it is if `frozen`."""
+        """Return the memory of the wire's rows, made by `init(rows)`, and a setter.
+
+        Rows of sleeping nodes stay as they are if `frozen`.
+        """
         return self.round.slot(f"{self.name}.{purpose}", init, frozen=frozen)
 
     def receiver_memory(self, purpose: str, init: Callable[[int], Any]) -> Slot:
