@@ -253,7 +253,7 @@ def test_rates_that_cannot_be(lr):
 
 
 BAD = {
-    "scaffold divides": (lambda: m.scaffold(lr=0.0), "option II divides by it"),
+    "scaffold divides": (lambda: m.scaffold(lr=0.0), "divides by it"),
     "both": (lambda: m.dsgd(lr=0.1, optimizer=dj.optimizer(optax.sgd, learning_rate=0.1)), "got both lr and optimizer"),
     "neither": (lambda: m.dsgd(), "got neither lr nor optimizer"),
     "order": (lambda: m.dsgd(lr=0.1, order="act"), "give 'atc', 'awc' or 'cta'"),
