@@ -109,8 +109,21 @@ def model(method: Any, state: Any) -> Any:
     return method.model(state) if hasattr(method, "model") else state.params
 
 
+def views(method: Any, state: Any) -> dict[str, Any]:
+    """What is evaluated beside `model`, by name: `method.views(state)` where the method has it.
+
+    A view is a tree like the model, with or without node axis, or a pair (predict, tree).
+    """
+    if isinstance(state, roles.WithRoles):
+        found = views(method, state.state)
+        return {k: v if isinstance(v, tuple) else roles.model(method, v, state) for k, v in found.items()}
+    find = getattr(method, "views", None)
+    return {} if find is None else find(state)
+
+
 __all__ = [
     "model",
     "rollout",
     "state_of",
+    "views",
 ]

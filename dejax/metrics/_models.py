@@ -13,6 +13,7 @@ from ..core import tree
 from ..core.random import fold_name
 from ..core.types import Keys, Tree
 from ..devices.node_blocks import map_nodes
+from ..errors import bad
 from ..xla.erase_mesh import erase_mesh
 from .view import View
 
@@ -44,7 +45,7 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     if own:
         _need_own(view)
     ids = chosen(view.honest, view.nodes)
-    if view.shared and not own:
+    if view.shared and not own and view.averageable:
         values = {
             name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
         }
@@ -83,9 +84,10 @@ def mean_model(view: View) -> dict[str, float]:
       M/mean_model for each metric M of the task, and the loss.
 
     Raises:
-      ValueError: the data have no test set.
+      ValueError: the data have no test set; models without a mean.
     """
     _need_test(view)
+    _need_mean(view)
     values = view.ask(_mean_model, (view.task, view.shared), view.data.test, view.weights)
     return {f"{name}/mean_model": float(value) for name, value in values.items()}
 
@@ -155,6 +157,14 @@ def _need_test(view: View) -> None:
             f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
             "(the loss on all training data) instead"
         )
+
+
+def _need_mean(view: View) -> None:
+    if not view.averageable:
+        raise bad(
+            "metrics", "mean_model", says="asks for a mean of models", why="but they answer together, or have no mean",
+            instead="measure local_models, or own_test",
+        )  # fmt: skip
 
 
 def _need_own(view: View) -> None:

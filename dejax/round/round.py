@@ -88,6 +88,26 @@ class Round(Rows):
         """
         return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
 
+    @property
+    def answer(self) -> Callable[[Any, Any], Any]:
+        """`answer(model, batch)` of the task: what one whole model says on a batch, for `forward` and own losses.
+
+        Raises:
+          TypeError: the task has no `answer`, as those of flax modules have.
+        """
+        answer = getattr(self.problem.task, "answer", None)
+        if answer is None:
+            raise TypeError(
+                f"the method asks what models answer, but the task {self.problem.task!r} has no answer(params, batch)"
+            )
+        return answer
+
+    @property
+    def mean_loss(self) -> Callable[..., jax.Array]:
+        """`mean_loss(model, batch, key)` of the task: one number, for `forward`."""
+        loss = self.problem.task.loss
+        return lambda params, batch, key: jnp.mean(loss(params, batch, key))
+
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """Take one step of an optax optimizer at nodes that compute; others keep what they have."""
         return local.descend(self, optimizer, grads, opt_state, params)

@@ -267,6 +267,7 @@ class Batch(abc.ABC):
             width=width,
             place=self.place,
             together=(together, at) if together else None,
+            others=lambda: engine.views(method, state(carry)),
         )
 
     def _together(self) -> Together | None:

@@ -19,7 +19,7 @@ from ..errors import DivergenceError, bad
 from ..report.history import Record
 from . import batch
 from .batch import Batch
-from .cadence import Cadence
+from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
 from .directory import RunDir
 from .interrupt import Interrupt
@@ -202,6 +202,8 @@ def _record(
             if i not in run.broken:
                 for metric in measures:
                     record |= _numbers(metric, metric(view))
+                for name, other in view.others.items():
+                    record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
             record |= run.counters[i].numbers(view.n)
@@ -211,6 +213,16 @@ def _record(
     if directory is not None:
         directory.append(new)
     return _tell(callbacks, new)
+
+
+def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
+    """The numbers of one more view, each under `number/name`; those of a mean, where there is one."""
+    out = {}
+    for metric in measures:
+        called = getattr(getattr(metric, "func", metric), "__name__", "")
+        if view.averageable or called not in OF_THE_MEAN:
+            out |= {f"{key}/{name}": v for key, v in _numbers(metric, metric(view)).items() if key != "evaluated"}
+    return out
 
 
 @processes.led

@@ -39,6 +39,10 @@ def per_batch():
     return dataclasses.replace(BASE, task=task)
 
 
+def no_mean():
+    return dataclasses.replace(BASE, task=Unaveraged())
+
+
 def statistics(**more):
     """What a problem with running statistics looks like to refusals."""
     facts = {
@@ -49,6 +53,18 @@ def statistics(**more):
         "rules": (("norm", "statistics"),),
     } | more
     return Some(**facts)
+
+
+class Unaveraged:
+    """A task whose models have no mean."""
+
+    averageable = False
+
+    def init(self, key):
+        return {"w": jax.numpy.zeros(3)}
+
+    def loss(self, params, batch, key):
+        return params["w"].sum() * jax.numpy.ones(1)
 
 
 class Mute(dj.Rule):
@@ -108,6 +124,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
+    pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
     pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),

@@ -7,6 +7,7 @@ from ._feddyn import FedDyn as feddyn
 from ._fednova import FedNova as fednova
 from ._fedopt import FedOpt as fedopt
 from ._fedprox import FedProx as fedprox
+from ._heterofl import Heterofl as heterofl
 from ._mime import Mime as mime
 from ._scaffnew import Scaffnew as scaffnew
 from ._scaffold import Scaffold as scaffold
@@ -21,6 +22,7 @@ __all__ = [
     "fedopt",
     "fedprox",
     "fedyogi",
+    "heterofl",
     "mime",
     "scaffnew",
     "scaffold",

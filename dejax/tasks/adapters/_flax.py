@@ -98,6 +98,18 @@ class FlaxTask:
         """Name -> [B], in evaluation mode; {} when the task has none."""
         return {} if self._metrics is None else self._metrics(self.module(params), batch)
 
+    def answer(self, params: Tree, batch: Tree) -> Any:
+        """The module's output on the batch's x, in evaluation mode."""
+        return self.module(params)(batch["x"])
+
+    def measure(self, answer: Callable[[Any], Any], batch: Tree) -> dict[str, jax.Array]:
+        """Metrics [B] of `answer(x)` in place of a module's output, e.g. of several models together.
+
+        The loss is that of the answers, too.
+        """
+        found = {} if self._metrics is None else self._metrics(answer, batch)
+        return found if "loss" in found else found | {"loss": self._loss(answer, batch)}
+
     def module(self, params: Tree) -> Any:
         """The user's own module with these parameters (no node axis), in evaluation mode."""
         return self._merge(self._eval, params, None)

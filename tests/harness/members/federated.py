@@ -18,6 +18,7 @@ def methods(lr):
         "fedopt": dj.methods.fedopt(server=dj.optimizer(optax.sgd, 0.5, momentum=0.9), **kw),
         "fedprox": dj.methods.fedprox(mu=0.1, work=0.5, **kw),
         "fedyogi": dj.methods.fedyogi(server_lr=0.1, **kw),
+        "heterofl": dj.methods.heterofl(width=0.5, **kw),
         "mime": dj.methods.mime(**kw),
         "scaffnew": dj.methods.scaffnew(lr=lr, p=0.7),
         "scaffold": dj.methods.scaffold(**kw),
