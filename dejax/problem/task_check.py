@@ -59,9 +59,9 @@ def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> N
         )
 
     if isinstance(batch, dict):
-        from ..layers.native_conv import warn_if_batched_conv
+        from ..layers.slow_layers import warn_if_slow
 
-        warn_if_batched_conv(task, batch)
+        warn_if_slow(task, batch)
 
 
 def _items(batch: Tree) -> list[tuple[str, Any]]:
