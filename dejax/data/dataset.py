@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core import checks
 from ..core.checks import whole
 from ..errors import bad
 from .nodes import NodeData
@@ -51,7 +52,7 @@ class Dataset:
         Args:
           partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of `dejax.data`, or yours.
           nodes: number of nodes, >= 1.
-          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
+          seed: 0 to 2**32 - 1, of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
           holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test rows (at least one if > 0)
             instead of training on them; they join the rows of `test`.
         Returns:
@@ -71,7 +72,7 @@ class Dataset:
             raise bad("partitioner", partitioner, instead="give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
             raise bad("holdout", holdout, instead="give the share of each node's samples to test on, 0 <= holdout < 1")
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(checks.seed("seed", seed))
         parts = partitioner(self.labels, nodes, rng, self.groups)
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
         parts.check(self.size, nodes)

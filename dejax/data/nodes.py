@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import checks
 from ..core.checks import whole
 from ..core.struct import static, struct
 from .partitions._overlapping import draw_rows
@@ -106,7 +107,9 @@ class NodeData:
         counts = np.floor(exact).astype(np.int64)
         rank = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1)  # 0: largest remainder
         counts += rank < (rows - counts.sum(1))[:, None]
-        index = draw_rows(counts, [pools[c] for c in kept], np.random.default_rng(seed)).reshape(self.n, rows)
+        index = draw_rows(
+            counts, [pools[c] for c in kept], np.random.default_rng(checks.seed("matched_test.seed", seed))
+        ).reshape(self.n, rows)
         from ..core.arrays import device_array
 
         full = device_array(np.full(self.n, rows), np.int32)
