@@ -44,14 +44,29 @@ class Number:
                 why="a schedule or function, but this number does not vary with the round",
                 instead="give " + self.want,
             )
+        if callable(value):
+            return _schedule(field, value)
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if isinstance(value, (bool, str, bytes)) or not (number or leaf or callable(value)):
+        if isinstance(value, (bool, str, bytes)) or not (number or leaf):
             raise _of_another_kind(field, value, self.want)
         if isinstance(value, (int, float) if leaf else (int, float, np.number)) and not (
             _is_float(value) and self.fits(value)
         ):
             raise bad(field, value, instead="give " + self.want)
         return value
+
+
+def _schedule(field: str, value: Any) -> Any:
+    """A schedule, one made of a function of the round where it is no pytree."""
+    import jax
+
+    from .schedule import ByRound
+
+    if isinstance(value, type):
+        raise bad(
+            field, value, says=f"is {value.__name__}", why="which was not called", instead=f"give {value.__name__}(...)"
+        )
+    return ByRound(value) if jax.tree_util.all_leaves([value]) else value
 
 
 def _is_float(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """A data set on the host, before it is split among nodes."""
 
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -73,7 +74,18 @@ class Dataset:
         if not 0 <= holdout < 1:
             raise bad("holdout", holdout, instead="give the share of each node's samples to test on, 0 <= holdout < 1")
         rng = np.random.default_rng(checks.seed("seed", seed))
+        call, why = "p(labels, nodes, rng, groups)", "but a partitioner is called as "
+        try:
+            inspect.signature(partitioner).bind(self.labels, nodes, rng, self.groups)
+        except TypeError as error:
+            says = f"{partitioner!r} cannot be called with four arguments ({error})"
+            raise bad("partitioner", partitioner, says=says, why=why + call, instead=f"write def {call}") from None
+        except ValueError:  # a builtin without a signature
+            pass
         parts = partitioner(self.labels, nodes, rng, self.groups)
+        if not isinstance(parts, Iterable) or isinstance(parts, (str, bytes, dict)):
+            says = f"{partitioner!r} returned {parts!r} ({type(parts).__name__})"
+            raise bad("partitioner", partitioner, says=says, instead="return one array of row numbers per node")
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
         parts.check(self.size, nodes)
         dataset, own = _own_tests(self, parts, rng)

@@ -143,6 +143,13 @@ class NodeData:
         ]
         size = f"{q[0]}" if q[0] == q[2] else f"{q[0]} to {q[2]}, median {q[1]}"
         lines.append(f"  samples per node: {size}" + _reuse(count.sum(), self.size))
+        real = np.arange(self.index.shape[1])[None, :] < count[:, None]
+        holders = np.bincount(np.asarray(self.index)[real])
+        if shared := int((holders > 1).sum()):
+            often = f"{holders[holders > 1].mean():.1f} times each"
+            lines.append(
+                f"  shared: {shared:,} of {self.size:,} rows are dealt more than once ({often}), so nodes are not independent"
+            )
         if self.num_classes and "y" in self.arrays:
             h = self.label_histogram()
             mix = h / h.sum(1, keepdims=True)

@@ -51,7 +51,7 @@ class Plan:
       devices: (those over which seeds are divided, those over which nodes are) on a mesh; else None.
       allocated: what XLA allocates for the rounds; None before they are compiled.
       sent: bytes that all nodes send per round, by message name (None: unknown).
-      crossing: bytes between the devices of a mesh in a round, of all seeds.
+      crossing: bytes between the devices of a mesh in a round, of all seeds. cohort: nodes that a round computes; None: all.
     """
 
     label: str
@@ -64,6 +64,7 @@ class Plan:
     allocated: Allocated | None = None
     sent: dict[str, float] | None = None
     crossing: traffic.Crossing | None = None
+    cohort: int | None = None
 
     @property
     def per_node(self) -> float:
@@ -94,8 +95,9 @@ class Plan:
         return self.total <= self.memory * KEEP
 
     def compiled(self, allocated: Allocated) -> "Plan":
-        """The same with what the compiled rounds need beside their arguments, which is taken to grow with n."""
-        scratch = Part(SCRATCH, allocated.beside / self.n, note="read from the compiled program")
+        """The same with what the compiled rounds need beside their arguments, which is taken to grow with the nodes that a round computes."""
+        grows = (allocated.beside / self.n, 0.0) if self.cohort is None else (0.0, float(allocated.beside))
+        scratch = Part(SCRATCH, *grows, note="read from the compiled program")
         return dataclasses.replace(self, parts=(*self.parts, scratch), allocated=allocated)
 
     def plain(self) -> dict[str, Any]:
@@ -194,6 +196,7 @@ def plan(
         parts=tuple(p for p in parts if p.total(n) > 0),
         memory=device_memory(place) if memory is None else memory,
         devices=None if place is None else (runs, divided),
+        cohort=getattr(getattr(method, "traits", None), "cohort", None),
     )
 
 

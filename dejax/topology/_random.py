@@ -90,10 +90,9 @@ def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weight
 
     degree = _degree("random_regular", degree, n)
     if n * degree % 2:
-        raise ValueError(
-            f"random_regular: n * degree is {n} * {degree} = {n * degree}, which is odd, and every edge has two ends; "
-            f"use n = {n + 1} or degree = {degree - 1 if degree > 1 else 2}"
-        )
+        why = f"but n * degree is {n} * {degree} = {n * degree}, which is odd, and every edge has two ends"
+        instead = f"use n = {n + 1} or degree = {degree - 1 if degree > 1 else 2}"
+        raise bad("degree", degree, owner="random_regular", why=why, instead=instead)
     graph = _draw(
         "random_regular",
         lambda s: _undirected(n, nx.random_regular_graph(degree, n, seed=s)),

@@ -25,7 +25,8 @@ class Dirichlet:
     which every class is spread over the nodes and sizes vary: that is `dirichlet_by_class`.
 
     Args:
-      alpha: concentration > 0; towards infinity every node draws at random from all (IID), towards 0 it has one class. No default.
+      alpha: concentration > 0; towards infinity every node draws from the overall mix, though not as `iid` does (those served last get what is
+        left), towards 0 it has one class. No default.
     Raises:
       ValueError: alpha <= 0 or not a number; more nodes than samples.
     Reference: Hsu, Qi and Brown, Measuring the effects of non-identical data distribution for federated visual
