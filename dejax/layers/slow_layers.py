@@ -12,6 +12,7 @@ from jax.extend.core import Literal
 from ..core.abstract import key_like, model_like
 from ..core.types import Tree
 from ..core.warn import warn
+from ..xla.traced import inner_programs
 from .pool import FEW, Grid, is_flax
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
@@ -20,8 +21,9 @@ _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "c
 def warn_if_slow(task: Any, batch: Tree) -> bool:
     """Warn once per task whose loss holds a convolution or a pool that is slow under a node axis.
 
-    A plain convolution of learned weights becomes a grouped one; the gradient of a plain maximum over windows is a scatter, that of a
-    plain mean over large or overlapping windows a second pass over each of them.
+    A plain convolution of learned weights becomes a grouped one; the gradient of a plain maximum over
+    windows is a scatter, that of a plain mean over large or overlapping windows a second pass over
+    each of them.
 
     Args:
       task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
@@ -44,7 +46,7 @@ def _has_slow(task: Any, shapes: Tree) -> bool:
 
 
 def _conv(eqn: Any) -> str:
-    """What a native convolution can be written as to be fast under a node axis, or why it cannot."""
+    """Say what makes a native convolution fast under a node axis, or why nothing does."""
     why, call = (
         "lax convolutions, which vmap over nodes turns into slow grouped ones; ",
         "call dejax.tasks.conv.conv_general_dilated",
@@ -61,7 +63,7 @@ def _conv(eqn: Any) -> str:
 
 
 def _pool(eqn: Any, name: str) -> str | None:
-    """What a native pool of x [B, spatial..., C] can be written as; None where dejax's own is no faster."""
+    """Say the fast form of a native pool of [B, spatial..., C]; None where there is none."""
     window, strides, pads = (eqn.params[k] for k in ("window_dimensions", "window_strides", "padding"))
     plain = all(max(eqn.params[k], default=1) == 1 for k in ("base_dilation", "window_dilation"))
     if not plain or len(window) < 3 or any(window[i] != 1 or strides[i] != 1 or any(pads[i]) for i in (0, -1)):
@@ -76,7 +78,7 @@ def _pool(eqn: Any, name: str) -> str | None:
 
 
 def _slow(eqn: Any, learned: list[bool]) -> str | None:
-    """The sentence about an equation; None where it is fast, or no gradient passes it."""
+    """Say what is slow about an equation; None where nothing is, or no gradient passes it."""
     if eqn.primitive.name == "conv_general_dilated" and learned[1]:
         return _conv(eqn)
     pool = {"reduce_window_max": "max_pool", "reduce_window_sum": "avg_pool"}.get(eqn.primitive.name)
@@ -84,18 +86,17 @@ def _slow(eqn: Any, learned: list[bool]) -> str | None:
 
 
 def _walk(jaxpr: Any, learned: list[bool]) -> tuple[set[str], list[bool]]:
-    """(what to say of equations whose operands depend on the parameters, which outputs depend on them)."""
+    """Collect advice on equations whose operands depend on the parameters.
+
+    Returns:
+      (what to do about them, which outputs depend on the parameters).
+    """
     marked = {v for v, m in zip(jaxpr.invars, learned, strict=True) if m}
     found = set()
     for eqn in jaxpr.eqns:
         flags = [not isinstance(v, Literal) and v in marked for v in eqn.invars]
         found |= {said for said in [_slow(eqn, flags)] if said}
-        inner = [
-            getattr(j, "jaxpr", j)
-            for value in eqn.params.values()
-            for j in (value if isinstance(value, tuple) else (value,))
-        ]
-        for j in (j for j in inner if hasattr(j, "eqns")):
+        for j in inner_programs(eqn):
             same = eqn.primitive.name in _TRANSPARENT and len(j.invars) == len(flags)
             found |= _walk(j, flags if same else [any(flags)] * len(j.invars))[0]
         if any(flags):

@@ -1,7 +1,7 @@
-"""Node optimizers from optax, and learning-rate schedules, as objects whose numbers are leaves.
+"""Node optimizers from optax and learning-rate schedules, with numbers as leaves.
 
-A raw optax optimizer is a pair of closures: each learning rate would compile a program of its own. `optimizer` keeps the
-factory (structure) apart from its numbers (leaves).
+A raw optax optimizer is a pair of closures: each learning rate would compile a program of its own.
+`optimizer` keeps the factory (structure) apart from its numbers (leaves).
 """
 
 import inspect
@@ -40,11 +40,13 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
     """An optimizer for every node: a module-level optax factory and its arguments.
 
     Args:
-      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept without recompiling. Schedules are
-        called with the round: `dejax.Cosine`, those of optax, or any function where the factory takes a schedule. Other functions
-        (masks), flags, words and dtypes are structure.
+      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept
+        without recompiling. Schedules are called with the round: `dejax.Cosine`, those of optax, or
+        any function where the factory takes a schedule. Other functions (masks), flags, words and
+        dtypes are structure.
     Raises:
-      TypeError: an optax optimizer that is made already, or an argument that the factory does not take.
+      TypeError: an optax optimizer that is made already, or an argument that the factory does not
+        take.
     Example:
       >>> optimizer(optax.adam, learning_rate=1e-3).numbers
       {'learning_rate': 0.001}
@@ -106,10 +108,13 @@ ROUNDS = above(0, "a number of rounds > 0", infinite=True)
 
 @struct
 class Cosine(Schedule):
-    """Half a cosine from `peak` at round 0 (or after `warmup` rounds of linear rise) to `end` at round `rounds`.
+    """Half a cosine from `peak` at round 0 to `end` at round `rounds`.
+
+    With `warmup`, rounds of linear rise come before it.
 
     Args:
-      peak: > 0. rounds: > 0. end: >= 0. warmup: rounds of linear rise from 0, >= 0 and below `rounds`.
+      peak: > 0. rounds: > 0. end: >= 0.
+      warmup: rounds of linear rise from 0, >= 0 and below `rounds`.
     Raises:
       ValueError: a number out of range. TypeError: another schedule, or text, in place of a number.
     Reference: Loshchilov and Hutter, SGDR, 2017.
@@ -141,7 +146,8 @@ class InverseSqrt(Schedule):
     Args:
       peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
     Raises:
-      ValueError: a number that is not positive. TypeError: another schedule, or text, in place of a number.
+      ValueError: a number that is not positive. TypeError: another schedule, or text, in place of
+        a number.
     """
 
     peak: NodeFloatLike = number(check=PEAK)
@@ -153,7 +159,10 @@ class InverseSqrt(Schedule):
 
 @struct
 class LocalStep:
-    """How a method makes a local step: plain SGD of a rate, or an optax optimizer. Shared by the method files."""
+    """A method's local step: plain SGD of a rate, or an optax optimizer.
+
+    The method files share it.
+    """
 
     lr: Any
     optimizer: Any

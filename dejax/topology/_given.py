@@ -29,7 +29,8 @@ def from_edges(
     """A graph from a list of pairs.
 
     Args:
-      edges: m pairs of node ids in 0..n-1; (receiver, sender) where directed. Repeated pairs count once.
+      edges: m pairs of node ids in 0..n-1; (receiver, sender) where directed. Repeated pairs count
+        once.
       n: number of nodes; left out, one more than the largest id.
       directed: whether (i, j) means only that i hears j.
       weights: weight rule; left out, metropolis(), or uniform_neighbour() where directed.
@@ -87,18 +88,19 @@ def from_matrix(
 ) -> Topology:
     """A topology from W itself: `matrix[i, j]` is the weight that receiver i gives to sender j.
 
-    A traced matrix (under jit, vmap or grad) is taken as it is, as a dense kernel, so that one can differentiate through
-    it; values are then not checked.
+    A traced matrix (under jit, vmap or grad) is taken as it is, as a dense kernel, so that one can
+    differentiate through it; values are then not checked.
 
     Args:
       matrix: [n, n], or [P, n, n] for a sequence of period P; NumPy or JAX.
-      kind: demand that W be "doubly", "row" or "column" stochastic; of a traced W it is believed ("doubly" if left out).
+      kind: demand that W be "doubly", "row" or "column" stochastic; of a traced W it is believed
+        ("doubly" if left out).
       allow_disconnected: accept a W whose graph falls into parts.
       allow_negative: accept negative weights.
       name: what to call it.
     Raises:
-      ValueError: a wrong shape, a non-finite or negative weight, sums that are not 1 (the text names the furthest node), or a
-        disconnected graph.
+      ValueError: a wrong shape, a non-finite or negative weight, sums that are not 1 (the text
+        names the furthest node), or a disconnected graph.
     Example:
       >>> from_matrix(np.full((2, 2), 0.5)).kind
       'doubly'
@@ -156,21 +158,26 @@ def from_networkx(
 ) -> Topology:
     """A topology from a networkx graph; its nodes are numbered in their order.
 
-    An edge u -> v of a directed graph means that v hears u. Without `weight` the graph says who hears whom, a rule makes the weights, and
-    a warning names what is not used: self loops, and numbers on edges unless `weights` says that a rule is meant.
+    An edge u -> v of a directed graph means that v hears u. Without `weight` the graph says who
+    hears whom, a rule makes the weights, and a warning names what is not used: self loops, and
+    numbers on edges unless `weights` says that a rule is meant.
 
     Args:
       graph: networkx Graph or DiGraph; weights of parallel edges of a multigraph add up.
-      weight: edge attribute that holds the weight a_vu >= 0 that v gives to u, e.g. "weight"; that of a self loop is the node's own, a_vv.
-      normalize: how weights become W. "row": W_vu = a_vu / sum_u a_vu. "column": W_vu = a_vu / sum_v a_vu. In both a sum of nothing is 1 at
-        the node itself. "doubly": W_vu = a_vu / (s + a) with s the largest sum at a node and a the largest weight, and what is missing to
-        1 at the node itself, in place of self loops; equal weights give `max_degree()`. None: the weights are W.
-      weights: weight rule where `weight` is left out; default metropolis(), or uniform_neighbour() where directed.
+      weight: edge attribute that holds the weight a_vu >= 0 that v gives to u, e.g. "weight"; that of
+        a self loop is the node's own, a_vv.
+      normalize: how weights become W. "row": W_vu = a_vu / sum_u a_vu. "column": W_vu = a_vu / sum_v
+        a_vu. In both a sum of nothing is 1 at the node itself. "doubly": W_vu = a_vu / (s + a) with s
+        the largest sum at a node and a the largest weight, and what is missing to 1 at the node
+        itself, in place of self loops; equal weights give `max_degree()`. None: the weights are W.
+      weights: weight rule where `weight` is left out; default metropolis(), or uniform_neighbour()
+        where directed.
       allow_disconnected: accept a graph in several parts.
       name: what to call it.
     Raises:
-      ValueError: no networkx graph, or one without nodes; an edge whose weight is missing, negative or no finite number; sums that are not
-        1 without `normalize`; "doubly" where a node gives more than it gets; `weight` and `weights` together.
+      ValueError: no networkx graph, or one without nodes; an edge whose weight is missing, negative
+        or no finite number; sums that are not 1 without `normalize`; "doubly" where a node gives more
+        than it gets; `weight` and `weights` together.
     Example:
       >>> import networkx as nx
       >>> graph = nx.Graph([(0, 1, {"weight": 3.0}), (1, 2, {"weight": 1.0})])
