@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
-from ..errors import bad
+from ..errors import FieldError, bad
 from .nodes import NodeData
 from .parts import Parts
 
@@ -125,8 +125,9 @@ def source(fn: F) -> F:
 
     def partition(*args: Any, **options: Any) -> Any:
         del args, options
-        raise TypeError(
-            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)"
+        raise FieldError(
+            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)",
+            field="source",
         )
 
     vars(fn)["partition"] = partition
@@ -148,8 +149,9 @@ def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tupl
         rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
         own = Parts.from_owner(node[place[rows]], len(parts))
         if (own.sizes == 0).any():
-            raise ValueError(
-                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some"
+            raise FieldError(
+                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some",
+                field="test_groups",
             )
         return dataset, Parts(rows[own.rows], own.offsets)
     return dataset, None

@@ -8,6 +8,7 @@ import numpy as np
 from ..core import checks
 from ..core.checks import whole
 from ..core.struct import static, struct
+from ..errors import FieldError
 from .partitions._overlapping import draw_rows
 
 
@@ -72,8 +73,9 @@ class NodeData:
           ValueError: the data have no classes.
         """
         if self.num_classes < 1 or "y" not in self.arrays:
-            raise ValueError(
-                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data"
+            raise FieldError(
+                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data",
+                field="num_classes",
             )
         count, classes = np.asarray(self.count, np.int64), self.num_classes
         real = np.arange(self.index.shape[1])[None, :] < count[:, None]
@@ -99,15 +101,18 @@ class NodeData:
         """
         if self.test is None or self.test_index is not None:
             what = "no test part" if self.test is None else "own test rows of its nodes already"
-            raise ValueError(f"matched_test: {self.name} has {what}; use it on data with one common test part")
+            raise FieldError(
+                f"matched_test: {self.name} has {what}; use it on data with one common test part", field="test"
+            )
         rows = whole("matched_test.rows", rows)
         h = self.label_histogram()
         labels = np.asarray(self.test["y"])
         pools = [np.flatnonzero(labels == c) for c in range(self.num_classes)]
         lacking = [c for c, p in enumerate(pools) if not len(p) and h[:, c].any()]
         if lacking:
-            raise ValueError(
-                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some"
+            raise FieldError(
+                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some",
+                field="test",
             )
         kept = [c for c, p in enumerate(pools) if len(p)]
         exact = rows * h[:, kept] / h.sum(1, keepdims=True)
