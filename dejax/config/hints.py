@@ -179,7 +179,7 @@ def _float(number: Any) -> float | None:
 
 
 def _floats(value: object) -> Any:
-    """A list, or lists of lists of one length, of numbers, all in floating point; None if something else is in it."""
+    """Convert numbers in lists, of lists or not, to floats; None if something else is in them."""
     if not isinstance(value, (list, tuple)):
         return _float(_number(value))
     inner = [_floats(v) for v in value]

@@ -1,4 +1,4 @@
-"""Numbers that change with the rounds: what schedules share, and any function of the round as one."""
+"""Numbers that change with the rounds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,10 @@ class Schedule:
 
 @struct
 class ByRound(Schedule):
-    """Any function of the round as a schedule, such as those of optax. It is structure: another function compiles anew."""
+    """Any function of the round as a schedule, such as those of optax.
+
+    It is structure: another function compiles anew.
+    """
 
     fn: Callable[[Any], Any] = static()
 

@@ -1,4 +1,4 @@
-"""A warning for plain convolutions and pools that are slow under a node axis, where a fast form exists."""
+"""A warning for plain convolutions and pools that are slow under a node axis."""
 
 import functools
 import math
@@ -19,7 +19,7 @@ _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "c
 
 
 def warn_if_slow(task: Any, batch: Tree) -> bool:
-    """Warn once per task whose loss holds a convolution or a pool that is slow under a node axis.
+    """Warn once per task whose loss holds a convolution or pool that is slow under a node axis.
 
     A plain convolution of learned weights becomes a grouped one; the gradient of a plain maximum over
     windows is a scatter, that of a plain mean over large or overlapping windows a second pass over

@@ -82,7 +82,10 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
 
 
 def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
-    """An argument of a factory: types as dtypes, functions of the round as schedules, rates checked."""
+    """Read one argument of a factory.
+
+    Types become dtypes, functions of the round schedules; rates are checked.
+    """
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(type(value), type(jnp.float32))):
         return jnp.dtype(value)
     if isinstance(value, type) and issubclass(value, (np.generic, int, float)):
@@ -96,7 +99,10 @@ def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether an argument is a number, an array or a schedule: flags, words, dtypes and functions are structure."""
+    """Return whether an argument is a number, an array or a schedule.
+
+    Flags, words, dtypes and functions are structure.
+    """
     if callable(value):
         return not jax.tree_util.all_leaves([value])
     return not (value is None or isinstance(value, (bool, str, np.dtype)))
