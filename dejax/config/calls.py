@@ -72,7 +72,8 @@ def read(value: object, kind: str, path: Path, registry: Registry) -> Call:
     elif isinstance(value, Mapping) and len(value) == 1:
         name, given = next(iter(value.items()))
     else:
-        some = EXAMPLES.get(kind, next(iter(members), "name"))
+        usual = EXAMPLES.get(kind)
+        some = usual if usual in members else next(iter(members), "name")
         what = f"{len(value)} keys ({', '.join(map(str, value))})" if isinstance(value, Mapping) else shown(value)
         what = "an empty mapping" if value == {} else what
         raise ConfigError(
