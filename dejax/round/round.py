@@ -183,8 +183,8 @@ class Round(Rows):
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
-        codec = self.network.codec if codec is None else codec
         got = channel.exchange(self, name, value, codec)
+        codec = self.network.codec if codec is None else codec
         out = got.combine() if weights is None else got.average(*weights)
         if codec.lossless and got.base is got.own:
             return out

@@ -44,7 +44,7 @@ class Fedmd:
       digest_steps, local_steps: K_d, K >= 1, static.
     Raises:
       ValueError: a number < 1; data without public rows.
-    Identity: without links a node digests nothing, and trains alone.
+    Identity: digest_lr = 0 is training alone.
     Reference: Li and Wang, 2019.
     """
 
