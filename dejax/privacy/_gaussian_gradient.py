@@ -36,7 +36,7 @@ class GaussianGradient(Privacy):
     Reference: Abadi et al., Deep learning with differential privacy, 2016.
     Example:
       >>> round(GaussianGradient(clip=1.0, noise_multiplier=1.0).epsilon(steps=1000, sampling_rate=0.01, delta=1e-5), 4)
-      2.1078
+      2.1014
     """
 
     clip: FloatLike = number(check=above(0, "a finite norm > 0, e.g. 1.0"))
