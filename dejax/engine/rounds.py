@@ -124,8 +124,8 @@ def one_round(
     if set(store.slots) != set(carry.slots):
         raise RuntimeError("a verb of this step was not seen when it was recorded; call the same verbs in every round")
     sent = {name: carry.sent[name] + count for name, count in store.sent.items()}
-    everyone = jnp.int32(problem.n) if round.awake is None else round.awake.sum(dtype=jnp.int32)
-    store.meter("awake", everyone, 1)
+    awake = round.of_honest(round.awake)
+    store.meter("awake", jnp.int32(problem.n) if awake is None else awake.sum(dtype=jnp.int32), 1)
     meters, carry = round.finish(), Carry(state, store.slots, sent)
     if problem.place is not None:
         carry = problem.place.constrain(axes, carry)

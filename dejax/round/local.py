@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
+from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
+from ..errors import RefusedError, bad
 from ..problem import Batch, roles
 from . import clocks
 from .meters import NO_NODE
@@ -60,7 +62,7 @@ def gradient(
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
-    _observe(round, loss)
+    _observe(round, loss, weight)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
     clocks.compute(round, name)
@@ -92,11 +94,12 @@ def _per_node(
         if not per_example:
             return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
 
-        def example(row: Tree) -> Any:
+        def example(row: Tree, key: jax.Array) -> Any:
             single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
-            return jax.value_and_grad(single)(params)
+            return problem.rule.direction(single, params, memory)[:2]  # a rule with memory is refused
 
-        losses, grads = jax.vmap(example)(data)
+        size = tree.leaves(data)[0].shape[0]
+        losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
@@ -111,7 +114,9 @@ def _per_node(
     if per_example:
         if weight is None:
             weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
-        grads = privacy.gradient(round._context(round.key(name + ".privacy")), grads, weight.astype(jnp.float32))
+        ctx, size = round._context(round.key(name + ".privacy")), problem.sampler.expected(round.counts)
+        public = {} if size is None else {"size": size}  # how many were drawn is a secret of Poisson sampling
+        grads = privacy.gradient(ctx, grads, weight.astype(jnp.float32), **public)
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
     return loss, grads
 
@@ -143,6 +148,12 @@ def _with_roles(
 
 def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     """See `Round.loss`."""
+    privacy = round.network.privacy
+    if privacy is not None and privacy.hook == "gradient":
+        raise bad(
+            "loss", owner="round", says="gives raw losses", why=f"which network.privacy {type(privacy).__name__} neither clips nor noises",
+            instead="choose by noisy gradients, or leave privacy out", error=RefusedError,
+        )  # fmt: skip
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
@@ -179,17 +190,20 @@ def _gradient_of_events(
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array) -> None:
-    """Meter the gradients, the mean loss, and the lowest id whose loss is not finite."""
-    store, works = round.store, round.computes
+def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
+    """Meter the gradients of honest nodes, their mean loss, and the lowest id whose loss is not finite."""
+    store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.float32)
-    count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
     finite = jnp.isfinite(loss)
     if works is not None:
-        loss, finite = jnp.where(works, loss, 0), finite | ~works
-    store.meter("gradients", count, 1)
-    store.value("loss", loss.sum() / jnp.maximum(count, 1))
+        finite = finite | ~works
     store.bad(jnp.where(finite, NO_NODE, round.ids).min())
+    if isinstance(round.problem.sampler, Poisson):  # a batch of nothing has no loss
+        works = weight.any(1) if works is None else works & weight.any(1)
+    count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    loss = loss if works is None else jnp.where(works, loss, 0)
+    store.share("loss", loss.sum() / jnp.maximum(count, 1), count > 0)
 
 
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:

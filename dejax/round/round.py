@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
@@ -16,7 +17,7 @@ from ..problem import Batch
 from . import channel, clocks, cohort, lifted, local, wires
 from .context import Context
 from .live import Live, live_links
-from .meters import Meters
+from .meters import HOSTILE, Meters
 from .received import Received, ReceivedRows
 from .store import Store
 
@@ -126,6 +127,28 @@ class Round:
     def stays(self) -> bool:
         """Whether a model's statistics stay at their nodes; at a server they are averaged."""
         return "role/statistics.server" not in self.store.slots
+
+    @property
+    def hostile(self) -> Any:
+        """Bool [n]: who is an adversary; None when nobody is."""
+        attack = self.network.attack
+        mask = None if attack is None else attack.is_adversary(self.n_all)
+        return None if mask is None or (isinstance(mask, np.ndarray) and not mask.any()) else self.by_id(mask)
+
+    def of_honest(self, mask: Any) -> Any:
+        """`mask` (bool [n], or None for all) without the adversaries."""
+        hostile = self.hostile
+        if hostile is None:
+            return mask
+        return ~hostile if mask is None else mask & ~hostile
+
+    def meter(self, name: str, count: jax.Array, bits: int) -> None:
+        """Count messages [n] of `bits` bits that each node sends; those of adversaries under a name of their own."""
+        hostile = self.hostile
+        if hostile is not None:
+            self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
+            count = jnp.where(hostile, 0, count)
+        self.store.meter(name, count, bits)
 
     def keep(self, new: Values, old: Values) -> Any:
         """`new` where the node computes, else `old`."""

@@ -50,7 +50,7 @@ class Store:
         self.values[name] = value
 
     def share(self, name: str, part: jax.Array, whole: jax.Array) -> None:
-        """Add to a share (parts over wholes of the round, 0 where there was nothing), a value of the meters."""
+        """Add to a share (parts over wholes of the round, 0 where there was nothing; a loss NaN), a value of the meters."""
         both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
         self.shares[name] = self.shares[name] + both if name in self.shares else both
 
@@ -82,7 +82,11 @@ class Store:
 
     def meters(self, time: tuple[jax.Array, jax.Array]) -> Meters:
         """The meters of this round as a pytree."""
-        shares = {name: part / jnp.maximum(whole, 1) for name, (part, whole) in self.shares.items()}
+        empty = {"loss": jnp.nan}  # in a round in which no honest node computes
+        shares = {
+            name: jnp.where(whole > 0, part / jnp.maximum(whole, 1), empty.get(name, 0))
+            for name, (part, whole) in self.shares.items()
+        }
         return Meters(self.counts, self.values | shares, self.bad_node, time, self.units)
 
 

@@ -105,7 +105,7 @@ class Edges(Wire):
         count = edges.count(units)
         if round.awake is not None:
             count = jnp.where(round.awake, count, 0)
-        round.store.meter("wire/" + self.name, count, m.size.bits)
+        round.meter("wire/" + self.name, count, m.size.bits)
         round.store.node_sent("wire/" + self.name, count)
 
     def wait(self, m: Message) -> None:
