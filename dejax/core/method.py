@@ -48,6 +48,8 @@ class Traits:
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events); default False.
       own_codec: its field that holds a compressor or codec of its own, in place of the network's; None (default): it has none.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read; "" (default): any rule may.
+      raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
+      sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, e.g. "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default): they may.
     Raises:
       ValueError: a value that a trait cannot have.
@@ -66,6 +68,8 @@ class Traits:
     own_codec: str | None = None
     needs_sums: str = ""
     needs_exact: str = ""
+    raw_losses: bool = False
+    sums_keep: str = ""
 
     def __post_init__(self) -> None:
         for name, (fits, want) in _VALUES.items():
@@ -111,6 +115,8 @@ _VALUES = {
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "raw_losses": _one_of(True, False),
+    "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
 
 NAMES = tuple(f.name for f in dataclasses.fields(Traits))
@@ -121,7 +127,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
     "clients",

@@ -56,7 +56,9 @@ def begin(
     key: jax.Array,
     params: Tree,
     per_node: dict[str, bool] | None = None,
+    stores: list[Store] | None = None,
 ) -> Carry:
+    """The carry before round 0, by recording one step; `stores` gets the store that recorded it."""
     if problem.place is not None:
         method, problem, network, key, params = erase_mesh((method, problem, network, key, params))
     population = starts(method, problem, key, params)
@@ -73,6 +75,8 @@ def begin(
     method.step(state, round)
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
+    if stores is not None:
+        stores.append(store)
     sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
     if per_node is not None:
         per_node.update(store.per_node)

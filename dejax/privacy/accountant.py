@@ -8,7 +8,7 @@ enters every batch independently with probability q (`Problem(sampling="poisson"
 without replacement, are not Poisson: the number is then an approximation that the literature often reports, not a bound. With
 replacement an example may enter a batch twice, so not even q = 1 is a bound. When batches run through the data once per epoch,
 an example enters one step of each epoch, and `steps = epochs, sampling_rate = 1` is a bound for neighbors that differ by a
-replaced example. `dejax.privacy.spent` says which of these a problem has.
+replaced example. `dejax.privacy_spent` says which of these a problem has.
 
 Reference: Mironov, Renyi differential privacy, 2017; Mironov, Talwar and Zhang, Renyi differential privacy of the sampled
 Gaussian mechanism, 2019; conversion: Balle et al., Hypothesis testing interpretations and Renyi differential privacy, 2020, and
@@ -155,9 +155,15 @@ def epsilon(
     a = np.asarray(orders, np.float64)
     if conversion == "simple":
         candidates = steps * spent - math.log(delta) / (a - 1)
-    else:
-        candidates = steps * spent + np.log1p(-1 / a) - (math.log(delta) + np.log(a)) / (a - 1)
-        candidates = np.where(delta**2 + np.expm1(-steps * spent) > 0, 0, candidates)
+        return max(0.0, float(candidates.min()))
+    return converted(steps * spent, a, delta)
+
+
+def converted(spent: np.ndarray, orders: np.ndarray, delta: float) -> float:
+    """Epsilon of Renyi divergences at orders > 1, by the tight conversion."""
+    delta = _delta(delta)
+    candidates = spent + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
+    candidates = np.where(delta**2 + np.expm1(-spent) > 0, 0, candidates)
     return max(0.0, float(candidates.min()))
 
 

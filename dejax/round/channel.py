@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import tree
+from ..core.checks import whole
 from ..core.kinds import check_option
 from ..core.types import Codec, Round, Tree, Values
+from ..errors import RefusedError, bad
 from ..problem.roles import average_statistics
 from . import audit, delay
 from .message import Message
@@ -24,6 +26,7 @@ def private(wire: Wire, m: Message) -> Message:
     privacy = wire.network.privacy
     if privacy is None or privacy.hook != "message":
         return m._replace(base=m.value, own=m.value, sent=m.value)
+    wire.round.store.ask()
     base, own, sent = privacy.message(wire.value_context("privacy"), m.value)
     return m._replace(base=base, own=own, sent=sent)
 
@@ -97,21 +100,20 @@ def average(
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
     codec = _codec(round, codec)
+    if groups is not None:
+        num_groups = whole("round.average.num_groups", num_groups)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
-    if groups is not None and (not isinstance(num_groups, int) or num_groups < 1):
-        raise ValueError(
-            f"round.average got groups and num_groups = {num_groups!r}; give their number, a whole number >= 1"
-        )
     if groups is not None and wire.kind != "star":
-        raise ValueError(
-            f"network.server is {wire.kind!r}, which forms one sum, but round.average got groups; leave server out"
-        )
+        why = "which forms one sum, but round.average got groups"
+        raise bad("network.server", wire.kind, why=why, instead="leave it out", error=RefusedError)
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
         average_statistics(round, name, average, weights, codec)
     got = wire.received(message)
     out = got.combine()
-    if message.mask is not None or groups is not None:  # where nothing arrived there is nothing to combine
+    if (
+        message.mask is not None or groups is not None or weights is not None
+    ):  # where nothing arrived there is nothing to combine
         out = tree.where(got.mask.any(1), out, tree.zeros(out))
     return out if groups is not None else tree.map(lambda x: x[0], out)
 

@@ -48,6 +48,8 @@ def gradient(
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
         return _gradient_of_events(round, name, params, loss_fn, extra)
     network = round.network
+    if network.privacy is not None and network.privacy.hook == "gradient":
+        round.store.ask(given)
     source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
         source, weight = _draw(round, name + ".batch")

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.checks import whole
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Rule, Tree, Values
 from ..devices.node_blocks import block_map
+from ..errors import bad
 from ..problem import Batch
 from . import channel, clocks, cohort, lifted, local, wires
 from .context import Context
@@ -77,7 +79,8 @@ class Round:
         """
         values = jnp.asarray(values)
         if values.shape[:1] != (self.n_all,):
-            raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
+            says, way = f"has shape {values.shape}", f"give one row per node: ({self.n_all}, ...)"
+            raise bad("values", values, owner="round.by_id", says=says, instead=way)
         return values if self._ids is None and self._order is None else values[self.ids]
 
     @property
@@ -159,9 +162,8 @@ class Round:
         if callable(lr):
             lr = lr(self.index)
         if jnp.ndim(lr) > 1:
-            raise ValueError(
-                f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
-            )
+            way = f"give one number, or one per node: ({self.n_all},)"
+            raise bad("lr", lr, owner="round.rate", says=f"has shape {jnp.shape(lr)}", instead=way)
         return self.by_id(jnp.asarray(lr)) if jnp.ndim(lr) == 1 else lr
 
     # ---- randomness by name
@@ -204,10 +206,10 @@ class Round:
         self._check()
         full = self._prefix + (verb if name is None else name)
         if full in self.store.used:
-            raise ValueError(
-                f"round.{verb} is called twice under the name {full!r}; give each call its own name=, "
-                "so that memory, randomness and meters do not depend on the order of calls"
-            )
+            raise bad(
+                "name", full, owner=f"round.{verb}", says=f"is {full!r} twice", why="and memory, randomness and meters go by names",
+                instead="give each call its own name=",
+            )  # fmt: skip
         self.store.used.add(full)
         return full
 
@@ -308,9 +310,10 @@ class Round:
     def edges(self) -> Any:
         """Directed edges of the fixed base graph (`EdgeList`), for a method that says `per_edge = True`."""
         if self.network.edges is None:
-            raise ValueError(
-                "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
-            )
+            raise bad(
+                "edges", owner="round", says="is asked for", why="but the method does not say that it sends per edge",
+                instead='write traits = dejax.Traits(channel="edges") in its class',
+            )  # fmt: skip
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
@@ -371,8 +374,9 @@ class Round:
         Raises: ValueError: m < 1 or m > n.
         """
         name = self._name("sample", name)
-        if not 1 <= m <= self.n:
-            raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
+        m = whole("round.sample.m", m)
+        if m > self.n:
+            raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
         rows = cohort.drawn(self, fold_name(self._key, name), m)
         view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
         clocks.start_cohort(view, name)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..errors import bad
 from .meters import NO_NODE, Meters, limbs
 
 
@@ -27,21 +28,20 @@ class Store:
         self.shares: dict[str, Any] = {}  # name -> float32 [2]: a part, and the whole it is of
         self.sent: dict[str, jax.Array] = {}
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
+        self.asked: list[list[Any]] = []  # [batch or None, uses, times] of mechanisms of privacy, found when recording
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
         """A store for an inner round: shares slots and what is sent when recording, else starts from the `slots` given."""
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
-            inner.sent = self.sent
+            inner.sent, inner.asked = self.sent, self.asked
         return inner
 
     def meter(self, name: str, count: jax.Array, unit: int) -> None:
         """Add int32 counts (scalar or [n]) of `unit` bits to meter `name`."""
         if self.units.setdefault(name, unit) != unit:
-            raise ValueError(
-                f"meter {name!r} counted units of {self.units[name]} bits and now of {unit}; use another name="
-            )
+            raise _two_units(name, self.units[name], unit)
         new = limbs(count)
         self.counts[name] = tree.add(self.counts[name], new) if name in self.counts else new
 
@@ -58,6 +58,26 @@ class Store:
         """Add messages (or units) [n] that each node sent under `name`."""
         self.sent[name] = self.sent[name] + count if name in self.sent else count
 
+    def ask(self, batch: Any = None) -> None:
+        """Count a mechanism of privacy, on a fresh batch (None) or on one that others may use too."""
+        known = next((entry for entry in self.asked if batch is not None and entry[0] is batch), None)
+        if known is None:
+            self.asked.append([batch, 1, 1])
+        else:
+            known[1] += 1
+
+    def queries(self) -> list[tuple[int, int]]:
+        """(times, uses of one batch) of each mechanism of a round."""
+        return [(times, uses) for _, uses, times in self.asked]
+
+    def repeated(self, k: int, before: list[tuple[int, int]]) -> None:
+        """What was asked since `before` is asked k times: of a batch drawn inside anew, of one from outside the same."""
+        for i, entry in enumerate(self.asked):
+            if i < len(before):
+                entry[1] += (k - 1) * (entry[1] - before[i][1])
+            else:
+                entry[2] *= k
+
     def bad(self, node: jax.Array) -> None:
         """Remember the lowest id of a node with a non-finite loss."""
         self.bad_node = jnp.minimum(self.bad_node, node)
@@ -71,7 +91,7 @@ class Store:
         counts, values, bad_node, sent, shares = observed
         for name, count in counts.items():
             if self.units.setdefault(name, units[name]) != units[name]:
-                raise ValueError(f"meter {name!r} counted units of two sizes; use another name=")
+                raise _two_units(name, self.units[name], units[name])
             self.counts[name] = tree.add(self.counts[name], count) if name in self.counts else count
         self.values |= values
         self.bad(bad_node)
@@ -88,6 +108,17 @@ class Store:
             for name, (part, whole) in self.shares.items()
         }
         return Meters(self.counts, self.values | shares, self.bad_node, time, self.units)
+
+
+def _two_units(name: str, old: int, new: int) -> Exception:
+    says = f"counted messages of {old} bits and now of {new}"
+    return bad(
+        "name",
+        name,
+        owner=f"meter {name!r}",
+        says=says,
+        instead="give calls whose messages differ in size names of their own",
+    )
 
 
 __all__ = ["Store"]
