@@ -1,4 +1,4 @@
-"""How much privacy a run of Gaussian mechanisms spends: (epsilon, delta), on the host in float64.
+"""The privacy that a run of Gaussian mechanisms spends: (epsilon, delta).
 
 The noise multiplier s is the noise's standard deviation over the mechanism's sensitivity. `epsilon` composes Renyi
 differential privacy (RDP) over steps and converts; where nothing is sampled it is exact, as `gaussian_epsilon` is.
@@ -41,7 +41,8 @@ def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[fl
       float64 [orders].
     Raises:
       ValueError: an argument out of range.
-    Reference: Mironov, Talwar and Zhang, Renyi differential privacy of the sampled Gaussian mechanism, 2019.
+    Reference: Mironov, Talwar and Zhang, Renyi differential privacy of the sampled Gaussian
+      mechanism, 2019.
     Example:
       >>> rdp(1.0, orders=[2, 4]).tolist()
       [1.0, 2.0]
@@ -128,7 +129,8 @@ def epsilon(
     Args:
       noise_multiplier: standard deviation of the noise over the sensitivity, >= 0; 0 gives inf.
       steps: mechanisms composed, >= 0; 0 gives 0.
-      sampling_rate: q in [0, 1]; below 1 it means Poisson sampling (see the top of this file), 1 is no sampling.
+      sampling_rate: q in [0, 1]; below 1 it means Poisson sampling (see the top of this file), 1 is
+        no sampling.
       delta: in (0, 1).
       conversion: from RDP to (epsilon, delta).
       orders: Renyi orders tried, numbers > 1; None: `ORDERS`, and with the tight conversion no order at all where nothing is
@@ -191,7 +193,9 @@ def gaussian_delta(noise_multiplier: float, steps: int, epsilon: float) -> float
 
 
 def gaussian_epsilon(noise_multiplier: float, steps: int, delta: float) -> float:
-    """Exact epsilon of `steps` Gaussian mechanisms without sampling: what every other account must not fall below.
+    """Compute the exact epsilon of `steps` Gaussian mechanisms without sampling.
+
+    Every other account must not fall below it.
 
     Args:
       noise_multiplier: s >= 0; 0 gives inf. steps: >= 0. delta: in (0, 1).
@@ -218,7 +222,9 @@ def gaussian_epsilon(noise_multiplier: float, steps: int, delta: float) -> float
 
 
 def noise_multiplier(epsilon_goal: float, steps: int, sampling_rate: float, delta: float) -> float:
-    """The smallest noise multiplier (to a relative 1e-6) whose `epsilon` by RDP is at most the goal.
+    """Find the smallest noise multiplier whose `epsilon` by RDP is at most the goal.
+
+    To a relative 1e-6.
 
     Args:
       epsilon_goal: > 0. steps, sampling_rate, delta: as of `epsilon`.

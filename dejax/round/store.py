@@ -1,4 +1,7 @@
-"""The one mutable thing behind a Round while it is traced: slots of memory and meters, both keyed by name."""
+"""The memory and the meters of a round while it is traced, both by name.
+
+This is the only thing behind a Round that changes.
+"""
 
 from typing import Any
 
@@ -11,10 +14,10 @@ from .meters import NO_NODE, Meters, limbs
 
 
 class Store:
-    """Slots (memory that Round carries for verbs and options) and the meters of one traced round.
+    """Slots (memory that a round carries for verbs and options) and meters of one traced round.
 
-    In recording mode a slot that does not exist yet is created from its initial value, and `initial` keeps that value,
-    not what the recording step leaves in the slot.
+    In recording mode a slot that does not exist yet is created from its initial value, and
+    `initial` keeps that value, not what the recording step leaves in the slot.
     """
 
     def __init__(self, slots: dict[str, Any], record: bool = False):
@@ -31,7 +34,10 @@ class Store:
         self.asked: list[list[Any]] = []  # [batch or None, uses, times] of mechanisms of privacy, found when recording
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
-        """A store for an inner round: shares slots and what is sent when recording, else starts from the `slots` given."""
+        """Make a store for an inner round.
+
+        When recording it shares slots and what is sent; else it starts from the `slots` given.
+        """
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
