@@ -233,7 +233,9 @@ def bad(
     field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = "",
     error: type[FieldError] = FieldError,
 ) -> FieldError:  # fmt: skip
-    """Make the error of one field or argument: `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
+    """Make the error of one field or argument.
+
+    `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
 
     Args:
       owner: the object that has the field, or the name of a function or a section; None: `field` is all there is.

@@ -128,7 +128,9 @@ class Full:
 
 @struct
 class Poisson:
-    """Every sample enters every batch on its own, with probability q = min(1, B / samples of the node).
+    """Every sample enters every batch on its own.
+
+    Its probability is q = min(1, B / samples of the node).
 
     Batches differ in size, B on average; they are padded to `width`, which fewer than 1e-15 of the draws exceed. Of a draw
     that does the last samples are left out.
@@ -147,12 +149,18 @@ class Poisson:
         return jnp.minimum(count, self.batch_size).astype(jnp.float32)
 
     def rates(self, count: Any) -> np.ndarray:
-        """float64 [n], on the host: the probability with which a sample is drawn; uniform draws have 24 bits."""
+        """Return the probability with which a sample is drawn: float64 [n], on the host.
+
+        It is that of uniform draws of 24 bits.
+        """
         at = np.minimum(np.float32(1), np.float32(self.batch_size) / np.asarray(count).astype(np.float32))
         return np.ceil(at.astype(np.float64) * 2**24) / 2**24
 
     def width(self, samples: int) -> int:
-        """Places of a batch where nodes have up to `samples`: log P(more than k) <= k - B + k log(B / k) (Chernoff), below -34.6."""
+        """Return the places of a batch where nodes have up to `samples`.
+
+        log P(k or more) <= k - B + k log(B / k) (Chernoff), here below -34.6 for one more.
+        """
         k = self.batch_size
         while k < samples and (k + 1) - self.batch_size + (k + 1) * math.log(self.batch_size / (k + 1)) > -34.6:
             k += 1

@@ -66,7 +66,7 @@ def rule_size(case: Case) -> Any:
 
 
 def _small_neighborhood(case: Case) -> Any:
-    """What a rule says of the node that hears fewest; one that hears nobody has nothing to judge."""
+    """What a rule says of the node that hears fewest, but somebody."""
     for phase in range(case.top.period):
         heard = np.bincount(case.top.host(phase).receivers, minlength=case.n)
         fewest = int(heard[heard > 0].min(initial=int(case.top.max_degree)))

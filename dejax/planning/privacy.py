@@ -1,4 +1,4 @@
-"""What a run spends of privacy: the account of a mechanism, read from method, problem and network before the first round."""
+"""What a run spends of privacy, read from method, problem and network."""
 
 import math
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class Spent(NamedTuple):
 
 
 def privacy_spent(method: Any, problem: Any, network: Any, *, rounds: int, delta: float) -> Spent:
-    """Account for the privacy of a whole run: (epsilon, delta) of every node, from what it does in a round.
+    """Account for the privacy of a whole run: (epsilon, delta) of every node.
 
     A round of K mechanisms in which a node takes part with probability p has the moment 1 - p + p M^K, where M is that of one
     mechanism: who takes part is drawn whatever the data are, and may be seen. Gradients that share a batch count as one mechanism
@@ -118,7 +118,10 @@ def _of_batches(
 
 
 def _epsilon(noise: float, q: float, clients: float, runs: list[tuple[int, int]], rounds: int, delta: float) -> float:
-    """Epsilon of rounds in which a node takes part with probability `clients` and runs mechanisms: (times, uses of one batch)."""
+    """Compute epsilon of rounds in which a node takes part with probability `clients`.
+
+    runs: (times, uses of one batch) of the mechanisms of such a round.
+    """
     if q == 1 and clients == 1:
         return accountant.epsilon(noise, rounds * sum(times * uses for times, uses in runs), 1.0, delta)
     orders = np.asarray(accountant.ORDERS, np.float64)

@@ -52,8 +52,9 @@ class GaussianGradient(Privacy):
     per_example = True
 
     def gradient(self, ctx: Context, grads: NodeTree, weight: jax.Array, size: jax.Array | None = None) -> NodeTree:
-        """Noisy mean [n, ...] of clipped gradients [n, B, ...]; weight [n, B] is 1 on examples, 0 on padding.
+        """Return the noisy mean [n, ...] of clipped gradients [n, B, ...].
 
+        weight: [n, B], 1 on examples, 0 on padding.
         size: float32 [n], the public size by which the sum is divided; None: the number of real examples.
         """
         real = weight > 0

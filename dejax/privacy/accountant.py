@@ -30,7 +30,9 @@ TERMS = 2048  # of the series at an order that is not whole: from 0.1 above 1 on
 
 
 def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[float] = ORDERS) -> np.ndarray:
-    """Renyi divergence of one step at each order: a / (2 s^2) without sampling, the Poisson-sampled bound otherwise.
+    """Compute the Renyi divergence of one step at each order.
+
+    a / (2 s^2) without sampling, the Poisson-sampled bound otherwise:
 
     (1/(a-1)) log E [ ((1-q) + q exp((2z-1) / (2 s^2)))^a ] for z from N(0, s^2). At a whole order the power is a sum of a + 1 terms,
     C(a, k) (1-q)^(a-k) q^k exp(k(k-1) / (2 s^2)). At others it is a binomial series on each side of the z where both terms are equal.
@@ -86,7 +88,10 @@ def _log_sum(logs: np.ndarray, sign: np.ndarray) -> float:
 
 
 def _half(i: np.ndarray, a: float, s: float, q: float, side: int) -> np.ndarray:
-    """log of (1-q)^(a-i) q^i exp(i(i-1) / (2 s^2)) Phi(side (z0 - i) / s); in the tail squares that cancel are not formed."""
+    """Compute log of (1-q)^(a-i) q^i exp(i(i-1) / (2 s^2)) Phi(side (z0 - i) / s).
+
+    In the tail squares that cancel are not formed.
+    """
     from scipy.special import erfcx, log_ndtr
 
     z0 = 0.5 + s**2 * math.log(1 / q - 1)
@@ -121,7 +126,9 @@ def epsilon(
     conversion: Literal["tight", "simple"] = "tight",
     orders: Sequence[float] | None = None,
 ) -> float:
-    """Epsilon that `steps` Gaussian mechanisms spend at this delta: exact without sampling, by RDP otherwise.
+    """Compute the epsilon that `steps` Gaussian mechanisms spend at this delta.
+
+    Exact without sampling, by RDP otherwise:
 
     simple: min over orders of steps rdp + log(1/delta)/(a-1)
     tight:  min over orders of steps rdp + log((a-1)/a) - (log delta + log a)/(a-1); 0 where delta^2 > 1 - exp(-steps rdp)

@@ -66,7 +66,7 @@ def of_neighbors(
 
 
 def check_private(round: Round, given: Batch | None) -> None:
-    """Refuse raw answers of a model on a node's own samples, which no mechanism of privacy noises."""
+    """Refuse raw answers on a node's own samples, which no mechanism of privacy noises."""
     privacy = round.network.privacy
     if privacy is None or privacy.hook != "gradient" or (given is not None and given.public):
         return

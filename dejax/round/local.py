@@ -244,7 +244,7 @@ def _gradient_of_events(
 
 
 def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
-    """Meter the gradients of honest nodes, their mean loss, and the lowest id whose loss is not finite."""
+    """Meter gradients and mean loss of honest nodes, and their lowest id without a finite loss."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.float32)
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)

@@ -56,7 +56,10 @@ class Store:
         self.values[name] = value
 
     def share(self, name: str, part: jax.Array, whole: jax.Array) -> None:
-        """Add to a share (parts over wholes of the round, 0 where there was nothing; a loss NaN), a value of the meters."""
+        """Add to a share: parts over wholes of the round, 0 where there was nothing (a loss NaN).
+
+        It becomes a value of the meters.
+        """
         both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
         self.shares[name] = self.shares[name] + both if name in self.shares else both
 
@@ -77,7 +80,10 @@ class Store:
         return [(times, uses) for _, uses, times in self.asked]
 
     def repeated(self, k: int, before: list[tuple[int, int]]) -> None:
-        """What was asked since `before` is asked k times: of a batch drawn inside anew, of one from outside the same."""
+        """Count what was asked since `before` k times.
+
+        Of a batch drawn inside it is asked anew, of one from outside again.
+        """
         for i, entry in enumerate(self.asked):
             if i < len(before):
                 entry[1] += (k - 1) * (entry[1] - before[i][1])

@@ -63,7 +63,7 @@ class Ifca:
 
     @property
     def traits(self) -> Traits:
-        """Several models at a server, which tells them apart by their starts; each round sees a cohort."""
+        """Describe several models at a server, which differ by their starts; a round sees a cohort."""
         return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True, raw_losses=True)
 
     def __post_init__(self) -> None:
