@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from .network import Network as Network
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
+    from .planning.privacy import privacy_spent as privacy_spent
     from .problem import Problem as Problem
     from .report.history import History as History
     from .runs.simulate import compare as compare, simulate as simulate
@@ -60,7 +61,7 @@ _ROOMS = (
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
+    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "privacy_spent": "planning.privacy", "rollout": "engine", "simulate": "runs.simulate",
     "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
         ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
     ), "number": "core.struct", "option": "core.struct", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",

@@ -240,18 +240,19 @@ class ProcessError(RuntimeError):
 
 
 def bad(
-    field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
-) -> FieldError:
+    field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = "",
+    error: type[FieldError] = FieldError,
+) -> FieldError:  # fmt: skip
     """Make the error of one field or argument.
 
     `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
 
     Args:
-      owner: the object that has the field, or the name of a function or a section; None: `field` is
-        all there is.
+      owner: the object that has the field, or the name of a function or a section; None: `field` is all there is.
+      error: a kind of FieldError, such as RefusedError.
     """
     name = owner if isinstance(owner, str) else "" if owner is None else type(owner).__name__
-    return FieldError(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)
+    return error(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)
 
 
 def _plain(path: Path) -> Path:

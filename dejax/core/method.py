@@ -63,6 +63,9 @@ class Traits:
         alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
+      raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
+      sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
+        "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
         they may.
     Raises:
@@ -86,6 +89,8 @@ class Traits:
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
+    raw_losses: bool = False
+    sums_keep: str = ""
 
     def __post_init__(self) -> None:
         for name, (fits, want) in _VALUES.items():
@@ -135,6 +140,8 @@ _VALUES = {
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "raw_losses": _one_of(True, False),
+    "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
 
 NAMES = tuple(f.name for f in dataclasses.fields(Traits))
@@ -145,7 +152,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
     "clients",

@@ -15,6 +15,7 @@ from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
 from ..core.struct import grows, option, static, struct
 from ..core.types import Method, Problem, Topology
+from ..core.warn import warn
 from ..mixing import EdgeList
 from . import compatibility
 
@@ -104,6 +105,8 @@ class Network:
         Its numbers are typed arrays, messages per node are counted, the timetable is drawn.
         """
         self.check(method, problem)
+        for note in compatibility.notes(method, problem, self):
+            warn(note)
         changes: dict[str, Any] = {}
         said = traits(method)
         if not said.gossips:

@@ -15,7 +15,7 @@ from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
 from ..core.types import Keys, NodeFloatLike, Tree
-from ..data.sampling import Epoch, Full, Replacement
+from ..data.sampling import Epoch, Full, Poisson, Replacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
@@ -23,7 +23,7 @@ from ..xla.take_rows import fetch_rows
 from .roles import Patterns, as_rules
 from .task_check import check_task
 
-SAMPLERS = ("full", "replacement", "epoch")
+SAMPLERS = ("full", "replacement", "epoch", "poisson")
 
 
 @struct
@@ -65,11 +65,10 @@ class Problem:
         data.
       data: `NodeData`: arrays without a node axis and one index list per node.
       batch_size: samples per node and gradient, B >= 1; None takes all local samples.
-      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample
-        once per epoch; the last batch of an epoch may be smaller). Default: "full" without
-        `batch_size`, else "replacement".
-      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw
-        each).
+      sampling: "full" (all local samples), "replacement" (B uniform draws), "epoch" (each sample once per
+        epoch; the last batch of an epoch may be smaller) or "poisson" (each sample enters each batch on its own, B on average: what
+        accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
+      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
       rule: the rule of learning; default back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not
         grow with n; "auto" takes as many as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all
@@ -134,7 +133,7 @@ class Problem:
                 says=f"is {self.batch_size} but sampling is 'full'",
                 instead="leave one of them out",
             )
-        if self.sampling in ("replacement", "epoch") and self.batch_size is None:
+        if self.sampling in ("replacement", "epoch", "poisson") and self.batch_size is None:
             raise bad(
                 "sampling",
                 self.sampling,
@@ -161,6 +160,8 @@ class Problem:
         """How a node draws its batch."""
         if self.batch_size is None:
             return Full(even=self.data.even)
+        if self.sampling == "poisson":
+            return Poisson(self.batch_size)
         return (
             Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0)
             if self.sampling == "epoch"
@@ -200,7 +201,7 @@ class Problem:
                 if weight is not None:
                     way = "return one loss per example, shape [B], or use " + keyword("sampling", "replacement")
                     raise ValueError(
-                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches are padded; "
+                        "the task's loss returns one number per batch, but batches are padded, as the nodes' shards or their draws differ in size; "
                         + way
                     )
                 return values

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.checks import whole
 from ..core.random import fold_name
 from ..core.types import Rule, Tree
 from ..devices.node_blocks import block_map
+from ..errors import bad
 from ..problem import Batch
 from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
@@ -135,9 +137,10 @@ class Round(Rows):
     def edges(self) -> Any:
         """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
         if self.network.edges is None:
-            raise ValueError(
-                "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
-            )
+            raise bad(
+                "edges", owner="round", says="is asked for", why="but the method does not say that it sends per edge",
+                instead='write traits = dejax.Traits(channel="edges") in its class',
+            )  # fmt: skip
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
@@ -286,8 +289,9 @@ class Round(Rows):
         Raises: ValueError: m < 1 or m > n.
         """
         name = self._name("sample", name)
-        if not 1 <= m <= self.n:
-            raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
+        m = whole("round.sample.m", m)
+        if m > self.n:
+            raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
         rows = cohort.drawn(self, fold_name(self._key, name), m)
         view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
         clocks.start_cohort(view, name)
