@@ -5,7 +5,7 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,8 @@ from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
-from ..report.history import Record
+from ..report.history import KEYS, Record
+from ..report.seeds import over_seeds
 from ..xla.compile_once import once
 from . import checkpoint, vmapped
 from .counters import Counters
@@ -85,6 +86,7 @@ class Batch(abc.ABC):
         self.closed: set[int] = set()
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
+        self.held: int | None = None  # how many records the checkpoint that it goes on from was written after
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
         self._compiled: Any = None
@@ -270,6 +272,10 @@ class Batch(abc.ABC):
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
 
+    @abc.abstractmethod
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of, in plain values; see `report.setup`."""
+
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
@@ -290,13 +296,22 @@ class Batch(abc.ABC):
         return {}
 
     def said(self) -> dict[str, Any]:
-        """Numbers for a line on the terminal."""
-        return self.records[-1] if self.records else {}
+        """Numbers for a line on the terminal: those of the last evaluation, over the lanes that go on (see `over_lanes`)."""
+        last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
+        gone = {self.lanes[at] for at in self.broken}
+        last = [r for r in last if (r["run"], r["seed"]) not in gone]
+        names = dict.fromkeys(name for r in last for name in r if name not in KEYS)
+        return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
-    def loss(self) -> float:
-        """The last training loss, averaged over the lanes that go on."""
-        losses = [c.last_loss for i, c in enumerate(self.counters) if i not in self.broken]
-        return sum(losses) / len(losses) if losses else math.nan
+    def loss(self) -> Any:
+        """The last training loss, over the lanes that go on (see `over_lanes`)."""
+        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self.broken])
+
+    @property
+    def of(self) -> str:
+        """What the numbers of a line are means of, in words; nothing where there is one lane."""
+        left = len(self.lanes) - len(self.broken)
+        return "" if left < 2 else f"{left} seeds" if len(self.labels) == 1 else f"{left} runs"
 
     def diverged(self, error: ArithmeticError, lane: int) -> None:
         """Called when a lane stops being finite: it ends all."""
@@ -315,6 +330,7 @@ class Batch(abc.ABC):
             "wall": self.wall,
             "compile": self.compile,
             "width": self.width,
+            "records": len(self.records),
             "counters": [c.plain() for c in self.counters],
             "broken": [[at, *where, at in self.closed] for at, where in self.broken.items()],
             "shape": self.shape,
@@ -345,7 +361,7 @@ class Batch(abc.ABC):
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
         self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
-        self.shape = facts.get("shape", {})
+        self.shape, self.held = facts.get("shape", {}), facts["records"]
         self.wall, self.compile = self.wall + float(facts["wall"]), self.compile + float(facts["compile"])
         return True
 
@@ -364,6 +380,13 @@ class Batch(abc.ABC):
         return carry if self.place is None else tree.map(
             lambda x, to: placement.place_array(x, to.sharding), carry, like
         ), facts
+
+
+def over_lanes(values: Sequence[float]) -> Any:
+    """The number itself where there is one; else (mean, standard deviation), as tables and bands have them over seeds."""
+    if len(values) < 2:
+        return values[0] if len(values) else math.nan
+    return over_seeds(np.asarray(values, float))
 
 
 @lru_cache(maxsize=1024)

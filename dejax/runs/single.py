@@ -16,6 +16,7 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.setup import setup
 from . import code_digest, vmapped
 from .batch import Batch, described
 from .fingerprint import fingerprint
@@ -105,7 +106,12 @@ class SingleRun(Batch):
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
-        return {self.label: {"status": self.status} | self.common_facts() | self.described}
+        facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
+        return {self.label: facts | self.described}
+
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of."""
+        return {self.label: setup(*self.given, self.initial)}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
