@@ -75,10 +75,7 @@ def figure(history: History, title: str | None = None, *, band: str | None = "st
     from matplotlib.figure import Figure
 
     check_band(band)
-    main = _main_metric(history)
-    name = (
-        main if _family_names(history, main) else next((n for n in ("objective", "loss") if n in history.names), None)
-    )
+    name = drawable(history)
     if name is None:
         raise ValueError(f"nothing to draw: the records hold {', '.join(history.names) or 'no numbers'}")
     members = _family(history, name)
@@ -103,6 +100,14 @@ def figure(history: History, title: str | None = None, *, band: str | None = "st
             handles=handles, loc="outside lower center", ncols=columns if not sent else 3, frameon=False, fontsize=9.5
         )
     return fig
+
+
+def drawable(history: History) -> str | None:
+    """The number, or family of numbers, that `figure` is of; None where the records hold none of those that it can draw."""
+    main = _main_metric(history)
+    if _family_names(history, main):
+        return main
+    return next((n for n in ("objective", "loss") if n in history.names), None)
 
 
 def png(fig: Any, dpi: int = 130) -> bytes:
@@ -252,4 +257,4 @@ def _words(name: str) -> str:
     }.get(name, name.replace("_", " "))
 
 
-__all__ = ["draw", "figure", "png", "svg"]
+__all__ = ["draw", "drawable", "figure", "png", "svg"]

@@ -40,7 +40,7 @@ def save(history: History, directory: Any, config: str | None = None, title: str
     write(directory / "metrics.csv", csv_text(history.records))
     if config is not None:
         write(directory / "config.yaml", config)
-    fig = figures.figure(history) if history.records else None
+    fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
         fig.set_layout_engine("none")  # the page shows the same layout; working it out takes longer than drawing

@@ -33,7 +33,7 @@ def page(history: History, config: str | None = None, title: str = "dejax", fig:
     if history.interrupted:
         parts.append("<p class='note'>Interrupted before its end: these are the numbers so far.</p>")
     parts.append(f"<div class='scroll'>{to_html(table(history))}</div>")
-    if history.records:
+    if figures.drawable(history):
         parts.append(figures.svg(figures.figure(history) if fig is None else fig))
         parts.append(
             "<p class='note'>Local models: each node's own model on the global test set, mean over nodes. Mean model: the "

@@ -144,7 +144,11 @@ class RunDir:
             self.path.mkdir(parents=True, exist_ok=True)
         self._lock.take()
         if not self.resume:
-            self._check_empty()  # another process may have been faster
+            try:
+                self._check_empty()  # another process may have been faster
+            except FileExistsError:
+                self._lock.drop()
+                raise
         if self.config is not None:
             files.write(self.path / "config.yaml", self.config)
 

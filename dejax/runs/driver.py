@@ -12,7 +12,7 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.types import Tree
 from ..devices import processes
-from ..errors import DivergenceError, bad
+from ..errors import CheckpointError, DivergenceError, bad
 from ..report.history import KEYS, Record
 from . import batch, checkpoint, memory_check
 from .batch import Batch
@@ -67,6 +67,8 @@ def drive(
     except DivergenceError as error:
         run.errors.append(error)
         run.status = f"diverged in round {error.round} (node {error.node})"
+    except CheckpointError:  # nothing of the run was touched
+        raise
     except BaseException:
         run.status = f"failed at round {run.round}"
         if directory is not None:

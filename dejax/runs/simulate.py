@@ -351,7 +351,7 @@ def one_of(seed: Any, seeds: Any) -> Any:
         return seed
     if not (np.ndim(seed) == 0 and seed == 0):
         raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if hasattr(seeds, "__index__"):
+    if hasattr(seeds, "__index__") and np.ndim(seeds) == 0:
         n = int(seeds)
         raise bad(
             "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
