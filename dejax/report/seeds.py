@@ -1,5 +1,7 @@
 """Mean and spread over the seeds of a run: one convention for tables, bands, and lines of a log."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,13 @@ def over_seeds(values: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of one number per seed [seeds], the squares divided by the number of seeds."""
     with np.errstate(all="ignore"):  # of what is not finite
         return float(values.mean()), float(values.std())
+
+
+def over_lanes(values: Sequence[float]) -> Any:
+    """Give a number that is alone, else (mean, std) as in tables."""
+    if len(values) < 2:
+        return values[0] if len(values) else math.nan
+    return over_seeds(np.asarray(values, float))
 
 
 def check_band(band: str | None) -> None:
@@ -56,4 +65,4 @@ def student(free: np.ndarray) -> np.ndarray:
     return np.where(free <= len(T975), np.asarray(T975)[np.minimum(free, len(T975)) - 1], far)
 
 
-__all__ = ["BANDS", "band_of", "check_band", "over_seeds", "student"]
+__all__ = ["BANDS", "band_of", "check_band", "over_lanes", "over_seeds", "student"]

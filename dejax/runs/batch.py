@@ -2,10 +2,9 @@
 
 import abc
 import contextlib
-import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
 from ..report.history import KEYS, Record
-from ..report.seeds import over_seeds
+from ..report.seeds import over_lanes
 from ..xla.compile_once import once
 from . import checkpoint, vmapped
 from .counters import Counters
@@ -296,7 +295,7 @@ class Batch(abc.ABC):
         return {}
 
     def said(self) -> dict[str, Any]:
-        """Numbers for a line on the terminal: those of the last evaluation, over the lanes that go on (see `over_lanes`)."""
+        """Give the numbers of the last evaluation, over the lanes that go on."""
         last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
         gone = {self.lanes[at] for at in self.broken}
         last = [r for r in last if (r["run"], r["seed"]) not in gone]
@@ -304,12 +303,12 @@ class Batch(abc.ABC):
         return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
     def loss(self) -> Any:
-        """The last training loss, over the lanes that go on (see `over_lanes`)."""
+        """Give the last training loss, over the lanes that go on."""
         return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self.broken])
 
     @property
     def of(self) -> str:
-        """What the numbers of a line are means of, in words; nothing where there is one lane."""
+        """Say what the numbers of a line are means of; nothing for one lane."""
         left = len(self.lanes) - len(self.broken)
         return "" if left < 2 else f"{left} seeds" if len(self.labels) == 1 else f"{left} runs"
 
@@ -380,13 +379,6 @@ class Batch(abc.ABC):
         return carry if self.place is None else tree.map(
             lambda x, to: placement.place_array(x, to.sharding), carry, like
         ), facts
-
-
-def over_lanes(values: Sequence[float]) -> Any:
-    """The number itself where there is one; else (mean, standard deviation), as tables and bands have them over seeds."""
-    if len(values) < 2:
-        return values[0] if len(values) else math.nan
-    return over_seeds(np.asarray(values, float))
 
 
 @lru_cache(maxsize=1024)

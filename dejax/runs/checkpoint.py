@@ -231,7 +231,7 @@ def tidy(directory: PathLike) -> None:
 # ---- helpers
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """A stretch in which threads of orbax that fail print nothing: their error is raised where it is waited for."""
+    """Keep failing threads of orbax from printing what is raised anyway."""
     own = threading.excepthook
 
     def hook(failed: Any) -> None:
@@ -247,7 +247,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_written(partial: Path, error: Exception) -> OSError:
-    """The error of a checkpoint that cannot be written, in one line; what was written of it makes room again."""
+    """Make the error of a checkpoint that cannot be written; remove its part."""
     shutil.rmtree(partial, ignore_errors=True)
     if isinstance(error, OSError) and error.errno is not None:
         return files.cannot_write(partial, error)

@@ -112,7 +112,7 @@ class RunDir:
 
     @processes.led
     def hold(self) -> None:
-        """Take the lock of a directory that is there, so that no other process writes into it.
+        """Take the lock of a directory that is resumed.
 
         Raises:
           BlockingIOError: another process does; says which.
@@ -181,7 +181,7 @@ class RunDir:
         return files.read_records(self.path) if (self.path / "metrics.jsonl").is_file() else []
 
     def cut(self, labels: list[str], round: int, held: int | None = None) -> list[Record]:
-        """Drop the records of `labels` after `round` (all, if < 0); returns those of `labels` that stay.
+        """Drop records of `labels` after `round` (all, if < 0); give those that stay.
 
         Args:
           held: how many must stay, as the checkpoint says. Where metrics.jsonl has lost some, those of metrics.csv are taken.
@@ -217,7 +217,7 @@ class RunDir:
 
     @processes.led
     def check_records(self) -> None:
-        """Refuse a directory that has lost records of runs that are over, by their numbers in run.json.
+        """Refuse a directory that has lost records which run.json counts.
 
         Raises:
           CheckpointError: metrics.jsonl holds fewer; says where they may still be.
@@ -280,7 +280,7 @@ class RunDir:
                 )
 
     def saved(self, label: str) -> Path | None:
-        """The newest checkpoint of one run, or None; with `fallback` the newest that is whole, with damaged ones set aside."""
+        """Find the newest checkpoint of one run (with `fallback`: that is whole), or None."""
         found = processes.led(lambda: str(self._newest(self.checkpoints(label)) or ""))()
         return Path(found) if found else None
 

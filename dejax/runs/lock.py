@@ -18,7 +18,7 @@ class Lock:
         self.path, self._file = directory / NAME, None
 
     def take(self) -> None:
-        """Take the lock, unless this object has it; where the file system has no locks, go without.
+        """Take the lock; where the file system has no locks, go without.
 
         Raises:
           BlockingIOError: another run has it; says which process of which host.

@@ -8,7 +8,7 @@ PLAIN = str.maketrans({"±": "+-", "…": "...", "━": "-", "─": "-", "│": 
 
 
 def printable(text: str, encoding: str | None) -> str:
-    """The text with letters that `encoding` lacks in plain ones, or as escapes: "±" as "+-", "ü" as "\\xfc"."""
+    """Replace letters that `encoding` lacks: "±" by "+-", others by escapes."""
     encoding = encoding or "utf-8"
     try:
         text.encode(encoding)
@@ -50,7 +50,7 @@ def console(quiet: bool = False, stderr: bool = False) -> Any:
 
 
 def say(text: str) -> None:
-    """Print one line, at once; where nobody can read it any more (`| head`, a full disk), say nothing."""
+    """Print one line, at once; nothing where the stream is gone or full."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # ValueError: closed; AttributeError: there is none
         stream = Printed(sys.stdout)
         stream.write(text + "\n")

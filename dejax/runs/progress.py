@@ -1,4 +1,4 @@
-"""Show what a run does: a bar on a terminal, lines in a log; "compiling", rounds, time left, loss, consensus distance."""
+"""Show what a run does: a bar on a terminal, lines in a log."""
 
 import math
 import threading
@@ -13,7 +13,7 @@ LABEL = 20  # letters of a label in a bar that must fit into 80 columns
 
 
 class Progress:
-    """Show one live line per run on a terminal or in a notebook; elsewhere print lines, each at once.
+    """Show a live line on a terminal or in a notebook; elsewhere print lines.
 
     Lines of a log: when a run begins to compile, at each evaluation, when 30 s passed without one, and when a run ends.
 
@@ -54,14 +54,14 @@ class Progress:
             self.beat(time.perf_counter())
 
     def beat(self, now: float) -> None:
-        """Print where the run is, if no line was printed for `BEAT` seconds before `now` (in seconds of `perf_counter`)."""
+        """Print where the run is, if no line came in the `BEAT` seconds before `now`."""
         if self._doing and now - self._spoke >= BEAT:
             where = "" if self._doing == "compiling" else f"round {self._done} of {self._total}, "
             doing = "still compiling" if self._doing == "compiling" else self._doing
             self.say(f"{self._label}: {where}{doing}, {now - self._began:.0f} s so far")
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Show that a run starts, and that its rounds are compiled, until the first `update`."""
+        """Show that a run compiles, until the first `update`."""
         self._label, self._total, self._done, self._seen, self._since = label, total, done, done, 0.0
         self._began, self._pace = time.perf_counter(), []
         if self._live is not None:
