@@ -103,7 +103,7 @@ def figure(history: History, title: str | None = None, *, band: str | None = "st
 
 
 def drawable(history: History) -> str | None:
-    """The number, or family of numbers, that `figure` is of; None where the records hold none of those that it can draw."""
+    """Say which number, or family, `figure` draws; None where there is none."""
     main = _main_metric(history)
     if _family_names(history, main):
         return main
@@ -199,7 +199,7 @@ def _bytes_axis(ax: Axes, history: History) -> None:
 
 
 def _handles(history: History, members: list[str], band: str | None) -> list[Any]:
-    """Legend: runs by colour, best first, with the final number; then what the line styles and the band mean."""
+    """Make the legend: runs, best first; then what line styles and bands mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -235,7 +235,7 @@ def _handles(history: History, members: list[str], band: str | None) -> list[Any
 
 
 def _around(history: History, band: str | None) -> str:
-    """What lines and bands of several seeds are, in words; nothing where each run has one seed."""
+    """Say what lines and bands are; nothing where each run has one seed."""
     seeds = sorted({len(history.seeds(run)) for run in history.runs} - {0, 1})
     if not seeds:
         return ""

@@ -124,7 +124,7 @@ def read_jsonl(path: Path) -> list[Record]:
 
 
 def read_records(directory: Path) -> list[Record]:
-    """Records of a run directory: those of metrics.jsonl, whose numbers that are not finite are as metrics.csv has them.
+    """Read the records of a directory, with nan and inf as metrics.csv has them.
 
     Raises:
       ValueError: a line of metrics.jsonl is no record.
@@ -153,7 +153,7 @@ def read_json(path: Path) -> Any:
 
 
 def line(record: Record) -> str:
-    """One record as a line of JSON; numbers that are not finite, which JSON lacks, become null (metrics.csv says which)."""
+    """Write one record as a line of JSON; numbers that are not finite become null."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
     return json.dumps(clean, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -123,7 +123,7 @@ class History:
         return next((name for name in ranks if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
-        """Return the run whose number at its last evaluation, averaged over seeds, is the best of all runs.
+        """Return the run whose number at its last evaluation is best (mean of seeds).
 
         Not the best that a run had on the way: for that look at `series`.
 
@@ -175,7 +175,7 @@ class History:
     def plot(
         self, name: str = "accuracy", by: str = "round", ax: Axes | None = None, *, band: str | None = "std"
     ) -> Any:
-        """Draw a number over rounds, bytes or seconds, one line a run: with several seeds their mean, with a band around it.
+        """Draw a number over rounds, bytes or seconds: means over seeds, with bands.
 
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the mean model thin.
@@ -199,7 +199,7 @@ class History:
         return table(self)
 
     def figure(self, *, band: str | None = "std") -> Any:
-        """The run's picture: accuracy over rounds and over bytes, as a matplotlib Figure. band: as in `plot`."""
+        """Draw accuracy over rounds and over bytes; `band` as in `plot`."""
         from . import figure
 
         return figure(self, band=band)

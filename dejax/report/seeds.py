@@ -1,4 +1,4 @@
-"""Mean and spread over the seeds of a run: one convention for tables, bands, and lines of a log."""
+"""Take mean and spread over seeds, alike for tables, bands and logs."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ T975 = (
 
 
 def over_seeds(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of one number per seed [seeds], the squares divided by the number of seeds."""
+    """Give mean and standard deviation (by the number of seeds) of [seeds]."""
     with np.errstate(all="ignore"):  # of what is not finite
         return float(values.mean()), float(values.std())
 
@@ -40,7 +40,7 @@ def check_band(band: str | None) -> None:
 
 
 def band_of(values: np.ndarray, band: str) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper edge [R] of the band around the mean of values [seeds, R]; NaN counts as not there.
+    """Give both edges [R] of the band around the mean of values [seeds, R].
 
     Args:
       band: "std": the standard deviation, as in tables; "minmax": lowest and highest seed; "ci95": the 95 % interval of the mean
@@ -59,7 +59,7 @@ def band_of(values: np.ndarray, band: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def student(free: np.ndarray) -> np.ndarray:
-    """Student's t at 97.5 % for degrees of freedom >= 1, to 4 digits; beyond the table by its expansion in 1 / free."""
+    """Give Student's t at 97.5 % for degrees of freedom >= 1, to 4 digits."""
     z = 1.959964
     far = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
     return np.where(free <= len(T975), np.asarray(T975)[np.minimum(free, len(T975)) - 1], far)

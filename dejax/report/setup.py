@@ -1,4 +1,4 @@
-"""Describe an experiment in plain values: all that a reader of a run directory must know to make it again."""
+"""Describe an experiment in plain values, for readers of a run directory."""
 
 import dataclasses
 import datetime
@@ -18,7 +18,7 @@ FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
 
 
 def setup(method: Method, problem: Problem, network: Network, params: Any = None) -> dict[str, Any]:
-    """Method, network, task, data, sampling and versions of a run, in the words of a config where there are any.
+    """Describe all that a run was given, in the words of a config where it can.
 
     Members stand as `name` or `{name: {argument: value}}`, as in a config; classes and functions outside of dejax with their module.
     Graphs, data and tasks, which keep no arguments, stand with what tells them apart.
@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
 
 
 def described(value: Any) -> Any:
-    """A value as JSON can hold it: members by name and arguments, arrays by their numbers or their shape."""
+    """Turn a value into what JSON can hold: members by name and arguments."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
@@ -71,7 +71,7 @@ def described(value: Any) -> Any:
 
 
 def _name(cls: type) -> str:
-    """The name of a member as a config writes it; that of a class of the user's with its module."""
+    """Name a member as a config does, a class of the user with its module."""
     if not cls.__module__.startswith("dejax."):
         return f"{cls.__module__}.{cls.__qualname__}"
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()

@@ -297,8 +297,7 @@ class Batch(abc.ABC):
     def said(self) -> dict[str, Any]:
         """Give the numbers of the last evaluation, over the lanes that go on."""
         last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
-        gone = {self.lanes[at] for at in self.broken}
-        last = [r for r in last if (r["run"], r["seed"]) not in gone]
+        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self.broken}]
         names = dict.fromkeys(name for r in last for name in r if name not in KEYS)
         return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
