@@ -36,7 +36,8 @@ def draw(
 
     Args:
       history: one or several runs.
-      name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid, "/mean_model" as thin lines.
+      name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
+        "/mean_model" as thin lines.
       by: "round", "bytes", "seconds" or "wall".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
@@ -133,7 +134,7 @@ def _family_names(history: History, name: str) -> list[str]:
 
 
 def _family(history: History, name: str) -> list[str]:
-    """The numbers to draw under a name: the family's, where there is one, else the number itself."""
+    """Return the numbers to draw under a name: its family's, or the number itself."""
     family = _family_names(history, name)
     if family:
         return family
@@ -184,7 +185,10 @@ def _wide(history: History) -> bool:
 
 
 def _bytes_axis(ax: Axes, history: History) -> None:
-    """Bytes in readable units; logarithmic where totals differ a lot; the point of equal bytes marked."""
+    """Format the axis of bytes: readable units, the point of equal bytes marked.
+
+    It is logarithmic where totals differ a lot.
+    """
     from matplotlib.ticker import FuncFormatter
 
     if _wide(history):

@@ -18,7 +18,7 @@ from .history import KEYS, History, Record, join
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
-    """Write metrics.jsonl, metrics.csv, figure.png and report.html, each one whole or not at all.
+    """Write metrics.jsonl, metrics.csv, figure.png and report.html, each whole or not at all.
 
     Args:
       history: one or several runs.
@@ -102,7 +102,9 @@ def _load(directory: Path) -> History:
 
 
 def read_jsonl(path: Path) -> list[Record]:
-    """Records of a metrics.jsonl; a half-written last line (of a run that was killed) is left out.
+    """Read the records of a metrics.jsonl.
+
+    A half-written last line (of a run that was killed) is left out.
 
     Raises:
       ValueError: another line is no record.

@@ -1,4 +1,6 @@
-"""A run directory: metric files that never run ahead of the checkpoints they are resumed from.
+"""A run directory: metric files that are never ahead of the newest checkpoint.
+
+A run that is resumed starts from that.
 
 run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
 config.yaml      the resolved config, where the run came from one
@@ -32,7 +34,10 @@ LONGEST = 120  # letters of a label in the name of a directory; file systems tak
 
 
 def _seen(path: Path, seconds: float = 10.0) -> bool:
-    """Whether a directory is there, or comes to be seen within some seconds: file systems of several hosts remember what was not."""
+    """Return whether a directory exists, or appears within some seconds.
+
+    File systems of several hosts may remember for a while that it did not exist.
+    """
     end = time.monotonic() + seconds
     while not path.is_dir():
         if time.monotonic() > end:
@@ -44,7 +49,8 @@ def _seen(path: Path, seconds: float = 10.0) -> bool:
 class RunDir:
     """The files of one or several runs.
 
-    Of several processes all must call; process 0 alone reads and writes, its errors are raised on all.
+    Of several processes all must call; process 0 alone reads and writes, its errors are raised on
+    all.
 
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
@@ -69,7 +75,10 @@ class RunDir:
 
     @processes.led
     def check(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and what else is there.
+        """Refuse a directory that would be overwritten, or that is no run directory.
+
+        Returns:
+          The facts in run.json, and whatever else stands there.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
@@ -260,7 +269,10 @@ class RunDir:
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
     def save(self, label: str, round: int, state: Tree, facts: dict[str, Any], runs: list[str]) -> None:
-        """Write a checkpoint, which holds `runs`; of a state that lies on several hosts each writes its part."""
+        """Write a checkpoint, which holds `runs`.
+
+        If the state lies on several hosts, each writes its part.
+        """
         checkpoint.save(self.checkpoints(label), round, state, facts)
         self.note({run: {"saved": round} for run in runs})
 

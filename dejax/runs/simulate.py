@@ -1,4 +1,4 @@
-"""The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
+"""The host driver: run chunks of rounds; report, measure and save between them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -56,12 +56,13 @@ def simulate(
 ) -> History:
     """SingleRun a method on a problem over a network and measure it as it goes.
 
-    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how rounds are cut into chunks nor
-    on evaluations, checkpoints, or a kill and resume in between. One program is compiled whatever the number of rounds.
+    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how
+    rounds are cut into chunks nor on evaluations, checkpoints, or a kill and resume in between. One
+    program is compiled whatever the number of rounds.
 
     Args:
-      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies between nodes; may be None
-        for methods that do not communicate.
+      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies
+        between nodes; may be None for methods that do not communicate.
       rounds: rounds in all, >= 1, those before a resume included.
       seed, seeds: of starts and draws; several (a list under either name) run at once, as one vmapped program.
       params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
@@ -74,10 +75,12 @@ def simulate(
         After a kill a resumed run goes over the rounds since its checkpoint again, so that callbacks see them twice.
       label: name of the run in records, tables and plots. Default: the method's name.
       progress: False says nothing.
-      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and report.html.
-      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut back to it.
-      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
-        always saved, and so is the round at which Ctrl-C stops the run.
+      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and
+        report.html.
+      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut
+        back to it.
+      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last
+        one. The last round is always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
       fallback: where the newest checkpoint to resume is damaged, go on from the one before it; False refuses.
       check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
@@ -88,8 +91,10 @@ def simulate(
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
-      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is drawn or written.
-      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is
+        drawn or written.
+      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the
+        run so far.
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
       CheckpointError: the checkpoint to resume is damaged, or of another experiment.
@@ -132,15 +137,16 @@ def compare(
     check_memory: bool = True,
     mesh: Any = None,
 ) -> History:
-    """SingleRun several experiments one after another, into one history, table and run directory.
+    """Run several experiments one after another, into one history, table and run directory.
 
     Args:
       runs: label -> (method, problem, network).
       rounds: of all runs, or label -> rounds.
       The others: as in `simulate`.
     Returns:
-      History of all runs. A run that diverges is marked in the table (`history.facts[label]["status"]`); the others go on.
-      A resumed comparison skips the runs that were done and resumes the one that was cut short.
+      History of all runs. A run that diverges is marked in the table
+      (`history.facts[label]["status"]`); the others go on. A resumed comparison skips the runs that
+      were done and resumes the one that was cut short.
     Raises:
       DivergenceError: every run diverged. Otherwise as `simulate`.
       TooLargeError: by shapes before the first run begins; by its compiled program before that run begins, with `.history` of those before.
@@ -201,7 +207,10 @@ def planned(
 
 @kept_programs()
 def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[str, Any]) -> History:
-    """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
+    """Run `rounds` more rounds of a run that ended; see `History.continue_`.
+
+    history: holds the records of the run so far.
+    """
     run, label = ended.again(), ended.label
     cadence = run.cadence.longer(run.round + whole("rounds", rounds), options)
     directory = RunDir(history.directory, resume=True) if history.directory is not None else None
@@ -231,7 +240,10 @@ def drive_all(
     check_memory: bool = False,
     order: Sequence[str] | None = None,
 ) -> History:
-    """All runs in turn; Ctrl-C ends the whole and keeps what there is. order: of labels in the history, if not that of the runs."""
+    """Drive all runs in turn; Ctrl-C ends the whole and keeps what there is.
+
+    order: of labels in the history, if not that of the runs.
+    """
     callbacks = [callbacks] if callable(callbacks) else callbacks
     processes.meet()  # before anything that may be refused on one process alone
     if directory is None:
