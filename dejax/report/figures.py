@@ -64,7 +64,7 @@ def draw(
 
 
 def figure(history: History, title: str | None = None, *, band: str | None = "std") -> Any:
-    """The run's picture: local models (solid) and the mean model (thin) over rounds and over bytes.
+    """Draw local models (solid) and the mean model (thin) over rounds and over bytes.
 
     With several seeds lines are means, with a band around them (`band`, as in `History.plot`). Runs that send nothing are
     level lines in the right panel; its dotted vertical line marks equal bytes.

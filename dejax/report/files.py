@@ -236,7 +236,7 @@ def append(path: Path, text: str) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step: a reader, or a kill, sees the old or the new one, never a part."""
+    """Replace a file in one step: readers and kills see the old or the new one."""
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     name = ""
     with named(path):

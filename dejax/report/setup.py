@@ -37,6 +37,13 @@ def setup(method: Method, problem: Problem, network: Network, params: Any = None
     return out | {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | versions()
 
 
+def facts_of(method: Method) -> dict[str, Any]:
+    """Facts of a method: its repr without machine addresses, its local steps."""
+    steps = getattr(method, "local_steps", None)
+    out = {"local_steps": steps} if isinstance(steps, int) else {}
+    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
+
+
 def versions() -> dict[str, str]:
     """Releases that numbers may depend on."""
     import dejax
@@ -120,4 +127,4 @@ def _data(data: Any) -> Any:
     return out
 
 
-__all__ = ["described", "setup", "versions"]
+__all__ = ["described", "facts_of", "setup", "versions"]

@@ -5,7 +5,6 @@ Their state is on the device, their counters on the host; checkpoints hold both.
 
 import abc
 import contextlib
-import re
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,7 +17,7 @@ from .. import engine
 from ..core import tree
 from ..core.random import seeded
 from ..core.struct import labelled
-from ..core.types import MeshLike, Method, PathLike, Tree
+from ..core.types import MeshLike, PathLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
@@ -403,11 +402,4 @@ def _like(params: Tree) -> Any:
     return jax.eval_shape(lambda x: x, params)
 
 
-def described(method: Method) -> dict[str, Any]:
-    """Facts of a method: its repr without machine addresses, its local steps."""
-    steps = getattr(method, "local_steps", None)
-    out = {"local_steps": steps} if isinstance(steps, int) else {}
-    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
-
-
-__all__ = ["Batch", "described"]
+__all__ = ["Batch"]

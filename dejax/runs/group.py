@@ -20,9 +20,9 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
-from ..report.setup import setup
+from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch
 from .fingerprint import fingerprint
 
 
@@ -158,7 +158,7 @@ class Group(Batch):
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
                 )
             mine = sum(r["run"] == member.label for r in self.records)
-            out[member.label] = {"status": status, "records": mine} | self.common_facts() | described(member.given[0])
+            out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
         return out
 
     def setups(self) -> dict[str, dict[str, Any]]:

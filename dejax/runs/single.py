@@ -16,9 +16,9 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
-from ..report.setup import setup
+from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch
 from .fingerprint import fingerprint
 
 
@@ -36,7 +36,7 @@ class SingleRun(Batch):
             raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.described = described(method)
+        self.described = facts_of(method)
         self.given = (method, problem, network)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
