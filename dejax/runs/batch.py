@@ -7,7 +7,6 @@ import abc
 import contextlib
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ import numpy as np
 
 from .. import engine
 from ..core import tree
-from ..core.random import seeded
 from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import placement, processes
@@ -262,7 +260,7 @@ class Batch(abc.ABC):
             self.network_of(at),
             state=Lazy(lambda: state(self._moved("in_order", carry))),
             index=self.round,
-            key=_key(self.lanes[at][1]),
+            key=vmapped.key_of(self.lanes[at][1]),
             nodes=nodes,
             width=width,
             place=self.place,
@@ -390,11 +388,6 @@ class Batch(abc.ABC):
         return carry if self.place is None else tree.map(
             lambda x, to: placement.place_array(x, to.sharding), carry, like
         ), facts
-
-
-@lru_cache(maxsize=1024)
-def _key(seed: int) -> jax.Array:
-    return seeded(seed)
 
 
 def _like(params: Tree) -> Any:
