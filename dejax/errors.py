@@ -189,10 +189,12 @@ class TooLargeError(FieldError):
 
     Attributes:
       needed, memory: bytes that the run takes, and that there are. largest: most nodes that fit.
+      history: of the runs before it, where it is found out that late; None where none ran.
     """
 
     def __init__(self, text: str, needed: float, memory: float, largest: int, **field: Any):
         self.needed, self.memory, self.largest = needed, memory, largest
+        self.history: Any = None
         super().__init__(text, **field)
 
 

@@ -16,8 +16,9 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch
 from .fingerprint import fingerprint
 
 
@@ -35,7 +36,7 @@ class SingleRun(Batch):
             raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.described = described(method)
+        self.described = facts_of(method)
         self.given = (method, problem, network)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
@@ -111,7 +112,12 @@ class SingleRun(Batch):
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
-        return {self.label: {"status": self.status} | self.common_facts() | self.described}
+        facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
+        return {self.label: facts | self.described}
+
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of."""
+        return {self.label: setup(*self.given, self.initial)}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""

@@ -222,13 +222,20 @@ def test_what_fits_as_compiled_runs(small, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_comparison_is_refused_for_its_last_run_before_the_first_one_begins(small, monkeypatch, tmp_path):
+def test_a_comparison_is_refused_by_shapes_before_its_first_run_and_as_compiled_before_the_run_itself(
+    small, monkeypatch, tmp_path
+):
     large = letters(64, dj.methods.gradient_tracking(lr=1.0), dj.Network(dj.topology.ring(64)), batch_size=16)
-    plan = planning.plan(*large, rounds=3).compiled(allocated(SingleRun("large", *large, 0, 3).compiled()))
+    plan = planning.plan(*large, rounds=3)
     limit(monkeypatch, plan.total - 10)
-    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need"):
+    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need at least"):
         dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    limit(monkeypatch, plan.compiled(allocated(SingleRun("large", *large, 0, 3).compiled())).total - 10)
+    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need [0-9]") as error:
+        dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
+    assert error.value.history.runs == ["small"] and (tmp_path / "out" / "report.html").is_file()
+    assert dj.report.load(tmp_path / "out").facts["large"]["status"].startswith("failed at round 0")
 
 
 @pytest.mark.slow
