@@ -94,7 +94,10 @@ def test_both_reach_the_composite_optimum_with_a_constant_step(prox):
 def test_proximal_operators_are_nearest_points():
     rng = np.random.default_rng(0)
     u, points = rng.standard_normal((3, 4)), rng.standard_normal((2000, 3, 4))
-    for prox, r in ((L1, lambda x: 0.3 * np.abs(x)), (dj.proximal.box(low=-0.5), lambda x: np.where(x < -0.5, np.inf, 0))):
+    for prox, r in (
+        (L1, lambda x: 0.3 * np.abs(x)),
+        (dj.proximal.box(low=-0.5), lambda x: np.where(x < -0.5, np.inf, 0)),
+    ):
         got = np.asarray(prox.prox(0.7, u))
         cost = lambda x, r=r: 0.5 * (x - u) ** 2 + 0.7 * r(x)
         assert (cost(got) <= np.nanmin(cost(points), 0) + 1e-12).all()

@@ -1,6 +1,5 @@
 """DFedSAM against NumPy, its limits, and what several averages are."""
 
-import jax.numpy as jnp
 import numpy as np
 import problems as zoo
 import pytest
@@ -42,13 +41,10 @@ def test_several_averages_are_one_under_a_power_of_w():
 
 @pytest.mark.slow
 def test_on_a_linear_loss_it_is_sgd():
-    problem, _ = zoo.squares()
-    loss = lambda params, batch, key: batch["a"].sum(-1) @ params["x"]
-    linear = dj.tasks.from_functions(zoo.rows_init, lambda p, b, k: jnp.stack([x.sum() for x in [p["x"]]]))
-    del loss
-    flat = dj.Problem(linear, problem.data)
-    close(run(m.dfedsam(lr=LR, rho=0.5, local_steps=2), RING, 5, flat)[1],
-          run(m.local_sgd(lr=LR, local_steps=2), RING, 5, flat)[1])  # fmt: skip
+    task = dj.tasks.from_functions(zoo.rows_init, lambda params, batch, key: batch["x"] @ params["x"])
+    flat = dj.Problem(task, zoo.Uneven().problem.data)
+    sam, sgd = m.dfedsam(lr=LR, rho=0.5, local_steps=2), m.local_sgd(lr=LR, local_steps=2)
+    close(run(sam, RING, 5, flat)[1], run(sgd, RING, 5, flat)[1])
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ m = dj.methods
 
 def test_scheduled_sgd():
     x, talk = X0.copy(), [[0, None, 3], [4, 9, 2, 2], [8, 9, 1, 0]]
-    phases = {t: 1 for t in range(0, ROUNDS, 3)} | {4: 2, 6: 2, 8: 0}
+    phases = dict.fromkeys(range(0, ROUNDS, 3), 1) | {4: 2, 6: 2, 8: 0}
     for t in range(ROUNDS):
         for _ in range(2):
             x = x - LR * grads(x)
@@ -32,7 +32,9 @@ def test_no_windows_are_independent_runs():
 
 def test_messages_are_sent_in_the_rounds_of_the_schedule_alone():
     _, meters = zoo.run(m.scheduled_sgd(lr=LR, talk=[[1, 8, 3, 2]]), zoo.squares()[0], RING, 10, X0)
-    sent = np.asarray(meters.counts["wire/talk2/repeat/gossip"]["lo"] if "wire/talk2/repeat/gossip" in meters.counts else 0)
+    sent = np.asarray(
+        meters.counts["wire/talk2/repeat/gossip"]["lo"] if "wire/talk2/repeat/gossip" in meters.counts else 0
+    )
     np.testing.assert_array_equal(sent, [20 if t in (1, 4, 7) else 0 for t in range(10)])
 
 
