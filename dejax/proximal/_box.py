@@ -16,7 +16,7 @@ BOUND = Number("a number, which may be infinite", lambda v: not math.isnan(v))
 
 @struct
 class Box:
-    """r(x) = 0 where all numbers lie in [low, high], else infinite: the nearest point of the box.
+    """r(x) = 0 where all numbers lie in [low, high], else infinite: the nearest point.
 
     Args:
       low, high: bounds of every number, low <= high; infinite bounds bind nothing.

@@ -1,4 +1,4 @@
-"""DProxSGT and CDProxSGT: tracked proximal steps for losses f + r, plain and with compressed messages.
+"""DProxSGT and CDProxSGT: tracked proximal steps for losses f + r, plain and compressed.
 
     u_i <- y_i + g_i(x_i) - g_i of the previous round;   y_i <- mix(u)_i       tracker
     v_i <- prox_{lr r}(x_i - lr y_i);                    x_i <- mix(v)_i       adapt, then combine
@@ -63,7 +63,7 @@ def clipped(most: Any, grads: Tree) -> Any:
 
 @struct
 class DProxSgt:
-    """Decentralized proximal gradient tracking (DProxSGT): exact on unequal data for losses f + r with a constant step.
+    """DProxSGT: proximal gradient tracking, exact on unequal data for losses f + r.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule. The authors' runs: 0.01 (LeNet), 0.02 (ResNet).
@@ -93,7 +93,7 @@ class DProxSgt:
 
 @struct
 class CompressedDProxSgt:
-    """Compressed decentralized proximal gradient tracking (CDProxSGT): DProxSGT whose two messages are compressed differences.
+    """CDProxSGT: DProxSGT whose two messages are compressed differences.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

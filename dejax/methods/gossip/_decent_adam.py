@@ -1,4 +1,4 @@
-"""Decentralized Adam and AccumAdam: an Adam step at every node on the mean of its neighborhood.
+"""Decentralized Adam and AccumAdam: each node's Adam step on the mean of its neighborhood.
 
     z_i = sum_j W_ij x_j;   g = g_i(x_i) at the model before mixing;   a <- a + g / s
     m' = m + (1 - b1) g;   v' = v + (1 - b2) g^2;   c = ceil(t / s) after t steps
@@ -37,7 +37,7 @@ class DecentAdamState(NamedTuple):
 
 @struct
 class DecentAdam:
-    """Decentralized Adam, and AccumAdam: Adam at each node with one average per round; moments see means of s steps.
+    """Decentralized Adam; with `accumulate` > 1 AccumAdam: moments see means of several steps.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule. The authors: 1e-3 at the peak of a cosine with warm-up.
@@ -89,7 +89,7 @@ class DecentAdam:
         return tree.axpy(1 - self.b1, grads, state.mean), tree.axpy(1 - self.b2, squares, state.square)
 
     def direction(self, mean: NodeTree, square: NodeTree, cycles: NodeInt) -> Tree:
-        """Mean over root of square, both without the bias of their start at zero `cycles` [n] updates ago."""
+        """Mean over root of square, without the bias of their start at zero `cycles` [n] ago."""
         unbias = lambda b, tree_: tree.scale(1 / (1 - jnp.asarray(b, float) ** cycles.astype(float)), tree_)
         eps = lambda v: jnp.asarray(self.eps).astype(v.dtype)
         ratio = lambda m, v: m / (jnp.sqrt(v) + eps(v))

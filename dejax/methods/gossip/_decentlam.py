@@ -1,4 +1,4 @@
-"""DecentLaM: momentum on the whole move of a D-PSGD round, so that it does not add to the bias of unequal data.
+"""DecentLaM: momentum on the whole move of a D-PSGD round, which adds no bias of its own.
 
     d_i = (x_i - sum_j W_ij (x_j - lr g_j(x_j))) / lr;   m_i <- beta m_i + d_i;   x_i <- x_i - lr m_i
 

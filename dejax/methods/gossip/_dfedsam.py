@@ -1,4 +1,4 @@
-"""DFedSAM: local steps that look uphill first (SAM), then one average with the neighbors, or several (MGS).
+"""DFedSAM: local steps that look uphill first (SAM), then one average, or several (MGS).
 
     y <- x_i;  K times, on one batch each:  g = g_i(y);  y <- y - lr g_i(y + rho g / (|g| + 1e-12))
     Q times:   y_i <- sum_j W_ij y_j;       x_i <- y_i
@@ -28,7 +28,7 @@ class DFedSamState(NamedTuple):
 
 @struct
 class DFedSam:
-    """DFedSAM: decentralized FedAvg with sharpness-aware steps; several averages per round make it DFedSAM-MGS.
+    """DFedSAM: local sharpness-aware steps, then one average; several make it DFedSAM-MGS.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule. The paper: 0.1, times 0.998 every round (unconfirmed).

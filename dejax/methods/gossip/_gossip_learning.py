@@ -1,4 +1,4 @@
-"""Gossip learning with ages: models merge in proportion to how many updates they have absorbed, then train.
+"""Gossip learning with ages: models merge by how many updates they absorbed, then train.
 
     x_i <- (a_i x_i + sum_j a_j x_j) / (a_i + sum_j a_j);   a_i <- max(a_i, a_j)     over the j whose models arrived
     K times: x_i <- x_i - lr g_i(x_i);                      a_i <- a_i + K
@@ -37,7 +37,7 @@ class GossipLearningState(NamedTuple):
 
 @struct
 class GossipLearning:
-    """Gossip learning with ages: merge what arrived by how much each model has learned, then train.
+    """Gossip learning with ages: merge models by how much each has learned, then train.
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.

@@ -1,4 +1,4 @@
-"""QG-DSGDm: D-PSGD with a momentum that follows how the mixed models moved, not the local gradients.
+"""QG-DSGDm: D-PSGD with a momentum that follows how the mixed models moved.
 
     m = beta q_i + g_i(x_i);   d = g_i + beta m (Nesterov) or m;   x'_i = sum_j W_ij (x_j - lr d_j)
     q_i <- mu q_i + (1 - mu) (x_i - x'_i) / lr
@@ -29,7 +29,7 @@ class QgState(NamedTuple):
 
 @struct
 class QgDsgdm:
-    """Quasi-global momentum (QG-DSGDm): momentum from the moves of mixed models, for unequal data.
+    """QG-DSGDm: quasi-global momentum, from the moves of mixed models, for unequal data.
 
     Args:
       lr: > 0; scalar, [n] or a schedule. Moves are divided by the rate of their round, at least 1e-8.

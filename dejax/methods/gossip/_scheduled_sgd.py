@@ -1,4 +1,4 @@
-"""Local SGD that talks by a schedule: in which rounds, and how many averages in each of them.
+"""Local SGD that talks by a schedule: in which rounds, and how many averages in each.
 
     K times: y <- y - lr g_i(y);   p(t) times: y_i <- sum_j W_ij y_j;   x_i <- y_i
 
@@ -35,7 +35,7 @@ from ...optimizers import check_step, local_step
 
 
 class Window(NamedTuple):
-    """The rounds first, first + every, ... below last (None: without end), with `phases` averages each."""
+    """The rounds first, first + every, ... below last (or without end), and their averages."""
 
     first: int
     last: int | None = None
@@ -81,7 +81,7 @@ class ScheduledState(NamedTuple):
 
 @struct
 class ScheduledSgd:
-    """Local SGD that talks in the rounds of a schedule alone: every so often, in windows, or once at the end.
+    """Local SGD that talks by a schedule: every so often, in windows, or once at the end.
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.

@@ -1,4 +1,4 @@
-"""Variance-corrected averaging: after an average every tensor is spread out again to the variance of what was averaged.
+"""Variance-corrected averaging: tensors regain the variance of those that were averaged.
 
     y_i = K local steps from x_i;   a_i = sum_j W_ij y_j
     t = c Var(y_i) + (1 - c) mean of Var(y_j) over the neighbors j of i, for each tensor
@@ -37,7 +37,7 @@ class VarianceCorrectedState(NamedTuple):
 
 @struct
 class VarianceCorrected:
-    """Variance-corrected averaging: local SGD whose averages keep each tensor's variance, for unequal starts.
+    """Variance-corrected averaging: local SGD whose averages keep each tensor's variance.
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
