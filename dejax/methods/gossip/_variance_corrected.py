@@ -25,7 +25,7 @@ from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
 
-EXACT = "variances are those of the models that arrive, which lossy codecs, noise and forged messages would change"
+EXACT = "variances are of models as they were sent, which codecs, noise and forgers change; use local_sgd"
 
 
 class VarianceCorrectedState(NamedTuple):

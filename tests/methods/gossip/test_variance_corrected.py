@@ -73,5 +73,5 @@ def test_numbers_out_of_range_and_lossy_messages_are_refused():
     with pytest.raises(dj.FieldError, match="VarianceCorrected.own is 1.5; give a number in"):
         m.variance_corrected(lr=0.1, own=1.5)
     lossy = dj.Network(RING, codec=dj.compression.direct(dj.compression.top_k(k=2), gamma=0.5))
-    with pytest.raises(dj.RefusedError, match="variances are those of the models that arrive"):
+    with pytest.raises(dj.RefusedError, match="variances are of models as they were sent"):
         lossy.check(m.variance_corrected(lr=0.1), zoo.squares()[0])
