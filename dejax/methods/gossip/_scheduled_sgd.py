@@ -111,7 +111,7 @@ class ScheduledSgd:
         del key
         return ScheduledState(params, local_step(self).init(params))
 
-    def step(self, state: ScheduledState, round: Round) -> ScheduledState:
+    def step(self, state: ScheduledState, round: Any) -> ScheduledState:
         """K steps, then as many averages as the schedule says."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         now = jnp.int32(0)

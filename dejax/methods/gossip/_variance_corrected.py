@@ -22,7 +22,7 @@ from ...core.checks import above, in_, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
 from ...optimizers import check_step, local_step
 
 EXACT = "variances are of models as they were sent, which codecs, noise and forgers change; use local_sgd"
@@ -68,7 +68,7 @@ class VarianceCorrected:
         del key
         return VarianceCorrectedState(params, local_step(self).init(params))
 
-    def step(self, state: VarianceCorrectedState, round: Round) -> VarianceCorrectedState:
+    def step(self, state: VarianceCorrectedState, round: Any) -> VarianceCorrectedState:
         """K steps, an average, and its tensors spread out again."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         got, own = round.exchange(y), tree.map(variance, y)
