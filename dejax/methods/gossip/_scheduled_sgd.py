@@ -114,14 +114,15 @@ class ScheduledSgd:
     def step(self, state: ScheduledState, round: Any) -> ScheduledState:
         """K steps, then as many averages as the schedule says."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
+        windows: Any = self.talk  # as `Windows` makes them
         now = jnp.int32(0)
-        for window in self.talk:
+        for window in windows:
             now = jnp.where(window.holds(round.index), jnp.int32(window.phases), now)
 
         def gossip(r: Round, y: Tree) -> Any:
             return r.gossip(y)
 
-        for phases in sorted({window.phases for window in self.talk} - {0}):
+        for phases in sorted({window.phases for window in windows} - {0}):
             average = lambda r, y, phases=phases: r.repeat(phases, gossip, y)
             y = round.when(now == phases, average, y, name=f"talk{phases}")
         return ScheduledState(y, opt)
