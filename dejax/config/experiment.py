@@ -99,7 +99,7 @@ class RunSpec:
         if build is not None:
             with located(call.args["topology"].path, call.args["topology"].fn):
                 args["topology"] = build(n)
-        elif getattr(topology, "n", n) != n:
+        elif topology is not None and getattr(topology, "n", n) != n:
             raise ConfigError(
                 (*call.args["topology"].path, "n"),
                 f"the graph has n = {topology.n} but data.nodes is {n}; leave n out, or make them equal.",
