@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         metrics as metrics,
         population as population,
         privacy as privacy,
+        proximal as proximal,
         report as report,
         tasks as tasks,
         testing as testing,
@@ -56,7 +57,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "report", "tasks", "testing", "topology",
+    "optimizers", "population", "privacy", "proximal", "report", "tasks", "testing", "topology",
 )  # fmt: skip
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",

@@ -102,6 +102,7 @@ def in_(low: float, high: float, ends: str = "[]", what: str = "a number") -> Nu
 
 finite = Number("a finite number", math.isfinite)
 rate = Number("a finite number >= 0 that fits float32", lambda v: 0 <= v < 3e38, schedules=True)
+positive_rate = Number("a finite number > 0 that fits float32", lambda v: 0 < v < 3e38, schedules=True)
 constant_rate = Number(rate.want, rate.fits)
 
 
@@ -290,6 +291,7 @@ __all__ = [
     "in_",
     "natural",
     "or_none",
+    "positive_rate",
     "rate",
     "seed",
     "whole",

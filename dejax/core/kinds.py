@@ -164,6 +164,7 @@ INNER = {  # what other objects hold in such fields
         Compressor,
         (("scope", ("global", "leaf")),),
     ),
+    "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
 }
 
