@@ -1,10 +1,11 @@
 """Training methods by family; each is two pure functions, init and step."""
 
-from . import asynchronous, baselines, clustered, compressed, federated, gossip, push, tracking
+from . import asynchronous, baselines, clustered, compressed, exact, federated, gossip, push, tracking
 from .asynchronous import *
 from .baselines import *
 from .clustered import *
 from .compressed import *
+from .exact import *
 from .federated import *
 from .gossip import *
 from .push import *
@@ -15,6 +16,7 @@ __all__ = [
     *baselines.__all__,
     *clustered.__all__,
     *compressed.__all__,
+    *exact.__all__,
     *federated.__all__,
     *gossip.__all__,
     *push.__all__,
