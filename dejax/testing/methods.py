@@ -136,7 +136,7 @@ def _purity(promises: Promises, runs: Runs, after: Tree) -> None:
 
 
 def _numbers(promises: Promises, runs: Runs, after: Tree, toy: Network | None) -> None:
-    """Numbers act, and a sweep over them is a vmap; one that acts on the noise of batches alone is tried on `toy` with those."""
+    """Numbers act, if need be on `toy` with small batches; a sweep is a vmap."""
     found = numbers(runs.method)
     for name, place in found:
         with promises("its numbers act", f"use {name}, or take it out of the fields"):

@@ -66,7 +66,7 @@ def width() -> str:
 
 
 def problem(n: int = N, dtype: str | None = None, batch_size: int | None = None) -> Problem:
-    """Least squares on unequal shards, with independent starts and full batches, or such of one size."""
+    """Least squares on unequal shards; independent starts; full batches by default."""
     return _problem(n, width() if dtype is None else dtype, batch_size)
 
 

@@ -171,7 +171,9 @@ def _lambda2(top: Topology) -> complex | None:
 
 
 def least_eigenvalue(top: Topology) -> float:
-    """The least eigenvalue of a symmetric W, or of all W_t of a period; where rows bound it by >= 0, that bound.
+    """Find the least eigenvalue of a symmetric W, or of all W_t of a period.
+
+    Where rows bound it by >= 0, that bound is returned.
 
     Row i says that no eigenvalue lies below W_ii - sum_j |W_ij|, which is enough for lazy weights. Of phases that are drawn
     afresh one is looked at. Beyond 2,000 nodes it comes from a sparse iterative solver.

@@ -1,4 +1,4 @@
-"""Exact first-order methods: a difference of iterates or a dual variable takes away the bias of unequal data."""
+"""Exact first-order methods by differences of iterates or dual variables."""
 
 from ._d2 import D2 as d2, ExactDiffusion as exact_diffusion
 from ._dadmm import DAdmm as dadmm

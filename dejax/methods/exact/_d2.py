@@ -1,4 +1,4 @@
-"""D2 and exact diffusion: D-PSGD that adds back what the last average moved, so that unequal data leave no bias.
+"""D2 and exact diffusion: D-PSGD that adds back what the last average moved.
 
     z_i = x_i - lr g_i(x_i) + c_i
     D2                x_i' = sum_j W_ij z_j
@@ -36,7 +36,7 @@ def _start(params: NodeTree) -> D2State:
 
 @struct
 class D2:
-    """D2: D-PSGD with the difference of the last two iterates; exact on unequal data with a constant step.
+    """D2: D-PSGD with the difference of two iterates; exact on unequal data.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
@@ -62,7 +62,7 @@ class D2:
 
 @struct
 class ExactDiffusion:
-    """Exact diffusion: D2 on (I + W) / 2, so that any symmetric W will do; exact on unequal data with a constant step.
+    """Exact diffusion: D2 on (I + W) / 2, so that any symmetric W will do.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

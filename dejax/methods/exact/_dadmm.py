@@ -1,4 +1,4 @@
-"""Decentralized ADMM: every node solves a local problem near its neighbors' models, by K gradient steps.
+"""Decentralized ADMM: nodes solve local problems near their neighbors' models.
 
     r_i = x_i - sum_j W_ij x_j
     f_i <- f_i + penalty r_i                                  but for round 0, where f_i = 0
@@ -35,7 +35,7 @@ class DAdmmState(NamedTuple):
 
 @struct
 class DAdmm:
-    """Decentralized ADMM: local problems solved by K gradient steps, and a dual variable; exact on unequal data.
+    """Decentralized ADMM by K local gradient steps; exact on unequal data.
 
     Args:
       lr: step size within a local problem, >= 0; scalar, [n] or a schedule.

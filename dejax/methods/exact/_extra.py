@@ -29,7 +29,7 @@ class ExtraState(NamedTuple):
 
 @struct
 class Extra:
-    """EXTRA: D-PSGD (awc) less all past disagreement; exact on unequal data with a constant step.
+    """EXTRA: D-PSGD (awc) less all past disagreement; exact on unequal data.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

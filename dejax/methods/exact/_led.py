@@ -28,7 +28,7 @@ class LedState(NamedTuple):
 
 @struct
 class Led:
-    """Local exact diffusion (LED): K corrected local steps between averages; exact on unequal data with a constant step.
+    """Local exact diffusion (LED): K corrected local steps between averages.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

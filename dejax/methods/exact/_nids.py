@@ -1,4 +1,4 @@
-"""NIDS: exact diffusion with a step size for every node, and a first round without an average.
+"""NIDS: exact diffusion with a step size for every node and no average in round 0.
 
     y_i = x_i - lr_i (g_i(x_i) + d_i)
     r_i = c (y_i - sum_j W_ij y_j),  c = 1 / (2 max_i lr_i);  r_i = 0 in round 0
@@ -33,7 +33,7 @@ class NidsState(NamedTuple):
 
 @struct
 class Nids:
-    """NIDS: exact on unequal data, with a step size of its own at every node that no graph makes smaller.
+    """NIDS: exact on unequal data, with step sizes that no graph makes smaller.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

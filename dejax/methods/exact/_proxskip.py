@@ -1,4 +1,4 @@
-"""Decentralized ProxSkip: a coin that is common to all nodes says in which rounds they average.
+"""Decentralized ProxSkip: a common coin says in which rounds nodes average.
 
     z_i = x_i - lr g_i(x_i) + c_i
     with probability p:  x_i' = (1 - mix) z_i + mix sum_j W_ij z_j;   c_i' = c_i + p (x_i' - z_i)
@@ -34,7 +34,7 @@ class ProxSkipState(NamedTuple):
 
 @struct
 class ProxSkip:
-    """Decentralized ProxSkip: corrected gradient steps, and an average in a share p of the rounds; exact on unequal data.
+    """Decentralized ProxSkip: corrected steps, an average in a share p of rounds.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

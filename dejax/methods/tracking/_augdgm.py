@@ -1,4 +1,4 @@
-"""AugDGM: gradient tracking that averages after every step of models and trackers, with a step size for every node.
+"""AugDGM: gradient tracking with a step size for every node.
 
     y_i <- sum_j W_ij (y_j + g_j(x_j) - g_j(x_j of the previous round));  y_i = g_i in round 0
     x_i <- sum_j W_ij (x_j - lr_j y_j)
@@ -29,7 +29,7 @@ class AugDgmState(NamedTuple):
 
 @struct
 class AugDgm:
-    """AugDGM: gradient tracking for step sizes that differ from node to node; exact on unequal data.
+    """AugDGM: gradient tracking for step sizes that differ from node to node.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule. Unequal ones weigh how fast nodes move, not what is minimized.

@@ -1,4 +1,4 @@
-"""GT-SARAH and GT-HSGD: gradient tracking of gradients whose variance is reduced by one batch seen from two points.
+"""GT-SARAH and GT-HSGD: tracking of gradients of reduced variance.
 
     GT-SARAH  v_i' = mean of `anchor` gradients at x_i               every `period` rounds, from round 0
               v_i' = v_i + g_i(x_i; b) - g_i(x_i_last; b)            else

@@ -1,4 +1,4 @@
-"""K-GT: K local steps along the gradient and a tracked correction, then one average of models and directions.
+"""K-GT: K corrected local steps, then one average of models and directions.
 
     y <- x_i;  K times: y <- y - lr (g_i(y) + c_i)
     z_i = (x_i - y_i) / (K lr)                              mean direction of the K steps
@@ -30,7 +30,7 @@ class KgtState(NamedTuple):
 
 @struct
 class Kgt:
-    """K-GT: gradient tracking with K local steps between averages; exact on unequal data with constant steps.
+    """K-GT: gradient tracking with K local steps; exact on unequal data.
 
     Args:
       lr: step size of a local step, >= 0; scalar, [n] or a schedule.

@@ -1,4 +1,4 @@
-"""Momentum tracking (MT-DSGDm): heavy-ball momentum along a tracked mean of all nodes' momenta.
+"""Momentum tracking (MT-DSGDm): descend along a tracked mean of momenta.
 
     m_i <- momentum m_i + g_i(x_i)
     x_i <- sum_j W_ij x_j - lr (m_i - c_i)
@@ -32,7 +32,7 @@ class MomentumTrackingState(NamedTuple):
 
 @struct
 class MomentumTracking:
-    """Momentum tracking (MT-DSGDm): momentum that unequal data do not bias; exact with a constant step.
+    """Momentum tracking (MT-DSGDm): momentum that unequal data do not bias.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
