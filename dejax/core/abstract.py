@@ -10,7 +10,10 @@ from .types import Tree
 
 
 def model_like(task: Any) -> Tree:
-    """Shapes and dtypes of one model of a task (tracing the init of a flax module takes 40 ms, so each task's is kept)."""
+    """Return the shapes and dtypes of one model of a task.
+
+    Tracing the init of a flax module takes 40 ms, so each task's are kept.
+    """
     return _traced(task, jnp.result_type(float))
 
 
