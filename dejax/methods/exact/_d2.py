@@ -5,13 +5,14 @@
     exact diffusion   x_i' = (z_i + sum_j W_ij z_j) / 2
     c_i' = x_i' - (x_i - lr g_i(x_i)),  c_i = 0 before round 0
 
-With a constant lr this is x_i' = sum_j W_ij (2 x_j - x_j_last - lr (g_j - g_j_last)), with (I + W) / 2 for W in exact
-diffusion. The form with c needs no rescaling where lr changes.
+With a constant lr this is x_i' = sum_j W_ij (2 x_j - x_j_last - lr (g_j - g_j_last)), with (I + W)
+/ 2 for W in exact diffusion. The form with c needs no rescaling where lr changes.
 
-W: doubly stochastic and symmetric; D2 needs its eigenvalues above -1/3. The proofs are for a fixed W.
+W: doubly stochastic and symmetric; D2 needs its eigenvalues above -1/3. The proofs are for a fixed
+W.
 Wire: 1 model per directed edge and round.
-Reference: Tang, Lian, Yan, Zhang and Liu, D2: decentralized training over decentralized data, 2018; Yuan, Ying, Zhao and
-Sayed, Exact diffusion for distributed optimization and learning, 2019.
+Reference: Tang, Lian, Yan, Zhang and Liu, D2: decentralized training over decentralized data, 2018;
+Yuan, Ying, Zhao and Sayed, Exact diffusion for distributed optimization and learning, 2019.
 """
 
 from typing import NamedTuple

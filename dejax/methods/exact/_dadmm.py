@@ -4,15 +4,17 @@
     f_i <- f_i + penalty r_i                                  but for round 0, where f_i = 0
     x_i <- argmin_y  loss_i(y) + f_i . y + penalty sum_j W_ij |y - (x_i + x_j) / 2|^2
 
-The argmin has no closed form for a network, nor one that reads samples alone: K steps y <- y - lr (g_i(y) + f_i + penalty r_i +
-2 penalty (y - x_i)) from y = x_i take its place, on a fresh batch each. On least squares they reach it as K grows. The paper counts
-neighbors; here an edge has penalty W_ij, and the sum has j = i, too, which adds penalty W_ii |y - x_i|^2 and moves no fixed point.
+The argmin has no closed form for a network, nor one that reads samples alone: K steps y <- y - lr
+(g_i(y) + f_i + penalty r_i + 2 penalty (y - x_i)) from y = x_i take its place, on a fresh batch
+each. On least squares they reach it as K grows. The paper counts neighbors; here an edge has
+penalty W_ij, and the sum has j = i, too, which adds penalty W_ii |y - x_i|^2 and moves no fixed
+point.
 
-W: doubly stochastic and symmetric. lr below 2 / (L + 2 penalty) lets local problems converge, 1 / (L / 2 + 2 penalty) is
-safe for all K. The proofs are for a fixed W.
+W: doubly stochastic and symmetric. lr below 2 / (L + 2 penalty) lets local problems converge, 1 /
+(L / 2 + 2 penalty) is safe for all K. The proofs are for a fixed W.
 Wire: 1 model per directed edge and round, whatever K.
-Reference: Shi, Ling, Yuan, Wu and Yin, On the linear convergence of the ADMM in decentralized consensus optimization, 2014. Written
-from knowledge of the paper.
+Reference: Shi, Ling, Yuan, Wu and Yin, On the linear convergence of the ADMM in decentralized
+consensus optimization, 2014. Written from knowledge of the paper.
 """
 
 from typing import NamedTuple

@@ -4,13 +4,15 @@
     f_i <- f_i + penalty r_i                                  but for round 0, where f_i = 0
     x_i <- x_i - lr (g_i(x_i) + penalty r_i + f_i)
 
-The paper counts neighbors, sum_j c (x_i - x_j) over the d_i of them, and steps by 1 / (2 c d_i + rho). Here an edge has penalty
-c = penalty W_ij, and lr may be an array [n] of those steps: with one weight w on all edges it is the paper with c = penalty w.
+The paper counts neighbors, sum_j c (x_i - x_j) over the d_i of them, and steps by 1 / (2 c d_i +
+rho). Here an edge has penalty c = penalty W_ij, and lr may be an array [n] of those steps: with one
+weight w on all edges it is the paper with c = penalty w.
 
-W: doubly stochastic and symmetric. lr below 1 / (L / 2 + 2 penalty) is safe on any graph. The proofs are for a fixed W.
+W: doubly stochastic and symmetric. lr below 1 / (L / 2 + 2 penalty) is safe on any graph. The
+proofs are for a fixed W.
 Wire: 1 model per directed edge and round.
-Reference: Ling, Shi, Wu and Ribeiro, DLM: decentralized linearized alternating direction method of multipliers, 2015. Written from
-knowledge of the paper.
+Reference: Ling, Shi, Wu and Ribeiro, DLM: decentralized linearized alternating direction method of
+multipliers, 2015. Written from knowledge of the paper.
 """
 
 from typing import NamedTuple

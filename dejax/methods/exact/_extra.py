@@ -3,12 +3,14 @@
     x_i' = sum_j W_ij x_j - lr g_i(x_i) - q_i
     q_i' = q_i + (x_i - sum_j W_ij x_j) / 2,  q_i = 0 before round 0
 
-The paper's form, x'' = (I + W) x' - (I + W)/2 x - lr (g' - g) from x' = W x - lr g, is the difference of two rounds.
+The paper's form, x'' = (I + W) x' - (I + W)/2 x - lr (g' - g) from x' = W x - lr g, is the
+difference of two rounds.
 
-W: doubly stochastic and symmetric, with eigenvalues above -1; lr below 2 lambda_min((I + W)/2) / L. The proofs are for a fixed W
-and full gradients.
+W: doubly stochastic and symmetric, with eigenvalues above -1; lr below 2 lambda_min((I + W)/2) / L.
+The proofs are for a fixed W and full gradients.
 Wire: 1 model per directed edge and round.
-Reference: Shi, Ling, Wu and Yin, EXTRA: an exact first-order algorithm for decentralized consensus optimization, 2015.
+Reference: Shi, Ling, Wu and Yin, EXTRA: an exact first-order algorithm for decentralized consensus
+optimization, 2015.
 """
 
 from typing import NamedTuple

@@ -3,11 +3,11 @@
     y <- x_i;  K times: y <- y - lr g_i(y) + c_i / K
     x_i' = sum_j W_ij y_j;   c_i' = c_i + x_i' - y_i,  c_i = 0 before round 0
 
-W: doubly stochastic and symmetric. Its eigenvalues must lie above -1/3 for K = 1, which is D2; that this is enough for K > 1, too,
-is not confirmed by the paper. The proofs are for a fixed W.
+W: doubly stochastic and symmetric. Its eigenvalues must lie above -1/3 for K = 1, which is D2; that
+this is enough for K > 1, too, is not confirmed by the paper. The proofs are for a fixed W.
 Wire: 1 model per directed edge and round, whatever K.
-Reference: Alghunaim, Local exact-diffusion for decentralized optimization and learning, 2024. Written from knowledge of the paper,
-with its second step size at 1/K.
+Reference: Alghunaim, Local exact-diffusion for decentralized optimization and learning, 2024.
+Written from knowledge of the paper, with its second step size at 1/K.
 """
 
 from typing import NamedTuple

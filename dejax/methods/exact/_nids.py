@@ -4,13 +4,15 @@
     r_i = c (y_i - sum_j W_ij y_j),  c = 1 / (2 max_i lr_i);  r_i = 0 in round 0
     x_i' = y_i - lr_i r_i;   d_i' = d_i + r_i,  d_i = 0 before round 0
 
-With one lr for all it is x' = (I + W)/2 (2 x - x_last - lr (g - g_last)) from x' = x - lr g. The paper also has a proximal
-term, which is left out here, and any c up to 1 / (lambda_max(I - W) max_i lr_i).
+With one lr for all it is x' = (I + W)/2 (2 x - x_last - lr (g - g_last)) from x' = x - lr g. The
+paper also has a proximal term, which is left out here, and any c up to 1 / (lambda_max(I - W) max_i
+lr_i).
 
-W: doubly stochastic and symmetric. lr_i below 2 / L_i, whatever the graph. The proofs are for a fixed W.
+W: doubly stochastic and symmetric. lr_i below 2 / L_i, whatever the graph. The proofs are for a
+fixed W.
 Wire: 1 model per directed edge and round; none in round 0.
-Reference: Li, Shi and Yan, A decentralized proximal-gradient method with network independent step-sizes and separated
-convergence rates, 2019.
+Reference: Li, Shi and Yan, A decentralized proximal-gradient method with network independent
+step-sizes and separated convergence rates, 2019.
 """
 
 from typing import NamedTuple

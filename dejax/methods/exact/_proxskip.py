@@ -6,12 +6,12 @@
 
 c_i = 0 before round 0. It is lr h_i of the paper, kept so that no step divides by lr.
 
-W: doubly stochastic and symmetric. `mix` above 2/3 needs eigenvalues above 1 - 4 / (3 mix), as D2 has it for mix = 1; derived for
-p = 1, and for p < 1 in the mean.
+W: doubly stochastic and symmetric. `mix` above 2/3 needs eigenvalues above 1 - 4 / (3 mix), as D2
+has it for mix = 1; derived for p = 1, and for p < 1 in the mean.
 Wire: 1 model per directed edge with probability p.
-Reference: Mishchenko, Malinovsky, Stich and Richtarik, ProxSkip: yes! Local gradient steps provably lead to communication
-acceleration, 2022; Guo, Alghunaim, Yuan, Condat and Cao, Revisiting decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`).
-Written from knowledge of both.
+Reference: Mishchenko, Malinovsky, Stich and Richtarik, ProxSkip: yes! Local gradient steps provably
+lead to communication acceleration, 2022; Guo, Alghunaim, Yuan, Condat and Cao, Revisiting
+decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`). Written from knowledge of both.
 """
 
 from typing import Any, NamedTuple

@@ -3,11 +3,12 @@
     y_i <- sum_j W_ij (y_j + g_j(x_j) - g_j(x_j of the previous round));  y_i = g_i in round 0
     x_i <- sum_j W_ij (x_j - lr_j y_j)
 
-W: unit column sums keep mean(y) = mean(g); unit row sums keep consensus. It may change from round to round.
+W: unit column sums keep mean(y) = mean(g); unit row sums keep consensus. It may change from round
+to round.
 Wire: 2 models per directed edge and round, 1 in round 0.
-Reference: Xu, Zhu, Soh and Xie, Augmented distributed gradient methods for multi-agent optimization under uncoordinated constant
-stepsizes, 2015; Nedic, Olshevsky, Shi and Uribe, Geometrically convergent distributed optimization with uncoordinated step-sizes,
-2017 (as ATC-DIGing).
+Reference: Xu, Zhu, Soh and Xie, Augmented distributed gradient methods for multi-agent optimization
+under uncoordinated constant stepsizes, 2015; Nedic, Olshevsky, Shi and Uribe, Geometrically
+convergent distributed optimization with uncoordinated step-sizes, 2017 (as ATC-DIGing).
 """
 
 from typing import NamedTuple

@@ -5,13 +5,16 @@
     GT-HSGD   v_i' = g_i(x_i; b) + (1 - beta) (v_i - g_i(x_i_last; b)),  v_i' = g_i in round 0
     y_i <- sum_j W_ij (y_j + v_j' - v_j);   x_i <- sum_j W_ij (x_j - lr y_j)
 
-v = y = 0 before round 0. The anchor of GT-SARAH's paper is the gradient on all local samples, as here where batches are full; else
-it is a mean over fresh batches. GT-HSGD's paper takes a larger batch in round 0, which is left out here.
+v = y = 0 before round 0. The anchor of GT-SARAH's paper is the gradient on all local samples, as
+here where batches are full; else it is a mean over fresh batches. GT-HSGD's paper takes a larger
+batch in round 0, which is left out here.
 
 W: unit column sums keep mean(y) = mean(v); unit row sums keep consensus.
-Wire: 2 models per directed edge and round. Work: 2 gradients of one batch per round, `anchor` in a round of an anchor.
-Reference: Xin, Khan and Kar, Fast decentralized nonconvex finite-sum optimization with recursive variance reduction, 2022; Xin,
-Khan and Kar, A hybrid variance-reduced method for decentralized stochastic non-convex optimization, 2021. Written from knowledge of both.
+Wire: 2 models per directed edge and round. Work: 2 gradients of one batch per round, `anchor` in a
+round of an anchor.
+Reference: Xin, Khan and Kar, Fast decentralized nonconvex finite-sum optimization with recursive
+variance reduction, 2022; Xin, Khan and Kar, A hybrid variance-reduced method for decentralized
+stochastic non-convex optimization, 2021. Written from knowledge of both.
 """
 
 from typing import NamedTuple

@@ -5,11 +5,13 @@
     c_i <- c_i - z_i + sum_j W_ij z_j,  c_i = 0 before round 0
     x_i <- sum_j W_ij (x_j - server_lr K lr z_j)
 
-The paper starts from c_i = mean(g) - g_i, which takes an exact average; zeros satisfy the same identity.
+The paper starts from c_i = mean(g) - g_i, which takes an exact average; zeros satisfy the same
+identity.
 
 W: unit column sums keep sum c = 0; unit row sums keep consensus. It may change from round to round.
 Wire: 2 models per directed edge and round, whatever K.
-Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023. Written from knowledge of the paper.
+Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023.
+Written from knowledge of the paper.
 """
 
 from typing import NamedTuple

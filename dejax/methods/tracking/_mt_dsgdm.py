@@ -4,13 +4,13 @@
     x_i <- sum_j W_ij x_j - lr (m_i - c_i)
     c_i <- sum_j W_ij (c_j - m_j) + m_i
 
-m = c = 0 before round 0. The paper starts from (g_i - mean(g)) / (1 - momentum), which takes an exact average; zeros satisfy the
-same identity. m - c tracks the mean momentum, W (m - c) + m' - m.
+m = c = 0 before round 0. The paper starts from (g_i - mean(g)) / (1 - momentum), which takes an
+exact average; zeros satisfy the same identity. m - c tracks the mean momentum, W (m - c) + m' - m.
 
 W: unit column sums keep sum c = 0; unit row sums keep consensus.
 Wire: 2 models per directed edge and round.
-Reference: Takezawa, Bao, Niwa, Sato and Yamada, Momentum tracking: momentum acceleration for decentralized deep learning on
-heterogeneous data, 2023.
+Reference: Takezawa, Bao, Niwa, Sato and Yamada, Momentum tracking: momentum acceleration for
+decentralized deep learning on heterogeneous data, 2023.
 """
 
 from typing import NamedTuple
