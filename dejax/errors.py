@@ -4,6 +4,7 @@ For example `None` and `null`, a call and a mapping.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,15 @@ def spelled(value: object) -> str:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         inner = [keyword(f.name, getattr(value, f.name)).command for f in dataclasses.fields(value) if f.repr]
         return Words(repr(value), f"{type(value).__name__}({', '.join(inner)})")
+    return as_shown(value)
+
+
+def as_shown(value: object) -> str:
+    """A value as Python shows it; of whole numbers with over 40 digits how many they have."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1} digits"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_shown, value))}]"
     return repr(value)
 
 
@@ -261,6 +271,7 @@ __all__ = [
     "TooLargeError",
     "Words",
     "as_command",
+    "as_shown",
     "bad",
     "call",
     "keyword",

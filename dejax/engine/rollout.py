@@ -14,7 +14,7 @@ from jax import lax
 from ..core.checks import whole
 from ..core.types import Method, Tree
 from ..devices import placement
-from ..errors import bad
+from ..errors import FieldError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters
@@ -75,9 +75,10 @@ def rollout(
         raise bad("key", key, says=f"is an array of {key.shape} keys", instead="give one, or vmap over them")
     layout = placement.as_layout(mesh)
     if layout is not None and (runs := layout.mesh.shape[placement.RUNS]) > 1 and not placement.in_runs():
-        raise ValueError(
+        raise FieldError(
             f"mesh has {runs} devices along runs, but rollout is one run, which each of them would compute; leave runs out, or give "
-            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')"
+            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')",
+            field="mesh",
         )
     method, problem, network = prepare(method, problem, network, rounds, layout)
     if layout is not None:

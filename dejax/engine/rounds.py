@@ -12,6 +12,7 @@ from ..core import tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
+from ..errors import FieldError
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -104,8 +105,9 @@ def _started(method: Method, problem: Problem, network: Network, key: jax.Array,
             "round.degree, round.neighbors, round.counts and keys; the rest belongs into step, e.g. round.when(round.index == 0, ...)"
         )
     if jax.tree.structure(new) != jax.tree.structure(state):
-        raise TypeError(
-            f"{type(method).__name__}.start returned another structure of state than init; return the same fields"
+        raise FieldError(
+            f"{type(method).__name__}.start returned another structure of state than init; return the same fields",
+            field="state",
         )
     return tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, state)
 
@@ -136,8 +138,9 @@ def one_round(
     state = method.step(carry.state, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)
     if not same:
-        raise TypeError(
-            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields"
+        raise FieldError(
+            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields",
+            field="state",
         )
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes

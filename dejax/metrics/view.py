@@ -14,6 +14,7 @@ from ..core.abstract import model_like
 from ..core.random import seeded
 from ..core.types import Keys, NodeTree, Place, Tree
 from ..devices.processes import to_host
+from ..errors import FieldError
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
 
@@ -150,9 +151,10 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
         return True
     if got == [(n, *shape) for shape in one]:
         return False
-    raise ValueError(
+    raise FieldError(
         f"the models to evaluate have leaves of shapes {got}, but the task's model has {one} and there are {n} nodes; "
-        "method.model(state) must give one model, or one model per node along a leading axis"
+        "method.model(state) must give one model, or one model per node along a leading axis",
+        field="model",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..core import tree
 from ..core.checks import choice, or_none, rate, whole
@@ -90,7 +91,7 @@ class Problem:
     """
 
     task: Any = static()
-    data: Any = None
+    data: Any = ()  # None only while JAX or a plan takes it apart
     batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
     sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
     starts: str = static(default="equal", check=choice("equal", "independent"))
@@ -112,6 +113,8 @@ class Problem:
                 why="which was not called, so that it is no data yet",
                 instead=f"give e.g. dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)",
             )
+        if isinstance(self.data, (tuple, list, dict, str, np.ndarray, jax.Array)) or hasattr(self.data, "data"):
+            refuse_data(self.data)
         if hasattr(self.data, "partition"):
             raise bad(
                 "data",
@@ -207,6 +210,15 @@ class Problem:
             return (values * w).sum() / jnp.maximum(w.sum(), 1)
 
         return loss
+
+
+def refuse_data(data: Any) -> None:
+    """Say how samples become the data of nodes."""
+    says = "is missing" if data is None or (isinstance(data, tuple) and not data) else f"is a {type(data).__name__}"
+    instead = "give NodeData: dejax.data.from_arrays(x, y).partition(dejax.data.iid(), nodes=8, seed=0), or dejax.data.from_clients([(x, y), ...])"
+    if hasattr(data, "data") and hasattr(data, "task"):
+        says, instead = f"is a {type(data).__name__} problem", "give its parts, Problem(made.task, made.data)"
+    raise bad("data", data, owner="Problem", says=says, why="and no data of nodes", instead=instead)
 
 
 def takes_weight(fn: Callable[..., Any]) -> bool:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from .. import engine
-from ..core import tree
+from ..core import checks, tree
 from ..core.random import seeded
 from ..core.types import MeshLike, Method, Network, Problem, Tree
 from ..devices import placement, processes
@@ -141,7 +141,7 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     given: list[Any] = list(seed) if many else [seed]
     if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
         raise bad("seed", seed, instead="give one whole number, or a list of different ones")
-    seeds = [int(s) for s in given]
+    seeds = [checks.seed("seed", s) for s in given]
     if len(set(seeds)) != len(seeds) or not seeds:
         raise bad("seed", seed, instead="give one whole number, or a list of different ones")
     return seeds, many
