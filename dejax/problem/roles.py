@@ -244,16 +244,17 @@ class Joined:
 def average_statistics(round: Round, name: str, average: Any, weights: Tree, codec: Codec) -> None:
     """Average the statistics, too, at a server, with the first average of a round.
 
-    Everybody goes on from the result.
+    Everybody goes on from the result. Where nodes gossip, too, statistics stay at their nodes.
     """
     slots, slot = round.store.slots, SLOT + "statistics"
-    if slot not in slots or slot in round.store.used:
+    if round.stays or slot in round.store.used:
         return
     round.store.used.add(slot)
-    rows, old = slots[slot], slots[slot + ".server"]
+    mine = lambda x: x if x.shape[0] == round.n else x[round._ids]  # of those who upload, where more nodes work
+    rows, old = tree.map(mine, slots[slot]), slots[slot + ".server"]
     change = average(round, name + "/statistics", tree.map(lambda x, o: x - o[None], rows, old), weights, codec)
     new = tree.add(old, change)
-    slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, rows), new
+    slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, slots[slot]), new
 
 
 def model(method: Method, shared: Tree, end: WithRoles) -> Any:

@@ -81,7 +81,11 @@ def test_every_number_of_method_and_options_reaches_the_models(name):
         if traits(method).channel != "neighbors":  # gamma is the step of gossip, which these do not have
             paths -= {"[1]['codec'].gamma"}
         assert paths - of_clock <= models, f"{name} ignores {sorted(paths - of_clock - models)} of {taken}"
-        silent = {path for path in of_clock if path.endswith(UNREAD[traits(method).channel])}
+        silent = {
+            path
+            for path in of_clock
+            if path.endswith(UNREAD["server" if traits(method).served else traits(method).channel])
+        }
         assert of_clock - seconds == silent, f"the clock of {name} ignores {sorted(of_clock - seconds - silent)}"
         assert not of_clock & models, f"virtual time moves the models of {name}: {sorted(of_clock & models)}"
         seen += len(taken)
