@@ -39,9 +39,9 @@ def listed(owner: object) -> Any:
 
 
 def check_arrays(*objects: Any) -> None:
-    """Every concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
+    """Every number and concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
 
-    Checks of fields see arrays, but let them pass, because JAX rebuilds the objects with tracers and placeholders. So the
+    Checks of fields let arrays pass, and none runs where JAX rebuilds an object. So plain numbers are tried again, and the
     extremes of each array (and a NaN, if there is one) are tried as plain numbers.
 
     Raises:
@@ -157,12 +157,14 @@ def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
 
 
 def _finite(name: str, value: object) -> None:
-    if _is_numbers(value) or isinstance(value, float):
+    if _is_numbers(value) and not isinstance(value, int):
         for x in _extremes(value):
             finite(name, x)
 
 
 def _is_numbers(value: object) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return True  # as plain numbers are checked where they are made, but not where `jax.tree.map` puts them
     if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray, np.generic)):
         return False
     if not np.issubdtype(
@@ -173,6 +175,8 @@ def _is_numbers(value: object) -> bool:
 
 
 def _extremes(value: object) -> list[float]:
+    if isinstance(value, (int, float)):
+        return [value]
     values = np.asarray(jax.device_get(value))
     whole = np.issubdtype(values.dtype, np.integer)
     found = {float("nan")} if not whole and np.isnan(values).any() else set()

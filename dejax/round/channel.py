@@ -6,9 +6,13 @@ A stage takes the wire and the message and returns the message changed. The wire
 edges), who hears them and whose memory the network keeps (`wires`). A new stage is one entry of `STAGES`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
+from ..compression import direct, identity
 from ..core import tree
 from ..core.kinds import check_option
 from ..core.types import Codec, Round, Tree, Values
@@ -91,6 +95,15 @@ def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> Received
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
+def _mean_as_they_are(round: Round, name: str, value: Tree, weights: Values, otherwise: Tree) -> Any:
+    """The mean of values that must stay in their range: lossless, and no adversary rewrites them; `otherwise` where none arrives."""
+    wire = Server(round, name, direct(identity()), None, 1)
+    wire.network = dataclasses.replace(round.network, attack=None)
+    message = send(wire, wire.message(value, weights, None))
+    out = tree.map(lambda x: x[0], wire.received(message).combine())
+    return out if message.mask is None else tree.map(lambda x, o: jnp.where(message.mask.any(), x, o), out, otherwise)
+
+
 def average(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec,
     groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
@@ -108,7 +121,7 @@ def average(
         )
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
-        average_statistics(round, name, average, weights, codec)
+        average_statistics(round, name, _mean_as_they_are, weights)
     got = wire.received(message)
     out = got.combine()
     if message.mask is not None or groups is not None:  # where nothing arrived there is nothing to combine
