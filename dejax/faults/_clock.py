@@ -71,7 +71,9 @@ class Clock:
             normal = jax.random.normal(fold_name(key, "clock.normal"), (), jnp.float32)
             return normal, jax.random.exponential(fold_name(key, "clock.exponential"), (), jnp.float32)
 
-        normal, exponential = (x.astype(time.dtype) for x in jax.vmap(draw)(ctx.node_keys))  # the same draws in every width
+        normal, exponential = (
+            x.astype(time.dtype) for x in jax.vmap(draw)(ctx.node_keys)
+        )  # the same draws in every width
         sigma = jnp.asarray(self.sigma, time.dtype)
         factor = jnp.exp(sigma * normal - 0.5 * jnp.square(sigma))
         seconds = _rows(self.gradient, ctx, time) * factor + _rows(self.exponential, ctx, time) * exponential

@@ -50,7 +50,7 @@ def drive(
             directory.cut(run.labels, run.round)
         bar.begin(run.label, cadence.rounds, run.round)
         stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
-        run.status = stopped or "done"
+        run.status = stopped or batch.outcome(run.records)
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
             raise

@@ -18,7 +18,7 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch, described, outcome
 from .fingerprint import fingerprint
 
 
@@ -151,6 +151,8 @@ class Group(Batch):
         for i, member in enumerate(self.members):
             at = min((at for at in self.broken if at // width == i), default=None)
             status = self.status
+            if status.startswith(("done", "nonfinite")):
+                status = outcome([record for record in self.records if record["run"] == member.label])
             if at is not None:
                 status = (
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"

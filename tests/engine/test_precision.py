@@ -37,7 +37,9 @@ GRAPHS = {
 }
 
 
-@pytest.mark.parametrize("graph", [g if g in ("ring", "hubs") else pytest.param(g, marks=pytest.mark.slow) for g in GRAPHS])
+@pytest.mark.parametrize(
+    "graph", [g if g in ("ring", "hubs") else pytest.param(g, marks=pytest.mark.slow) for g in GRAPHS]
+)
 def test_the_mean_of_float64_models_stays(graph):
     top = GRAPHS[graph]()
     x = long_run(m.dsgd(lr=0.0), dj.Network(top))
@@ -85,7 +87,9 @@ def test_what_astype_says_stands():
         top = dj.topology.ring(N).astype(dtype)
         assert engine.prepare(m.dsgd(lr=0.1), PROBLEM, dj.Network(top))[2].topology.dtype == dtype
         assert top.matrix().dtype == dtype
-    assert from_matrix(dj.topology.ring(N).astype("float32").matrix()).kind == "doubly"  # its sums are off by a rounding
+    assert (
+        from_matrix(dj.topology.ring(N).astype("float32").matrix()).kind == "doubly"
+    )  # its sums are off by a rounding
 
 
 def test_a_low_model_mixes_with_float32_weights():
@@ -133,7 +137,7 @@ def test_shares_at_a_server_are_those_of_float64():
 
 def test_clocks_and_losses_are_as_wide_as_the_run():
     clock = dj.faults.clock(gradient=1 / 3, latency=1 / 7, bandwidth=1e3)
-    state, meters = zoo.run(m.dsgd(lr=0.1), zoo.squares()[0], dj.Network(dj.topology.ring(zoo.N), clock=clock), 9)
+    meters = zoo.run(m.dsgd(lr=0.1), zoo.squares()[0], dj.Network(dj.topology.ring(zoo.N), clock=clock), 9)[1]
     bits = 2 * zoo.D * 64  # to two neighbors
     np.testing.assert_allclose(meters.seconds, np.arange(1, 10) * (1 / 3 + 1 / 7 + bits / 1e3), rtol=1e-14)
     assert meters.values["loss"].dtype == np.float64

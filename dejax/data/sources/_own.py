@@ -48,7 +48,9 @@ def from_arrays(
     """
     train = _door(x, y, "")
     tests = None if test is None else _door(*_pair(test, "test"), "test ")
-    if tests is not None and (tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind):
+    if tests is not None and (
+        tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind
+    ):
         raise ValueError(
             f"test x is {list(tests['x'].shape)} with y {tests['y'].dtype}, but x is {list(train['x'].shape)} with y "
             f"{train['y'].dtype}; give both parts the same shapes and kinds"

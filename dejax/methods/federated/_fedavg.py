@@ -9,8 +9,6 @@ decentralized data, 2017.
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from ...core import tree
 from ...core.checks import constant_rate, rate, whole
 from ...core.kinds import Slot
