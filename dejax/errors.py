@@ -1,4 +1,7 @@
-"""Every exception of dejax, and texts that Python and a config spell differently: `None` and `null`, a call and a mapping."""
+"""The exceptions of dejax, and texts that Python and a config spell differently.
+
+For example `None` and `null`, a call and a mapping.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,9 +11,10 @@ Path = tuple[str, ...]  # of a field in a config: ("network", "topology", "ring"
 
 
 class Words(str):
-    """A text as Python says it, with the same in the words of configs and the command as `.command`; `+` keeps both.
+    """A text in the words of Python, with the same for configs and the command as `.command`.
 
-    An f-string keeps the words of Python alone, so that texts with such pieces are put together by `+`.
+    `+` keeps both. An f-string keeps the words of Python alone, so that texts with such pieces are
+    put together by `+`.
     """
 
     command: str
@@ -41,7 +45,10 @@ _SPELLED = {None: "null", True: "true", False: "false"}
 
 
 def spelled(value: object) -> str:
-    """A value as Python shows it, and as a config spells it where that differs: None and null, True and true."""
+    """Spell a value as Python does, and as a config does where that differs.
+
+    None and null, True and true.
+    """
     if isinstance(value, Words):
         return value
     if value is None or isinstance(value, bool):
@@ -59,7 +66,10 @@ def keyword(name: str, value: object) -> Words:
 
 
 def call(path: str, *given: Any, **named: Any) -> Words:
-    """A call: `dejax.faults.churn(p=0.1)` and `{churn: {p: 0.1}}`. What is given by position stands in Python alone."""
+    """Spell a call: `dejax.faults.churn(p=0.1)` and `{churn: {p: 0.1}}`.
+
+    What is given by position stands in Python alone.
+    """
     arguments = [keyword(name, value) for name, value in named.items()]
     name, inner = path.split(".")[-1], ", ".join(a.command for a in arguments)
     return Words(
@@ -87,9 +97,11 @@ class FieldError(_Portable, ValueError, TypeError):
 
     Args:
       text: the whole message, where it is no sentence about its field.
-      field: dotted path of Python names: "Dsgd.lr", "network.topology", "rounds"; "" where no single one is to blame.
+      field: dotted path of Python names: "Dsgd.lr", "network.topology", "rounds"; "" where no
+        single one is to blame.
       got: the value. says: the predicate, where it is not `is VALUE`: "has shape (2,)".
-      why: why that cannot work, "but there are 5 nodes". instead: what would be right, "give at most 5".
+      why: why that cannot work, "but there are 5 nodes". instead: what would be right, "give at
+        most 5".
     """
 
     def __init__(
@@ -100,7 +112,10 @@ class FieldError(_Portable, ValueError, TypeError):
         super().__init__(text or self.sentence())
 
     def sentence(self, name: str | None = None) -> str:
-        """The message as a sentence about the field under a name of the caller's choice; a text that was given as a whole stays."""
+        """Return the message as a sentence about the field, under a name of the caller's choice.
+
+        A text that was given as a whole stays.
+        """
         if self.text or not self.field:
             return self.text
         says = self.says or "is " + spelled(self.got)
@@ -110,14 +125,18 @@ class FieldError(_Portable, ValueError, TypeError):
 
 
 class RefusedError(FieldError):
-    """A method and a network option that cannot work together; the message says why and what to write instead."""
+    """A method and a network option that cannot work together.
+
+    The message says why and what to write instead.
+    """
 
 
 class ConfigError(_Portable, ValueError):
     """A config that cannot become an experiment.
 
-    `path` is where in the config (`("network", "topology", "ring", "n")`), `reason` the sentence without it, in the words of a
-    config. `line` and `source` (the file) are filled in where they are known.
+    `path` is where in the config (`("network", "topology", "ring", "n")`), `reason` the sentence
+    without it, in the words of a config. `line` and `source` (the file) are filled in where they
+    are known.
     """
 
     def __init__(self, path: Path, reason: str, line: int | None = None, source: str | None = None):
@@ -135,10 +154,13 @@ class ConfigError(_Portable, ValueError):
     def at(
         self, source: str | None, lines: Mapping[Path, int], sets: Mapping[Path, str] | None = None
     ) -> "ConfigError":
-        """The same error with where its path comes from: an override, or file and line of the longest part that the file holds.
+        """Return the same error with where its path comes from.
+
+        That is an override, or file and line of the longest part that the file holds.
 
         Args:
-          sets: what `--set` wrote, by path; one that wrote the field, a part of it or all around it is to blame, not the file.
+          sets: what `--set` wrote, by path; one that wrote the field, a part of it or all around it
+            is to blame, not the file.
         """
         if self.source is not None or self.line is not None:
             return self
@@ -168,7 +190,8 @@ class DivergenceError(_Portable, ArithmeticError):
     """A loss or a model stopped being finite.
 
     Attributes:
-      round, node, seed, label: where it was first seen. what: "loss" or "model". history: the run so far.
+      round, node, seed, label: where it was first seen. what: "loss" or "model". history: the run
+        so far.
     """
 
     def __init__(self, label: str, seed: int, what: str, round: int, node: int):
@@ -183,14 +206,18 @@ class DivergenceError(_Portable, ArithmeticError):
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used: damaged, incomplete, or of another experiment. Says which file and what to do."""
+    """A checkpoint that cannot be used: damaged, incomplete, or of another experiment.
+
+    The message says which file and what to do.
+    """
 
 
 class PromiseError(_Portable, AssertionError):
     """A member that does not keep what its kind promises (`dejax.testing`).
 
     Attributes:
-      member: the class. promise: which one broke. found: what was seen. mend: what to write instead.
+      member: the class. promise: which one broke. found: what was seen. mend: what to write
+        instead.
     """
 
     def __init__(self, member: str, promise: str, found: str, mend: str):
@@ -205,10 +232,13 @@ class ProcessError(RuntimeError):
 def bad(
     field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
 ) -> FieldError:
-    """Make the error of one field or argument: `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
+    """Make the error of one field or argument.
+
+    `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
 
     Args:
-      owner: the object that has the field, or the name of a function or a section; None: `field` is all there is.
+      owner: the object that has the field, or the name of a function or a section; None: `field` is
+        all there is.
     """
     name = owner if isinstance(owner, str) else "" if owner is None else type(owner).__name__
     return FieldError(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)

@@ -1,8 +1,9 @@
 """Describe a population: all node models stacked along a leading node axis.
 
-A population is a pytree whose leaves are [n, ...]. The functions here join models into one and take it apart (`stack`,
-`tile`, `unstack`, `node`, `take`), say what it is as a whole (`size`, `mean`, `consensus_distance`), view it as a
-matrix [n, d] (`flat`), and call code for one node at all of them (`views`). None assumes that nodes started equal.
+A population is a pytree whose leaves are [n, ...]. The functions here join models into one and take
+it apart (`stack`, `tile`, `unstack`, `node`, `take`), say what it is as a whole (`size`, `mean`,
+`consensus_distance`), view it as a matrix [n, d] (`flat`), and call code for one node at all of
+them (`views`). None assumes that nodes started equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +52,8 @@ def stack(models: Sequence[Tree]) -> NodeTree:
     Returns:
       Tree of [n, ...] leaves.
     Raises:
-      ValueError: an empty list, or models that differ in structure, shape or dtype (named by position).
+      ValueError: an empty list, or models that differ in structure, shape or dtype (named by
+        position).
     Identity: `unstack(stack(models))` gives the models back, bit for bit.
     Example:
       >>> stack([{"w": jnp.zeros(2)}, {"w": jnp.ones(2)}])["w"].shape
@@ -117,8 +119,10 @@ def mean(params: NodeTree, weights: Tree = None) -> Tree:
     """The mean model xbar = (1/n) sum_i x_i, or sum_i w_i x_i / sum_i w_i.
 
     Args:
-      params: tree of [n, ...]; leaves without a mean (whole numbers, truth values, keys) are those of the first node that counts.
-      weights: [n], any scale, sum > 0; a node of weight 0 is left out even where its values are NaN. Default: equal.
+      params: tree of [n, ...]; leaves without a mean (whole numbers, truth values, keys) are those
+        of the first node that counts.
+      weights: [n], any scale, sum > 0; a node of weight 0 is left out even where its values are
+        NaN. Default: equal.
     Returns:
       Tree without node axis, in each leaf's dtype, accumulated in at least float32.
     Raises:
@@ -150,7 +154,8 @@ def consensus_distance(params: NodeTree, weights: Tree = None) -> jax.Array:
       params: tree of [n, ...] floating leaves, n >= 1.
       weights: [n] as in `mean`; e.g. 1 on honest nodes and 0 on adversaries.
     Returns:
-      Scalar float32 (float64 for float64 leaves), in squared parameter units; 0 up to rounding when all nodes agree.
+      Scalar float32 (float64 for float64 leaves), in squared parameter units; 0 up to rounding when
+      all nodes agree.
     Raises:
       ValueError: the leaves disagree on n.
     Identity: unchanged when the same tree is added to every node, up to rounding.
@@ -207,7 +212,8 @@ def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) ->
     Args:
       fn: function of one node's trees (no node axis) that returns a tree of arrays.
       trees: trees of [n, ...] leaves.
-      block: nodes computed at a time, so that what fn keeps in memory does not grow with n; None: all at once.
+      block: nodes computed at a time, so that what fn keeps in memory does not grow with n; None:
+        all at once.
     Returns:
       fn's results stacked along a leading node axis.
     Example:

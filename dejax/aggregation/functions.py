@@ -1,7 +1,7 @@
-"""The arithmetic of robust rules on plain arrays: values [m, ...] to combine along the first axis, some of them missing.
+"""The arithmetic of robust rules on plain arrays: values [m, ...] combined along axis 0.
 
-A value that is not finite counts as missing, coordinate by coordinate. The rules of this folder are these functions with
-the receivers' axis added.
+Some of them may be missing. A value that is not finite counts as missing, coordinate by coordinate.
+The rules of this folder are these functions with the receivers' axis added.
 """
 
 import functools
@@ -18,7 +18,9 @@ NETWORK_ROWS = 128  # up to here rows are sorted by a network of min and max, on
 
 
 def coordinate_median(values: Float[Array, "m ..."], mask: Bool[Array, "m ..."] | None = None) -> Float[Array, " ..."]:
-    """Median of each coordinate over the values present; for even counts the mean of the two middle ones.
+    """Return the median of each coordinate over the values present.
+
+    For even counts, the mean of the two middle ones.
 
     Args:
       values: [m, ...], m >= 1. mask: broadcasts against values; False where a value is missing.
@@ -32,7 +34,10 @@ def coordinate_median(values: Float[Array, "m ..."], mask: Bool[Array, "m ..."] 
 
 
 def median_of(values: Rows, masks: Rows | None) -> jax.Array:
-    """`coordinate_median` of a list of arrays, and of masks; never stacked where a network sorts them."""
+    """Compute `coordinate_median` of a list of arrays, and of masks.
+
+    They are never stacked where a network sorts them.
+    """
     rows, count = _sorted(values, masks)
     lower, upper = (count - 1) // 2, count // 2
     if not isinstance(rows, list):
@@ -45,7 +50,10 @@ def median_of(values: Rows, masks: Rows | None) -> jax.Array:
 
 
 def median_kept(values: Rows, masks: Rows | None) -> list[jax.Array]:
-    """Which values are the median of a coordinate, or one of the two middle ones: bool, one for each of `values`."""
+    """Mark values that are the median of a coordinate, or one of the two middle ones.
+
+    One bool array for each of `values`.
+    """
     rows, count = _sorted(values, masks)
     return _between(values, masks, rows, (count - 1) // 2, count // 2)
 
@@ -55,10 +63,12 @@ def trimmed_mean(
 ) -> Float[Array, " ..."]:
     """Mean of each coordinate without its f smallest and f largest values.
 
-    Where fewer than 2 f + 1 values are present, f is lowered to (count - 1) // 2, which is the median.
+    Where fewer than 2 f + 1 values are present, f is lowered to (count - 1) // 2, which is the
+    median.
 
     Args:
-      values: [m, ...], m >= 1. f: whole number >= 0. mask: broadcasts against values; False where a value is missing.
+      values: [m, ...], m >= 1. f: whole number >= 0. mask: broadcasts against values; False where a
+        value is missing.
     Returns:
       [...]; 0 where nothing is present.
     Example:
@@ -70,7 +80,10 @@ def trimmed_mean(
 
 
 def trimmed_of(values: Rows, f: FloatLike, masks: Rows | None) -> jax.Array:
-    """`trimmed_mean` of a list of arrays, and of masks; never stacked where a network sorts them."""
+    """Compute `trimmed_mean` of a list of arrays, and of masks.
+
+    They are never stacked where a network sorts them.
+    """
     rows, count = _sorted(values, masks)
     cut = jnp.minimum(jnp.asarray(f, count.dtype), jnp.maximum(count - 1, 0) // 2)
     if isinstance(rows, list):
@@ -84,7 +97,10 @@ def trimmed_of(values: Rows, f: FloatLike, masks: Rows | None) -> jax.Array:
 
 
 def trimmed_kept(values: Rows, f: FloatLike, masks: Rows | None) -> list[jax.Array]:
-    """Which values lie within what `trimmed_mean` averages of a coordinate: bool, one for each of `values`."""
+    """Mark values that `trimmed_mean` averages, coordinate by coordinate.
+
+    One bool array for each of `values`.
+    """
     rows, count = _sorted(values, masks)
     cut = jnp.minimum(jnp.asarray(f, count.dtype), jnp.maximum(count - 1, 0) // 2)
     return _between(values, masks, rows, cut, count - 1 - cut)
@@ -93,7 +109,10 @@ def trimmed_kept(values: Rows, f: FloatLike, masks: Rows | None) -> list[jax.Arr
 def _between(
     values: Rows, masks: Rows | None, rows: list[jax.Array] | jax.Array, lower: jax.Array, upper: jax.Array
 ) -> list[jax.Array]:
-    """Which values lie from the `lower` to the `upper` of the sorted rows; one that is missing does not."""
+    """Mark values that lie from the `lower` to the `upper` of the sorted rows.
+
+    One that is missing does not.
+    """
     stacked = jnp.stack(rows) if isinstance(rows, list) else rows
     low, high = (jnp.take_along_axis(stacked, jnp.maximum(at, 0)[None], 0)[0] for at in (lower, upper))
     kept = [jnp.isfinite(x) & (x >= low) & (x <= high) for x in values]
@@ -101,9 +120,10 @@ def _between(
 
 
 def nearest_kept(sq_distances: Float[Array, "n m"], f: FloatLike, mask: Bool[Array, "n m"]) -> Bool[Array, "n m"]:
-    """Which received values nearest-neighbor averaging keeps: of those that arrived all but the f furthest.
+    """Mark received values that nearest-neighbor averaging keeps.
 
-    Values at a distance that is not finite are never kept, and count among the f.
+    Those are all that arrived but the f furthest. Values at a distance that is not finite are never
+    kept, and count among the f.
 
     Args:
       sq_distances: [n, m] to the own value. f: whole number >= 0. mask: what arrived.
@@ -141,9 +161,10 @@ def apart(values: jax.Array, mask: jax.Array | None) -> tuple[Rows, Rows | None]
 
 
 def _sorted(values: Rows, masks: Rows | None) -> tuple[list[jax.Array] | jax.Array, jax.Array]:
-    """Rows in ascending order (a list, or one array when many), the missing ones last as inf; and the number present.
+    """Sort rows in ascending order, the missing ones last as inf; and count those present.
 
-    Rows of 16 bits come as float32, so that means are rounded once, and CPUs need no conversion around every min and max.
+    Returns a list of rows, or one array when there are many. Rows of 16 bits come as float32, so
+    that means are rounded once, and CPUs need no conversion around every min and max.
     """
     values = [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in values]
     present = [jnp.isfinite(x) for x in values]
@@ -159,7 +180,9 @@ def _sorted(values: Rows, masks: Rows | None) -> tuple[list[jax.Array] | jax.Arr
 
 @functools.cache
 def exchanges(m: int) -> tuple[tuple[int, int], ...]:
-    """Batcher's merge exchange: pairs (i, j), i < j, whose compare-exchanges in this order sort m values.
+    """Return Batcher's merge exchange: pairs (i, j), i < j.
+
+    Compare-exchanges in this order sort m values.
 
     Reference: Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.
     """

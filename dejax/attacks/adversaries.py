@@ -1,4 +1,7 @@
-"""Who the adversaries are: a count, a share, or ids; known on the host, so that it is part of the program."""
+"""Who the adversaries are: a count, a share, or ids.
+
+It is known on the host, so that it is part of the program.
+"""
 
 import dataclasses
 import operator
@@ -46,8 +49,8 @@ WHO = _Who()
 def adversary_mask(owner: Any, n: int) -> np.ndarray:
     """Bool [n]: which global ids are adversaries.
 
-    A count f, or a share (f = round(share n)), takes the first f ids of a permutation drawn from `owner.seed`: the
-    adversaries of a smaller f are among those of a larger one.
+    A count f, or a share (f = round(share n)), takes the first f ids of a permutation drawn from
+    `owner.seed`: the adversaries of a smaller f are among those of a larger one.
 
     Raises:
       ValueError: an id outside 0..n-1, or nobody honest left.

@@ -30,7 +30,10 @@ def listing(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """The resolved config, after all that `dejax run` would refuse for another reason than this machine's memory."""
+    """Print the resolved config, once it has passed the checks of `dejax run`.
+
+    The memory of this machine is not checked.
+    """
     from ..config import blamed
     from ..core.struct import labelled
     from ..runs.simulate import planned
@@ -130,7 +133,10 @@ def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
 
 
 def most_of_data(config: Any, label: str) -> int | None:
-    """Most nodes that a run's data can be split over: one for each sample; None where nodes share samples or make their own."""
+    """Return the most nodes that a run's data can be split over: one for each sample.
+
+    None where nodes share samples or make their own.
+    """
     import numpy as np
 
     run = next(run for run in config.runs if run.label == label)
@@ -225,7 +231,10 @@ def graph_facts(graph: Any) -> dict[str, Any]:
 
 
 def check_picture(path: str, force: bool = False) -> None:
-    """Refuse a file that is there, of another kind, or in no directory, before the graph is looked at."""
+    """Refuse a file that exists, of another kind, or in no directory.
+
+    That is before the graph is looked at.
+    """
     if Path(path).exists() and not force:
         raise FileExistsError(f"{path} exists; give another --out, or --force to replace it")
     if not Path(path).absolute().parent.is_dir():

@@ -1,7 +1,8 @@
 """The `dejax` command: run, sweep, resume, show, list, plan, topology, report.
 
-Exit codes: 0 done; 2 a mistake in the command or the config (one message, no traceback); 130 stopped by Ctrl-C, with the
-results so far kept. JAX is imported by the commands that compute, not by `--version`, `--help` and `list`.
+Exit codes: 0 done; 2 a mistake in the command or the config (one message, no traceback); 130
+stopped by Ctrl-C, with the results so far kept. JAX is imported by the commands that compute, not
+by `--version`, `--help` and `list`.
 """
 
 import argparse
@@ -23,7 +24,10 @@ MISTAKES = (ConfigError, ValueError, TypeError, OSError, ImportError, Arithmetic
 
 
 def version() -> str:
-    """`dejax 0.1.0 (jax 0.10.2, Python 3.11.7)`, read from the installed packages without importing them."""
+    """Return `dejax 0.1.0 (jax 0.10.2, Python 3.11.7)`, from the installed packages.
+
+    They are not imported.
+    """
     import platform
     from importlib.metadata import PackageNotFoundError, version as installed
 
@@ -65,7 +69,10 @@ FIELDS = {
 
 
 def _meant(rest: Sequence[str]) -> str:
-    """What to write in place of flags that are fields of the config: `--nodes 9` -> `--set data.nodes=9`; "" where none is."""
+    """Say what to write in place of flags that are fields of the config; "" where none is.
+
+    Such as `--nodes 9` -> `--set data.nodes=9`.
+    """
     for word, following in zip(rest, [*rest[1:], ""], strict=True):
         flag, _, value = word.partition("=")
         if flag in FIELDS:
@@ -91,7 +98,11 @@ class _Parser(argparse.ArgumentParser):
         self.refuse(message)
 
     def refuse(self, message: str, rest: Sequence[str] = ()) -> Any:
-        """One line, and the nearest command or flag where one was misspelt, or the field of the config that was meant."""
+        """Print one line and exit.
+
+        The line names the nearest command or flag where one was misspelt, or the field of the
+        config that was meant.
+        """
         import difflib
 
         words = [w.strip("'\" ,:()") for w in message.replace("=", " ").split()]
@@ -212,7 +223,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(
     args: argparse.Namespace, shown: set[str], plain: Any, message: Any, category: Any, *where: Any, **more: Any
 ) -> None:
-    """What users should know once and on one line, as their mistakes are; others (of what is outdated, of numbers) as Python shows them."""
+    """Show a warning for users once, on one line, as mistakes are shown.
+
+    Other warnings (of what is outdated, of numbers) appear as Python shows them.
+    """
     if not issubclass(category, UserWarning):
         plain(message, category, *where, **more)
     elif str(message) not in shown:
@@ -245,7 +259,10 @@ def _run_command(args: argparse.Namespace) -> int:
 
 
 def _fail(args: argparse.Namespace, error: Exception) -> int:
-    """One line for mistakes of users, a traceback for others; of several processes with the number of this one."""
+    """Print one line for mistakes of users, a traceback for other errors.
+
+    Of several processes each gives its number.
+    """
     who, several = _who(args), joined()
     known, told = hasattr(error, "known"), getattr(error, "told", False)
     mistake = isinstance(error, MISTAKES)
@@ -264,7 +281,10 @@ def _fail(args: argparse.Namespace, error: Exception) -> int:
 
 
 def _end(code: int) -> int:
-    """The exit code; of several processes this one ends here, for at the usual exit it would wait for the others, who wait for it."""
+    """Return the exit code; of several processes, end this one here.
+
+    At the usual exit it would wait for the others, who wait for it.
+    """
     if joined():
         sys.stdout.flush()
         sys.stderr.flush()

@@ -18,7 +18,9 @@ DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
 
 
 def join(args: argparse.Namespace) -> bool:
-    """Join the other processes of the job, if the command says that there are any; True if it does.
+    """Join the other processes of the job, if the command says that there are any.
+
+    Returns True if it does.
 
     Raises:
       ValueError: nothing says where they are, or how many.
@@ -58,7 +60,10 @@ def join(args: argparse.Namespace) -> bool:
 
 
 def _hint_at_tasks() -> None:
-    """Say on stderr, once for all tasks, that a scheduler may have started several which know nothing of each other."""
+    """Warn on stderr that a scheduler may have started tasks that know nothing of each other.
+
+    One of them says it for all.
+    """
     for scheduler, (name, rank) in TASKS.items():
         number = os.environ.get(name, "")
         if number.isdigit() and int(number) > 1 and os.environ.get(rank, "0") == "0":
@@ -81,7 +86,10 @@ def alike(several: bool) -> Any:
 
 
 def chosen_directory(args: argparse.Namespace, config: Any) -> str:
-    """Where results go: process 0 looks and says so to all, for clocks and file systems of hosts differ."""
+    """Choose where results go.
+
+    Process 0 looks and tells all, since clocks and file systems of hosts differ.
+    """
     from ..devices import processes
 
     return processes.led(lambda: args.out or config.out or default_directory(args.config))()
@@ -139,7 +147,10 @@ def escape(text: str) -> str:
 
 
 def print_table(table: Any, out: Any) -> None:
-    """A results table: ruled where the terminal is wide enough, else plain lines that never lose a column."""
+    """Print a results table: ruled where the terminal is wide enough, else plain lines.
+
+    Plain lines never lose a column.
+    """
     width = max((len(line) for line in str(table).splitlines()), default=0)
     if out.is_terminal and out.width > width + 4:
         out.print(table.rich())

@@ -1,9 +1,10 @@
 """`dejax sweep`: one config over values of its fields and over seeds.
 
-Combinations that differ in numbers alone (pytree leaves: learning rates, gamma, attack strengths, loss probabilities) and
-all seeds run at once, as one vmapped program; combinations that differ in structure (another graph, method, k of top-k) run
-one group after another. Every combination is a run of the history, measured as `dejax run` measures it, and the run directory
-is that of `dejax run`: a sweep that was stopped or killed goes on by `dejax resume`.
+Combinations that differ in numbers alone (pytree leaves: learning rates, gamma, attack strengths,
+loss probabilities) and all seeds run at once, as one vmapped program; combinations that differ in
+structure (another graph, method, k of top-k) run one group after another. Every combination is a
+run of the history, measured as `dejax run` measures it, and the run directory is that of
+`dejax run`: a sweep that was stopped or killed goes on by `dejax resume`.
 """
 
 import argparse
@@ -49,7 +50,8 @@ def execute(
     """Run a sweep into a new directory, or go on in one.
 
     Args:
-      config, sets: the file and its overrides; base: the same as read. plan: of `run.json`, what the sweep goes over.
+      config, sets: the file and its overrides; base: the same as read. plan: of `run.json`, what
+        the sweep goes over.
     """
     from ..devices import processes
     from ..runs.directory import RunDir
@@ -146,7 +148,10 @@ def split(text: str) -> tuple[str, list[Any]]:
 
 
 def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: object) -> list[Trial]:
-    """The runs of every combination of values, in the order of the values; data are shared with `base`, the config without any."""
+    """Return the runs of every combination of values, in the order of the values.
+
+    Data are shared with `base`, the config without any.
+    """
     combos = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     return [trial for combo in combos for trial in trials_with(config, sets, combo, base)]
 
@@ -167,7 +172,10 @@ def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any
 
 
 def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:
-    """The runs that some field is read by: those of the labels that fields name, where any does; all without fields."""
+    """Return the runs that read some of the fields.
+
+    Those of the labels that fields name, where any does; all without fields.
+    """
     named = [path for path in paths if path[0] == "methods" and len(path) > 1]
     labels = {label for path in named or paths for label in readers(config, path)}
     return [run for run in config.runs if not paths or run.label in labels]

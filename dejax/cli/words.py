@@ -1,4 +1,4 @@
-"""What the command says of errors and warnings: keys of a config and flags in place of Python."""
+"""Errors and warnings in words of the command: keys of a config and flags."""
 
 from collections.abc import Sequence
 

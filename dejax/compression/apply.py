@@ -14,12 +14,20 @@ from .encoding import Compressor, Size
 
 
 def accumulator(value: NodeTree) -> NodeTree:
-    """A tree of zeros like `value`, in at least float32: increments of low-precision values would drift apart."""
+    """Make a tree of zeros like `value`, in at least float32.
+
+    In lower precision, copies that add up many increments would drift apart.
+    """
     return tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), value)
 
 
 def compress(compressor: Compressor, ctx: Context, value: NodeTree) -> tuple[NodeTree, Size]:
-    """C(value) of every node, as receivers rebuild it, and the size of a message. On a mesh each device compresses its own rows."""
+    """Compress the value of every node.
+
+    Returns:
+      (C(value) as receivers rebuild it, the size of a message). On a mesh each device compresses
+      its own rows.
+    """
 
     def rows(keys: Keys, value: NodeTree) -> tuple[NodeTree, Any]:
         if compressor.scope == "global":
@@ -39,7 +47,10 @@ def compress(compressor: Compressor, ctx: Context, value: NodeTree) -> tuple[Nod
 
 
 def message_bits(compressor: Compressor, value: NodeTree, least: int = 0) -> int:
-    """Bits of one node's message: values at the width of their type (`least` bits or more), and all that decoding needs."""
+    """Count the bits of one node's message.
+
+    These are values at the width of their type (`least` bits or more), and all that decoding needs.
+    """
     return sum(compressor.bits(d, max(width, least)) for d, width in _parts(compressor, value))
 
 
@@ -50,7 +61,11 @@ def check_message(compressor: Compressor, value: NodeTree) -> None:
 
 
 def check_contractive(owner: Any, value: NodeTree) -> None:
-    """As `check_message`, and raise ValueError when the compressor's error can exceed what it compresses."""
+    """Check as `check_message`, and refuse a compressor that is not contractive.
+
+    Raises:
+      ValueError: its error can exceed what it compresses.
+    """
     check_message(owner.compressor, value)
     for d, _ in _parts(owner.compressor, value):
         if owner.compressor.delta(d) <= 0:

@@ -14,7 +14,9 @@ from ..errors import Words, bad, keyword, spelled
 
 @struct
 class Size:
-    """Size of one message: `bits` (Python int), times `units` [n] (int32) where it depends on the value.
+    """The size of one message: `bits`, times `units` [n] where it depends on the value.
+
+    bits: a Python int. units: int32.
 
     A sender's message takes `bits * units[i]` bits, or `bits` when `units` is None.
     """
@@ -28,7 +30,8 @@ class Compressor(Protocol):
     """What a codec needs of a compressor; rows are nodes, d numbers each.
 
     Attributes:
-      unbiased: E C(x) = x. lossless: C(x) = x. scope: "global" (one row is the whole flattened tree) or "leaf".
+      unbiased: E C(x) = x. lossless: C(x) = x. scope: "global" (one row is the whole flattened
+        tree) or "leaf".
     """
 
     unbiased: bool
@@ -59,9 +62,10 @@ class Compressor(Protocol):
 
 
 def index_bits(d: int, k: int) -> int:
-    """Bits that say which k of d entries were kept: a list of ceil(log2 d) bits each, or a bitmap of d, the smaller.
+    """Count the bits that say which k of d entries were kept.
 
-    Both ends know d and k, so they know which of the two it is; nothing when k = d.
+    A list of ceil(log2 d) bits each, or a bitmap of d, the smaller. Both ends know d and k, so they
+    know which of the two it is; nothing when k = d.
 
     Example:
       >>> index_bits(1000, 10), index_bits(16, 8), index_bits(4, 4)
@@ -107,10 +111,12 @@ BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is
 
 
 def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
-    """Bool [n, d]: exactly the k largest of each row of scores >= 0, ties to the lower index; NaN counts as largest.
+    """Mark exactly the k largest of each row of scores >= 0: bool [n, d].
 
-    On a CPU, where `lax.top_k` costs in proportion to k, the k-th largest is found by bisection of its bits once k is some percent.
-    Scores of 16 bits are compared there as float32, which holds each of them: XLA sorts whole rows for their `top_k`.
+    Ties go to the lower index; NaN counts as largest. On a CPU, where `lax.top_k` costs in
+    proportion to k, the k-th largest is found by bisection of its bits once k is some percent.
+    Scores of 16 bits are compared there as float32, which holds each of them: XLA sorts whole rows
+    for their `top_k`.
     """
     on_cpu, low = jax.default_backend() == "cpu", 0
     if jnp.issubdtype(score.dtype, jnp.floating):
@@ -129,7 +135,10 @@ def _mask_by_bits(score: jax.Array, k: int, low: int = 0) -> jax.Array:
     count = lambda mask: mask.sum(1, dtype=jnp.int32, keepdims=True)
 
     def largest(high: int, low: int, holds: Any) -> jax.Array:
-        """The largest multiple [n, 1] of 2^low below 2^(high + 1) for which `holds`, which is True up to it."""
+        """Find the largest multiple [n, 1] of 2^low below 2^(high + 1) for which `holds`.
+
+        `holds` is True up to it.
+        """
 
         def one(i: jax.Array, found: jax.Array) -> jax.Array:
             trial = found | (jnp.int32(1) << (high - i))

@@ -1,7 +1,8 @@
-"""`--set a.b.c=value`: write into the plain values of a config, guided by the same signatures that read it.
+"""`--set a.b.c=value`: write into the plain values of a config.
 
-A field takes another member by its name: on `method: {dsgd: {lr: 0.1}}`, `method.dsgd.lr=0.2` changes a number,
-`method.choco.lr=0.1` makes it `{choco: {lr: 0.1}}`, and `method=choco` a bare name.
+The signatures that read a config say what is right here. A field takes another member by its name:
+on `method: {dsgd: {lr: 0.1}}`, `method.dsgd.lr=0.2` changes a number, `method.choco.lr=0.1` makes
+it `{choco: {lr: 0.1}}`, and `method=choco` a bare name.
 """
 
 import copy
@@ -94,7 +95,10 @@ def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, regi
 
 
 def _slot(old: object, kind: str, rest: Path, value: object, path: Path, registry: Registry) -> Any:
-    """A one-key mapping with the member `rest[0]` in it; arguments of another member are dropped with it."""
+    """Return a one-key mapping with the member `rest[0]` in it.
+
+    Arguments of another member are dropped with it.
+    """
     members = registry.members(kind)
     name = rest[0]
     if name not in members:
@@ -126,7 +130,9 @@ def _label(old: object, p: Parameter, rest: Path, value: object, path: Path, reg
 
 
 def check_used(config: Any, path: Path) -> None:
-    """Refuse a path that was written but that no run reads, because every label says the same thing itself.
+    """Refuse a path that was written but that no run reads.
+
+    That happens where every label says the same thing itself.
 
     Raises:
       ConfigError: names the path under `methods.LABEL` that would work.

@@ -1,4 +1,4 @@
-"""Which field of a config was refused: its path, found by the field that the error names (`error.field`)."""
+"""Find which field of a config was refused, by the field that the error names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,10 @@ REFUSALS = (ValueError, TypeError, OSError, ImportError, OverflowError)
 
 
 class located:
-    """Re-raise what a constructor refuses as a ConfigError that names the path, with that of the argument where the error has one."""
+    """Re-raise what a constructor refuses as a ConfigError that names the path.
+
+    The path ends in the argument, where the error names one.
+    """
 
     def __init__(self, path: Path, fn: Any = None):
         self.path, self.fn = path, fn
@@ -31,11 +34,15 @@ class located:
 
 
 class blamed:
-    """Re-raise what the objects of a run refuse, alone or together, as a ConfigError with path, line and file.
+    """Re-raise what the objects of a run refuse, alone or together, as a ConfigError.
+
+    It names path, line and file.
 
     Args:
-      config: a `Config`. run: one of its runs, or None: the one whose label the error has, or the first that has its field.
-      strict: turn errors that name no field into errors of the run as a whole; else they pass as they are.
+      config: a `Config`. run: one of its runs, or None: the one whose label the error has, or the
+        first that has its field.
+      strict: turn errors that name no field into errors of the run as a whole; else they pass as
+        they are.
     """
 
     def __init__(self, config: Any, run: Any = None, strict: bool = False):
@@ -62,12 +69,15 @@ class blamed:
 
 def _as(error: BaseException, new: ConfigError) -> ConfigError:
     """The new error with what others wrote on the old one (which processes know of it)."""
-    vars(new).update({k: v for k, v in vars(error).items() if not hasattr(new, k)})
+    vars(new).update({k: v for k, v in vars(error).items() if k not in vars(new)})
     return new
 
 
 def locate(run: Any, error: BaseException) -> Path | None:
-    """Where a run has the field that an error is about; None where it has none, or the error names none."""
+    """Find where a run has the field that an error is about.
+
+    None where the run has none, or the error names none.
+    """
     owner, field = _field(error)
     if owner in ("network", "Network"):
         return run.where(field, "network")
@@ -84,7 +94,7 @@ def locate(run: Any, error: BaseException) -> Path | None:
 
 
 def _field(error: BaseException) -> tuple[str, str]:
-    """Owner and name of the field of an error: ("Dsgd", "lr"), ("", "rounds"), or two empty words."""
+    """Return owner and name of the field of an error: ("Dsgd", "lr"), ("", "rounds"), ("", "")."""
     owner, _, name = getattr(error, "field", "").rpartition(".")
     return owner, name
 
@@ -100,13 +110,15 @@ def _reason(error: BaseException, field: str | None = None) -> str:
 
 def _calls(value: Any) -> Iterator[Any]:
     """All calls among the arguments of a run, outer ones first."""
+    from .calls import Call  # which imports `located`
+
     if isinstance(value, dict):
         for v in value.values():
             yield from _calls(v)
     elif isinstance(value, tuple):
         for v in value:
             yield from _calls(v)
-    elif hasattr(value, "args") and hasattr(value, "fn"):
+    elif isinstance(value, Call):
         yield value
         yield from _calls(value.args)
 

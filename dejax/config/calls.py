@@ -1,9 +1,9 @@
-"""A config is a call: names become callables, mappings become arguments, type hints are the schema.
+"""Read a config as a call: names are callables, mappings arguments, type hints the schema.
 
     {choco: {lr: 0.1, gamma: 0.4}}   ->   choco(lr=0.1, gamma=0.4)
 
-`read` turns plain values into a `Call` (checked, nothing built), `Call.build()` calls it, `Call.plain()` writes it back
-with every default filled in.
+`read` turns plain values into a `Call` (checked, nothing built), `Call.build()` calls it,
+`Call.plain()` writes it back with every default filled in.
 """
 
 import dataclasses
@@ -34,7 +34,10 @@ class Call:
     registry: Registry
 
     def build(self, **extra: Any) -> Any:
-        """The object: arguments first, then the call. A ValueError or TypeError comes back as a ConfigError with the path."""
+        """Build the object: arguments first, then the call.
+
+        A ValueError or TypeError comes back as a ConfigError with the path.
+        """
         args = {k: build(v) for k, v in self.args.items()}
         with located(self.path, self.fn):
             return self.fn(**args, **extra)
@@ -81,7 +84,10 @@ def read(value: object, kind: str, path: Path, registry: Registry) -> Call:
 def read_call(
     name: str | None, fn: Callable[..., Any], given: object, path: Path, registry: Registry, partial: bool = False
 ) -> Call:
-    """The arguments of one call, each against its hint; `partial` leaves the check for missing ones to `require`."""
+    """Read the arguments of one call, each against its hint.
+
+    `partial` leaves the check for missing ones to `require`.
+    """
     params = {p.name: p for p in parameters(fn, registry)}
     label = name or (path[-1] if path else "a config")
     if given is None:
@@ -106,7 +112,10 @@ def require(params: Mapping[str, Parameter], given: Any, path: Path, label: str)
 
 
 def _meant(given: object, params: Mapping[str, Parameter], path: Path, registry: Registry, label: str) -> str:
-    """What to write instead of a value that stands where arguments should: under the first name, if it may be that argument."""
+    """Say what to write instead of a value that stands where arguments should.
+
+    That is the value under the name of the first argument, if it may be that.
+    """
     if not params:
         return f"Write nothing: {label} takes no arguments"
     first = next(iter(params.values()))
@@ -167,8 +176,9 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
     if isinstance(value, Mapping):
         items = {k: unbuild(v, None, registry) for k, v in value.items()}
         return OMIT if any(i is OMIT for i in items.values()) else items
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        return value.tolist()
+    listed = getattr(value, "tolist", None)  # of an array, of NumPy or of JAX
+    if listed is not None:
+        return listed()
     for name, member in registry.members(kind).items() if kind else ():
         if member is type(value) and dataclasses.is_dataclass(value):
             args = {

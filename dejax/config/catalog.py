@@ -1,7 +1,10 @@
-"""What is in dejax, read from the source text: names, signatures, first sentences, references. Imports nothing.
+"""The members of dejax, read from the source text, without an import.
 
-`dejax list` must answer in a fraction of a second, but importing a folder imports JAX; so the lists in the folders'
-`__init__` files are parsed, not executed. The resolver takes the names of each kind from here too: one list, two readers.
+Read are names, signatures, first sentences, references.
+
+`dejax list` must answer in a fraction of a second, but importing a folder imports JAX; so the lists
+in the folders' `__init__` files are parsed, not executed. The resolver takes the names of each kind
+from here too: one list, two readers.
 """
 
 import ast
@@ -20,10 +23,13 @@ class Member:
     """One name that a folder exports.
 
     Attributes:
-      name: as a config writes it. target: the class or function behind it. file: where it is defined.
-      summary: first sentence of its docstring. reference: its `Reference:` text, or that of its file; "" if none.
+      name: as a config writes it. target: the class or function behind it. file: where it is
+        defined.
+      summary: first sentence of its docstring. reference: its `Reference:` text, or that of its
+        file; "" if none.
       parameters: (name, hint, default) as source text, default "" when required.
-      is_class, methods: kind of thing, and the methods and class attributes it has (inherited ones too).
+      is_class, methods: kind of thing, and the methods and class attributes it has (inherited ones
+        too).
       returns: the return hint of a function, as text.
     """
 
@@ -65,7 +71,10 @@ def _module_file(base: Path, module: str | None, level: int) -> Path | None:
 
 
 def find(file: Path, name: str, depth: int = 0) -> tuple[Path, ast.AST] | None:
-    """Where a name is defined: a class, a function, or an assignment, followed through relative imports."""
+    """Find where a name is defined, through relative imports.
+
+    Definitions are classes, functions and assignments.
+    """
     for node in _tree(file).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
             return file, node
@@ -121,7 +130,10 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
 
 
 def _default(value: ast.AST | None) -> str | None:
-    """Source text of a field's default: "" when required, None when it is no argument (init=False)."""
+    """Return the source text of a field's default.
+
+    It is "" when the field is required, None when it is no argument (init=False).
+    """
     if not isinstance(value, ast.Call) or _text(value.func).split(".")[-1] not in _SPECIFIERS:
         return _text(value)
     given = {k.arg: k.value for k in value.keywords}
@@ -181,7 +193,10 @@ def member(name: str, target: str, file: Path, node: ast.AST) -> Member:
 
 
 def _listed(init: Path) -> list[str]:
-    """The names in `__all__` of a folder's `__init__`, `*family.__all__` replaced by those of the family."""
+    """Return the names in `__all__` of a folder's `__init__`.
+
+    `*family.__all__` is replaced by the names of the family.
+    """
     listed: list[str] = []
     for node in _tree(init).body:
         if not isinstance(node, ast.Assign) or _text(node.targets[0]) != "__all__":
@@ -197,7 +212,10 @@ def _listed(init: Path) -> list[str]:
 
 @functools.lru_cache(maxsize=64)
 def members(folder: str) -> tuple[Member, ...]:
-    """The lower-case callables in `__all__` of `dejax/FOLDER/__init__.py` and its families, in their order; () without such a folder."""
+    """Return the lower-case callables of `dejax/FOLDER/__init__.py` and its families.
+
+    They stand in `__all__`, and come in its order. Without such a folder: ().
+    """
     init = ROOT / folder / "__init__.py"
     if not init.is_file():
         return ()

@@ -22,7 +22,10 @@ _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """One run of a config: its label, its length, and how to make its objects (`objects()`; data are shared)."""
+    """One run of a config: its label, its length, and how to make its objects.
+
+    Runs share the data.
+    """
 
     label: str
     rounds: int
@@ -57,15 +60,12 @@ class RunSpec:
                 task = self.config.make(
                     self.args["task"], lambda call: fit(call.build(), node_data), extra=self.args["data"]
                 )
-        elif hasattr(made, "task"):
-            task = made.task
-        else:
+        elif (task := getattr(made, "task", None)) is None:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
         problem = Problem(task, node_data, **given)
         method, network = self.args["method"].build(), self.network(node_data.n)
-        if hasattr(network, "check"):
-            network.check(method, problem)  # what cannot work together, before anything is compiled
+        network.check(method, problem)  # what cannot work together, before anything is compiled
         return method, problem, network
 
     @property
@@ -79,7 +79,10 @@ class RunSpec:
         return [name for name, *_ in hints.arguments(params[section].section)]
 
     def where(self, field: str, section: str | None = None) -> Path:
-        """Where this run has a field of the top level, or of a section, from: under its label, or the top."""
+        """Return where this run has a field of the top level, or of a section.
+
+        That is under its label, or at the top.
+        """
         own = self.config.overrides.get(self.label, self.config.overrides.get(""))
         for holder in (own, self.config.top):
             held = holder if section is None else holder.args.get(section) if holder is not None else None
@@ -92,11 +95,10 @@ class RunSpec:
         call = self.args["network"]
         args = {k: calls.build(v) for k, v in call.args.items()}
         topology = args.get("topology")
-        if topology is None:
-            pass
-        elif hasattr(topology, "build"):
+        build = getattr(topology, "build", None)  # of one that waits for n
+        if build is not None:
             with located(call.args["topology"].path, call.args["topology"].fn):
-                args["topology"] = topology.build(n)
+                args["topology"] = build(n)
         elif getattr(topology, "n", n) != n:
             raise ConfigError(
                 (*call.args["topology"].path, "n"),
@@ -108,7 +110,8 @@ class RunSpec:
 
 def fit(task: Any, node_data: Any) -> Any:
     """A task whose sizes are those of the data: members that wait for them have `build(data)`."""
-    return task.build(node_data) if hasattr(task, "build") else task
+    build = getattr(task, "build", None)
+    return task if build is None else build(node_data)
 
 
 def _build_data(call: Call) -> Any:
@@ -126,7 +129,8 @@ class Config:
     Args:
       values: plain values, as YAML gives them.
       registry: the members that names stand for.
-      source, lines: the file, and the line of each path in it. sets: what `--set` wrote, by path. For messages.
+      source, lines: the file, and the line of each path in it. sets: what `--set` wrote, by path.
+        For messages.
     Raises:
       ConfigError: anything that is not a call with the right arguments; nothing is built for this.
     """
@@ -273,7 +277,10 @@ class Config:
         self._made = other._made
 
     def plain(self) -> dict[str, Any]:
-        """The resolved form: plain values with every default filled in, which read back as the same experiment."""
+        """Return the plain values with every default filled in.
+
+        They read back as the same experiment.
+        """
         top = self.top.plain()
         if self._methods is None:
             return {k: v for k, v in top.items() if k != "methods"}
@@ -329,7 +336,8 @@ def load(
     Returns:
       Config, checked; objects are built by `config.runs[i].objects()`.
     Raises:
-      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or an override that no run reads.
+      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or
+        an override that no run reads.
     Example:
       >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
       >>> method, problem, network = config.runs[0].objects()

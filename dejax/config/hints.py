@@ -1,6 +1,7 @@
-"""Signatures and type hints as the schema of a config: which arguments a callable takes, and what may stand for each.
+"""Signatures and type hints as the schema of a config.
 
-A plain value becomes what its hint wants (`convert`), or the reader is told in words what is allowed (`spoken`).
+They say which arguments a callable takes, and what each may be. A plain value becomes what its hint
+wants (`convert`), or the reader is told in words what is allowed (`spoken`).
 """
 
 import collections.abc
@@ -21,10 +22,13 @@ from .words import shown
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One argument of a member: its name, hint, default (`inspect.Parameter.empty` if required) and form.
+    """One argument of a member: its name, hint, default and form.
 
-    `kind` is the kind of member that it takes, if any, `many` whether it takes several; `section` is the callable whose
-    arguments stand directly under the name (`network: {topology: ring}`); `switch`: without them there is no call, see `Section`.
+    `default` is `inspect.Parameter.empty` if required.
+
+    `kind` is the kind of member that it takes, if any, `many` whether it takes several; `section`
+    is the callable whose arguments stand directly under the name (`network: {topology: ring}`);
+    `switch`: without them there is no call, see `Section`.
     """
 
     name: str
@@ -43,9 +47,10 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """Mark of a hint, `Annotated[Any, Section(lambda: Network)]`: the mapping under this name holds that call's arguments.
+    """Mark a hint: the mapping under this name holds the arguments of a call.
 
-    Left out or null is the call without arguments; where `switch` is set it is no call at all, but None.
+    Written `Annotated[Any, Section(lambda: Network)]`. Left out or null is the call without
+    arguments; where `switch` is set it is no call at all, but None.
     """
 
     fn: Callable[[], Callable[..., Any]]
@@ -115,7 +120,10 @@ WORDS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool
 
 
 def spoken(hint: object) -> str:
-    """A hint in a user's words: `number`, `whole number or null`, `one of 'atc', 'awc'`, `list of whole numbers`."""
+    """Return a hint in a user's words.
+
+    Such as `number`, `whole number or null`, `one of 'atc', 'awc'`, `list of whole numbers`.
+    """
     words = []
     for o in options(hint):
         origin = typing.get_origin(o)
@@ -163,7 +171,8 @@ def _number(value: object) -> Any:
 def convert(value: object, hint: object, path: Path) -> Any:
     """A plain value as its hint wants it, or a ConfigError that says what is allowed.
 
-    int is a float; a whole float such as 1e3 is an int; bool is neither; "1e-3" is a number where one is wanted.
+    int is a float; a whole float such as 1e3 is an int; bool is neither; "1e-3" is a number where
+    one is wanted.
     """
     for option in options(hint):
         ok, out = _convert_one(value, option, path)

@@ -15,7 +15,10 @@ HELPERS = "helpers"  # members of the folders that no field of a config takes: s
 
 
 def listing() -> dict[str, list[Member]]:
-    """Group -> members, in the order of the folders' lists; the last group holds what only Python calls."""
+    """Return group -> members, in the order of the folders' lists.
+
+    The last group holds what only Python calls.
+    """
     groups: dict[str, list[Member]] = {}
     seen: set[tuple[str, str]] = set()
     for kind, entry in KINDS.items():

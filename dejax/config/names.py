@@ -1,4 +1,4 @@
-"""The names that a config may say at its top, and under `methods.LABEL`: as signatures, like all others."""
+"""The names at the top of a config, and under `methods.LABEL`, as signatures."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -7,7 +7,14 @@ from ..errors import bad
 from .hints import Section
 
 
-def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int = 0) -> Any:
+def data(
+    source: Any,
+    nodes: int | None = None,
+    partition: Any = None,
+    seed: int = 0,
+    holdout: float = 0.0,
+    public: int = 0,
+) -> Any:
     """The samples of all nodes: a source, and how a partitioner splits it.
 
     Args:
@@ -15,12 +22,16 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
       nodes: number of nodes, >= 1; a source that makes its own nodes takes it as an argument.
       partition: member of `dejax.data` that splits, e.g. `{dirichlet: {alpha: 0.3}}`.
       seed: of the split.
+      holdout: share of its samples that each node keeps as test rows of its own, 0 <= holdout < 1.
+      public: training rows that no node owns and all nodes hold, for methods that compare answers
+        on them.
     """
-    if hasattr(source, "partition"):
+    split = getattr(source, "partition", None)
+    if split is not None:
         if nodes is None or partition is None:
             lacks = "nodes" if nodes is None else "partition"
             raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
-        return source.partition(partition, nodes=nodes, seed=seed)
+        return split(partition, nodes=nodes, seed=seed, holdout=holdout, public=public)
     if partition is not None:
         name = getattr(source, "name", "this source")
         raise bad(
@@ -30,6 +41,10 @@ def data(source: Any, nodes: int | None = None, partition: Any = None, seed: int
             why=f"but {name} makes its own nodes",
             instead="leave partition out",
         )
+    for field, value in (("holdout", holdout), ("public", public)):
+        if value:
+            why = "but the source makes its own nodes"
+            raise bad(field, value, why=why, instead=f"leave {field} out")
     return source
 
 
@@ -44,9 +59,11 @@ def evaluation(
 
     Args:
       every: rounds between evaluations, >= 1; None takes about 20 in all.
-      nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the last one.
+      nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the
+        last one.
       metrics: names of `dejax list metrics`; None takes the usual ones.
-      checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the last one.
+      checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the
+        last one.
     """
     return {k: v for k, v in locals().items() if v is not None}
 
@@ -57,7 +74,8 @@ def mesh(nodes: int | None = None, runs: int = 1, relabel: bool = True) -> dict[
     Args:
       nodes: devices along the node axis, >= 1; None takes all, over `runs`.
       runs: devices along the axis of seeds, >= 1.
-      relabel: let nodes change places so that few edges cross between devices; numbers stay the same.
+      relabel: let nodes change places so that few edges cross between devices; numbers stay the
+        same.
     """
     return locals()
 
@@ -112,7 +130,10 @@ def run(
     personal_lr: _Number = None,
     rounds: int | None = None,
 ) -> None:
-    """The names that stand under `methods.LABEL`: each overrides its namesake at the top, sections name by name."""
+    """Take the names that stand under `methods.LABEL`.
+
+    Each overrides its namesake at the top, sections name by name.
+    """
 
 
 __all__ = ["data", "evaluation", "experiment", "mesh", "run"]

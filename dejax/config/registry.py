@@ -19,7 +19,7 @@ SCHEDULES = {"cosine": "Cosine", "inverse_sqrt": "InverseSqrt"}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of member: its word in `dejax list`, its folder, and which members of the folder belong."""
+    """A kind of member: its word in `dejax list`, its folder, and which members belong to it."""
 
     plural: str
     folder: str
@@ -65,8 +65,8 @@ class Registry:
     """Members by kind: those of dejax, and the user's own.
 
     Args:
-      extra: `{kind: {name: callable}}`, added to (and winning over) dejax's own: how a method written in a notebook gets a name
-        in a config.
+      extra: `{kind: {name: callable}}`, added to (and winning over) dejax's own: how a method
+        written in a notebook gets a name in a config.
       builtin: False for the extra members alone (tests).
     Raises:
       ValueError: an unknown kind.
@@ -84,7 +84,10 @@ class Registry:
         self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
 
     def kind_of(self, name: str, hint: object) -> str | None:
-        """The kind of member that a parameter takes, by its name or by the class in its hint; None for a plain value."""
+        """Return the kind of member that a parameter takes; None for a plain value.
+
+        It is found by the parameter's name or by the class in its hint.
+        """
         plain = (bool, int, float, str, type(None))
         options = _flat(hint)
         if name in KINDS and not all(o in plain or typing.get_origin(o) is typing.Literal for o in options):
@@ -154,7 +157,7 @@ def _optimizers() -> dict[str, Callable[..., Any]]:
 
         return make
 
-    return {name: named(getattr(optax, name)) for name in OPTIMIZERS if hasattr(optax, name)}
+    return {name: named(getattr(optax, name)) for name in OPTIMIZERS if name in vars(optax)}
 
 
 __all__ = ["KINDS", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]

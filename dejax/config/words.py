@@ -1,4 +1,4 @@
-"""Words for error messages about a config: the nearest known name, and a value with its kind."""
+"""Words for error messages about a config: the nearest known name, a value with its type."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,8 +1,10 @@
-"""YAML to plain values and back: YAML 1.2 scalars, no tags, no twice-given keys, a line for every path.
+"""Read YAML to plain values and write it back.
 
-Only mappings, lists, strings, numbers, booleans and null come out; a tag such as `!!python/name` is an error, so that
-nothing in a config can run code. Against plain `yaml.safe_load`: `1e-3` is a number, `no` and `on` are words, `010` is 10,
-`12:30` is a word, and a key given twice is an error instead of the last one winning silently.
+YAML 1.2 scalars, no tags, no key twice, and a line for every path. Only mappings, lists, strings,
+numbers, booleans and null come out; a tag such as `!!python/name` is an error, so that nothing in a
+config can run code. Against plain `yaml.safe_load`: `1e-3` is a number, `no` and `on` are words,
+`010` is 10, `12:30` is a word, and a key given twice is an error instead of the last one winning
+silently.
 """
 
 import math
@@ -49,13 +51,16 @@ def _scalar(tag: str, text: str) -> Any:
 
 
 def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
-    """Plain values of one YAML (or JSON) document, and the line (from 1) at which each path stands.
+    """Parse one YAML (or JSON) document.
 
     Args:
       text: the document.
       source: its file name, for messages.
+    Returns:
+      Its plain values, and the line (from 1) at which each path stands.
     Raises:
-      ConfigError: not YAML, a key given twice, a key that is not a word, a tag, more than one document.
+      ConfigError: not YAML, a key given twice, a key that is not a word, a tag, more than one
+        document.
     """
     import yaml
 
@@ -108,7 +113,10 @@ def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
 
 
 def parse_value(text: str) -> Any:
-    """The value of one `--set path=value`: `0.1`, `[1, 2]`, `{top_k: {k: 3}}`, `ring`; empty is null."""
+    """Parse the value of one `--set path=value`.
+
+    Such as `0.1`, `[1, 2]`, `{top_k: {k: 3}}`, `ring`; empty is null.
+    """
     return parse(text)[0]
 
 
@@ -134,7 +142,10 @@ def _inline(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Double quotes; what is not printable as an escape (JSON's pairs of surrogates are not YAML)."""
+    """Put a text into double quotes, with escapes for what is not printable.
+
+    JSON's pairs of surrogates are not YAML, so `json.dumps` would not do.
+    """
     out = ""
     for c in text:
         if c in '"\\':
@@ -149,7 +160,10 @@ def _probe(text: str) -> Any:
 
 
 def dump(value: object, indent: int = 0) -> str:
-    """Plain values as YAML that `parse` reads back to the same values; short mappings stay on one line."""
+    """Write plain values as YAML that `parse` reads back to the same values.
+
+    Short mappings stay on one line.
+    """
     if not isinstance(value, dict) or not value:
         return " " * indent + _inline(value) + "\n"
     out = ""

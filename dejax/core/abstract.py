@@ -10,7 +10,10 @@ from .types import Tree
 
 
 def model_like(task: Any) -> Tree:
-    """Shapes and dtypes of one model of a task (tracing the init of a flax module takes 40 ms, so each task's is kept)."""
+    """Return the shapes and dtypes of one model of a task.
+
+    Tracing the init of a flax module takes 40 ms, so each task's are kept.
+    """
     return _traced(task, jnp.result_type(float))
 
 
@@ -21,7 +24,7 @@ def _traced(task: Any, real: Any) -> Tree:
 
 
 def width_of(task: Any) -> str:
-    """The widest real dtype among the leaves of one model of a task, "float32" or "float64": that of all numbers that meet them."""
+    """Return the widest real dtype of a task's model, "float32" or "float64"."""
     floating = (x.dtype for x in jax.tree.leaves(model_like(task)) if jnp.issubdtype(x.dtype, jnp.inexact))
     return "float64" if any(jnp.finfo(dtype).dtype == jnp.float64 for dtype in floating) else "float32"
 

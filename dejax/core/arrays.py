@@ -9,10 +9,10 @@ from .types import Tree
 
 
 def device_array(x: Tree, dtype: Any = None) -> jax.Array:
-    """Copy a number or an array to the device: `jnp.asarray(x, dtype)`, which compiles a small program for each shape.
+    """Copy a number or an array to the device, without a program for each shape.
 
-    A Python number stays weakly typed. The copy is the array's own: later changes of x do not reach it. Inside a trace the
-    result is concrete.
+    `jnp.asarray(x, dtype)` would compile one. A Python number stays weakly typed. The copy is the
+    array's own: later changes of x do not reach it. Inside a trace the result is concrete.
     """
     if isinstance(x, jax.Array):
         return x if dtype is None else x.astype(dtype)

@@ -15,17 +15,21 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "m
 
 def array_bytes(x: Tree) -> int:
     """Bytes of an array, a shape or an abstract value; 0 for what has no shape."""
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+    shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+    if shape is None or dtype is None:
         return 0
     import jax  # by need: data are drawn without
     import numpy as np
 
-    key = jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
-    return math.prod(x.shape) * (8 if key else np.dtype(x.dtype).itemsize)
+    key = jax.numpy.issubdtype(dtype, jax.dtypes.prng_key)
+    return math.prod(shape) * (8 if key else np.dtype(dtype).itemsize)
 
 
 def machine_memory() -> int:
-    """Bytes of the device that JAX computes on: the accelerator's, else the machine's (or the limit of its container or job)."""
+    """Return the bytes of memory of the device that JAX computes on.
+
+    The accelerator's, else those of the machine (or the limit of its container or job).
+    """
     import jax  # by need: data are drawn without
 
     device = jax.local_devices()[0]
@@ -47,7 +51,10 @@ def host_memory() -> int:
 
 
 def _cgroup_limits() -> list[int]:
-    """Bytes that the control groups of this process may take: its own (a SLURM step, a systemd unit, a container) and those around it."""
+    """Return the bytes that the control groups of this process may take.
+
+    These are its own (a SLURM step, a systemd unit, a container) and those around it.
+    """
     try:
         groups = [line.split(":", 2)[1:] for line in OWN_CGROUPS.read_text().splitlines()]
     except OSError:

@@ -1,8 +1,10 @@
-"""What a field or an argument may hold: rules with their words, for `static(default=1, check=whole)` and `number(default=0.4, check=in_(0, 1))`.
+"""What a field or an argument may hold: checks with their words.
 
-A check is called with the name of a field and a value, gives the value back (whole numbers as int), and raises a FieldError that
-says what would be right. Of leaves (`leaf=True`) it looks at plain Python numbers alone: arrays, tracers, None and the
-placeholders of JAX pass. `core.fields.check_arrays` shows it the values of arrays, where they are known.
+Used as `static(default=1, check=whole)` and `number(default=0.4, check=in_(0, 1))`. A check is
+called with the name of a field and a value, gives the value back (whole numbers as int), and raises
+a FieldError that says what would be right. Of leaves (`leaf=True`) it looks at plain Python numbers
+alone: arrays, tracers, None and the placeholders of JAX pass. `core.fields.check_arrays` shows it
+the values of arrays, where they are known.
 """
 
 import dataclasses
@@ -63,7 +65,10 @@ def above(low: float, want: str = "", infinite: bool = False) -> Number:
 
 
 def in_(low: float, high: float, ends: str = "[]", what: str = "a number") -> Number:
-    """Numbers from low to high; `ends` says which of the two belong to them: "[]", "(]", "[)" or "()"."""
+    """Check numbers from low to high.
+
+    ends: which of the two belong to them: "[]", "(]", "[)" or "()".
+    """
     first = operator.lt if ends[0] == "(" else operator.le
     last = operator.lt if ends[1] == ")" else operator.le
     return Number(f"{what} in {ends[0]}{low}, {high}{ends[1]}", lambda v: first(low, v) and last(v, high))
@@ -76,7 +81,10 @@ constant_rate = Number(rate.want, rate.fits)
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """Whole numbers from `least` to `most`, given as any kind of integer or as a whole float such as 1e3."""
+    """Check whole numbers from `least` to `most`.
+
+    Any type of integer is fine, and so is a whole float such as 1e3.
+    """
 
     least: int = 1
     most: int | None = None
@@ -166,7 +174,10 @@ def choice(*allowed: Any) -> Choice:
 
 @dataclasses.dataclass(frozen=True)
 class OrNone:
-    """What another check lets pass, or None; `otherwise` says what None means: "or None for all nodes", "or leave it out"."""
+    """Pass None, and what another check lets pass.
+
+    otherwise: what None means, such as "or None for all nodes", "or leave it out".
+    """
 
     check: Check
     otherwise: str = "or " + NULL

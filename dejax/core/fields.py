@@ -1,4 +1,7 @@
-"""Hyper-parameters given as arrays: their shapes, and their values by the same rules as plain numbers, where they are known."""
+"""Check hyper-parameters that are arrays: their shapes, and their values where known.
+
+Values follow the same rules as plain numbers.
+"""
 
 import dataclasses
 import typing
@@ -15,7 +18,9 @@ from .checks import finite
 
 
 def listed(owner: object) -> Any:
-    """The same dataclass with each list of numbers, where a number may stand, as an array: a list would be as many leaves.
+    """Turn each list of numbers in a dataclass, where a number may stand, into an array.
+
+    A list would be as many leaves as it has numbers.
 
     Raises:
       TypeError: a list of anything else.
@@ -39,13 +44,15 @@ def listed(owner: object) -> Any:
 
 
 def check_arrays(*objects: Any) -> None:
-    """Every number and concrete array among the fields of these dataclasses, and of those inside them, passes its owner's checks.
+    """Check every number and concrete array in these dataclasses, and in those inside them.
 
-    Checks of fields let arrays pass, and none runs where JAX rebuilds an object. So plain numbers are tried again, and the
-    extremes of each array (and a NaN, if there is one) are tried as plain numbers.
+    Each must pass its owner's checks, which let arrays pass, and do not run where JAX rebuilds an
+    object. So plain numbers are tried again, and the extremes of each array (and a NaN, if there is
+    one) are tried as plain numbers.
 
     Raises:
-      ValueError: a value out of range, e.g. an infinite or negative rate of one node; names the field and the value.
+      ValueError: a value out of range, e.g. an infinite or negative rate of one node; names the
+        field and the value.
     """
     for owner in objects:
         if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
@@ -67,12 +74,14 @@ def check_arrays(*objects: Any) -> None:
 
 
 def check_shapes(n: int, *objects: Any) -> None:
-    """Every field that holds a number is a scalar, or [n] where its hint says so (`NodeFloatLike`); schedules by what they return.
+    """Check that every field that holds a number is a scalar, or [n] where its hint allows it.
 
-    Gathered by node id, an array of another length would be read out of bounds, which JAX clamps without a word.
+    The hint is `NodeFloatLike`. Of schedules, what they return counts. Gathered by node id, an
+    array of another length would be read out of bounds, which JAX clamps without a word.
 
     Raises:
-      ValueError: names the field, its shape, and what is right. TypeError: a schedule that is a bare function.
+      ValueError: names the field, its shape, and what is right. TypeError: a schedule that is a
+        bare function.
     """
     for owner in objects:
         if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
@@ -90,7 +99,10 @@ def check_shapes(n: int, *objects: Any) -> None:
 
 
 def _name_in_dict(owner: object, key: str) -> str:
-    """The path of a number that a dataclass keeps in a dict: `adam.b1` for an optimizer's factory, else `Class.key`."""
+    """Return the path of a number that a dataclass keeps in a dict.
+
+    `adam.b1` for an optimizer's factory, else `Class.key`.
+    """
     factory = getattr(owner, "factory", None)
     return f"{type(owner).__name__ if factory is None else getattr(factory, '__name__', 'optimizer')}.{key}"
 
@@ -103,8 +115,10 @@ def _at(error: ValueError, row: str) -> ValueError:
 
 
 def per_node(n: int, *objects: Any) -> bool:
-    """Whether some number of these objects is given per node, by id: a field whose hint says that it may be (`NodeFloatLike`) and that
-    holds an array, or, where a class says nothing of its field, one that holds an array [n, ...].
+    """Return whether some number of these objects is given per node, by id.
+
+    That is a field whose hint allows it (`NodeFloatLike`) and that holds an array, or, where a
+    class says nothing of its field, one that holds an array [n, ...].
     """
     for owner in objects:
         if not dataclasses.is_dataclass(owner) or isinstance(owner, type):

@@ -1,7 +1,8 @@
 """What each field of a network holds: classes to inherit from, and one table of them.
 
-An option says of itself, as class attributes or fields, the few facts that decide which methods it goes with. Its base class has
-their defaults and meanings; one that inherits from none must say them all.
+An option says of itself, as class attributes or fields, the few facts that decide which methods it
+goes with. Its base class has their defaults and meanings; one that inherits from none must say them
+all.
 """
 
 import dataclasses
@@ -39,7 +40,8 @@ class Compressor:
 class Rule:
     """Combine what a receiver has into one value.
 
-    `combine(ctx, received)`, `check(degree, server=False)`, and for audits `rejected(ctx, received)`.
+    `combine(ctx, received)`, `check(degree, server=False)`, and for audits
+    `rejected(ctx, received)`.
     """
 
     linear = False  # a sum under W
@@ -90,6 +92,11 @@ class Events:
     stale = False  # gradients at the value after the node's own last event
 
 
+def _has(value: object, *names: str) -> bool:
+    """Whether an object, of any class, has all attributes of these names."""
+    return all(hasattr(value, name) for name in names)
+
+
 class Interface(NamedTuple):
     """What an option must have (one name of each group) and may not have, in words."""
 
@@ -99,6 +106,12 @@ class Interface(NamedTuple):
     lacks: tuple[str, ...] = ()
     base: type | None = None  # its facts with their defaults
     values: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of facts that are words; all others are True or False
+
+    def fits(self, value: object) -> bool:
+        """Whether a user's object has what such an option must have, and nothing that it may not."""
+        return all(any(_has(value, name) for name in names) for names in self.has) and not any(
+            _has(value, name) for name in self.lacks
+        )
 
 
 KINDS = {
@@ -147,13 +160,16 @@ INNER = {  # what other objects hold in such fields
 
 
 def check_option(field: str, value: Any, owner: str = "Network", kind: str | None = None) -> None:
-    """Raise unless `value` is what the field `field` of a network (or of `owner`) holds, or None, or a placeholder of JAX.
+    """Raise unless `value` is an option that a field may hold.
+
+    None and placeholders of JAX pass.
 
     Args:
       kind: the kind of thing that the field holds, where it is not called as its kind is.
     Raises:
-      TypeError: a class or function that was not called, a compressor where a codec is wanted, a name, or anything else; says what
-        to write. Or an option that does not say a fact, or says one that looks misspelt.
+      TypeError: a class or function that was not called, a compressor where a codec is wanted, a
+        name, or anything else; says what to write. Or an option that does not say a fact, or says
+        one that looks misspelt.
       ValueError: a fact with a value that it cannot have.
     """
     if value is None or type(value) is object:
@@ -168,11 +184,10 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why=f"which was not called, so that it is no {wanted.word} yet",
             instead="give e.g. " + wanted.example,
         )
-    fits = all(any(hasattr(value, has) for has in names) for names in wanted.has)
-    if fits and not any(hasattr(value, has) for has in wanted.lacks):
+    if wanted.fits(value):
         _check_facts(field, owner, value, wanted)
         return
-    if field == "codec" and hasattr(value, "apply"):
+    if field == "codec" and _has(value, "apply"):
         raise bad(
             field,
             value,
@@ -180,7 +195,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
             instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
-    if hasattr(value, "encode") and hasattr(value, "compressor"):
+    if _has(value, "encode", "compressor"):
         raise bad(
             field,
             value,
@@ -188,7 +203,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a codec, but a compressor is wanted",
             instead=f"give the one inside it: {value.compressor!r}",
         )
-    if hasattr(value, "update") and hasattr(value, "init"):
+    if _has(value, "update", "init"):
         says = "is a finished optax optimizer"
         why = "which would compile anew for every rate"
         raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
@@ -204,7 +219,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """The check of a field that holds an option of some kind, for `option(check=Slot("compressor"))`."""
+    """Check a field that holds an option of some kind: `option(check=Slot("compressor"))`."""
 
     kind: str
 
@@ -233,7 +248,7 @@ def _check_facts(field: str, owner: str, value: object, wanted: Interface) -> No
     cls, words = type(value), dict(wanted.values)
     known = facts(wanted.base)
     missing, near = _spelling(cls, wanted.base)
-    missing = [fact for fact in missing if not hasattr(value, fact)]
+    missing = [fact for fact in missing if not _has(value, fact)]
     if near:
         raise bad(
             near[0],
@@ -277,7 +292,7 @@ def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] 
         near = difflib.get_close_matches(name, known, 1, 0.8)
         if near:
             return [], (name, near[0])
-    return [fact for fact in known if not hasattr(cls, fact)], None
+    return [fact for fact in known if not _has(cls, fact)], None
 
 
 __all__ = [

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import inspect
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import jax
 
@@ -14,10 +14,14 @@ Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
 
 
+@runtime_checkable
 class Method(Protocol):
     """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
-    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network may do with it are its `Traits`.
+    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network
+    may do with it are its `Traits`. Where the class has `start(state, round) -> state`, it is
+    called once before round 0, for all nodes, asleep or not: it sees the graph (`round.degree`,
+    `round.neighbors`), and neither learns nor sends.
     """
 
     def init(self, params: Any, key: jax.Array) -> Any:
@@ -36,19 +40,30 @@ class Traits:
     Where they depend on fields of the method, `traits` is a property.
 
     Args:
-      channel: one message for all "neighbors" (default), another one on every one of the "edges", a "server", or "none".
+      channel: one message for all "neighbors" (default), another one on every one of the "edges", a
+        "server", or "none".
       weights: kinds of W that it can work with: "doubly" (default), "row", "column" stochastic.
       graph: "any" (default), or "tree" if the graph may have no cycle.
       cohort: at a server, nodes sampled per round; None (default): all.
       pooled: one model for all nodes, though there is no server; default False.
       groups: it averages by groups, keeping several models at the server; default False.
-      own_starts: its models are told apart by their starts, so that these may not be equal; default False.
-      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it; None (default): they may not.
+      own_starts: its models are told apart by their starts, so that these may not be equal; default
+        False.
+      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it;
+        None (default): they may not.
       needs_events: it runs on events alone; default False.
-      keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events); default False.
-      own_codec: its field that holds a compressor or codec of its own, in place of the network's; None (default): it has none.
-      needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read; "" (default): any rule may.
-      needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default): they may.
+      keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
+        default False.
+      own_codec: its field that holds a compressor or codec of its own, in place of the network's;
+        None (default): it has none.
+      needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
+        "" (default): any rule may.
+      gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
+        alone; default False.
+      masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
+      pulls: it chooses whom it hears (`round.pull`); default False.
+      needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
+        they may.
     Raises:
       ValueError: a value that a trait cannot have.
     """
@@ -64,6 +79,9 @@ class Traits:
     needs_events: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
+    gathers: bool = False
+    masks: bool = False
+    pulls: bool = False
     needs_sums: str = ""
     needs_exact: str = ""
 
@@ -109,6 +127,9 @@ _VALUES = {
     "needs_events": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
+    "gathers": _one_of(True, False),
+    "masks": _one_of(True, False),
+    "pulls": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
 }
@@ -120,7 +141,7 @@ LOOSE = {
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
-    "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
@@ -147,7 +168,7 @@ def check_method(method: Method) -> None:
       TypeError: no method; traits of another kind, or written as loose attributes.
       ValueError: traits that name a field which the method does not have.
     """
-    if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
+    if isinstance(method, type) or not isinstance(method, Method):
         raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
     cls = type(method).__name__
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}

@@ -1,8 +1,9 @@
 """Randomness by name: a key for every (purpose, node, round), never by order of calls.
 
-The functions here give the numbers of `jax.random`, bit for bit. For threefry keys, JAX's default, they write its rounds out: on CPUs
-JAX runs them as loops of small steps, which for a thousand draws a round cost more than a small model's gradient
-(docs/performance-log.md); other keys go to `jax.random`.
+The functions here give the numbers of `jax.random`, bit for bit. For threefry keys, JAX's default,
+they write its rounds out: on CPUs JAX runs them as loops of small steps, which for a thousand draws
+a round cost more than a small model's gradient (docs/performance-log.md); other keys go to
+`jax.random`.
 """
 
 import math
@@ -25,7 +26,10 @@ def name_id(name: str) -> int:
 
 
 def seeded(seeds: object) -> jax.Array:
-    """The keys of whole numbers [...]: `random.key` of each, made on the host where that is known to give the same."""
+    """Make the keys of whole numbers [...]: `random.key` of each.
+
+    They are made on the host where that is known to give the same.
+    """
     seeds = np.asarray(seeds, np.int64)
     if getattr(jax.config, "jax_default_prng_impl", "") != "threefry2x32":
         return jax.vmap(random.key)(seeds) if seeds.ndim else random.key(int(seeds))
@@ -77,7 +81,10 @@ def uniform(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
 
 
 def draw_index(fraction: jax.Array, count: jax.Array) -> jax.Array:
-    """floor(fraction * count) of a fraction in [0, 1), kept below count: an index in [0, count) at half the cost of randint."""
+    """Return floor(fraction * count), kept below count, for a fraction in [0, 1).
+
+    An index in [0, count), at half the cost of randint.
+    """
     return jnp.minimum((fraction * count).astype(jnp.int32), count - 1)
 
 
@@ -87,7 +94,9 @@ def _threefry_key(key: jax.Array) -> bool:
 
 @jax.jit  # traced and lowered once per shape: a round draws keys dozens of times
 def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Threefry-2x32 with 20 rounds of counters (x0, x1) under keys (k0, k1), all uint32, which broadcast.
+    """Compute Threefry-2x32 with 20 rounds, of counters (x0, x1) under keys (k0, k1).
+
+    All are uint32 and broadcast.
 
     Reference: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, 2011.
     """

@@ -1,4 +1,4 @@
-"""Checks of chex at public doors, with errors in our words: what came, and what would be right.
+"""Checks of chex for public functions, with errors that say what would be right.
 
 chex takes a fifth of a second to import, so it is imported by the first check.
 """
@@ -10,7 +10,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def in_words(text: str, error: type[Exception] = ValueError) -> Iterator[Any]:
-    """Give chex to the checks inside; where one fails, raise `error` with `text`, and what chex found in brackets.
+    """Give chex to the checks inside; where one fails, raise `error` with `text`.
+
+    What chex found stands behind it in brackets.
 
     Raises:
       ValueError: or whatever `error` is.

@@ -13,12 +13,18 @@ T = TypeVar("T")
 
 
 def static(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
-    """A dataclass field that is part of the program's structure: hashable, and a change recompiles."""
+    """Declare a dataclass field that is structure of the program.
+
+    It must be hashable, and a change recompiles.
+    """
     return _field(default, check, {"static": True}, kw)
 
 
 def number(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
-    """A dataclass field that holds a number: a leaf, so that a sweep is a vmap. Plain Python numbers and arrays pass `check`."""
+    """Declare a dataclass field that holds a number: a leaf, so that a sweep is a vmap.
+
+    Plain Python numbers and arrays pass `check`.
+    """
     return _field(default, check, {}, kw)
 
 
@@ -28,7 +34,10 @@ def option(default: object = dataclasses.MISSING, check: Check | None = None, **
 
 
 def grows(power: int = 1, **kw: Any) -> Any:
-    """A dataclass field whose bytes grow as n^power with the number of nodes, all else equal; other arrays count as of fixed size."""
+    """Declare a dataclass field whose bytes grow as n^power with the number of nodes.
+
+    All else is equal. Other arrays count as of fixed size.
+    """
     return dataclasses.field(metadata={"grows": power}, **kw)
 
 
@@ -39,7 +48,10 @@ def _field(default: object, check: Check | None, metadata: dict[str, Any], kw: d
 
 
 def _checked(cls: type[T], leaves: bool) -> type[T]:
-    """The class as a frozen dataclass whose fields pass their checks before its own `__post_init__` looks at them together."""
+    """Make `cls` a frozen dataclass whose fields pass their checks when it is made.
+
+    Its own `__post_init__` comes after them.
+    """
     own: Any = getattr(cls, "__post_init__", None)
     own = getattr(own, "own", own)  # of a base that was made here too
     checks: list[tuple[str, Check, bool]] = []
@@ -64,19 +76,24 @@ def _checked(cls: type[T], leaves: bool) -> type[T]:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, number, option, dataclasses.field))
 def frozen(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass with checked fields that is no pytree: a partition, a rule for weights."""
+    """Make `cls` a frozen dataclass with checked fields that is no pytree.
+
+    For partitions, weights of a graph and the like.
+    """
     return _checked(cls, leaves=False)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, number, option, grows, dataclasses.field))
 def struct(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass and a pytree; fields marked `static()` are structure, the others leaves.
+    """Make `cls` a frozen dataclass and a pytree.
 
-    Fields are checked where a user makes one (`__init__`, `dataclasses.replace`), not where JAX rebuilds it: `__post_init__` does not
-    run there, and what it sets beside the fields is gone.
+    Fields marked `static()` are structure, the others leaves. They are checked where a user makes
+    one (`__init__`, `dataclasses.replace`), not where JAX rebuilds it: `__post_init__` does not run
+    there, and what it sets beside the fields is gone.
 
-    Not by `jax.tree_util.register_dataclass`: JAX compares such nodes without their classes, so that `jit` now and then takes the
-    program of one class for another with as many leaves (docs/decisions/structs-are-custom-nodes.md).
+    `jax.tree_util.register_dataclass` would not do: JAX compares its nodes without their classes,
+    so that `jit` now and then takes the program of one class for another with as many leaves
+    (docs/decisions/structs-are-custom-nodes.md).
     """
     made: Any = _checked(cls, leaves=True)
     fields = [f for f in dataclasses.fields(made) if f.init]
@@ -104,12 +121,14 @@ def struct(cls: type[T]) -> type[T]:
 
 @contextlib.contextmanager
 def labelled(label: str) -> Iterator[None]:
-    """Write on what is refused inside which run it is about, for those who know where that run was described."""
+    """Add the label of a run to any error raised inside.
+
+    Readers of the error may know where that run was described.
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
-        if not hasattr(error, "label"):
-            vars(error)["label"] = label
+        vars(error).setdefault("label", label)
         raise
 
 

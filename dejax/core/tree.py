@@ -13,7 +13,10 @@ leaves = jax.tree.leaves
 
 
 def over(c: jax.Array, x: jax.Array) -> jax.Array:
-    """`c` [n] (or [n, k], or scalar) with trailing axes added so that it broadcasts against x [n, ...]."""
+    """Add trailing axes to `c` [n] (or [n, k], or scalar), so that it broadcasts against x.
+
+    x: [n, ...].
+    """
     return c.reshape(c.shape + (1,) * (x.ndim - c.ndim))
 
 

@@ -1,7 +1,8 @@
 """Name the types that every room shares.
 
-Letters in shapes: n nodes, d parameters, B examples of a batch, k neighbors, m edges or sampled nodes, T rounds.
-Classes of rooms above are names for type checkers alone: at run time a room knows those below it.
+Letters in shapes: n nodes, d parameters, B examples of a batch, k neighbors, m edges or sampled
+nodes, T rounds. Classes of rooms above are names for type checkers alone: at run time a room knows
+those below it.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

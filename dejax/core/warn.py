@@ -8,7 +8,10 @@ OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def warn(message: str) -> None:
-    """A UserWarning at the line that called dejax: the one outside the outermost function of the package on the stack."""
+    """Raise a UserWarning at the line that called dejax.
+
+    That is the line outside the outermost function of the package on the stack.
+    """
     frame, depth, level = sys._getframe(), 1, 1
     while frame.f_back is not None:
         frame, depth = frame.f_back, depth + 1

@@ -1,4 +1,4 @@
-"""Data: sources, partitioners that hand samples to nodes, and per-node sampling on the device."""
+"""Data: sources, partitions of samples over nodes, batches drawn on the device."""
 
 from . import partitions, sampling as sampling, sources, synthetic
 from .dataset import Dataset as Dataset

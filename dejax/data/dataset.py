@@ -45,19 +45,26 @@ class Dataset:
         """What partitioners see: "y", or zeros [N] where there are none."""
         return self.train["y"] if "y" in self.train else np.zeros(self.size, np.int32)
 
-    def partition(self, partitioner: Callable[..., Any], nodes: int, seed: int = 0, holdout: float = 0.0) -> NodeData:
+    def partition(
+        self, partitioner: Callable[..., Any], nodes: int, seed: int = 0, holdout: float = 0.0, *, public: int = 0
+    ) -> NodeData:
         """Split the training samples among nodes.
 
         Args:
-          partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of `dejax.data`, or yours.
+          partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of
+            `dejax.data`, or yours.
           nodes: number of nodes, >= 1.
-          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same split anywhere.
-          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test rows (at least one if > 0)
-            instead of training on them; they join the rows of `test`.
+          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same
+            split anywhere.
+          holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test
+            rows (at least one if > 0) instead of training on them; they join the rows of `test`.
+          public: rows of the training part that no node owns and all nodes hold,
+            `round.batch(of="public")`; 0 <= public < N.
         Returns:
           NodeData, with arrays on JAX's default device.
         Raises:
-          ValueError: the split is impossible (the partitioner says why), or some node would be empty.
+          ValueError: the split is impossible (the partitioner says why), or some node would be
+            empty.
         Example:
           >>> letters().partition(dirichlet(alpha=0.3), nodes=1024).n
           1024
@@ -71,6 +78,9 @@ class Dataset:
             raise bad("partitioner", partitioner, instead="give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
             raise bad("holdout", holdout, instead="give the share of each node's samples to test on, 0 <= holdout < 1")
+        if public:
+            kept, shared = _set_aside(self, public, seed)
+            return replace(kept.partition(partitioner, nodes, seed, holdout), public=shared)
         rng = np.random.default_rng(seed)
         parts = partitioner(self.labels, nodes, rng, self.groups)
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
@@ -94,7 +104,10 @@ class Dataset:
 
 
 def source(fn: F) -> F:
-    """Mark a function that makes a `Dataset`: asked for `partition` itself, it says that it was not called."""
+    """Mark a function that makes a `Dataset`.
+
+    Its own `partition` raises, and says that the function was not called.
+    """
 
     def partition(*args: Any, **options: Any) -> Any:
         del args, options
@@ -126,6 +139,21 @@ def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tupl
             )
         return dataset, Parts(rows[own.rows], own.offsets)
     return dataset, None
+
+
+def _set_aside(dataset: Dataset, rows: int, seed: int) -> tuple[Dataset, dict[str, Any]]:
+    """Take `rows` training rows out of a data set; return what is left, and them."""
+    from ..core.arrays import device_array
+
+    rows = whole("public", rows)
+    if rows >= dataset.size:
+        why = f"but {dataset.name} has {dataset.size} training rows"
+        raise bad("public", rows, why=why, instead="leave some for the nodes")
+    order = np.random.default_rng([seed, 1]).permutation(dataset.size)
+    away, kept = np.sort(order[:rows]), np.sort(order[rows:])
+    groups = None if dataset.groups is None else dataset.groups[kept]
+    left = replace(dataset, train={k: v[kept] for k, v in dataset.train.items()}, groups=groups)
+    return left, {k: device_array(v[away]) for k, v in dataset.train.items()}
 
 
 def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:

@@ -12,17 +12,21 @@ from .partitions._overlapping import draw_rows
 
 @struct
 class NodeData:
-    """The data that `nodes` nodes learn from: arrays without a node axis and one list of row numbers per node.
+    """The data of `nodes` nodes: arrays without a node axis, and a list of rows per node.
 
     Axis letters: N samples, M test samples, n nodes, s_max samples at the largest node.
 
     Args:
-      arrays: name -> [N, ...], by convention "x" (float32) and "y" (int32 labels, or float32 targets).
+      arrays: name -> [N, ...], by convention "x" (float32) and "y" (int32 labels, or float32
+        targets).
       index: int32 [n, s_max], rows of every node, padded with its own first row.
       count: int32 [n], how many of them are real, >= 1.
       test: name -> [M, ...] that everybody is tested on, or None.
-      test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own law, or None.
-      facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns), "group".
+      test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own
+        law, or None.
+      public: name -> [P, ...], rows that every node holds, or None.
+      facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
+        "group".
       num_classes: static; 0 for regression. name: static.
       even: static; all counts are equal, so that no batch needs padding.
     """
@@ -33,6 +37,7 @@ class NodeData:
     test: dict[str, Any] | None = None
     test_index: Any = None
     test_count: Any = None
+    public: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     num_classes: int = static(default=0)
     name: str = static(default="data")
@@ -76,15 +81,17 @@ class NodeData:
         return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
 
     def matched_test(self, rows: int = 100, seed: int = 0) -> "NodeData":
-        """The same data with `rows` test rows per node in the proportions of its own labels (largest remainders).
+        """Give each node `rows` test rows in the proportions of its own labels (largest remainders).
 
-        Right for label skew, where only the mix of classes differs between nodes; not for shifted features. Rows of a class
-        repeat at a node only where it wants more than the test part has.
+        The result is the same data otherwise. That is right for label skew, where only the mix of
+        classes differs between nodes; not for shifted features. Rows of a class repeat at a node
+        only where it wants more than the test part has.
 
         Args:
           rows: per node, >= 1; default 100. seed: of the draw.
         Raises:
-          ValueError: no test part, no classes, own test rows already, or a class of a node that the test part lacks.
+          ValueError: no test part, no classes, own test rows already, or a class of a node that the
+            test part lacks.
         Example:
           >>> digits().partition(shards(), nodes=8).matched_test(rows=20).test_index.shape
           (8, 20)
@@ -113,7 +120,7 @@ class NodeData:
         return replace(self, test_index=device_array(index, np.int32), test_count=full)
 
     def plot(self, nodes: int = 40) -> Any:
-        """A picture of who holds what: samples per class (rows) at each of the first `nodes` nodes (columns).
+        """Plot the samples per class (rows) at each of the first `nodes` nodes (columns).
 
         Returns:
           A matplotlib figure.
@@ -131,7 +138,11 @@ class NodeData:
         return figure
 
     def summary(self) -> str:
-        """A few lines for people: sizes, classes per node, distance to the overall mix, drift of the partitioner."""
+        """Describe the data in a few lines.
+
+        They give sizes, classes per node, distance to the overall mix, and drift of the
+        partitioner.
+        """
         count = np.asarray(self.count, np.int64)
         q = np.quantile(count, [0, 0.5, 1]).astype(int)
         lines = [

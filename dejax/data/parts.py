@@ -13,15 +13,18 @@ from ..errors import bad
 
 
 class Parts(Sequence[np.ndarray]):
-    """A sequence of index arrays, one per node: rows of node i are `rows[offsets[i]:offsets[i + 1]]`.
+    """A sequence of index arrays, one per node: node i has `rows[offsets[i]:offsets[i + 1]]`.
 
     Args:
       rows: int [total], row numbers of the data set, node after node.
       offsets: int [n + 1], 0 first, total last, not decreasing.
-      facts: name -> [n] array of what the partitioner knows about every node ("drift": share of its samples that
-        are not what it first drew; "turn": quarter turns of its images; "group": its group).
-      shift: what changes the features node by node (`transform`, `transform_test`, as in `rotation`), or None.
-      node_of_group: (group ids [G], node of each [G]) when nodes are groups, so that test samples can follow, or None.
+      facts: name -> [n] array of what the partitioner knows about every node ("drift": share of its
+        samples that are not what it first drew; "turn": quarter turns of its images; "group": its
+        group).
+      shift: what changes the features node by node (`transform`, `transform_test`, as in
+        `rotation`), or None.
+      node_of_group: (group ids [G], node of each [G]) when nodes are groups, so that test samples
+        can follow, or None.
     """
 
     def __init__(
@@ -128,7 +131,7 @@ def deal(order: np.ndarray, sizes: np.ndarray, facts: dict[str, np.ndarray] | No
 
 
 def spoken(owner: object) -> str:
-    """The name under which `dejax.data` offers a partitioner: DirichletByClass -> dirichlet_by_class."""
+    """Return the name of a partitioner in `dejax.data`: DirichletByClass -> dirichlet_by_class."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(owner).__name__).lower()
 
 

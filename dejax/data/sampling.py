@@ -1,6 +1,7 @@
-"""How a node draws a batch from its own rows, on the device: with replacement, by epochs, or everything.
+"""Draw batches from a node's own rows: with replacement, by epochs, or everything.
 
-A sampler is `init(n) -> memory` and `draw(memory, count, index, keys, base_keys) -> (rows, weight, memory)`, where
+Draws are made on the device. A sampler is `init(n) -> memory` and
+`draw(memory, count, index, keys, base_keys) -> (rows, weight, memory)`, where
 
     memory     what the sampler carries per node: int32 [n], or () for nothing
     count      int32 [n], samples of each node, >= 1
@@ -52,14 +53,17 @@ class Replacement:
 
 @struct
 class Epoch:
-    """Every sample once per epoch, in an order drawn afresh for each (node, epoch); the last batch may be smaller.
+    """Draw every sample once per epoch, in an order drawn afresh for each (node, epoch).
 
-    The memory is the number of batches that a node has drawn. The order of epoch e is a permutation keyed by
-    (base key of the node, e), evaluated at the B places of the batch instead of stored or sorted.
+    The last batch of an epoch may be smaller. The memory is the number of batches that a node has
+    drawn. The order of epoch e is a permutation keyed by (base key of the node, e), evaluated at
+    the B places of the batch instead of stored or sorted.
 
     Args:
-      batch_size: B >= 1; a node with fewer samples than B gets all of them in each batch, padded; static.
-      even: promise that all counts are equal to s, and s divisible by B: no weights are returned; static, default False.
+      batch_size: B >= 1; a node with fewer samples than B gets all of them in each batch, padded;
+        static.
+      even: promise that all counts are equal to s, and s divisible by B: no weights are returned;
+        static, default False.
     """
 
     batch_size: int = static(check=whole)
@@ -90,7 +94,8 @@ class Full:
     """All samples of the node in each batch.
 
     Args:
-      even: promise that all nodes have equally many samples: no weights are returned; static, default False.
+      even: promise that all nodes have equally many samples: no weights are returned; static,
+        default False.
     """
 
     even: bool = static(default=False)
@@ -110,10 +115,9 @@ class Full:
 def permuted(keys: jax.Array, place: jax.Array, count: jax.Array) -> jax.Array:
     """Return where place p goes under a random permutation of 0 .. count - 1, one per key.
 
-    O(B), nothing stored or sorted.
-
-    The swap-or-not shuffle: each pass pairs x with K - x (mod count) and swaps the pair on a random bit that both share.
-    Exactly a permutation for any number of passes; after `PASSES` of them no test of ours tells it from a uniform one.
+    O(B), nothing stored or sorted. The swap-or-not shuffle: each pass pairs x with K - x (mod
+    count) and swaps the pair on a random bit that both share. Exactly a permutation for any number
+    of passes; after `PASSES` of them no test of ours tells it from a uniform one.
 
     Args:
       keys: [n] typed keys. place: int32 [n, B] in [0, count). count: int32 [n], >= 1.

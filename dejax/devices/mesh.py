@@ -1,4 +1,7 @@
-"""Which devices a run takes, as a mesh with the axes `runs` (several seeds) and `nodes`; also devices on paper."""
+"""Meshes: the devices of a run, with the axes `runs` (several seeds) and `nodes`.
+
+Devices on paper, too: those that need not be there.
+"""
 
 import dataclasses
 import inspect
@@ -27,17 +30,19 @@ class Layout:
 
 
 def layout(nodes: int | None = None, runs: int = 1, relabel: bool = True, devices: Any = None) -> Layout:
-    """Devices for a run: `runs` groups, each of which holds all nodes, split into `nodes` equal parts.
+    """Choose the devices of a run: `runs` groups, each with all nodes in `nodes` equal parts.
 
     Args:
       nodes: devices along the node axis, >= 1; None: all there are, over `runs`.
-      runs: devices along the axis of seeds, >= 1; several seeds are split into that many equal groups.
-      relabel: let nodes change places so that few edges cross between devices (numbers stay the same); False keeps node i
-        at place i.
-      devices: JAX devices to use; None: all of them, of all processes, or equally many of each process.
+      runs: devices along the axis of seeds, >= 1; several seeds are split into that many equal
+        groups.
+      relabel: let nodes change places so that few edges cross between devices (numbers stay the
+        same); False keeps node i at place i.
+      devices: JAX devices to use; None: all of them, of all processes, or equally many of each
+        process.
     Raises:
-      ValueError: more devices than there are; a number that processes cannot share equally; no number. TypeError: devices
-        that are none, relabel that is no bool.
+      ValueError: more devices than there are; a number that processes cannot share equally; no
+        number. TypeError: devices that are none, relabel that is no bool.
     Example:
       >>> layout(nodes=1).mesh.shape["nodes"]
       1
@@ -79,9 +84,12 @@ def _check(nodes: Any, runs: Any, relabel: Any, devices: Any) -> None:
 
 
 def in_runs() -> bool:
-    """Whether this is called within a `jax.vmap(..., spmd_axis_name="runs")`, also within a jit in it.
+    """Return whether this runs within a `jax.vmap(..., spmd_axis_name="runs")`.
 
-    JAX says so in a private module alone. A release that moves it makes this True, and nothing is refused (a test would fail).
+    Also within a jit in it.
+
+    JAX says so in a private module alone. A release that moves it makes this True, and nothing is
+    refused (a test would fail).
     """
     env = getattr(sys.modules.get("jax._src.core"), "get_axis_env", None)
     names = getattr(env() if env else None, "spmd_axis_names", (RUNS,))
@@ -115,7 +123,10 @@ def _check_names(value: Mapping[str, Any]) -> None:
 
 
 def _of_each_process(devices: list[Any], count: int) -> list[Any]:
-    """`count` devices, equally many of each process: one that has none could not take part in a program."""
+    """Return `count` devices, equally many of each process.
+
+    A process that has none could not take part in a program.
+    """
     owners = sorted({d.process_index for d in devices})
     if count == len(devices):
         return devices
@@ -158,7 +169,9 @@ def _mesh(grid: np.ndarray) -> Mesh:
 
 
 def as_layout(value: Tree) -> Layout | None:
-    """What users may write as `mesh=`: None, a number of devices, {nodes, runs, relabel}, a JAX mesh, or a Layout.
+    """Read what users may write as `mesh=`.
+
+    That is None, a number of devices, {nodes, runs, relabel}, a JAX mesh, or a Layout.
 
     Raises:
       TypeError, ValueError: anything else; a mesh without an axis `nodes`.
@@ -189,9 +202,10 @@ def as_layout(value: Tree) -> Layout | None:
 
 
 def on_paper(value: Tree) -> Layout | None:
-    """As `as_layout`, on devices that need not be there: what is put on them are shapes that say how they are divided.
+    """Read a mesh as `as_layout`, on devices that need not be there.
 
-    Without a number of devices along `nodes` it is that of the devices that are there, over `runs`, and at least 1.
+    What is placed on them are shapes that say how they are divided. Without a number of devices
+    along `nodes` it is that of the devices that are there, over `runs`, and at least 1.
     """
     if value is None:
         return None

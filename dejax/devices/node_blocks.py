@@ -1,8 +1,9 @@
 """Nodes in blocks: what node code keeps in memory does not grow with n.
 
-A block is as many nodes as keep what one node holds, times the block, within a budget. In training a node holds the residuals of its
-loss: what the forward pass keeps for the backward pass. The budgets are fixed numbers for each kind of device and not shares of a
-machine's memory, so that equal devices do the same arithmetic whatever else they hold.
+A block is as many nodes as keep what one node holds, times the block, within a budget. In training
+a node holds the residuals of its loss: what the forward pass keeps for the backward pass. The
+budgets are fixed numbers for each kind of device and not shares of a machine's memory, so that
+equal devices do the same arithmetic whatever else they hold.
 """
 
 import dataclasses
@@ -21,13 +22,15 @@ from ..xla.traced import inner_programs
 
 Block = int | str | None  # nodes at a time; "auto": chosen by a budget; None: all at once
 
-# Bytes of a block on (CPU, accelerator). A CPU is fastest where an evaluation's block lies in the cache (4 models x 4,000 examples x
-# 64 units: the best of 1, 4, 16, 64 models). In training blocks bound memory; few are faster than all nodes at once: docs/performance-log.md.
+# Bytes of a block on (CPU, accelerator). A CPU is fastest where an evaluation's block lies in the
+# cache (4 models x 4,000 examples x 64 units: the best of 1, 4, 16, 64 models). In training blocks
+# bound memory; few are faster than all nodes at once: docs/performance-log.md.
 TRAINING = (32 * 2**20, 2**30)
 EVALUATION = (8 * 2**20, 2**30)
 MODELS = 4  # models of a node: where its work takes fewer bytes, all nodes train at once
 ALONE = 2 * 2**20  # bytes of one node from which a CPU trains one node at a time, whose images then stay in its cache
-# Bytes of a gradient's program by bytes of its residuals, measured: docs/decisions/memory-is-read-not-imitated.md
+# Bytes of a gradient's program by bytes of its residuals, measured:
+# docs/decisions/memory-is-read-not-imitated.md
 PER_RESIDUAL = 0.94
 
 
@@ -41,8 +44,10 @@ def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Place | 
 
     Args:
       fn: per-node function of trees without node axis.
-      n: number of nodes, >= 1. block: nodes at a time, >= 1; None, or n and more, is one plain vmap. A last, smaller block is right.
-      place: of a problem on a mesh (`dejax.devices.placement`): every device takes `block` of its own rows at a time, and no row moves.
+      n: number of nodes, >= 1. block: nodes at a time, >= 1; None, or n and more, is one plain
+        vmap. A last, smaller block is right.
+      place: of a problem on a mesh (`dejax.devices.placement`): every device takes `block` of its
+        own rows at a time, and no row moves.
     Returns:
       A function of trees [n, ...] to trees [n, ...]; same numbers as `jax.vmap(fn)` up to rounding.
     Example:
@@ -57,7 +62,9 @@ def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Place | 
 
 
 def residual_bytes(loss: Callable[..., Any], *trees: Any) -> int:
-    """Bytes that the backward pass of one node's `loss` reads from its forward pass, found by tracing.
+    """Return the bytes that one node's backward pass of `loss` reads from its forward pass.
+
+    They are found by tracing.
 
     Args:
       loss: per-node function of trees without node axis; differentiated by the first.
@@ -69,7 +76,10 @@ def residual_bytes(loss: Callable[..., Any], *trees: Any) -> int:
 
 
 def evaluation_bytes(fn: Callable[..., Any], *trees: Any) -> int:
-    """Bytes that `fn` of one node's part of `trees` [n, ...] is taken to hold: twice its largest array, operand and result."""
+    """Return the bytes that `fn` of one node's part of `trees` [n, ...] is taken to hold.
+
+    That is twice its largest array, for an operand and a result.
+    """
     return 2 * _largest_array(jax.make_jaxpr(fn)(*_one_row(trees)).jaxpr)
 
 
@@ -78,17 +88,22 @@ def _one_row(trees: Any) -> Any:
 
 
 def _largest_array(jaxpr: Any) -> int:
-    """Bytes of the largest array that a traced program makes, in its calls, loops and branches too."""
+    """Return the bytes of the largest array that a traced program makes.
+
+    In its calls, loops and branches too.
+    """
     made = (array_bytes(v.aval) for eqn in jaxpr.eqns for v in eqn.outvars)
     inner = (_largest_array(program) for eqn in jaxpr.eqns for program in inner_programs(eqn))
     return max(0, *made, *inner)
 
 
 def training_block(loss: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:
-    """How many of `rows` nodes to train at a time: as many as TRAINING holds, one where it is large (ALONE), or all (None).
+    """Choose how many of `rows` nodes to train at a time.
 
-    All, too, where a node's work takes less than `MODELS` of its models (the first of `trees`): models grow with n in any case, and all
-    nodes at once let the compiler fuse the update with the gradient (docs/performance-log.md).
+    As many as TRAINING holds, one where a node is large (ALONE), or all (None). All, too, where a
+    node's work takes less than `MODELS` of its models (the first of `trees`): models grow with n in
+    any case, and all nodes at once let the compiler fuse the update with the gradient
+    (docs/performance-log.md).
     """
     each = int(PER_RESIDUAL * residual_bytes(loss, *trees))
     model = sum(array_bytes(x) // max(1, x.shape[0]) for x in tree.leaves(trees[0]))
@@ -98,9 +113,10 @@ def training_block(loss: Callable[..., Any], trees: tuple[Any, ...], rows: int) 
 
 
 def map_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place: Place | None = None) -> Any:
-    """fn of every node's rows of `args` (leaves [m, ...]), stacked; `block` nodes at a time ("auto": by EVALUATION).
+    """Apply fn to every node's rows of `args` (leaves [m, ...]), and stack the results.
 
-    On a mesh (`place`) every device takes rows of its own.
+    `block` nodes at a time ("auto": by EVALUATION). On a mesh (`place`) every device takes rows of
+    its own.
     """
     count = tree.leaves(args)[0].shape[0]
     own = count if place is None else place.rows(count)
@@ -108,7 +124,10 @@ def map_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place
 
 
 def sum_nodes(fn: Callable[[Any], Any], args: Tree, block: Block = "auto", place: Place | None = None) -> Any:
-    """Sum over nodes of fn's trees, never holding more than a block of them; on a mesh (`place`) every device adds up its part."""
+    """Sum fn's trees over nodes, never holding more than a block of them.
+
+    On a mesh (`place`) every device adds up its part.
+    """
     count = tree.leaves(args)[0].shape[0]
     if place is not None and count >= place.devices:
         even, args = count - count % place.devices, place.replicate(args)  # see `Place.on_devices`
@@ -151,13 +170,16 @@ BLOCK = _Block()
 
 
 def choose_block(each: int, n: int, memory: int) -> int | None:
-    """How many nodes to compute at a time so that they hold at most `memory` bytes; None when all of them fit.
+    """Choose how many nodes to compute at a time, so that they hold at most `memory` bytes.
+
+    None when all of them fit.
 
     Args:
-      each: bytes that one node holds. n: nodes, >= 1. memory: bytes for all that are computed at a time.
+      each: bytes that one node holds. n: nodes, >= 1. memory: bytes for all that are computed at a
+        time.
     Returns:
-      A number of nodes >= 1: the largest divisor of n that fits, where one is not much smaller than what fits (no block is then left
-      over), else as many as fit.
+      A number of nodes >= 1: the largest divisor of n that fits, where one is not much smaller than
+      what fits (no block is then left over), else as many as fit.
     Example:
       >>> choose_block(each=1000, n=1024, memory=300_000)
       256

@@ -1,8 +1,9 @@
 """Nodes on a mesh of devices: which node stands where, and what is sharded.
 
-The mesh has the axes `runs` (several seeds) and `nodes`. Everything with a node axis is sharded along `nodes`, data arrays
-are replicated. Node code runs on each device for its own rows (`Place.on_devices`), the rest of a round is split by the compiler; rows
-cross between devices in mixing kernels and means only.
+The mesh has the axes `runs` (several seeds) and `nodes`. Everything with a node axis is sharded
+along `nodes`, data arrays are replicated. Node code runs on each device for its own rows
+(`Place.on_devices`), the rest of a round is split by the compiler; rows cross between devices in
+mixing kernels and means only.
 """
 
 import dataclasses
@@ -48,7 +49,10 @@ class Place:
         return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
 
     def constrain(self, axes: Tree, values: Tree) -> Any:
-        """Inside a program: leaves with a node axis (True in `axes`) sharded along it, the others on every device."""
+        """Shard leaves with a node axis (True in `axes`) along it, inside a program.
+
+        The others are on every device.
+        """
         return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
 
     def replicate(self, values: Tree) -> Any:
@@ -56,15 +60,18 @@ class Place:
         return self.constrain(tree.map(lambda _: False, values), values)
 
     def rows(self, m: int) -> int:
-        """How many of m rows a device computes: those that it holds; of a cohort that devices do not divide, one more."""
+        """Return how many of m rows a device computes: those that it holds.
+
+        Of a cohort that devices do not divide: one more.
+        """
         return -(-m // self.devices)
 
     def on_devices(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """`fn`, from trees [m, ...] to trees [m, ...] row by row, run by every device on rows of its own.
+        """Make `fn` [m, ...] -> [m, ...], which acts row by row, run on each device's own rows.
 
-        Where the devices divide m it may also give one row per device, e.g. a sum: [D, ...].
-
-        A loop over nodes must stand in here: of one that it splits by itself, the compiler gathers all rows on every device.
+        Where the devices divide m it may also give one row per device, e.g. a sum: [D, ...]. A loop
+        over nodes must stand in here: of one that it splits by itself, the compiler gathers all
+        rows on every device.
         """
         nodes = P(NODES)
         split = jax.shard_map(fn, mesh=self.mesh, in_specs=nodes, out_specs=nodes, check_vma=False)
@@ -77,7 +84,8 @@ class Place:
             if filled == m:
                 return erase_mesh(split(*trees))
             trees = tree.map(lambda x: x[jnp.arange(filled) % m], trees)  # some rows twice, and cut off again
-            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and reshaped
+            # whole on every device: jaxlib of jax 0.7 adds up wrongly what is split unevenly and
+            # reshaped
             return erase_mesh(self.replicate(tree.map(lambda x: x[:m], split(*trees))))
 
         return run
@@ -110,13 +118,16 @@ class Place:
 
 
 def place_array(x: Tree, sharding: NamedSharding) -> Any:
-    """An array, the same on every process, laid out on the mesh; its shape, where the devices are on paper."""
+    """Place an array, the same on every process, on the mesh.
+
+    Where the devices are on paper: return its shape instead.
+    """
     if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = np.asarray(x) if isinstance(x, (bool, int, float)) else x
         return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype, True), sharding=sharding)
     if isinstance(x, Tracer):
         return jax.lax.with_sharding_constraint(x, sharding)
-    if jnp.issubdtype(jnp.result_type(x) if not hasattr(x, "dtype") else x.dtype, jax.dtypes.prng_key):
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         impl = jax.random.key_impl(x)
         return jax.random.wrap_key_data(place_array(jax.random.key_data(x), sharding), impl=impl)
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
@@ -157,9 +168,10 @@ def axis_of(x: Values) -> int | None:
 
 
 def here(place: Place | None, host: bool = True) -> int:
-    """Devices of a mesh on this host, whose memory they share; or (`host=False`) those of this process. 1 without a mesh.
+    """Count the devices of a mesh on this host, whose memory they share; 1 without a mesh.
 
-    Devices on paper are taken to lie as those of the job do; before processes have met, all as on this host.
+    With `host=False`: those of this process. Devices on paper are taken to lie as those of the job
+    do; before processes have met, all as on this host.
     """
     if place is None:
         return 1
@@ -182,7 +194,9 @@ def replicate(values: Tree, mesh: Mesh) -> Any:
 
 
 def shard(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Any, Any]:
-    """A prepared problem and network on a mesh: nodes placed, kernels that exchange rows, per-node arrays sharded.
+    """Shard a prepared problem and network over a mesh.
+
+    Nodes get their places, kernels exchange rows, arrays with a node axis are divided.
 
     Warns:
       UserWarning: the devices do not divide the nodes; fewer devices are used.
@@ -204,6 +218,7 @@ def shard(method: Method, problem: Problem, network: Network, given: Layout) -> 
     data = dataclasses.replace(
         data,
         arrays=replicate(data.arrays, mesh),
+        public=None if data.public is None else replicate(data.public, mesh),
         index=rows(data.index),
         count=rows(data.count),
         test=None,
@@ -220,7 +235,12 @@ def shard(method: Method, problem: Problem, network: Network, given: Layout) -> 
 
 
 def order_of(method: Method, problem: Problem, network: Network, given: Layout) -> tuple[Mesh, Any, Any, list[Any]]:
-    """(the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or None, its phases on the host)."""
+    """Choose the order of nodes on a mesh.
+
+    Returns:
+      (the mesh whose devices divide the nodes, topology, int32 [n]: the node at each position or
+      None, the phases of the topology on the host).
+    """
     mesh, topology, order = fitting(given.mesh, problem.n), network.topology, None
     if not _halo(network, mesh):
         return mesh, topology, None, []
@@ -235,7 +255,10 @@ def order_of(method: Method, problem: Problem, network: Network, given: Layout) 
 
 
 def _halo(network: Network, mesh: Mesh) -> bool:
-    """Whether the topology gets a kernel that exchanges rows; else the compiler splits the kernel of one device."""
+    """Return whether the topology gets a kernel that exchanges rows.
+
+    Otherwise the compiler splits the kernel of one device.
+    """
     top = network.topology
     if top is None or network.events is not None or network.edges is not None or mesh.shape[NODES] == 1:
         return False
@@ -248,7 +271,10 @@ def _halo(network: Network, mesh: Mesh) -> bool:
 
 
 def _laid_out(topology: Topology, place: Place) -> Any:
-    """Weights and lists with a node axis, which stands after the period's, sharded along it; the others everywhere."""
+    """Place a topology: weights and lists sharded along their node axis, all else replicated.
+
+    The node axis stands after the period's.
+    """
     if topology is None:
         return None
     links = topology.links

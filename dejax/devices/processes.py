@@ -1,7 +1,8 @@
-"""Several processes of one job (`jax.distributed`): what one does for all, and what all must agree on.
+"""Several processes of one job (`jax.distributed`): what one does for all.
 
-Every process runs the same program and must come to the same exchanges in the same order. What may differ between them (clocks, signals,
-files, errors) goes through here. With one process all of it is a plain call.
+And what all must agree on. Every process runs the same program and must come to the same exchanges
+in the same order. What may differ between them (clocks, signals, files, errors) goes through here.
+With one process all of it is a plain call.
 """
 
 import builtins
@@ -56,7 +57,10 @@ def share(value: Tree) -> Any:
 
 
 def hosts() -> list[str]:
-    """The host of each process, by a name that processes of one host share; until `meet` was called, all count as on one host."""
+    """Return the host of each process, by a name that processes of one host share.
+
+    Until `meet` was called, all count as on one host.
+    """
     return _met or [""] * count()
 
 
@@ -69,7 +73,8 @@ def meet() -> None:
 def agree(stop: bool, rounds: int) -> tuple[bool, int]:
     """Whether any process was asked to stop, and the number of rounds that process 0 hands in.
 
-    The notice that a scheduler sends before it takes a machine away (SIGTERM, which `jax.distributed` catches) counts as asked.
+    The notice that a scheduler sends before it takes a machine away (SIGTERM, which
+    `jax.distributed` catches) counts as asked.
     """
     if count() == 1:
         return stop, rounds
@@ -85,7 +90,8 @@ def agree(stop: bool, rounds: int) -> tuple[bool, int]:
 def everyone() -> Iterator[None]:
     """A stretch that each process passes for itself; an error in one of them ends it in all.
 
-    Where the stretch computes on all devices, this holds for errors on the host, before or after it.
+    Where the stretch computes on all devices, this holds for errors on the host, before or after
+    it.
 
     Raises:
       ProcessError: on processes that came through, where another one did not.
@@ -102,7 +108,10 @@ def everyone() -> Iterator[None]:
 
 
 def led(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn`, run by process 0 for all: every process gets its result (plain values), or its error."""
+    """Let process 0 run `fn` for all.
+
+    Every process gets its result (plain values), or its error.
+    """
 
     @functools.wraps(fn)
     def run(*args: Any, **kw: Any) -> Any:
@@ -150,7 +159,10 @@ def met(error: Exception) -> Exception:
 
 
 def to_host(values: Tree) -> Any:
-    """Arrays on the host; with several processes the whole of them on each (all processes must ask). Keys stay on the device."""
+    """Copy arrays to the host; keys stay on the device.
+
+    With several processes each gets the whole of them, and all processes must ask.
+    """
 
     def one(x: Values) -> Any:
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -175,7 +187,10 @@ _met: list[str] = []
 
 
 def _host() -> str:
-    """Name of this host, and what the system calls its last start, where it does: several may be called localhost."""
+    """Return the name of this host, with the id of its last start where the system has one.
+
+    Several hosts may be called localhost.
+    """
     name = platform.node()
     with suppress(OSError):
         name += " " + Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -189,7 +204,10 @@ def _allgather(x: np.ndarray) -> np.ndarray:
 
 
 def _settle(error: Exception | None, result: Any = None, alike: bool = False) -> Any:
-    """Raise what failed anywhere, here or there (there too as its own type, if `alike`); else the result of process 0."""
+    """Raise what failed in any process; else return the result of process 0.
+
+    `alike`: other processes raise an error of the same type.
+    """
     said = gather([None if error is None else [type(error).__name__, *_texts(error)], result])
     failed = [i for i, (what, _) in enumerate(said) if what is not None]
     if not failed:
@@ -215,7 +233,10 @@ def _known(error: Exception, told: bool) -> Exception:
 
 
 def _elsewhere(index: int, kind: str, text: str, alike: bool) -> Exception:
-    """The error of another process; `alike`: of the same type, if that is one of Python's or of checkpoints."""
+    """Make the error of another process.
+
+    `alike`: of the same type, if that is one of Python's or of checkpoints.
+    """
     own = {"CheckpointError": CheckpointError, "FieldError": FieldError}
     cls: Any = own.get(kind) or getattr(builtins, kind, None)
     if alike and isinstance(cls, type) and issubclass(cls, Exception):

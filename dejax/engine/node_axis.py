@@ -11,10 +11,13 @@ from .starts import starts
 
 
 def node_axis(method: Method, problem: Problem, key: jax.Array, sleeps: bool = False) -> Any:
-    """Which leaves of the method's state carry the node axis: those whose shape follows n when `init` is traced for n and n+1.
+    """Find which leaves of the method's state have the node axis.
+
+    Those whose shape follows n when `init` is traced for n and n+1.
 
     Raises:
-      ValueError: one whose first axis is another, on a mesh, whose devices divide the first, or where a node `sleeps` and keeps its row.
+      ValueError: one whose first axis is another, on a mesh, whose devices divide the first, or
+        where a node `sleeps` and keeps its row.
     """
     first = sleeps or problem.place is not None
 

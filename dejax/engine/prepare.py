@@ -17,7 +17,10 @@ from ..problem.task_check import check_fit
 
 
 def typed(value: Tree) -> Any:
-    """Turn the numbers among the leaves into arrays, those of NumPy like those of Python, so that 0.1 and np.float64(0.1) compile once."""
+    """Turn the numbers among the leaves into arrays.
+
+    NumPy's are treated like Python's, so that 0.1 and np.float64(0.1) compile once.
+    """
 
     def one(x: Tree) -> Any:
         x = x.item() if isinstance(x, np.generic) else x
@@ -29,7 +32,9 @@ def typed(value: Tree) -> Any:
 def prepare(
     method: Any, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
 ) -> tuple[Any, Problem, Network]:
-    """Check the three against each other and put their numbers into arrays, on `mesh` if there is one; nothing is compiled.
+    """Check the three against each other, and turn their numbers into arrays.
+
+    They are on `mesh` if there is one; nothing is compiled.
 
     Raises:
       RefusedError: a method and a network option that exclude each other.

@@ -1,4 +1,7 @@
-"""Rollout: a pure function of (method, problem, network, key, rounds); and what is read off its carry."""
+"""Rollout: a pure function of (method, problem, network, key, rounds).
+
+And functions that read its carry.
+"""
 
 from functools import partial
 from typing import Any
@@ -43,22 +46,26 @@ def rollout(
     params: Tree = None,
     mesh: Any = None,
 ) -> tuple[Any, Meters]:
-    """Run `rounds` rounds as one pure JAX function: inside your own jit, vmap (over keys, learning rates, ...), grad.
+    """Run `rounds` rounds as one pure JAX function.
+
+    Use it inside your own jit, vmap (over keys, learning rates, ...) or grad.
 
     Args:
-      method: a member of `dejax.methods`, or your own. problem: `Problem`. network: `Network`, or None for a method that
-        does not communicate.
+      method: a member of `dejax.methods`, or your own. problem: `Problem`. network: `Network`, or
+        None for a method that does not communicate.
       key: typed key; `simulate(seed=s)` is `key=jax.random.key(s)`.
       rounds: T >= 1, static.
       params: start from these: one model, or a population [n, ...]. Default: `task.init`.
-      mesh: devices to spread the nodes over: a number, {"nodes": 8}, or a JAX mesh with an axis "nodes" (docs/scale.md); the
-        numbers are those of one device up to the order of sums. In your own vmap over keys say `spmd_axis_name="runs"`.
+      mesh: devices to spread the nodes over: a number, {"nodes": 8}, or a JAX mesh with an axis
+        "nodes" (docs/scale.md); the numbers are those of one device up to the order of sums. In
+        your own vmap over keys say `spmd_axis_name="runs"`.
     Returns:
-      (final, meters): the method's final state (what is evaluated is `model(method, final)`, by default `final.params`), and
-      meters stacked over rounds [T].
+      (final, meters): the method's final state (what is evaluated is `model(method, final)`, by
+      default `final.params`), and meters stacked over rounds [T].
     Raises:
       RefusedError: a method and a network option that exclude each other, before compilation.
-      ValueError: rounds < 1; several keys; a mesh with `runs` > 1 outside such a vmap. TypeError: rounds is no whole number, key is no typed key.
+      ValueError: rounds < 1; several keys; a mesh with `runs` > 1 outside such a vmap. TypeError:
+        rounds is no whole number, key is no typed key.
     """
     rounds = whole("rounds", rounds)
     if not isinstance(key, (jax.Array, np.ndarray)) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):

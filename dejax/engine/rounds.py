@@ -37,7 +37,10 @@ def _stale_view(method: Method, network: Network) -> bool:
 
 
 def carry_axes(method: Method, problem: Problem, network: Network, key: jax.Array, params: Tree = None) -> Carry:
-    """Which leaves of the carry have the node axis: of the state as `node_axis` finds them, of slots as verbs declared them."""
+    """Find which leaves of the carry have the node axis.
+
+    Those of the state as `node_axis` finds them, those of slots as verbs declared them.
+    """
     found: dict[str, bool] = {}
     bare = dataclasses.replace(problem, place=None)
     carry = jax.eval_shape(lambda key, params: begin(method, bare, network, key, params, found), key, params)
@@ -65,7 +68,7 @@ def begin(
         params is None or tree.leaves(params)[0].shape == tree.leaves(population)[0].shape[1:]
     )
     population = roles.start(problem, method, population, store, same)
-    state = method.init(population, fold_name(key, "method"))
+    state = _started(method, problem, network, key, method.init(population, fold_name(key, "method")))
     round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
@@ -80,6 +83,31 @@ def begin(
     if problem.place is None:
         return carry
     return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
+
+
+def _started(method: Method, problem: Problem, network: Network, key: jax.Array, state: Tree) -> Any:
+    """Return the state after `method.start`, where the method has it.
+
+    All nodes are awake, and may look at the graph of round 0.
+
+    Raises:
+      RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure.
+    """
+    if not hasattr(method, "start"):
+        return state
+    store = Store({}, record=True)
+    everyone = dataclasses.replace(network, faults=(), events=None)
+    new = method.start(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0)))
+    if store.used:
+        raise RuntimeError(
+            f"{type(method).__name__}.start calls {min(store.used)!r}; before round 0 nothing is learned or sent: it may read "
+            "round.degree, round.neighbors, round.counts and keys; the rest belongs into step, e.g. round.when(round.index == 0, ...)"
+        )
+    if jax.tree.structure(new) != jax.tree.structure(state):
+        raise TypeError(
+            f"{type(method).__name__}.start returned another structure of state than init; return the same fields"
+        )
+    return tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, state)
 
 
 @jax.jit
@@ -134,7 +162,10 @@ def one_round(
 
 
 def round_axes(method: Method, problem: Problem, network: Network, key: jax.Array) -> Carry:
-    """What a round needs: all axes on a mesh, those of the state else (slots look after themselves)."""
+    """Find the axes that a round needs: all on a mesh, else those of the state.
+
+    Slots look after themselves.
+    """
     if problem.place is not None:
         return carry_axes(method, problem, network, key)
     return Carry(node_axis(method, problem, key), {}, {})
@@ -145,7 +176,9 @@ def run_chunk(
     method: Method, problem: Problem, network: Network, carry: Carry, key: jax.Array,
     first: jax.Array, count: jax.Array, length: int, horizon: Any = None,
 ) -> tuple[Carry, Meters]:  # fmt: skip
-    """`count` rounds from round `first`; one program for every count up to `length`. The carry is donated.
+    """Run `count` rounds from round `first`; the carry is donated.
+
+    One program serves every count up to `length`.
 
     Returns:
       The carry, and meters with a leading axis `length`, of which the first `count` rows are valid.

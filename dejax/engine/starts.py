@@ -15,10 +15,11 @@ from ..problem import Problem
 
 
 def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None, n: int | None = None) -> Any:
-    """Node models before round 0, [n, ...]: `params` (with or without node axis; rows as they stand, in the dtypes of
-    `task.init`), or draws of `task.init`.
+    """Make the node models before round 0, [n, ...]: from `params`, or by `task.init`.
 
-    A method with one model (at a server, or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
+    `params` may lack the node axis; rows stay in their order and take
+    the dtypes of `task.init`. A method with one model (at a server,
+    or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
     """
     n = problem.n if n is None else n
     key = fold_name(key, "init")
@@ -45,13 +46,15 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
 
 
 def _like(x: Any, one: Any) -> jax.Array:
-    """A given leaf in the dtype that the task makes: another one would change what all that follows is computed in."""
+    """Cast a given leaf to the dtype that the task makes, in which all that follows is computed."""
     x = jnp.asarray(x)
     return x if x.dtype == one.dtype else x.astype(one.dtype)
 
 
 def is_population(problem: Problem, one: Tree, params: Tree) -> bool:
-    """Whether given starts are one model per node, [n, ...], rather than one for all. one: shapes of what `task.init` makes.
+    """Return whether starts are one model per node, [n, ...], rather than one for all.
+
+    one: shapes of what `task.init` makes.
 
     Raises:
       ValueError: neither.
@@ -73,7 +76,10 @@ def is_population(problem: Problem, one: Tree, params: Tree) -> bool:
 
 
 def laid_out(problem: Problem, params: Tree) -> Any:
-    """Given starts where the nodes of a placed problem stand: rows of a population on the device of their node, one model on all."""
+    """Place starts where the nodes of a placed problem are.
+
+    Rows of a population go to the device of their node, one model goes to all.
+    """
     place = problem.place
     if place is None or params is None:
         return params

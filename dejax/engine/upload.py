@@ -1,4 +1,4 @@
-"""An experiment placed on devices: prepared, its data there once, on a mesh with nodes in their places."""
+"""An experiment on devices: prepared, its data there once, nodes in their places on a mesh."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,11 @@ from ..devices import placement
 
 
 def placed(given: Any, rounds: int, layout: Layout | None, placer: "Placer") -> tuple[Any, Any]:
-    """Prepare (method, problem, network) for `rounds` rounds: the three by node id, with data on devices; and the three as they run."""
+    """Prepare (method, problem, network) for `rounds` rounds.
+
+    Returns:
+      The three by node id, with data on devices; and the three as they run.
+    """
     method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
     there = tree.map(placer, problem)
     if layout is None:

@@ -15,18 +15,22 @@ from ._timetable import Timetable, pack
 
 @struct
 class Poisson(Events):
-    """Every node's own Poisson clock starts an event: a gradient, and an average with a uniformly drawn neighbor.
+    """Events by Poisson clocks of the nodes: a gradient, and an average with a neighbor.
 
-    Events are packed into rounds of disjoint pairs, exactly equal to one event at a time. A round of a run is a packed
-    round; virtual seconds come from the clocks.
+    The neighbor is drawn uniformly. Events are packed into rounds of disjoint pairs, exactly equal
+    to one event at a time. A round of a run is a packed round; virtual seconds come from the
+    clocks.
 
     Args:
       rate: events per second and node, > 0, or a tuple of n rates.
-      width: most events in a round, >= 1; default n/8 (at least 1), so that about as many gradients are computed as events.
-      stale: gradients at the node's value after its own last event, as in AD-PSGD; False takes the present value.
+      width: most events in a round, >= 1; default n/8 (at least 1), so that about as many gradients
+        are computed as events.
+      stale: gradients at the node's value after its own last event, as in AD-PSGD; False takes the
+        present value.
       seed: of clocks and partners.
-    Reference: Boyd, Ghosh, Prabhakar and Shah, Randomized gossip algorithms, 2006 (clocks); Lian, Zhang, Zhang and Liu,
-      Asynchronous decentralized parallel stochastic gradient descent, 2018 (stale gradients).
+    Reference: Boyd, Ghosh, Prabhakar and Shah, Randomized gossip algorithms, 2006 (clocks); Lian,
+      Zhang, Zhang and Liu, Asynchronous decentralized parallel stochastic gradient descent, 2018
+      (stale gradients).
     """
 
     rate: Any = static(default=1.0, check=Several(above(0, infinite=True), "a number > 0, or one per node", alone=True))

@@ -20,8 +20,10 @@ class Timetable(Events):
       initiators: int32 [T, m], nodes that finish a gradient; n pads.
       partners: int32 [T, m], the neighbor each one averages with; n pads.
       ticks: int32 [T, m], the event's number in the original order: randomness is indexed by it.
-      whole, times: int32 and floating [T], virtual seconds of the latest event so far, in whole seconds and the rest.
-      stale: whether gradients are taken at the node's value after its last own event (as in AD-PSGD); static.
+      whole, times: int32 and floating [T], virtual seconds of the latest event so far, in whole
+        seconds and the rest.
+      stale: whether gradients are taken at the node's value after its last own event (as in
+        AD-PSGD); static.
     """
 
     initiators: jax.Array = grows()
@@ -70,13 +72,15 @@ class EventRound:
 def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> dict[str, np.ndarray]:
     """Put each event into the earliest round after the last ones of its two nodes that has room.
 
-    Running the rounds in order then equals running the events one at a time: events of a round touch disjoint nodes, and
-    every node sees its own events in their order.
+    Running the rounds in order then equals running the events one at a time: events of a round
+    touch disjoint nodes, and every node sees its own events in their order.
 
     Args:
-      initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per round, >= 1.
+      initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per
+        round, >= 1.
     Returns:
-      initiators, partners, ticks int32 [T, width] (padded with n) times float64 [T] and whole int32 [T], which add up to seconds.
+      initiators, partners, ticks int32 [T, width] (padded with n) times float64 [T] and whole int32
+      [T], which add up to seconds.
     """
     last = np.zeros(n, np.int64)  # first round that is free for the node
     filled: list[int] = []

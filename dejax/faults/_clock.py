@@ -3,7 +3,8 @@
     T_i <- T_i + c_i                                       a gradient at node i takes c_i seconds
     T_i <- max(T_i, max_j T_j + latency + d_j b_j / B_j)   i has heard its neighbors j, which sent d_j messages of b_j bits
 
-A cost model, not a measurement: nodes wait for their neighbors only, so a round's mean time saturates as n grows.
+A cost model, not a measurement: nodes wait for their neighbors only, so a round's mean time
+saturates as n grows.
 Reference: Baccelli et al., Synchronization and linearity, 1992.
 """
 
@@ -25,32 +26,37 @@ SPEED = above(0, "bits per second > 0 (inf: free)", infinite=True)
 
 @struct
 class Clock:
-    """Virtual seconds: what gradients and messages would take on machines and links of these speeds.
+    """Virtual seconds of gradients and messages, on machines and links of given speeds.
 
-    A gradient takes `gradient * L + exponential * E` seconds at a node, L lognormal with mean 1 and log-deviation `sigma`,
-    E exponential with mean 1, both drawn afresh for every node and gradient: constant times by default, Exp(mean) with
-    gradient=0 and exponential=mean, shifted exponential with both, lognormal with sigma.
+    A gradient takes `gradient * L + exponential * E` seconds at a node, L lognormal with mean 1 and
+    log-deviation `sigma`, E exponential with mean 1, both drawn afresh for every node and gradient:
+    constant times by default, Exp(mean) with gradient=0 and exponential=mean, shifted exponential
+    with both, lognormal with sigma.
 
-    A message arrives `latency` plus all the sender's bits of the phase over its `bandwidth` after it was ready: one uplink
-    is shared by the d_j messages that a node sends (for links of their own give d times the bandwidth). Messages that are
-    lost are not waited for, a node does not wait for its own sending, and phases do not queue behind each other.
+    A message arrives `latency` plus all the sender's bits of the phase over its `bandwidth` after
+    it was ready: one uplink is shared by the d_j messages that a node sends (for links of their own
+    give d times the bandwidth). Messages that are lost are not waited for, a node does not wait for
+    its own sending, and phases do not queue behind each other.
 
-    At a server: the slowest upload that arrives, then everybody's bits through the server's own `server_bandwidth`, and
-    the same on the way down.
+    At a server: the slowest upload that arrives, then everybody's bits through the server's own
+    `server_bandwidth`, and the same on the way down.
 
     Args:
       gradient: seconds of one gradient, >= 0; a number or [n] by node id. Default 1.
       exponential: mean of the exponential part, seconds, >= 0; a number or [n]. Default 0.
       sigma: standard deviation of log L, >= 0. Default 0.
       latency: seconds per message, >= 0; a number or [n] by sender. Default 0.
-      bandwidth: bits per second of a node's uplink (and downlink from a server), > 0; a number or [n]. Default inf.
+      bandwidth: bits per second of a node's uplink (and downlink from a server), > 0; a number or
+        [n]. Default inf.
       server_bandwidth: bits per second of the server, shared by all. Default inf.
     All are leaves: a sweep does not recompile.
     Raises:
       ValueError: a negative or infinite time, a bandwidth that is not positive.
-    Precision: clocks are float32 (float64 where jax_enable_x64 is on), and a run moves the whole seconds that all of them have passed into an int32 after every
-      round (`rebase`), exactly: microseconds last for 68 years. Only what nodes lie apart is rounded, in float32 to 6e-8 of it.
-    Identity: never faster than without waiting, never slower than with a barrier for all; n = 1 never waits.
+    Precision: clocks are float32 (float64 where jax_enable_x64 is on), and a run moves the whole
+      seconds that all of them have passed into an int32 after every round (`rebase`), exactly:
+      microseconds last for 68 years. Only what nodes lie apart is rounded, in float32 to 6e-8 of it.
+    Identity: never faster than without waiting, never slower than with a barrier for all; n = 1
+      never waits.
     Reference: Baccelli et al., Synchronization and linearity, 1992.
     Example:
       >>> Clock(gradient=0.0, exponential=1.0, latency=0.01, bandwidth=1e8).latency
@@ -82,7 +88,10 @@ class Clock:
     def messages(
         self, ctx: Context, time: NodeFloat, links: Links, mask: Bool[Array, "n k"] | None, bits: Float[Array, " n"]
     ) -> NodeFloat:
-        """Clocks [n] when every node has what arrives (mask; None: all) of its neighbors' messages of bits [n] each."""
+        """Return the clocks [n] when every node has what arrives of its neighbors' messages.
+
+        mask: which arrive (None: all). bits: [n], the size of each node's message.
+        """
         real = links.weights() != 0
         copies = jnp.zeros_like(time).at[links.senders()].add(real.astype(time.dtype))
         ready = time + _rows(self.latency, ctx, time) + copies * bits / _rows(self.bandwidth, ctx, time)
@@ -102,11 +111,14 @@ class Clock:
         arrived: NodeMask | None,
         kind: str = "star",
     ) -> Float[Array, ""]:
-        """When everybody has the mean: uploads of up [n] bits, answers of `down` bits to each of the n.
+        """Return when everybody has the mean of uploads.
 
-        "star": the slowest upload that arrives, all bits through the server, the answers. "shards": the same without a server's
-        bandwidth, as every node holds a part. "all_reduce": the last to start, then 2 (n - 1) steps round a ring, of an n-th of a
-        model each (up + down bits in all), at the pace of the slowest link.
+        up: [n] bits of the uploads. down: bits of the answer to each of the n.
+
+        "star": the slowest upload that arrives, all bits through the server, the answers. "shards":
+        the same without a server's bandwidth, as every node holds a part. "all_reduce": the last to
+        start, then 2 (n - 1) steps round a ring, of an n-th of a model each (up + down bits in
+        all), at the pace of the slowest link.
         """
         arrived = jnp.ones(time.shape, bool) if arrived is None else arrived
         latency, bandwidth = _rows(self.latency, ctx, time), _rows(self.bandwidth, ctx, time)
@@ -130,9 +142,10 @@ def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
     Args:
       clocks: tree of floating arrays of any shape, seconds >= 0.
     Returns:
-      (clocks less that many seconds, int32 seconds). Adding the second to an int32 total each round keeps clocks small, and
-      so precise to 1e-7 s times their spread, for 68 years.
-    Identity: no rounding while clocks are below 1.6e7 s: the difference lies on the float32 grid of the larger.
+      (clocks less that many seconds, int32 seconds). Adding the second to an int32 total each round
+      keeps clocks small, and so precise to 1e-7 s times their spread, for 68 years.
+    Identity: no rounding while clocks are below 1.6e7 s: the difference lies on the float32 grid of
+      the larger.
     Example:
       >>> rebase(jnp.array([7.5, 9.25], jnp.float32))[1].item()
       7

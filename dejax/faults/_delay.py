@@ -1,7 +1,7 @@
 """Delay: messages that arrive some phases after they were sent.
 
-Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication delays, 2011 (a fixed delay per
-directed edge; push-sum stays exact).
+Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication delays,
+2011 (a fixed delay per directed edge; push-sum stays exact).
 """
 
 import dataclasses
@@ -39,25 +39,32 @@ class _Phases:
 
 @struct
 class Delay(Fault):
-    """Messages arrive tau phases after they were sent; a receiver combines its present value with those of then.
+    """Messages that arrive tau phases after they were sent.
 
-    `phases=2` delays all messages alike. `phases=(0, 3)` draws tau uniformly from 0..3 for every directed edge (at a server for
-    every uplink), once per run: links differ in length, and messages never overtake each other. A phase is a call of the
-    exchange: a round, or one iteration of `round.repeat`. What was sent is metered at once; what a link loses when it is
-    sent never arrives.
+    A receiver combines its present value with those of then.
 
-    Before a sender's first message arrives its weight goes back to the receiver, so that rows of W keep their sums; where
-    columns of W sum to one (push-sum), the weight is under way with the message, and nothing is given back. A server forms the
-    mean of the uploads that are there, and of none zeros.
+    `phases=2` delays all messages alike. `phases=(0, 3)` draws tau uniformly from 0..3 for every
+    directed edge (at a server for every uplink), once per run: links differ in length, and messages
+    never overtake each other. A phase is a call of the exchange: a round, or one iteration of
+    `round.repeat`. What was sent is metered at once; what a link loses when it is sent never
+    arrives.
+
+    Before a sender's first message arrives its weight goes back to the receiver, so that rows of W
+    keep their sums; where columns of W sum to one (push-sum), the weight is under way with the
+    message, and nothing is given back. A server forms the mean of the uploads that are there, and
+    of none zeros.
 
     Args:
       phases: whole number >= 0, or the (least, most) of a draw; static. 0 changes nothing.
     Raises:
       ValueError: phases negative, or least above most. TypeError: no whole numbers.
-    Memory: tau messages per sender (most + 1 where tau is drawn), per edge where messages differ per edge.
-    Identity: equal values stay equal. Where nothing is lost, the sum of all values and of what is under way (of each message
-      W_ij x_j) is kept, for doubly and column stochastic W; with doubly stochastic W from phase `most` on.
-    Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication delays, 2011.
+    Memory: tau messages per sender (most + 1 where tau is drawn), per edge where messages differ
+      per edge.
+    Identity: equal values stay equal. Where nothing is lost, the sum of all values and of what is
+      under way (of each message W_ij x_j) is kept, for doubly and column stochastic W; with doubly
+      stochastic W from phase `most` on.
+    Reference: Tsianos and Rabbat, Distributed consensus and optimization under communication
+      delays, 2011.
     Example:
       >>> Delay(phases=(0, 3)).span
       (0, 3)

@@ -1,7 +1,8 @@
 """Link loss: messages of a phase that never arrive.
 
-All exchanges of a phase lose the same links. The weight of a lost link goes back to the receiver where rows of W sum to
-one, to the sender where columns do, and to both where W is symmetric, because then links fail in both directions at once.
+All exchanges of a phase lose the same links. The weight of a lost link goes back to the receiver
+where rows of W sum to one, to the sender where columns do, and to both where W is symmetric,
+because then links fail in both directions at once.
 Reference: Boyd et al., Randomized gossip algorithms, 2006 (gossip under random links).
 """
 
@@ -20,12 +21,14 @@ PROBABILITY = in_(0, 1, what="a probability")
 
 @struct
 class LinkLoss(Fault):
-    """Every undirected link is down for a whole phase with probability p, in both directions at once.
+    """Undirected links that are down for a whole phase with probability p, in both directions.
 
-    Keeps symmetric W symmetric and doubly stochastic, so the mean is kept. At a server an upload is lost.
+    Keeps symmetric W symmetric and doubly stochastic, so the mean is kept. At a server an upload is
+    lost.
 
     Args:
-      p: probability in [0, 1], a leaf: changing it does not recompile. Links fail independently, afresh each phase.
+      p: probability in [0, 1], a leaf: changing it does not recompile. Links fail independently,
+        afresh each phase.
     Raises:
       ValueError: p outside [0, 1].
     Identity: i hears j exactly when j hears i.
@@ -50,17 +53,19 @@ class LinkLoss(Fault):
 
 @struct
 class DirectedLinkLoss(Fault):
-    """Every directed message of a phase is lost on its own with probability p; for row- or column-stochastic W.
+    """Directed messages that are lost with probability p, independently of each other.
 
-    On a doubly stochastic W this would break the column sums, and is refused there unless the run says `repair='row'`.
+    For row- or column-stochastic W. On a doubly stochastic W this would break the column sums, and
+    is refused there unless the run says `repair='row'`.
 
     Args:
-      p: probability in [0, 1], a leaf: changing it does not recompile. Directions fail independently, afresh each phase.
+      p: probability in [0, 1], a leaf: changing it does not recompile. Directions fail
+        independently, afresh each phase.
     Raises:
       ValueError: p outside [0, 1].
     Identity: column-stochastic W keeps its column sums, row-stochastic W its row sums.
-    Reference: Hadjicostis, Vaidya and Dominguez-Garcia, Robust distributed average consensus via exchange of running
-      sums, 2016 (push-sum on links that lose messages).
+    Reference: Hadjicostis, Vaidya and Dominguez-Garcia, Robust distributed average consensus via
+      exchange of running sums, 2016 (push-sum on links that lose messages).
     Example:
       >>> DirectedLinkLoss(p=0.1).symmetric
       False

@@ -9,7 +9,10 @@ from ..core.random import fold_in, uniform
 
 
 def uniform_of_pairs(key: jax.Array, a: jax.Array, b: jax.Array, n: int, ticks: Any = None) -> jax.Array:
-    """One uniform float32 per pair of node ids, whatever port it stands on; in a timetable also by the event's number."""
+    """Draw one uniform float32 per pair of node ids, whatever port it stands on.
+
+    In a timetable also by the event's number.
+    """
     if n <= 2**16:  # the pair fits one uint32: half the cost
         edge = fold_in(key, a.astype(jnp.uint32) * jnp.uint32(n) + b.astype(jnp.uint32))
     else:

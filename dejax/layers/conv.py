@@ -1,25 +1,29 @@
 """Convolution and pooling for models that live under a node axis.
 
-`jax.vmap` turns a convolution whose weights differ between nodes into one grouped convolution with a group per node, which is
-10 to 40 times slower than it need be on CPU. `conv_general_dilated` here has the same numbers and arguments as
-`lax.conv_general_dilated` and a batching rule of its own; it is the argument that keeps a user's module plain flax:
+`jax.vmap` turns a convolution whose weights differ between nodes into one grouped convolution with
+a group per node, which is 10 to 40 times slower than it need be on CPU. `conv_general_dilated` here
+has the same numbers and arguments as `lax.conv_general_dilated` and a batching rule of its own; it
+is the argument that keeps a user's module plain flax:
 
     nnx.Conv(16, 32, (5, 5), conv_general_dilated=dejax.tasks.conv.conv_general_dilated, rngs=rngs)
 
-How it works. A convolution is linear in the input x and in the weights w, so with a cotangent g of its output there is one number
-<g, conv(x, w)> linear in all three, and the convolution and its two gradients are what is left when one of the three is taken
-out. They are one primitive with the missing one as its `role`; derivatives of a member of the family are members of it, at any
-order, forward or reverse. Batching:
+How it works. A convolution is linear in the input x and in the weights w, so with a cotangent g of
+its output there is one number <g, conv(x, w)> linear in all three, and the convolution and its two
+gradients are what is left when one of the three is taken out. They are one primitive with the
+missing one as its `role`; derivatives of a member of the family are members of it, at any order,
+forward or reverse. Batching:
 
     x alone has the node axis      it joins the batch axis of x: one convolution
     w alone (a shared test set)    it joins the output features: one convolution
     both                           CPU: one node after another (`lax.map`), by patches of x or by a plain convolution;
                                    GPU and TPU: patches of x, and one batched matrix product
 
-What all nodes share is not copied: in weight gradients of one x, and with groups, the nodes' operand alone is looped over.
+What all nodes share is not copied: in weight gradients of one x, and with groups, the nodes'
+operand alone is looped over.
 
-The CPU choice is measured (docs/performance-log.md), the choice for GPU and TPU is reasoned: a grouped convolution with thousands of
-small groups leaves matrix units idle, a batched product does not.
+The CPU choice is measured (docs/performance-log.md), the choice for GPU and TPU is reasoned: a
+grouped convolution with thousands of small groups leaves matrix units idle, a batched product does
+not.
 """
 
 import functools
@@ -53,11 +57,12 @@ def conv_general_dilated(
     preferred_element_type: Any = None,
     **more: Any,
 ) -> jax.Array:
-    """`lax.conv_general_dilated` that stays fast when `vmap` gives every node weights of its own.
+    """Convolve as `lax.conv_general_dilated`, fast where every node has its own weights.
 
-    Same arguments, same numbers up to rounding. A wider `preferred_element_type` (sums of bfloat16 in float32) is the convolution of both
-    operands in that type. `batch_group_count` other than 1, non-floating dtypes, and convolutions whose output is empty (a window
-    larger than x) are passed on to lax.
+    Its batching rule under `vmap` makes it so. Same arguments, same numbers up to rounding. A wider
+    `preferred_element_type` (sums of bfloat16 in float32) is the convolution of both operands in
+    that type. `batch_group_count` other than 1, non-floating dtypes, and convolutions whose output
+    is empty (a window larger than x) are passed on to lax.
 
     Example:
       >>> x, w = jnp.ones((4, 2, 8, 8, 3)), jnp.ones((4, 5, 5, 3, 6))  # 4 nodes, 2 images each
@@ -103,8 +108,10 @@ def conv_general_dilated(
 
 
 def _bind(role: str, operands: dict[str, Any], *, nodes: tuple[str, ...], shapes: Tree, call: Any) -> Any:
-    """The member of the family whose result is of kind `role`. The operands named in `nodes` have a leading node axis, and so has the
-    result if any has; `shapes` are those of x and w without it.
+    """Bind the member of the family whose result is of kind `role`.
+
+    The operands named in `nodes` have a leading node axis, and so has the result if any has;
+    `shapes` are those of x and w without it.
     """
     a, b = (operands[k] for k in _operands(role))
     return conv_p.bind(a, b, role=role, nodes=nodes, shapes=shapes, call=call)
@@ -119,7 +126,10 @@ def _native(x: Values, w: Values, call: Any) -> Any:
 
 
 def _patches(x: Values, w: Values, call: Any) -> Any:
-    """The convolution as one matrix product with the patches of x; plain operations that batch well."""
+    """Compute the convolution as one matrix product with the patches of x.
+
+    Its operations are plain and batch well.
+    """
     opt = dict(call)
     numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
     d = x.ndim - 2
@@ -163,10 +173,12 @@ def _back(order: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _plain_gradient(role: str, a: Values, b: Values, call: Any) -> Any:
-    """Gradient x from (w, g), or w from (x, g), of a convolution without strides, dilation or groups, as another such convolution.
+    """Compute a gradient of a plain convolution as another such convolution.
 
-    d/dx: g under the window turned round, input and output channels swapped. d/dw: channels of x as images, its images as channels,
-    under g as the window.
+    It is that of x from (w, g), or of w from (x, g); plain means no strides, dilation or groups.
+
+    d/dx: g under the window turned round, input and output channels swapped. d/dw: channels of x as
+    images, its images as channels, under g as the window.
     """
     opt = dict(call)
     numbers, pads = opt["dimension_numbers"], opt["padding"]
@@ -214,11 +226,13 @@ def _cpu(a: Values, b: Values, *, role: str, nodes: tuple[str, ...], shapes: Tre
 
 
 def _library_wins(role: str, shapes: Tree, call: Any) -> bool:
-    """Whether one node's member of the family is faster as a convolution of XLA's than by patches, on a CPU and inside a loop.
+    """Return whether XLA's convolution is faster than patches for one member of the family.
 
-    As every round is in a loop, gradients must be plain convolutions: XLA computes others there by a loop over elements (40 ms for
-    16 images 14x14x16 and a window of 5x5x32; 0.9 by patches, 0.45 as a plain convolution). Patches of a small window are a small copy,
-    and few channels give the library little to do: the bounds are those of a scan of 7 layers (docs/performance-log.md).
+    This is for a CPU, inside a loop. As every round is in a loop, gradients must be plain
+    convolutions: XLA computes others there by a loop over elements (40 ms for 16 images 14x14x16
+    and a window of 5x5x32; 0.9 by patches, 0.45 as a plain convolution). Patches of a small window
+    are a small copy, and few channels give the library little to do: the bounds are those of a scan
+    of 7 layers (docs/performance-log.md).
     """
     opt = dict(call)
     numbers, groups = opt["dimension_numbers"], opt["feature_group_count"]
@@ -249,8 +263,10 @@ def _eager(**params: Any) -> Any:
 def _transpose(
     which: int, ct: Values, a: Values, b: Values, *, role: str, nodes: tuple[str, ...], **params: Any
 ) -> Any:
-    """<ct, member(a, b)> is linear in the operand that is missing: the member of the family with that one as its role, summed over the
-    nodes where they share that operand.
+    """Transpose: <ct, member(a, b)> is linear in the operand that is missing.
+
+    The result is the member of the family with that operand as its role, summed over the nodes
+    where they share that operand.
     """
     first, second = _operands(role)
     missing, other = (first, second) if which == 0 else (second, first)

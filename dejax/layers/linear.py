@@ -1,7 +1,8 @@
-"""The linear layer of models that live under a node axis, fast where every node has its own weights.
+"""The linear layer under a node axis, fast where every node has its own weights.
 
-`dot_general` goes into anybody's flax layers. dejax's own models take `affine` and `activations`, which besides save passes over
-memory on CPUs: product, bias and activation are one loop, and so are the product of the gradient and the activation's derivative.
+`dot_general` goes into anybody's flax layers. dejax's own models take `affine` and `activations`,
+which besides save passes over memory on CPUs: product, bias and activation are one loop, and so are
+the product of the gradient and the activation's derivative.
 """
 
 from collections.abc import Callable
@@ -25,10 +26,11 @@ def dot_general(
     preferred_element_type: Any = None,
     **kwargs: Any,
 ) -> jax.Array:
-    """`lax.dot_general`, fast for weights that differ between nodes; what flax's `Linear(dot_general=...)` takes.
+    """Multiply as `lax.dot_general`, fast for weights that differ between nodes.
 
-    Same numbers as `lax.dot_general` up to rounding; differentiable any number of times, forward and reverse. Only
-    x [..., a] @ w [a, b] of one floating dtype is treated specially, everything else is passed on. Tasks put it into plain
+    For flax: `Linear(dot_general=...)`. Same numbers as `lax.dot_general` up to rounding;
+    differentiable any number of times, forward and reverse. Only x [..., a] @ w [a, b] of one
+    floating dtype is treated specially, everything else is passed on. Tasks put it into plain
     `nnx.Linear` layers by themselves.
 
     Args:
@@ -60,9 +62,12 @@ def dot_general(
 
 
 def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> jax.Array:
-    """`layer(x)`, x [B, a], with the bias added in the loop of the product; `apart` as for `matmul`. Subclasses are called.
+    """Compute `layer(x)`, x [B, a], with the bias added in the loop of the product.
 
-    For small batches the bias is a product with a column of ones, so that its gradient is written out like that of the weights.
+    `apart`: as for `matmul`. Subclasses of `nnx.Linear` are called as they are.
+
+    For small batches the bias is a product with a column of ones, so that its gradient is written
+    out like that of the weights.
     """
     if type(layer) is not nnx.Linear or layer.dtype is not None or layer.bias is None or x.ndim != 2:
         return layer(x)
@@ -76,7 +81,10 @@ def affine(layer: nnx.Linear, x: jax.Array, apart: tuple[str, ...] = APART) -> j
 
 
 def _known_by_output(fn: Callable[[jax.Array], jax.Array], slope: Callable[[jax.Array, jax.Array], jax.Array]) -> Any:
-    """An activation h = fn(z) whose tangent is `slope(h, dz)`: z is not kept, and h and the tangent are written to memory."""
+    """Make an activation h = fn(z) whose tangent is `slope(h, dz)`.
+
+    z is not kept; h and the tangent are written to memory.
+    """
 
     @jax.custom_jvp
     def activation(z: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A matrix product as a primitive of its own, so that under a node axis it can be computed the way that is fast there.
+"""A matrix product as a primitive of its own, with a fast form under a node axis.
 
 Three forms, closed under differentiation (a product is linear in either operand):
 
@@ -6,14 +6,17 @@ Three forms, closed under differentiation (a product is linear in either operand
     tn   a [k, m]  b [k, c]  a^T b        gradient of the weights: k is the batch
     nt   a [m, k]  b [c, k]  a b^T        gradient of the input
 
-When both operands have a node axis (each node has weights of its own) a CPU is handed thousands of small products, on which matrix
-libraries spend more time on calls and layouts than on arithmetic. There, products with a short contracted axis are written out as a
-sum of k outer terms in one elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the SGD
-update), so that the weight gradient is never written to memory. Measured for 1,024 nodes: weight gradient of 64 x 16 x 32 and its
-update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead of 1.4 (docs/performance-log.md). Some long ones go
-in pieces (`_pieces_pay`), the others to the library. Other back ends get one batched product.
+When both operands have a node axis (each node has weights of its own) a CPU is handed thousands of
+small products, on which matrix libraries spend more time on calls and layouts than on arithmetic.
+There, products with a short contracted axis are written out as a sum of k outer terms in one
+elementwise loop: XLA vectorizes it and fuses it with what comes before and after (bias, ReLU, the
+SGD update), so that the weight gradient is never written to memory. Measured for 1,024 nodes:
+weight gradient of 64 x 16 x 32 and its update 0.8 ms instead of 2.9, of 32 x 16 x 10 0.3 ms instead
+of 1.4 (docs/performance-log.md). Some long ones go in pieces (`_pieces_pay`), the others to the
+library. Other back ends get one batched product.
 
-Whether there is a node axis is read off the operands (3 axes instead of 2), never said beside them, so that the two cannot disagree.
+Whether there is a node axis is read off the operands (3 axes instead of 2), never said beside them,
+so that the two cannot disagree.
 """
 
 import functools
@@ -42,10 +45,13 @@ PIECE = 16  # terms in a loop where there are too many for one: their factors fi
 def matmul(
     form: str, a: jax.Array, b: jax.Array, precision: Precision = None, apart: tuple[str, ...] = APART
 ) -> jax.Array:
-    """The product of two matrices in one of the forms above; both of one floating dtype, which the result keeps.
+    """Multiply two matrices in one of the forms above.
 
-    `apart`: those forms, of this product and of the ones in its derivatives, whose results are written to memory before they are
-    read. A layer's output is read twice, by the activation and by its derivative, and a loop that reads it often would compute it
+    Both have one floating dtype, which the result keeps.
+
+    `apart`: those forms, of this product and of the ones in its derivatives, whose results are
+    written to memory before they are read. A layer's output is read twice, by the activation and by
+    its derivative, and a loop that reads it often would compute it
     as often: leave a form out only where what reads the result is itself written to memory.
     """
     return matmul_p.bind(a, b, form=form, precision=precision, apart=apart)
@@ -61,7 +67,10 @@ def _library(a: Values, b: Values, *, form: str, precision: Precision, apart: tu
 
 
 def _accelerator(a: Values, b: Values, *, form: str, precision: Precision, apart: tuple[str, ...] = ()) -> Any:
-    """One batched product; a bias and its gradient as loops that fuse with what surrounds them, instead of products of one column."""
+    """Compute one batched product; a bias and its gradient become loops instead.
+
+    Such loops fuse with what surrounds them; products of one column would not.
+    """
     i, j = (axis - 2 for axis in CONTRACT[form])
     if a.shape[i] == 1:  # one outer term
         return (a if i == -1 else a.mT) * (b if j == -2 else b.mT)
@@ -83,8 +92,11 @@ def _sum(terms: list[Any]) -> Any:
 
 
 def _pieces_pay(a: Values, b: Values) -> bool:
-    """Whether `_in_pieces` was measured to help: under jax 0.10 on a processor with vectors of 256 bits (a Zen 3), with few rows of a, and
-    a b that is long, neither narrow nor wide, and too large for the second-level cache. Elsewhere some products take two to eight times as long.
+    """Return whether `_in_pieces` was measured to help.
+
+    It did under jax 0.10 on a processor with vectors of 256 bits (a Zen 3), with few rows of a, and
+    a b that is long, neither narrow nor wide, and too large for the second-level cache. Elsewhere
+    some products take two to eight times as long.
     """
     rows, (_, k, c) = a.shape[1], b.shape
     shape = 4 <= rows <= 16 and 4 * PIECE <= k < 1024 and 64 <= c <= 256 and b.size * b.dtype.itemsize > 4 * 2**20
@@ -92,7 +104,10 @@ def _pieces_pay(a: Values, b: Values) -> bool:
 
 
 def _in_pieces(a: Values, b: Values) -> Any:
-    """Form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time; each is read in place, as a slice of its own."""
+    """Compute form nn of [n, m, k] and [n, k, c], `PIECE` terms of all nodes at a time.
+
+    Each piece is read in place, as a slice of its own.
+    """
     k = a.shape[2]
     first = k % PIECE or PIECE
     start = _written_out(a[:, :, :first], b[:, :first], "nn")

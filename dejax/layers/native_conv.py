@@ -11,12 +11,15 @@ from jax.extend.core import Literal
 from ..core.abstract import key_like, model_like
 from ..core.types import Tree
 from ..core.warn import warn
+from ..xla.traced import inner_programs
 
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
 
 def warn_if_batched_conv(task: Any, batch: Tree) -> bool:
-    """Warn once per task whose loss holds a native convolution that the node axis would make a grouped one.
+    """Warn once per task whose loss holds a convolution that `vmap` would turn into a slow one.
+
+    The node axis makes a grouped convolution of it.
 
     Args:
       task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
@@ -42,7 +45,7 @@ def _has_native_conv(task: Any, shapes: Tree) -> bool:
 
 
 def _instead(eqn: Any) -> str:
-    """What a native convolution can be written as to be fast under a node axis, or why it cannot."""
+    """Say what makes a native convolution fast under a node axis, or why nothing does."""
     call = "call dejax.tasks.conv.conv_general_dilated"
     x, w = (v.aval.dtype for v in eqn.invars)
     out = eqn.outvars[0].aval.dtype
@@ -56,19 +59,18 @@ def _instead(eqn: Any) -> str:
 
 
 def _walk(jaxpr: Any, learned: list[bool]) -> tuple[set[str], list[bool]]:
-    """(what to do with convolutions whose weights depend on the parameters, which outputs depend on them)."""
+    """Collect advice on convolutions whose weights depend on the parameters.
+
+    Returns:
+      (what to do about them, which outputs depend on the parameters).
+    """
     marked = {v for v, m in zip(jaxpr.invars, learned, strict=True) if m}
     found = set()
     for eqn in jaxpr.eqns:
         flags = [not isinstance(v, Literal) and v in marked for v in eqn.invars]
         if eqn.primitive.name == "conv_general_dilated" and flags[1]:
             found.add(_instead(eqn))
-        inner = [
-            getattr(j, "jaxpr", j)
-            for value in eqn.params.values()
-            for j in (value if isinstance(value, tuple) else (value,))
-        ]
-        for j in (j for j in inner if hasattr(j, "eqns")):
+        for j in inner_programs(eqn):
             same = eqn.primitive.name in _TRANSPARENT and len(j.invars) == len(flags)
             found |= _walk(j, flags if same else [any(flags)] * len(j.invars))[0]
         if any(flags):

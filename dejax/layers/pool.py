@@ -31,12 +31,13 @@ def max_pool(
 ) -> jax.Array:
     """Maximum over windows of x [B, spatial..., C]; as flax's `max_pool`, with a cheap gradient.
 
-    The gradient goes to the first of equal maxima, and in a window with NaN to the place that XLA picks. Windows of more than 16 places
-    send it to their first place if they hold NaN, and take flax's way, whose gradient is a scatter, if they overlap or are padded.
+    The gradient goes to the first of equal maxima, and in a window with NaN to the place that XLA
+    picks. Windows of more than 16 places send it to their first place if they hold NaN, and take
+    flax's way, whose gradient is a scatter, if they overlap or are padded.
 
     Args:
-      x: [B, spatial..., C]. window: size per spatial axis. strides: default `window` (flax's default is 1). padding: "VALID",
-        "SAME", or a pair (low, high) per spatial axis.
+      x: [B, spatial..., C]. window: size per spatial axis. strides: default `window` (flax's
+        default is 1). padding: "VALID", "SAME", or a pair (low, high) per spatial axis.
     Raises:
       ValueError: a window of another rank than x's spatial axes, or larger than x with its padding.
     Example:
@@ -97,12 +98,15 @@ def _grid(x: jax.Array, window: Sequence[int], strides: Sequence[int] | None, pa
 
 
 def _many(grid: Grid) -> bool:
-    """Whether a window has more places than are taken one by one, and is not simply a block of x."""
+    """Return whether a window has many places (more than FEW), and is not simply a block of x."""
     return math.prod(grid.window) > FEW and (grid.window != grid.strides or any(map(any, grid.pads)))
 
 
 def _blocks(x: jax.Array, grid: Grid, fill: Any) -> jax.Array:
-    """[B, h, sh, w, sw, ..., C]: x, padded by `fill`, in blocks as large as the strides; each axis as long as its windows reach."""
+    """Return x in blocks as large as the strides: [B, h, sh, w, sw, ..., C].
+
+    x is padded by `fill`; each axis is as long as its windows reach.
+    """
     pads, shape = [(0, 0, 0)], [x.shape[0]]
     for n, (low, _), s, length in zip(x.shape[1:-1], grid.pads, grid.strides, _lengths(grid), strict=True):
         pads.append((low, length * s - low - n, 0))
@@ -111,7 +115,10 @@ def _blocks(x: jax.Array, grid: Grid, fill: Any) -> jax.Array:
 
 
 def _lengths(grid: Grid) -> list[int]:
-    """Blocks per axis: a window begins with its block and ends `-(-window // stride) - 1` blocks after it."""
+    """Count blocks per axis: a window begins with its block and ends some blocks after it.
+
+    The last of them is `-(-window // stride) - 1` blocks on.
+    """
     return [o + -(-k // s) - 1 for o, k, s in zip(grid.out, grid.window, grid.strides, strict=True)]
 
 
@@ -127,9 +134,12 @@ def _places(blocks: jax.Array, grid: Grid) -> list[jax.Array]:
 
 
 def _spread(blocks: jax.Array, grid: Grid, keep: Callable[[jax.Array, np.ndarray], jax.Array]) -> jax.Array:
-    """The sum over windows of keep(blocks, number), number being the row-major one of a place in its window, -2 beyond it.
+    """Sum keep(blocks, number) over windows.
 
-    Block after block, so that the transpose adds up as many terms as windows that reach a block, each a pad of an elementwise loop.
+    number: the row-major one of a place in its window, -2 beyond it.
+
+    Block after block, so that the transpose adds up as many terms as windows that reach a block,
+    each a pad of an elementwise loop.
     """
     axes, total = tuple(range(2, blocks.ndim - 1, 2)), []
     for step in itertools.product(*(range(-(-k // s)) for k, s in zip(grid.window, grid.strides, strict=True))):
@@ -156,7 +166,8 @@ def _max(x: jax.Array, grid: Grid) -> jax.Array:
 def _max_jvp(grid: Grid, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (dx,) = primals, tangents
     axes = tuple(range(2, 2 * x.ndim - 3, 2))
-    # what several windows read in the gradient is written first; otherwise one loop of all is faster
+    # what several windows read in the gradient is written first; otherwise one loop of all is
+    # faster
     overlap = any(k > s for k, s in zip(grid.window, grid.strides, strict=True))
     written = materialize if overlap else lambda value: value
     top, first = _max(x, grid), written(_first(x, grid))
@@ -165,7 +176,10 @@ def _max_jvp(grid: Grid, primals: tuple[jax.Array], tangents: tuple[jax.Array]) 
 
 
 def _first(x: jax.Array, grid: Grid) -> jax.Array:
-    """The number of the place that the gradient goes to; in padding it is lost, as in XLA's own on CPUs."""
+    """Return the number of the place that the gradient goes to.
+
+    In padding it is lost, as in XLA's own on CPUs.
+    """
     blocks = _blocks(x, grid, -jnp.inf)
     if math.prod(grid.window) > FEW:  # each window a block; nothing is below NaN: of a block with a NaN the first place
         axes = tuple(range(2, blocks.ndim - 1, 2))

@@ -1,4 +1,7 @@
-"""What is measured on a population. A metric is any function `fn(view) -> {name: number}`; these are the built-in ones."""
+"""What is measured on a population: the metrics of dejax.
+
+A metric is any function `fn(view) -> {name: number}`.
+"""
 
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective

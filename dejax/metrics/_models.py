@@ -20,17 +20,23 @@ HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
 
 
 def local_models(view: View, *, own: bool = False, block: int | str | None = "auto") -> dict[str, float]:
-    """Loss and accuracy of the nodes' own models on the global test set: mean, spread, worst node, worst decile.
+    """Measure the nodes' own models on the global test set: loss and accuracy.
+
+    Each as mean, spread, worst node, worst decile.
 
     Args:
-      view: the moment to measure. Of its honest nodes `view.nodes` are evaluated, evenly spread over the ids; None: all.
-      own: also measure each node on its own distribution (see `own_test`); the forward passes are shared.
-      block: nodes evaluated at a time; "auto": as many as keep activations within the cache (CPU) or 1 GiB; None: all.
+      view: the moment to measure. Of its honest nodes `view.nodes` are evaluated, evenly spread
+        over the ids; None: all.
+      own: also measure each node on its own distribution (see `own_test`); the forward passes are
+        shared.
+      block: nodes evaluated at a time; "auto": as many as keep activations within the cache (CPU)
+        or 1 GiB; None: all.
     Returns:
-      For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std, M/local_worst, M/local_p10 (the
-      value that 10 % of the nodes fall short of: the 10th percentile where higher is better, else the 90th; linear
-      interpolation). With `own` the same under M/own_test. Also "evaluated", the number of models; and where they
-      are all, but fewer on the way, M/local_sample: the mean over those of the way, as which their curve goes on.
+      For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std,
+      M/local_worst, M/local_p10 (the value that 10 % of the nodes fall short of: the 10th
+      percentile where higher is better, else the 90th; linear interpolation). With `own` the same
+      under M/own_test. Also "evaluated", the number of models; and where they are all, but fewer on
+      the way, M/local_sample: the mean over those of the way, as which their curve goes on.
     Raises:
       ValueError: the data have no test set.
     """
@@ -55,11 +61,12 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
 
 
 def own_test(view: View, *, block: int | str | None = "auto") -> dict[str, float]:
-    """Loss and accuracy of each node's model on its own distribution: how well personal models serve their nodes.
+    """Measure each node's model on its own distribution: loss and accuracy.
 
-    A node's own distribution is its own test rows where the partitioner made them (`data.test_index`). Otherwise the
-    global test set, each class weighted by its share among the node's training labels:
-    sum_c h_ic acc_ic / sum_c h_ic over the classes that the test set has.
+    They say how well personal models serve their nodes. A node's own distribution is its own test
+    rows where the partitioner made them (`data.test_index`). Otherwise the global test set, each
+    class weighted by its share among the node's training labels: sum_c h_ic acc_ic / sum_c h_ic
+    over the classes that the test set has.
 
     Returns:
       M/own_test, M/own_test_std, M/own_test_worst, M/own_test_p10, as in `local_models`.
@@ -70,7 +77,10 @@ def own_test(view: View, *, block: int | str | None = "auto") -> dict[str, float
 
 
 def mean_model(view: View) -> dict[str, float]:
-    """Loss and accuracy of the mean of the honest nodes' models on the global test set: M/mean_model.
+    """Measure the mean of the honest nodes' models on the global test set.
+
+    Returns:
+      M/mean_model for each metric M of the task, and the loss.
 
     Raises:
       ValueError: the data have no test set.
@@ -118,9 +128,10 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
 
 
 def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
-    """Each measure per node [m], by one compiled program for `view.width` nodes however long `ids` is.
+    """Return each measure per node [m], by one compiled program however long `ids` is.
 
-    All nodes on a mesh: each device evaluates those that it holds, adversaries too, and only numbers leave it.
+    It is for `view.width` nodes. All nodes on a mesh: each device evaluates those that it holds,
+    adversaries too, and only numbers leave it.
     """
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
@@ -186,7 +197,8 @@ def _nodes(
     The program depends on task, data and shapes, so runs of one comparison share it.
 
     Args:
-      place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there; None: `ids` are those of all rows.
+      place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there;
+        None: `ids` are those of all rows.
     """
     task, shared, own, classes, block = static
     if place is not None:

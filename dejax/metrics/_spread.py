@@ -29,8 +29,8 @@ def heterogeneity(view: View, *, block: int | str | None = "auto") -> dict[str, 
 
     zeta^2 = (1/h) sum_i ||grad f_i(xbar) - grad f(xbar)||^2.
 
-    f_i is the mean loss over all training samples of node i, f = (1/h) sum_i f_i over the h honest nodes. Costs two
-    passes over the training data and holds a block of gradients at a time.
+    f_i is the mean loss over all training samples of node i, f = (1/h) sum_i f_i over the h honest
+    nodes. Costs two passes over the training data and holds a block of gradients at a time.
 
     Returns:
       "heterogeneity" (zeta^2, squared gradient units) and "gradient" (||grad f(xbar)||^2).

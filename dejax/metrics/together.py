@@ -21,10 +21,12 @@ MOST = 64 << 20  # bytes of states; larger ones take longer to evaluate than to 
 
 
 class Together:
-    """The models of several runs at one moment, alike but for their numbers and keys, on one device.
+    """The models of several runs at one moment, on one device.
 
-    Measured alike, they all ask the same questions in the same order. The first to ask one gets the answers for all, by one program
-    that goes over the runs, a few at a time; a view that asks otherwise than the first is sent away, and asks for itself.
+    The runs are alike but for their numbers and keys. Measured alike, they all ask the same
+    questions in the same order. The first to ask one gets the answers for all, by one program that
+    goes over the runs, a few at a time; a view that asks otherwise than the first is sent away, and
+    asks for itself.
 
     Args:
       rows: what is evaluated, with a leading axis of runs. keys: [runs].
@@ -58,7 +60,10 @@ class Together:
 
 
 def _same(a: Tree, b: Tree) -> bool:
-    """Whether two trees hold the same arrays: those of devices by identity, those of the host by their numbers."""
+    """Return whether two trees hold the same arrays.
+
+    Arrays on devices are compared by identity, those of the host by their numbers.
+    """
     (xs, one), (ys, other) = jax.tree.flatten(a), jax.tree.flatten(b)
     alike = lambda x, y: x is y or (isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and np.array_equal(x, y))
     return one == other and all(map(alike, xs, ys))

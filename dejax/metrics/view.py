@@ -22,15 +22,20 @@ class View:
     """One moment of a run, as a metric sees it: concrete arrays, outside of any jit.
 
     Attributes:
-      params: what is evaluated, `method.model(state)`: tree of [n, ...] by node id, or of [...] where `shared`.
-      rows: the same as it lies on the devices of a mesh, where nodes may have changed places: row i is of node `ids[i]`. `params`
-        brings all rows into order, which moves them between devices.
+      params: what is evaluated, `method.model(state)`: tree of [n, ...] by node id, or of [...]
+        where `shared`.
+      rows: the same as it lies on the devices of a mesh, where nodes may have changed places: row i
+        is of node `ids[i]`. `params` brings all rows into order, which moves them between devices.
       shared: the method keeps one model for all (a server's); then `params` has no node axis.
-      state: the method's whole state. problem, network: as given to the run. index: rounds done so far.
-      n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends on the run's seed.
-      nodes: how many node models the run asks to evaluate; None: all. width: how many of them one program evaluates.
+      state: the method's whole state. problem, network: as given to the run. index: rounds done so
+        far.
+      n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends
+        on the run's seed.
+      nodes: how many node models the run asks to evaluate; None: all. width: how many of them one
+        program evaluates.
       place: where rows lie on a mesh (`dejax.devices.placement`); None without one.
-      together: (`Together`, which of its runs this is), where several runs are measured at once; else None.
+      together: (`Together`, which of its runs this is), where several runs are measured at once;
+        else None.
     """
 
     def __init__(
@@ -132,7 +137,9 @@ class View:
 
 
 def is_shared(task: Any, params: Tree, n: int) -> bool:
-    """Whether `params` is one model without node axis rather than n of them, by comparing with `task.init`.
+    """Return whether `params` is one model without node axis rather than n of them.
+
+    They are compared with `task.init`.
 
     Raises:
       ValueError: it is neither.

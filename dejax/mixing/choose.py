@@ -18,14 +18,17 @@ HUBS_FROM = 3.0  # padded ports per real edge
 
 
 def choose(w: Edges | np.ndarray | Sequence[Edges | np.ndarray]) -> Links:
-    """The kernel for W, or for a sequence of W_t; leaves are float64 and int32 NumPy arrays on the host.
+    """Choose the kernel for W, or for a sequence of W_t.
 
-    No edges, or constant weights along few offsets: Circulant. All pairs with one weight: Complete. At least a third of
-    all pairs: Dense. Degrees so unequal that padding to the largest would triple the work: Hubs. Else NeighborLists. A sequence
-    gets CirculantSequence or NeighborLists, with a leading axis for the phase on every leaf.
+    Its leaves are float64 and int32 NumPy arrays on the host. No edges, or constant weights along
+    few offsets: Circulant. All pairs with one weight: Complete. At least a third of all pairs:
+    Dense. Degrees so unequal that padding to the largest would triple the work: Hubs. Else
+    NeighborLists. A sequence gets CirculantSequence or NeighborLists, with a leading axis for the
+    phase on every leaf.
 
     Args:
-      w: edges, or a dense [n, n] matrix (its non-zero entries are the edges), or a sequence of either.
+      w: edges, or a dense [n, n] matrix (its non-zero entries are the edges), or a sequence of
+        either.
     Returns:
       A kernel; of a sequence, a kernel whose leaves are stacked [P, ...].
     Example:

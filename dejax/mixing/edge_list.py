@@ -1,8 +1,9 @@
-"""Values that live on the directed edges of one fixed graph: [m, ...], ordered by receiver, never [n, k, ...].
+"""Values on the directed edges of one fixed graph: [m, ...], ordered by receiver.
 
-Row e belongs to node `receiver[e]` and concerns its neighbor `sender[e]`. What receiver[e] sends to that neighbor arrives
-there as row `reverse[e]`: one permutation delivers all messages. A star of 1,024 nodes and 1,000 numbers takes 8 MB this
-way, where [n, k, d] would take 4.2 GB.
+They never take the shape [n, k, ...]. Row e belongs to node `receiver[e]` and concerns its neighbor
+`sender[e]`. What receiver[e] sends to that neighbor arrives there as row `reverse[e]`: one
+permutation delivers all messages. A star of 1,024 nodes and 1,000 numbers takes 8 MB this way,
+where [n, k, d] would take 4.2 GB.
 """
 
 from typing import Any
@@ -88,7 +89,10 @@ class EdgeList:
 
 
 class EdgeRows(Links):
-    """Links of a phase whose values are rows [m, ...] instead of the senders' [n, ...]: the rest is the kernel's own."""
+    """Links of a phase whose values are rows [m, ...] of edges, not rows [n, ...] of senders.
+
+    All else is that of the kernel.
+    """
 
     def __init__(self, links: Links, edges: EdgeList):
         self.links, self.edges = links, edges
@@ -116,7 +120,7 @@ class EdgeRows(Links):
         return self.links.self_weights()
 
     def take(self, values: Tree, s: int | Values) -> Any:
-        """Row i of the result is what node i received on port s; its first row (of weight 0) on padding."""
+        """Return, at row i, what node i received on port s; on padding, the first row (of weight 0)."""
         e = self.edges
         table = (
             jnp.zeros((self.n, self.num_ports), jnp.int32).at[e.receiver, e.port].set(jnp.arange(e.m, dtype=jnp.int32))
@@ -124,7 +128,10 @@ class EdgeRows(Links):
         return tree.map(lambda x: x[table[:, s]], values)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
-        """self_weights own + the sum of each node's rows under weights [n, k]; a zero weight silences NaN and Inf."""
+        """Return self_weights own + the sum of each node's rows under weights [n, k].
+
+        A zero weight silences NaN and Inf.
+        """
         w = self.edges.by_port(weights)
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
@@ -135,7 +142,7 @@ class EdgeRows(Links):
         return tree.map(leaf, values, own)
 
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
-        """[n, k]: squared distance of each row to the own value of the node that holds it; 0 on padding."""
+        """Return [n, k]: squared distance of each row to the own value of its node; 0 on padding."""
         gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), values))
         return jnp.zeros((self.n, self.num_ports), gap.dtype).at[self.edges.receiver, self.edges.port].set(gap)
 

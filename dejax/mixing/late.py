@@ -1,4 +1,4 @@
-"""Links on which every message has an age of its own: values are the last few of each sender."""
+"""Links on which every message has its own age: values are the last few of each sender."""
 
 from typing import Any
 
@@ -11,9 +11,12 @@ from .links import Links
 
 
 class Late(Links):
-    """Links whose values are [n depth, ...], the `depth` last values of every sender; `which` [n, k] is read on each port.
+    """Links whose values are [n depth, ...], the last `depth` values of every sender.
 
-    The kernel below walks the ports once for every place of the memory, so that no [n, k, d] array is formed.
+    which: int [n, k], which of them is read on each port.
+
+    The kernel below walks the ports once for every place of the memory, so that no [n, k, d] array
+    is formed.
     """
 
     def __init__(self, links: Links, which: jax.Array, depth: int):
@@ -62,7 +65,10 @@ class Late(Links):
         return out
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
-        """The own value and one sum for each place; `own` is needed, as values of several ages hold no own one."""
+        """Add the own value and one sum for each place of the memory.
+
+        own: needed, since values of several ages hold no own one.
+        """
         parts = []
         for r, place in enumerate(self._places(values)):
             mine = self_weights if r == 0 else jnp.zeros_like(self_weights)

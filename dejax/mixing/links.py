@@ -1,8 +1,8 @@
 """What every mixing kernel offers: one W_t, seen as n receivers with k ports each.
 
-A kernel holds a self weight per node and one weight per port, and owns the loop over neighbors, so that rules and
-mixing never form an [n, k, d] array. Padding ports hold the receiver's own id and weight 0; a port is real exactly when
-its weight is not 0.
+A kernel holds a self weight per node and one weight per port, and owns the loop over neighbors, so
+that rules and mixing never form an [n, k, d] array. Padding ports hold the receiver's own id and
+weight 0; a port is real exactly when its weight is not 0.
 """
 
 import functools
@@ -23,10 +23,11 @@ UNROLL = 16  # ports written out one after another, so that XLA fuses them into 
 
 
 class Links(ABC):
-    """One mixing matrix W_t as receivers x ports: W[i, senders[i, s]] = weights[i, s], W[i, i] = self_weights[i].
+    """One mixing matrix W_t as receivers x ports.
 
-    A kernel says who sends, with which weight, and how a port's rows are taken; the rest follows port by port. It
-    overrides what it can do faster, or what its values need otherwise.
+    W[i, senders[i, s]] = weights[i, s], and W[i, i] = self_weights[i]. A kernel says who sends,
+    with which weight, and how a port's rows are taken; the rest follows port by port. It overrides
+    what it can do faster, or what its values need otherwise.
     """
 
     one_product = False  # W is one matrix product or one mean: the compiler shares it out over devices as it stands
@@ -63,10 +64,16 @@ class Links(ABC):
         senders = self.senders().astype(jnp.int32)
         return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
-    def with_neighbors(self, values: NodeTree) -> Any:
-        """`values` as `take`, `weighted`, `sq_distances` and `fold` read them: the one exchange between devices.
+    def rows(self, matrix: Float[Array, "n n"]) -> Float[Array, "n k"]:
+        """The entries (i, senders[i, s]) of a matrix of the caller's own, on ports; 0 on padding."""
+        receivers, senders = self.ends()
+        return jnp.where(self.weights() != 0, matrix[receivers, senders], 0)
 
-        Those four also take the values themselves, and then exchange on their own. On one device every row is at hand.
+    def with_neighbors(self, values: NodeTree) -> Any:
+        """Exchange `values` between devices once, for `take`, `weighted`, `sq_distances`, `fold`.
+
+        Those four also take the values themselves, and then exchange on their own. On one device
+        every row is at hand.
         """
         return values
 
@@ -78,13 +85,19 @@ class Links(ABC):
     def weighted(
         self, values: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
     ) -> NodeTree:
-        """Row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]]; a zero weight silences NaN and Inf."""
+        """Return at row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]].
+
+        A zero weight silences NaN and Inf.
+        """
         own = values if own is None else own
         share, k = lambda s: weights[:, s], self.num_ports
         return tree.map(lambda x, mine: sum_ports(self.take, x, mine, share, self_weights, k, silenced), values, own)
 
     def sq_distances(self, values: NodeTree, own: NodeTree | None = None) -> Float[Array, "n k"]:
-        """||own_i - values[senders[i, s]]||^2, summed over leaves; differences first, so that nothing cancels."""
+        """Return ||own_i - values[senders[i, s]]||^2, summed over leaves.
+
+        Differences come first, so that nothing cancels.
+        """
         own = values if own is None else own
         k = self.num_ports
 
@@ -99,11 +112,15 @@ class Links(ABC):
 
         if k == 0:
             return jnp.zeros((self.n, 0), jnp.float32)
-        # one port after another: written out, XLA on CPUs keeps the differences of all ports at once (measured: k copies of X)
+        # one port after another: written out, XLA on CPUs keeps the differences of all ports at
+        # once (measured: k copies of X)
         return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
     def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:
-        """carry <- fn(carry, take(values, s), s) over all ports in order: written out up to 16, scanned beyond."""
+        """Iterate carry <- fn(carry, take(values, s), s) over all ports in order.
+
+        Up to 16 ports are unrolled; more are scanned.
+        """
         k = self.num_ports
         if k <= UNROLL:
             for s in range(k):
@@ -124,11 +141,14 @@ class Links(ABC):
         return Edges.sorted(self.n, receivers, senders[receivers, ports], weights[receivers, ports], own)
 
     def offset_weights(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Of a circulant W: (offsets, weights) of each phase of a period, the own value at offset 0; None of any other."""
+        """Return (offsets, weights) of each phase of a circulant W; None of any other W.
+
+        The own value is at offset 0.
+        """
         return None
 
     def pair_weights(self) -> tuple[float, float] | None:
-        """(share, extra) of W = extra I + share 11^T, where all pairs have one weight; None of any other W."""
+        """Return (share, extra) of W = extra I + share 11^T; None of any other W."""
         return None
 
 
@@ -165,7 +185,10 @@ def sum_ports(
     times: Callable[[jax.Array, jax.Array], jax.Array] = plain,
     out_dtype: Any = None,
 ) -> jax.Array:
-    """self_weight own + sum_s weight(s) take(x, s) for one leaf: one fused loop per 16 ports, no [n, k, d]."""
+    """Return self_weight own + sum_s weight(s) take(x, s) for one leaf.
+
+    One fused loop per 16 ports; no [n, k, d] is formed.
+    """
     dtype = accumulator(x)
 
     def term(s: int | Values) -> jax.Array:

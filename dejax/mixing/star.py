@@ -1,4 +1,7 @@
-"""A server and its senders, as links: receivers are the groups that it forms means of, ports are the n nodes that send."""
+"""A server and its senders, as links.
+
+Receivers are the groups that it forms means of, ports are the n nodes that send.
+"""
 
 from typing import Any
 
@@ -11,7 +14,10 @@ from .links import Links
 
 
 class Star(Links):
-    """Links of a server: W [g, n] holds each sender's share of each of g means; receivers have no value of their own."""
+    """Links of a server: W [g, n] holds each sender's share of each of g means.
+
+    Receivers have no value of their own.
+    """
 
     def __init__(self, share: jax.Array):
         self.share = share

@@ -25,10 +25,13 @@ SERVER = or_none(choice("star", "shards", "all_reduce"), LEAVE)
 
 @struct
 class Network:
-    """What lies between the nodes. Methods hand over values and never know which of these are switched on.
+    """The options between the nodes.
+
+    Methods hand over values and never know which of these are switched on.
 
     Args:
-      topology: the graph and its weights W, or one drawn per round; None where a method talks to a server only.
+      topology: the graph and its weights W, or one drawn per round; None where a method talks to a
+        server only.
       codec: how values are compressed on the wire (`dejax.compression`); default: as they are.
       privacy: clipping and noise on messages or gradients (`dejax.privacy`); default: none.
       attack: who is hostile and what they do (`dejax.attacks`); default: nobody.
@@ -36,14 +39,17 @@ class Network:
       rule: how a receiver combines what it has (`dejax.aggregation`); default: the mean under W.
       clock: seconds of compute and messages (`dejax.faults.clock`); default: no virtual time.
       events: an asynchronous schedule (`dejax.events`); default: synchronous rounds.
-      server: who carries the averages of a method that has them; a topology given beside it is unused. "star" (default): a server;
-        every node sends and gets whole models. "shards": each node holds an n-th of the model; it keeps its own part and trades
-        the others, with nobody's bandwidth shared. "all_reduce": partial sums go round a ring of the nodes, the same bytes in
-        2 (n - 1) steps; sums alone exist, so no lossy codec, robust rule or lost upload. They differ in bytes and seconds.
-      repair: "row" lets the receiver keep the weight of a lost link even where that moves the mean (directed graphs
-        with doubly stochastic W); default: such losses are refused.
-      audit: meter which share of the messages was lost, and which of those that arrived the rule left out, honest and hostile
-        apart (`audit/lost`, `audit/rejected`, `audit/rejected_hostile`, `audit/rejected_honest`); default: no, at no cost.
+      server: who carries the averages of a method that has them; a topology given beside it is
+        unused. "star" (default): a server; every node sends and gets whole models. "shards": each
+        node holds an n-th of the model; it keeps its own part and trades the others, with nobody's
+        bandwidth shared. "all_reduce": partial sums go round a ring of the nodes, the same bytes in
+        2 (n - 1) steps; sums alone exist, so no lossy codec, robust rule or lost upload. They
+        differ in bytes and seconds.
+      repair: "row" lets the receiver keep the weight of a lost link even where that moves the mean
+        (directed graphs with doubly stochastic W); default: such losses are refused.
+      audit: meter which share of the messages was lost, and which of those that arrived the rule
+        left out, honest and hostile apart (`audit/lost`, `audit/rejected`,
+        `audit/rejected_hostile`, `audit/rejected_honest`); default: no, at no cost.
     Raises:
       ValueError: an option with an impossible number; a repair or server that is not known.
       TypeError: an option of another kind, or one that was not called.
@@ -94,7 +100,10 @@ class Network:
         compatibility.check(method, problem, self)
 
     def prepare(self, method: Method, problem: Problem, rounds: int | None = None) -> "Network":
-        """A checked copy with numbers as typed arrays, messages per node counted, and the timetable drawn."""
+        """Return a checked copy, ready to run.
+
+        Its numbers are typed arrays, messages per node are counted, the timetable is drawn.
+        """
         self.check(method, problem)
         changes: dict[str, Any] = {}
         said, topology = traits(method), self.topology
@@ -113,7 +122,10 @@ class Network:
 
 
 def _messages(topology: Topology) -> Any:
-    """int32 [P, n]: messages that each node sends in each phase, or None where W is being differentiated."""
+    """Count the messages that each node sends in each phase: int32 [P, n].
+
+    None where W is being differentiated.
+    """
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(topology)):
         return None
     n, rows = topology.n, []

@@ -1,4 +1,4 @@
-"""Node optimizers from optax, and learning-rate schedules, as objects whose numbers are leaves."""
+"""Node optimizers from optax and learning-rate schedules, with numbers as leaves."""
 
 from .optimizers import (
     Cosine as Cosine,

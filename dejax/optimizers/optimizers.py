@@ -1,7 +1,7 @@
-"""Node optimizers from optax, and learning-rate schedules, as objects whose numbers are leaves.
+"""Node optimizers from optax and learning-rate schedules, with numbers as leaves.
 
-A raw optax optimizer is a pair of closures: each learning rate would compile a program of its own. `optimizer` keeps the
-factory (structure) apart from its numbers (leaves).
+A raw optax optimizer is a pair of closures: each learning rate would compile a program of its own.
+`optimizer` keeps the factory (structure) apart from its numbers (leaves).
 """
 
 import inspect
@@ -37,9 +37,11 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
     """An optimizer for every node: a module-level optax factory and its arguments.
 
     Args:
-      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept without recompiling.
+      factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept
+        without recompiling.
     Raises:
-      TypeError: an optax optimizer that is made already, or an argument that the factory does not take.
+      TypeError: an optax optimizer that is made already, or an argument that the factory does not
+        take.
     Example:
       >>> optimizer(optax.adam, learning_rate=1e-3).numbers
       {'learning_rate': 0.001}
@@ -78,7 +80,9 @@ PLAIN = Number("a number", lambda v: True)  # or an array, but no schedule again
 
 @struct
 class Cosine:
-    """Half a cosine from `peak` at round 0 (or after `warmup` rounds of linear rise) to `end` at round `rounds`.
+    """Half a cosine from `peak` at round 0 to `end` at round `rounds`.
+
+    With `warmup`, rounds of linear rise come before it.
 
     Args:
       peak: > 0. rounds: > 0. end: >= 0. warmup: rounds of linear rise from 0.
@@ -107,7 +111,8 @@ class InverseSqrt:
     Args:
       peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
     Raises:
-      TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not positive.
+      TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not
+        positive.
     """
 
     peak: NodeFloatLike = number(check=PLAIN)
@@ -119,7 +124,10 @@ class InverseSqrt:
 
 @struct
 class LocalStep:
-    """How a method makes a local step: plain SGD of a rate, or an optax optimizer. Shared by the method files."""
+    """A method's local step: plain SGD of a rate, or an optax optimizer.
+
+    The method files share it.
+    """
 
     lr: Any
     optimizer: Any

@@ -1,4 +1,4 @@
-"""What a compiled program allocates, as XLA says, and what it sends between devices, read from its text."""
+"""What a compiled program allocates (XLA's analysis) and sends between devices (its text)."""
 
 import math
 import re
@@ -16,7 +16,8 @@ class Allocated(NamedTuple):
     """Bytes that a compiled program takes on one device.
 
     Args:
-      arguments, results: what goes in and comes out. aliased: results that lie in arguments. scratch: beside both.
+      arguments, results: what goes in and comes out. aliased: results that lie in arguments.
+        scratch: beside both.
       crossing: bytes that all devices of a mesh send each other; 0 without one.
     """
 
@@ -38,10 +39,13 @@ class Allocated(NamedTuple):
 
 
 def allocated(program: Any, devices: int = 1, groups: int = 1) -> Allocated | None:
-    """What XLA allocates for a compiled program, by its memory analysis; None where the back end does not say.
+    """Return what XLA allocates for a compiled program, by its memory analysis.
+
+    None where the back end does not say.
 
     Args:
-      program: of `jax.jit(...).lower(...).compile()`. devices, groups: as for `collectives`, on a mesh.
+      program: of `jax.jit(...).lower(...).compile()`. devices, groups: as for `collectives`, on a
+        mesh.
     """
     m = program.memory_analysis()
     if m is None:
@@ -53,20 +57,23 @@ def allocated(program: Any, devices: int = 1, groups: int = 1) -> Allocated | No
 
 
 def collectives(text: str, devices: int, groups: int = 1) -> Counter[tuple[str, str]]:
-    """Bytes that all devices together send for each (operation, shape per device) of a compiled program's text.
+    """Count the bytes that all devices together send, in a compiled program's text.
 
-    A collective permute sends its buffer once per pair of devices that differ; an all-gather sends each part to D - 1
-    devices; reductions are counted as a ring: 2 (D - 1) buffers for an all-reduce, D - 1 for a reduce-scatter's input.
+    There is one count for each (operation, shape per device). A collective permute sends its buffer
+    once per pair of devices that differ; an all-gather sends each part to D - 1 devices; reductions
+    are counted as a ring: 2 (D - 1) buffers for an all-reduce, D - 1 for a reduce-scatter's input.
     Operations inside a loop or a branch are counted once.
 
     Args:
-      text: `compiled.as_text()`. devices: D, devices of each group. groups: how many of them do the same at once.
+      text: `compiled.as_text()`. devices: D, devices of each group. groups: how many of them do the
+        same at once.
     """
     out: Counter[tuple[str, str]] = Counter()
     for match in OPS.finditer(text):
         shapes, op, started, rest = match[1], match[2], match[3], match[4]
         sizes = [_bytes(m) for m in SHAPE.finditer(shapes)]
-        # what starts and ends apart makes (operand, result, ...), of which the result counts; an all-reduce has results alone
+        # what starts and ends apart makes (operand, result, ...), of which the result counts; an
+        # all-reduce has results alone
         size = sizes[1] if started and op != "all-reduce" and len(sizes) > 1 else sum(sizes)
         if op == "collective-permute":
             pairs = PAIRS.search(rest)

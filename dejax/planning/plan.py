@@ -1,7 +1,8 @@
-"""What a run holds: bytes per node and in all, and the largest n that fits, from shapes alone.
+"""Plan: bytes per node and in all, and the largest n that fits, from shapes alone.
 
-Shapes come from `jax.eval_shape`: parameters from `task.init`, state from `method.init` for n and n + 1 nodes, the network's memory
-from recording one round. They are exact; what the rounds need beside them only the compiled program tells (`compiled`).
+Shapes come from `jax.eval_shape`: parameters from `task.init`, state from `method.init` for n and
+n + 1 nodes, the network's memory from recording one round. They are exact; what the rounds need
+beside them only the compiled program tells (`compiled`).
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ KEEP = (
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One line of a plan: `per_node` bytes that grow with n, `shared` bytes that do not, `square` bytes per n^2."""
+    """One line of a plan: bytes `per_node`, bytes `shared` by all, bytes per n^2 (`square`)."""
 
     name: str
     per_node: float
@@ -47,8 +48,10 @@ class Plan:
 
     Attributes:
       label, n, rounds: which run. parameters: numbers in one model.
-      parts: where memory goes. memory: bytes of the machine, or as given. On a mesh both are those of one device.
-      devices: (those over which seeds are divided, those over which nodes are) on a mesh; else None.
+      parts: where memory goes. memory: bytes of the machine, or as given. On a mesh both are those
+        of one device.
+      devices: (those over which seeds are divided, those over which nodes are) on a mesh; else
+        None.
       allocated: what XLA allocates for the rounds; None before they are compiled.
       sent: bytes that all nodes send per round, by message name (None: unknown).
       crossing: bytes between the devices of a mesh in a round, of all seeds.
@@ -81,7 +84,10 @@ class Plan:
 
     @property
     def largest(self) -> int:
-        """Most nodes that fit into KEEP of the memory, everything else equal (at most 2^40); on a mesh as many on every device."""
+        """Return the most nodes that fit into KEEP of the memory, everything else equal.
+
+        At most 2^40; on a mesh as many on every device.
+        """
         low, high = 0, 1 << 40
         while low < high:
             middle = (low + high + 1) // 2
@@ -94,7 +100,10 @@ class Plan:
         return self.total <= self.memory * KEEP
 
     def compiled(self, allocated: Allocated) -> "Plan":
-        """The same with what the compiled rounds need beside their arguments, which is taken to grow with n."""
+        """Return the plan with the memory that the compiled rounds need beside their arguments.
+
+        It is taken to grow with n.
+        """
         scratch = Part(SCRATCH, allocated.beside / self.n, note="read from the compiled program")
         return dataclasses.replace(self, parts=(*self.parts, scratch), allocated=allocated)
 
@@ -148,12 +157,16 @@ def plan(
 
     Args:
       method, problem, network, rounds: as for `simulate`.
-      memory: bytes that there are; None asks the machine (the accelerator's, where there is one). On a mesh those of one device:
-        devices of a CPU share the memory of their host (before a run, all processes count as on one host).
-      label: name of the run. seeds: how many of them run at once; all but data and graph is held once for each.
+      memory: bytes that there are; None asks the machine (the accelerator's, where there is one).
+        On a mesh those of one device: devices of a CPU share the memory of their host (before a
+        run, all processes count as on one host).
+      label: name of the run. seeds: how many of them run at once; all but data and graph is held
+        once for each.
       copies: bytes of numbers that runs of one program have each for itself.
-      mesh: as for `simulate`; the devices need not be there, unless they are named. Bytes are then those of the device that holds most.
-      placed: method, problem and network as `engine.placed` laid them on devices, where that is done already.
+      mesh: as for `simulate`; the devices need not be there, unless they are named. Bytes are then
+        those of the device that holds most.
+      placed: method, problem and network as `engine.placed` laid them on devices, where that is
+        done already.
     Returns:
       Plan, without `allocated`, `sent` and `crossing`.
     Example:
@@ -216,7 +229,10 @@ def with_traffic(
 def _ready(
     given: tuple[Any, Any, Any], mesh: MeshLike, seeds: int, placed: Tree = None
 ) -> tuple[tuple[Any, Any, Any], Any]:
-    """(method, problem, network) as they run, on devices that may be on paper; and the place of the nodes."""
+    """Return (method, problem, network) as they run, and the place of the nodes.
+
+    The devices may be on paper.
+    """
     layout = placement.on_paper(mesh)
     if layout is None:
         return given, None
@@ -243,7 +259,8 @@ def size(tree: Tree) -> int:
 def slot_bytes(axes: Tree, carry: Tree, network: Network, n: int, devices: int) -> tuple[float, float]:
     """(bytes per node, shared bytes) of slots on each of the devices that divide the nodes.
 
-    Slots of nodes by their declared axes; rows of edges, as many per node as now, are whole on every device.
+    Slots of nodes by their declared axes; rows of edges, as many per node as now, are whole on
+    every device.
     """
     edges = () if network.edges is None else (network.edges.m,)
     slots, declared = jax.tree.leaves((carry.slots, carry.sent)), jax.tree.leaves((axes.slots, axes.sent))
@@ -255,8 +272,9 @@ def slot_bytes(axes: Tree, carry: Tree, network: Network, n: int, devices: int) 
 def index_bytes(data: Tree, n: int, devices: int, on_mesh: bool) -> tuple[float, float]:
     """(bytes per node, shared bytes) of the lists of samples.
 
-    Where nodes divide the samples, more nodes have shorter lists: of those the counts alone grow with n. On a mesh each device has the
-    lists of its own nodes, for rounds, and all of them, for evaluations.
+    Where nodes divide the samples, more nodes have shorter lists: of those the counts alone grow
+    with n. On a mesh each device has the lists of its own nodes, for rounds, and all of them, for
+    evaluations.
     """
     lists = size([data.test_index, data.test_count, data.facts])
     per_device = 1 + 1 / devices if on_mesh else 1
@@ -273,7 +291,10 @@ def _divided(data: Tree) -> bool:
 
 
 def graph_bytes(network: Network, n: int) -> tuple[float, float, float]:
-    """(per node, shared, per n^2) bytes of the graph's arrays on a device, by what their fields declare (`grows`)."""
+    """Return (per node, shared, per n^2) bytes of the graph's arrays on a device.
+
+    Their fields declare how they grow (`grows`).
+    """
     held = [0.0, 0.0, 0.0]
 
     def add(value: Tree, power: int) -> None:

@@ -1,4 +1,7 @@
-"""What a round sends, read off its traced program: bytes between nodes, and bytes between the devices of a mesh."""
+"""What a round sends, read off its traced program.
+
+Bytes between nodes, and bytes between the devices of a mesh.
+"""
 
 from typing import Any, NamedTuple
 
@@ -23,12 +26,14 @@ class Traced(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """Bytes of rows of nodes that devices send each other in a round, all together, by the exchanges that dejax builds.
+    """Bytes of rows that devices send each other in a round, by exchanges that dejax builds.
 
-    What the compiler adds (sums, gathers of cohorts) only the compiled program tells.
+    All devices together. What the compiler adds (sums, gathers of cohorts) only the compiled
+    program tells.
 
     Args:
-      rows: as they are sent. must: what of that must cross, each row once per device that hears it; None where dejax builds none.
+      rows: as they are sent. must: what of that must cross, each row once per device that hears it;
+        None where dejax builds none.
     """
 
     rows: float
@@ -49,10 +54,11 @@ def trace(method: Method, problem: Problem, network: Network, axes: Tree, carry:
 
 
 def sent_bytes(network: Network, traced: Traced) -> dict[str, float] | None:
-    """Bytes that all nodes send per round, by message name: the mean over one period of the graph.
+    """Count the bytes that all nodes send per round, by message name.
 
-    The meters' part of a traced round is cut out of it and evaluated alone: no gradient is computed. A codec whose sizes
-    depend on the values counts as None (unknown).
+    It is the mean over one period of the graph. The meters' part of a traced round is cut out of it
+    and evaluated alone: no gradient is computed. A codec whose sizes depend on the values counts as
+    None (unknown).
     """
     from jax.extend.core import jaxpr_as_fun
     from jax.interpreters.partial_eval import dce_jaxpr
@@ -87,7 +93,8 @@ def crossing(given: tuple[Any, Any, Any], layout: Any, ready: Tree, traced: Trac
     """What one round of so many runs sends between devices.
 
     Args:
-      given, ready: method, problem and network before and after they were placed. traced: the round of `ready`.
+      given, ready: method, problem and network before and after they were placed. traced: the round
+        of `ready`.
     """
     n, devices = given[1].n, ready[1].place.devices
     rows = runs * _exchanged(traced.jaxpr.jaxpr, devices)
@@ -108,7 +115,10 @@ def crossing(given: tuple[Any, Any, Any], layout: Any, ready: Tree, traced: Trac
 
 
 def _exchanged(jaxpr: Any, devices: int) -> float:
-    """Bytes that all devices send in the exchanges of a traced program; of branches the mean, since those are phases of a graph."""
+    """Count the bytes that all devices send in the exchanges of a traced program.
+
+    Of branches the mean, since those are phases of a graph.
+    """
     total = 0.0
     for eqn in jaxpr.eqns:
         name, held = eqn.primitive.name, sum(array_bytes(v.aval) for v in eqn.invars)

@@ -21,16 +21,17 @@ from ._noise import add_noise
 
 @struct
 class GaussianGradient(Privacy):
-    """Clip the gradient of every example to norm C and add noise of deviation sigma C to their sum (DP-SGD).
+    """Clip each example's gradient to norm C; add noise of deviation sigma C to the sum.
 
-    Protects single examples against everybody who sees what the node does with its gradients: what is computed from them
-    afterwards (momentum, gossip) costs nothing more. B is the number of real examples of the batch, padding left out; batch
-    sizes count as public.
+    This is DP-SGD. Protects single examples against everybody who sees what the node does with its
+    gradients: what is computed from them afterwards (momentum, gossip) costs nothing more. B is the
+    number of real examples of the batch, padding left out; batch sizes count as public.
 
     Args:
       clip: C > 0, a leaf, in units of the gradient's norm over the whole model.
       noise_multiplier: sigma >= 0, a leaf; 0 clips only, with epsilon = inf.
-      adjacency: what `epsilon` protects: "add_remove" one example (sensitivity C), or "replace_one" (2 C).
+      adjacency: what `epsilon` protects: "add_remove" one example (sensitivity C), or "replace_one"
+        (2 C).
     Raises:
       ValueError: clip, noise_multiplier or adjacency out of range.
     Reference: Abadi et al., Deep learning with differential privacy, 2016.
@@ -49,7 +50,10 @@ class GaussianGradient(Privacy):
     per_example = True
 
     def gradient(self, ctx: Context, grads: NodeTree, weight: jax.Array) -> NodeTree:
-        """Noisy mean [n, ...] of clipped gradients [n, B, ...]; weight [n, B] is 1 on examples, 0 on padding."""
+        """Return the noisy mean [n, ...] of clipped gradients [n, B, ...].
+
+        weight: [n, B], 1 on examples, 0 on padding.
+        """
         real = weight > 0
         wide = tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads)
         squares = [jnp.sum(jnp.square(g).reshape(*g.shape[:2], -1), 2) for g in tree.leaves(wide)]
@@ -65,6 +69,9 @@ class GaussianGradient(Privacy):
         return tree.map(lambda s, g: (s / tree.over(count, s).astype(s.dtype)).astype(g.dtype), noisy, grads)
 
     def epsilon(self, steps: int, sampling_rate: float, delta: float) -> float:
-        """Epsilon of one node after `steps` gradients; what sampling_rate assumes: see `dejax.privacy.accountant`."""
+        """Compute the epsilon of one node after `steps` gradients.
+
+        What sampling_rate assumes: see `dejax.privacy.accountant`.
+        """
         sensitivity = 1 if self.adjacency == "add_remove" else 2
         return accountant.epsilon(float(self.noise_multiplier) / sensitivity, steps, sampling_rate, delta)

@@ -2,7 +2,8 @@
 
     m_i = x_i min(1, C / ||x_i||) + N(0, sigma^2 C^2 I)
 
-Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014 (Gaussian mechanism).
+Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014 (Gaussian
+mechanism).
 """
 
 import jax.numpy as jnp
@@ -18,11 +19,13 @@ from ._noise import add_noise
 
 @struct
 class GaussianMessage(Privacy):
-    """Clip every message to norm C and add noise of deviation sigma C; the node goes on from the noisy value itself.
+    """Clip every message to norm C and add noise of deviation sigma C.
 
-    Protects a node's whole message against everybody else, with one draw for all its neighbors. The value clipped is what
-    the method sends, usually a whole model: C must exceed the norm that models reach, or they are shrunk every round.
-    Because the node keeps the noisy value too, gossip with doubly stochastic W keeps the mean of the noisy values.
+    The node goes on from the noisy value itself. Protects a node's whole message against everybody
+    else, with one draw for all its neighbors. The value clipped is what the method sends, usually a
+    whole model: C must exceed the norm that models reach, or they are shrunk every round. Because
+    the node keeps the noisy value too, gossip with doubly stochastic W keeps the mean of the noisy
+    values.
 
     Args:
       clip: C > 0, a leaf.
@@ -41,7 +44,10 @@ class GaussianMessage(Privacy):
     hook = "message"
 
     def message(self, ctx: Context, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
-        """(what the node goes on from, its own value in the rule, what leaves): all three the noisy value."""
+        """Return the noisy value three times.
+
+        As what the node goes on from, as its own value in the rule, and as what leaves.
+        """
         wide = tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), value)
         norm = jnp.sqrt(tree.sq_norm(wide))
         clip = jnp.asarray(self.clip, norm.dtype)
@@ -51,9 +57,10 @@ class GaussianMessage(Privacy):
         return noisy, noisy, noisy
 
     def epsilon(self, steps: int, sampling_rate: float, delta: float) -> float:
-        """Epsilon of one node after `steps` messages (a method that sends two a round has 2 per round).
+        """Compute the epsilon of one node after `steps` messages.
 
-        Neighbors are any two values of norm <= C, which lie 2 C apart. Messages are not sampled: sampling_rate is 1, or the
-        probability with which the node, unseen, takes part in a round.
+        A method that sends two a round has 2 per round. Neighbors are any two values of norm <= C,
+        which lie 2 C apart. Messages are not sampled: sampling_rate is 1, or the probability with
+        which the node, unseen, takes part in a round.
         """
         return accountant.epsilon(float(self.noise_multiplier) / 2, steps, sampling_rate, delta)

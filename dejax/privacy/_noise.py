@@ -11,7 +11,10 @@ from ..core.types import NodeTree
 
 
 def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree:
-    """value + N(0, std^2), independent for every node (keys [n]), leaf and coordinate; std scalar."""
+    """Add N(0, std^2) to value, independent for every node, leaf and coordinate.
+
+    keys: [n]. std: scalar.
+    """
     keys = fold_name(keys, name)
 
     def noisy(i: int, x: jax.Array) -> jax.Array:

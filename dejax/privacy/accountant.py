@@ -1,17 +1,20 @@
-"""How much privacy a run of Gaussian mechanisms spends: (epsilon, delta), on the host in float64.
+"""The privacy that a run of Gaussian mechanisms spends: (epsilon, delta).
 
-The noise multiplier s is the noise's standard deviation over the mechanism's sensitivity. `epsilon` composes Renyi
-differential privacy (RDP) over steps and converts; `gaussian_epsilon` is exact where nothing is sampled.
+It is computed on the host in float64. The noise multiplier s is the noise's standard deviation over
+the mechanism's sensitivity. `epsilon` composes Renyi differential privacy (RDP) over steps and
+converts; `gaussian_epsilon` is exact where nothing is sampled.
 
-What the number assumes about sampling: `sampling_rate` q < 1 is the analysis of Poisson sampling, in which every example
-enters every batch independently with probability q. Batches of a fixed size, drawn with or without replacement, are not
-Poisson: the number is then an approximation that the literature often reports, not a bound. With replacement an example may
-enter a batch twice, so not even q = 1 is a bound. When batches run through the data once per epoch, an example enters one
-step of each epoch, and `steps = epochs, sampling_rate = 1` is a bound for neighbors that differ by a replaced example.
+What the number assumes about sampling: `sampling_rate` q < 1 is the analysis of Poisson sampling,
+in which every example enters every batch independently with probability q. Batches of a fixed size,
+drawn with or without replacement, are not Poisson: the number is then an approximation that the
+literature often reports, not a bound. With replacement an example may enter a batch twice, so not
+even q = 1 is a bound. When batches run through the data once per epoch, an example enters one step
+of each epoch, and `steps = epochs, sampling_rate = 1` is a bound for neighbors that differ by a
+replaced example.
 
-Reference: Mironov, Renyi differential privacy, 2017; Mironov, Talwar and Zhang, Renyi differential privacy of the sampled
-Gaussian mechanism, 2019; conversion: Canonne, Kamath and Steinke, 2020; exact: Dong, Roth and Su, Gaussian differential
-privacy, 2019.
+Reference: Mironov, Renyi differential privacy, 2017; Mironov, Talwar and Zhang, Renyi differential
+privacy of the sampled Gaussian mechanism, 2019; conversion: Canonne, Kamath and Steinke, 2020;
+exact: Dong, Roth and Su, Gaussian differential privacy, 2019.
 """
 
 import math
@@ -27,7 +30,9 @@ ORDERS = (*range(2, 257), 320, 384, 448, 512, 768, 1024)
 
 
 def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[int] = ORDERS) -> np.ndarray:
-    """Renyi divergence of one step at each order: a / (2 s^2) without sampling, the Poisson-sampled bound otherwise.
+    """Compute the Renyi divergence of one step at each order.
+
+    a / (2 s^2) without sampling, the Poisson-sampled bound otherwise:
 
     (1/(a-1)) log sum_{k=0}^a C(a, k) (1-q)^(a-k) q^k exp(k(k-1) / (2 s^2)), summed as logarithms.
 
@@ -37,7 +42,8 @@ def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[in
       float64 [orders].
     Raises:
       ValueError: an argument out of range.
-    Reference: Mironov, Talwar and Zhang, Renyi differential privacy of the sampled Gaussian mechanism, 2019.
+    Reference: Mironov, Talwar and Zhang, Renyi differential privacy of the sampled Gaussian
+      mechanism, 2019.
     Example:
       >>> rdp(1.0, orders=[2, 4]).tolist()
       [1.0, 2.0]
@@ -80,7 +86,8 @@ def epsilon(
     Args:
       noise_multiplier: standard deviation of the noise over the sensitivity, >= 0; 0 gives inf.
       steps: mechanisms composed, >= 0; 0 gives 0.
-      sampling_rate: q in [0, 1]; below 1 it means Poisson sampling (see the top of this file), 1 is no sampling.
+      sampling_rate: q in [0, 1]; below 1 it means Poisson sampling (see the top of this file), 1 is
+        no sampling.
       delta: in (0, 1).
       conversion: from RDP to (epsilon, delta).
       orders: Renyi orders tried, whole numbers >= 2.
@@ -88,7 +95,8 @@ def epsilon(
       epsilon >= 0, for the adjacency whose sensitivity the noise multiplier refers to.
     Raises:
       ValueError: an argument out of range.
-    Reference: Mironov, 2017; Canonne, Kamath and Steinke, The discrete Gaussian for differential privacy, 2020.
+    Reference: Mironov, 2017; Canonne, Kamath and Steinke, The discrete Gaussian for differential
+      privacy, 2020.
     Example:
       >>> round(epsilon(1.0, 1000, 0.01, 1e-5), 4)
       2.1078
@@ -131,7 +139,9 @@ def gaussian_delta(noise_multiplier: float, steps: int, epsilon: float) -> float
 
 
 def gaussian_epsilon(noise_multiplier: float, steps: int, delta: float) -> float:
-    """Exact epsilon of `steps` Gaussian mechanisms without sampling: what every other account must not fall below.
+    """Compute the exact epsilon of `steps` Gaussian mechanisms without sampling.
+
+    Every other account must not fall below it.
 
     Args:
       noise_multiplier: s >= 0; 0 gives inf. steps: >= 0. delta: in (0, 1).
@@ -158,7 +168,9 @@ def gaussian_epsilon(noise_multiplier: float, steps: int, delta: float) -> float
 
 
 def noise_multiplier(epsilon_goal: float, steps: int, sampling_rate: float, delta: float) -> float:
-    """The smallest noise multiplier (to a relative 1e-6) whose `epsilon` by RDP is at most the goal.
+    """Find the smallest noise multiplier whose `epsilon` by RDP is at most the goal.
+
+    To a relative 1e-6.
 
     Args:
       epsilon_goal: > 0. steps, sampling_rate, delta: as of `epsilon`.

@@ -1,4 +1,7 @@
-"""The problem: what every node learns, from which samples, by which rule; and the roles of a model's leaves."""
+"""The problem: what every node learns, from which samples, by which learning rule.
+
+And the roles of a model's leaves.
+"""
 
 from .problem import BackPropagation as BackPropagation, Batch as Batch, Problem as Problem
 

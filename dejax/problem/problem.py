@@ -1,7 +1,9 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -26,10 +28,16 @@ SAMPLERS = ("full", "replacement", "epoch")
 
 @struct
 class Batch:
-    """One batch per node: `data` is a tree of [n, B, ...]; `weight` [n, B] is 1 on samples, 0 on padding, None if none."""
+    """One batch per node: `data` [n, B, ...] and `weight` [n, B].
+
+    weight: 1 on samples, 0 on padding; None if there is no padding.
+
+    One of `public` rows has no node axis: [B, ...], the same for all nodes.
+    """
 
     data: Any
     weight: Any = None
+    public: bool = static(default=False)
 
 
 @struct
@@ -52,28 +60,35 @@ class Problem:
     """Task, data and sampling of all nodes.
 
     Args:
-      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static by value. Built-in models
-        without sizes (`dejax.tasks.mlp(hidden=[64])`) take those of the data.
+      task: what one node learns: `init(key)`, `loss(params, batch, key) -> [B]`, `metrics`; static
+        by value. Built-in models without sizes (`dejax.tasks.mlp(hidden=[64])`) take those of the
+        data.
       data: `NodeData`: arrays without a node axis and one index list per node.
       batch_size: samples per node and gradient, B >= 1; None takes all local samples.
-      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample once per
-        epoch; the last batch of an epoch may be smaller). Default: "full" without `batch_size`, else "replacement".
-      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
+      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample
+        once per epoch; the last batch of an epoch may be smaller). Default: "full" without
+        `batch_size`, else "replacement".
+      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw
+        each).
       rule: the rule of learning; default back-propagation.
-      block: nodes whose gradients are computed at a time, so that activations and batches do not grow with n; "auto" takes as many
-        as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all where that is less than four of their models; None is all at once.
-        Draws do not depend on it.
-      roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or "statistics", e.g.
-        {"head": "personal", "layer0": "frozen"}: a path names its first parts, * stands for any one part. They win over what the task
-        says of its running statistics: {"norm": "personal"} keeps all of a batch normalization at its node (FedBN).
-      personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar, [n] or a schedule), or an
-        optax optimizer; one of them where there are personal leaves.
-      remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep parameters and batches alone and
-        compute each loss again. It saves nothing in plain runs, whose gradients end within a round: there `block` bounds memory,
-        and a deep model wraps its own layers in `nnx.remat`.
+      block: nodes whose gradients are computed at a time, so that activations and batches do not
+        grow with n; "auto" takes as many as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all
+        where that is less than four of their models; None is all at once. Draws do not depend on
+        it.
+      roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or
+        "statistics", e.g. {"head": "personal", "layer0": "frozen"}: a path names its first parts, *
+        stands for any one part. They win over what the task says of its running statistics:
+        {"norm": "personal"} keeps all of a batch normalization at its node (FedBN).
+      personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar,
+        [n] or a schedule), or an optax optimizer; one of them where there are personal leaves.
+      remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep
+        parameters and batches alone and compute each loss again. It saves nothing in plain runs,
+        whose gradients end within a round: there `block` bounds memory, and a deep model wraps its
+        own layers in `nnx.remat`.
     Raises:
       TypeError: a task without init and loss; data that are not partitioned.
-      ValueError: an unknown sampling or start, batch_size or block < 1, a batch size without or beside its sampling.
+      ValueError: an unknown sampling or start, batch_size or block < 1, a batch size without or
+        beside its sampling.
     """
 
     task: Any = static()
@@ -153,7 +168,11 @@ class Problem:
         )
 
     def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
-        """One batch for each node of `ids` [m] (None: all): rows of the data [m, B], weights [m, B] or None, the sampler's memory."""
+        """Draw one batch for each node of `ids` [m] (None: all).
+
+        Returns:
+          (rows of the data [m, B], weights [m, B] or None, the sampler's memory).
+        """
         whole = ids is None
         index = self.data.index if whole else self.data.index[ids]
         count = self.data.count if whole else self.data.count[ids]
@@ -165,7 +184,14 @@ class Problem:
         return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
     def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
-        """params -> scalar: mean of fn's [B] losses over real samples; a scalar loss passes when nothing is padded."""
+        """Make params -> scalar: the mean of fn's losses [B] over real samples.
+
+        A scalar loss passes when nothing is padded. A loss with an argument `weight` gets the
+        weights [B] of the batch, and weighs its samples itself.
+        """
+        if takes_weight(fn):
+            own = jnp.ones(tree.leaves(batch)[0].shape[:1], float) if weight is None else weight
+            fn, weight = partial(fn, weight=own), None
         fn = jax.checkpoint(fn) if self.remat else fn
 
         def loss(params: Tree) -> jax.Array:
@@ -187,7 +213,10 @@ class Problem:
 
 
 def _as_wide(data: Any, task: Any) -> Any:
-    """The same data with float64 arrays in float32 where the model has no float64: they would widen what is computed from them."""
+    """Return the data with float64 arrays in float32 where the model has no float64.
+
+    They would widen all that is computed from them.
+    """
     parts = {name: getattr(data, name, None) for name in ("arrays", "test")}
     wide = lambda x: getattr(x, "dtype", None) == jnp.float64
     if not any(map(wide, tree.leaves(parts))) or width_of(task) == "float64":
@@ -196,4 +225,12 @@ def _as_wide(data: Any, task: Any) -> Any:
     return dataclasses.replace(data, **narrow)
 
 
-__all__ = ["BackPropagation", "Batch", "Problem"]
+def takes_weight(fn: Callable[..., Any]) -> bool:
+    """Whether a loss has an argument `weight`."""
+    try:
+        return "weight" in inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+__all__ = ["BackPropagation", "Batch", "Problem", "takes_weight"]

@@ -5,20 +5,23 @@
     frozen      neither trained nor sent
     statistics  written by the model itself as it sees batches (running means of batch normalization)
 
-The task says which leaves are statistics. What a user says of a leaf wins: frozen statistics stay as they start, and personal ones are
-written by the model but never leave their node, so that `{"norm": "personal"}` is FedBN: scale, bias and statistics stay.
+The task says which leaves are statistics. What a user says of a leaf wins: frozen statistics stay
+as they start, and personal ones are written by the model but never leave their node, so that
+`{"norm": "personal"}` is FedBN: scale, bias and statistics stay.
 
-The leaves that a method does not see lie in slots of the round, are joined to its own for every gradient, and are updated
-by it. So FedPer is D-PSGD with a personal head, and codecs, privacy and push-sum weights act on shared leaves alone. Under a
-server statistics start every round from the server's copy and are averaged with the models: as they are, beside codec and attack,
-because a variance that was compressed or turned round may be negative. Elsewhere they stay at their node.
-Reference: Arivazhagan et al., Federated learning with personalization layers, 2019; Li et al., FedBN, 2021.
+The leaves that a method does not see lie in slots of the round, are joined to its own for every
+gradient, and are updated by it. So FedPer is D-PSGD with a personal head, and codecs, privacy and
+push-sum weights act on shared leaves alone. Under a server statistics start every round from the
+server's copy and are averaged with the models: as they are, beside codec and attack, because a
+variance that was compressed or turned round may be negative. Elsewhere they stay at their node.
+Reference: Arivazhagan et al., Federated learning with personalization layers, 2019; Li et al.,
+FedBN, 2021.
 """
 
 import difflib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -93,13 +96,16 @@ def as_rules(roles: Any) -> Patterns:
 
 
 def path_of(path: tuple[Any, ...]) -> str:
-    """A leaf's path as it stands in `roles`: names and positions joined by slashes, e.g. "layers/0/kernel"."""
+    """Return a leaf's path as it stands in `roles`, e.g. "layers/0/kernel".
+
+    Names and positions are joined by slashes.
+    """
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @lru_cache(maxsize=256)
 def role_of(rules: Rules, path: str) -> str:
-    """The field of `Split` that a leaf belongs to."""
+    """Return the field of `Split` that a leaf belongs to."""
     brought, given = _said(rules.brought, path), _said(rules.given, path)
     if brought != "statistics" or given == "frozen":
         return given or brought or "shared"
@@ -107,7 +113,10 @@ def role_of(rules: Rules, path: str) -> str:
 
 
 def _said(rules: Patterns, path: str) -> str | None:
-    """The role of the rule that says most about the path: patterns name its first parts, * stands for one of them."""
+    """Return the role of the rule that says most about the path.
+
+    Patterns name its first parts, * stands for one of them.
+    """
     parts, best = path.split("/"), (0, None)
     for pattern, role in rules:
         names = pattern.split("/")
@@ -130,7 +139,9 @@ def join(first: Any, *others: Any) -> Any:
 
 
 def check_leaves(problem: Problem) -> None:
-    """Leaves that are trained or averaged are real floating numbers; frozen ones are anything.
+    """Check that leaves which are trained or averaged are real floating numbers.
+
+    Frozen ones are anything.
 
     Raises:
       ValueError: names the path of the first that is not, and its dtype.
@@ -155,7 +166,8 @@ def check(problem: Problem) -> None:
     """Refuse roles that cannot work, whatever the method.
 
     Raises:
-      ValueError: a path without leaves, nothing left to share, personal leaves without a step, statistics that nobody updates.
+      ValueError: a path without leaves, nothing left to share, personal leaves without a step,
+        statistics that nobody updates.
     """
     rules = problem.rules
     shapes = model_like(problem.task)
@@ -242,7 +254,10 @@ def personal_step(problem: Problem) -> Any:
 
 
 class Joined:
-    """What a round joins to the leaves that a method sees, for one gradient: rows of the view at hand."""
+    """What a round joins to the leaves that a method sees, for one gradient.
+
+    Rows are those of the view at hand.
+    """
 
     def __init__(self, round: Round, shared: Tree):
         self.round = round
@@ -269,8 +284,9 @@ class Joined:
     def loss(self, fn: Callable[..., Any]) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
-        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any) -> Any:
-            return fn(join(*trained, *fixed), batch, key, *extra)
+        @wraps(fn)  # whether it takes weight= is read off its signature
+        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+            return fn(join(*trained, *fixed), batch, key, *extra, **weight)
 
         return joined
 
@@ -291,7 +307,9 @@ class Joined:
 
 
 def average_statistics(round: Round, name: str, mean: Callable[..., Any], weights: Tree) -> None:
-    """With the first average of a round a server averages the statistics, too, and everybody goes on from the result.
+    """Average the statistics, too, at a server, with the first average of a round.
+
+    Everybody goes on from the result.
 
     mean: (round, name, rows [m, ...], weights, what stands where nothing arrives) -> the mean.
     """
@@ -305,7 +323,10 @@ def average_statistics(round: Round, name: str, mean: Callable[..., Any], weight
 
 
 def model(method: Method, shared: Tree, end: WithRoles) -> Any:
-    """What is evaluated: the method's own leaves with those of the other roles; a node axis where any of them has one."""
+    """Return what is evaluated: the method's own leaves with those of the other roles.
+
+    There is a node axis where any of them has one.
+    """
     one = traits(method).one_model
     rest = [end.personal, end.frozen, end.statistics, end.own_statistics]
     own = [end.personal, end.own_statistics]

@@ -1,4 +1,7 @@
-"""Whether a task fits its data, and a node axis: found by tracing the loss on shapes, before anything is compiled."""
+"""Checks that a task fits its data and a node axis.
+
+The loss is traced on shapes, before anything is compiled.
+"""
 
 from functools import lru_cache
 from typing import Any

@@ -33,7 +33,8 @@ def draw(history: History, name: str = "accuracy", by: str = "round", ax: Axes |
 
     Args:
       history: one or several runs.
-      name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid, "/mean_model" as thin lines.
+      name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
+        "/mean_model" as thin lines.
       by: "round", "bytes", "seconds" or "wall".
       ax: matplotlib axes; None makes a figure of its own.
     Returns:
@@ -59,10 +60,11 @@ def draw(history: History, name: str = "accuracy", by: str = "round", ax: Axes |
 
 
 def figure(history: History, title: str | None = None) -> Any:
-    """The run's picture: local models (solid) and the mean model (thin) over rounds and over bytes.
+    """Draw local models (solid) and the mean model (thin) over rounds and over bytes.
 
-    With several seeds lines are means and bands reach from the lowest to the highest seed. Runs that send nothing are
-    level lines in the right panel; its dotted vertical line marks equal bytes.
+    With several seeds lines are means and bands reach from the lowest to the highest seed. Runs
+    that send nothing are level lines in the right panel; its dotted vertical line marks equal
+    bytes.
     Returns:
       A matplotlib Figure, not shown and not registered with pyplot.
     """
@@ -123,7 +125,7 @@ def _family_names(history: History, name: str) -> list[str]:
 
 
 def _family(history: History, name: str) -> list[str]:
-    """The numbers to draw under a name: the family's, where there is one, else the number itself."""
+    """Return the numbers to draw under a name: its family's, or the number itself."""
     family = _family_names(history, name)
     if family:
         return family
@@ -174,7 +176,10 @@ def _wide(history: History) -> bool:
 
 
 def _bytes_axis(ax: Axes, history: History) -> None:
-    """Bytes in readable units; logarithmic where totals differ a lot; the point of equal bytes marked."""
+    """Format the axis of bytes: readable units, the point of equal bytes marked.
+
+    It is logarithmic where totals differ a lot.
+    """
     from matplotlib.ticker import FuncFormatter
 
     if _wide(history):

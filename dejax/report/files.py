@@ -14,7 +14,7 @@ from .history import KEYS, History, Record, join
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
-    """Write metrics.jsonl, metrics.csv, figure.png and report.html, each one whole or not at all.
+    """Write metrics.jsonl, metrics.csv, figure.png and report.html, each whole or not at all.
 
     Args:
       history: one or several runs.
@@ -75,7 +75,9 @@ def _load(directory: Path) -> History:
 
 
 def read_jsonl(path: Path) -> list[Record]:
-    """Records of a metrics.jsonl; a half-written last line (of a run that was killed) is left out.
+    """Read the records of a metrics.jsonl.
+
+    A half-written last line (of a run that was killed) is left out.
 
     Raises:
       ValueError: another line is no record.
@@ -136,7 +138,10 @@ def csv_text(records: Sequence[Record], names: Sequence[str] | None = None, head
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step: a reader, or a kill, sees the old or the new one, never a part."""
+    """Replace a file in one step.
+
+    A reader, or a kill, sees the old or the new one, never a part.
+    """
     data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -19,13 +19,15 @@ BY = {"round": "round", "rounds": "round", "bytes": "bytes", "seconds": "seconds
 class History:
     """The records of one or several runs, and their final states.
 
-    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss" (mean training loss since the
-    record before), "accuracy/local", "accuracy/mean_model", "consensus", "bytes" (directed payload of all nodes so far),
-    "bytes/node", "seconds" (virtual, with a clock), "wall" (real seconds so far), and what own metrics add.
+    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss"
+    (mean training loss since the record before), "accuracy/local", "accuracy/mean_model",
+    "consensus", "bytes" (directed payload of all nodes so far), "bytes/node", "seconds" (virtual,
+    with a clock), "wall" (real seconds so far), and what own metrics add.
 
     Attributes:
       records: list of records, in the order made.
-      facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method", "status", "wall", "compile".
+      facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method",
+        "status", "wall", "compile".
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
     Example:
@@ -82,7 +84,9 @@ class History:
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
-        """One number over the rounds of one run: x [R] and values [seeds, R] (float64; NaN where a record lacks it).
+        """Return one number over the rounds of one run: x [R] and values [seeds, R].
+
+        They are float64; NaN where a record lacks the number.
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
@@ -116,7 +120,10 @@ class History:
         return float(values[:, -1].mean())
 
     def measure(self) -> str | None:
-        """The number that runs are ranked by where nothing else is said; None if none of them was measured."""
+        """Return the name of the number that ranks runs where nothing else is said.
+
+        None if no such number was measured.
+        """
         ranks = ("accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss")
         return next((name for name in ranks if name in self.names), None)
 
@@ -126,8 +133,9 @@ class History:
         Runs that diverged or failed are left out; None if no other is there.
 
         Args:
-          name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model, objective, loss/local, loss that there is.
-            Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
+          name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model,
+            objective, loss/local, loss that there is. Higher is better for accuracy and its like
+            (`metrics.HIGHER_IS_BETTER`), lower for all others.
         Raises:
           ValueError: unknown name.
         """
@@ -146,7 +154,10 @@ class History:
         return max(scores, key=lambda run: scores[run]) if scores else None
 
     def to_numpy(self) -> dict[str, np.ndarray]:
-        """Columns: name -> array [records]; "run" holds text, "seed" and "round" int64, the others float64 (NaN if missing)."""
+        """Return columns: name -> array [records].
+
+        "run" holds text, "seed" and "round" int64, the others float64 (NaN if missing).
+        """
         out: dict[str, np.ndarray] = {"run": np.array([r["run"] for r in self.records], dtype=np.str_)}
         out |= {name: np.array([r[name] for r in self.records], np.int64) for name in ("seed", "round")}
         for name in self.names:
@@ -169,10 +180,13 @@ class History:
 
     # ---- pictures and tables
     def plot(self, name: str = "accuracy", by: str = "round", ax: Axes | None = None) -> Any:
-        """Draw a number over rounds, bytes or seconds, one line a run, seeds as bands (mean, min to max).
+        """Draw a number over rounds, bytes or seconds, one line a run.
+
+        Several seeds give a line of means and a band from min to max.
 
         Args:
-          name: a name of `names`, or a family such as "accuracy": local models as solid lines, the mean model thin.
+          name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
+            mean model thin.
           by: "round", "bytes", "seconds" or "wall".
           ax: matplotlib axes; None makes a figure.
         Returns:
@@ -185,7 +199,10 @@ class History:
         return draw(self, name, by=by, ax=ax)
 
     def table(self) -> Any:
-        """The final numbers, one row a run; prints as text, shows as HTML in a notebook, `.rows` are plain dicts."""
+        """Return the final numbers, one row a run.
+
+        It prints as text and shows as HTML in a notebook; `.rows` are plain dicts.
+        """
         from . import table
 
         return table(self)
@@ -204,10 +221,13 @@ class History:
 
     # ---- states and models
     def state(self, run: str | None = None) -> Any:
-        """The final state of the method of one run; with several seeds, leaves have a leading seeds axis.
+        """Return the final state of the method of one run.
+
+        With several seeds, leaves have a leading seeds axis.
 
         Raises:
-          ValueError: the run has none here (it was read from files, or interrupted before its first round).
+          ValueError: the run has none here (it was read from files, or interrupted before its first
+            round).
         """
         return self._live(run).state
 
@@ -217,11 +237,16 @@ class History:
         return self.state()
 
     def params(self, run: str | None = None, seed: int | None = None) -> Any:
-        """What is evaluated at the end, `method.model(state)`: tree of [n, ...], or one model for a server's method."""
+        """Return what is evaluated at the end, `method.model(state)`.
+
+        A tree of [n, ...], or one model for a server's method.
+        """
         return self._live(run).params(seed)
 
     def model(self, node: int | None = None, *, run: str | None = None, seed: int | None = None) -> Any:
-        """The final model as the user's own flax module: the mean of the honest nodes' models, or node `node`'s.
+        """Return the final model as the user's own flax module.
+
+        It is the mean of the honest nodes' models, or that of node `node`.
 
         Args:
           node: node id, or None for the mean model.
@@ -241,10 +266,11 @@ class History:
         return view.task.module(params) if hasattr(view.task, "module") else params
 
     def continue_(self, rounds: int, **options: Any) -> "History":
-        """Run for `rounds` more rounds from the final state; the new history holds the old records too.
+        """Run for `rounds` more rounds from the final state.
 
-        Keeps the evaluation schedule and the run directory; `options` override those of `simulate`. The state is that of
-        one unbroken run, bit for bit, unless an option of the network follows t / T.
+        The new history holds the old records too. Keeps the evaluation schedule and the run
+        directory; `options` override those of `simulate`. The state is that of one unbroken run,
+        bit for bit, unless an option of the network follows t / T.
         Raises:
           ValueError: several runs, or none with a state.
         """

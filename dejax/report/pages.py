@@ -18,7 +18,7 @@ pre{background:#f6f6f6;padding:.8rem 1rem;overflow-x:auto;font-size:.85rem}summa
 
 
 def page(history: History, config: str | None = None, title: str = "dejax", fig: Any = None) -> str:
-    """A self-contained HTML page: the table, the picture as inline SVG, facts of each run, the config.
+    """Make a self-contained HTML page: table, figure as inline SVG, facts of each run, config.
 
     Args:
       history: one or several runs.

@@ -14,7 +14,8 @@ from .history import History
 class Table:
     """Rows of plain numbers under fixed columns; prints as text, and as HTML in a notebook.
 
-    `rows` are dicts by column key, with a "status" where a run did not come to its end, which its cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table.
+    `rows` are dicts by column key, with a "status" where a run did not come to its end, which its
+    cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -66,11 +67,13 @@ class Table:
 def table(history: History) -> Table:
     """The final numbers of every run, one row each.
 
-    Columns (where any run has them): rounds; local steps per round at a node that takes part; accuracy of the local models
-    on the global test set (mean over nodes, 10th percentile); accuracy of the mean model; local accuracy on each node's own
-    distribution; objective; accuracy of local models at equal bytes (the total of the run that sent least, if any sent;
-    linear interpolation between evaluations; a run that sends nothing stands with its final value); consensus distance;
-    directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +- standard deviation.
+    Columns (where any run has them): rounds; local steps per round at a node that takes part;
+    accuracy of the local models on the global test set (mean over nodes, 10th percentile); accuracy
+    of the mean model; local accuracy on each node's own distribution; objective; accuracy of local
+    models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
+    between evaluations; a run that sends nothing stands with its final value); consensus distance;
+    directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +-
+    standard deviation.
 
     Args:
       history: one or several runs.
@@ -145,7 +148,10 @@ def _row(history: History, run: str, keys: list[str], main: str, budget: float |
 
 
 def at_bytes(history: History, name: str, run: str, budget: float | None) -> Any:
-    """A number of a run when `budget` bytes were sent, by linear interpolation; (mean, std) with several seeds."""
+    """Return a number of a run when `budget` bytes were sent, by linear interpolation.
+
+    (mean, std) with several seeds.
+    """
     if budget is None or not _has(history, name, run) or not _has(history, "bytes", run):
         return None
     x, values = history.series(name, run, by="bytes")
@@ -158,7 +164,10 @@ def _has(history: History, name: str, run: str) -> bool:
 
 
 def _main_metric(history: History) -> str:
-    """The metric that the table is about: accuracy, or the first that local models were measured by."""
+    """Return the metric that the table is about.
+
+    It is accuracy, or the first that local models were measured by.
+    """
     families = [name.removesuffix("/local") for name in history.names if name.endswith("/local")]
     return "accuracy" if "accuracy" in families or not families else families[0]
 

@@ -1,4 +1,7 @@
-"""Audit: how many messages were lost, and how many of those that arrived the rule left out, honest and hostile apart."""
+"""Count messages that were lost, and those that the rule left out.
+
+Among those left out, messages of honest nodes and of adversaries are counted apart.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +22,9 @@ def stage(wire: Any, m: Message) -> Message:
 
 
 def of_rule(wire: Any, judges: jax.Array | None = None) -> Callable[[Any], None] | None:
-    """What `Received.combine` calls before the rule: it records what the rule leaves out; None: no audit.
+    """Return a function that records what the rule leaves out; None where nothing is audited.
+
+    `Received.combine` calls it before the rule.
 
     judges: bool [n], receivers that count; None: all.
     """

@@ -1,23 +1,26 @@
-"""The one pipeline: what becomes of a value between the node that sends it and the rule that combines what arrived.
+"""The channel: the stages between the node that sends a value and the rule that combines it.
 
     sender: privacy, codec    adversary    links: loss, audit, delay    meter, clock    receiver: the network's rule
 
-A stage takes the wire and the message and returns the message changed. The wire says what the rows are (nodes or directed
-edges), who hears them and whose memory the network keeps (`wires`). A new stage is one entry of `STAGES`.
+A stage takes the wire and the message and returns the message changed. The wire says what the rows
+are (nodes or directed edges), who hears them and whose memory the network keeps (`wires`). A new
+stage is one entry of `STAGES`.
 """
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from ..compression import direct, identity
 from ..core import tree
 from ..core.kinds import check_option
 from ..core.types import Codec, Round, Tree, Values
+from ..errors import bad
 from ..problem.roles import average_statistics
-from . import audit, delay
+from . import audit, clocks, delay
 from .message import Message
 from .received import Received, ReceivedRows
 from .wires import CopiesPerEdge, Edges, Neighbors, Server, Wire
@@ -79,13 +82,22 @@ def _codec(round: Round, given: Any) -> Any:
     if given is None:
         return round.network.codec
     check_option("codec", given, "round")
+    if not round.network.codec.lossless:
+        why = "but the method sends this value through a codec of its own"
+        raise bad(
+            "network.codec",
+            round.network.codec,
+            why=why,
+            instead="leave it out, or say own_codec in the method's traits",
+        )
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Codec) -> Received:
-    """See `Round.exchange`."""
+def exchange(round: Round, name: str, value: Tree, codec: Codec, size: Any = None) -> Received:
+    """See `Round.exchange`. size: of the messages, where not the codec knows it."""
     codec = _codec(round, codec)
     wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
+    wire.size = size
     return wire.received(send(wire, wire.message(value)))
 
 
@@ -96,7 +108,10 @@ def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> Received
 
 
 def _mean_as_they_are(round: Round, name: str, value: Tree, weights: Values, otherwise: Tree) -> Any:
-    """The mean of values that must stay in their range: lossless, and no adversary rewrites them; `otherwise` where none arrives."""
+    """Average values that must stay in their range; `otherwise` where none arrives.
+
+    They travel lossless, and no adversary rewrites them.
+    """
     wire = Server(round, name, direct(identity()), None, 1)
     wire.network = dataclasses.replace(round.network, attack=None)
     message = send(wire, wire.message(value, weights, None))
@@ -129,4 +144,44 @@ def average(
     return out if groups is not None else tree.map(lambda x: x[0], out)
 
 
-__all__ = ["STAGES", "average", "exchange", "exchange_rows", "send"]
+def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) -> Received:
+    """What a server received of one mean; `size`: of the uploads, and of the answers."""
+    wire = Server(round, name, round.network.codec, None, 1)
+    star(wire, "averages parts of models")
+    wire.size = size
+    message = send(wire, wire.message(value, weights, None))
+    average_statistics(round, name, average, weights, None)
+    return wire.received(message)
+
+
+def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax.Array]:
+    """See `Round.gather`."""
+    codec = _codec(round, codec)
+    wire = Server(round, name, codec, None, 0)
+    star(wire, "looks at single uploads")
+    if not round.network.rule.linear:
+        why = "but the method combines single uploads itself, and would not use it"
+        raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
+    message = send(wire, wire.message(value, None, None))
+    average_statistics(round, name, average, None, codec)
+    arrived = jnp.ones((round.n,), bool) if message.mask is None else message.mask
+    return message.sent, arrived
+
+
+def broadcast(round: Round, name: str, value: Tree) -> Any:
+    """See `Round.broadcast`."""
+    awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
+    count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
+    round.store.meter("down/" + name, count, bits)
+    clocks.server(round, name, jnp.zeros((round.n,), jnp.float32), bits, awake, "star")
+    return tree.tile(value, round.n)
+
+
+def star(wire: Server, does: str) -> None:
+    """Raise where the nodes hold the server themselves, so that nobody sees a single upload."""
+    if wire.kind != "star":
+        says = f"is {wire.kind!r}, which forms sums alone"
+        raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
+
+
+__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "send", "uploads"]

@@ -1,4 +1,7 @@
-"""Virtual time: per-node clocks in slots, moved by local work and by messages; a cost model, not a measurement."""
+"""Virtual time: a clock for each node, which local work and messages move forward.
+
+The clocks are slots of the round. They follow a cost model; nothing is measured.
+"""
 
 from typing import Any
 
@@ -12,7 +15,11 @@ WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 
 
 def _slot(round: Round) -> tuple[Any, Any]:
-    """The clock of the view's nodes [n]: a cohort's own, started at the server's, or that of the whole population."""
+    """Return the clocks [n] of the view's nodes, and their setter.
+
+    A cohort has clocks of its own, which start at the server's; otherwise they are those of the
+    population.
+    """
     if round._clock is not None:
         return round.slot(round._clock, lambda n: None, per_node=False)
     _whole(round)
@@ -28,17 +35,21 @@ def _whole(round: Round) -> None:
     round.slot(WHOLE, lambda n: jnp.zeros((), jnp.int32), per_node=False)
 
 
-def compute(round: Round, name: str) -> None:
-    """One gradient at each node that computes."""
+def compute(round: Round, name: str, share: jax.Array | None = None) -> None:
+    """Move the clock of each node that computes by one gradient, or by `share` [n] of its time."""
     clock = round.network.clock
     if clock is None:
         return
     time, write = _slot(round)
-    write(clock.compute(round._context(round.key(name + ".seconds")), time, round.computes))
+    done = clock.compute(round._context(round.key(name + ".seconds")), time, round.computes)
+    write(done if share is None else time + share * (done - time))
 
 
 def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:
-    """Wait for the messages of the neighbors: bits [n] is the size of each node's message."""
+    """Wait for the messages of the neighbors.
+
+    bits: [n], the size of each node's message.
+    """
     clock = round.network.clock
     if clock is None:
         return
@@ -59,7 +70,10 @@ def start_cohort(view: Round, name: str) -> None:
 
 
 def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
-    """Upload, mean, download: the server waits for the slowest upload that arrives; then everybody has the result."""
+    """Charge the time of upload, mean and download.
+
+    The server waits for the slowest upload that arrives; then everybody has the result.
+    """
     clock = round.network.clock
     if clock is None:
         return
@@ -71,10 +85,11 @@ def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind
 
 
 def settle(round: Round) -> tuple[jax.Array, jax.Array]:
-    """At the round's end: virtual time of the latest clock as (int32 whole seconds, the rest).
+    """Return the latest clock at the round's end: (int32 whole seconds, the rest).
 
-    The whole seconds that all clocks have passed move into an int32, so that clocks stay small and steps of microseconds
-    last for 68 years of virtual time: float32 clocks alone lose 6 ms steps from 1e5 s on.
+    The whole seconds that all clocks have passed move into an int32, so that clocks stay small and
+    steps of microseconds last for 68 years of virtual time: float32 clocks alone lose 6 ms steps
+    from 1e5 s on.
     """
     if round.plan is not None:
         return round.plan.whole, round.plan.time

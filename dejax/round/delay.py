@@ -13,8 +13,9 @@ from .message import Message
 def stage(wire: Any, m: Message) -> Message:
     """Put the message into the memory of those under way, and take out what arrives now.
 
-    What was lost when it was sent never arrives. Before a sender's first message is there, nothing is: a neighbor's weight
-    goes back to the receiver, where rows of W sum to one, and a server forms the mean of those who are there.
+    What was lost when it was sent never arrives. Before a sender's first message is there, nothing
+    is: a neighbor's weight goes back to the receiver, where rows of W sum to one, and a server
+    forms the mean of those who are there.
     """
     fault = wire.network.late
     if fault is None:
@@ -27,7 +28,10 @@ def stage(wire: Any, m: Message) -> Message:
     at = sent_before % depth
 
     def ring(purpose: str, value: Tree, memory: Tree, **kw: Any) -> Tree:
-        """The oldest rows of `value`; where ages differ the last `depth` of them, [rows, depth, ...]."""
+        """Return the oldest rows of `value` [rows, ...].
+
+        Where ages differ: the last `depth` of them, [rows, depth, ...].
+        """
         zeros = lambda rows: tree.map(lambda x: jnp.zeros((rows, depth, *x.shape[1:]), x.dtype), value)
         old, write = memory("late." + purpose, zeros, **kw)
         new = tree.map(lambda held, x: lax.dynamic_update_index_in_dim(held, x.astype(held.dtype), at, 1), old, value)

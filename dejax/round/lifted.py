@@ -1,6 +1,6 @@
-"""Loops, branches and verbs side by side, through which the memory, meters and clocks of a round pass.
+"""Loops, branches and parallel verbs that pass on the round's memory, meters and clocks.
 
-A JAX transformation of a method's own would lose them, which `trace_state` tells.
+A JAX transformation of a method's own would lose them; `trace_state` notices that.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,10 @@ import jax.numpy as jnp
 
 from ..core.random import fold_in
 from ..core.types import Links, Round
+from ..devices.mesh import NODES
+from ..errors import bad
+from ..mixing import NeighborLists, Routes
+from ..mixing.sharded.halo import gathered
 
 
 class Live(NamedTuple):
@@ -20,11 +24,13 @@ class Live(NamedTuple):
 
 
 def live_links(round: Round) -> Live:
-    """W_t with lost links repaired: to the receiver if rows sum to one, to the sender if columns do, to both if both."""
+    """Return the links of this phase, W_t with the weight of lost links given back.
+
+    It goes to the receiver if rows of W sum to one, to the sender if columns do, to both if both
+    do.
+    """
     network, awake = round.network, round.awake
-    links = (
-        round.plan.links(round.n_all) if round.plan is not None else network.topology.at(round.phase, _graph_key(round))
-    )
+    links = _links(round)
     attack = network.attack
     hostile = None if attack is None or attack.hook != "message" else round.by_id(attack.is_adversary(round.n_all))
     arrives = None
@@ -38,11 +44,59 @@ def live_links(round: Round) -> Live:
     if arrives is None:
         return Live(links, None, None, None, hostile)
     mask = (links.weights() != 0) & arrives
-    return Live(links, *repaired(links, mask, network.kind), mask, hostile)
+    return Live(links, *repaired(links, mask, kind(round)), mask, hostile)
+
+
+def _links(round: Round) -> Links:
+    """Return W of the phase before faults.
+
+    That of whom the method chose, of pairs that meet, or of the graph.
+    """
+    if round._pulled is not None:
+        return round._pulled
+    if round.plan is not None:
+        return round.plan.links(round.n_all)
+    return round.network.topology.at(round.phase, _graph_key(round))
+
+
+def kind(round: Round) -> str:
+    """Which sums of this phase's W are one: of rows, where the method chose whom it hears."""
+    return "row" if round._pulled is not None else round.network.kind
+
+
+def chosen(round: Round, ids: jax.Array) -> Links:
+    """Make links from the nodes `ids` [n, p], of equal weights; a node's own id is padding.
+
+    Raises:
+      TypeError, ValueError: ids of another type or shape; in a cohort, or where a timetable says
+        who meets.
+    """
+    ids = jnp.asarray(ids)
+    if ids.ndim != 2 or ids.shape[0] != round.n_all or not jnp.issubdtype(ids.dtype, jnp.integer):
+        says = f"is {ids.dtype} of shape {ids.shape}"
+        raise bad("ids", ids, owner="round.pull", says=says, instead=f"give whole numbers [{round.n_all}, p]")
+    if round._ids is not None or round.plan is not None:
+        what = "a cohort" if round._ids is not None else "a timetable"
+        raise bad(
+            "ids", None, owner="round.pull", says=f"is called within {what}", instead="call it on the whole round"
+        )
+    real = ids != round.ids[:, None]
+    own = 1 / (1 + real.sum(1).astype(jnp.float32))
+    lists = NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own)
+    place = round.problem.place
+    return lists if place is None else gathered(lists, Routes(place.mesh, NODES, None, 0))
+
+
+def _positions(round: Round, ids: jax.Array) -> jax.Array:
+    at = None if round.problem.place is None else round.problem.place.positions()
+    return ids.astype(jnp.int32) if at is None else at[ids]
 
 
 def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
-    """(weights [n, k], self weights [n]) when only the messages of `mask` arrive; lost weight goes back as W's kind asks."""
+    """Return (weights [n, k], self weights [n]) when only the messages of `mask` arrive.
+
+    Lost weight goes back to the sender if columns of W sum to one, else to the receiver.
+    """
     weights, self_weights = links.weights(), links.self_weights()
     lost = jnp.where(mask, 0, weights)
     back_to_sender = kind == "column"
@@ -53,7 +107,8 @@ def repaired(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.A
 def under_way(links: Links, mask: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
     """The same when only the messages of `mask` are there and the others are late, not lost.
 
-    Rows of W keep their sums; where its columns alone sum to one, a message under way has its weight with it.
+    Rows of W keep their sums; where its columns alone sum to one, a message under way has its
+    weight with it.
     """
     if kind == "column":
         return jnp.where(mask, links.weights(), 0), links.self_weights()
@@ -65,4 +120,4 @@ def _graph_key(round: Round) -> jax.Array:
     return fold_in(round.run_key, round.phase)
 
 
-__all__ = ["Live", "live_links", "repaired", "under_way"]
+__all__ = ["Live", "chosen", "kind", "live_links", "repaired", "under_way"]

@@ -1,22 +1,41 @@
-"""Local work: batches and gradients, with the hooks of data attacks, gradient privacy and gradient attacks around them."""
+"""Local work: batches and gradients.
+
+Data attacks, gradient privacy and gradient attacks act here.
+"""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ..core import tree
-from ..core.random import fold_in, fold_name
+from ..core.checks import whole
+from ..core.random import draw_index, fold_in, fold_name, uniform
 from ..core.types import Round, Tree, Values
 from ..devices.node_blocks import block_map, training_block
+from ..errors import bad
 from ..problem import Batch, roles
 from . import clocks
+from .forward import count
 from .meters import NO_NODE
 
 
-def batch(round: Round, name: str) -> Batch:
+def batch(round: Round, name: str, of: str = "train", size: int | None = None) -> Batch:
     """One batch per node of the view; the sampler's cursor moves only where the node computes."""
+    if of == "public":
+        return public_batch(round, name, size)
+    if of != "train":
+        raise bad("of", of, owner="round.batch", instead="give 'train' or 'public'")
+    if size is not None:
+        raise bad(
+            "size",
+            size,
+            owner="round.batch",
+            why="but nodes draw Problem.batch_size of their own samples",
+            instead="leave it out",
+        )
     rows, weight = _draw(round, name)
     drawn = Batch(round.problem.fetch(rows), weight)
     attack = round.network.attack
@@ -24,6 +43,25 @@ def batch(round: Round, name: str) -> Batch:
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight)
     return drawn
+
+
+def public_batch(round: Round, name: str, size: int | None) -> Batch:
+    """Draw `size` public rows with replacement, or take all in their order: for all nodes alike.
+
+    Raises:
+      ValueError: the data have no public rows; size < 1.
+    """
+    public = round.problem.data.public
+    if public is None:
+        instead = "set rows aside, e.g. data.partition(dejax.data.iid(), nodes=8, public=100)"
+        raise bad(
+            "of", "public", owner="round.batch", why="but the problem's data have no public rows", instead=instead
+        )
+    if size is None:
+        return Batch(tree.map(jnp.asarray, public), public=True)
+    rows = tree.leaves(public)[0].shape[0]
+    at = draw_index(uniform(round.key(name), (whole("size", size),)), jnp.int32(rows))
+    return Batch(tree.map(lambda x: jnp.asarray(x)[at], public), public=True)
 
 
 def _draw(round: Round, name: str) -> tuple[jax.Array, Any]:
@@ -52,11 +90,13 @@ def gradient(
     else:
         given = batch(round, name + ".batch") if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
+    if given is not None and given.public:  # the same rows for all, which hold nothing private
+        source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
     keys = round.node_keys(name + ".loss")
     if not round.problem.rules:
-        loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
+        loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
     else:
-        loss, grads = _with_roles(round, name, params, (source, weight, fetch), keys, loss_fn, extra)
+        loss, grads = _with_roles(round, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
@@ -75,10 +115,14 @@ def _per_node(
     keys: jax.Array,
     loss_fn: Callable[..., Any],
     extra: tuple[Any, ...],
+    privacy: Any,
 ) -> tuple[jax.Array, Any]:
-    """Losses [n] and gradients [n, ...] by the problem's rule, in blocks of nodes; `given` is (source, weights, source_i -> batch_i)."""
+    """Compute losses [n] and gradients [n, ...] by the problem's learning rule, block by block.
+
+    given: (source, weights, source_i -> batch_i).
+    """
     source, weight, fetch = given
-    problem, privacy = round.problem, round.network.privacy
+    problem = round.problem
     fn = problem.task.loss if loss_fn is None else loss_fn
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
     memory, write = (), None
@@ -124,12 +168,16 @@ def _with_roles(
     keys: jax.Array,
     loss_fn: Callable[..., Any],
     extra: tuple[Any, ...],
+    privacy: Any,
 ) -> tuple[jax.Array, Any]:
-    """As `_per_node`, joined with the leaves that the method does not see, which are updated on the way."""
+    """Compute `_per_node`, joined with the leaves that the method does not see.
+
+    Those are updated on the way.
+    """
     task, joined = round.problem.task, roles.Joined(round, params)
     fn = joined.loss(task.loss if loss_fn is None else loss_fn)
     fixed = joined.fixed
-    loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra))
+    loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra), privacy)
     if tree.leaves(fixed[1:]):  # a second forward pass, which XLA merges with that of the loss in part
         source, _, fetch = given
         one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key))
@@ -143,6 +191,7 @@ def _with_roles(
 
 def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     """See `Round.loss`."""
+    count(round, name, jnp.ones((round.n,), jnp.int32))
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
@@ -151,11 +200,16 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
 
+    if given.public:
+        shared = lambda params, key, fixed: problem.scalar_loss(fn, given.data, given.weight, key, *fixed)(params)
+        return _each(round, shared, shared, params, round.node_keys(name), fixed)
     return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
 
 
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
-    """fn of every row of `args` (trees [n, ...]), in blocks of the problem's size; on a mesh each device computes its own rows.
+    """Apply fn to every row of `args` (trees [n, ...]), in blocks of the problem's size.
+
+    On a mesh each device computes its own rows.
 
     loss: of the same arguments; by what its backward pass reads, "auto" blocks are chosen.
     """
@@ -168,7 +222,10 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
 def _gradient_of_events(
     round: Any, name: str, params: Tree, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
 ) -> Any:
-    """In a timetable of width m: m gradients, of the initiators, scattered into the node axis; the others are zero."""
+    """Compute the m gradients of a timetable's initiators, and scatter them into the node axis.
+
+    m is the width of the timetable; rows of other nodes are zero.
+    """
     ids = round.plan.initiators
     real = ids < round.n_all
     rows = jnp.minimum(ids, round.n_all - 1)

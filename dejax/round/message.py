@@ -1,4 +1,7 @@
-"""The record that passes through the pipeline: one row per sender or edge, from what a node sends to what receivers hold."""
+"""The record that passes through the stages: one row per sender or edge.
+
+It starts as what a node sends and ends as what receivers hold.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,17 +10,19 @@ from ..core.types import Tree
 
 
 class Message(NamedTuple):
-    """Messages of one call on the way: [rows, ...], rows being nodes or directed edges as the wire has them.
+    """The messages of one call, [rows, ...]: rows are nodes or directed edges, by the wire.
 
     Args:
       value: what the method handed over.
       base: what a node goes on from after gossip. own: its own value in the rule.
-      sent: what leaves; from the codec on what receivers rebuild, from the adversaries on what they hold.
+      sent: what leaves; from the codec on what receivers rebuild, from the adversaries on what they
+        hold.
       rewrite: [n, ...] by receiver: what every adversary delivers to it; None: `sent` says it all.
       size: of one message, as the codec encodes it.
       links: W of the phase; weights, self_weights: after losses, None where nothing can be lost.
       mask: which messages arrive, as the wire has them; None: all.
-      along: what rides with the message and decides what it counts (at a server: share, group, who is hostile).
+      along: what rides with the message and decides what it counts (at a server: share, group, who
+        is hostile).
       ride: (purpose, rows) -> rows as late as this message; None: nothing is late.
     """
 

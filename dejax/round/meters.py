@@ -1,4 +1,7 @@
-"""Meters: static units times traced int32 counts; the product is formed on the host, in Python integers."""
+"""Meters: static units times traced int32 counts.
+
+The product is formed on the host, in Python integers.
+"""
 
 from typing import Any
 
@@ -14,7 +17,10 @@ NO_NODE = np.int32(2**31 - 1)
 
 
 def limbs(count: jax.Array) -> dict[str, jax.Array]:
-    """Two int32 sums of int32 counts [n] that cannot overflow where one would: low 12 bits, and the rest."""
+    """Sum int32 counts [n] as two int32 numbers: of the low 12 bits, and of the rest.
+
+    One int32 sum could overflow; these two cannot.
+    """
     count = jnp.atleast_1d(jnp.asarray(count, jnp.int32))
     low = jnp.sum(count & (2**LOW_BITS - 1), dtype=jnp.int32)
     return {"lo": low, "hi": jnp.sum(count >> LOW_BITS, dtype=jnp.int32)}
@@ -24,10 +30,11 @@ def limbs(count: jax.Array) -> dict[str, jax.Array]:
 class Meters:
     """What a round counted.
 
-    `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are not bits);
-    `values[name]` are means over the nodes that computed; `bad_node` is the lowest id whose loss was not
-    finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock), held in two
-    parts, `time` = (int32 whole seconds, the rest), so that it stays exact in runs of any length.
+    `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are
+    not bits); `values[name]` are means over the nodes that computed; `bad_node` is the lowest id
+    whose loss was not finite, or NO_NODE; `seconds` the virtual time of the slowest node at the
+    round's end (0 without a clock), held in two parts, `time` = (int32 whole seconds, the rest), so
+    that it stays exact in runs of any length.
     """
 
     def __init__(self, counts: Any, values: Tree, bad_node: Any, time: Any, units: dict[str, int]):
@@ -60,7 +67,11 @@ class Meters:
         return f"Meters of {rounds} rounds: {'; '.join(said) or 'nothing was counted'} (.totals(), .series(), .bytes())"
 
     def totals(self) -> dict[str, int]:
-        """Exact sums over all leading axes: bits of wire/, up/ and down/ names, plain counts of the others."""
+        """Sum exactly over all leading axes.
+
+        The result is in bits for names under wire/, up/ and down/, and a plain count for the
+        others.
+        """
         out = {}
         for name, count in self.counts.items():
             lo, hi = (np.asarray(jax.device_get(count[limb])).astype(object) for limb in ("lo", "hi"))
@@ -68,7 +79,10 @@ class Meters:
         return out
 
     def series(self) -> dict[str, np.ndarray]:
-        """Per-round figures on the host: int64 counts times units (as float64 where that could overflow), and values."""
+        """Return per-round figures on the host: counts times units, and values.
+
+        Counts times units are float64, since int64 could overflow.
+        """
         out = {}
         for name, count in self.counts.items():
             lo, hi = (np.asarray(jax.device_get(count[limb])).astype(np.float64) for limb in ("lo", "hi"))

@@ -9,27 +9,30 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.types import Round, Tree, Values
+from ..errors import bad
 from .context import Context
 
 BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
 
 
 class Received:
-    """Values that every node received from its neighbors in one phase, after privacy, codec, adversaries and links.
+    """Values that every node received from its neighbors in one phase.
 
-    Row i of a port's value is what node i received on that port. `own` is the node's own value as the others hold it;
-    it is None at a server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`, `each`
-    and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the values, so that a robust rule
-    cannot be bypassed and no [n, k, d] array is formed.
+    They have passed privacy, codec, adversaries and links. Row i of a port's value is what node i
+    received on that port. `own` is the node's own value as the others hold it; it is None at a
+    server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`,
+    `each` and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the
+    values, so that a robust rule cannot be bypassed and no [n, k, d] array is formed.
     """
 
     def __init__(
         self, ctx: Context, rule: Any, own: Tree, sent: Values, *, base: Tree, rewrite: Tree = None,
         weights: Tree = None, self_weights: Any = None, mask: Tree = None, adversary: Any = None, audit: Any = None,
+        forward: Any = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
-        self._audit = audit
+        self._audit, self._forward, self._judging = audit, forward, False
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
 
     @property
@@ -59,7 +62,7 @@ class Received:
 
     @cached_property
     def _spread(self) -> Any:
-        """What was sent, where the receivers' devices can read it: one exchange serves all that follows."""
+        """Bring the values to where the receivers' devices can read them, in one exchange."""
         return self.links.with_neighbors(self.sent)
 
     def from_adversary(self) -> jax.Array:
@@ -70,7 +73,10 @@ class Received:
         """The network's rule under W: one value per receiver."""
         if self._audit is not None:
             self._audit(self)
-        return self.rule.combine(self.ctx, self)
+        self._judging = True
+        out = self.rule.combine(self.ctx, self)
+        self._judging = False
+        return out
 
     def mix(self) -> Any:
         """The plain weighted mean under W, after losses: what the default rule returns."""
@@ -79,7 +85,15 @@ class Received:
         return self.weighted(self.weights, self.self_weights)
 
     def weighted(self, weights: jax.Array, self_weights: jax.Array) -> Any:
-        """sum_s weights[:, s] * value on port s + self_weights * own; a zero weight silences NaN and Inf."""
+        """Sum values under given weights: sum_s weights[:, s] * port s + self_weights * own.
+
+        A zero weight silences NaN and Inf.
+
+        Raises:
+          ValueError: a method calls it under a rule that is not linear, and so must judge the
+            values.
+        """
+        self._check_linear()
         if self.rewrite is None:
             return self.links.weighted(self._spread, weights, self_weights, self.own)
         hostile = self.from_adversary()
@@ -88,7 +102,10 @@ class Received:
         return tree.add(honest, tree.where(share != 0, tree.scale(share, self.rewrite), tree.zeros(self.rewrite)))
 
     def sq_distances(self) -> jax.Array:
-        """[n, k]: squared distance of each received value to the own one; inf where nothing (or no number) arrived."""
+        """Return [n, k], the squared distance of each received value to the own one.
+
+        It is inf where nothing arrived, or something that is not finite.
+        """
         distance = self.links.sq_distances(self._spread, self.own)
         if self.rewrite is not None:
             to_rewrite = tree.sq_norm(tree.sub(self.rewrite, self.own)).astype(distance.dtype)
@@ -114,6 +131,53 @@ class Received:
 
         return self.links.fold(one, carry, self._spread)
 
+    def forward(self, fn: Callable[..., Any], *own: Any, batch: Any = None, name: str | None = None) -> Any:
+        """Evaluate what arrived: fn(model on port s, batch_i, key_i, *own_i), a tree of [n, k, ...].
+
+        Args:
+          fn: as in `Round.forward`; the receiver joins its own leaves of other roles to what it
+            received.
+          batch: from `round.batch`, also a public one; one fresh batch for all ports is drawn when
+            it is None.
+        Where nothing arrived the result means nothing: use it through `mask`.
+        """
+        if self._forward is None:
+            raise bad(
+                "forward", None, says="is asked of what a server received", instead="evaluate models at the nodes"
+            )
+        return self._forward(self, fn, own, batch, name)
+
+    def average(self, weights: jax.Array, self_weights: jax.Array) -> Any:
+        """Mix by weights of the method's own, [n, k] and [n].
+
+        Weights of lost links go to the own value.
+
+        Raises:
+          ValueError: the network's rule is not linear, so that it must judge the values.
+        """
+        self._check_linear()
+        weights = jnp.where(self.links.weights() != 0, weights, 0)
+        lost = jnp.where(self.mask, 0, weights)
+        if self._audit is not None:
+            self._audit(self)
+        return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
+
+    def _check_linear(self) -> None:
+        if not self.rule.linear and not self._judging:
+            why = "but the method mixes by weights of its own, which a robust rule cannot replace"
+            raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
+
+    def holders(self, owns: Tree, weights: Any = None, self_weights: Any = None) -> Any:
+        """Sum the weights of those who hold each entry: `owns` [n, ...] is 1 where a sender does.
+
+        Weights are those of what arrived. An adversary claims all entries.
+        """
+        weights = self.weights if weights is None else jnp.where(self.mask, weights, 0)
+        self_weights = self.self_weights if self_weights is None else self_weights
+        if self.adversary is not None:
+            owns = tree.where(self.adversary, tree.map(jnp.ones_like, owns), owns)
+        return self.links.weighted(self.links.with_neighbors(owns), weights, self_weights, owns)
+
     def each(self) -> tuple[Any, jax.Array]:
         """The stacked form [n, k, ...] and the mask [n, k]; for small trees only."""
         k = self.links.num_ports
@@ -122,11 +186,14 @@ class Received:
     def coordinates(
         self, fn: Callable[[list[jax.Array], list[jax.Array]], jax.Array], include_own: bool = True, fused: int = 0
     ) -> Any:
-        """A coordinate-wise rule, leaf by leaf, in blocks of coordinates where it has more than `fused` values to combine.
+        """Apply a coordinate-wise rule leaf by leaf.
 
-        `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which arrived, so that no [k, n, c] is
-        formed where the rule needs none: up to `fused` values it is elementwise, one loop that keeps nothing. The own value comes
-        first where it exists and is asked for.
+        Coordinates are taken in blocks where there are more than `fused` values to combine.
+
+        `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which
+        arrived, so that no [k, n, c] is formed where the rule needs none: up to `fused` values it
+        is elementwise, one loop that keeps nothing. The own value comes first where it exists and
+        is asked for.
         """
         like = self.own if self.own is not None else self.sent
 
@@ -144,7 +211,7 @@ class Received:
         include_own: bool = True,
         fused: int = 0,
     ) -> jax.Array:
-        """[n, k]: of each received value the share of its coordinates that a coordinate-wise rule does not keep.
+        """Return [n, k]: the share of each received value's coordinates that a rule does not keep.
 
         `kept(values, masks)` is a list of bool [n, c], one for each of `values`.
         """
@@ -158,7 +225,13 @@ class Received:
         return tree.add(*[blocks.sum(0).astype(jnp.float32) for blocks, _ in parts]) / total
 
     def _in_blocks(self, fn: Callable[..., jax.Array], include_own: bool, fused: int) -> list[tuple[jax.Array, int]]:
-        """(fn's results [blocks, n, ...], number of coordinates) of each leaf; the last block is filled up with zeros."""
+        """Apply fn to blocks of coordinates, leaf by leaf.
+
+        The last block is filled up with zeros.
+
+        Returns:
+          Of each leaf (fn's results [blocks, n, ...], number of coordinates).
+        """
         own = include_own and self.own is not None
         n = self.mask.shape[0]
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_ports)]
@@ -199,8 +272,9 @@ class Received:
 class ReceivedRows:
     """What arrived on each edge: `rows` [m, ...], `mask` bool [m] or None when everything did.
 
-    Row e was sent by sender[e] to receiver[e]. Rows are different messages, so there is no rule to combine them by:
-    a method keeps what it needs, usually `keep(old)`: the new row where it arrived, else the old one.
+    Row e was sent by sender[e] to receiver[e]. Rows are different messages, so there is no rule to
+    combine them by: a method keeps what it needs, usually `keep(old)`: the new row where it
+    arrived, else the old one.
     """
 
     def __init__(self, round: Round, name: str, rows: Tree, mask: Values, ride: Any = None):
@@ -212,9 +286,10 @@ class ReceivedRows:
         return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
 
     def header(self, counts: jax.Array) -> jax.Array:
-        """Small numbers [m] that ride with the same messages: metered in full, neither compressed, noised nor forged.
+        """Send small numbers [m] along with the same messages.
 
-        Where the message was lost the result is what would have come: use it through `mask`, as `rows`.
+        They are metered in full, and neither compressed, noised nor forged. Where the message was
+        lost the result is what would have come: use it through `mask`, as `rows`.
         """
         edges, awake = self._round.edges, self._round.awake
         sent = edges.count(jnp.ones((edges.m,), jnp.int32))

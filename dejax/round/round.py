@@ -1,6 +1,5 @@
 """The Round: the few verbs that a node has in a round."""
 
-import copy
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -9,232 +8,42 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
-from ..core.random import fold_in, fold_name
-from ..core.types import Network, Problem, Rule, Tree, Values
+from ..core.random import fold_name
+from ..core.types import Rule, Tree
 from ..devices.node_blocks import block_map
 from ..problem import Batch
-from . import channel, clocks, cohort, lifted, local, wires
-from .context import Context
+from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import Received, ReceivedRows
-from .store import Store
-
-CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
+from .rows import Rows
 
 
-class Round:
-    """What `method.step(state, round)` works with. Axis n is this view's node axis: all nodes, or those of `sample`.
+class Round(Rows):
+    """The verbs of `method.step(state, round)`, for one round.
+
+    Axis n is this view's node axis: all nodes, or those of `sample`.
 
     Attributes:
       index: int32 scalar, the round t. phase: int32, advances within `repeat`.
-      ids: int32 [n], global ids of the rows. n: their number. counts: int32 [n], local samples of each node.
+      ids: int32 [n], global ids of the rows. n: their number.
+      counts: int32 [n], local samples of each node.
     """
 
-    def __init__(
-        self, problem: Problem, network: Network, store: Store, run_key: jax.Array, index: jax.Array, *,
-        plan: Any = None, horizon: Any = None,
-    ):  # fmt: skip
-        self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
-        # randomness of events is indexed by their number, never by the packed round
-        key = fold_name(run_key, "events") if plan is not None else fold_in(run_key, index)
-        self._key = self._base = key  # key of this view; of the whole round (what links share)
-        self._clock: str | None = None  # name of a cohort's clock
-        self.index, self.plan, self.horizon = index, plan, horizon
-        self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
-        self._prefix = ""
-        self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
-        self._put: Any = None  # rows to write back; an id of n is dropped
-        self._busy: Any = None
-        self._trace = lifted.trace_state()
-
-    # ---- who and when
-    @property
-    def n_all(self) -> int:
-        """Nodes of the whole population."""
-        return self.problem.n
-
-    @cached_property
-    def ids(self) -> jax.Array:
-        """[n] global ids of the rows."""
-        return self._everyone if self._ids is None else self._ids if self._order is None else self._order[self._ids]
-
-    @property
-    def _order(self) -> Any:
-        """int32 [n_all]: the node at each position; None where node i stands at position i."""
-        return None if self.problem.place is None else self.problem.place.ids
-
-    @property
-    def _everyone(self) -> jax.Array:
-        return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
-
-    def by_id(self, values: Tree) -> jax.Array:
-        """The rows of this view out of an array [n_all, ...] ordered by node id.
-
-        Raises:
-          ValueError: another length, which indexing would clamp.
-        """
-        values = jnp.asarray(values)
-        if values.shape[:1] != (self.n_all,):
-            raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
-        return values if self._ids is None and self._order is None else values[self.ids]
-
-    @property
-    def n(self) -> int:
-        """Length of this view's node axis."""
-        return self.n_all if self._ids is None else self._ids.shape[0]
-
-    @property
-    def counts(self) -> jax.Array:
-        """[n] local samples of each node."""
-        return self._rows(self.problem.data.count)
-
-    def _rows(self, x: Values) -> Any:
-        return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
-
-    @cached_property
-    def awake(self) -> Any:
-        """Bool [n]: takes part in this round; None when everybody does."""
-        mask = None if self.plan is None else self._rows(self.plan.awake)
-        for fault in self.network.faults:
-            up = fault.awake(self._fault_context("awake", 0))  # drawn once per round, whatever the phase
-            if up is not None:
-                up = self._rows(up)
-                mask = up if mask is None else mask & up
-        return mask
-
-    @property
-    def computes(self) -> Any:
-        """Bool [n]: finishes local work in this round (implies awake); None when everybody does."""
-        mask = self.awake
-        for other in (None if self.plan is None else self._rows(self.plan.computes), self._busy):
-            if other is not None:
-                mask = other if mask is None else mask & other
-        return mask
-
-    @cached_property
-    def uploads(self) -> Any:
-        """Bool [n]: whose messages reach the server in this phase (implies awake); None when all do. The same for all averages."""
-        mask = self.awake
-        for fault in self.network.faults:
-            up = fault.uploads(self._context(self.key("uploads")))
-            if up is not None:
-                mask = up if mask is None else mask & up
-        return mask
-
-    @property
-    def stays(self) -> bool:
-        """Whether a model's statistics stay at their nodes; at a server they are averaged."""
-        return "role/statistics.server" not in self.store.slots
-
-    def keep(self, new: Values, old: Values) -> Any:
-        """`new` where the node computes, else `old`."""
-        return new if self.computes is None else tree.where(self.computes, new, old)
-
-    def rate(self, lr: Any) -> Any:
-        """The learning rate of this round: a number, an [n] array (rows of this view), or a schedule called with t."""
-        if callable(lr):
-            lr = lr(self.index)
-        if jnp.ndim(lr) > 1:
-            raise ValueError(
-                f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
-            )
-        return self.by_id(jnp.asarray(lr)) if jnp.ndim(lr) == 1 else lr
-
-    # ---- randomness by name
-    def key(self, name: str) -> jax.Array:
-        """The key for purpose `name` in this round, shared by all nodes."""
-        return fold_name(self._key, self._prefix + name)
-
-    def node_keys(self, name: str) -> jax.Array:
-        """Keys [n] by (name, global id, round); in a timetable by (name, global id, number of the event)."""
-        return self._per_node(self.key(name))
-
-    def _per_node(self, key: jax.Array) -> jax.Array:
-        keys = fold_in(key, self.ids)
-        return keys if self.plan is None else fold_in(keys, self._rows(self.plan.tick))
-
-    def _context(self, key: jax.Array, **kw: Any) -> Context:
-        progress = None if self.horizon is None else self.index / self.horizon
-        ticks = None if self.plan is None else self._rows(self.plan.tick)
-        fixed = {"progress": progress, "ticks": ticks, "awake": self.awake, "place": self.problem.place}
-        return Context(self.index, self.ids, key, self._per_node(key), **fixed, **kw)
-
-    def _fault_context(self, what: str = "links", phase: Any = None) -> Context:
-        """Of the whole population and phase: what all calls of one phase share."""
-        phase = (0 if self.plan is not None else self.phase) if phase is None else phase
-        key = fold_in(fold_name(self._base, what), phase)
-        everyone = self._everyone
-        ticks = None if self.plan is None else self.plan.tick
-        return Context(self.index, everyone, key, fold_in(key, everyone), ticks=ticks)
-
-    # ---- bookkeeping
-    def _check(self) -> None:
-        if lifted.trace_state() != self._trace:
-            raise RuntimeError(
-                "a verb of Round was called inside your own scan, vmap, cond or grad, where its memory and meters would be "
-                "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
-            )
-
-    def _name(self, verb: str, name: str | None) -> str:
-        """The full name of this call; two calls of one verb in a step must be told apart by name=."""
-        self._check()
-        full = self._prefix + (verb if name is None else name)
-        if full in self.store.used:
-            raise ValueError(
-                f"round.{verb} is called twice under the name {full!r}; give each call its own name=, "
-                "so that memory, randomness and meters do not depend on the order of calls"
-            )
-        self.store.used.add(full)
-        return full
-
-    def _fresh(self) -> "Round":
-        """A copy that finds its cached properties anew."""
-        child = copy.copy(self)
-        for cached in CACHED:
-            child.__dict__.pop(cached, None)
-        return child
-
-    def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> "Round":
-        child = self._fresh()
-        child.store, child._key, child._prefix, child._trace = store, key, prefix, lifted.trace_state()
-        for field, value in changes.items():
-            setattr(child, field, value)
-        return child
-
-    def slot(
-        self, name: str, init: Callable[[int], Any], per_node: bool = True, frozen: bool = True
-    ) -> tuple[Any, Callable[[Any], None]]:
-        """Memory under `name`: its rows for this view, and a setter. `init(n)` makes it for all n nodes.
-
-        A node that is asleep keeps its rows, unless they are no memory of its own (`frozen=False`).
-        """
-        store = self.store
-        if name not in store.slots:
-            if not store.record:
-                raise RuntimeError(
-                    f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values"
-                )
-            store.slots[name] = store.initial[name] = init(self.n_all)
-            store.per_node[name] = per_node
-        full = store.slots[name]
-        old = self._rows(full) if per_node else full
-
-        def write(new: Values) -> None:
-            new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
-            if per_node and frozen and self.awake is not None:
-                new = tree.where(self.awake, new, old)
-            if per_node and self._ids is not None:
-                rows = self._ids if self._put is None else self._put
-                new = tree.map(lambda f, r: f.at[rows].set(r, mode="drop"), full, new)
-            store.slots[name] = new
-
-        return old, write
-
     # ---- local work
-    def batch(self, name: str | None = None) -> Batch:
-        """One batch per node from its own data, a tree of [n, B, ...] with weights; draws advance the epoch's cursor."""
-        return local.batch(self, self._name("batch", name))
+    def batch(self, name: str | None = None, *, of: str = "train", size: int | None = None) -> Batch:
+        """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
+
+        Draws advance the cursor of an epoch.
+
+        Args:
+          of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node
+            axis. Neither per-example privacy nor attacks on data touch them.
+          size: of a public batch, drawn with replacement; None: all public rows in their order.
+        Raises:
+          ValueError: data without public rows; a size for "train"; another kind.
+        """
+        return local.batch(self, self._name("batch", name), of, size)
 
     def gradient(
         self,
@@ -245,33 +54,54 @@ class Round:
         extra: tuple[Any, ...] = (),
         name: str | None = None,
     ) -> Any:
-        """One stochastic gradient per node at `params` [n, ...]; zeros where a node does not compute.
+        """Compute one stochastic gradient per node, zeros where a node does not compute.
 
         Args:
           params: tree of [n, ...].
-          batch: from `round.batch`, to look at one sample from two points; a fresh one is drawn when it is None.
-          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's; `extra` are trees of [n, ...].
+          batch: from `round.batch`, to see one sample from two points; None draws a fresh one.
+          loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
+          extra: trees of [n, ...].
           name: needed when a step calls `gradient` more than once.
         """
         return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
-        """[n]: the mean loss of each node's row of `params` on its batch (from `round.batch`): a forward pass, no gradient."""
+        """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
         return local.loss(self, self._name("loss", name), params, batch)
 
+    def losses(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
+        """Mean losses [n, K] on each node's batch of K models that it holds, `params` [n, K, ...]."""
+        return forward.losses(self, self._name("losses", name), params, batch)
+
+    def forward(
+        self, fn: Callable[..., Any], params: Tree, *extra: Any, batch: Batch | None = None, name: str | None = None
+    ) -> Any:
+        """Evaluate fn(model_i, batch_i, key_i, *extra_i) at every node: a tree of [n, ...].
+
+        Counted, and timed, as one forward pass each.
+
+        Args:
+          fn: of one whole model (leaves of all roles), one batch without weights, one key, and rows
+            of `extra`.
+          params: tree of [n, ...], as the method holds them.
+          batch: from `round.batch`, also a public one; a fresh one is drawn when it is None.
+        """
+        return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
+
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
-        """One step of an optax optimizer at each node that computes; the others keep parameters and optimizer state."""
+        """Take one step of an optax optimizer at nodes that compute; others keep what they have."""
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
         self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
         steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
-        """k steps at each node, a fresh batch each, as `repeat` runs them: (params, opt_state) after the last.
+        """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
-          steps: int [n], after how many node i stops. correction: tree of [n, ...] added to every gradient.
+          steps: int [n], after how many node i stops.
+          correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
@@ -283,7 +113,7 @@ class Round:
 
     @property
     def edges(self) -> Any:
-        """Directed edges of the fixed base graph (`EdgeList`), for a method that says `per_edge = True`."""
+        """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
         if self.network.edges is None:
             raise ValueError(
                 "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
@@ -291,54 +121,142 @@ class Round:
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
-        """Memory on edges: its rows [m, ...], and a setter. `init(m)` makes it. A sleeping node's rows stay."""
+        """Return memory on edges (its rows [m, ...]), and a setter.
+
+        `init(m)` makes it. A sleeping node's rows stay.
+        """
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
         self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False
     ) -> Received | ReceivedRows:
-        """Send each node's value to its neighbors; what receivers hold after privacy, codec, adversaries and links.
+        """Send each node's value to its neighbors.
+
+        The result is what receivers hold after privacy, codec, adversaries and links.
 
         Args:
-          value: tree of [n, ...]. With `per_edge` of [m, ...], one row per directed edge as in `edges`: row e is sent by
+          value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
-        Returns:
-          `Received`; with `per_edge`, `ReceivedRows`.
         """
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
         return channel.exchange(self, self._name("exchange", name), value, codec)
 
-    def gossip(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
-        """exchange, then base + gamma (combine(own, received) - own); exactly W value where codec and privacy are plain."""
+    def gossip(
+        self, value: Tree, *, name: str | None = None, codec: Any = None,
+        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0,
+    ) -> Any:  # fmt: skip
+        """Exchange, then move to base + gamma (combine(own, received) - own).
+
+        Exactly W value where codec and privacy are plain.
+
+        Args:
+          value: tree of [n, ...].
+          weights: (w [n, k] on ports, own [n]), instead of those of W; what lost links would have
+            had goes to the own value. The method says `needs_sums` in its traits.
+          mask: bool tree, entries [n, ...] (or broadcast to them) that each node holds: every entry
+            becomes the mean over those of the neighborhood that hold it, and stays where nobody
+            does. Messages take the bits of the entries held, and `mask_bits` each. The method says
+            `masks` in its traits.
+        """
         name = self._name("gossip", name)
+        if mask is not None:
+            return masked.gossip(self, name, value, mask, weights, mask_bits)
         codec = self.network.codec if codec is None else codec
         got = channel.exchange(self, name, value, codec)
-        out = got.combine()
+        out = got.combine() if weights is None else got.average(*weights)
         if codec.lossless and got.base is got.own:
             return out
         gamma = codec.gamma
         return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
 
+    def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
+        """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.
+
+        Only they send to it, and are counted, lost and attacked; a node's own id is padding. The
+        weights are equal. The method says `pulls` in its traits.
+        Raises: TypeError, ValueError: ids of another type or shape; within a cohort or a timetable.
+        """
+        name = self._name("pull", name)
+        return self._child(self.store, self._key, name + "/", _pulled=live.chosen(self, ids))
+
+    @property
+    def neighbors(self) -> tuple[jax.Array, jax.Array]:
+        """Return whom each node can hear in this phase: (ids int32 [n, k], mask bool [n, k]).
+
+        mask: which of them are real.
+        """
+        links, _, _, mask, _ = self.links
+        return self._everyone[links.senders()], links.weights() != 0 if mask is None else mask
+
+    @property
+    def degree(self) -> jax.Array:
+        """int32 [n]: how many neighbors each node can hear in this phase."""
+        return self.neighbors[1].sum(1, dtype=jnp.int32)
+
+    def ask(self, query: Tree, answer: Callable[..., Any], *own: Any, name: str | None = None) -> ReceivedRows:
+        """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
+
+        Args:
+          query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor
+            j answers.
+          own: trees of [n, ...].
+        Returns:
+          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where
+            query or answer was.
+        The method sends on edges: `Traits(channel="edges")`.
+        """
+        name = self._name("ask", name)
+        edges, mine = self.edges, lambda x: tree.map(lambda leaf: leaf[self.edges.receiver], x)
+        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None)
+        answers = jax.vmap(answer)(asked.rows, *map(mine, own))
+        got = channel.exchange_rows(self, name + "/answer", answers, None)
+        if asked.mask is not None:
+            got.mask = got.mask & edges.deliver(asked.mask)
+        return got
+
     def average(
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
-        groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
+        groups: Tree = None, num_groups: int | None = None, downloads: int = 1, mask: Tree = None, mask_bits: int = 0,
     ) -> Any:  # fmt: skip
-        """One weighted mean over the nodes of this view, through the server; a tree without node axis.
+        """Form one weighted mean over the nodes of this view, through the server: no node axis.
 
-        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; zeros when none does, so
-        send differences to the server's value rather than models.
+        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive. The
+        mean of none is zero, so send differences to the server's value rather than models.
 
         Args:
           value: tree of [n, ...].
-          groups: int [n], which group a node belongs to, 0 <= g < `num_groups`: one mean for each, a tree of [num_groups, ...];
-            zeros for a group that nobody is in.
+          groups: int [n], 0 <= group < `num_groups`: one mean each, [num_groups, ...]; empty ones
+            0.
           num_groups: how many, static.
           downloads: how many results every node fetches, for meter and clock.
+          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean over those
+            that hold it, zero where nobody does. Both ways take the bits of the entries held, and
+            `mask_bits`. The method says `masks` in its traits.
         """
         name = self._name("average", name)
+        if mask is not None:
+            return masked.average(self, name, value, mask, weights, mask_bits)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
+
+    def gather(self, value: Tree, *, name: str | None = None, codec: Any = None) -> tuple[Any, jax.Array]:
+        """Upload each node's value: (rows [n, ...], arrived bool [n]), as the server holds them.
+
+        After privacy, codec, adversaries and losses. The server acknowledges, and answers nothing:
+        see `broadcast`. The method says `gathers` in its traits.
+        """
+        return channel.gather(self, self._name("gather", name), value, codec)
+
+    def broadcast(self, value: Tree, *, name: str | None = None) -> Any:
+        """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
+        return channel.broadcast(self, self._name("broadcast", name), value)
+
+    def report(self, name: str, values: jax.Array) -> None:
+        """Record the mean of `values` [n] over the nodes that compute, as `name`."""
+        values, works = jnp.asarray(values, jnp.float32), self.computes
+        works = jnp.ones((self.n,), bool) if works is None else works
+        self.store.value(name, jnp.where(works, values, 0).sum() / jnp.maximum(works.sum(), 1))
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":
@@ -375,18 +293,25 @@ class Round:
     def repeat(
         self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
     ) -> Any:
-        """carry <- fn(inner, carry), k times; memory and meters pass through, each iteration is a phase of its own.
+        """Iterate carry <- fn(inner, carry), k times.
 
-        Nodes past their own `steps` [n] keep their carry and compute nothing; leaves of carry must then have the node axis.
+        Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
+        [n] a node computes nothing and keeps its carry, whose leaves must then have the node axis.
         """
         return lifted.repeat(self, self._name("repeat", name), k, fn, carry, steps)
 
     def when(self, pred: jax.Array, fn: Callable[["Round", Any], Any], carry: Tree, *, name: str | None = None) -> Any:
-        """carry <- fn(inner, carry) if `pred` (a scalar that depends on the round alone) else carry; really skipped."""
+        """Return fn(inner, carry) if `pred`, else carry; fn is really skipped.
+
+        pred: a scalar that depends on the round alone.
+        """
         return lifted.when(self, self._name("when", name), pred, fn, carry)
 
     def both(self, *branches: Callable[["Round"], Any]) -> tuple[Any, ...]:
-        """Independent verbs that overlap in time: clocks start together, the round goes on at the latest."""
+        """Run independent verbs that overlap in time.
+
+        Their clocks start together; the round goes on at the latest.
+        """
         return lifted.both(self, branches)
 
     def finish(self) -> Meters:

@@ -1,4 +1,7 @@
-"""The one mutable thing behind a Round while it is traced: slots of memory and meters, both keyed by name."""
+"""The memory and the meters of a round while it is traced, both by name.
+
+This is the only thing behind a Round that changes.
+"""
 
 from typing import Any
 
@@ -10,10 +13,10 @@ from .meters import NO_NODE, Meters, limbs
 
 
 class Store:
-    """Slots (memory that Round carries for verbs and options) and the meters of one traced round.
+    """Slots (memory that a round carries for verbs and options) and meters of one traced round.
 
-    In recording mode a slot that does not exist yet is created from its initial value, and `initial` keeps that value,
-    not what the recording step leaves in the slot.
+    In recording mode a slot that does not exist yet is created from its initial value, and
+    `initial` keeps that value, not what the recording step leaves in the slot.
     """
 
     def __init__(self, slots: dict[str, Any], record: bool = False):
@@ -29,7 +32,10 @@ class Store:
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
-        """A store for an inner round: shares slots and what is sent when recording, else starts from the `slots` given."""
+        """Make a store for an inner round.
+
+        When recording it shares slots and what is sent; else it starts from the `slots` given.
+        """
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
@@ -50,7 +56,10 @@ class Store:
         self.values[name] = value
 
     def share(self, name: str, part: jax.Array, whole: jax.Array) -> None:
-        """Add to a share (parts over wholes of the round, 0 where there was nothing), a value of the meters."""
+        """Add to a share: parts over wholes of the round, 0 where there was nothing.
+
+        It becomes a value of the meters.
+        """
         both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
         self.shares[name] = self.shares[name] + both if name in self.shares else both
 

@@ -1,4 +1,7 @@
-"""Runs that go on together as one program: state on the device, counters on the host, checkpoints of both."""
+"""Runs that advance together as one program.
+
+Their state is on the device, their counters on the host; checkpoints hold both.
+"""
 
 import abc
 import contextlib
@@ -33,18 +36,22 @@ CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the
 
 
 class Batch(abc.ABC):
-    """What the driver takes from round to round, as one program: runs that are alike but for their keys and some numbers.
+    """Runs that are alike but for keys and some numbers, as one program for the driver.
 
-    Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to every chunk.
+    Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to
+    every chunk.
 
     Attributes:
-      label: names the whole: its checkpoints, its line on the terminal. lanes: (label, seed) of every run.
-      many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond the lanes are not looked at.
-      given: (method, problem, network) of the first run; method, problem, network: the same as prepared, by node id, data on
-        devices; ready: the same as they run, on a mesh with nodes in their places.
+      label: names the whole: its checkpoints, its line on the terminal. lanes: (label, seed) of
+        every run.
+      many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond
+        the lanes are not looked at.
+      given: (method, problem, network) of the first run; method, problem, network: the same as
+        prepared, by node id, data on devices; ready: the same as they run, on a mesh with nodes in
+        their places.
       varying: which leaves of (method, network) differ between the runs.
-      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go on. closed: those of them whose
-        last record is written.
+      broken: lane -> (round, node) where it stopped being finite, for runs that let the others go
+        on. closed: those of them whose last record is written.
     """
 
     seeds: list[int]
@@ -148,7 +155,7 @@ class Batch(abc.ABC):
         return (*self.ready, *([values] if self.many else []), self.key, params)
 
     def recorded(self) -> Any:
-        """The traced program of `start`, in which one round was recorded; the trace is kept, and `start` uses it."""
+        """Return the traced program of `start`, in which one round was recorded; it is kept."""
         return self._recorded().jaxpr
 
     def _recorded(self) -> Any:
@@ -179,10 +186,13 @@ class Batch(abc.ABC):
         return before, [np.int32(self.rounds)]
 
     def compiled(self) -> Any:
-        """The program of up to `CHUNK` rounds: compiled ahead of them, for the shapes of the carry, and the one that runs them.
+        """Compile the program of up to `CHUNK` rounds; the compiled object is what runs the rounds.
 
-        JAX keeps what it compiled by the traced program, so that runs of equal shapes share it. It takes carries that were computed or
-        loaded, and any number of rounds, but each leaf where it was compiled for: see `_in_place`.
+        It is compiled ahead of the first round, for the shapes of the carry.
+
+        JAX keeps what it compiled by the traced program, so that runs of equal shapes share it. It
+        takes carries that were computed or loaded, and any number of rounds, but each leaf where it
+        was compiled for: see `_in_place`.
         """
         if self._compiled is None:
             began = time.perf_counter()
@@ -192,7 +202,7 @@ class Batch(abc.ABC):
         return self._compiled
 
     def _in_place(self, carry: Tree) -> Any:
-        """The carry, on a mesh with all leaves where the rounds expect them: equal starts of several seeds come undivided over `runs`."""
+        """Place all leaves of the carry where the rounds expect them, on a mesh."""
         if self.place is None:
             return carry
         to = lambda has: self.place.sharding(has, self._lead)
@@ -200,7 +210,7 @@ class Batch(abc.ABC):
         return tree.map(there, self.axes, carry)
 
     def advance(self, count: int) -> Any:
-        """`count` more rounds; their meters on the host, with leading axis `count` (after runs, if `many`)."""
+        """Advance by `count` rounds; return their meters on the host, [count, ...] (after runs)."""
         program = self.compiled()
         before, after = self._chunk(self._in_place(self.carry), count)
         self.carry, meters = program(*before, *after)
@@ -350,7 +360,10 @@ class Batch(abc.ABC):
         return True
 
     def _load(self, path: PathLike | None, width: int) -> tuple[Any, Any]:
-        """The carry of a checkpoint that holds `width` runs: on another mesh other ones fill the devices beyond the lanes."""
+        """Load the carry of a checkpoint that holds `width` runs.
+
+        On another mesh the number of runs beyond the lanes, which fill up the devices, may differ.
+        """
         like = self.abstract()
         if width == self.width:
             return checkpoint.load(path, like)
@@ -384,7 +397,10 @@ def described(method: Method) -> dict[str, Any]:
 
 
 def outcome(records: list[Record]) -> str:
-    """The status of runs that came to their end: "done", or which evaluated number was not finite, and from which round on."""
+    """Return the status of runs that came to their end.
+
+    "done", or which evaluated number was not finite, and from which round on.
+    """
     for record in records:
         for name, value in record.items():
             finite = math.isfinite(value) if isinstance(value, float) else value is not None  # null in files

@@ -102,7 +102,10 @@ class Cadence:
         return out
 
     def check(self, run: Any) -> None:
-        """Refuse metrics that the problem cannot give, and more models than there are nodes, before anything is compiled."""
+        """Refuse, before anything is compiled, what the problem cannot be measured by.
+
+        These are metrics that it cannot give, and more models than there are nodes.
+        """
         for name in ("nodes", "final_nodes"):
             asked = getattr(self, name)
             if asked is not None and asked > run.problem.n:

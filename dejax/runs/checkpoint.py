@@ -1,8 +1,9 @@
-"""Checkpoints: a tree of arrays and a little JSON in one directory that appears whole or not at all.
+"""Checkpoints: arrays and a little JSON in one directory, written whole or not at all.
 
-Orbax writes the arrays, of several processes each its own part, into a directory that all see; process 0 does the rest. A manifest
-of our own holds the size and the sha256 of every file, because a damaged file would otherwise be restored without a word. Nothing in
-a checkpoint can run code: arrays and JSON, never pickles.
+Orbax writes the arrays, of several processes each its own part, into a directory that all see;
+process 0 does the rest. A manifest of our own holds the size and the sha256 of every file, because
+a damaged file would otherwise be restored without a word. Nothing in a checkpoint can run code:
+arrays and JSON, never pickles.
 
     DIR/round_000000600/arrays/...      what orbax writes
     DIR/round_000000600/manifest.json   files, leaves, facts, and the manifest's own sha256
@@ -32,12 +33,15 @@ NAME = re.compile(r"round_(\d{9,})")
 
 
 def save(directory: PathLike, round: int, state: Tree, facts: dict[str, Any], keep: int = 2) -> Path:
-    """Write `state` as the checkpoint of `round`; a kill at any moment leaves the older ones whole.
+    """Write `state` as the checkpoint of `round`.
+
+    A kill at any moment leaves the older checkpoints whole.
 
     Args:
       directory: of this run's checkpoints; made if needed.
       round: rounds done, >= 0.
-      state: tree of arrays; with several processes, which must all call, arrays that lie on all of them.
+      state: tree of arrays; with several processes, which must all call, arrays that lie on all of
+        them.
       facts: anything that JSON holds (counters, fingerprints).
       keep: how many checkpoints stay, >= 1; older ones are removed after the new one is complete.
     Returns:
@@ -167,11 +171,13 @@ def load(path: Any, like: Tree) -> tuple[Any, dict[str, Any]]:
 
     Args:
       path: a directory `round_...`.
-      like: tree of arrays or `jax.ShapeDtypeStruct`s: structure, shapes, dtypes (and sharding) that are wanted.
+      like: tree of arrays or `jax.ShapeDtypeStruct`s: structure, shapes, dtypes (and sharding) that
+        are wanted.
     Returns:
       (state, facts); state has the structure of `like`, bit for bit what was saved.
     Raises:
-      CheckpointError: damaged, or the leaves differ in name, shape or dtype (a checkpoint of another experiment).
+      CheckpointError: damaged, or the leaves differ in name, shape or dtype (a checkpoint of
+        another experiment).
     """
     import orbax.checkpoint as ocp
 
@@ -201,7 +207,10 @@ def load(path: Any, like: Tree) -> tuple[Any, dict[str, Any]]:
 
 
 def tidy(directory: PathLike) -> None:
-    """Remove what killed writers left behind (names that start with a dot; complete checkpoints never do)."""
+    """Remove what killed writers left behind: names that start with a dot.
+
+    Names of complete checkpoints never do.
+    """
     directory = Path(directory)
     for left in [*directory.glob(".partial-*"), *directory.glob(".old-*")] if directory.is_dir() else []:
         shutil.rmtree(left, ignore_errors=True)
@@ -209,7 +218,10 @@ def tidy(directory: PathLike) -> None:
 
 # ---- helpers
 def _named(state: Tree) -> dict[str, Any]:
-    """Leaves under short names that are file names; typed keys as their bits; without those of no entries, which orbax refuses."""
+    """Map short names, which are file names, to the leaves.
+
+    Typed keys become their bits. Leaves without entries are left out, since orbax refuses them.
+    """
     out = {}
     for i, x in enumerate(tree.leaves(state)):
         if x.size == 0:

@@ -1,7 +1,8 @@
-"""What the functions of an experiment compute: digests of their code, to notice that one was edited before a run is resumed.
+"""Digests of the code of an experiment's functions.
 
-Bytecode is compared, not source text, so that comments, layout and the rest of a line do not count. It differs between versions of
-Python: digests are compared where `python()` is the same, and not at all where it differs.
+By these a resumed run notices that a function was edited. Bytecode is compared, not source text, so
+that comments, layout and the rest of a line do not count. It differs between versions of Python:
+digests are compared where `python()` is the same, and not at all where it differs.
 """
 
 import dataclasses
@@ -29,10 +30,12 @@ def python() -> str:
 
 
 def functions(value: Tree, path: str) -> dict[str, str]:
-    """path -> digest of each function and class of the user's in a tree of dataclasses, containers and objects.
+    """Map path -> digest for each of the user's functions and classes in a tree.
 
-    A function counts with its constants, defaults, what it closes over and the globals that it reads, as far as those are plain
-    values, arrays, or functions in turn; a class with its own methods and plain attributes. Those of libraries do not count.
+    The tree consists of dataclasses, containers and objects. A function counts with its constants,
+    defaults, what it closes over and the globals that it reads, as far as those are plain values,
+    arrays, or functions in turn; a class with its own methods and plain attributes. Those of
+    libraries do not count.
     """
     found: dict[str, str] = {}
     _walk(value, path, found, {})
@@ -95,7 +98,11 @@ class _Digest:
         self.digest.update(("\x1f".join(map(str, words)) + "\x1e").encode())
 
     def feed(self, value: Tree) -> None:
-        """A value: plain ones by what they are, functions and classes by their code, others by their type."""
+        """Add a value to the digest.
+
+        Plain values count by what they are, functions and classes by their code, others by their
+        type.
+        """
         from .fingerprint import feed_plain
 
         if feed_plain(self.digest, value):

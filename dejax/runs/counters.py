@@ -1,4 +1,7 @@
-"""What the meters of a run add up to, kept on the host as exact integers, independent of how rounds were cut into chunks."""
+"""Sums of a run's meters, on the host, as exact integers.
+
+They do not depend on how the rounds were cut into chunks.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +14,11 @@ from ..round.meters import LOW_BITS, NO_NODE
 
 
 class Counters:
-    """Sums over the rounds so far: bits by meter (exact), other counts, the losses since the last record, virtual seconds."""
+    """Sums over the rounds so far.
+
+    They are the bits of each meter (exact), other counts, the losses since the last record, and
+    virtual seconds.
+    """
 
     def __init__(self) -> None:
         self.rounds = 0
@@ -22,7 +29,9 @@ class Counters:
 
     @staticmethod
     def add(counters: "Sequence[Counters]", meters: Tree) -> list[tuple[int, int] | None]:
-        """Add meters of consecutive rounds (on the host), [runs, rounds] each, to the counters of the first runs.
+        """Add meters of consecutive rounds to the counters of the first runs.
+
+        meters: on the host, [runs, rounds] each.
 
         Returns:
           (offset, node) of the first loss that is not finite, or None, for each.

@@ -1,4 +1,6 @@
-"""A run directory: metric files that never run ahead of the checkpoints they are resumed from.
+"""A run directory: metric files that are never ahead of the newest checkpoint.
+
+A run that is resumed starts from that.
 
 run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
 config.yaml      the resolved config, where the run came from one
@@ -27,7 +29,10 @@ LONGEST = 120  # letters of a label in the name of a directory; file systems tak
 
 
 def _seen(path: Path, seconds: float = 10.0) -> bool:
-    """Whether a directory is there, or comes to be seen within some seconds: file systems of several hosts remember what was not."""
+    """Return whether a directory exists, or appears within some seconds.
+
+    File systems of several hosts may remember for a while that it did not exist.
+    """
     end = time.monotonic() + seconds
     while not path.is_dir():
         if time.monotonic() > end:
@@ -39,12 +44,14 @@ def _seen(path: Path, seconds: float = 10.0) -> bool:
 class RunDir:
     """The files of one or several runs.
 
-    Of several processes all must call; process 0 alone reads and writes, its errors are raised on all.
+    Of several processes all must call; process 0 alone reads and writes, its errors are raised on
+    all.
 
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
       resume: go on in an existing run directory rather than make a new one.
-      config: text of the resolved config. about: more for run.json; of a directory that is resumed, what stands there.
+      config: text of the resolved config. about: more for run.json; of a directory that is resumed,
+        what stands there.
     """
 
     def __init__(
@@ -61,7 +68,10 @@ class RunDir:
 
     @processes.led
     def check(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Refuse a directory that would be overwritten, or that is no run directory; returns the facts in run.json, and what else is there.
+        """Refuse a directory that would be overwritten, or that is no run directory.
+
+        Returns:
+          The facts in run.json, and whatever else stands there.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
@@ -154,7 +164,7 @@ class RunDir:
         return files.read_jsonl(file) if file.is_file() else []
 
     def cut(self, labels: list[str], round: int) -> list[Record]:
-        """Drop the records of `labels` after `round` (all, if < 0); returns those of `labels` that stay."""
+        """Drop the records of `labels` after `round` (all, if < 0); return those that stay."""
         self.make()
         return self._cut(labels, round)
 
@@ -198,7 +208,10 @@ class RunDir:
         return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
 
     def save(self, label: str, round: int, state: Tree, facts: dict[str, Any], runs: list[str]) -> None:
-        """Write a checkpoint, which holds `runs`; of a state that lies on several hosts each writes its part."""
+        """Write a checkpoint, which holds `runs`.
+
+        If the state lies on several hosts, each writes its part.
+        """
         checkpoint.save(self.checkpoints(label), round, state, facts)
         self.note({run: {"saved": round} for run in runs})
 

@@ -1,4 +1,7 @@
-"""The loop over chunks of one run, or of several in one program: measure, write down, save, stop."""
+"""The loop over chunks of rounds: advance, measure, write records, save, stop.
+
+It drives one run, or several in one program.
+"""
 
 import contextlib
 import math
@@ -22,8 +25,9 @@ from .directory import RunDir
 from .interrupt import Interrupt
 from .progress import Progress
 
-# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory anew from the system, page by page:
-# of chunks of one round of 65,536 small models, or of 400 MB of parameters, that is a fifth to a third (docs/performance-log.md).
+# What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory
+# anew from the system, page by page: of chunks of one round of 65,536 small models, or of 400 MB of
+# parameters, that is a fifth to a third (docs/performance-log.md).
 CHUNK_SECONDS = 1.0
 
 
@@ -36,7 +40,9 @@ def drive(
     interrupt: Interrupt,
     running: bool,
 ) -> bool:
-    """Take `run` to its last round. True if it was interrupted; a divergence is kept in `run.errors`.
+    """Advance `run` to its last round.
+
+    Returns True if it was interrupted. A divergence is kept in `run.errors`.
 
     Args:
       running: the run has its carry already, and goes on from it.
@@ -74,10 +80,13 @@ def drive(
 
 
 def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
-    """The carry at the start, or at the newest checkpoint of a directory that is resumed; its records up to there.
+    """Set the carry to the start, or to the newest checkpoint of a directory that is resumed.
+
+    In the second case the run also gets its records up to there.
 
     Raises:
-      CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round than the last one.
+      CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round
+        than the last one.
     """
     resumed = directory is not None and directory.resume and run.restore(directory)
     if resumed and run.round > run.cadence.rounds:
@@ -171,7 +180,8 @@ def _record(
 ) -> bool:
     """Measure this moment, write it down, tell the callbacks; True if one of them wants to stop.
 
-    Of several processes all measure; the records, the files and the callbacks are those of process 0.
+    Of several processes all measure; the records, the files and the callbacks are those of process
+    0.
 
     Raises:
       DivergenceError: a model is not finite.

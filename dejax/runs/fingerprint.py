@@ -1,4 +1,7 @@
-"""A digest of an experiment, the same in every process: what a checkpoint is compared with before it is resumed."""
+"""A digest of an experiment, the same in every process.
+
+A checkpoint is compared with it before it is resumed.
+"""
 
 import dataclasses
 import hashlib
@@ -15,8 +18,8 @@ from ..core.types import Tree
 def fingerprint(value: Tree) -> str:
     """A short sha256 of plain values, arrays, dataclasses and their containers.
 
-    Functions and objects of other kinds (a user's network) count by their name or type alone: what functions compute is compared by
-    `_code.functions`, and shapes with the checkpoint's leaves.
+    Functions and objects of other kinds (a user's network) count by their name or type alone: what
+    functions compute is compared by `_code.functions`, and shapes with the checkpoint's leaves.
     """
     digest = hashlib.sha256()
     _feed(digest, value)

@@ -1,4 +1,7 @@
-"""Runs of one structure as one program: methods on networks that differ in numbers alone (learning rates, gamma, strengths), times seeds."""
+"""Runs of one structure as one program: what differs in numbers alone, times seeds.
+
+Such numbers are learning rates, gamma, strengths.
+"""
 
 import contextlib
 import math
@@ -28,7 +31,8 @@ class Member:
 
     Attributes:
       label: its name in records. given: (method, problem, network). rounds: in all.
-      marks: numbers that its records hold. blamed: makes a stretch in which what is refused is about this run.
+      marks: numbers that its records hold. blamed: makes a stretch in which what is refused is
+        about this run.
       parts, ready: of `placed`, as soon as it is placed on devices.
     """
 
@@ -63,10 +67,11 @@ class Member:
 
 
 class Group(Batch):
-    """Members of one structure, each for all seeds, and how far they have come; a lane that diverges lets the others go on.
+    """Members of one structure, each for all seeds, as one program.
 
-    The leading axis of carry and keys holds the seeds of the first member, then those of the second, and so on; of a group of fewer
-    than `size` members the last one fills the rest, so that one program serves the parts of a larger group.
+    A lane that diverges lets the others go on. The leading axis of carry and keys holds the seeds
+    of the first member, then those of the second, and so on; of a group of fewer than `size`
+    members the last one fills the rest, so that one program serves the parts of a larger group.
     """
 
     def __init__(
@@ -182,15 +187,18 @@ def grouped(
     mesh: Any = None,
     before: Sequence[Sequence[str]] = (),
 ) -> list[Group]:
-    """Members placed on devices and put into groups of equal structure, of at most `at_once` runs (member times seed) each.
+    """Place members on devices, and group them by structure into programs.
 
-    Parts of a structure are as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill the
-    devices of the axis `runs`.
+    Each takes at most `at_once` runs. A run is one member with one seed. Parts of a structure are
+    as equal as can be, and all of one size, so that one program serves them; on a mesh runs fill
+    the devices of the axis `runs`.
 
     Args:
-      before: labels of the groups of a sweep that is resumed, which stay what they were: their checkpoints hold them.
+      before: labels of the groups of a sweep that is resumed, which stay what they were: their
+        checkpoints hold them.
     Raises:
-      RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds, which go together.
+      RefusedError, ValueError, TypeError: as `engine.prepare`; at_once below the number of seeds,
+        which go together.
     """
     if at_once is not None and at_once < len(seeds):
         raise bad(
@@ -229,7 +237,10 @@ def grouped(
 
 
 def _told_by(x: Tree) -> Any:
-    """What tells leaves of problems apart: numbers by their value, arrays by identity, for data are on devices once."""
+    """Return what distinguishes leaves of problems: numbers by value, arrays by identity.
+
+    Identity is enough for arrays, since data are on devices once.
+    """
     return (str(x.dtype), np.asarray(x).item()) if np.ndim(x) == 0 else id(x)
 
 

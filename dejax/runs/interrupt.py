@@ -6,9 +6,10 @@ from typing import Any, Self
 
 
 class Interrupt:
-    """While entered, the first SIGINT only sets `asked` (the run stops after its chunk), the second one interrupts.
+    """Let the first SIGINT set `asked` (the run stops after its chunk); the second interrupts.
 
-    Outside of the main thread nothing is changed, and KeyboardInterrupt arrives as it does anywhere else.
+    Outside of the main thread nothing is changed, and KeyboardInterrupt arrives as it does anywhere
+    else.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Refuse a run that the memory cannot hold: by its shapes before it compiles, by its compiled rounds before the first of them."""
+"""Refuse a run that does not fit in memory.
+
+First by its shapes, before it compiles; then by its compiled rounds, before the first of them runs.
+"""
 
 import functools
 import math
@@ -27,7 +30,10 @@ def check_shapes(run: Any) -> None:
 
 
 def check_compiled(run: Any) -> None:
-    """Compile the rounds of a run; raise TooLargeError where they, with all that lies on a device, exceed it."""
+    """Compile the rounds of a run; raise TooLargeError where they exceed the device.
+
+    All else that lies on the device counts, too.
+    """
     known = allocated(run.compiled())
     if known is not None:
         _check(run, known)

@@ -1,4 +1,7 @@
-"""What a run says while it runs: "compiling", then a bar with rounds/s, time left, loss and consensus distance."""
+"""What a run shows while it runs.
+
+At first "compiling", then a bar with rounds/s, time left, loss and consensus distance.
+"""
 
 import math
 import time
@@ -6,7 +9,9 @@ from typing import Any, Self
 
 
 class Progress:
-    """One live line per run on a terminal or in a notebook; elsewhere one plain line when a run ends.
+    """Show one live line per run on a terminal or in a notebook.
+
+    Elsewhere, print one plain line when a run ends.
 
     Args:
       on: False says nothing at all.

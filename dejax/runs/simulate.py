@@ -1,4 +1,4 @@
-"""The host driver: chunks of rounds on the device, and between them progress, metrics, files and checkpoints."""
+"""The host driver: run chunks of rounds; report, measure and save between them."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,38 +53,50 @@ def simulate(
 ) -> History:
     """SingleRun a method on a problem over a network and measure it as it goes.
 
-    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how rounds are cut into chunks nor
-    on evaluations, checkpoints, or a kill and resume in between. One program is compiled whatever the number of rounds.
+    The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how
+    rounds are cut into chunks nor on evaluations, checkpoints, or a kill and resume in between. One
+    program is compiled whatever the number of rounds.
 
     Args:
-      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies between nodes; may be None
-        for methods that do not communicate.
+      method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies
+        between nodes; may be None for methods that do not communicate.
       rounds: rounds in all, >= 1, those before a resume included.
-      seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped program.
-      params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
-      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
-      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
-        takes; None: all.
-      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
-        local_models, mean_model and consensus; objective and consensus where the data have no test set.
-      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run.
+      seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped
+        program.
+      params: start from these parameters: a population [n, ...], or one model for all nodes.
+        Default: `task.init`.
+      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are
+        always evaluated.
+      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how
+        many the last evaluation takes; None: all.
+      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of
+        built-in ones; one or several. Default: local_models, mean_model and consensus; objective
+        and consensus where the data have no test set.
+      callbacks: one or several; each is called with every new record (a dict) after it was written;
+        one that returns True ends the run.
       label: name of the run in records, tables and plots. Default: the method's name.
       progress: False says nothing.
-      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and report.html.
-      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut back to it.
-      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last one. The last round is
-        always saved, and so is the round at which Ctrl-C stops the run.
+      out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and
+        report.html.
+      resume: a run directory to go on in: from its newest checkpoint, with the metric files cut
+        back to it.
+      checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last
+        one. The last round is always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
-        else by what XLA allocates before its first round; False tries it.
-      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
-        (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
-        (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
+      check_memory: refuse a run that does not fit into the device's memory (of each device of a
+        mesh), by its shapes before it compiles, else by what XLA allocates before its first round;
+        False tries it.
+      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a
+        JAX mesh with these axes (docs/scale.md). The numbers are those of one device up to the
+        order of sums. In a job of several processes (`jax.distributed`) all must call with the same
+        arguments; process 0 writes, prints and calls the callbacks.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
-      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is drawn or written.
-      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the run so far.
+      TooLargeError: the run does not fit into memory; says how many nodes would, before anything is
+        drawn or written.
+      DivergenceError: a loss or model is not finite; names round and node, and `.history` holds the
+        run so far.
       ValueError, TypeError: impossible arguments, before anything is compiled.
       FileExistsError: `out` exists and is not empty.
       CheckpointError: the checkpoint to resume is damaged, or of another experiment.
@@ -128,15 +140,16 @@ def compare(
     check_memory: bool = True,
     mesh: Any = None,
 ) -> History:
-    """SingleRun several experiments one after another, into one history, table and run directory.
+    """Run several experiments one after another, into one history, table and run directory.
 
     Args:
       runs: label -> (method, problem, network).
       rounds: of all runs, or label -> rounds.
       The others: as in `simulate`.
     Returns:
-      History of all runs. A run that diverges is marked in the table (`history.facts[label]["status"]`); the others go on.
-      A resumed comparison skips the runs that were done and resumes the one that was cut short.
+      History of all runs. A run that diverges is marked in the table
+      (`history.facts[label]["status"]`); the others go on. A resumed comparison skips the runs that
+      were done and resumes the one that was cut short.
     Raises:
       DivergenceError: every run diverged. Otherwise as `simulate`.
     """
@@ -195,7 +208,10 @@ def planned(
 
 @kept_programs()
 def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[str, Any]) -> History:
-    """`rounds` more rounds of a run that ended, whose records so far `history` holds; see `History.continue_`."""
+    """Run `rounds` more rounds of a run that ended; see `History.continue_`.
+
+    history: holds the records of the run so far.
+    """
     run, label = ended.again(), ended.label
     cadence = run.cadence.longer(run.round + whole("rounds", rounds), options)
     directory = RunDir(history.directory, resume=True) if history.directory is not None else None
@@ -223,7 +239,10 @@ def drive_all(
     check_memory: bool = False,
     order: Sequence[str] | None = None,
 ) -> History:
-    """All runs in turn; Ctrl-C ends the whole and keeps what there is. order: of labels in the history, if not that of the runs."""
+    """Drive all runs in turn; Ctrl-C ends the whole and keeps what there is.
+
+    order: of labels in the history, if not that of the runs.
+    """
     callbacks = [callbacks] if callable(callbacks) else callbacks
     processes.meet()  # before anything that may be refused on one process alone
     with processes.everyone():
@@ -259,7 +278,7 @@ def drive_all(
 
 
 def _check_compiled(todo: Sequence[tuple[Batch, Cadence]], bar: Progress, directory: RunDir | None) -> None:
-    """Compile the rounds of all runs that have some before them, and refuse those that do not fit."""
+    """Compile the rounds of all runs that have some left, and refuse those that do not fit."""
     for run, cadence in todo:
         saved = directory.saved(run.label) if directory is not None and directory.resume else None
         if saved is not None and checkpoint.round_of(saved) == cadence.rounds:

@@ -45,7 +45,10 @@ class SingleRun(Batch):
             self._place_seeds()
 
     def lengthen(self, rounds: int) -> None:
-        """Check and prepare method, problem and network for `rounds` rounds in all; data go to the device once."""
+        """Check and prepare method, problem and network for `rounds` rounds in all.
+
+        Data go to the device once.
+        """
         (self.method, self.problem, self.network), self.ready = placed(self.given, rounds, self.layout, self.placer)
         self.rounds, self._prints, self._compiled = rounds, None, None
 
@@ -61,7 +64,10 @@ class SingleRun(Batch):
     # ---- what others look at
     @property
     def state(self) -> Any:
-        """The method's state (leading seeds axis if `many`), by node id; with several hosts a copy of all of it on each."""
+        """Return the method's state, by node id (with a leading seeds axis if `many`).
+
+        With several hosts each gets a copy of all of it.
+        """
         carry = self._moved("in_order", self.carry)
         return engine.state_of(carry if processes.count() == 1 else to_host(carry))
 
@@ -124,7 +130,9 @@ class SingleRun(Batch):
 
 
 def seeds_of(seed: Any) -> tuple[list[int], bool]:
-    """The seeds of a run, and whether they were given as several (a list of one is: its arrays have a seeds axis).
+    """Return the seeds of a run, and whether they came as several.
+
+    A list of one is several: its arrays have a seeds axis.
 
     Raises:
       TypeError: no whole numbers. ValueError: none, or one of them twice.

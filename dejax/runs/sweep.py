@@ -1,4 +1,7 @@
-"""Sweeps: every combination of some values for all seeds, of which those that differ in numbers alone run as one program."""
+"""Sweeps: every combination of some values, for all seeds.
+
+Combinations that differ in numbers alone run as one program.
+"""
 
 import inspect
 import itertools
@@ -44,21 +47,26 @@ def sweep(
 ) -> History:
     """Run every combination of some values, for all seeds.
 
-    Combinations that differ in numbers alone (learning rates, gamma, strengths, probabilities: pytree leaves) and all seeds run
-    at once, as one vmapped program, which is compiled once; those that differ in structure (another graph, method, k of top-k)
-    run one group after another. The numbers are those of `simulate` up to the order of sums.
+    Combinations that differ in numbers alone (learning rates, gamma, strengths, probabilities:
+    pytree leaves) and all seeds run at once, as one vmapped program, which is compiled once; those
+    that differ in structure (another graph, method, k of top-k) run one group after another. The
+    numbers are those of `simulate` up to the order of sums.
 
     Args:
-      build: `fn(**values) -> (method, problem, network)`; make data and graph outside of it, so that all runs share them.
-      over: name -> values; or name -> {label: value} for values that are no numbers, texts, or None.
+      build: `fn(**values) -> (method, problem, network)`; make data and graph outside of it, so
+        that all runs share them.
+      over: name -> values; or name -> {label: value} for values that are no numbers, texts, or
+        None.
       rounds: of each run.
       seeds: of starts and draws, for every combination.
-      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as many as seeds; None: all of one
-        structure. A sweep that is resumed keeps its groups.
-      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all runs of a group in turn.
+      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as
+        many as seeds; None: all of one structure. A sweep that is resumed keeps its groups.
+      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all
+      runs of a group in turn.
     Returns:
-      History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of `over` under their names.
-      A run that diverges is marked (`history.facts[label]["status"]`); the others go on. Final states are not kept.
+      History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of
+      `over` under their names. A run that diverges is marked (`history.facts[label]["status"]`);
+      the others go on. Final states are not kept.
     Raises:
       As `simulate`, but for DivergenceError.
     Example:
@@ -106,7 +114,10 @@ def run_members(
     directory: RunDir | None = None,
     check_memory: bool = True,
 ) -> History:
-    """All members to their end, in groups; records in the order of the members. when: fields of `Cadence`."""
+    """Run all members to their end, in groups; records come in the order of the members.
+
+    when: fields of `Cadence`.
+    """
     if processes.count() > 1:  # before anything that all must do alike
         processes.same({m.label: {"rounds": m.rounds, "numbers": m.marks, "seeds": list(seeds)} for m in members})
     groups = grouped(members, seeds, at_once, mesh, directory.about.get("groups", ()) if directory else ())
@@ -121,7 +132,8 @@ def _combinations(build: Callable[..., Any], over: object) -> list[dict[str, tup
     """name -> (label, value), for every combination.
 
     Raises:
-      TypeError, ValueError: no mapping of names and values, none at all, or not those that `build` takes.
+      TypeError, ValueError: no mapping of names and values, none at all, or not those that `build`
+        takes.
     """
     if not callable(build):
         raise bad("build", build, instead="give a function fn(**values) -> (method, problem, network)")

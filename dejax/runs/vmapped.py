@@ -36,7 +36,10 @@ def move(which: str, lead: int, axes: Static, place: Place | None, values: Tree)
 
 @cache
 def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
-    """`start`, `run_chunk` or `model` of the engine mapped over runs: over carry, key, and the `varying` leaves of (method, network)."""
+    """Map `start`, `run_chunk` or `model` of the engine over runs.
+
+    Mapped are carry, key, and the `varying` leaves of (method, network).
+    """
     vmap = partial(jax.vmap, spmd_axis_name=placement.RUNS) if mesh else jax.vmap
     plain: Any = inspect.unwrap(getattr(engine, name))
 
@@ -76,7 +79,10 @@ def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
 
 @partial(jax.jit, static_argnums=1)
 def stacked(values: list[list[Any]], times: int) -> list[jax.Array]:
-    """Each list of arrays along a new leading axis, every row `times` times in a row; Python numbers stay weakly typed."""
+    """Stack each list of arrays along a new leading axis, every row `times` times in a row.
+
+    Python numbers stay weakly typed.
+    """
     return [jnp.repeat(jnp.stack(rows), times, axis=0) for rows in values]
 
 

@@ -19,7 +19,8 @@ Batch = dict[str, jax.Array]
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Softmax cross entropy per example, in nats: log sum_c exp(logits_c) - logits_label.
 
-    The gradient is softmax - one_hot by a rule of its own: a mask, without a scatter, and one exponential per class.
+    The gradient is softmax - one_hot by a rule of its own: a mask, without a scatter, and one
+    exponential per class.
 
     Args:
       logits: floating [..., C]; computed in at least float32.
@@ -53,7 +54,10 @@ def _(primals: Tree, tangents: Tree) -> Any:
 
 
 def _own(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """The label's logit, [...]; 0 for labels out of range, of which the gradient knows none either."""
+    """Return the label's logit, [...]; 0 for labels out of range.
+
+    Nor has the gradient a part for such labels.
+    """
     own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], -1, mode="clip")[..., 0]
     return jnp.where((labels >= 0) & (labels < logits.shape[-1]), own, 0)
 
@@ -87,7 +91,8 @@ def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Half the squared distance per example, summed over output coordinates.
 
     Args:
-      outputs: [B, ...], or [B, 1] for targets [B]. targets: [B, ...], same number of values per example.
+      outputs: [B, ...], or [B, 1] for targets [B]. targets: [B, ...], same number of values per
+        example.
     Returns:
       [B] in at least float32.
     Raises:
@@ -109,7 +114,10 @@ def _per_example(values: jax.Array) -> jax.Array:
 
 
 def classifier_loss(module: Module, batch: Batch) -> jax.Array:
-    """Cross entropy [B] of `module(batch["x"])` against `batch["y"]`; the mean over further axes of y (tokens)."""
+    """Compute the cross entropy [B] of `module(batch["x"])` against `batch["y"]`.
+
+    Over further axes of y (tokens), the mean.
+    """
     return _per_example(cross_entropy(module(batch["x"]), batch["y"]))
 
 
@@ -120,7 +128,8 @@ def classifier_metrics(module: Module, batch: Batch) -> dict[str, jax.Array]:
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     own = jnp.take_along_axis(logits, labels[..., None], -1)
     loss = jax.nn.logsumexp(logits, axis=-1) - own[..., 0]
-    # argmax(logits) == labels by comparisons, ties included, never right where NaN: half the time of argmax on a CPU
+    # argmax(logits) == labels by comparisons, ties included, never right where NaN: half the time
+    # of argmax on a CPU
     classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
     right = jnp.all((own > logits) | ((own == logits) & (classes >= labels[..., None])), -1).astype(loss.dtype)
     return {"loss": _per_example(loss), "accuracy": _per_example(right)}

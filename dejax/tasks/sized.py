@@ -11,11 +11,12 @@ from ..errors import bad
 
 @dataclass(frozen=True)
 class Sized:
-    """A task that waits for data: `build(data)` reads input shape and number of classes, and gives the task.
+    """A task that waits for data: `build(data)` reads input shape and classes, makes the task.
 
     Args:
       make: (input size, classes) -> task. measure: shape of one example -> input size.
-      features, classes: sizes that the caller fixed; None is read from the data. field: what the caller calls `features`.
+      features, classes: sizes that the caller fixed; None is read from the data. field: what the
+        caller calls `features`.
     Raises:
       TypeError, ValueError: classes that are no whole number >= 1.
     """

@@ -1,4 +1,7 @@
-"""Checks of what each kind of member must satisfy, as scikit-learn's `check_estimator`: run them on your own."""
+"""Checks of what each kind of member must satisfy; run them on your own.
+
+They are what `check_estimator` is to scikit-learn.
+"""
 
 from .attacks import check_attack as check_attack
 from .codecs import check_codec as check_codec, check_compressor as check_compressor

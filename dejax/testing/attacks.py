@@ -18,9 +18,10 @@ SEEN = {"message": "heard", "batch": "data", "gradient": "gradient"}
 
 
 def check_attack(attack: Any) -> None:
-    """Check that an attack changes what adversaries do and nothing else, and that its numbers act.
+    """Check that an attack changes what adversaries do and nothing else.
 
-    It is run on 14 nodes with 4 neighbors each, and at a server where it rewrites messages.
+    And that its numbers act. It is run on 14 nodes with 4 neighbors each, and at a server where it
+    rewrites messages.
 
     Args:
       attack: a member of `dejax.attacks` or your own, with at least one of 14 nodes as adversary.

@@ -23,10 +23,13 @@ def check_compressor(compressor: Any, bits: Callable[[int, int], int] | None = N
     """Check that a compressor keeps its bounds, acts on each row alone, and counts its bits.
 
     Args:
-      compressor: what `dejax.compression.Compressor` describes; it must be able to act on rows of 40 numbers.
-      bits: (d, width) -> bits of a row of d numbers of `width` bits, as the paper counts them, to hold `compressor.bits` against.
+      compressor: what `dejax.compression.Compressor` describes; it must be able to act on rows of
+        40 numbers.
+      bits: (d, width) -> bits of a row of d numbers of `width` bits, as the paper counts them, to
+        hold `compressor.bits` against.
     Raises:
-      PromiseError: which promise broke, what was seen, and how to mend it. Means are tested at five standard errors.
+      PromiseError: which promise broke, what was seen, and how to mend it. Means are tested at five
+        standard errors.
     Example:
       >>> check_compressor(dejax.compression.top_k(ratio=0.1))
     """
@@ -166,10 +169,11 @@ def _bits(promises: Promises, compressor: Any, apply: Callable[..., Any], formul
 
 
 def check_codec(codec: Any) -> None:
-    """Check that a codec's memory is a fixed point, that it acts on each node alone, and that its size is what it says.
+    """Check a codec: its memory is a fixed point, it acts on each node alone, its size is true.
 
     Args:
-      codec: a member of `dejax.compression` or your own, able to act on messages of 10 numbers in two leaves of 6 and 4.
+      codec: a member of `dejax.compression` or your own, able to act on messages of 10 numbers in
+        two leaves of 6 and 4.
     Raises:
       PromiseError: which promise broke, what was seen, and how to mend it.
     Example:

@@ -27,16 +27,19 @@ from .runs import (
 
 
 def check_method(method: Any, problem: Any = None, network: Any = None) -> None:
-    """Check that a method keeps what dejax builds on: types, purity, numbers, and that it works through verbs alone.
+    """Check that a method keeps what dejax builds on.
 
-    Takes about two seconds: one program of seven rounds, and one vmapped over two values of every number.
+    These are types, purity, numbers, and that it works through verbs alone. Takes about two
+    seconds: one program of seven rounds, and one vmapped over two values of every number.
 
     Args:
       method: as for `rollout`.
-      problem, network: what it is run on; by default least squares on 7 nodes with full batches, and a chain of them,
-        or a server. On minibatches, and where a method draws, promises that randomness hides are left out.
+      problem, network: what it is run on; by default least squares on 7 nodes with full batches,
+        and a chain of them, or a server. On minibatches, and where a method draws, promises that
+        randomness hides are left out.
     Raises:
-      PromiseError: which promise broke, what was seen, and how to mend it. RefusedError: the network does not fit.
+      PromiseError: which promise broke, what was seen, and how to mend it. RefusedError: the
+        network does not fit.
     Example:
       >>> check_method(dejax.methods.dsgd(lr=0.1))
     """

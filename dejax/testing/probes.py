@@ -1,4 +1,7 @@
-"""Methods that do one thing, so that a rule or an attack is seen alone; and one round of them, compiled once."""
+"""Methods that do one thing, so that a rule or an attack is seen alone.
+
+And one round of them, compiled once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +48,11 @@ class Gossip:
 
 @struct
 class Listen(Gossip):
-    """x stays. Slots: each node's "data" and "gradient", what it "heard" on each link [n, k, ...] and "from" whom [n, k]."""
+    """Keep x, and record what each node has and hears.
+
+    Slots: each node's "data" and "gradient", what it "heard" on each link [n, k, ...] and "from"
+    whom [n, k].
+    """
 
     def step(self, state: Models, round: Any) -> Models:
         """Draw, compute, exchange; keep what was seen."""
@@ -107,7 +114,10 @@ class SoftmaxTask:
 
 
 class OneRound:
-    """One round of a probe, compiled once: called with other starts, graphs or numbers of its network."""
+    """One round of a probe, compiled once.
+
+    It is called with other starts, graphs or numbers of its network.
+    """
 
     def __init__(self, probe: Any, network: Any, problem: Any = None):
         self.problem = classification() if problem is None else problem
@@ -150,7 +160,10 @@ def classification(classes: int = CLASSES) -> Problem:
 
 
 def weights() -> np.ndarray:
-    """W [n, n]: symmetric and doubly stochastic, 4 neighbors each, unequal weights, nodes in mixed order."""
+    """Make W [n, n]: symmetric and doubly stochastic, with 4 neighbors for each node.
+
+    Weights are unequal and nodes in mixed order.
+    """
     rng, n = np.random.default_rng(6), NODES
     w = np.zeros((n, n))
     for i in range(n):

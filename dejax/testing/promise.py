@@ -12,7 +12,10 @@ from ..errors import PromiseError
 
 
 class Promises:
-    """The promises of one member: each check is run under the name of a promise and with what would mend it."""
+    """The promises of one member.
+
+    Each check is run under the name of a promise, with what would mend it.
+    """
 
     def __init__(self, member: Any):
         self.member = type(member).__name__

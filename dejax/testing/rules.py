@@ -19,15 +19,17 @@ FAR = 1e6
 
 
 def check_rule(rule: Any) -> None:
-    """Check that a rule treats neighbors alike, agrees with those who agree, and is deaf to what did not arrive.
+    """Check that a rule treats neighbors alike and ignores what did not arrive.
 
-    It is run by gossip on 14 nodes with 4 neighbors each, and at a server where it can.
+    And that it agrees with neighbors who agree. It is run by gossip on 14 nodes with 4 neighbors
+    each, and at a server where it can.
 
     Args:
-      rule: a member of `dejax.aggregation` or your own. A rule that is not linear is taken to bear `rule.f` bad values (1
-        where it has no f) among a node and its 4 neighbors.
+      rule: a member of `dejax.aggregation` or your own. A rule that is not linear is taken to bear
+        `rule.f` bad values (1 where it has no f) among a node and its 4 neighbors.
     Raises:
-      PromiseError: which promise broke, what was seen, and how to mend it. ValueError: an f that 4 neighbors cannot bear.
+      PromiseError: which promise broke, what was seen, and how to mend it. ValueError: an f that 4
+        neighbors cannot bear.
     Example:
       >>> check_rule(dejax.aggregation.trimmed_mean(f=1))
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from .. import engine
 from ..core.method import traits
 from ..core.types import Keys, Method, Network, Problem, Tree
+from ..mixing import NeighborLists
 from ..round import Round, Store
 from . import toys
 from .promise import equal, host
@@ -49,7 +50,10 @@ class Runs:
     def __call__(
         self, parts: Sequence[int] = (toys.ROUNDS,), carry: Tree = None, first: int = 0, **changes: Any
     ) -> Any:
-        """The carry after chunks of rounds, on the host. changes: method, problem, network, key, params in place of its own."""
+        """Run chunks of rounds, and return the carry on the host.
+
+        changes: method, problem, network, key, params in place of its own.
+        """
         method, problem, network, key, params = self._parts(changes)
         carry = engine.start(method, problem, network, key, params) if carry is None else carry
         for count in parts:
@@ -111,13 +115,15 @@ def relabelled(problem: Problem, network: Network, order: np.ndarray) -> tuple[A
 
 
 def alone(network: Network) -> Any:
-    """The same network with W = I in the same shapes; None where its kernel holds W in another way."""
+    """Return the same network with W = I in the same shapes.
+
+    None where its kernel holds W in another way.
+    """
     top = network.topology
-    links: Any = None if top is None else top.links
-    if links is None or not (hasattr(links, "index") and hasattr(links, "own")):
+    if top is None or not isinstance(top.links, NeighborLists):
         return None
-    links = replace(links, weight=np.zeros_like(links.weight), own=np.ones_like(links.own))
-    return replace(network, topology=replace(cast(Any, top), links=links))
+    links = replace(top.links, weight=np.zeros_like(top.links.weight), own=np.ones_like(top.links.own))
+    return replace(network, topology=replace(top, links=links))
 
 
 def equal_nodes(problem: Problem) -> Any:

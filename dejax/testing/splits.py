@@ -14,8 +14,8 @@ def check_partition(partition: Any, nodes: int = NODES, shared: bool = False) ->
     """Check that a partition gives every node samples that exist, by its generator alone.
 
     Args:
-      partition: `p(labels [N], nodes, rng, groups) -> rows of each node`, a member of `dejax.data` or your own; it is called
-        with 400 labels of 10 classes and 8 groups.
+      partition: `p(labels [N], nodes, rng, groups) -> rows of each node`, a member of `dejax.data`
+        or your own; it is called with 400 labels of 10 classes and 8 groups.
       nodes: among which they are split. shared: a sample may be at several nodes.
     Raises:
       PromiseError: which promise broke, what was seen, and how to mend it.

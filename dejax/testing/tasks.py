@@ -12,7 +12,7 @@ from .promise import Promises, close, require, rounding, same
 
 
 def check_task(task: Any, batch: Tree) -> None:
-    """Check that a task is pure, that each example stands for itself, and that it bears a node axis.
+    """Check a task: it is pure, each example stands for itself, and it bears a node axis.
 
     Args:
       task: `init(key)` and `loss(params, batch, key)`, as in `dejax.tasks`.

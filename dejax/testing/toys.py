@@ -1,4 +1,4 @@
-"""What the checks run on: a tiny problem, networks that carry a method, and sleepers that are known beforehand."""
+"""A tiny problem for the checks, networks that fit a method, and sleepers by a list."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -49,7 +49,7 @@ class LinearTask:
 
 @struct
 class Asleep(Fault):
-    """A fault that is known beforehand: nodes whose id is not among `up` [n] sleep through every round."""
+    """A fault known beforehand: nodes whose id is not in `up` [n] sleep through every round."""
 
     up: Any
 
@@ -95,7 +95,10 @@ def network(method: Method, n: int = N, dtype: str | None = None) -> Network:
 
 
 def chain(n: int = N, accepts: Any = ("doubly",), dtype: str | None = None) -> Any:
-    """A chain of nodes, which is a tree, with weights of the first kind that is accepted of doubly, row and column."""
+    """Make a chain of nodes, which is a tree.
+
+    Its weights are the first of doubly, row and column stochastic that are accepted.
+    """
     return _chain(n, tuple(accepts), width() if dtype is None else dtype)
 
 
@@ -114,7 +117,10 @@ def _chain(n: int, accepts: tuple[str, ...], dtype: str) -> Any:
 
 
 def with_sleepers(net: Network, method: Method, made: Problem) -> Network | None:
-    """The network with everybody awake, by a mask that can be changed; None where sleepers are refused."""
+    """Return the network with everybody awake, by a mask that can be changed.
+
+    None where sleepers are refused.
+    """
     slept = replace(net, faults=(*net.faults, Asleep(np.ones(made.n, bool))))
     try:
         slept.check(method, made)

@@ -1,7 +1,7 @@
 """Base-(k+1) graphs: exact averaging after a short period, for any n, at degree <= k.
 
-Reference: Takezawa, Sato, Bao, Niwa and Yamada, Beyond exponential graph: communication-efficient topologies for
-decentralized learning via finite-time convergence (NeurIPS 2023).
+Reference: Takezawa, Sato, Bao, Niwa and Yamada, Beyond exponential graph: communication-efficient
+topologies for decentralized learning via finite-time convergence (NeurIPS 2023).
 """
 
 import math
@@ -19,7 +19,7 @@ Round = dict[tuple[int, int], float]  # weight of each undirected edge (i < j)
 
 
 def _factors(m: int, b: int) -> list[int] | None:
-    """m as a product of factors b, b - 1, ..., 2, taken greedily; None if it has a larger prime factor."""
+    """Factorize m greedily into b, b - 1, ..., 2; None if it has a prime factor beyond b."""
     out = []
     for q in range(b, 1, -1):
         while m % q == 0:
@@ -121,16 +121,18 @@ def _rounds(n: int, b: int) -> list[Round]:
 
 @sized
 def base_graph(n: int = FROM_DATA, *, degree: int = 1) -> Topology:
-    """The Base-(k+1) graph: after one short period all nodes hold the exact mean, for any n, at most k = degree messages each.
+    """The Base-(k+1) graph: after one short period all nodes hold the exact mean, for any n.
 
-    Every W_t is symmetric and doubly stochastic; the period is at most 2 log_{k+1}(n) + 2.
+    A node sends at most k = degree messages in each phase. Every W_t is symmetric and doubly
+    stochastic; the period is at most 2 log_{k+1}(n) + 2.
 
     Args:
       n: number of nodes >= 1; left out, it is filled in from the data.
       degree: k >= 1, the largest number of neighbors in a phase, below n.
     Identity: the product of one period is 11^T / n.
-    Reference: Takezawa, Sato, Bao, Niwa and Yamada, Beyond exponential graph: communication-efficient topologies for
-      decentralized learning via finite-time convergence (NeurIPS 2023).
+    Reference: Takezawa, Sato, Bao, Niwa and Yamada, Beyond exponential graph:
+      communication-efficient topologies for decentralized learning via finite-time convergence
+      (NeurIPS 2023).
     Example:
       >>> base_graph(25).period
       9

@@ -104,12 +104,15 @@ def _lattice_n(rows: int | None = None, columns: int | None = None, **_: object)
 def torus(
     n: int = FROM_DATA, rows: int | None = None, columns: int | None = None, *, weights: Weights = Metropolis()
 ) -> Topology:
-    """A rows x columns lattice that wraps around: 4 neighbors with weight 1/5 each (both sides >= 3).
+    """A rows x columns lattice that wraps around: 4 neighbors with weight 1/5 each.
+
+    Both sides are at least 3.
 
     rho = 1 - (2 - 2 cos(2 pi / max(rows, columns))) / 5 for 3 x 3, 4 x 4, 5 x 5, 4 x 8 and larger.
 
     Args:
-      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from the data.
+      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from
+        the data.
       rows, columns: sides; what is left out is chosen, as square as possible.
       weights: weight rule.
     Example:
@@ -129,10 +132,12 @@ def grid(
 ) -> Topology:
     """A rows x columns lattice with borders: 2 to 4 neighbors.
 
-    With `max_degree()` weights rho = 1 - (2 - 2 cos(pi / max(rows, columns))) / 5 (both sides >= 3).
+    With `max_degree()` weights rho = 1 - (2 - 2 cos(pi / max(rows, columns))) / 5 (both
+    sides >= 3).
 
     Args:
-      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from the data.
+      n: number of nodes >= 1, no prime beyond 3; left out, it is rows * columns, or filled in from
+        the data.
       rows, columns: sides; what is left out is chosen, as square as possible.
       weights: weight rule.
     Example:
@@ -158,9 +163,10 @@ def power_of_two(owner: str, n: int) -> int:
 
 @sized
 def hypercube(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
-    """n = 2^k corners: each node hears the k that differ from it in one bit, with weight 1 / (k + 1).
+    """A hypercube of n = 2^k corners: each node hears the k that differ from it in one bit.
 
-    Eigenvalues 1 - 2 h / (k + 1), h = 0..k; rho = (k - 1) / (k + 1) for k >= 2.
+    All weights are 1 / (k + 1). Eigenvalues 1 - 2 h / (k + 1), h = 0..k; rho = (k - 1) / (k + 1)
+    for k >= 2.
 
     Args:
       n: number of nodes, a power of two; left out, it is filled in from the data.
@@ -179,15 +185,16 @@ def hypercube(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topolog
 
 @sized
 def exponential(n: int = FROM_DATA, *, weights: Weights = UniformNeighbour()) -> Topology:
-    """Each node hears those 1, 2, 4, ... places on: tau = ceil(log2 n) neighbors with weight 1 / (tau + 1).
+    """The exponential graph: each node hears those 1, 2, 4, ... places on.
 
-    Directed, circulant, doubly stochastic; rho = (tau - 1) / (tau + 1) for even n, smaller for odd n.
+    It has tau = ceil(log2 n) neighbors, with weight 1 / (tau + 1). Directed, circulant, doubly
+    stochastic; rho = (tau - 1) / (tau + 1) for even n, smaller for odd n.
 
     Args:
       n: number of nodes >= 1; left out, it is filled in from the data.
       weights: weight rule; one for directed graphs (uniform_neighbour, push_sum, constant).
-    Reference: Ying, Yuan, Chen, Hu, Pan and Yin, Exponential graph is provably efficient for decentralized deep training
-      (NeurIPS 2021).
+    Reference: Ying, Yuan, Chen, Hu, Pan and Yin, Exponential graph is provably efficient for
+      decentralized deep training (NeurIPS 2021).
     Example:
       >>> exponential(16).max_degree
       4
@@ -224,8 +231,9 @@ def complete(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology
 def star(n: int = FROM_DATA, *, weights: Weights = Metropolis()) -> Topology:
     """Node 0 hears all others, and they only it.
 
-    With Metropolis weights (1/n on each edge) rho = 1 - 1/n. `best_constant()` gives (n - 1) / (n + 1), but with a
-    negative own weight at the hub for n > 3; of the non-negative ones `constant(1 / (n - 1))` is best: (n - 2) / (n - 1).
+    With Metropolis weights (1/n on each edge) rho = 1 - 1/n. `best_constant()` gives (n -
+    1) / (n + 1), but with a negative own weight at the hub for n > 3; of the non-negative ones
+    `constant(1 / (n - 1))` is best: (n - 2) / (n - 1).
 
     Args:
       n: number of nodes >= 1; left out, it is filled in from the data.

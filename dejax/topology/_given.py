@@ -27,7 +27,8 @@ def from_edges(
     """A graph from a list of pairs.
 
     Args:
-      edges: m pairs of node ids in 0..n-1; (receiver, sender) where directed. Repeated pairs count once.
+      edges: m pairs of node ids in 0..n-1; (receiver, sender) where directed. Repeated pairs count
+        once.
       n: number of nodes; left out, one more than the largest id.
       directed: whether (i, j) means only that i hears j.
       weights: weight rule; left out, metropolis(), or uniform_neighbour() where directed.
@@ -85,18 +86,19 @@ def from_matrix(
 ) -> Topology:
     """A topology from W itself: `matrix[i, j]` is the weight that receiver i gives to sender j.
 
-    A traced matrix (under jit, vmap or grad) is taken as it is, as a dense kernel, so that one can differentiate through
-    it; values are then not checked.
+    A traced matrix (under jit, vmap or grad) is taken as it is, as a dense kernel, so that one can
+    differentiate through it; values are then not checked.
 
     Args:
       matrix: [n, n], or [P, n, n] for a sequence of period P; NumPy or JAX.
-      kind: demand that W be "doubly", "row" or "column" stochastic; of a traced W it is believed ("doubly" if left out).
+      kind: demand that W be "doubly", "row" or "column" stochastic; of a traced W it is believed
+        ("doubly" if left out).
       allow_disconnected: accept a W whose graph falls into parts.
       allow_negative: accept negative weights.
       name: what to call it.
     Raises:
-      ValueError: a wrong shape, a non-finite or negative weight, sums that are not 1 (the text names the furthest node), or a
-        disconnected graph.
+      ValueError: a wrong shape, a non-finite or negative weight, sums that are not 1 (the text
+        names the furthest node), or a disconnected graph.
     Example:
       >>> from_matrix(np.full((2, 2), 0.5)).kind
       'doubly'
@@ -148,7 +150,8 @@ def from_networkx(
 ) -> Topology:
     """A topology from a networkx graph; its nodes are numbered in their order.
 
-    An edge u -> v of a directed graph means that v hears u. Self loops and edge attributes are ignored.
+    An edge u -> v of a directed graph means that v hears u. Self loops and edge attributes are
+    ignored.
 
     Args:
       graph: networkx Graph or DiGraph.

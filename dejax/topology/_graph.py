@@ -12,7 +12,8 @@ class Graph:
 
     Args:
       n: number of nodes.
-      receivers, senders: int64 [m], sorted by receiver, then sender; no self loops, no repeated pair.
+      receivers, senders: int64 [m], sorted by receiver, then sender; no self loops, no repeated
+        pair.
     """
 
     n: int

@@ -14,7 +14,10 @@ LINES_UP_TO = 20_000  # edges that are drawn
 
 
 def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
-    """[n, 2]: lattices as lattices, trees by level, stars around their hub, others on a circle or by springs."""
+    """Return positions [n, 2] for a drawing.
+
+    Lattices as lattices, trees by level, stars around their hub, others on a circle or by springs.
+    """
     n = top.n
     i = np.arange(n)
     if top.name in ("grid", "torus"):
@@ -53,7 +56,8 @@ def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
 def plot_graph(top: Topology, ax: Any = None) -> Any:
     """Draw nodes and edges.
 
-    Each phase of a sequence has its own color; edges of a directed graph bend to the receiver's left.
+    Each phase of a sequence has its own color; edges of a directed graph bend to the receiver's
+    left.
 
     Args:
       top: any topology of period >= 1.

@@ -71,9 +71,10 @@ def _draw(
 
 @sized
 def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
-    """A random connected graph in which each node has exactly `degree` neighbors, weights 1 / (degree + 1).
+    """A random connected graph in which each node has exactly `degree` neighbors.
 
-    With high probability rho <= (1 + 2 sqrt(degree - 1) + o(1)) / (degree + 1).
+    Weights are 1 / (degree + 1). With high probability
+    rho <= (1 + 2 sqrt(degree - 1) + o(1)) / (degree + 1).
 
     Args:
       n: number of nodes; left out, it is filled in from the data.
@@ -140,9 +141,10 @@ def erdos_renyi(
 
 @sized
 def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
-    """Preferential attachment: a few hubs, many nodes of small degree; each new node joins m earlier ones.
+    """Preferential attachment: a few hubs, many nodes of small degree.
 
-    Starts from a star of m + 1 nodes, so that there are m (n - m) edges; connected by construction.
+    Each new node joins m earlier ones. Starts from a star of m + 1 nodes, so that there are m (n -
+    m) edges; connected by construction.
 
     Args:
       n: number of nodes; left out, it is filled in from the data.
@@ -171,9 +173,10 @@ def watts_strogatz(
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
-    """A small world: a ring lattice with k / 2 neighbors on each side, each edge rewired with probability beta.
+    """A small world: a ring lattice, each edge of which is rewired with probability beta.
 
-    There are always n k / 2 edges. With beta = 0 the eigenvalues are (1 + 2 sum_j cos(2 pi q j / n)) / (k + 1), j to k / 2.
+    In the lattice a node has k / 2 neighbors on each side. There are always n k / 2 edges. With
+    beta = 0 the eigenvalues are (1 + 2 sum_j cos(2 pi q j / n)) / (k + 1), j to k / 2.
 
     Args:
       n: number of nodes; left out, it is filled in from the data.
@@ -220,7 +223,7 @@ def stochastic_block(
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
-    """Communities: nodes of one block are joined with probability p_in, of different blocks with p_out.
+    """Communities: nodes are joined with probability p_in within a block, p_out across blocks.
 
     Node ids are consecutive within a block; block sizes differ by at most 1.
 
@@ -270,7 +273,9 @@ def geometric(
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
 ) -> Topology:
-    """Nodes at random places of the unit square, joined when closer than `radius`; drawn again until connected.
+    """Nodes at random places of the unit square, joined when closer than `radius`.
+
+    The places are drawn again until the graph is connected.
 
     Args:
       n: number of nodes; left out, it is filled in from the data.
@@ -278,7 +283,8 @@ def geometric(
       seed: of the draw.
       weights: weight rule.
       allow_disconnected: take the first draw, whatever it is.
-    Reference: Gupta and Kumar, Critical power for asymptotic connectivity in wireless networks (1998).
+    Reference: Gupta and Kumar, Critical power for asymptotic connectivity in wireless networks
+      (1998).
     Example:
       >>> geometric(20, radius=0.5).connected
       True
@@ -300,10 +306,11 @@ def geometric(
 
 @sized
 def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weights: Weights = PushSum()) -> Topology:
-    """Each node sends to the next one of a random circle and to `degree` - 1 others drawn at random: directed.
+    """A random directed graph: each node sends to the next on a circle and to random others.
 
-    Strongly connected by the circle; numbers of senders differ between nodes, so that no doubly stochastic weights are
-    known locally: the default weights are column-stochastic, for push-sum methods.
+    The circle is drawn, and so are the `degree` - 1 others. Strongly connected by the circle;
+    numbers of senders differ between nodes, so that no doubly stochastic weights are known locally:
+    the default weights are column-stochastic, for push-sum methods.
 
     Args:
       n: number of nodes; left out, it is filled in from the data.

@@ -1,4 +1,7 @@
-"""Graphs that change with the phase: one message per node and phase, fast agreement over a period."""
+"""Graphs that change with the phase.
+
+Each node sends one message per phase; over a period they agree fast.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +23,16 @@ def _alone(n: int) -> Edges:
 
 @sized
 def one_peer_exponential(n: int = FROM_DATA) -> Topology:
-    """Phase t: each node hears the one 2^(t mod tau) places on, with weight 1/2; tau = ceil(log2 n) phases.
+    """Phase t: each node hears the one 2^(t mod tau) places on, with weight 1/2.
 
-    Directed, doubly stochastic. One period is exact averaging if n is a power of two, and a contraction otherwise.
+    There are tau = ceil(log2 n) phases. Directed, doubly stochastic. One period is exact averaging
+    if n is a power of two, and a contraction otherwise.
 
     Args:
       n: number of nodes >= 1; left out, it is filled in from the data.
     Identity: W_{tau-1} ... W_0 = 11^T / n for n = 2^tau, in any order.
-    Reference: Ying, Yuan, Chen, Hu, Pan and Yin, Exponential graph is provably efficient for decentralized deep training
-      (NeurIPS 2021).
+    Reference: Ying, Yuan, Chen, Hu, Pan and Yin, Exponential graph is provably efficient for
+      decentralized deep training (NeurIPS 2021).
     Example:
       >>> one_peer_exponential(8).period
       3
@@ -41,7 +45,10 @@ def one_peer_exponential(n: int = FROM_DATA) -> Topology:
 
 
 def pairs(n: int, partner: np.ndarray) -> Edges:
-    """Each node averages with its partner, 1/2 each; a node that is its own partner keeps its value."""
+    """Let each node average with its partner, 1/2 each.
+
+    A node that is its own partner keeps its value.
+    """
     i = np.flatnonzero(partner != np.arange(n))
     own = np.ones(n)
     own[i] = 0.5
@@ -50,7 +57,9 @@ def pairs(n: int, partner: np.ndarray) -> Edges:
 
 @sized
 def one_peer_ring(n: int = FROM_DATA) -> Topology:
-    """Pairs on a circle: phases alternate between (0, 1)(2, 3)... and (1, 2)(3, 4)...(n-1, 0), weights 1/2.
+    """Pairs on a circle, which change in turn, with weights 1/2.
+
+    Phases alternate between (0, 1)(2, 3)... and (1, 2)(3, 4)...(n-1, 0).
 
     Args:
       n: even number of nodes; left out, it is filled in from the data.
@@ -72,7 +81,9 @@ def one_peer_ring(n: int = FROM_DATA) -> Topology:
 
 @sized
 def one_peer_hypercube(n: int = FROM_DATA) -> Topology:
-    """Phase t: node i averages with i XOR 2^(t mod k), n = 2^k; symmetric matchings, weights 1/2.
+    """Phase t: node i averages with i XOR 2^(t mod k), n = 2^k.
+
+    Symmetric matchings, weights 1/2.
 
     Args:
       n: number of nodes, a power of two; left out, it is filled in from the data.
@@ -127,7 +138,9 @@ class Matchings:
 
 @sized
 def random_matching(n: int = FROM_DATA) -> Topology:
-    """Each phase pairs all nodes at random (one stays alone if n is odd), weights 1/2; drawn on the device.
+    """Each phase pairs all nodes at random, with weights 1/2.
+
+    One stays alone if n is odd. Pairs are drawn on the device.
 
     E[W^2] contracts the squared consensus distance by (n - 2) / (2 (n - 1)) per phase for even n.
 

@@ -49,7 +49,8 @@ def sized(
 
     Args:
       fn: the function, which sees n only as an int.
-      infer: called with the other arguments given, may say n when it was left out (rows times columns).
+      infer: called with the other arguments given, may say n when it was left out (rows times
+        columns).
     """
     if fn is None:
         return functools.partial(sized, infer=infer)

@@ -3,7 +3,8 @@
     rho = ||W - J||_2, J = 11^T / n        the factor by which one round shrinks the distance to the mean, at most
     gap_abs = 1 - |lambda_2|, gap_squared = 1 - rho^2 (often called p), gap_signed = 1 - lambda_2 (real part, largest)
 
-Of a sequence the eigenvalues are those of the product over one period, and rho is per period, with rho^(1/P) beside it.
+Of a sequence the eigenvalues are those of the product over one period, and rho is per period, with
+rho^(1/P) beside it.
 """
 
 import math
@@ -21,14 +22,20 @@ DENSE_UP_TO = (
 
 
 def eigenvalues_known(top: Topology) -> bool:
-    """Whether all eigenvalues of W (of the product over one period) are computed: few nodes, or a closed form."""
+    """Return whether all eigenvalues of W (of the product over one period) can be computed.
+
+    They can for few nodes, or by a closed form.
+    """
     if not top.period:
         return False
     return top.n <= DENSE_UP_TO or top.links.offset_weights() is not None or top.links.pair_weights() is not None
 
 
 def _circulant_eigenvalues(top: Topology) -> np.ndarray | None:
-    """Eigenvalues of the product over a period in the order of the Fourier modes, or None: [n] complex."""
+    """Return the eigenvalues [n] of the product over a period, complex; or None.
+
+    They are in the order of the Fourier modes. None: W is not circulant.
+    """
     rows = top.links.offset_weights()
     if rows is None:
         return None
@@ -41,7 +48,7 @@ def _circulant_eigenvalues(top: Topology) -> np.ndarray | None:
 
 
 def period_matrix(top: Topology) -> np.ndarray:
-    """[n, n]: W_{P-1} ... W_0, what one period does."""
+    """Return the product of the W_t of one period, [n, n]."""
     _fixed_sequence(top)
     out = top.host(0).matrix()
     for t in range(1, top.period):
@@ -91,9 +98,10 @@ def spectrum(top: Topology) -> np.ndarray:
 
 
 def rho(top: Topology) -> float | None:
-    """||W - J||_2, or ||W_{P-1} ... W_0 - J||_2 over one period; None where W is not doubly stochastic.
+    """Compute rho = ||W - J||_2, J = 11^T / n, of W or of its product over one period.
 
-    Beyond 2,000 nodes the largest singular value comes from a sparse iterative solver (relative error about 1e-6).
+    None where W is not doubly stochastic. Beyond 2,000 nodes the largest singular value comes from
+    a sparse iterative solver (relative error about 1e-6).
 
     Example:
       >>> rho(complete(8)) == 0
@@ -160,7 +168,10 @@ def _sparse_rho(top: Topology) -> float:
 
 
 def _lambda2(top: Topology) -> complex | None:
-    """The eigenvalue of second largest modulus (its modulus for a large symmetric W); None for large others."""
+    """Compute the eigenvalue of second largest modulus; None where W is large and not symmetric.
+
+    For a large symmetric W, its modulus.
+    """
     if top.n == 1:
         return 0.0
     if eigenvalues_known(top):
@@ -195,18 +206,22 @@ def _rounds(r: float, eps: float, period: int) -> float:
 
 
 def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
-    """Effective number of neighbours: by how much a decayed random walk through W averages noise away, between 1 and n.
+    """Compute the effective number of neighbours, between 1 and n.
 
-    n_W(decay) = 1/(1 - decay) / (1/n sum_t decay^t ||W^{t+1}||_F^2); for symmetric (or normal) W the denominator is
-    1/n sum_i |lambda_i|^2 / (1 - decay |lambda_i|^2). decay 0 looks one round ahead, decay -> 1 gives n for a connected graph.
+    It says by how much a decayed random walk through W averages noise away.
+
+    n_W(decay) = 1/(1 - decay) / (1/n sum_t decay^t ||W^{t+1}||_F^2); for symmetric (or normal) W
+    the denominator is 1/n sum_i |lambda_i|^2 / (1 - decay |lambda_i|^2). decay 0 looks one round
+    ahead, decay -> 1 gives n for a connected graph.
 
     Args:
       top: a fixed topology (period 1), with at most 2,000 nodes unless circulant or complete.
-      decay: in [0, 1); related to the learning rate: steps small against 1 - decay see the whole network.
+      decay: in [0, 1); related to the learning rate: steps small against 1 - decay see the whole
+        network.
     Returns:
       The number; None for sequences, and for large graphs whose eigenvalues are not all known.
-    Reference: Vogels, Hendrikx and Jaggi, Beyond spectral gap: the role of the topology in decentralized learning
-      (NeurIPS 2022).
+    Reference: Vogels, Hendrikx and Jaggi, Beyond spectral gap: the role of the topology in
+      decentralized learning (NeurIPS 2022).
     Example:
       >>> round(effective_neighbours(complete(8), 0.5), 6)
       8.0
@@ -264,11 +279,13 @@ def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
     Plain numbers, None where not defined or not computed.
 
     Args:
-      top: any topology; one that is drawn afresh each phase has no spectrum, and gets an empty dictionary.
+      top: any topology; one that is drawn afresh each phase has no spectrum, and gets an empty
+        dictionary.
       decay: of the effective number of neighbours.
     Returns:
-      rho (||W - J||_2, per period), rho_per_round (its P-th root), gap_abs (1 - |lambda_2|), gap_squared (1 - rho^2),
-      gap_signed (1 - the largest real part but one), mixing_time (rounds to a quarter), effective_neighbours.
+      rho (||W - J||_2, per period), rho_per_round (its P-th root), gap_abs (1 - |lambda_2|),
+      gap_squared (1 - rho^2), gap_signed (1 - the largest real part but one), mixing_time (rounds
+      to a quarter), effective_neighbours.
     Example:
       >>> round(facts(ring(8))["rho"], 4)
       0.8047

@@ -26,12 +26,14 @@ TOLERANCE = 1e-9  # on row and column sums, in float64
 class Topology:
     """Who hears whom with which weight, in every phase.
 
-    W_t[i, j] is the weight that receiver i gives to sender j; one gossip step is X <- W_t X. The leaves are the weights
-    and neighbor lists of one period, on the host in float64 when built by this package, and are cast to `dtype` by `at`:
-    facts and checks have full precision, and rounds mix in the precision of the model.
+    W_t[i, j] is the weight that receiver i gives to sender j; one gossip step is X <- W_t X. The
+    leaves are the weights and neighbor lists of one period, on the host in float64 when built by
+    this package, and are cast to `dtype` by `at`: facts and checks have full precision, and rounds
+    mix in the precision of the model.
 
     Args:
-      links: a mixing kernel whose leaves have a leading period axis; with period 0, an object with `draw(key) -> Links`.
+      links: a mixing kernel whose leaves have a leading period axis; with period 0, an object with
+        `draw(key) -> Links`.
       name: what it is, e.g. "ring". Static, as all below.
       kind: "doubly", "row" or "column" stochastic.
       symmetric: every W_t is symmetric.
@@ -115,7 +117,10 @@ class Topology:
         return links.host_edges()
 
     def matrix(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
-        """Dense W of this phase [n, n], the very numbers that `at` gives, in `dtype`; `host(phase).matrix()` has float64."""
+        """Return dense W of this phase [n, n]: the very numbers that `at` gives, in `dtype`.
+
+        `host(phase).matrix()` has those of float64.
+        """
         return self.host(phase, key).matrix().astype(self._width)
 
     def edges(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
@@ -150,11 +155,13 @@ def build(
     want: str | None = None,
     tolerance: float = TOLERANCE,
 ) -> Topology:
-    """A topology from weighted edges per phase: kind, symmetry and connectivity are found and checked here.
+    """Make a topology from weighted edges per phase.
+
+    The sums of W, symmetry and connectivity are found and checked here.
 
     Raises:
-      ValueError: some W_t is neither row- nor column-stochastic, or not of the kind `want`; the union of the graphs of a
-        period is not strongly connected and `allow_disconnected` is False.
+      ValueError: some W_t is neither row- nor column-stochastic, or not of the kind `want`; the
+        union of the graphs of a period is not strongly connected and `allow_disconnected` is False.
     """
     sequence = [phases] if isinstance(phases, Edges) else list(phases)
     kind = _kind(name, sequence, want, tolerance)

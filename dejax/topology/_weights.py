@@ -1,7 +1,7 @@
 """Weight rules: from a graph to a mixing matrix on its edges.
 
-A rule is a small frozen object called with the graph: `ring(8, weights=lazy(metropolis()))`. All sums are taken in
-float64; W_ii is what is missing to a row sum (column sum for push-sum) of 1.
+A rule is a small frozen object called with the graph: `ring(8, weights=lazy(metropolis()))`. All
+sums are taken in float64; W_ii is what is missing to a row sum (column sum for push-sum) of 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,11 +41,13 @@ def _undirected(rule: Any, graph: Graph) -> None:
 
 @frozen
 class Metropolis:
-    """Metropolis-Hastings weights 1 / (1 + max(d_i, d_j)) on edges: symmetric, doubly stochastic, own weight > 0.
+    """Metropolis-Hastings weights 1 / (1 + max(d_i, d_j)) on edges.
 
-    The default on undirected graphs: nodes need only their neighbors' degrees.
+    Symmetric and doubly stochastic; a node's own weight is > 0. The default on undirected graphs:
+    nodes need only their neighbors' degrees.
 
-    Reference: Xiao, Boyd and Lall, A scheme for robust distributed sensor fusion based on average consensus (2005).
+    Reference: Xiao, Boyd and Lall, A scheme for robust distributed sensor fusion based on average
+      consensus (2005).
     Example:
       >>> star(4, weights=metropolis()).matrix()[0].tolist()
       [0.25, 0.25, 0.25, 0.25]
@@ -63,7 +65,8 @@ class Constant:
     """The same weight on every edge: W = I - eps L with L the graph's Laplacian.
 
     Args:
-      eps: edge weight > 0; contracts for eps < 2 / lambda_max(L), and W >= 0 for eps <= 1 / max degree.
+      eps: edge weight > 0; contracts for eps < 2 / lambda_max(L), and W >= 0 for eps <= 1 / max
+        degree.
     Example:
       >>> ring(4, weights=constant(0.25)).matrix()[0].tolist()
       [0.5, 0.25, 0.0, 0.25]
@@ -95,7 +98,8 @@ class MaxDegree:
 class BestConstant:
     """The constant edge weight that contracts fastest, 2 / (lambda_2(L) + lambda_n(L)).
 
-    rho = (lambda_n - lambda_2) / (lambda_n + lambda_2). It may make own weights negative (the hub of a star).
+    rho = (lambda_n - lambda_2) / (lambda_n + lambda_2). It may make own weights negative (the hub
+    of a star).
 
     Reference: Xiao and Boyd, Fast linear iterations for distributed averaging (2004).
     """
@@ -115,7 +119,8 @@ class BestConstant:
 class UniformNeighbour:
     """Average of all that is held: 1 / (1 + d_i) on each neighbor and on oneself.
 
-    Row-stochastic; doubly stochastic only on regular graphs. Elsewhere the nodes agree on the mean weighted by 1 + d_i.
+    Row-stochastic; doubly stochastic only on regular graphs. Elsewhere the nodes agree on the mean
+    weighted by 1 + d_i.
 
     Example:
       >>> chain(3, weights=uniform_neighbour()).kind
@@ -130,9 +135,9 @@ class UniformNeighbour:
 
 @frozen
 class DataSize:
-    """Weights proportional to the senders' numbers of samples, over the closed neighborhood: row-stochastic.
+    """Weights proportional to the senders' numbers of samples, over the closed neighborhood.
 
-    The value agreed on is not the mean weighted by size in general.
+    Row-stochastic. The value agreed on is not the mean weighted by size in general.
 
     Args:
       sizes: n positive numbers, one per node.
@@ -163,9 +168,10 @@ class DataSize:
 
 @frozen
 class PushSum:
-    """Column-stochastic weights 1 / (1 + out-degree of the sender): each node splits what it has evenly.
+    """Column-stochastic weights 1 / (1 + out-degree of the sender).
 
-    Keeps sums but no consensus: only for methods that carry a push-sum weight. On regular graphs it is doubly stochastic.
+    Each node splits what it has evenly. Keeps sums but no consensus: only for methods that carry a
+    push-sum weight. On regular graphs it is doubly stochastic.
 
     Reference: Kempe, Dobra and Gehrke, Gossip-based computation of aggregate information (2003).
     Example:
@@ -183,7 +189,8 @@ class PushSum:
 class Lazy:
     """A slower W that keeps more of the own value: W' = (1 - a) I + a W.
 
-    a = 1/2 maps an eigenvalue lambda to (1 + lambda) / 2, so that none is negative (needed by EXTRA and exact diffusion).
+    a = 1/2 maps an eigenvalue lambda to (1 + lambda) / 2, so that none is negative (needed by EXTRA
+    and exact diffusion).
 
     Args:
       weights: the rule for W.

@@ -6,26 +6,29 @@ import sys
 import warnings
 from pathlib import Path
 
-# Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave the inner loop over 32 hidden
-# units as 32 scalar additions). Either alone gains little or loses; together they take a third off a round of small models.
+# Vectors of 512 bits, and no unrolling of short loops before they are made vectors (XLA would leave
+# the inner loop over 32 hidden units as 32 scalar additions). Either alone gains little or loses;
+# together they take a third off a round of small models.
 WIDE = ("--xla_cpu_prefer_vector_width=512", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling")
-# No operation goes to YNNPACK, whose products of jax 0.10 take up to three times as long as Eigen's on vectors of 256 bits; the
-# releases before and after it do not.
+# No operation goes to YNNPACK, whose products of jax 0.10 take up to three times as long as Eigen's
+# on vectors of 256 bits; the releases before and after it do not.
 NARROW = ("--xla_cpu_experimental_ynn_fusion_type=",)
 TESTED = (0, 13)  # XLA ends a process that gives it a flag it does not know: releases of JAX from here on get none
 
 
 def fast_cpu() -> bool:
-    """Have XLA compile faster programs for this processor; call it before JAX computes anything (the `dejax` command does).
+    """Have XLA compile faster programs for this processor.
 
-    The flags go to `XLA_FLAGS` of this process, after what stands there, and hold for all JAX programs of the process: other ones for
-    processors whose 512-bit vectors run at full speed (Intel from Ice Lake on, AMD from Zen 4 on), and, with jax 0.10, for those that
-    have vectors of 256 bits and no more (measured on a Zen 3). Numbers change by rounding, as between two machines. Programs for GPUs
-    and TPUs are not affected.
+    Call it before JAX computes anything (the `dejax` command does). The flags go to `XLA_FLAGS` of
+    this process, after what stands there, and hold for all JAX programs of the process: other ones
+    for processors whose 512-bit vectors run at full speed (Intel from Ice Lake on, AMD from Zen 4
+    on), and, with jax 0.10, for those that have vectors of 256 bits and no more (measured on a Zen
+    3). Numbers change by rounding, as between two machines. Programs for GPUs and TPUs are not
+    affected.
 
     Returns:
-      Whether flags are set. False: another processor or a release of JAX for which none were found to help, flags of your own of
-      these names, or too late.
+      Whether flags are set. False: another processor or a release of JAX for which none were found
+      to help, flags of your own of these names, or too late.
     Warns:
       RuntimeWarning: too late; JAX has computed in this process, and reads flags only once.
     """
@@ -46,7 +49,10 @@ def fast_cpu() -> bool:
 
 
 def narrow() -> bool:
-    """Whether this processor has vectors of 256 bits (AVX2) and no longer ones, as far as Linux tells."""
+    """Return whether this processor has vectors of 256 bits (AVX2) and no longer ones.
+
+    As far as Linux tells.
+    """
     return "avx2" in features() and "avx512f" not in features()
 
 

@@ -1,8 +1,9 @@
 """The identity that forgets on which mesh a value lies.
 
-JAX writes the mesh of a program's arguments into the type of all that is computed from them, and inside `shard_map` refuses some
-operations on values of such a type that the function closes over (`zeros_like`, a gather by several indices). A loss closes over its
-method's numbers and the data; so a round works on values without a mesh in their type. Where they lie does not change.
+JAX writes the mesh of a program's arguments into the type of all that is computed from them, and
+inside `shard_map` refuses some operations on values of such a type that the function closes over
+(`zeros_like`, a gather by several indices). A loss closes over its method's numbers and the data;
+so a round works on values without a mesh in their type. Where they lie does not change.
 """
 
 from typing import Any

@@ -12,11 +12,13 @@ written_p = Primitive("dejax_written")
 
 
 def materialize(value: Any) -> Any:
-    """`value`, written to memory before anything reads it in programs for CPUs; elsewhere just `value`. Nothing is copied.
+    """Write `value` to memory, so that XLA:CPU does not recompute it in every reader.
 
-    Where a loop reads an element several times (three neighbors on a ring, 64 columns that share a row number), XLA fuses what
-    makes that element into the loop and computes it each time. Optimization barriers do not help: the CPU back end drops them
-    before it fuses. A call of a function that is not inlined does. The derivative is written to memory, too.
+    Elsewhere it is just `value`. Nothing is copied. Where a loop reads an element several times
+    (three neighbors on a ring, 64 columns that share a row number), XLA fuses what makes that
+    element into the loop and computes it each time. Optimization barriers do not help: the CPU back
+    end drops them before it fuses. A call of a function that is not inlined does. The derivative is
+    written to memory, too.
     """
     return jax.tree.map(written_p.bind, value)
 

@@ -1,4 +1,7 @@
-"""Compiled programs kept from one process to the next, where JAX has not been told to keep them elsewhere."""
+"""Compiled programs that later processes read from a folder.
+
+Where JAX has a place for them of its own, that is used instead.
+"""
 
 import contextlib
 import hashlib
@@ -28,10 +31,11 @@ _warned = False
 
 @contextlib.contextmanager
 def kept_programs() -> Iterator[None]:
-    """A stretch in which compiled programs are read from, and written to, a folder of the user's cache.
+    """Read compiled programs from a folder of the user's cache, and write them to it, inside.
 
-    The folder is `dejax/xla` in $XDG_CACHE_HOME (~/.cache), or that of the environment variable DEJAX_CACHE; "off" there switches
-    this off. Nothing is done where JAX has a compilation cache of its own. After the stretch JAX is as it was before.
+    The folder is `dejax/xla` in $XDG_CACHE_HOME (~/.cache), or that of the environment variable
+    DEJAX_CACHE; "off" there switches this off. Nothing is done where JAX has a compilation cache of
+    its own. After the stretch JAX is as it was before.
     """
     global _inside
     with _lock:
@@ -48,7 +52,10 @@ def kept_programs() -> Iterator[None]:
 
 
 def folder() -> Path | None:
-    """Where programs are kept; None: nowhere. Programs of another processor or release lie beside them and are not read."""
+    """Return the folder of compiled programs; None: there is none.
+
+    Programs of another processor or release lie beside them and are not read.
+    """
     chosen = os.environ.get("DEJAX_CACHE", "")
     if chosen.lower() in OFF:
         return None
@@ -65,9 +72,10 @@ def folder() -> Path | None:
 
 
 class Folder:
-    """What JAX asks for programs: one file each, written whole or not at all; a damaged one counts as missing.
+    """A folder that JAX asks for programs: one file each, written whole or not at all.
 
-    What the file system refuses is told once; programs are then compiled as if there were no folder.
+    A damaged file counts as missing. What the file system refuses is told once; programs are then
+    compiled as if there were no folder.
     """
 
     def __init__(self, path: Path):
@@ -104,7 +112,10 @@ class Folder:
             _warn(self._path, error)
 
     def tidy(self, most: int = MOST) -> None:
-        """Remove what was not used for longest, until `most` bytes are left for all processors and releases together."""
+        """Remove the programs that were not used for longest, until `most` bytes are left.
+
+        These are for all processors and releases together.
+        """
         files = []
         for path in self._path.parent.glob(f"{'[0-9a-f]' * NAME}/*{SUFFIX}"):
             with contextlib.suppress(OSError):  # another process removed it
@@ -136,7 +147,10 @@ def _open() -> None:
 
 
 def _owner() -> Any:
-    """The module of JAX that asks for programs. A folder in its configuration would hold for the user's own programs, too."""
+    """Return the module of JAX that asks for programs.
+
+    A folder in JAX's configuration would hold for the user's own programs, too.
+    """
     try:
         from jax._src import compilation_cache
     except ImportError:  # a release that keeps it elsewhere

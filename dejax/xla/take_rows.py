@@ -15,8 +15,9 @@ fetch_p = Primitive("dejax_fetch")
 def fetch_rows(x: jax.Array, rows: jax.Array) -> jax.Array:
     """`take_rows` of an x that stays as it is for many rounds.
 
-    XLA on CPUs computes in float32 what comes as bfloat16, gathers too, and would move the conversion of an array that does not change
-    out of the loop over rounds: all of x, for a few of its rows. Within a call that is not inlined it stays with the gather.
+    XLA on CPUs computes in float32 what comes as bfloat16, gathers too, and would move the
+    conversion of an array that does not change out of the loop over rounds: all of x, for a few of
+    its rows. Within a call that is not inlined it stays with the gather.
     """
     if x.dtype == jnp.bfloat16:
         return fetch_p.bind(x, rows)

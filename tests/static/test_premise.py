@@ -10,7 +10,7 @@ import dejax
 from dejax.round import Round
 
 PACKAGE = pathlib.Path(dejax.__file__).parent
-VERBS = {name for name in vars(Round) if not name.startswith("_")} - {"finish", "slot", "links", "edge_slot", "run_key"}
+VERBS = {name for name in dir(Round) if not name.startswith("_")} - {"finish", "slot", "links", "edge_slot", "run_key"}
 FIELDS = {"index", "phase", "horizon"}  # numbers of the round that are no properties
 EDGES = {"edge_slot"}  # memory on edges, for methods that say per_edge
 METHOD_ROOMS = {"core", "errors", "optimizers", "compression", "methods"}
@@ -53,7 +53,11 @@ def rounds(function):
 
 def _is_round(node, known):
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr == "sample" and isinstance(node.func.value, ast.Name) and node.func.value.id in known
+        return (
+            node.func.attr in ("sample", "pull")
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id in known
+        )
     return isinstance(node, ast.Name) and node.id in known
 
 

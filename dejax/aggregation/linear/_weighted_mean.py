@@ -10,9 +10,10 @@ from ...core.types import Context, NodeTree, Received
 
 @struct
 class WeightedMean(Rule):
-    """The mean under W, after lost links gave their weight back: plain gossip, with no robustness at all.
+    """The mean under W, after lost links gave their weight back.
 
-    A NaN that arrives on a link of non-zero weight is averaged in, so that it is seen.
+    Plain gossip, with no robustness at all. A NaN that arrives on a link of non-zero weight is
+    averaged in, so that it is seen.
 
     Identity: exactly W X where nothing is lost.
     Example:

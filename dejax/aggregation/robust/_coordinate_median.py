@@ -1,6 +1,7 @@
 """Coordinate-wise median of the own value and the received ones.
 
-Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates,
+2018.
 """
 
 import jax
@@ -15,11 +16,12 @@ from .. import functions
 class CoordinateMedian(Rule):
     """Median of each coordinate over the own value and the received ones; W is not used.
 
-    For an even number the mean of the two middle ones. A coordinate that is not finite counts as missing. At a server there
-    is no own value.
+    For an even number the mean of the two middle ones. A coordinate that is not finite counts as
+    missing. At a server there is no own value.
 
     Identity: unchanged by a reordering of the values; adding c to all adds c.
-    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates,
+      2018.
     Example:
       >>> CoordinateMedian().needs_own
       False
@@ -34,6 +36,9 @@ class CoordinateMedian(Rule):
         return received.coordinates(functions.median_of, fused=functions.NETWORK_ROWS)
 
     def rejected(self, ctx: Context, received: Received) -> jax.Array:
-        """[n, k]: of each received value the share of coordinates that are not the median, nor one of the two middle values."""
+        """Return [n, k]: the share of each received value's coordinates that the median leaves out.
+
+        For even counts the median uses the two middle values.
+        """
         del ctx
         return received.left_out(functions.median_kept, fused=functions.NETWORK_ROWS)

@@ -1,9 +1,11 @@
-"""Nearest-neighbor averaging: the mean of the own value and the received ones, without the f furthest.
+"""Nearest-neighbor averaging: the mean of own and received values without the f furthest.
 
     x_i <- mean of x_i and of all received x_j but the f with the largest ||x_j - x_i||
 
-W is not used: kept values have equal weights. One pass of edge distances, then one pass of the mixing kernel.
-Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA), 2023.
+W is not used: kept values have equal weights. One pass of edge distances, then one pass of the
+mixing kernel.
+Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA),
+2023.
 """
 
 import jax
@@ -19,18 +21,23 @@ from ..functions import nearest_kept
 
 @struct
 class Nna(Rule):
-    """Mean of the own value and the received ones without the f furthest from the own (nearest-neighbor averaging).
+    """Nearest-neighbor averaging: mean of own and received values without the f furthest.
 
-    The own value is always kept, and the weights of W are not used. Of m values that arrive m - f are kept; where f or
-    fewer arrive, the node keeps its own. Values that are not finite count among the f and are never averaged in. Squared
-    distances are summed in float32 over the whole message.
+    Distances are those from the own value. The own value is always kept, and the weights of W are
+    not used. Of m values that arrive m - f are kept; where f or fewer arrive, the node keeps its
+    own. Values that are not finite count among the f and are never averaged in. Squared distances
+    are summed in float32 over the whole message.
 
     Args:
-      f: bad values assumed among those a node receives in a phase, a whole number >= 0. A leaf: it may be swept.
+      f: bad values assumed among those a node receives in a phase, a whole number >= 0. A leaf: it
+        may be swept.
     Raises:
-      ValueError: f negative or no whole number; f so large that bad values are half of a neighborhood (by `check`).
-    Identity: the result lies within R of the own value when all honest values do; f = 0 on a complete graph is the mean.
-    Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead (MoNNA), 2023.
+      ValueError: f negative or no whole number; f so large that bad values are half of a
+        neighborhood (by `check`).
+    Identity: the result lies within R of the own value when all honest values do; f = 0 on a
+      complete graph is the mean.
+    Reference: Farhadkhani et al., Robust collaborative learning with linear gradient overhead
+      (MoNNA), 2023.
     Example:
       >>> Nna(f=1).linear
       False

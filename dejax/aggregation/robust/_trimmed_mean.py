@@ -1,6 +1,7 @@
 """Coordinate-wise trimmed mean of the own value and the received ones.
 
-Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates,
+2018.
 """
 
 import jax
@@ -14,18 +15,19 @@ from ..bound import BOUND, check_majority
 
 @struct
 class TrimmedMean(Rule):
-    """Mean of each coordinate over own and received values without the f smallest and f largest; W is not used.
+    """Mean of each coordinate over own and received values, without the f smallest and largest.
 
-    The own value is trimmed like any other (BRIDGE trims received values only and adds the own one afterwards: a different
-    rule). A coordinate that is not finite counts as missing; where fewer than 2 f + 1 values are present, f is lowered to
-    what leaves the median.
+    W is not used. The own value is trimmed like any other (BRIDGE trims received values only and
+    adds the own one afterwards: a different rule). A coordinate that is not finite counts as
+    missing; where fewer than 2 f + 1 values are present, f is lowered to what leaves the median.
 
     Args:
       f: values cut at each end, a whole number >= 0. A leaf: it may be swept.
     Raises:
       ValueError: f negative or no whole number; 2 f >= number of values combined (by `check`).
     Identity: f = 0 is the plain mean of the neighborhood; adding c to all values adds c.
-    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates, 2018.
+    Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates,
+      2018.
     Example:
       >>> TrimmedMean(f=1).linear
       False
@@ -44,7 +46,7 @@ class TrimmedMean(Rule):
         return received.coordinates(rule, fused=functions.NETWORK_ROWS)
 
     def rejected(self, ctx: Context, received: Received) -> jax.Array:
-        """[n, k]: of each received value the share of coordinates that lie outside of what is averaged."""
+        """Return [n, k]: the share of each received value's coordinates outside of what is averaged."""
         del ctx
         kept = lambda values, masks: functions.trimmed_kept(values, self.f, masks)
         return received.left_out(kept, fused=functions.NETWORK_ROWS)

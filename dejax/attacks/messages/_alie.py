@@ -1,9 +1,10 @@
-"""ALIE, "a little is enough": adversaries send the honest mean shifted by z standard deviations.
+"""ALIE, "a little is enough": adversaries send the honest mean, shifted by z deviations.
 
     a_i = mean - z std, coordinate-wise, over receiver i and its honest neighbors (std with ddof 1)
 
-Reference: Baruch, Baruch and Goldberg, A little is enough: circumventing defenses for distributed learning, 2019; per
-receiver: He, Karimireddy and Jaggi, Byzantine-robust decentralized learning via ClippedGossip, 2022.
+Reference: Baruch, Baruch and Goldberg, A little is enough: circumventing defenses for distributed
+learning, 2019; per receiver: He, Karimireddy and Jaggi, Byzantine-robust decentralized learning via
+ClippedGossip, 2022.
 """
 
 import math
@@ -22,9 +23,12 @@ from ..adversaries import WHO, Adversaries, adversary_mask
 
 
 def z_max(n: int, f: int) -> float:
-    """The largest z at which a majority still supports the shifted value, for n nodes of which f are adversaries.
+    """Compute the largest z at which a majority still supports the shifted value.
 
-    Phi^-1((n - f - s) / (n - f)) with s = floor(n/2 + 1) - f. Zero or tiny for small networks: (10, 2) gives 0.
+    It is for n nodes of which f are adversaries.
+
+    Phi^-1((n - f - s) / (n - f)) with s = floor(n/2 + 1) - f. Zero or tiny for small networks:
+    (10, 2) gives 0.
 
     Args:
       n: nodes. f: adversaries, 0 <= 2 f < n.
@@ -53,21 +57,25 @@ def z_max(n: int, f: int) -> float:
 
 @struct
 class Alie(Attack):
-    """Adversaries send mean - z std of the receiver's and its honest neighbors' values (ALIE, "a little is enough").
+    """Adversaries send mean - z std of the honest values around a receiver (ALIE).
 
-    Sees all honest messages of the phase as receivers rebuild them, before links lose any. Every receiver gets a message of
-    its own; at a server mean and std are over its honest senders.
+    "A little is enough". The values are the receiver's own and those of its honest neighbors. The
+    attack sees all honest messages of the phase as receivers rebuild them, before links lose any.
+    Every receiver gets a message of its own; at a server mean and std are over its honest senders.
 
     Args:
-      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or their ids.
-      z: shift in standard deviations, a leaf; None takes `z_max(n, f)` of the whole network (at a server of those who
-        send), which is 0 at n = 10, f = 2: there the attack sends the honest mean. In practice 1 to 1.5; up to 10 on
-        small graphs.
+      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or
+        their ids.
+      z: shift in standard deviations, a leaf; None takes `z_max(n, f)` of the whole network (at a
+        server of those who send), which is 0 at n = 10, f = 2: there the attack sends the honest
+        mean. In practice 1 to 1.5; up to 10 on small graphs.
       seed: of the permutation.
     Raises:
-      ValueError: adversaries or z out of range; z is None and half of the nodes or more are adversaries.
+      ValueError: adversaries or z out of range; z is None and half of the nodes or more are
+        adversaries.
     Identity: with one honest neighborhood the attacked mean moves by (weight of adversaries) z std.
-    Reference: Baruch, Baruch and Goldberg, A little is enough: circumventing defenses for distributed learning, 2019.
+    Reference: Baruch, Baruch and Goldberg, A little is enough: circumventing defenses for
+      distributed learning, 2019.
     Example:
       >>> Alie(adversaries=2, z=1.5).is_adversary(10).sum()
       np.int64(2)
@@ -119,7 +127,10 @@ class Alie(Attack):
         return sent, tree.map(shifted, mean, squares, sent)
 
     def server(self, ctx: Context, sent: NodeTree, is_adversary: NodeMask) -> NodeTree:
-        """What arrives of senders [m]: adversaries' rows are mean - z std over the honest ones that are awake (ctx.mask [m])."""
+        """Return what arrives of senders [m].
+
+        Adversaries' rows are mean - z std over the honest ones that are awake (ctx.mask [m]).
+        """
         present = jnp.ones_like(is_adversary) if ctx.mask is None else ctx.mask  # sleepers send nothing
         honest = ~is_adversary & present
         count = jnp.maximum(honest.sum(dtype=jnp.int32), 1)

@@ -15,14 +15,16 @@ from ..adversaries import WHO, Adversaries, adversary_mask
 
 @struct
 class SignFlip(Attack):
-    """Adversaries send -strength times their own value, the same to everybody (sign flip, needs no knowledge of others).
+    """Adversaries send -strength times their own value, the same to everybody (sign flip).
 
-    The value is the whole message (a model, a tracker); it is what the adversary holds, not the mean of the honest.
+    They need no knowledge of others. The value is the whole message (a model, a tracker); it is
+    what the adversary holds, not the mean of the honest.
 
     Args:
-      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or their ids.
-      strength: the factor, >= 0, a leaf; 1 by default. With h honest nodes and f adversaries that hold the same value,
-        strength h/f makes the plain mean 0.
+      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or
+        their ids.
+      strength: the factor, >= 0, a leaf; 1 by default. With h honest nodes and f adversaries that
+        hold the same value, strength h/f makes the plain mean 0.
       seed: of the permutation.
     Raises:
       ValueError: adversaries or strength out of range.

@@ -24,13 +24,15 @@ class LabelFlip(Attack):
     Weak on IID data with few adversaries, strong on heterogeneous data.
 
     Args:
-      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or their ids.
+      adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or
+        their ids.
       num_classes: labels are 0 .. num_classes - 1.
       seed: of the permutation.
     Raises:
       ValueError: adversaries out of range, num_classes < 2; batches without integer labels "y".
     Identity: flipping twice changes nothing.
-    Reference: Fang et al., Local model poisoning attacks to Byzantine-robust federated learning, 2020.
+    Reference: Fang et al., Local model poisoning attacks to Byzantine-robust federated learning,
+      2020.
     Example:
       >>> LabelFlip(adversaries=1, num_classes=10).hook
       'batch'

@@ -2,10 +2,10 @@
 
     q_i = C(x_i - h_i)      h_i <- h_i + q_i      receivers use h_i
 
-h_i starts at 0 everywhere. Gossip with it, x <- x + gamma (W h - h), is CHOCO; it is linear convergent for every
-contractive C and small gamma.
-Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip algorithms with compressed
-communication, 2019.
+h_i starts at 0 everywhere. Gossip with it, x <- x + gamma (W h - h), is CHOCO; it is linear
+convergent for every contractive C and small gamma.
+Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip algorithms
+with compressed communication, 2019.
 """
 
 from typing import Any
@@ -21,25 +21,27 @@ from ..encoding import Size
 
 @struct
 class Copies(Codec):
-    """Compress the difference to a copy that every receiver holds, and update the copy (CHOCO, EF21).
+    """Compress the difference to a copy that every receiver keeps, and update the copy.
 
-    Needs a contractive compressor: `top_k`, `rand_k`, `qsgd`, not the unbiased forms. One copy per sender stands for the
-    equal copies of all its neighbors, so every neighbor must receive every message: late, not lost.
+    As in CHOCO and EF21. It needs a contractive compressor: `top_k`, `rand_k`, `qsgd`, not the
+    unbiased forms. One copy per sender stands for the equal copies of all its neighbors, so every
+    neighbor must receive every message: late, not lost.
 
     Args:
       compressor: what is done to the difference.
-      per_edge: False: one copy per sender stands for all its neighbors, and a message is late rather than lost. True: one
-        copy per directed edge at either end, and a lost message is lost without the sender's knowledge, so that the two
-        part; static. Needs a fixed undirected graph and memory for two models per edge.
-      gamma: step of gossip, in (0, 1]. No default is right for all: on a ring of 8 published runs used 0.04 for top-1 %,
-        0.34-0.45 for quantizers; too large diverges.
+      per_edge: False: one copy per sender stands for all its neighbors, and a message is late
+        rather than lost. True: one copy per directed edge at either end, and a lost message is lost
+        without the sender's knowledge, so that the two part; static. Needs a fixed undirected graph
+        and memory for two models per edge.
+      gamma: step of gossip, in (0, 1]. No default is right for all: on a ring of 8 published runs
+        used 0.04 for top-1 %, 0.34-0.45 for quantizers; too large diverges.
     Raises:
       ValueError: gamma out of range; a compressor that cannot act on the message (by `init`).
-    Memory: one copy of the value, in at least float32, zero before the first round. The difference is compressed and sent
-      in the copy's precision.
+    Memory: one copy of the value, in at least float32, zero before the first round. The difference
+      is compressed and sent in the copy's precision.
     Identity: with W doubly stochastic the mean of x is kept whatever C does.
-    Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip algorithms with compressed
-      communication, 2019.
+    Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip
+      algorithms with compressed communication, 2019.
     Example:
       >>> Copies(TopK(ratio=0.5), gamma=0.4).bits({"w": jnp.zeros((3, 10), jnp.float32)})
       170

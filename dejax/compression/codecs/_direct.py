@@ -14,8 +14,9 @@ from ..encoding import Size
 class Direct(Codec):
     """Compress each value as it stands; no memory at either end.
 
-    Receivers hold C(x). With a lossy compressor gossip then moves by gamma (W C(x) - C(x)): the mean is kept, but nodes
-    stop at a distance from each other that does not vanish. A yardstick for the codecs with memory.
+    Receivers hold C(x). With a lossy compressor gossip then moves by gamma (W C(x) - C(x)): the
+    mean is kept, but nodes stop at a distance from each other that does not vanish. A yardstick for
+    the codecs with memory.
 
     Args:
       compressor: what is done to a value.

@@ -3,7 +3,8 @@
     v_i = x_i + e_i      q_i = C(v_i)      e_i <- v_i - q_i      receivers use q_i
 
 e_i starts at 0.
-Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole models in gossip, Tang et al., DeepSqueeze, 2019.
+Reference: Seide et al., 1-bit stochastic gradient descent, 2014; for whole models in gossip, Tang
+et al., DeepSqueeze, 2019.
 """
 
 from typing import Any
@@ -19,20 +20,22 @@ from ..encoding import Size
 
 @struct
 class ErrorFeedback(Codec):
-    """Add what was dropped before to the next value, then compress (error feedback, DeepSqueeze).
+    """Add the errors of earlier messages to the next value, then compress (error feedback).
 
-    Right for sums of updates at a server. On whole models in gossip it is no safe default: with top-k the error memory
-    grows as large as the model, and only a small gamma stays stable, at an error floor; `copies` has none.
+    In gossip on models this is DeepSqueeze. It is right for sums of updates at a server. On whole
+    models in gossip it is no safe default: with top-k the error memory grows as large as the model,
+    and only a small gamma stays stable, at an error floor; `copies` has none.
 
     Args:
       compressor: what is done to value plus error.
       gamma: step of gossip, in (0, 1]; published runs on models used 0.01 to 0.05.
     Raises:
       ValueError: gamma out of range; a compressor that cannot act on the message (by `init`).
-    Memory: one error per sender, in at least float32, zero before the first round. Value plus error is compressed and sent
-      in that precision.
+    Memory: one error per sender, in at least float32, zero before the first round. Value plus error
+      is compressed and sent in that precision.
     Identity: the sum of all messages sent plus the present error is the sum of all values.
-    Reference: Seide et al., 1-bit stochastic gradient descent, 2014; Tang et al., DeepSqueeze, 2019.
+    Reference: Seide et al., 1-bit stochastic gradient descent, 2014; Tang et al., DeepSqueeze,
+      2019.
     Example:
       >>> ErrorFeedback(TopK(ratio=0.5), gamma=0.05).memory
       'sender'

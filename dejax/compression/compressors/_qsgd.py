@@ -3,9 +3,10 @@
     l_i = s |x_i| / ||x||      xi_i = floor(l_i + u_i), u_i uniform in [0, 1)
     qsgd_unbiased:  C(x)_i = ||x|| sign(x_i) xi_i / s           qsgd:  the same / (1 + omega)
 
-E ||C(x) - x||^2 = (||x||^2 / s^2) sum_i p_i (1 - p_i) for the unbiased form, p_i = frac(l_i); at most omega ||x||^2 with
-omega = min(d / s^2, sqrt(d) / s).
-Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quantization and encoding, 2017.
+E ||C(x) - x||^2 = (||x||^2 / s^2) sum_i p_i (1 - p_i) for the unbiased form, p_i = frac(l_i); at
+most omega ||x||^2 with omega = min(d / s^2, sqrt(d) / s).
+Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quantization and
+encoding, 2017.
 """
 
 import math
@@ -24,7 +25,9 @@ LEVELS = Whole(words="a whole number >= 1 of positive levels, e.g. 15")
 
 @struct
 class Qsgd(Compressor):
-    """Random rounding to s levels, scaled down by 1 + omega (contractive, delta = 1/(1 + omega), biased); for `copies`.
+    """Random rounding to s levels, scaled down by 1 + omega; contractive, for `copies`.
+
+    delta = 1/(1 + omega), biased.
 
     Args:
       levels: s >= 1, positive levels. s = 2^b - 1 uses b bits and a sign for each entry.
@@ -64,7 +67,9 @@ class Qsgd(Compressor):
 
 @struct
 class QsgdUnbiased(Compressor):
-    """Random rounding to s levels (unbiased, omega = min(d/s^2, sqrt(d)/s)); for methods that average fresh messages.
+    """Random rounding to s levels; unbiased, for methods that average fresh messages.
+
+    omega = min(d/s^2, sqrt(d)/s).
 
     Args:
       levels: s >= 1, positive levels. s = 2^b - 1 uses b bits and a sign for each entry.
@@ -72,7 +77,8 @@ class QsgdUnbiased(Compressor):
     Raises:
       ValueError: levels < 1.
     Wire: the norm, and 1 + ceil(log2(s + 1)) bits for each entry (fixed width, no entropy coding).
-    Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quantization and encoding, 2017.
+    Reference: Alistarh et al., QSGD: communication-efficient SGD via gradient quantization and
+      encoding, 2017.
     Example:
       >>> QsgdUnbiased(levels=4).omega(64)
       2.0

@@ -1,10 +1,11 @@
-"""Rand-k: keep k entries drawn at random, as they are (contractive) or scaled up by d/k (unbiased).
+"""Rand-k: keep k random entries, as they are (contractive) or scaled by d/k (unbiased).
 
     rand_k:           C(x) = x_S            E ||C(x) - x||^2 = (1 - k/d) ||x||^2
     rand_k_unbiased:  C(x) = (d/k) x_S      E C(x) = x,   E ||C(x) - x||^2 = (d/k - 1) ||x||^2
 
 S is uniform among the subsets of size k, a fresh one for each node and call.
-Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbiased: Konecny et al., 2016.
+Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbiased: Konecny et al.,
+2016.
 """
 
 import jax
@@ -18,14 +19,19 @@ from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, kept, ma
 
 @struct
 class RandK(Compressor):
-    """Keep k random entries as they are (contractive, delta = k/d, biased); for `copies` and `error_feedback`.
+    """Keep k random entries as they are; contractive, for `copies` and `error_feedback`.
+
+    delta = k/d, biased.
 
     Args:
-      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
-      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1];
+        k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in
+        each).
     Raises:
       ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
-    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the round.
+    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the
+      round.
     Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
     Example:
       >>> RandK(ratio=0.1).delta(100)
@@ -69,15 +75,21 @@ class RandK(Compressor):
 
 @struct
 class RandKUnbiased(Compressor):
-    """Keep k random entries, scaled up by d/k (unbiased, omega = d/k - 1); for methods that average fresh messages.
+    """Keep k random entries, scaled up by d/k; unbiased, for averages of fresh messages.
+
+    omega = d/k - 1.
 
     Args:
-      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
-      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1];
+        k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in
+        each).
     Raises:
       ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
-    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the round.
-    Reference: Konecny et al., Federated learning: strategies for improving communication efficiency, 2016.
+    Wire: k values. The positions cost nothing: both ends draw them from the sender's id and the
+      round.
+    Reference: Konecny et al., Federated learning: strategies for improving communication
+      efficiency, 2016.
     Example:
       >>> RandKUnbiased(k=20).omega(200)
       9.0
@@ -121,10 +133,14 @@ class RandKUnbiased(Compressor):
 
 
 def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
-    """Bool [n, d]: k True in each row, every subset equally likely (ties of 30 bits go to the lower index)."""
+    """Draw bool [n, d] with k True in each row, every subset equally likely.
+
+    Ties of 30 bits go to the lower index.
+    """
     if k == d:
         return jnp.ones((n, d), bool)
     random = bits(keys, (d,))
-    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is not
+    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is
+    # not
     score = jax.lax.bitcast_convert_type((random >> 2) + jnp.uint32(2**23), jnp.float32)
     return mask_of_largest(score, k)

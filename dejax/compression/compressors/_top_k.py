@@ -18,15 +18,18 @@ from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, index_bi
 class TopK(Compressor):
     """Keep the k entries of largest magnitude (contractive, delta = k/d, biased).
 
-    Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest, so that it is sent and
-    seen, not hidden.
+    Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest,
+    so that it is sent and seen, not hidden.
 
     Args:
-      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1]; k = max(1, round(ratio d)).
-      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in each).
+      k: entries kept, 1 <= k <= d. ratio: instead of k, the share kept, in (0, 1];
+        k = max(1, round(ratio d)).
+      scope: "global": of the whole flattened message; "leaf": of every tensor (k, or the ratio, in
+        each).
     Raises:
       ValueError: both or none of k and ratio, out of range; k > d (by `check`, when d is known).
-    Wire: k values and their positions, as k indices of ceil(log2 d) bits or as a bitmap of d bits, the smaller.
+    Wire: k values and their positions, as k indices of ceil(log2 d) bits or as a bitmap of d bits,
+      the smaller.
     Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
     Example:
       >>> TopK(k=1).apply(None, jnp.array([[1.0, -3.0]]))[0].tolist()

@@ -11,11 +11,12 @@ from ..parts import Parts
 
 @dataclass(frozen=True)
 class ByGroup:
-    """One node per group id of the data set (writer, user, station); with fewer nodes, groups are dealt to nodes evenly.
+    """One node per group id of the data set (writer, user, station).
 
-    With nodes = number of groups, node i is the i-th group in sorted order (`facts["group"]`: its id, where ids are whole numbers).
-    Otherwise groups are dealt in random order, `groups / nodes` each up to one. Own test rows follow where the data set
-    has `test_groups`.
+    With fewer nodes, groups are dealt to them evenly. With nodes = number of groups, node i is the
+    i-th group in sorted order (`facts["group"]`: its id, where ids are whole numbers). Otherwise
+    groups are dealt in random order, `groups / nodes` each up to one. Own test rows follow where
+    the data set has `test_groups`.
 
     Raises:
       ValueError: the data set has no groups; more nodes than groups.

@@ -17,19 +17,23 @@ ALPHA = above(0, "a number > 0 (0.1 strong skew, 100 nearly none)", infinite=Tru
 
 @frozen
 class Dirichlet:
-    """Label skew with equal sizes: every node draws its class mix, p_i ~ Dir(alpha C q), q the overall mix.
+    """Label skew with equal sizes: every node draws its class mix, p_i ~ Dir(alpha C q).
 
-    With balanced classes this is Dir(alpha, ..., alpha). Nodes are served in random order, each from what is left; a
-    node whose class ran out draws again among the classes that are left. `drift` (in the summary) is the share of
-    samples drawn again. Every sample is used once; sizes differ by at most one. Not the split of the same name in
-    which every class is spread over the nodes and sizes vary: that is `dirichlet_by_class`.
+    q is the overall mix, C the number of classes. With balanced classes this is
+    Dir(alpha, ..., alpha). Nodes are served in random order, each from what is left; a node whose
+    class ran out draws again among the classes that are left. `drift` (in the summary) is the share
+    of samples drawn again. Every sample is used once; sizes differ by at most one. Not the split of
+    the same name in which every class is spread over the nodes and sizes vary: that is
+    `dirichlet_by_class`.
 
     Args:
-      alpha: concentration > 0; towards infinity every node draws at random from all (IID), towards 0 it has one class. No default.
+      alpha: concentration > 0; towards infinity every node draws at random from all (IID), towards
+        0 it has one class. No default.
     Raises:
       ValueError: alpha <= 0 or not a number; more nodes than samples.
-    Reference: Hsu, Qi and Brown, Measuring the effects of non-identical data distribution for federated visual
-      classification, 2019 (the law of the mix; serving all nodes from one finite pool is ours).
+    Reference: Hsu, Qi and Brown, Measuring the effects of non-identical data distribution for
+      federated visual classification, 2019 (the law of the mix; serving all nodes from one finite
+      pool is ours).
     Example:
       >>> parts = dirichlet(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> sorted({len(p) for p in parts})
@@ -47,18 +51,19 @@ class Dirichlet:
 
 @frozen
 class DirichletByClass:
-    """Label skew with unequal sizes: every class is spread over the nodes by its own draw, p_c ~ Dir(alpha 1_n).
+    """Label skew with unequal sizes: each class is divided over nodes by p_c ~ Dir(alpha 1_n).
 
-    Every sample is used once. A node left with fewer than `min_size` samples takes random ones from the largest nodes;
-    `drift` (in the summary) is the share of a node's samples that came so.
+    Every sample is used once. A node left with fewer than `min_size` samples takes random ones from
+    the largest nodes; `drift` (in the summary) is the share of a node's samples that came so.
 
     Args:
-      alpha: concentration > 0; infinity gives equal nodes, towards 0 every class goes to one node. No default.
+      alpha: concentration > 0; infinity gives equal nodes, towards 0 every class goes to one node.
+        No default.
       min_size: smallest node, >= 1; default 1.
     Raises:
       ValueError: alpha <= 0 or not a number; fewer than `min_size` samples per node.
-    Reference: Yurochkin et al., Bayesian nonparametric federated learning of neural networks, 2019 (who redraw until
-      every node has 10 samples).
+    Reference: Yurochkin et al., Bayesian nonparametric federated learning of neural networks, 2019
+      (who redraw until every node has 10 samples).
     Example:
       >>> parts = dirichlet_by_class(alpha=0.3)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> sum(len(p) for p in parts)
@@ -82,7 +87,10 @@ class DirichletByClass:
 
 
 def simplex(alpha: float, base: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """[draws, C] rows of Dir(alpha C base), safe for tiny and infinite alpha; entries with base 0 stay 0."""
+    """Draw [draws, C] rows of Dir(alpha C base); entries with base 0 stay 0.
+
+    Tiny and infinite alpha are safe.
+    """
     out = np.zeros((draws, len(base)))
     live = np.flatnonzero(base > 0)
     if math.isinf(alpha) or alpha > 1e12:
@@ -104,7 +112,12 @@ def rows_by_class(labels: np.ndarray, per_class: np.ndarray, rng: np.random.Gene
 
 
 def skewed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.Generator, owner: object) -> Parts:
-    """Disjoint parts of given sizes [n] (their sum at most N) with class mixes Dir(alpha C q); facts: drift [n]."""
+    """Return disjoint parts of given sizes [n] with class mixes Dir(alpha C q).
+
+    facts: drift [n].
+
+    sizes: their sum is at most N.
+    """
     labels, per_class = classes_of(owner, labels)
     base = per_class / per_class.sum()
     mixes = simplex(alpha, base, len(sizes), rng)
@@ -123,10 +136,9 @@ def serve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return counts [n, C] close to draws from `mixes`, and their drift [n].
 
-    Row sums are `sizes`, column sums at most `supply`.
-
-    Every node draws its wish; classes are handed out in random node order; what was not met is wished again among
-    the classes that are left. A pass either meets all wishes or empties a class, so there are at most C passes.
+    Row sums are `sizes`, column sums at most `supply`. Every node draws its wish; classes are
+    handed out in random node order; what was not met is wished again among the classes that are
+    left. A pass either meets all wishes or empties a class, so there are at most C passes.
     """
     n, classes = mixes.shape
     got = np.zeros((n, classes), np.int64)
@@ -164,7 +176,8 @@ def raise_to(
         order = rng.permutation(len(owner))
         order = order[np.argsort(owner[order], kind="stable")]  # rows by owner, shuffled inside
         rank = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        # the highest ranks give first, so the largest nodes shrink evenly; a rank below min_size never moves
+        # the highest ranks give first, so the largest nodes shrink evenly; a rank below min_size
+        # never moves
         givers = order[np.argsort(-rank, kind="stable")[:moved]]
         owner = owner.copy()
         owner[givers] = rng.permutation(np.repeat(np.arange(nodes), missing))

@@ -10,7 +10,9 @@ from ..parts import Parts, check_disjoint, deal, even_sizes
 
 @dataclass(frozen=True)
 class Iid:
-    """Independent nodes: shuffle once, deal equal shares (sizes differ by at most one, every sample used once).
+    """Independent nodes: shuffle once, deal equal shares.
+
+    Sizes differ by at most one; every sample is used once.
 
     Example:
       >>> parts = iid()(np.zeros(10, int), 3, np.random.default_rng(0))

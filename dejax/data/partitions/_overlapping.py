@@ -16,12 +16,13 @@ BLOCK = 1 << 16  # nodes drawn at a time, so that the [nodes, classes] tables st
 
 @frozen
 class Overlapping:
-    """More nodes than samples: every node draws `samples` different rows of all data, so nodes share samples openly.
+    """More nodes than samples: every node draws `samples` different rows of all data.
 
-    No row appears twice at a node; any row may be at many nodes. With `alpha` each node draws its class mix from
-    Dir(alpha C q) first, q the overall mix. Rows of a class are taken along a random stride through its shuffled list:
-    every row is equally likely, and the cost is linear in nodes x samples. Test results say how well the shared pool
-    is learned, and nodes' data are not independent of each other: use `dirichlet` where the samples suffice.
+    So nodes share samples openly. No row appears twice at a node; any row may be at many nodes.
+    With `alpha` each node draws its class mix from Dir(alpha C q) first, q the overall mix. Rows of
+    a class are taken along a random stride through its shuffled list: every row is equally likely,
+    and the cost is linear in nodes x samples. Test results say how well the shared pool is learned,
+    and nodes' data are not independent of each other: use `dirichlet` where the samples suffice.
 
     Args:
       samples: rows per node, 1 <= samples <= N; default 16.
@@ -108,9 +109,10 @@ def _counts(mixes: np.ndarray, samples: int, supply: np.ndarray, rng: np.random.
 
 
 def draw_rows(counts: np.ndarray, pools: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Flat rows, node after node and class after class: counts [n, C] different entries of each class's pool.
+    """Draw counts [n, C] different entries of each class's pool.
 
-    Entry j of a run is pool[(start + j stride) mod size] with start and stride drawn per run, stride coprime to the
+    Returns flat rows, node after node and class after class. Entry j of a run is
+    pool[(start + j stride) mod size] with start and stride drawn per run, stride coprime to the
     size: no entry comes twice before all came once.
     """
     n, classes = counts.shape

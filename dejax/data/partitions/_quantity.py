@@ -1,4 +1,4 @@
-"""Quantity skew: how many samples a node has follows a lognormal or a power law, with or without label skew."""
+"""Quantity skew: sizes follow a lognormal or a power law, with or without label skew."""
 
 import numpy as np
 
@@ -13,11 +13,14 @@ SKEW = Number("a number >= 0, e.g. 1.0", lambda v: 0 <= v < 100)
 
 @frozen
 class Quantity:
-    """Quantity skew: sizes proportional to exp(sigma z), z standard normal; every sample is used once.
+    """Quantity skew: sizes proportional to exp(sigma z), z standard normal.
+
+    Every sample is used once.
 
     Args:
       sigma: standard deviation of log size, >= 0; 0 gives equal sizes. Default 1.
-      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no label skew.
+      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no
+        label skew.
       min_size: smallest node, >= 1; default 1.
     Raises:
       ValueError: sigma < 0, alpha <= 0, fewer than `min_size` samples per node.
@@ -40,13 +43,14 @@ class Quantity:
 
 @frozen
 class PowerLaw:
-    """Quantity skew: the r-th largest node has a share proportional to r^-exponent; every sample is used once.
+    """Quantity skew: the r-th largest node has a share proportional to r^-exponent.
 
-    Which node is the r-th is drawn.
+    Every sample is used once. Which node is the r-th is drawn.
 
     Args:
       exponent: >= 0; 0 gives equal sizes, 1 is Zipf's law. Default 1.
-      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no label skew.
+      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no
+        label skew.
       min_size: smallest node, >= 1; default 1.
     Raises:
       ValueError: exponent < 0, alpha <= 0, fewer than `min_size` samples per node.
@@ -77,7 +81,10 @@ def _split(law: Quantity | PowerLaw, labels: np.ndarray, weights: np.ndarray, rn
 
 
 def apportion(total: int, weights: np.ndarray) -> np.ndarray:
-    """Whole numbers [n] that sum to `total`, proportional to weights by largest remainders (ties: lower index)."""
+    """Return whole numbers [n] that sum to `total`, proportional to weights.
+
+    By largest remainders (ties: lower index).
+    """
     exact = total * weights / weights.sum()
     floor = np.floor(exact).astype(np.int64)
     floor[np.argsort(floor - exact, kind="stable")[: total - floor.sum()]] += 1

@@ -12,19 +12,23 @@ from ._dirichlet import ALPHA, skewed
 
 @frozen
 class Rotation:
-    """Feature shift: the images of a node are turned by 0 to turns - 1 quarter turns, the same turn for all its images.
+    """Feature shift: all images of a node are turned by the same number of quarter turns.
 
-    Turns are dealt evenly to nodes at random (`facts["turn"]`: the true clusters). Quarter turns permute pixels, so nothing is
-    interpolated or lost. The test images come in every turn, and `test_index` lists those of the node's own turn.
-    Equal sizes; every sample is used once.
+    That number is between 0 and turns - 1. Turns are dealt evenly to nodes at random
+    (`facts["turn"]`: the true clusters). Quarter turns permute pixels, so nothing is interpolated
+    or lost. The test images come in every turn, and `test_index` lists those of the node's own
+    turn. Equal sizes; every sample is used once.
 
     Args:
       turns: number of different turns, 1 to 4; default 4. With 2, turns are 0 and 90 degrees.
-      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no label skew.
+      alpha: concentration > 0 of a Dirichlet class mix per node (as in `dirichlet`), or None for no
+        label skew.
       test_rows: at most this many own test rows per node, drawn; default 512.
     Raises:
-      ValueError: turns outside 1..4, more nodes than samples, x that is not images [N, H, W] or [N, H, W, C] with H = W.
-    Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020 (rotated MNIST).
+      ValueError: turns outside 1..4, more nodes than samples, x that is not images [N, H, W] or
+        [N, H, W, C] with H = W.
+    Reference: Ghosh et al., An efficient framework for clustered federated learning, 2020 (rotated
+      MNIST).
     Example:
       >>> digits().partition(rotation(turns=4), nodes=8).facts["turn"].shape
       (8,)

@@ -12,16 +12,17 @@ from ._dirichlet import rows_by_class
 
 @frozen
 class Shards:
-    """Pathological label skew: sort by label, cut into nodes x per_node shards, deal every node `per_node` of them.
+    """Pathological label skew: sort by label, cut into shards, deal `per_node` to each node.
 
-    Shards (so nodes) differ by at most one (so `per_node`) samples; every sample is used once. A shard may straddle two or
-    more classes.
+    There are nodes x per_node shards. Shards (so nodes) differ by at most one (so `per_node`)
+    samples; every sample is used once. A shard may straddle two or more classes.
 
     Args:
       per_node: shards per node, >= 1; default 2, as published.
     Raises:
       ValueError: per_node < 1; fewer than `per_node` samples per node.
-    Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
+    Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized
+      data, 2017.
     Example:
       >>> parts = shards(per_node=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> {len(p) for p in parts}
@@ -45,18 +46,19 @@ class Shards:
 
 @frozen
 class ClassesPerNode:
-    """Label skew by a fixed number of classes: every node owns k classes, drawn; a class is split evenly among its owners.
+    """Label skew by a fixed number of classes: every node owns k classes, drawn at random.
 
-    Classes are drawn evenly (numbers of owners differ by at most one), so every sample is used once; sizes follow the
-    sizes of the classes. Nodes may share some of their classes and not others.
+    A class is divided evenly among its owners. Classes are drawn evenly (numbers of owners differ
+    by at most one), so every sample is used once; sizes follow the sizes of the classes. Nodes may
+    share some of their classes and not others.
 
     Args:
       k: classes per node, 1 <= k <= number of classes.
     Raises:
-      ValueError: k out of range; nodes x k below the number of classes, so that a class would have no owner; a class with
-        fewer samples than owners.
-    Reference: Li et al., Federated learning on non-IID data silos: an experimental study, 2022 (quantity-based label
-      imbalance, "#C = k"; even numbers of owners are ours).
+      ValueError: k out of range; nodes x k below the number of classes, so that a class would have
+        no owner; a class with fewer samples than owners.
+    Reference: Li et al., Federated learning on non-IID data silos: an experimental study, 2022
+      (quantity-based label imbalance, "#C = k"; even numbers of owners are ours).
     Example:
       >>> parts = classes_per_node(k=2)(np.repeat(np.arange(5), 20), 10, np.random.default_rng(0))
       >>> {len(p) for p in parts}
@@ -103,9 +105,8 @@ class ClassesPerNode:
 def _even_draws(nodes: int, k: int, classes: int, rng: np.random.Generator) -> np.ndarray:
     """Draw [nodes, k] distinct classes per row, every class equally often up to one.
 
-    They are cut from one random deck after another.
-
-    A row that starts at the end of a deck goes on with classes of the next deck that it does not hold yet.
+    They are cut from one random deck after another. A row that starts at the end of a deck goes on
+    with classes of the next deck that it does not hold yet.
     """
     draws: list[np.ndarray] = []
     while len(draws) * classes < nodes * k:

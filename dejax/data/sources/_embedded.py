@@ -29,13 +29,15 @@ def _load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @source
 def letters() -> Dataset:
-    """Letter Recognition: 16 features of 20,000 printed capital letters in 20 fonts, 26 classes (A = 0).
+    """Letter Recognition: 16 features of 20,000 printed capital letters, 26 classes (A = 0).
 
-    x float32 [., 16], standardized by mean and standard deviation of the training part; y int32. The first 16,000 rows
-    train, the last 4,000 test, as is customary.
+    The letters are in 20 fonts.
 
-    Reference: Frey and Slate, Letter recognition using Holland-style adaptive classifiers, Machine Learning 6(2), 1991;
-      UCI Machine Learning Repository, CC BY 4.0.
+    x float32 [., 16], standardized by mean and standard deviation of the training part; y int32.
+    The first 16,000 rows train, the last 4,000 test, as is customary.
+
+    Reference: Frey and Slate, Letter recognition using Holland-style adaptive classifiers, Machine
+      Learning 6(2), 1991; UCI Machine Learning Repository, CC BY 4.0.
     Example:
       >>> letters().train["x"].shape
       (16000, 16)
@@ -57,12 +59,13 @@ def letters() -> Dataset:
 def digits(flat: bool = False) -> Dataset:
     """Optical digits: 1,797 handwritten digits of 8 x 8 pixels, 10 classes.
 
-    x float32 [., 8, 8] in [0, 1]; y int32. A fixed fifth of every class is the test part (359 samples): the rows whose number
-    has the smallest sha256, so that no random stream is involved.
+    x float32 [., 8, 8] in [0, 1]; y int32. A fixed fifth of every class is the test part (359
+    samples): the rows whose number has the smallest sha256, so that no random stream is involved.
 
     Args:
       flat: give x as [., 64]; default images.
-    Reference: Alpaydin and Kaynak, Cascading classifiers, Kybernetika 34(4), 1998; UCI Machine Learning Repository, CC BY 4.0.
+    Reference: Alpaydin and Kaynak, Cascading classifiers, Kybernetika 34(4), 1998; UCI Machine
+      Learning Repository, CC BY 4.0.
     Example:
       >>> digits().train["x"].shape[1:]
       (8, 8)

@@ -1,4 +1,4 @@
-"""Image sets in IDX files: Fashion-MNIST, MNIST and their relatives, read from the local disk."""
+"""Image sets in IDX files from the local disk: Fashion-MNIST, MNIST and their relatives."""
 
 import gzip
 import os
@@ -19,17 +19,21 @@ STEMS = {
 
 @source
 def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
-    """Fashion-MNIST: 60,000 + 10,000 images of 28 x 28 pixels, 10 kinds of clothing, from local IDX files.
+    """Fashion-MNIST: 60,000 + 10,000 images of 28 x 28 pixels, 10 kinds of clothing.
 
-    x float32 [., 28, 28] in [0, 1]; y int32. Nothing is downloaded: the files are looked for in `path`, then in
-    `$DEJAX_DATA/fashion-mnist` and `$DEJAX_DATA`, then in /usr/share/datasets/fashion-mnist.
+    Read from local IDX files.
+
+    x float32 [., 28, 28] in [0, 1]; y int32. Nothing is downloaded: the files are looked for in
+    `path`, then in `$DEJAX_DATA/fashion-mnist` and `$DEJAX_DATA`, then in
+    /usr/share/datasets/fashion-mnist.
 
     Args:
       path: folder with the four files {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz.
     Raises:
-      FileNotFoundError: not found; the text gives the commands that fetch the files. ValueError: damaged files.
-    Reference: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning
-      algorithms, 2017; MIT licence.
+      FileNotFoundError: not found; the text gives the commands that fetch the files. ValueError:
+        damaged files.
+    Reference: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking
+      machine learning algorithms, 2017; MIT licence.
     Example:
       >>> fashion_mnist().train["x"].shape  # doctest: +SKIP
       (60000, 28, 28)
@@ -54,7 +58,9 @@ def fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
 
 @source
 def from_idx(path: str | os.PathLike[str], name: str = "idx", source: str = "") -> Dataset:
-    """Images and labels from the four IDX files of a folder, as MNIST and its relatives are published.
+    """Read images and labels from the four IDX files of a folder.
+
+    MNIST and its relatives are published in this form.
 
     x float32 [., H, W] = pixel / 255; y int32; classes counted from the labels.
 
@@ -62,7 +68,8 @@ def from_idx(path: str | os.PathLike[str], name: str = "idx", source: str = "") 
       path: folder with {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz.
       name, source: for summaries.
     Raises:
-      FileNotFoundError: a file is missing. ValueError: a damaged file, or images and labels that differ in number.
+      FileNotFoundError: a file is missing. ValueError: a damaged file, or images and labels that
+        differ in number.
     Reference: LeCun, Cortes and Burges, The MNIST database of handwritten digits (the format).
     Example:
       >>> from_idx("mnist/").partition(iid(), nodes=10)  # doctest: +SKIP

@@ -33,15 +33,16 @@ def from_arrays(
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
     Args:
-      x: [N, ...] floating (kept as float32, float64 where jax_enable_x64 is on) or integer symbols such as tokens (int32). Bytes are refused: scale
-        images yourself, e.g. x / 255.
+      x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
+        such as tokens (int32). Bytes are refused: scale images yourself, e.g. x / 255.
       y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
       name: for summaries.
     Raises:
-      ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels, labels >= num_classes.
+      ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels,
+        labels >= num_classes.
     Example:
       >>> from_arrays(np.zeros((4, 2)), np.array([0, 1, 1, 0])).num_classes
       2
@@ -104,15 +105,17 @@ def from_clients(
 
 @source
 def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
-    """A data set from an .npz file with arrays x, y and, where there are any, x_test, y_test, groups, test_groups.
+    """Read a data set from an .npz file with arrays x and y.
 
-    Nothing in the file can run code: pickled arrays are refused.
+    Optional arrays: x_test, y_test, groups, test_groups. Nothing in the file can run code: pickled
+    arrays are refused.
 
     Args:
       path: of the file.
       name: for summaries; default the file's stem.
     Raises:
-      FileNotFoundError: no such file. ValueError: not an npz file, arrays missing or pickled, or as for `from_arrays`.
+      FileNotFoundError: no such file. ValueError: not an npz file, arrays missing or pickled, or as
+        for `from_arrays`.
     Example:
       >>> from_npz("mine.npz").partition(iid(), nodes=8)  # doctest: +SKIP
     """

@@ -16,13 +16,15 @@ def logistic(
     seed: int = 0,
     dtype: str = "float32",
 ) -> Synthetic:
-    """Binary logistic regression with a small l2 term, the optimum found by Newton's method on the host.
+    """Binary logistic regression with a small l2 term.
 
-    Features are N(h u_i, I) around a node's own centre u_i; labels follow a common model plus h times one of the node's own
+    The optimum is found by Newton's method on the host. Features are N(h u_i, I) around a node's
+    own centre u_i; labels follow a common model plus h times one of the node's own
     (h = heterogeneity, u_i standard normal / sqrt(d)). Rows: x [B, d], y [B] in {0, 1}.
 
     Args:
-      nodes, dim, samples: each >= 1. l2: > 0, the strong convexity mu. heterogeneity: h >= 0; 0 gives equal laws.
+      nodes, dim, samples: each >= 1. l2: > 0, the strong convexity mu. heterogeneity: h >= 0; 0
+        gives equal laws.
       seed, dtype: as for `least_squares`.
     Raises:
       ValueError: a value outside its range.
@@ -80,7 +82,10 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def _newton(signed: np.ndarray, l2: float) -> np.ndarray:
-    """argmin of mean log(1 + exp(-s a.x)) + l2/2 ||x||^2: damped Newton, strictly convex, so it converges."""
+    """Minimise mean log(1 + exp(-s a.x)) + l2/2 ||x||^2 by damped Newton steps.
+
+    The function is strictly convex, so they converge.
+    """
     x = np.zeros(signed.shape[1])
     value = lambda x: np.logaddexp(0, -(signed @ x)).mean() + 0.5 * l2 * x @ x
     for _ in range(100):

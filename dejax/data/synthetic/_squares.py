@@ -20,14 +20,16 @@ def least_squares(
 ) -> Synthetic:
     """Heterogeneous least squares with given smoothness, convexity, heterogeneity and optimum.
 
-    f_i(x) = mean_r 0.5 (a_ir . x - b_ir)^2. Each Hessian has eigenvalues from mu to L (evenly spaced in log) in directions
-    of its own; gradients at x_star are a centred Gaussian draw scaled to zeta2; residuals orthogonal to all features
-    add gradient noise without moving anything. Rows: x [B, d], y [B].
+    f_i(x) = mean_r 0.5 (a_ir . x - b_ir)^2. Each Hessian has eigenvalues from mu to L (evenly
+    spaced in log) in directions of its own; gradients at x_star are a centred Gaussian draw scaled
+    to zeta2; residuals orthogonal to all features add gradient noise without moving anything. Rows:
+    x [B, d], y [B].
 
     Args:
       nodes, dim: n >= 1, d >= 1. samples: rows per node, >= d (> d with noise); default 2 d.
       L, mu: 0 < mu <= L. zeta2: >= 0, and 0 for one node.
-      noise: >= 0, root mean squared norm of the one-row gradient at x_star that the residuals alone cause.
+      noise: >= 0, root mean squared norm of the one-row gradient at x_star that the residuals alone
+        cause.
       seed: of NumPy's generator. dtype: "float32", or "float64" under jax_enable_x64.
     Raises:
       ValueError: a value outside its range.
@@ -71,18 +73,21 @@ def least_squares(
 def quadratics(
     nodes: int, dim: int, zeta2: float = 1.0, noise: float = 0.0, seed: int = 0, dtype: str = "float32"
 ) -> Synthetic:
-    """Quadratics of unequal curvature: f_i(x) = 0.5 ||A_i x - b_i||^2, A_i = (i + 1)/sqrt(n) I, i = 0 .. n - 1.
+    """Quadratics of unequal curvature: f_i(x) = 0.5 ||A_i x - b_i||^2.
 
-    b_i is sqrt(zeta2)/(i + 1) times a standard normal vector, so that steep nodes pull the least far. Here the argument zeta2
-    is the published scale of b, not the spread of gradients, which the result reports. One row per node: x [B, d, d],
-    y [B, d].
+    A_i = (i + 1)/sqrt(n) I, i = 0 .. n - 1.
+
+    b_i is sqrt(zeta2)/(i + 1) times a standard normal vector, so that steep nodes pull the least
+    far. Here the argument zeta2 is the published scale of b, not the spread of gradients, which the
+    result reports. One row per node: x [B, d, d], y [B, d].
 
     Args:
-      nodes, dim: n >= 1, d >= 1. zeta2: >= 0. noise: >= 0, standard deviation sigma of the gradient: each
-        coordinate gets N(0, sigma^2 / d). seed, dtype: as for `least_squares`.
+      nodes, dim: n >= 1, d >= 1. zeta2: >= 0. noise: >= 0, standard deviation sigma of the
+        gradient: each coordinate gets N(0, sigma^2 / d). seed, dtype: as for `least_squares`.
     Raises:
       ValueError: a value outside its range.
-    Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021 (their code).
+    Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021
+      (their code).
     Example:
       >>> float(np.abs(quadratics(nodes=4, dim=3, dtype="float32").x_star).max()) < 2
       True
@@ -106,13 +111,15 @@ def equal_quadratics(
     seed: int = 0,
     dtype: str = "float32",
 ) -> Synthetic:
-    """Quadratics with one Hessian: f_i(x) = 0.5 (x - b_i)^T A (x - b_i), eigenvalues of A from mu to L.
+    """Quadratics with one Hessian A: f_i(x) = 0.5 (x - b_i)^T A (x - b_i).
 
-    The mean of D-SGD's models follows centralized SGD exactly here, for every W with unit column sums: a test of mean
-    preservation. One row per node: x [B, d, d] = R with R^T R = A, y [B, d] = R b_i.
+    Eigenvalues of A lie from mu to L. The mean of D-SGD's models follows centralized SGD exactly
+    here, for every W with unit column sums: a test of mean preservation. One row per node: x
+    [B, d, d] = R with R^T R = A, y [B, d] = R b_i.
 
     Args:
-      nodes, dim: n >= 1, d >= 1. L, mu: 0 < mu <= L. zeta2: >= 0, exact at x_star = mean of b_i; 0 for one node.
+      nodes, dim: n >= 1, d >= 1. L, mu: 0 < mu <= L. zeta2: >= 0, exact at x_star = mean of b_i; 0
+        for one node.
       noise: >= 0, as for `quadratics`. seed, dtype: as for `least_squares`.
     Raises:
       ValueError: a value outside its range.
@@ -139,10 +146,12 @@ def equal_quadratics(
 def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32") -> Synthetic:
     """No gradients at all: models start as N(0, spread^2 I) and only communication moves them.
 
-    Use with `Problem(..., starts="independent")`. Shows mean preservation, the rate rho^t, finite-time graphs.
+    Use with `Problem(..., starts="independent")`. Shows mean preservation, the rate rho^t,
+    finite-time graphs.
 
     Args:
-      nodes, dim: n >= 1, d >= 1. spread: > 0, standard deviation of the starts. dtype: as for `least_squares`.
+      nodes, dim: n >= 1, d >= 1. spread: > 0, standard deviation of the starts. dtype: as for
+        `least_squares`.
     Raises:
       ValueError: a value outside its range.
     Example:

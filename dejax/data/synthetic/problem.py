@@ -4,9 +4,10 @@ Made in float64 on the host, with the constants that convergence theory names.
 
     f(x) = (1/n) sum_i f_i(x),   f_i(x) = mean over node i's rows
 
-L and mu are the largest and smallest eigenvalue of the Hessians of the f_i over all nodes, zeta2 = (1/n) sum_i
-||grad f_i(x_star)||^2, and sigma2 the variance of the gradient of one uniformly drawn row at x_star, mean over nodes.
-All are computed from the numbers as stored, after rounding to `dtype`.
+L and mu are the largest and smallest eigenvalue of the Hessians of the f_i over all nodes,
+zeta2 = (1/n) sum_i ||grad f_i(x_star)||^2, and sigma2 the variance of the gradient of one uniformly
+drawn row at x_star, mean over nodes. All are computed from the numbers as stored, after rounding to
+`dtype`.
 """
 
 from collections.abc import Callable
@@ -27,11 +28,13 @@ class Synthetic:
     """A problem with a known optimum: data and task to train on, and what the answer is.
 
     Args:
-      data: NodeData; its test part is the union of all rows, so that the test loss of a model x is f(x).
+      data: NodeData; its test part is the union of all rows, so that the test loss of a model x is
+        f(x).
       task: the Task (`init`, `loss`, `metrics`); parameters are {"x": [d]}.
       x_star: float64 [d], the minimizer of f, or None where every point is one. f_star: f(x_star).
       L, mu, zeta2, sigma2: constants as the module says.
-      losses, gradients: x [d] -> [n] and [n, d], the f_i and their exact gradients on the host in float64.
+      losses, gradients: x [d] -> [n] and [n, d], the f_i and their exact gradients on the host in
+        float64.
       name: for summaries.
     """
 

@@ -11,11 +11,12 @@ from ...core.types import Keys
 
 @dataclass(frozen=True)
 class SquaresTask:
-    """0.5 ||A x - b||^2 per row: a row is (a [d], b scalar), or a whole matrix (A [r, d], b [r]).
+    """Loss 0.5 ||A x - b||^2 per row: a row is (a [d], b scalar), or (A [r, d], b [r]).
 
     Args:
-      dim: d. spread: standard deviation of the starts; 0 starts at zero. noise: standard deviation (norm) of Gaussian noise that
-        is added to each row's gradient, and not to its loss. dtype: of the parameters.
+      dim: d. spread: standard deviation of the starts; 0 starts at zero. noise: standard deviation
+        (norm) of Gaussian noise that is added to each row's gradient, and not to its loss. dtype:
+        of the parameters.
     """
 
     dim: int

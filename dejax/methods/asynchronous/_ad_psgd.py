@@ -1,9 +1,12 @@
-"""AD-PSGD: asynchronous pairwise averaging with gradients taken at what a node had when it began to compute.
+"""AD-PSGD: asynchronous pairwise averaging with stale gradients.
+
+A gradient is taken at what the node had when it began to compute it.
 
     event at i with a random neighbor j:   x_i, x_j <- (x_i + x_j) / 2;   x_i <- x_i - lr g_i(view_i);   view_i <- x_i
 
 W: each event is a pairwise average, which keeps the network's mean. Wire: 2 models per event.
-Reference: Lian, Zhang, Zhang and Liu, Asynchronous decentralized parallel stochastic gradient descent, 2018.
+Reference: Lian, Zhang, Zhang and Liu, Asynchronous decentralized parallel stochastic gradient
+descent, 2018.
 """
 
 from typing import NamedTuple
@@ -26,14 +29,14 @@ class AdPsgdState(NamedTuple):
 
 @struct
 class AdPsgd:
-    """AD-PSGD: nodes fire at their own pace, average with one neighbor, and apply a stale gradient.
+    """AD-PSGD: nodes act at their own pace, average with one neighbor, apply a stale gradient.
 
     Needs `network.events`, e.g. `dejax.events.poisson()`.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule of the packed round.
-    Identity: each average keeps the mean; packed events equal one event at a time, bit for bit; equals dsgd(order="awc")
-      on the same events, whose stale views are kept by the network.
+    Identity: each average keeps the mean; packed events equal one event at a time, bit for bit;
+      equals dsgd(order="awc") on the same events, whose stale views are kept by the network.
     Reference: Lian, Zhang, Zhang and Liu, 2018.
     """
 

@@ -1,9 +1,13 @@
-"""IFCA: a server keeps K models; each node trains the one that suits its data best, and each is averaged over its nodes.
+"""IFCA: a server keeps K models; each node trains the one that suits its data best.
+
+Each model is averaged over the nodes that chose it.
 
     c_i <- argmin_k f_i(x_k);   K_steps times: y_i <- y_i - lr g_i(y_i) from y_i = x_(c_i);   x_k <- x_k + mean over c_i = k of (y_i - x_k)
 
-A model that nobody chose stays as it is. Wire: K models down and 1 up per sampled node and round. State: K models, and the choice of each node.
-Reference: Ghosh, Chung, Yin and Ramchandran, An efficient framework for clustered federated learning, 2020.
+A model that nobody chose stays as it is. Wire: K models down and 1 up per sampled node and round.
+State: K models, and the choice of each node.
+Reference: Ghosh, Chung, Yin and Ramchandran, An efficient framework for clustered federated
+learning, 2020.
 """
 
 from typing import Any, NamedTuple
@@ -30,11 +34,12 @@ class IfcaState(NamedTuple):
 
 @struct
 class Ifca:
-    """Iterative federated clustering (IFCA): nodes choose among K models, which are trained by those who chose them.
+    """Iterative federated clustering (IFCA): nodes choose among K models and train their choice.
 
-    The starts of the first K nodes are those of the K models, so they must differ: `Problem(starts="independent")`. It may end
-    in a poor partition, as k-means may: on clustered regression 10 of 10 seeds found the clusters from starts of their law,
-    2 of 10 from standard normal ones (docs/experiments.md). Try several seeds.
+    The starts of the first K nodes are those of the K models, so they must differ:
+    `Problem(starts="independent")`. It may end in a poor partition, as k-means may: on clustered
+    regression 10 of 10 seeds found the clusters from starts of their law, 2 of 10 from standard
+    normal ones (docs/experiments.md). Try several seeds.
 
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
@@ -56,7 +61,7 @@ class Ifca:
 
     @property
     def traits(self) -> Traits:
-        """Several models at a server, which tells them apart by their starts; each round sees a cohort."""
+        """Describe several models at a server, which differ by their starts; a round sees a cohort."""
         return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True)
 
     def __post_init__(self) -> None:

@@ -2,10 +2,12 @@
 
     z_i = x_i - lr g_i(x_i);   q_i = C(z_i - h_i);   h_i <- h_i + q_i;   x_i <- z_i + gamma sum_j W_ij (h_j - h_i)
 
-It is D-PSGD whose messages go through a codec with copies: the codec carries h, and the wire sees q only.
-W: doubly stochastic. C: any contractive compressor. Wire: C of one model per directed edge and round.
-Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip algorithms with compressed
-communication, 2019.
+It is D-PSGD whose messages go through a codec with copies: the codec carries h, and the wire sees q
+only.
+W: doubly stochastic. C: any contractive compressor. Wire: C of one model per directed edge and
+round.
+Reference: Koloskova, Stich and Jaggi, Decentralized stochastic optimization and gossip algorithms
+with compressed communication, 2019.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -27,15 +29,19 @@ class ChocoState(NamedTuple):
 
 @struct
 class Choco:
-    """CHOCO-SGD: D-PSGD whose nodes exchange compressed differences to public copies of their models.
+    """CHOCO-SGD: D-PSGD with compressed differences to public copies of the models.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
-      gamma: step of gossip in (0, 1]; must shrink with the compression. Ring of 8, published runs: sign 0.45, top-1 % 0.04.
+      gamma: step of gossip in (0, 1]; must shrink with the compression. Ring of 8, published runs:
+        sign 0.45, top-1 % 0.04.
       compressor: contractive, e.g. `top_k(ratio=0.01)` or `qsgd(levels=16)`.
-      order: "atc" (the paper's) or "awc", where the message of round t is the model before its gradient step; static.
-    Identity: keeps the mean of x for every C and gamma; equals dsgd(order) with the codec copies(compressor, gamma).
-    Reference: Koloskova, Stich and Jaggi, 2019; Koloskova, Lin, Stich and Jaggi, 2020 (deep learning).
+      order: "atc" (the paper's) or "awc", where the message of round t is the model before its
+        gradient step; static.
+    Identity: keeps the mean of x for every C and gamma; equals dsgd(order) with the codec
+      copies(compressor, gamma).
+    Reference: Koloskova, Stich and Jaggi, 2019; Koloskova, Lin, Stich and Jaggi, 2020 (deep
+      learning).
     """
 
     lr: NodeFloatLike = number(check=rate)

@@ -1,10 +1,10 @@
-"""FedAvg: a server samples m nodes; each makes K local steps from the server's model; the server averages.
+"""FedAvg: sampled nodes make K local steps from the server's model; the server averages.
 
     y_i <- x;  K times: y_i <- y_i - lr g_i(y_i);   x <- x + server_lr sum_S (m_i / m_S) (y_i - x)
 
 Wire: 1 model up and 1 down per sampled node and round. State: one model; nothing is kept per node.
-Reference: McMahan, Moore, Ramage, Hampson and Aguera y Arcas, Communication-efficient learning of deep networks from
-decentralized data, 2017.
+Reference: McMahan, Moore, Ramage, Hampson and Aguera y Arcas, Communication-efficient learning of
+deep networks from decentralized data, 2017.
 """
 
 from typing import Any, NamedTuple
@@ -27,18 +27,22 @@ class FedAvgState(NamedTuple):
 
 @struct
 class FedAvg:
-    """Federated averaging: sampled nodes train from the server's model, which becomes their weighted mean.
+    """Federated averaging: sampled nodes train the server's model, which becomes their mean.
+
+    The mean is weighted by the nodes' numbers of samples.
 
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
-      clients: nodes sampled per round, 1 <= m <= n; None takes all; static. Only these are computed.
+      clients: nodes sampled per round, 1 <= m <= n; None takes all; static. Only these are
+        computed.
       local_steps: K >= 1, static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       server_lr: step along the mean difference; 1 is the paper's mean of models.
     Raises:
       ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1, all nodes, full batches: gradient descent on the sample-weighted objective.
-    Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized data, 2017.
+    Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized
+      data, 2017.
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
@@ -56,7 +60,10 @@ class FedAvg:
         check_step(self)
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedAvgState:
-        """The server's model: the mean of the nodes' starts, of which the driver hands over n copies."""
+        """Start the server's model from the mean of the nodes' starts.
+
+        The driver hands over n copies of it.
+        """
         del key
         check_cohort(self, params)
         return FedAvgState(tree.map(lambda x: x[0], params))

@@ -1,11 +1,12 @@
-"""SCAFFOLD: FedAvg whose local steps are corrected by control variates, so that unequal data cause no drift.
+"""SCAFFOLD: FedAvg with control variates, so that local steps do not drift on unequal data.
 
     y_i <- x;  K times: y_i <- y_i - lr (g_i(y_i) - c_i + c)
     c_i' = c_i - c + (x - y_i) / (K lr)                       (option II)
     x <- x + server_lr mean_S (y_i - x);   c <- c + (1/n) sum_S (c_i' - c_i)
 
 Wire: 2 models up and 2 down per sampled node and round. State: one model, c, and c_i of every node.
-Reference: Karimireddy et al., SCAFFOLD: stochastic controlled averaging for federated learning, 2020.
+Reference: Karimireddy et al., SCAFFOLD: stochastic controlled averaging for federated learning,
+2020.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +34,9 @@ LR = Number("a finite number > 0 that fits float32: option II divides by it", la
 
 @struct
 class Scaffold:
-    """SCAFFOLD: federated averaging with control variates; exact on unequal data with constant steps.
+    """SCAFFOLD: federated averaging with control variates; exact on unequal data.
+
+    Exact means that constant steps lead to the optimum of the mean loss.
 
     Args:
       lr: > 0 (option II divides by it); scalar or a schedule.
@@ -42,7 +45,8 @@ class Scaffold:
       server_lr: step along the mean difference.
     Raises:
       ValueError: lr <= 0; clients or local_steps < 1.
-    Identity: c = mean_i c_i always, also under churn and lost uploads (with the plain rule and codec); K = 1, all nodes: c_i = g_i(x).
+    Identity: c = mean_i c_i always, also under churn and lost uploads (with the plain rule and
+      codec); K = 1, all nodes: c_i = g_i(x).
     Reference: Karimireddy et al., 2020.
     """
 
@@ -85,7 +89,8 @@ class Scaffold:
                 tree.where(heard, new, mine),
                 heard.sum(dtype=jnp.promote_types(tree.leaves(c)[0].dtype, jnp.float32)),
             )
-        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would keep one of them only
+        # two messages, as their scales differ by 1 / (K lr): a compressor of both together would
+        # keep one of them only
         moved = cohort.average(tree.sub(y, x), name="model")
         learned = cohort.average(tree.sub(new, mine), name="control")
         return ScaffoldState(

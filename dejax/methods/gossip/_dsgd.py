@@ -1,4 +1,6 @@
-"""D-PSGD: every node makes a gradient step and averages with its neighbors, in one of three orders.
+"""D-PSGD: every node makes a gradient step and averages with its neighbors.
+
+In one of three orders:
 
     atc   x_i <- sum_j W_ij (x_j - lr g_j(x_j))        adapt, then combine
     awc   x_i <- sum_j W_ij x_j - lr g_i(x_i)          adapt with combine: the paper's form, compute overlaps messages
@@ -28,15 +30,17 @@ class DsgdState(NamedTuple):
 
 @struct
 class Dsgd:
-    """Decentralized SGD (D-PSGD): local gradient step and one weighted average with the neighbors per round.
+    """Decentralized SGD (D-PSGD): each round a gradient step and one average with the neighbors.
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule; swept without recompiling.
-      order: "atc" (default), "awc" (the paper's) or "cta"; static. ATC and CTA are one sequence seen at two half steps.
+      order: "atc" (default), "awc" (the paper's) or "cta"; static. ATC and CTA are one sequence
+        seen at two half steps.
       optimizer: an optax optimizer for every node (`dejax.optimizer`) instead of lr.
     Raises:
       ValueError: neither or both of lr and optimizer; an unknown order.
-    Identity: with W doubly stochastic, mean(x) moves by -lr mean(g) exactly; with lr = 0 it is gossip.
+    Identity: with W doubly stochastic, mean(x) moves by -lr mean(g) exactly; with lr = 0 it is
+      gossip.
     Reference: Lian et al., Can decentralized algorithms outperform centralized algorithms?, 2017.
     """
 

@@ -1,11 +1,14 @@
-"""Local SGD over a graph: K local steps, then one gossip average; with heavy-ball momentum it is DFedAvgM.
+"""Local SGD over a graph: K local steps, then one gossip average.
+
+With heavy-ball momentum it is DFedAvgM.
 
     y <- x_i;  K times: y <- y - lr g_i(y) + theta (y - y_previous);  x_i <- sum_j W_ij y_j
 
 W: row sums 1 keep a consensus; column sums 1 too keep the mean of the local results.
 Wire: 1 model per directed edge and round, whatever K.
-Reference: Stich, Local SGD converges fast and communicates little, 2019 (W = 11^T/n); Sun, Li and Wang, Decentralized
-federated averaging, 2022 (momentum; their quantized form is this method with a codec).
+Reference: Stich, Local SGD converges fast and communicates little, 2019 (W = 11^T/n); Sun, Li and
+Wang, Decentralized federated averaging, 2022 (momentum; their quantized form is this method with a
+codec).
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +36,8 @@ class LocalSgd:
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, static.
-      optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
+      optimizer: an optax optimizer for every node instead of lr; its state persists from round to
+        round.
     Raises:
       ValueError: K < 1; neither or both of lr and optimizer.
     Identity: K = 1 is D-PSGD (atc).
@@ -68,7 +72,7 @@ class DFedAvgMState(NamedTuple):
 
 @struct
 class DFedAvgM:
-    """Decentralized FedAvg with momentum: K heavy-ball steps at every node, then one average with the neighbors.
+    """Decentralized FedAvg with momentum: K heavy-ball steps, then one average with neighbors.
 
     Args:
       lr: > 0 in use, >= 0 allowed; scalar, [n] or a schedule.

@@ -4,14 +4,16 @@
     m_ij <- h_i + sum_k m_ki,  c_ij <- 1 + sum_k c_ki     over the neighbors k of i but j; to each neighbor j
     x_i <- (h_i + sum_j m_ji + (n - c_i) x0_i) / n,  c_i = 1 + sum_j c_ji     over the neighbors j of i
 
-Node i so averages the h_j of n nodes, that of j as it was dist(i, j) - 1 rounds ago; x0_i, its own start, stands in for those not
-heard of yet. W is not used: the graph must be a tree. A lost message leaves the last one in place.
-Deviation: the paper and its code start all nodes from one x0, as equal starts do here. With unequal ones no node knows another's, so
-that x0_i has the weight (n - c_i)/n before round diameter and pulls each model to its own start; from then on c_i = n, starts have
+Node i so averages the h_j of n nodes, that of j as it was dist(i, j) - 1 rounds ago; x0_i, its own
+start, stands in for those not heard of yet. W is not used: the graph must be a tree. A lost message
+leaves the last one in place.
+Deviation: the paper and its code start all nodes from one x0, as equal starts do here. With unequal
+ones no node knows another's, so that x0_i has the weight (n - c_i)/n before round diameter and
+pulls each model to its own start; from then on c_i = n, starts have
 no weight, and the fixed point is the same.
 Wire: 1 model and 1 number per directed edge and round. Memory: 1 model per directed edge.
-Reference: Vogels, He, Koloskova, Lin, Karimireddy, Stich and Jaggi, RelaySum for decentralized deep learning on heterogeneous
-data, 2021.
+Reference: Vogels, He, Koloskova, Lin, Karimireddy, Stich and Jaggi, RelaySum for decentralized deep
+learning on heterogeneous data, 2021.
 """
 
 from typing import Any, NamedTuple
@@ -34,12 +36,16 @@ class RelayState(NamedTuple):
 
 @struct
 class RelaySgd:
-    """RelaySGD: uniform averaging over a tree by relayed sums; exact on unequal data with a constant step.
+    """RelaySGD: uniform averaging over a tree by relayed sums; exact on unequal data.
+
+    Exact means that a constant step leads to the optimum of the mean loss.
 
     Args:
-      lr: >= 0; scalar, [n] or a schedule. Delays of up to the diameter make the stable range smaller than D-PSGD's.
-    Identity: fed with constants it returns their mean at every node from round diameter on; at the optimum of equal starts
-      nothing moves; the fixed point of a constant lr is the optimum of the mean loss.
+      lr: >= 0; scalar, [n] or a schedule. Delays of up to the diameter make the stable range
+        smaller than D-PSGD's.
+    Identity: fed with constants it returns their mean at every node from round diameter on; at the
+      optimum of equal starts nothing moves; the fixed point of a constant lr is the optimum of the
+      mean loss.
     Reference: Vogels et al., RelaySum for decentralized deep learning on heterogeneous data, 2021.
     """
 

@@ -1,9 +1,13 @@
-"""Stochastic gradient push: D-PSGD on directed graphs, by sums with a scalar weight that undoes the bias.
+"""Stochastic gradient push: D-PSGD on directed graphs.
+
+A scalar weight is summed along with the models, and undoes the bias of the sums.
 
     x_i <- sum_j P_ij (x_j - lr g_j(z_j));   w_i <- sum_j P_ij w_j;   z_i = x_i / w_i
 
-P: column-stochastic (each sender splits its mass). Wire: 1 model and 1 number per directed edge and round.
-Reference: Assran, Loizou, Ballas and Rabbat, Stochastic gradient push for distributed deep learning, 2019.
+P: column-stochastic (each sender splits its mass). Wire: 1 model and 1 number per directed edge and
+round.
+Reference: Assran, Loizou, Ballas and Rabbat, Stochastic gradient push for distributed deep
+learning, 2019.
 """
 
 from typing import NamedTuple
@@ -28,11 +32,12 @@ class SgpState(NamedTuple):
 
 @struct
 class Sgp:
-    """Stochastic gradient push (SGP): decentralized SGD on directed graphs with column-stochastic weights.
+    """Stochastic gradient push (SGP): D-PSGD on directed graphs, column-stochastic weights.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
-    Identity: sum(w) = n; sum(x) moves by -lr sum(g); with doubly stochastic P it is D-PSGD (atc) and w = 1.
+    Identity: sum(w) = n; sum(x) moves by -lr sum(g); with doubly stochastic P it is D-PSGD (atc)
+      and w = 1.
     Reference: Assran, Loizou, Ballas and Rabbat, 2019.
     """
 

@@ -1,11 +1,12 @@
-"""Gradient tracking (DSGT): each node descends along a running estimate of the mean gradient.
+"""Gradient tracking (DSGT): nodes descend along a running estimate of the mean gradient.
 
     y_i <- sum_j W_ij y_j + g_i(x_i) - g_i(x_i of the previous round)   tracker
     x_i <- sum_j W_ij (x_j - lr y_j)                                    adapt, then combine
 
 W: unit column sums keep mean(y) = mean(g) every round; unit row sums keep consensus.
 Wire: 2 models (y, then x) per directed edge and round.
-Reference: Nedic, Olshevsky and Shi, 2017 (DIGing); Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.
+Reference: Nedic, Olshevsky and Shi, 2017 (DIGing); Pu and Nedic, Distributed stochastic gradient
+tracking methods, 2021.
 """
 
 from typing import NamedTuple
@@ -27,11 +28,14 @@ class TrackingState(NamedTuple):
 
 @struct
 class GradientTracking:
-    """Gradient tracking (DSGT): descend along a tracked mean gradient; exact on unequal data with a constant step.
+    """Gradient tracking (DSGT): descend along a tracked mean gradient; exact on unequal data.
+
+    Exact means that a constant step leads to the optimum of the mean loss.
 
     Args:
       lr: >= 0, smaller than D-PSGD's on sparse graphs; scalar or a schedule.
-    Identity: mean(y) = mean(g) after every round (W with unit column sums, no losses that break them).
+    Identity: mean(y) = mean(g) after every round (W with unit column sums, no losses that break
+      them).
     Reference: Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.
     """
 

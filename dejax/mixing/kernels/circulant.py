@@ -60,7 +60,10 @@ class Circulant(Links):
         return jnp.broadcast_to(self.own, (self.size,))
 
     def take(self, values: Tree, s: int | Values) -> Any:
-        """Row (i + offsets[s]) mod n at row i: two slices for a Python s, a gather for a traced one, and on CPUs where there are many."""
+        """Return row (i + offsets[s]) mod n at row i.
+
+        Two slices for a Python s; a gather for a traced s, and on CPUs where there are many ports.
+        """
         if not isinstance(s, int):
             return _shift(values, self.size, jnp.asarray(self.offsets, jnp.int32)[s])
         roll = lambda values: tree.map(lambda x: jnp.roll(x, -self.offsets[s], 0), values)
@@ -85,7 +88,9 @@ class Circulant(Links):
 
 @struct
 class CirculantSequence(Links):
-    """A circulant graph whose offsets change with the phase: offsets are data, so that one program serves the period.
+    """A circulant graph whose offsets change with the phase.
+
+    Offsets are data, so that one program serves the whole period.
 
     Args:
       share: [k] weight of each offset.

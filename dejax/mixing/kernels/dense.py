@@ -1,6 +1,7 @@
 """Dense W: a full matrix, and the complete graph with equal weights, which needs none.
 
-Port s of receiver i is sender (i + 1 + s) mod n, so k = n - 1 and an entry 0 of the matrix is a port of weight 0.
+Port s of receiver i is sender (i + 1 + s) mod n, so k = n - 1 and an entry 0 of the matrix is a
+port of weight 0.
 """
 
 from typing import Any
@@ -65,11 +66,17 @@ class Dense(Links):
         return tree.map(lambda x: matmul(self.matrix, x).astype(x.dtype), values)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
-        """Weights [n, n - 1] of the caller's own; a receiver that weighs a non-finite row gets NaN in the whole leaf."""
+        """Apply the caller's weights [n, n - 1].
+
+        A receiver that weighs a non-finite row gets NaN in the whole leaf.
+        """
         return weighted_dense(values, weights, self_weights, own)
 
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
-        """[n, n - 1]; from one Gram matrix of values centered on the bulk of the nodes where n is large."""
+        """Return squared distances [n, n - 1].
+
+        For large n they come from one Gram matrix of values centered on the bulk of the nodes.
+        """
         if self.n < GRAM_FROM:
             return super().sq_distances(values, own)
         return jnp.take_along_axis(gram_sq_distances(values, own), self.senders(), 1)
@@ -136,7 +143,10 @@ class Complete(Links):
         return tree.map(leaf, values)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
-        """Weights [n, n - 1] of the caller's own; a receiver that weighs a non-finite row gets NaN in the whole leaf."""
+        """Apply the caller's weights [n, n - 1].
+
+        A receiver that weighs a non-finite row gets NaN in the whole leaf.
+        """
         return weighted_dense(values, weights, self_weights, own)
 
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
@@ -192,7 +202,10 @@ def matmul(matrix: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def silent_matmul(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    """As `matmul`, but a zero entry silences a row that is not finite; receivers that weigh one get NaN."""
+    """Multiply as `matmul`, but let a zero entry silence a row that is not finite.
+
+    Receivers that weigh such a row get NaN.
+    """
     finite = jnp.isfinite(x).reshape(x.shape[0], -1).all(1)
     out = matmul(matrix, jnp.where(tree.over(finite, x), x, jnp.zeros((), x.dtype)))
     poisoned = ((matrix != 0) & ~finite[None]).any(1)
@@ -214,10 +227,11 @@ def weighted_dense(values: Tree, weights: jax.Array, self_weights: jax.Array, ow
 
 
 def gram_sq_distances(values: Tree, own: Tree = None) -> jax.Array:
-    """[n, n]: ||own_i - values_j||^2 through one Gram matrix, centered so that closeness does not cancel.
+    """Return [n, n]: ||own_i - values_j||^2 through one centered Gram matrix.
 
-    The center is the mean of the half of the rows that lie nearest to a first guess, twice refined: a minority of far or
-    non-finite rows cannot move it. The relative error of a distance is about 1e-7 times (distance of the farther row from
+    Centering keeps small distances from cancelling. The center is the mean of the half of the rows
+    that lie nearest to a first guess, twice refined: a minority of far or non-finite rows cannot
+    move it. The relative error of a distance is about 1e-7 times (distance of the farther row from
     the center / distance)^2 in float32. Rows that are not finite are NaN.
     """
     rows = tree.flat(values)

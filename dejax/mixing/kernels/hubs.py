@@ -1,10 +1,12 @@
 """W of graphs with a few hubs: nobody is padded to the degree of the largest.
 
-All nodes share `base` ports, as many as they have senders on average: a port that pads reads the row that its node has just read, and
-is cheaper than a level. Nodes of higher degree reappear in levels: level b holds the nodes with more than `starts[b]` senders and the
-next `widths[b]` ports of each, and a level adds its sums to its rows of the level below: an indexed add of few rows (Barabasi-Albert,
-n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather by all nodes of the level below took 4.4). Widths double,
-so the work stays within twice the edges. Nodes that hear a good part of all are dense rows [h, n]: all of them together read X once.
+All nodes share `base` ports, as many as they have senders on average: a port that pads reads the
+row that its node has just read, and is cheaper than a level. Nodes of higher degree reappear in
+levels: level b holds the nodes with more than `starts[b]` senders and the next `widths[b]` ports of
+each, and a level adds its sums to its rows of the level below: an indexed add of few rows
+(Barabasi-Albert, n = 8,192, 64 MB on a busy 2-core CPU: 1.8 times one copy of X, where a gather by
+all nodes of the level below took 4.4). Widths double, so the work stays within twice the edges.
+Nodes that hear a good part of all are dense rows [h, n]: all of them together read X once.
 """
 
 import itertools
@@ -38,8 +40,10 @@ class Hubs(Links):
       senders_, weight: edges [m], sorted by receiver; ports of a node are its edges in order.
       first: int32 [n] where a node's edges begin. degree: int32 [n].
       rows: per level int32 [m_b], the nodes in it; `rows[0]` is all nodes.
-      up: per level but the last int32 [m_{b+1}], where the nodes of the next level stand in this one, ascending.
-      hubs: int32 [h], nodes with dense rows, ascending; `hub_up` int32 [n], the place of a node among them, h for "none".
+      up: per level but the last int32 [m_{b+1}], where the nodes of the next level stand in this
+        one, ascending.
+      hubs: int32 [h], nodes with dense rows, ascending; `hub_up` int32 [n], the place of a node
+        among them, h for "none".
       starts, widths: ports of each level, static. widest: k, static.
     """
 
@@ -94,7 +98,10 @@ class Hubs(Links):
         return self.widest
 
     def _edge(self, rows: jax.Array, s: int | Values) -> tuple[jax.Array, jax.Array]:
-        """Position of port s of each of `rows` in the edge list, and whether there is such a port; shapes broadcast."""
+        """Return the position of port s of each of `rows` in the edge list, and whether it exists.
+
+        Shapes broadcast.
+        """
         degree, first = self.degree[rows], self.first[rows]
         if jnp.ndim(s):
             degree, first = degree[:, None], first[:, None]
@@ -140,7 +147,10 @@ class Hubs(Links):
         return self._apply(values, values, weight, self.own, dense, plain, matmul)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
-        """Weights [n, k] of the caller's own; a hub that weighs a non-finite row gets NaN in the whole leaf."""
+        """Apply the caller's weights [n, k].
+
+        A hub that weighs a non-finite row gets NaN in the whole leaf.
+        """
         is_hub = self.hub_up < self.hubs.shape[0]
 
         def weight(rows: jax.Array, ports: jax.Array) -> jax.Array:

@@ -13,9 +13,10 @@ from ..links import Links
 
 @struct
 class NeighborLists(Links):
-    """Neighbor lists: one gathered neighbor at a time is added, so that XLA fuses the whole sum into one loop.
+    """Neighbor lists: gather and add one neighbor at a time.
 
-    A matching is the case k = 1 (unmatched nodes hear themselves with weight 0).
+    XLA fuses the whole sum into one loop. A matching is the case k = 1 (unmatched nodes hear
+    themselves with weight 0).
 
     Args:
       index: int32 [n, k] senders.

@@ -1,7 +1,4 @@
-"""Any W on nodes spread over devices: one exchange of the rows that other devices need, then local sums.
-
-`spread` alone sends rows (collective permutes in planned rounds, or one all-gather); everything else reads them.
-"""
+"""Any W on nodes in blocks on devices: exchange the rows that others need, then sum locally."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,21 +21,22 @@ from .routes import Routes, crossing, needed, relabelling, rounds_of, schedule
 
 @struct
 class Halo(Links):
-    """Neighbor lists in levels, as `Hubs` has them, over rows of which each device holds n / D and receives a few.
+    """Neighbor lists over sharded rows: each device holds n / D of them and receives a few more.
 
-    Level 0 holds all nodes, level b the nodes of each device with more than starts[b] senders, padded to the device that
-    has most of them. Position i of the node axis is not node i where nodes were relabelled: `ids` says which it is.
+    The lists come in levels, as those of `Hubs`. Level 0 holds all nodes, level b the nodes of each
+    device with more than starts[b] senders, padded to the device that has most of them. Position i
+    of the node axis is not node i where nodes were relabelled: `ids` says which it is.
 
     Args:
       own: [n] self weights.
       index: per level int32 [rows, width]: place of the sender in the spread rows of this device.
       sender: per level int32 [rows, width]: its position in 0..n-1.
-      weight: per level [rows, width]; 0 on padding, which points to the own row (in levels above 0: to row 0).
+      weight: per level [rows, width]; 0 on padding, which points to the own row (level 0) or row 0.
       rows: per level above 0 int32 [D m_b]: local row of each, n / D on padding.
       send: int32 [D, W]: local rows that a device sends, round after round.
       phase: int32 scalar: which rounds to take.
       ids: int32 [n], the node at each position; None: node i stands at i.
-      routes: who sends to whom, static. starts: first port of each level, static. widest: k, static.
+      routes: who sends to whom. starts: first port of each level. widest: k. All three static.
     """
 
     own: Any = grows()
@@ -122,7 +120,7 @@ class Halo(Links):
 
     # ---- the one exchange
     def with_neighbors(self, values: Tree) -> Any:
-        """Each device's own rows and those that it needs of others: leaves [D E, ...], sharded along the first axis."""
+        """Return each device's own rows and those that it needs of others: [D E, ...], sharded."""
         return self._local(lambda me, x: me._extend(x), values)
 
     def _extend(self, values: Tree) -> Any:
@@ -246,7 +244,7 @@ class Halo(Links):
         return tuple(out)
 
     def _local(self, fn: Callable[..., Any], *trees: Any) -> Any:
-        """fn(this device's part of the kernel, its rows of trees), on every device; all results have a node axis."""
+        """Call fn(this device's part of the kernel, its rows of trees) on every device."""
         nodes = P(self.routes.axis)
         mine = tree.map(lambda x: nodes if jnp.ndim(x) else P(), self)
         run = jax.shard_map(
@@ -257,7 +255,9 @@ class Halo(Links):
 
 @struct
 class Everywhere:
-    """Graphs drawn afresh in each phase, on devices: the draw is not known beforehand, so each device gets all rows.
+    """Graphs drawn afresh in each phase, on devices.
+
+    The draw is not known beforehand, so each device gets all rows.
 
     Args:
       links: what draws neighbor lists, `draw(key) -> NeighborLists`.
@@ -283,7 +283,7 @@ class Everywhere:
 
 
 def relabel(phases: list[Edges], devices: int) -> np.ndarray | None:
-    """int32 [n]: the node at each position, so that few rows cross in a period; None: as they are."""
+    """Return the node at each position, int32 [n], so that few rows cross; None: as they are."""
     n = phases[0].n
     real = [e.weights != 0 for e in phases]
     senders = np.concatenate([e.senders[r] for e, r in zip(phases, real, strict=True)])
@@ -299,7 +299,7 @@ def relabel(phases: list[Edges], devices: int) -> np.ndarray | None:
 
 
 def gathered(ports: Any, routes: Routes) -> Halo:
-    """Neighbor lists (`NeighborLists`) whose senders are not known on the host: each device gets all rows."""
+    """Make a kernel of `NeighborLists` with unknown senders: each device gets all rows."""
     index, send = (ports.senders(),), jnp.zeros((routes.devices, 0), jnp.int32)
     weight = (ports.weights(),)
     return Halo(
@@ -318,7 +318,7 @@ def _renamed(e: Edges, order: np.ndarray | None) -> Edges:
 
 
 def _levels(degree: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First ports and widths: the median degree, then doubling, so that padded ports stay within a few times the edges."""
+    """Choose first ports and widths of the levels: the median degree, then doubling."""
     widest = max(1, int(degree.max()))
     base = widest if widest <= 2 * max(1, float(degree.mean())) else max(1, int(np.median(degree)))
     starts, widths = [0], [base]
@@ -332,7 +332,7 @@ def _levels(degree: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _tables(
     e: Edges, where: np.ndarray, starts: Tree, widths: Any, devices: int, whole: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """Index, sender, weight and rows of each level; rows of levels above 0 are positions, ascending."""
+    """Return index, sender, weight of each level, and the positions of rows above level 0."""
     n, port = e.n, e.positions()
     ids = np.arange(n, dtype=np.int32)
     own = ids if whole else ids % (n // devices)

@@ -1,9 +1,10 @@
-"""Who must send which rows to whom when nodes are spread over devices: found once, on the host.
+"""Routes: which rows each device must send to which other, found once, on the host.
 
-Nodes are relabelled so that few edges cross between devices, each device's missing rows are listed, and the device x
-device matrix of row counts is taken apart into permutation rounds: in a round every device sends to at most one other and
-hears from at most one, so that a round is one collective permute. Its buffers have the size of its largest pair, so that
-pairs of like size are put together by repeated linear assignment.
+Nodes are relabelled so that few edges cross between devices, each device's missing rows are listed,
+and the device x device matrix of row counts is taken apart into permutation rounds: in a round
+every device sends to at most one other and hears from at most one, so that a round is one
+collective permute. Its buffers have the size of its largest pair, so that pairs of like size are
+put together by repeated linear assignment.
 """
 
 import heapq
@@ -22,8 +23,8 @@ class Routes:
 
     Args:
       mesh: the devices. axis: its node axis.
-      rounds: per phase of the topology, or once for all of them, per permutation round: (pairs of devices (source, target),
-        rows sent); None: every device gets all rows (an all-gather).
+      rounds: per phase of the topology, or once for all of them, per permutation round: (pairs of
+        devices (source, target), rows sent); None: every device gets all rows (an all-gather).
       extra: received rows per device and phase, the largest of the phases.
     """
 
@@ -53,19 +54,24 @@ def needed(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> 
 
 
 def crossing(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> int:
-    """Rows that must cross between devices in one exchange: (row, other device that hears it), each once."""
+    """Count the rows that must cross between devices in one exchange.
+
+    Each pair of a row and another device that needs it counts once.
+    """
     return sum(len(rows) for row in needed(senders, receivers, n, devices) for rows in row)
 
 
 def permutation_rounds(counts: np.ndarray) -> list[tuple[Pairs, int]]:
     """Take a matrix counts[target, source] >= 0 apart into rounds of one-to-one sends.
 
-    Each round is the assignment of largest total of what is left; its width is a quantile of its pairs, and what a larger
-    pair has beyond it waits for a later round. Of a few quantiles the one that moves the fewest rows, padding included,
-    wins, among those with at most three rounds per other device (each round costs a latency).
+    Each round is the assignment of largest total of what is left; its width is a quantile of its
+    pairs, and what a larger pair has beyond it waits for a later round. Of a few quantiles the one
+    that moves the fewest rows, padding included, wins, among those with at most three rounds per
+    other device (each round costs a latency).
 
     Returns:
-      (pairs (source, target), width) per round: every pair of a round moves `width` rows, padding included.
+      (pairs (source, target), width) per round: every pair of a round moves `width` rows, padding
+      included.
     """
     devices = len(counts)
     tried = [_take_apart(counts, quantile, power) for quantile in (1.0, 0.75, 0.5, 0.25) for power in (1, 2)]
@@ -90,7 +96,9 @@ def _take_apart(counts: np.ndarray, quantile: float, power: int) -> list[tuple[P
 
 
 def rounds_of(needs: list[Needed]) -> list[list[tuple[Pairs, int]]]:
-    """Permutation rounds of each phase of a period, or, where these are many in all, one list that carries any of the phases.
+    """Return the permutation rounds of each phase of a period.
+
+    Where these are many in all, return one list of rounds that carries any of the phases.
 
     Args:
       needs: per phase, of `needed`.
@@ -109,12 +117,14 @@ def schedule(
     """What each device sends in the rounds of one phase, and where each row lies at each device.
 
     Args:
-      senders, receivers: int [m] edges between positions; device p of D holds positions p n/D ... (p+1) n/D - 1.
+      senders, receivers: int [m] edges between positions; device p of D holds positions p n/D ...
+        (p+1) n/D - 1.
       need: of `needed`, for these edges.
       rounds: of `rounds_of`; they carry all rows that must cross.
     Returns:
-      (send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's sender in the rows of
-      its receiver's device, own rows first, then received ones in order of rounds).
+      (send int32 [D, W]: local rows in order of rounds, where int32 [m]: place of each edge's
+      sender in the rows of its receiver's device, own rows first, then received ones in order of
+      rounds).
     """
     devices = len(need)
     block = n // devices
@@ -138,10 +148,10 @@ def schedule(
 
 
 def relabelling(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
-    """int32 [n]: which node stands at each position so that few rows cross between devices; None: as they stand.
+    """Return int32 [n], the node at each position, so that few rows cross; None: as they are.
 
-    Tries the given order, reverse Cuthill-McKee (scipy) and, where it is installed, a multilevel partition (pymetis); the
-    order with the fewest crossing rows wins, the given one in a tie.
+    Tries the given order, reverse Cuthill-McKee (scipy) and, where it is installed, a multilevel
+    partition (pymetis); the order with the fewest crossing rows wins, the given one in a tie.
     """
     best, order = crossing(senders, receivers, n, devices), None
     for candidate in (_cuthill_mckee, _metis):
@@ -173,7 +183,10 @@ def _cuthill_mckee(senders: np.ndarray, receivers: np.ndarray, n: int, devices: 
 
 
 def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> np.ndarray | None:
-    """Positions by the parts of a multilevel partition, made equal in size by moving nodes that cut least."""
+    """Order nodes by the parts of a multilevel partition.
+
+    Parts are made equal in size by moving the nodes that add the fewest cut edges.
+    """
     try:
         import pymetis  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -185,7 +198,10 @@ def _metis(senders: np.ndarray, receivers: np.ndarray, n: int, devices: int) -> 
 
 
 def balanced(graph: Any, part: np.ndarray, devices: int) -> np.ndarray:
-    """Parts of exactly n / devices nodes: nodes of too large parts go, one by one, where they add the fewest cut edges."""
+    """Move nodes between parts until each has exactly n / devices.
+
+    Nodes of too large parts go, one by one, where they add the fewest cut edges.
+    """
     part, size = part.copy(), len(part) // devices
     counts = np.bincount(part, minlength=devices)
 
@@ -195,7 +211,8 @@ def balanced(graph: Any, part: np.ndarray, devices: int) -> np.ndarray:
         new = int(np.argmax(np.where(counts < size, links, -1)))
         return int(links[part[node]] - links[new]), new
 
-    # a move makes those of its neighbors anew; a part that fills up can only make others worse, which is seen when they come up
+    # a move makes those of its neighbors anew; a part that fills up can only make others worse,
+    # which is seen when they come up
     heap = [(move(node)[0], node) for node in np.flatnonzero(counts[part] > size).tolist()]
     heapq.heapify(heap)
     while counts.max() > size:

@@ -155,6 +155,14 @@ GOSSIP: tuple[Refusal, ...] = (
         instead="use e.g. {use[pairs]}",
     ),
     Refusal(
+        "rows per edge in events",
+        lambda c: c.channel == "edges" and c.network.events is not None,
+        field="network.events",
+        says="lets two nodes meet",
+        why="but {method} sends on all edges at once",
+        instead="use synchronous rounds",
+    ),
+    Refusal(
         "clock beside events",
         lambda c: c.gossips and c.network.events is not None and c.network.clock is not None,
         field="network.clock",

@@ -30,7 +30,8 @@ class Refusal(NamedTuple):
 
     Args:
       when: falsy: the case passes; a mapping: further words of the templates; an error: that one.
-      field, says, why, instead: of the error, as templates over `Case.words`; without `says` it is the field's value. text: in their place, no sentence about a field.
+      field, says, why, instead: of the error, as templates over `Case.words`; without `says` it is
+        the field's value. text: in their place, no sentence about a field.
     """
 
     name: str

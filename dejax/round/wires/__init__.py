@@ -1,4 +1,6 @@
-"""The wires of the pipeline: neighbors, edges, server. Each says who sends to whom, what the rows are and who remembers.
+"""The wires of the channel: neighbors, edges, copies and server.
+
+Each says who sends to whom, what the rows are and who remembers.
 
 | wire | rows | memory | what arrives, `mask` | a value becomes |
 |---|---|---|---|---|

@@ -1,4 +1,4 @@
-"""Values of nodes to their neighbors, through copies that each directed edge keeps at both of its ends."""
+"""Values of nodes to neighbors, as changes of copies at both ends of every directed edge."""
 
 from typing import Any
 
@@ -18,10 +18,11 @@ from .wire import Wire, judges, own_rows
 
 
 class CopiesPerEdge(Edges):
-    """Gossip of node values with one copy per directed edge and end: lost messages part the two for good.
+    """Gossip of node values with one copy per directed edge at each of its ends.
 
-    The own value is the mean, under the weights of the row, of the copies that the node believes its neighbors to hold;
-    gossip then moves by gamma sum_j W_ij (copy of j at i - copy of i meant for j).
+    After a lost message the two copies differ for good. The own value is the mean, under the
+    weights of the row, of the copies that the node believes its neighbors to hold; gossip then
+    moves by gamma sum_j W_ij (copy of j at i - copy of i meant for j).
     """
 
     def __init__(self, round: Round, name: str, codec: Codec):

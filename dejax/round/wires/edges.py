@@ -17,7 +17,10 @@ from .wire import Slot, Wire
 
 
 class Edges(Wire):
-    """Another value for every neighbor: rows [m, ...], one per directed edge of the base graph, which a permutation delivers."""
+    """Send each neighbor another value: rows [m, ...], one per directed edge of the base graph.
+
+    A permutation delivers them.
+    """
 
     def __init__(self, round: Round, name: str, codec: Any):
         super().__init__(round, name, codec)
@@ -60,7 +63,11 @@ class Edges(Wire):
         return m._replace(sent=held, size=size)
 
     def _two_copies(self, rows: Any) -> tuple[Any, Any, Any]:
-        """Copies at both ends of every edge: (what lies at its receiver, what the sender believes to lie there, size)."""
+        """Update the copies at both ends of every edge.
+
+        Returns:
+          (copies at the receivers, what the senders believe these to be, size).
+        """
         codec, mask = self.codec, self.arrivals()
         zeros = lambda m: {end: codec.init(tree.zeros(rows)) for end in ("told", "held")}
         memory, write = self.memory("copies", zeros)
@@ -126,7 +133,10 @@ class Edges(Wire):
 
 
 def edge_slot(round: Round, name: str, init: Callable[[int], Any]) -> Slot:
-    """Memory [m, ...] under `name`, and a setter: rows of a sleeping node (the receiver of the edge) stay as they are."""
+    """Return memory [m, ...] under `name`, and a setter.
+
+    Rows of a sleeping node (the receiver of the edge) stay as they are.
+    """
     edges = round.edges
     old, store_put = round.slot(name, lambda n: init(edges.m), per_node=False)
 

@@ -9,16 +9,19 @@ from ...core import tree
 from ...core.types import Codec, Links, Round, Tree, Values
 from ...mixing import Late
 from ...xla.materialize import materialize
-from .. import audit, clocks
+from .. import audit, clocks, forward
 from ..context import Context
-from ..live import under_way
+from ..live import kind, under_way
 from ..message import Message
 from ..received import Received
 from .wire import Wire, judges, own_rows
 
 
 class Neighbors(Wire):
-    """Values of nodes to their neighbors: rows are nodes, and the kernel takes each receiver the rows of its senders."""
+    """Send values of nodes to their neighbors: rows are nodes.
+
+    The kernel takes to each receiver the rows of its senders.
+    """
 
     def __init__(self, round: Round, name: str, codec: Codec):
         super().__init__(round, name, codec)
@@ -65,7 +68,7 @@ class Neighbors(Wire):
     def arrive(self, m: Message, mask: jax.Array) -> Message:
         """The weights of what is there."""
         mask = mask & (m.links.weights() != 0)
-        weights, self_weights = under_way(m.links, mask, self.network.kind)
+        weights, self_weights = under_way(m.links, mask, kind(self.round))
         return m._replace(mask=mask, weights=weights, self_weights=self_weights)
 
     def meter(self, m: Message) -> None:
@@ -73,7 +76,7 @@ class Neighbors(Wire):
         round, links = self.round, self.live.links
         if round.plan is not None:
             messages = (links.weights() != 0).sum(1, dtype=jnp.int32)
-        elif self.network.messages is not None:
+        elif self.network.messages is not None and round._pulled is None:
             table = self.network.messages
             messages = table[round.phase % table.shape[0]]
         else:
@@ -96,8 +99,12 @@ class Neighbors(Wire):
         return Received(
             self._rule_context(m.links, m.mask), self.network.rule, m.own, m.sent, base=m.base, rewrite=m.rewrite,
             adversary=hostile, weights=m.weights, self_weights=m.self_weights, mask=m.mask,
-            audit=audit.of_rule(self, judges(self.round, hostile)),
+            audit=audit.of_rule(self, judges(self.round, hostile)), forward=self._forward,
         )  # fmt: skip
+
+    def _forward(self, got: Received, fn: Any, own: tuple[Any, ...], batch: Any, name: str | None) -> Any:
+        full = self.round._name("forward", f"{self.name}.forward" if name is None else name)
+        return forward.of_neighbors(self.round, full, got, fn, own, batch)
 
 
 __all__ = ["Neighbors"]

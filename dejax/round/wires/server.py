@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.types import Codec, Round, Tree, Values
 from ...mixing import Star
+from ...xla.materialize import materialize
 from .. import audit, clocks
 from ..message import Message
 from ..received import Received
@@ -17,9 +18,10 @@ from .wire import Slot, Wire
 
 
 class Server(Wire):
-    """Uploads of all nodes, or of a cohort, to a server that forms one mean, or one per group, and answers all of them.
+    """Upload values of nodes to a server, which returns one mean, or one per group.
 
-    Where the nodes themselves hold the server (shards, all_reduce) each keeps its own n-th part of every model.
+    The nodes are all nodes, or a cohort. Where the nodes themselves hold the server (shards,
+    all_reduce) each keeps its own n-th part of every model.
     """
 
     def __init__(self, round: Round, name: str, codec: Codec, num_groups: int | None, downloads: int):
@@ -29,6 +31,7 @@ class Server(Wire):
 
     def message(self, value: Tree, weights: Values, groups: Tree) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
+        value = materialize(value)  # else XLA on CPUs computes it anew within the product of the mean
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
 
     def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
@@ -70,7 +73,10 @@ class Server(Wire):
         one = jnp.ones((self.round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
         up, down = self._bits(m)
         self.round.store.meter("up/" + self.name, one if size.units is None else one * size.units, up)
-        self.round.store.meter("down/" + self.name, one, down)
+        if self.size is not None:  # answers hold what the node asked for: as much as it sent
+            one, down = one * m.size.units, m.size.bits
+        if self.downloads:
+            self.round.store.meter("down/" + self.name, one, down)
 
     def _bits(self, m: Message) -> tuple[int, int]:
         up, down, n = m.size.bits, tree.dense_bits(m.sent), self.round.n

@@ -1,4 +1,4 @@
-"""What the stages of the pipeline ask of a wire."""
+"""What the stages of the channel ask of a wire."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,6 +19,8 @@ Slot = tuple[Any, Callable[[Any], None]]
 class Wire(ABC):
     """What the stages ask of a wire; rows are nodes unless it says otherwise."""
 
+    size: Any = None  # of a message, where not the codec knows it
+
     def __init__(self, round: Round, name: str, codec: Any):
         self.round, self.name, self.codec, self.network = round, name, codec, round.network
 
@@ -32,7 +34,10 @@ class Wire(ABC):
         return self.context(purpose)
 
     def memory(self, purpose: str, init: Callable[[int], Any], frozen: bool = True) -> Slot:
-        """Memory of the rows on the wire, made by `init(rows)`; that of sleepers stays as it is if `frozen`."""
+        """Return the memory of the wire's rows, made by `init(rows)`, and a setter.
+
+        Rows of sleeping nodes stay as they are if `frozen`.
+        """
         return self.round.slot(f"{self.name}.{purpose}", init, frozen=frozen)
 
     def receiver_memory(self, purpose: str, init: Callable[[int], Any]) -> Slot:
@@ -54,6 +59,7 @@ class Wire(ABC):
         decoded, memory, size = codec.encode(self.context("codec"), memory, sent)
         if write is not None:
             write(memory)
+        size = size if self.size is None else self.size
         if codec.lossless:
             return m._replace(sent=self.deliver(sent), size=size)
         return m._replace(own=decoded, sent=self.deliver(decoded), size=size)

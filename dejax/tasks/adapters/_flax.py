@@ -1,9 +1,9 @@
 """Tasks from flax modules.
 
 Parameters are a plain nested dict; tasks are equal when rebuilt; the user's own module comes back.
-
-A flax nnx module is split once, abstractly (no array is made), into its graph definition and its state. The task keeps the
-definition; `init` runs the factory, `loss` puts a module together again from parameters and calls it.
+A flax nnx module is split once, abstractly (no array is made), into its graph definition and its
+state. The task keeps the definition; `init` runs the factory, `loss` puts a module together again
+from parameters and calls it.
 """
 
 import hashlib
@@ -30,12 +30,14 @@ Path = tuple[Any, ...]
 
 
 class FlaxTask:
-    """What one node learns with a flax nnx module; made by `classifier`, `regression` or `from_module`.
+    """A task of a flax nnx module; made by `classifier`, `regression` or `from_module`.
 
-    `init(key)` gives a nested dict of arrays (keys are the module's attribute names), `loss(params, batch, key)` runs the module
-    in training mode with the key behind its dropout, `metrics(params, batch)` in evaluation mode, `module(params)` gives the
-    user's own module. Its plain `nnx.Linear` and `nnx.Conv` layers get products and convolutions that are fast under a node axis,
-    with the same numbers up to rounding. Two tasks are equal when the modules' structure, the way they are initialized and the functions are equal.
+    `init(key)` gives a nested dict of arrays (keys are the module's attribute names),
+    `loss(params, batch, key)` runs the module in training mode with the key behind its dropout,
+    `metrics(params, batch)` in evaluation mode, `module(params)` gives the user's own module. Its
+    plain `nnx.Linear` and `nnx.Conv` layers get products and convolutions that are fast under a
+    node axis, with the same numbers up to rounding. Two tasks are equal when the modules'
+    structure, the way they are initialized and the functions are equal.
     """
 
     def __init__(self, factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None):
@@ -60,24 +62,36 @@ class FlaxTask:
         self._hash = hash(self._value)
 
     def init(self, key: jax.Array) -> dict[str, Any]:
-        """One model's parameters, a nested dict of arrays; pure, so it can be jitted and vmapped over keys."""
+        """Make one model's parameters, a nested dict of arrays.
+
+        Pure, so it can be jitted and vmapped over keys.
+        """
         state = dict(nnx.to_flat_state(nnx.state(self._factory(nnx.Rngs(key)))))
         return _nested((path, state[path][...]) for path, _ in self._kinds)
 
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:
-        """Leaves that the module itself writes (nnx.BatchStat) have role statistics; see `dejax.roles`."""
+        """Return the roles of leaves that the module itself writes (nnx.BatchStat): statistics.
+
+        See `dejax.roles`.
+        """
         return tuple(("/".join(map(str, path)), "statistics") for path, kind in self._kinds if kind is nnx.BatchStat)
 
     def statistics(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> dict[str, Any]:
-        """`params` with the statistics as the module leaves them after its loss on this batch, in training mode."""
+        """Return `params` with the statistics that the module leaves after its loss on this batch.
+
+        The module is in training mode.
+        """
         module = self._merge(self._train, params, key)
         self._loss(module, batch)
         state = dict(nnx.to_flat_state(nnx.state(module)))
         return _nested((path, state[path][...]) for path, _ in self._kinds)
 
     def loss(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> jax.Array:
-        """Loss of one node's model on its batch, [B] (or whatever the task's own loss function returns)."""
+        """Compute the loss [B] of one node's model on its batch.
+
+        The task's own loss function may return another shape.
+        """
         return self._loss(self._merge(self._train, params, key), batch)
 
     def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
@@ -119,11 +133,14 @@ class FlaxTask:
 
 
 def classifier(factory: Factory | nnx.Module) -> FlaxTask:
-    """Learn to classify with any flax module: softmax cross entropy per example, metrics loss and accuracy.
+    """Learn to classify with any flax module: softmax cross entropy per example.
+
+    Metrics are loss and accuracy.
 
     Args:
-      factory: `rngs -> module`, where `module(x [B, ...])` gives scores [B, C]; or a module that is built already, whose
-        parameters are then everybody's start. Batches are {"x": [B, ...], "y": int [B]}.
+      factory: `rngs -> module`, where `module(x [B, ...])` gives scores [B, C]; or a module that is
+        built already, whose parameters are then everybody's start. Batches are
+        {"x": [B, ...], "y": int [B]}.
     Raises:
       TypeError: a factory that does not take one argument, or gives no nnx module.
       ValueError: a module with state besides nnx.Param and nnx.BatchStat (caches).
@@ -136,7 +153,9 @@ def classifier(factory: Factory | nnx.Module) -> FlaxTask:
 
 
 def regression(factory: Factory | nnx.Module) -> FlaxTask:
-    """Learn to predict numbers with any flax module: half the squared error per example, metrics loss and mse.
+    """Learn to predict numbers with any flax module: half the squared error per example.
+
+    Metrics are loss and mse.
 
     Args:
       factory: as for `classifier`; `module(x)` gives [B, ...] like y, or [B, 1] for y [B].
@@ -148,11 +167,14 @@ def regression(factory: Factory | nnx.Module) -> FlaxTask:
 
 
 def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None = None) -> FlaxTask:
-    """Any flax module with your own loss: `loss(module, batch) -> [B]`, `metrics(module, batch) -> {name: [B]}`.
+    """Learn with any flax module and your own loss: `loss(module, batch) -> [B]`.
+
+    Metrics, too, are yours: `metrics(module, batch) -> {name: [B]}`.
 
     Args:
       factory: as for `classifier`.
-      loss: called with the module in training mode and one node's batch. A named function: a fresh lambda compiles anew.
+      loss: called with the module in training mode and one node's batch. A named function: a fresh
+        lambda compiles anew.
       metrics: the same in evaluation mode; may be left out.
     Example:
       >>> def reconstruct(module, batch):
@@ -222,7 +244,10 @@ def _quicken(module: nnx.Module) -> None:
 
 
 def _check(abstract: nnx.Module) -> tuple[list[tuple[Path, Any]], list[tuple[Path, Any]]]:
-    """Paths and kinds of parameters and statistics, and of the random streams; anything else is refused."""
+    """Return paths and types of parameters and statistics, and of the random streams.
+
+    Anything else is refused.
+    """
     kinds: list[tuple[Path, Any]] = []
     streams: list[tuple[Path, Any]] = []
     for path, leaf in nnx.to_flat_state(nnx.state(abstract)):
@@ -247,7 +272,10 @@ def _check(abstract: nnx.Module) -> tuple[list[tuple[Path, Any]], list[tuple[Pat
 
 
 def _fingerprint(init: Callable[[jax.Array], Any]) -> str:
-    """What `init` computes, as a digest of its program: equal modules may be initialized by different laws."""
+    """Digest the program of `init`.
+
+    Equal modules may be initialized by different laws.
+    """
     key = key_like()
     program = jax.make_jaxpr(init)(key)
     digest = hashlib.sha256(str(program.jaxpr).encode())

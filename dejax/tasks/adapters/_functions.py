@@ -11,7 +11,7 @@ from ...core.types import Tree
 
 @dataclass(frozen=True)
 class FunctionTask:
-    """What one node learns, as three plain functions; made by `from_functions`. Equal when the functions are."""
+    """A task made of three plain functions, by `from_functions`; equal when the functions are."""
 
     init: Callable[[jax.Array], Any]
     loss: Callable[[Any, Any, jax.Array], jax.Array]
@@ -31,8 +31,10 @@ def from_functions(
 
     Args:
       init: key -> parameters of one model, a tree of floating arrays.
-      loss: (params, batch, key) -> [B], one number per example (or a scalar, where batches are never padded).
-      metrics: (params, batch) -> {name: [B]}; may be left out. Named functions: a fresh lambda compiles anew.
+      loss: (params, batch, key) -> [B], one number per example (or a scalar, where batches are
+        never padded).
+      metrics: (params, batch) -> {name: [B]}; may be left out. Named functions: a fresh lambda
+        compiles anew.
     Raises:
       TypeError: something that is not callable.
     Example:

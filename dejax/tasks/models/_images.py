@@ -21,11 +21,14 @@ class CNN(nnx.Module):
     `features` is everything before the linear layer, `head` that layer.
 
     Args:
-      shape: (height, width) or (height, width, channels) of one image; without channels, images are gray.
-      widths: channels of the convolutions. classes: number of outputs. kernel: side of the square windows ("SAME" padding).
+      shape: (height, width) or (height, width, channels) of one image; without channels, images are
+        gray.
+      widths: channels of the convolutions. classes: number of outputs. kernel: side of the square
+        windows ("SAME" padding).
       rngs: flax's random streams.
     Raises:
-      TypeError, ValueError: a size that is no whole number >= 1, or an image too small for that many pools.
+      TypeError, ValueError: a size that is no whole number >= 1, or an image too small for that
+        many pools.
     Example:
       >>> CNN((28, 28), (16, 32), 10, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 28, 28))).shape
       (2, 10)
@@ -63,7 +66,8 @@ class CNN(nnx.Module):
     def _layer(conv: nnx.Conv, x: jax.Array) -> jax.Array:
         """Compute max_pool(relu(conv(x))).
 
-        The bias is added, and what is negative cut off, after the pool, on a quarter of the numbers.
+        The bias is added, and what is negative cut off, after the pool, on a quarter of the
+        numbers.
         """
         w, b = conv.kernel[...], None if conv.bias is None else conv.bias[...]
         own = type(conv) is nnx.Conv and conv.conv_general_dilated is conv_general_dilated and conv.dtype is None
@@ -98,7 +102,8 @@ def cnn(
 
     Args:
       widths: channels of each convolution. kernel: side of their windows.
-      shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the data when left out.
+      shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the
+        data when left out.
     Returns:
       A task, or, while sizes are missing, a `Sized` that waits for data.
     Raises:
@@ -120,8 +125,8 @@ def lenet(shape: Sequence[int] | None = None, classes: int | None = None) -> Any
 
     Args:
       shape, classes: as for `cnn`.
-    Reference: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition (the idea; widths
-      and padding are those common in federated learning benchmarks).
+    Reference: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document
+      recognition (the idea; widths and padding are those common in federated learning benchmarks).
     Example:
       >>> lenet(shape=(28, 28), classes=10)
       FlaxTask(CNN, loss=classifier_loss)

@@ -17,9 +17,10 @@ from ..sized import Sized
 
 
 class MLP(nnx.Module):
-    """Linear layers with an activation between them: `MLP(16, 64, 26, rngs=rngs)` maps [B, 16] to [B, 26].
+    """Linear layers with an activation between them.
 
-    Inputs of more axes are flattened per example. `features` is all but the last layer, `head` the last.
+    `MLP(16, 64, 26, rngs=rngs)` maps [B, 16] to [B, 26]. Inputs of more axes are flattened per
+    example. `features` is all but the last layer, `head` the last.
 
     Args:
       widths: sizes from input to output, at least two.
@@ -65,9 +66,11 @@ def mlp(
     """Classify with a multi-layer perceptron.
 
     Args:
-      widths: all sizes from input to output, e.g. `mlp(16, 64, 26)`; then the next three are not read.
+      widths: all sizes from input to output, e.g. `mlp(16, 64, 26)`; then the next three are not
+        read.
       hidden: widths of the hidden layers, any number of them.
-      features, classes: sizes of input and output; those of the data when left out (`build(data)`, which configs call).
+      features, classes: sizes of input and output; those of the data when left out (`build(data)`,
+        which configs call).
       activation: "relu", "tanh", "gelu" or "silu".
     Returns:
       A task, or, while sizes are missing, a `Sized` that waits for data.

@@ -1,0 +1,76 @@
+"""What parts of models, single uploads and chosen neighbors exclude."""
+
+from typing import Any
+
+from .refusal import Refusal
+
+
+def _sums_alone(case: Any) -> Any:
+    """What a method asks of a server that forms sums alone, as the end of a sentence."""
+    if case.channel != "server" or case.network.server not in ("shards", "all_reduce"):
+        return None
+    if case.traits.gathers:
+        return {"does": "looks at single uploads"}
+    return case.traits.masks and {"does": "averages parts of models"}
+
+
+PARTS: tuple[Refusal, ...] = (
+    Refusal(
+        "more than sums",
+        _sums_alone,
+        field="network.server",
+        why="which forms sums alone, but {method} {does}",
+        instead="leave it out",
+    ),
+    Refusal(
+        "rule beside single uploads",
+        lambda c: c.traits.gathers and not c.network.rule.linear,
+        field="network.rule",
+        says="is {rule}",
+        why="but {method} combines single uploads itself, and would not use it",
+        instead="leave it out",
+    ),
+    Refusal(
+        "rule over parts",
+        lambda c: c.traits.masks and not c.network.rule.linear,
+        field="network.rule",
+        says="is {rule}",
+        why="but {method} sends parts of models, of which a rule may get one value or none",
+        instead="leave it out",
+    ),
+    Refusal(
+        "compressed parts",
+        lambda c: c.traits.masks and not c.network.codec.lossless,
+        field="network.codec",
+        says="is {codec}",
+        why="but {method} sends parts of models, whose entries it counts and weighs one by one",
+        instead="leave it out",
+    ),
+    Refusal(
+        "late parts",
+        lambda c: c.traits.masks and c.late is not None,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} sends parts of models, and a part that comes late is weighed as the part of now",
+        instead="leave it out",
+    ),
+    Refusal(
+        "copies of chosen neighbors",
+        lambda c: c.traits.pulls and (c.network.codec.memory == "copies" or c.network.codec.per_edge),
+        field="network.codec",
+        says="keeps copies at every neighbor",
+        why="but {method} chooses whom it hears, so that new ones would have missed messages",
+        instead="use {use[late_copies]}",
+    ),
+    Refusal(
+        "late from chosen neighbors",
+        lambda c: c.traits.pulls and c.late is not None,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} chooses whom it hears: a message would arrive when nobody listens",
+        instead="leave it out",
+    ),
+)
+
+
+__all__ = ["PARTS"]

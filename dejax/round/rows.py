@@ -1,0 +1,236 @@
+"""The rows of a round: who they are, when they act, their randomness and memory."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import tree
+from ..core.random import fold_in, fold_name
+from ..core.types import Network, Problem, Tree, Values
+from . import lifted
+from .context import Context
+from .store import Store
+
+CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
+
+
+class Rows:
+    """What a `Round` knows before any verb: its nodes, their draws, keys by name, slots."""
+
+    def __init__(
+        self, problem: Problem, network: Network, store: Store, run_key: jax.Array, index: jax.Array, *,
+        plan: Any = None, horizon: Any = None,
+    ):  # fmt: skip
+        self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
+        # randomness of events is indexed by their number, never by the packed round
+        key = fold_name(run_key, "events") if plan is not None else fold_in(run_key, index)
+        self._key = self._base = key  # key of this view; of the whole round (what links share)
+        self._clock: str | None = None  # name of a cohort's clock
+        self.index, self.plan, self.horizon = index, plan, horizon
+        self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
+        self._prefix = ""
+        self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
+        self._put: Any = None  # rows to write back; an id of n is dropped
+        self._busy: Any = None
+        self._pulled: Any = None  # links that the method chose
+        self._trace = lifted.trace_state()
+
+    # ---- who and when
+    @property
+    def n_all(self) -> int:
+        """Nodes of the whole population."""
+        return self.problem.n
+
+    @cached_property
+    def ids(self) -> jax.Array:
+        """[n] global ids of the rows."""
+        return self._everyone if self._ids is None else self._ids if self._order is None else self._order[self._ids]
+
+    @property
+    def _order(self) -> Any:
+        """int32 [n_all]: the node at each position; None where node i stands at position i."""
+        return None if self.problem.place is None else self.problem.place.ids
+
+    @property
+    def _everyone(self) -> jax.Array:
+        return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
+
+    def by_id(self, values: Tree) -> jax.Array:
+        """The rows of this view out of an array [n_all, ...] ordered by node id.
+
+        Raises:
+          ValueError: another length, which indexing would clamp.
+        """
+        values = jnp.asarray(values)
+        if values.shape[:1] != (self.n_all,):
+            raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
+        return values if self._ids is None and self._order is None else values[self.ids]
+
+    @property
+    def n(self) -> int:
+        """Length of this view's node axis."""
+        return self.n_all if self._ids is None else self._ids.shape[0]
+
+    @property
+    def counts(self) -> jax.Array:
+        """[n] local samples of each node."""
+        return self._rows(self.problem.data.count)
+
+    def _rows(self, x: Values) -> Any:
+        return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
+
+    @cached_property
+    def awake(self) -> Any:
+        """Bool [n]: takes part in this round; None when everybody does."""
+        mask = None if self.plan is None else self._rows(self.plan.awake)
+        for fault in self.network.faults:
+            up = fault.awake(self._fault_context("awake", 0))  # drawn once per round, whatever the phase
+            if up is not None:
+                up = self._rows(up)
+                mask = up if mask is None else mask & up
+        return mask
+
+    @property
+    def computes(self) -> Any:
+        """Bool [n]: finishes local work in this round (implies awake); None when everybody does."""
+        mask = self.awake
+        for other in (None if self.plan is None else self._rows(self.plan.computes), self._busy):
+            if other is not None:
+                mask = other if mask is None else mask & other
+        return mask
+
+    @cached_property
+    def uploads(self) -> Any:
+        """Return bool [n], whose messages reach the server in this phase; None when all do.
+
+        Such a node is awake. The mask is the same for all averages of the phase.
+        """
+        mask = self.awake
+        for fault in self.network.faults:
+            up = fault.uploads(self._context(self.key("uploads")))
+            if up is not None:
+                mask = up if mask is None else mask & up
+        return mask
+
+    @property
+    def stays(self) -> bool:
+        """Whether a model's statistics stay at their nodes; at a server they are averaged."""
+        return "role/statistics.server" not in self.store.slots
+
+    def keep(self, new: Values, old: Values) -> Any:
+        """`new` where the node computes, else `old`."""
+        return new if self.computes is None else tree.where(self.computes, new, old)
+
+    def rate(self, lr: Any) -> Any:
+        """Return the learning rate of this round: a number, or an array [n] of this view's rows.
+
+        lr: a number, an array with one entry per node, or a schedule, which is called with t.
+        """
+        if callable(lr):
+            lr = lr(self.index)
+        if jnp.ndim(lr) > 1:
+            raise ValueError(
+                f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
+            )
+        return self.by_id(jnp.asarray(lr)) if jnp.ndim(lr) == 1 else lr
+
+    # ---- randomness by name
+    def key(self, name: str) -> jax.Array:
+        """The key for purpose `name` in this round, shared by all nodes."""
+        return fold_name(self._key, self._prefix + name)
+
+    def node_keys(self, name: str) -> jax.Array:
+        """Return keys [n], by (name, global id, round).
+
+        In a timetable they are by (name, global id, number of the event).
+        """
+        return self._per_node(self.key(name))
+
+    def _per_node(self, key: jax.Array) -> jax.Array:
+        keys = fold_in(key, self.ids)
+        return keys if self.plan is None else fold_in(keys, self._rows(self.plan.tick))
+
+    def _context(self, key: jax.Array, **kw: Any) -> Context:
+        progress = None if self.horizon is None else self.index / self.horizon
+        ticks = None if self.plan is None else self._rows(self.plan.tick)
+        fixed = {"progress": progress, "ticks": ticks, "awake": self.awake, "place": self.problem.place}
+        return Context(self.index, self.ids, key, self._per_node(key), **fixed, **kw)
+
+    def _fault_context(self, what: str = "links", phase: Any = None) -> Context:
+        """Of the whole population and phase: what all calls of one phase share."""
+        phase = (0 if self.plan is not None else self.phase) if phase is None else phase
+        key = fold_in(fold_name(self._base, what), phase)
+        everyone = self._everyone
+        ticks = None if self.plan is None else self.plan.tick
+        return Context(self.index, everyone, key, fold_in(key, everyone), ticks=ticks)
+
+    # ---- bookkeeping
+    def _check(self) -> None:
+        if lifted.trace_state() != self._trace:
+            raise RuntimeError(
+                "a verb of Round was called inside your own scan, vmap, cond or grad, where its memory and meters would be "
+                "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
+            )
+
+    def _name(self, verb: str, name: str | None) -> str:
+        """The full name of this call; two calls of one verb in a step must be told apart by name=."""
+        self._check()
+        full = self._prefix + (verb if name is None else name)
+        if full in self.store.used:
+            raise ValueError(
+                f"round.{verb} is called twice under the name {full!r}; give each call its own name=, "
+                "so that memory, randomness and meters do not depend on the order of calls"
+            )
+        self.store.used.add(full)
+        return full
+
+    def _fresh(self) -> Any:
+        """A copy that finds its cached properties anew."""
+        child = copy.copy(self)
+        for cached in CACHED:
+            child.__dict__.pop(cached, None)
+        return child
+
+    def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> Any:
+        child = self._fresh()
+        child.store, child._key, child._prefix, child._trace = store, key, prefix, lifted.trace_state()
+        for field, value in changes.items():
+            setattr(child, field, value)
+        return child
+
+    def slot(
+        self, name: str, init: Callable[[int], Any], per_node: bool = True, frozen: bool = True
+    ) -> tuple[Any, Callable[[Any], None]]:
+        """Return the memory under `name` (its rows for this view), and a setter.
+
+        `init(n)` makes it for all n nodes. A node that is asleep keeps its rows, unless they are no
+        memory of its own (`frozen=False`).
+        """
+        store = self.store
+        if name not in store.slots:
+            if not store.record:
+                raise RuntimeError(
+                    f"slot {name!r} was not seen when the step was recorded; verbs must not depend on traced values"
+                )
+            store.slots[name] = store.initial[name] = init(self.n_all)
+            store.per_node[name] = per_node
+        full = store.slots[name]
+        old = self._rows(full) if per_node else full
+
+        def write(new: Values) -> None:
+            new = tree.map(lambda a, b: a.astype(b.dtype), new, old)
+            if per_node and frozen and self.awake is not None:
+                new = tree.where(self.awake, new, old)
+            if per_node and self._ids is not None:
+                rows = self._ids if self._put is None else self._put
+                new = tree.map(lambda f, r: f.at[rows].set(r, mode="drop"), full, new)
+            store.slots[name] = new
+
+        return old, write
+
+
+__all__ = ["Rows"]
