@@ -396,17 +396,4 @@ def described(method: Method) -> dict[str, Any]:
     return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
 
 
-def outcome(records: list[Record]) -> str:
-    """Return the status of runs that came to their end.
-
-    "done", or which evaluated number was not finite, and from which round on.
-    """
-    for record in records:
-        for name, value in record.items():
-            finite = math.isfinite(value) if isinstance(value, float) else value is not None  # null in files
-            if not finite and "own_test" not in name:  # NaN where no node has any
-                return f"nonfinite from round {record['round']}: {name}"
-    return "done"
-
-
-__all__ = ["Batch", "described", "outcome"]
+__all__ = ["Batch", "described"]

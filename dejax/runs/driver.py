@@ -23,6 +23,7 @@ from .cadence import Cadence
 from .counters import Counters
 from .directory import RunDir
 from .interrupt import Interrupt
+from .outcome import outcome
 from .progress import Progress
 
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory
@@ -56,7 +57,7 @@ def drive(
             directory.cut(run.labels, run.round)
         bar.begin(run.label, cadence.rounds, run.round)
         stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
-        run.status = stopped or batch.outcome(run.records)
+        run.status = stopped or outcome(run.records)
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
             raise

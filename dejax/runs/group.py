@@ -21,8 +21,9 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from . import code_digest, vmapped
-from .batch import Batch, described, outcome
+from .batch import Batch, described
 from .fingerprint import fingerprint
+from .outcome import outcome
 
 
 @dataclass

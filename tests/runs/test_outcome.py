@@ -5,7 +5,7 @@ import json
 import problems as zoo
 
 import dejax as dj
-from dejax.runs.batch import outcome
+from dejax.runs.outcome import outcome
 
 PROBLEM = zoo.squares()[0]
 RING = dj.Network(dj.topology.ring(zoo.N))
