@@ -44,7 +44,7 @@ def listed(owner: object) -> Any:
 
 
 def check_arrays(*objects: Any) -> None:
-    """Check every number and concrete array in these dataclasses, and in those inside them.
+    """Check every number and array in these dataclasses, and in those inside them.
 
     Each must pass its owner's checks, which let arrays pass, and do not run where JAX rebuilds an
     object. So plain numbers are tried again, and the extremes of each array (and a NaN, if there is

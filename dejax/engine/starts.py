@@ -46,7 +46,7 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
 
 
 def _like(x: Any, one: Any) -> jax.Array:
-    """Cast a given leaf to the dtype that the task makes, in which all that follows is computed."""
+    """Cast a given leaf to the dtype that the task makes."""
     x = jnp.asarray(x)
     return x if x.dtype == one.dtype else x.astype(one.dtype)
 

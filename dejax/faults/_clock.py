@@ -155,6 +155,6 @@ def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
 
 
 def _rows(value: NodeFloatLike, ctx: Context, time: jax.Array) -> jax.Array:
-    """A number or [n_all] array as values of the rows at hand, in the clocks' precision."""
+    """A number or [n_all] array as values of the rows at hand, as wide as clocks."""
     value = jnp.asarray(value, time.dtype)
     return jnp.broadcast_to(value, time.shape) if value.ndim == 0 else value[ctx.ids]

@@ -153,7 +153,7 @@ class Problem:
 
     @property
     def rules(self) -> Rules:
-        """Paths and roles: those that the task brings (running statistics), and those given, which win."""
+        """Paths and roles: those that the task brings, and those given, which win."""
         return Rules(tuple(getattr(self.task, "roles", ())), self.roles)
 
     @property

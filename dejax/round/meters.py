@@ -51,7 +51,7 @@ class Meters:
 
     @property
     def seconds(self) -> Any:
-        """Virtual seconds: float64 on the host, of JAX's width inside a traced function."""
+        """Virtual seconds: float64 on the host, of JAX's width in a trace."""
         whole, rest = self.time
         if isinstance(whole, Tracer):
             return whole.astype(rest.dtype) + rest

@@ -83,7 +83,7 @@ class Topology:
         return jnp.result_type(float).name if self.dtype is None else self.dtype
 
     def astype(self, dtype: Any) -> "Topology":
-        """The same graph with weights in float64 (needs jax x64) or float32, whatever the model has."""
+        """The same graph with weights in float64 (needs jax x64) or float32, whatever the model."""
         name = np.dtype(dtype).name
         if name == "float64" and not jax.config.jax_enable_x64:
             raise bad(
@@ -117,7 +117,7 @@ class Topology:
         return links.host_edges()
 
     def matrix(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
-        """Return dense W of this phase [n, n]: the very numbers that `at` gives, in `dtype`.
+        """Return dense W of this phase [n, n], in `dtype`: the numbers that `at` gives.
 
         `host(phase).matrix()` has those of float64.
         """

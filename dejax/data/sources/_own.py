@@ -156,7 +156,7 @@ def _pair(pair: Any, what: str) -> Pair:
 
 
 def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
-    """Checked arrays: int32 or float32; float64 ones stay as they are where JAX keeps them."""
+    """Checked arrays: int32, float32, or float64 where JAX keeps it."""
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
         raise ValueError(
