@@ -150,7 +150,7 @@ def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) ->
     star(wire, "averages parts of models")
     wire.size = size
     message = send(wire, wire.message(value, weights, None))
-    average_statistics(round, name, average, weights, None)
+    average_statistics(round, name, _mean_as_they_are, weights)
     return wire.received(message)
 
 
@@ -163,7 +163,7 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
         why = "but the method combines single uploads itself, and would not use it"
         raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
     message = send(wire, wire.message(value, None, None))
-    average_statistics(round, name, average, None, codec)
+    average_statistics(round, name, _mean_as_they_are, None)
     arrived = jnp.ones((round.n,), bool) if message.mask is None else message.mask
     return message.sent, arrived
 
@@ -173,7 +173,7 @@ def broadcast(round: Round, name: str, value: Tree) -> Any:
     awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
     round.store.meter("down/" + name, count, bits)
-    clocks.server(round, name, jnp.zeros((round.n,), jnp.float32), bits, awake, "star")
+    clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
     return tree.tile(value, round.n)
 
 
