@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         metrics as metrics,
         population as population,
         privacy as privacy,
+        proximal as proximal,
         report as report,
         tasks as tasks,
         testing as testing,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     )
     from .network import Network as Network
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
+    from .planning.privacy import privacy_spent as privacy_spent
     from .problem import Problem as Problem
     from .report.history import History as History
     from .runs.simulate import compare as compare, simulate as simulate
@@ -55,12 +57,12 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "report", "tasks", "testing", "topology",
+    "optimizers", "population", "privacy", "proximal", "report", "tasks", "testing", "topology",
 )  # fmt: skip
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
-    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "rollout": "engine", "simulate": "runs.simulate",
+    "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "privacy_spent": "planning.privacy", "rollout": "engine", "simulate": "runs.simulate",
     "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
         ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
     ), "number": "core.struct", "option": "core.struct", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",

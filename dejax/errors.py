@@ -4,6 +4,7 @@ For example `None` and `null`, a call and a mapping.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,15 @@ def spelled(value: object) -> str:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         inner = [keyword(f.name, getattr(value, f.name)).command for f in dataclasses.fields(value) if f.repr]
         return Words(repr(value), f"{type(value).__name__}({', '.join(inner)})")
+    return as_shown(value)
+
+
+def as_shown(value: object) -> str:
+    """A value as Python shows it; of whole numbers with over 40 digits how many they have."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1} digits"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_shown, value))}]"
     return repr(value)
 
 
@@ -179,10 +189,12 @@ class TooLargeError(FieldError):
 
     Attributes:
       needed, memory: bytes that the run takes, and that there are. largest: most nodes that fit.
+      history: of the runs before it, where it is found out that late; None where none ran.
     """
 
     def __init__(self, text: str, needed: float, memory: float, largest: int, **field: Any):
         self.needed, self.memory, self.largest = needed, memory, largest
+        self.history: Any = None
         super().__init__(text, **field)
 
 
@@ -230,18 +242,19 @@ class ProcessError(RuntimeError):
 
 
 def bad(
-    field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = ""
-) -> FieldError:
+    field: str, got: object = None, *, owner: object = None, says: str = "", why: str = "", instead: str = "",
+    error: type[FieldError] = FieldError,
+) -> FieldError:  # fmt: skip
     """Make the error of one field or argument.
 
     `raise bad("lr", lr, owner=self, instead="give a finite number >= 0")`.
 
     Args:
-      owner: the object that has the field, or the name of a function or a section; None: `field` is
-        all there is.
+      owner: the object that has the field, or the name of a function or a section; None: `field` is all there is.
+      error: a kind of FieldError, such as RefusedError.
     """
     name = owner if isinstance(owner, str) else "" if owner is None else type(owner).__name__
-    return FieldError(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)
+    return error(field=".".join(filter(None, (name, field))), got=got, says=says, why=why, instead=instead)
 
 
 def _plain(path: Path) -> Path:
@@ -261,6 +274,7 @@ __all__ = [
     "TooLargeError",
     "Words",
     "as_command",
+    "as_shown",
     "bad",
     "call",
     "keyword",

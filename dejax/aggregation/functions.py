@@ -25,7 +25,7 @@ def coordinate_median(values: Float[Array, "m ..."], mask: Bool[Array, "m ..."] 
     Args:
       values: [m, ...], m >= 1. mask: broadcasts against values; False where a value is missing.
     Returns:
-      [...]; inf where nothing is present.
+      [...]; 0 where all are missing by the mask, inf where those present are not finite.
     Example:
       >>> coordinate_median(jnp.array([[1.0], [jnp.nan], [5.0], [2.0]])).tolist()
       [2.0]
@@ -42,11 +42,16 @@ def median_of(values: Rows, masks: Rows | None) -> jax.Array:
     lower, upper = (count - 1) // 2, count // 2
     if not isinstance(rows, list):
         pick = [jnp.take_along_axis(rows, jnp.maximum(at, 0)[None], 0)[0] for at in (lower, upper)]
-        return (0.5 * pick[0] + 0.5 * pick[1]).astype(values[0].dtype)
+        return _or_zero(0.5 * pick[0] + 0.5 * pick[1], masks).astype(values[0].dtype)
     low = high = rows[0]
     for s, row in enumerate(rows[1 : len(rows) // 2 + 1], 1):
         low, high = jnp.where(lower == s, row, low), jnp.where(upper == s, row, high)
-    return jnp.where(lower == upper, low, 0.5 * low + 0.5 * high).astype(values[0].dtype)
+    return _or_zero(jnp.where(lower == upper, low, 0.5 * low + 0.5 * high), masks).astype(values[0].dtype)
+
+
+def _or_zero(value: jax.Array, masks: Rows | None) -> jax.Array:
+    """0 where nothing came, as a mean of nothing; what came and is no number stays in sight."""
+    return value if masks is None else jnp.where(functools.reduce(jnp.logical_or, masks), value, 0)
 
 
 def median_kept(values: Rows, masks: Rows | None) -> list[jax.Array]:

@@ -1,12 +1,11 @@
 """Commands that look and do not run: list, show, plan, topology, report."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..runs.writable import check_writable
-from .shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of
+from .shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of, write
 
 
 def listing(args: argparse.Namespace) -> int:
@@ -44,7 +43,7 @@ def show(args: argparse.Namespace) -> int:
         for run, _ in planned(objects_of(config), rounds, seed=seed_of(config), mesh=config.mesh, **config.eval):
             with labelled(run.label):
                 run.recorded()  # what fits each other by its shapes alone, such as k and the size of a message
-    sys.stdout.write(config.json() + "\n" if args.json else config.yaml())
+    write(config.json() + "\n" if args.json else config.yaml())
     return DONE
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from .shared import DONE, INTERRUPTED, USER_ERROR, joined
+from .shared import DONE, INTERRUPTED, USER_ERROR, joined, write
 from .words import on_the_command_line
 
 MISTAKES = (ConfigError, ValueError, TypeError, OSError, ImportError, ArithmeticError)
@@ -45,7 +45,7 @@ def version() -> str:
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
         """Print and leave."""
-        sys.stdout.write(version() + "\n")
+        write(version() + "\n")
         parser.exit()
 
 
@@ -162,6 +162,9 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         metavar="PATH=VALUE",
         help="override, e.g. mesh.nodes=2 for other devices (repeatable)",
+    )
+    resume.add_argument(
+        "--fallback", action="store_true", help="where the newest checkpoint is damaged, go on from the one before it"
     )
     resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
     _of_several(resume)

@@ -38,7 +38,7 @@ def resume(args: argparse.Namespace) -> int:
             )
         sets = [*(args.set or ()), *([] if args.rounds is None else [f"rounds={args.rounds}"])]
         config = read(path / "config.yaml", sets)
-    directory = RunDir(path, resume=True)
+    directory = RunDir(path, resume=True, fallback=args.fallback)
     swept = directory.about.get("sweep")
     runs: list[Any] = list(config.runs)
     if swept is not None:
@@ -50,12 +50,14 @@ def resume(args: argparse.Namespace) -> int:
         fact.get("status", "").startswith(("done", "nonfinite")) and fact.get("rounds") == rounds
     )
     if all(done(rounds, fact) or broken(fact) for rounds, fact in ends):
+        directory.check_records()
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
     if swept is not None:
         return sweep.execute(
-            path / "config.yaml", sets, config, swept, several, args.quiet, anyway=args.anyway, resume=str(path)
-        )
-    return _execute(config, args.quiet, several, resume=str(path), anyway=args.anyway)
+            path / "config.yaml", sets, config, swept, several, args.quiet, anyway=args.anyway, resume=str(path),
+            fallback=args.fallback,
+        )  # fmt: skip
+    return _execute(config, args.quiet, several, resume=str(path), anyway=args.anyway, fallback=args.fallback)
 
 
 def _finished(path: Path, rounds: int, quiet: bool) -> int:
@@ -74,8 +76,9 @@ def _finished(path: Path, rounds: int, quiet: bool) -> int:
 
 
 def _execute(
-    config: Any, quiet: bool, several: bool, out: str | None = None, resume: str | None = None, anyway: bool = False
-) -> int:
+    config: Any, quiet: bool, several: bool, out: str | None = None, resume: str | None = None, anyway: bool = False,
+    fallback: bool = False,
+) -> int:  # fmt: skip
     from ..devices import processes
     from ..runs.directory import RunDir
 
@@ -98,6 +101,7 @@ def _execute(
             out=out,
             resume=resume,
             config=config.yaml(),
+            fallback=fallback,
             check_memory=not anyway,
             mesh={} if several and config.mesh is None else config.mesh,
             **config.eval,

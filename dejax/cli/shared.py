@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..runs.printing import Printed, console
+
 # Schedulers: where each says how many tasks there are, and which of them this one is
 TASKS = {
     "SLURM": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # of srun; a batch script itself is one process
@@ -132,13 +134,6 @@ def seed_of(config: Any) -> int | list[int]:
     return seeds[0] if len(seeds) == 1 else list(seeds)
 
 
-def console(quiet: bool = False, stderr: bool = False) -> Any:
-    """Where people read; without colours when it is no terminal."""
-    from rich.console import Console
-
-    return Console(quiet=quiet, stderr=stderr, highlight=False)
-
-
 def escape(text: str) -> str:
     """Text that rich prints as it is."""
     from rich.markup import escape as quote
@@ -169,9 +164,14 @@ def grid(*columns: str, right: tuple[int, ...] = ()) -> Any:
     return table
 
 
+def write(text: str) -> None:
+    """Write text to standard output, whatever its encoding."""
+    Printed(sys.stdout).write(text)
+
+
 def print_json(value: object) -> None:
     """JSON for scripts; numbers that are not finite become null."""
-    sys.stdout.write(json.dumps(clean(value), indent=2, default=str, allow_nan=False) + "\n")
+    write(json.dumps(clean(value), indent=2, default=str, allow_nan=False) + "\n")
 
 
 def clean(value: Any) -> Any:
@@ -205,4 +205,5 @@ __all__ = [
     "print_json",
     "print_table",
     "seed_of",
+    "write",
 ]

@@ -45,7 +45,7 @@ def sweep(args: argparse.Namespace) -> int:
 
 def execute(
     config: Any, sets: Sequence[str], base: Any, plan: dict[str, Any], several: bool, quiet: bool, json: bool = False,
-    anyway: bool = False, out: str | None = None, resume: str | None = None,
+    anyway: bool = False, out: str | None = None, resume: str | None = None, fallback: bool = False,
 ) -> int:  # fmt: skip
     """Run a sweep into a new directory, or go on in one.
 
@@ -57,7 +57,7 @@ def execute(
     from ..runs.directory import RunDir
     from ..runs.sweep import run_members
 
-    directory = RunDir(out or resume, resume is not None, base.yaml(), {"sweep": plan})
+    directory = RunDir(out or resume, resume is not None, base.yaml(), {"sweep": plan}, fallback)
     seeds = tuple(range(plan["seeds"])) if plan["seeds"] is not None else base.seeds
     mesh = {} if several and base.mesh is None else base.mesh
     with processes.everyone():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..errors import ConfigError, FieldError, as_command
 
 # fields that no config has, and how the command calls them
-FLAGS = {"out": "--out", "resume": "RUN", "memory": "--memory"}
+FLAGS = {"out": "--out", "resume": "RUN", "memory": "--memory", "fallback": "--fallback"}
 
 
 def on_the_command_line(error: BaseException, command: str = "", over: Sequence[str] = ()) -> str:

@@ -17,6 +17,7 @@ from .hints import Parameter, convert, options, parameters, spoken, takes_schedu
 from .registry import Registry
 from .words import nearest, shown
 
+EXAMPLES = {"method": "dsgd", "topology": "ring", "task": "mlp", "source": "letters"}  # that need nothing else
 OMIT = object()  # a default that YAML cannot spell: left out of the resolved form, the callable fills it in again
 
 
@@ -71,8 +72,10 @@ def read(value: object, kind: str, path: Path, registry: Registry) -> Call:
     elif isinstance(value, Mapping) and len(value) == 1:
         name, given = next(iter(value.items()))
     else:
-        some = next(iter(members), "name")
+        usual = EXAMPLES.get(kind)
+        some = usual if usual in members else next(iter(members), "name")
         what = f"{len(value)} keys ({', '.join(map(str, value))})" if isinstance(value, Mapping) else shown(value)
+        what = "an empty mapping" if value == {} else what
         raise ConfigError(
             path, f"expected the name of one {kind} or {{name: {{argument: value}}}}, e.g. {some}; got {what}."
         )

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..errors import ConfigError, Path
+from ..errors import ConfigError, FieldError, Path
 from . import assign, calls, hints
 from .blame import blamed, located
 from .calls import Call
 from .names import experiment, run
 from .registry import Registry
 from .words import nearest, shown
-from .yaml import dump, parse
+from .yaml import MAX_BYTES, check_size, dump, parse
 
 _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
 
@@ -99,7 +99,7 @@ class RunSpec:
         if build is not None:
             with located(call.args["topology"].path, call.args["topology"].fn):
                 args["topology"] = build(n)
-        elif getattr(topology, "n", n) != n:
+        elif topology is not None and getattr(topology, "n", n) != n:
             raise ConfigError(
                 (*call.args["topology"].path, "n"),
                 f"the graph has n = {topology.n} but data.nodes is {n}; leave n out, or make them equal.",
@@ -226,21 +226,23 @@ class Config:
             raise ConfigError(path, "this run has no method; give method here, or at the top for all runs.")
         if args["rounds"] is None:
             raise ConfigError(path, "this run has no rounds; give them here, or at the top for all runs.")
-        _positive((*path, "rounds") if "rounds" in over.args else ("rounds",), args["rounds"])
+        _checked((*path, "rounds") if "rounds" in over.args else ("rounds",), args["rounds"])
         return RunSpec(label or args["method"].name, args["rounds"], args, path, self)
 
     def _check_numbers(self) -> None:
         evals = self.top.args.get("eval")
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             if evals is not None and evals.args.get(name) is not None:
-                _positive(("eval", name), evals.args[name])
+                _checked(("eval", name), evals.args[name])
         section = self.top.args.get("data")
         if section is not None and section.args.get("nodes") is not None:
-            _positive(("data", "nodes"), section.args["nodes"])
+            _checked(("data", "nodes"), section.args["nodes"])
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ConfigError(
                 ("seed",), f"expected one seed or a list of different ones, got {shown(self.top.args['seed'])}."
             )
+        for seed in self.seeds:
+            _checked(("seed",), seed, "seed")
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -317,9 +319,14 @@ def _words(value: object) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _positive(path: Path, value: int) -> None:
-    if value < 1:
-        raise ConfigError(path, f"expected a whole number >= 1, got {value}.")
+def _checked(path: Path, value: object, rule: str = "whole") -> None:
+    """Check a number by a rule of `core.checks`, under its own path."""
+    from ..core import checks  # here, because it imports NumPy
+
+    try:
+        getattr(checks, rule)(path[-1], value)
+    except FieldError as error:
+        raise ConfigError(path, error.sentence(path[-1])) from None
 
 
 def load(
@@ -349,13 +356,20 @@ def load(
     else:
         name = os.fspath(source)
         try:
-            text = FilePath(name).read_text(encoding="utf-8")
+            with FilePath(name).open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+            check_size(raw, name)
+            text = raw.decode("utf-8")
         except FileNotFoundError:
             near = (
                 sorted(str(p) for p in FilePath(name).parent.glob("*.y*ml")) if FilePath(name).parent.is_dir() else []
             )
             raise ConfigError((), f"no config file {name!r}.{nearest(name, near) if near else ''}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            reason = f"not UTF-8: byte 0x{error.object[error.start]:02x}; save the config as UTF-8"
+            raise ConfigError((), reason, line, name) from None
+        except OSError as error:
             raise ConfigError((), f"cannot read the config {name!r}: {error}") from None
         values, lines = parse(text, name)
         if values is None:

@@ -165,7 +165,25 @@ def _number(value: object) -> Any:
             return float(value)
         except ValueError:
             return None
-    return value if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def _float(number: Any) -> float | None:
+    """A number in floating point; None for none, and for whole numbers beyond 1e308."""
+    try:
+        return None if number is None else float(number)
+    except OverflowError:
+        return None
+
+
+def _floats(value: object) -> Any:
+    """Convert numbers in lists, of lists or not, to floats; None if something else is in them."""
+    if not isinstance(value, (list, tuple)):
+        return _float(_number(value))
+    inner = [_floats(v) for v in value]
+    return None if any(v is None for v in inner) else inner
 
 
 def convert(value: object, hint: object, path: Path) -> Any:
@@ -189,18 +207,21 @@ def _convert_one(value: object, o: object, path: Path) -> tuple[bool, Any]:
     if o is type(None):
         return value is None, None
     if origin is typing.Annotated:
-        if isinstance(value, list) and value and all(_number(v) is not None for v in value):
+        found = _floats(value)
+        if isinstance(value, list) and found and not any(isinstance(v, list) for v in found):
             import numpy as np
 
-            return True, np.asarray([_number(v) for v in value], np.float32)
-        return number is not None, None if number is None else float(number)
+            return True, np.asarray(found, np.float32)
+        return isinstance(found, float), found
     if origin is Literal:
         # bool is an int in Python: compare types too, so that `true` is not 1
         return any(type(value) is type(a) and value == a for a in typing.get_args(o)), value
     if o is float:
-        return number is not None, None if number is None else float(number)
+        return _float(number) is not None, _float(number)
     if o is int:
-        if number is None or isinstance(value, str) or not math.isfinite(number) or number != int(number):
+        if number is None or isinstance(value, str):
+            return False, None
+        if not isinstance(number, int) and not (math.isfinite(number) and number == int(number)):
             return False, None
         return True, int(number)
     if o in (bool, str):
@@ -216,11 +237,12 @@ def _convert_one(value: object, o: object, path: Path) -> tuple[bool, Any]:
         import numpy as np
 
         if isinstance(value, list):
+            found = _floats(value)
             try:
-                return True, np.asarray(value, np.float64)
-            except (ValueError, TypeError):
+                return found is not None, None if found is None else np.asarray(found, np.float64)
+            except ValueError:  # rows of different lengths
                 return False, None
-        return number is not None, number
+        return _float(number) is not None, number
     if inspect.isclass(o) and issubclass(o, numbers.Number):
         return number is not None, number
     if inspect.isclass(o) and issubclass(o, __import__("os").PathLike):

@@ -90,7 +90,7 @@ _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
 _Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
-_Sampling = Literal["full", "replacement", "epoch"] | None
+_Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]

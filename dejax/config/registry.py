@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "faults": Kind("faults", "faults", _has("awake", "arrives")),
     "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
     "events": Kind("events", "events", _has("plan")),
+    "prox": Kind("proximals", "proximal", _has("prox")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
     "task": Kind("tasks", "tasks", lambda m: True),

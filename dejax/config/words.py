@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from ..errors import as_shown
+
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """`Did you mean x? Known: x, y.` for an unknown name."""
@@ -20,7 +22,9 @@ def shown(value: object) -> str:
     """A value as it stands in the config, with its kind: `'fast' (text)`; long ones are cut."""
     if value is None:
         return "null"
-    text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
+    text = (
+        str(value).lower() if isinstance(value, bool) else as_shown(list(value) if isinstance(value, tuple) else value)
+    )
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({_WORDS.get(type(value), type(value).__name__)})"
 
 

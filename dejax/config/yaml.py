@@ -14,13 +14,27 @@ from typing import Any
 from ..errors import ConfigError, Path
 
 MAX_VALUES = 100_000  # a config is small; aliases of aliases could expand to gigabytes
+MAX_BYTES = 250_000  # of text; more would take seconds to read
+MAX_DEPTH = 60  # of lists and mappings in each other
+TOO_DEEP = (
+    f"lists and mappings stand in each other more than {MAX_DEPTH} deep, but no config needs so many; write it flatter"
+)
 
 
 def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """The node, unless it is too deep."""
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
     Loader.yaml_implicit_resolvers = {}
 
@@ -50,6 +64,13 @@ def _scalar(tag: str, text: str) -> Any:
     return text
 
 
+def check_size(text: str | bytes, source: str | None = None) -> None:
+    """Raise ConfigError for more than a config can hold, before anything is read."""
+    if len(text) > MAX_BYTES:
+        reason = f"too large: a config holds at most {MAX_BYTES:,} bytes. Is it the right file? Samples go into one of their own (from_npz)"
+        raise ConfigError((), reason, None, source)
+
+
 def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
     """Parse one YAML (or JSON) document.
 
@@ -60,10 +81,11 @@ def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
       Its plain values, and the line (from 1) at which each path stands.
     Raises:
       ConfigError: not YAML, a key given twice, a key that is not a word, a tag, more than one
-        document.
+        document; text that is larger or deeper than a config is.
     """
     import yaml
 
+    check_size(text, source)
     try:
         root = yaml.compose(text, _loader())
     except yaml.YAMLError as error:
@@ -77,6 +99,8 @@ def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
         nonlocal count
         count += 1
         line = node.start_mark.line + 1
+        if len(path) >= MAX_DEPTH:
+            raise ConfigError(path[:3], TOO_DEEP, line, source)
         if count > MAX_VALUES or id(node) in parents:
             raise ConfigError(
                 path, "an alias repeats its own parent or expands to too many values; write it out", line, source
@@ -87,7 +111,13 @@ def parse(text: str, source: str | None = None) -> tuple[Any, dict[Path, int]]:
             try:
                 return _scalar(kind, node.value)
             except ValueError:
-                raise ConfigError(path, f"{node.value!r} is not a value of {node.tag}", line, source) from None
+                long = len(node.value) > 4300 and kind == "int"  # as many as Python reads
+                reason = (
+                    f"a number of {len(node.value):,} digits"
+                    if long
+                    else f"{node.value!r} is not a value of {node.tag}"
+                )
+                raise ConfigError(path, reason, line, source) from None
         if isinstance(node, yaml.SequenceNode) and kind == "seq":
             return [plain(v, (*path, str(i)), (*parents, id(node))) for i, v in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode) or kind != "map":

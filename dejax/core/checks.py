@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import NULL, FieldError, bad
+from ..errors import NULL, FieldError, as_shown, bad
 
 
 class Check(Protocol):
@@ -46,12 +46,38 @@ class Number:
                 why="a schedule or function, but this number does not vary with the round",
                 instead="give " + self.want,
             )
+        if callable(value):
+            return _schedule(field, value)
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if isinstance(value, (bool, str, bytes)) or not (number or leaf or callable(value)):
+        if isinstance(value, (bool, str, bytes)) or not (number or leaf):
             raise _of_another_kind(field, value, self.want)
-        if isinstance(value, (int, float) if leaf else (int, float, np.number)) and not self.fits(value):
+        if isinstance(value, (int, float) if leaf else (int, float, np.number)) and not (
+            _is_float(value) and self.fits(value)
+        ):
             raise bad(field, value, instead="give " + self.want)
         return value
+
+
+def _schedule(field: str, value: Any) -> Any:
+    """A schedule, one made of a function of the round where it is no pytree."""
+    import jax
+
+    from .schedule import ByRound
+
+    if isinstance(value, type):
+        raise bad(
+            field, value, says=f"is {value.__name__}", why="which was not called", instead=f"give {value.__name__}(...)"
+        )
+    return ByRound(value) if jax.tree_util.all_leaves([value]) else value
+
+
+def _is_float(value: Any) -> bool:
+    """Whether a number is one in floating point, too: 10**400 is not."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def at_least(low: float, want: str = "") -> Number:
@@ -76,12 +102,16 @@ def in_(low: float, high: float, ends: str = "[]", what: str = "a number") -> Nu
 
 finite = Number("a finite number", math.isfinite)
 rate = Number("a finite number >= 0 that fits float32", lambda v: 0 <= v < 3e38, schedules=True)
+positive_rate = Number("a finite number > 0 that fits float32", lambda v: 0 < v < 3e38, schedules=True)
 constant_rate = Number(rate.want, rate.fits)
+
+
+LARGEST = 2**31 - 1  # what the device counts to
 
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """Check whole numbers from `least` to `most`.
+    """Check whole numbers from `least` to `most` (2**31 - 1 if None).
 
     Any type of integer is fine, and so is a whole float such as 1e3.
     """
@@ -109,6 +139,8 @@ class Whole:
             raise _of_another_kind(field, value, self.want)
         if given < self.least or (self.most is not None and given > self.most):
             raise bad(field, value, instead="give " + self.want)
+        if self.most is None and given > LARGEST:
+            raise bad(field, value, why="more than 32 bits count", instead=f"give {self.want}, at most {LARGEST}")
         return value if leaf else given
 
 
@@ -122,6 +154,7 @@ def _index(index: Any) -> int | None:
 
 whole = Whole()  # >= 1
 natural = Whole(0)
+seed = Whole(0, 2**32 - 1)  # keys of JAX read 32 bits: 2**32 would draw what 0 draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,19 +247,32 @@ class Several:
         """The number, or the tuple."""
         if self.alone and np.ndim(value) == 0:
             return Number(self.want, self.each.fits)(field, value, leaf)
-        try:
-            given = tuple(float(v) for v in np.asarray(value).ravel())
-        except (TypeError, ValueError):
-            raise _of_another_kind(field, value, self.want) from None
+        given = tuple(_flat(value))
+        if isinstance(value, (str, bytes, Mapping)) or (not given and not np.size(value) == 0):
+            raise _of_another_kind(field, value, self.want)
         for i, v in enumerate(given):
-            if not self.each.fits(v):
-                raise bad(field, v, says=f"holds {v!r} (place {i})", instead="give " + self.want)
-        return given
+            number = isinstance(v, (int, float, np.number)) and not isinstance(v, bool) and _is_float(v)
+            if not number or not self.each.fits(v):
+                raise bad(field, v, says=f"holds {as_shown(v)} (place {i})", instead="give " + self.want)
+        return tuple(map(float, given))
+
+
+def _flat(value: Any) -> Iterable[Any]:
+    """What stands in a list, a list of lists or an array."""
+    if hasattr(value, "dtype"):
+        return np.asarray(value).ravel().tolist()
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        return [
+            v
+            for inner in value
+            for v in (_flat(inner) if hasattr(inner, "__len__") and not isinstance(inner, str) else [inner])
+        ]
+    return [value]
 
 
 def _of_another_kind(field: str, value: object, want: str) -> FieldError:
     """The error of a value that is not of the kind that is wanted: says its type."""
-    says = "" if value is None else f"is {value!r} ({type(value).__name__})"
+    says = "" if value is None else f"is {as_shown(value)} ({type(value).__name__})"
     return bad(field, value, says=says, instead="give " + want)
 
 
@@ -245,6 +291,8 @@ __all__ = [
     "in_",
     "natural",
     "or_none",
+    "positive_rate",
     "rate",
+    "seed",
     "whole",
 ]

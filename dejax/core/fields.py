@@ -162,12 +162,30 @@ def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
             why="a function and no pytree, which a compiled program cannot take",
             instead="give a schedule whose numbers are leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)",
         )
-    shape = jax.eval_shape(value, jax.ShapeDtypeStruct((), jnp.int32)).shape if callable(value) else jnp.shape(value)
+    shape = jnp.shape(value) if not callable(value) else _of_round(name, value)
     if shape in ((), per_node):
         return
     what = "returns an array of shape" if callable(value) else "has shape"
     want = "one number" if per_node is None else f"one number, or {per_node[0]}, one per node: shape {per_node}"
     raise bad(name, value, says=f"{what} {tuple(shape)}", instead=f"give {want}")
+
+
+def _of_round(name: str, schedule: Any) -> tuple[int, ...]:
+    """The shape of what a schedule gives for a round."""
+    try:
+        given = jax.eval_shape(schedule, jax.ShapeDtypeStruct((), jnp.int32))
+    except Exception as error:
+        says = f"cannot be called with the round under jit ({type(error).__name__}: {str(error).splitlines()[0]})"
+        instead = "give a function of one whole number, with jnp.where in place of if"
+        raise bad(name, schedule, says=says, instead=instead) from error
+    if not hasattr(given, "shape"):
+        raise bad(
+            name,
+            schedule,
+            says=f"gives a {type(given).__name__} in a round",
+            instead="give a function that returns a number",
+        )
+    return given.shape
 
 
 def _finite(name: str, value: object) -> None:

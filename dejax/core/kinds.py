@@ -60,14 +60,23 @@ class Attack:
 
 
 class Privacy:
-    """Clip and add noise, by the method that `hook` names."""
+    """Clip and add noise, by the method that `hook` names.
+
+    `message(ctx, value) -> (base, own, sent)`. `gradient(ctx, grads, weight) -> gradients [n, ...]`; under `sampling="poisson"` it is
+    also given `size=`, float32 [n], the expected number of examples, by which to divide.
+    """
 
     hook = "message"  # where: "message" or "gradient"
     per_example = False  # clips the gradient of every single example
 
 
 class Fault:
-    """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does."""
+    """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does.
+
+    A fault that delays says its `span`. Where least and most differ it also has `ages(key, receivers, senders, n) -> int32` of the
+    shape of `receivers`: by how many phases the messages of these directed edges (ids of their ends, below n) are late; key is the
+    run's, so that the answer is the same in all phases.
+    """
 
     symmetric = True  # a link fails in both directions at once
     sleeps = False  # nodes sleep, and nothing that an awake node sends is lost
@@ -155,6 +164,7 @@ INNER = {  # what other objects hold in such fields
         Compressor,
         (("scope", ("global", "leaf")),),
     ),
+    "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
 }
 

@@ -18,7 +18,7 @@ Stochastic = Literal["doubly", "row", "column"]
 class Method(Protocol):
     """Two pure functions, `init` and `step`, in a class with `dejax.struct`.
 
-    What is evaluated is `state.params`, or `model(state)` where the class has it. What the network
+    What is evaluated is `state.params`, or `model(state)` where the class has it; and each tree of `views(state)`, by name. What the network
     may do with it are its `Traits`. Where the class has `start(state, round) -> state`, it is
     called once before round 0, for all nodes, asleep or not: it sees the graph (`round.degree`,
     `round.neighbors`), and neither learns nor sends.
@@ -56,12 +56,16 @@ class Traits:
         default False.
       own_codec: its field that holds a compressor or codec of its own, in place of the network's;
         None (default): it has none.
+      averages: it averages models; False: it sends answers or the like, so that models need no mean; default True.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
         "" (default): any rule may.
       gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
         alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
+      raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
+      sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
+        "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
         they may.
     Raises:
@@ -82,8 +86,11 @@ class Traits:
     gathers: bool = False
     masks: bool = False
     pulls: bool = False
+    averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
+    raw_losses: bool = False
+    sums_keep: str = ""
 
     def __post_init__(self) -> None:
         for name, (fits, want) in _VALUES.items():
@@ -130,8 +137,11 @@ _VALUES = {
     "gathers": _one_of(True, False),
     "masks": _one_of(True, False),
     "pulls": _one_of(True, False),
+    "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "raw_losses": _one_of(True, False),
+    "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
 
 NAMES = tuple(f.name for f in dataclasses.fields(Traits))
@@ -141,8 +151,8 @@ LOOSE = {
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
-    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
     "clients",

@@ -1,14 +1,16 @@
 """A data set on the host, before it is split among nodes."""
 
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core import checks
 from ..core.checks import whole
-from ..errors import bad
+from ..errors import FieldError, bad
 from .nodes import NodeData
 from .parts import Parts
 
@@ -54,8 +56,8 @@ class Dataset:
           partitioner: `p(labels [N], nodes, rng, groups) -> index array per node`: a member of
             `dejax.data`, or yours.
           nodes: number of nodes, >= 1.
-          seed: of the NumPy generator that the partitioner draws from; the same seed gives the same
-            split anywhere.
+          seed: 0 to 2**32 - 1, of the NumPy generator that the partitioner draws from; the same seed
+            gives the same split anywhere.
           holdout: share of each node's samples, 0 <= holdout < 1, that it keeps as its own test
             rows (at least one if > 0) instead of training on them; they join the rows of `test`.
           public: rows of the training part that no node owns and all nodes hold,
@@ -78,11 +80,23 @@ class Dataset:
             raise bad("partitioner", partitioner, instead="give dirichlet(alpha=0.3), iid(), or your own function")
         if not 0 <= holdout < 1:
             raise bad("holdout", holdout, instead="give the share of each node's samples to test on, 0 <= holdout < 1")
+        seed = checks.seed("seed", seed)
         if public:
             kept, shared = _set_aside(self, public, seed)
             return replace(kept.partition(partitioner, nodes, seed, holdout), public=shared)
         rng = np.random.default_rng(seed)
+        call, why = "p(labels, nodes, rng, groups)", "but a partitioner is called as "
+        try:
+            inspect.signature(partitioner).bind(self.labels, nodes, rng, self.groups)
+        except TypeError as error:
+            says = f"{partitioner!r} cannot be called with four arguments ({error})"
+            raise bad("partitioner", partitioner, says=says, why=why + call, instead=f"write def {call}") from None
+        except ValueError:  # a builtin without a signature
+            pass
         parts = partitioner(self.labels, nodes, rng, self.groups)
+        if not isinstance(parts, Iterable) or isinstance(parts, (str, bytes, dict)):
+            says = f"{partitioner!r} returned {parts!r} ({type(parts).__name__})"
+            raise bad("partitioner", partitioner, says=says, instead="return one array of row numbers per node")
         parts = parts if isinstance(parts, Parts) else Parts.from_lists(parts)
         parts.check(self.size, nodes)
         dataset, own = _own_tests(self, parts, rng)
@@ -111,8 +125,9 @@ def source(fn: F) -> F:
 
     def partition(*args: Any, **options: Any) -> Any:
         del args, options
-        raise TypeError(
-            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)"
+        raise FieldError(
+            f"{fn.__name__} is a function that makes a data set, and was not called; write {fn.__name__}(...).partition(...)",
+            field="source",
         )
 
     vars(fn)["partition"] = partition
@@ -134,8 +149,9 @@ def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tupl
         rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
         own = Parts.from_owner(node[place[rows]], len(parts))
         if (own.sizes == 0).any():
-            raise ValueError(
-                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some"
+            raise FieldError(
+                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some",
+                field="test_groups",
             )
         return dataset, Parts(rows[own.rows], own.offsets)
     return dataset, None

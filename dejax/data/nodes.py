@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core import checks
 from ..core.checks import whole
 from ..core.struct import static, struct
+from ..errors import FieldError
 from .partitions._overlapping import draw_rows
 
 
@@ -71,8 +73,9 @@ class NodeData:
           ValueError: the data have no classes.
         """
         if self.num_classes < 1 or "y" not in self.arrays:
-            raise ValueError(
-                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data"
+            raise FieldError(
+                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data",
+                field="num_classes",
             )
         count, classes = np.asarray(self.count, np.int64), self.num_classes
         real = np.arange(self.index.shape[1])[None, :] < count[:, None]
@@ -98,22 +101,27 @@ class NodeData:
         """
         if self.test is None or self.test_index is not None:
             what = "no test part" if self.test is None else "own test rows of its nodes already"
-            raise ValueError(f"matched_test: {self.name} has {what}; use it on data with one common test part")
+            raise FieldError(
+                f"matched_test: {self.name} has {what}; use it on data with one common test part", field="test"
+            )
         rows = whole("matched_test.rows", rows)
         h = self.label_histogram()
         labels = np.asarray(self.test["y"])
         pools = [np.flatnonzero(labels == c) for c in range(self.num_classes)]
         lacking = [c for c, p in enumerate(pools) if not len(p) and h[:, c].any()]
         if lacking:
-            raise ValueError(
-                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some"
+            raise FieldError(
+                f"matched_test: the test part has no sample of class {lacking[0]}, which nodes train on; add some",
+                field="test",
             )
         kept = [c for c, p in enumerate(pools) if len(p)]
         exact = rows * h[:, kept] / h.sum(1, keepdims=True)
         counts = np.floor(exact).astype(np.int64)
         rank = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1)  # 0: largest remainder
         counts += rank < (rows - counts.sum(1))[:, None]
-        index = draw_rows(counts, [pools[c] for c in kept], np.random.default_rng(seed)).reshape(self.n, rows)
+        index = draw_rows(
+            counts, [pools[c] for c in kept], np.random.default_rng(checks.seed("matched_test.seed", seed))
+        ).reshape(self.n, rows)
         from ..core.arrays import device_array
 
         full = device_array(np.full(self.n, rows), np.int32)
@@ -151,6 +159,13 @@ class NodeData:
         ]
         size = f"{q[0]}" if q[0] == q[2] else f"{q[0]} to {q[2]}, median {q[1]}"
         lines.append(f"  samples per node: {size}" + _reuse(count.sum(), self.size))
+        real = np.arange(self.index.shape[1])[None, :] < count[:, None]
+        holders = np.bincount(np.asarray(self.index)[real])
+        if shared := int((holders > 1).sum()):
+            often = f"{holders[holders > 1].mean():.1f} times each"
+            lines.append(
+                f"  shared: {shared:,} of {self.size:,} rows are dealt more than once ({often}), so nodes are not independent"
+            )
         if self.num_classes and "y" in self.arrays:
             h = self.label_histogram()
             mix = h / h.sum(1, keepdims=True)

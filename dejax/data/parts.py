@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..errors import bad
+from ..errors import FieldError, bad
 
 
 class Parts(Sequence[np.ndarray]):
@@ -55,8 +55,9 @@ class Parts(Sequence[np.ndarray]):
         arrays = [np.asarray(a) for a in lists]
         for i, a in enumerate(arrays):
             if a.ndim != 1 or (a.size and a.dtype.kind not in "iu"):
-                raise TypeError(
-                    f"the partitioner gave node {i} an array {a.dtype}{list(a.shape)}; give row numbers, int [s]"
+                raise FieldError(
+                    f"the partitioner gave node {i} an array {a.dtype}{list(a.shape)}; give row numbers, int [s]",
+                    field="partitioner",
                 )
         sizes = np.array([a.size for a in arrays], np.int64)
         return cls(np.concatenate(arrays).astype(np.int64) if arrays else np.zeros(0, np.int64), _offsets(sizes))
@@ -89,14 +90,18 @@ class Parts(Sequence[np.ndarray]):
     def check(self, total: int, nodes: int) -> "Parts":
         """Self, if every node holds at least one row and every row exists; else ValueError."""
         if len(self) != nodes:
-            raise ValueError(
-                f"the partitioner returned {len(self)} parts for nodes={nodes}; return one index array per node"
+            raise FieldError(
+                f"the partitioner returned {len(self)} parts for nodes={nodes}; return one index array per node",
+                field="partitioner",
             )
         if (self.sizes < 1).any():
-            raise ValueError(f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row")
+            raise FieldError(
+                f"node {int(self.sizes.argmin())} got no sample; every node needs at least one row", field="partitioner"
+            )
         if self.rows.min() < 0 or self.rows.max() >= total:
-            raise ValueError(
-                f"the partitioner returned rows {self.rows.min()}..{self.rows.max()} of {total}; stay below {total}"
+            raise FieldError(
+                f"the partitioner returned rows {self.rows.min()}..{self.rows.max()} of {total}; stay below {total}",
+                field="partitioner",
             )
         return self
 
@@ -105,9 +110,10 @@ class Parts(Sequence[np.ndarray]):
         sizes = self.sizes
         width = int(sizes.max())
         if len(self) * width > 2**31:
-            raise ValueError(
+            raise FieldError(
                 f"{len(self)} nodes of which one has {width} samples need a table of {len(self) * width / 1e9:.1f} billion "
-                "row numbers; cap the largest node, or use fewer nodes"
+                "row numbers; cap the largest node, or use fewer nodes",
+                field="nodes",
             )
         index = np.repeat(self.rows[self.offsets[:-1]].astype(np.int32)[:, None], width, axis=1)
         index[np.arange(width)[None, :] < sizes[:, None]] = self.rows
@@ -151,10 +157,11 @@ def classes_of(owner: object, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """(labels as int64 in 0..C-1, samples per class [C]) for a partitioner that looks at labels."""
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise TypeError(
+        raise FieldError(
             f"{spoken(owner)} splits by class, but labels are {labels.dtype}{list(labels.shape)}; give integer "
-            "labels [N], or use iid, by_group or overlapping"
+            "labels [N], or use iid, by_group or overlapping",
+            field="labels",
         )
     if labels.size and labels.min() < 0:
-        raise ValueError(f"labels go down to {labels.min()}; number the classes 0, 1, 2, ...")
+        raise FieldError(f"labels go down to {labels.min()}; number the classes 0, 1, 2, ...", field="labels")
     return labels.astype(np.int64), np.bincount(labels)

@@ -12,10 +12,12 @@ Draws are made on the device. A sampler is `init(n) -> memory` and
     weight     float32 [n, B], 1 on samples and 0 on padding; None when nothing is padded
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..core.checks import whole
@@ -38,6 +40,10 @@ class Replacement:
     batch_size: int = static(check=whole)
 
     even = True  # no batch is padded
+
+    def expected(self, count: jax.Array) -> None:
+        """Batches have the size that their weights say."""
+        del count
 
     def init(self, n: int) -> Any:
         """No memory."""
@@ -68,6 +74,10 @@ class Epoch:
 
     batch_size: int = static(check=whole)
     even: bool = static(default=False)
+
+    def expected(self, count: jax.Array) -> None:
+        """Batches have the size that their weights say."""
+        del count
 
     def init(self, n: int) -> jax.Array:
         """Batches drawn so far, int32 [n]."""
@@ -100,6 +110,10 @@ class Full:
 
     even: bool = static(default=False)
 
+    def expected(self, count: jax.Array) -> None:
+        """Batches have the size that their weights say."""
+        del count
+
     def init(self, n: int) -> Any:
         """No memory."""
         del n
@@ -110,6 +124,65 @@ class Full:
         del keys, base_keys
         real = jnp.arange(index.shape[1], dtype=jnp.int32)[None, :] < count[:, None]
         return index, None if self.even else real.astype(jnp.float32), memory
+
+
+@struct
+class Poisson:
+    """Every sample enters every batch on its own.
+
+    Its probability is q = min(1, B / samples of the node).
+
+    Batches differ in size, B on average; they are padded to `width`, which fewer than 1e-15 of the draws exceed. Of a draw
+    that does the last samples are left out.
+
+    Args:
+      batch_size: B >= 1, expected; static.
+    Reference: Mironov, Talwar and Zhang, Renyi differential privacy of the sampled Gaussian mechanism, 2019.
+    """
+
+    batch_size: int = static(check=whole)
+
+    even = False
+
+    def expected(self, count: jax.Array) -> jax.Array:
+        """float32 [n]: q times the samples of each node, the public size of its batches."""
+        return jnp.minimum(count, self.batch_size).astype(jnp.float32)
+
+    def rates(self, count: Any) -> np.ndarray:
+        """Return the probability with which a sample is drawn: float64 [n], on the host.
+
+        It is that of uniform draws of 24 bits.
+        """
+        at = np.minimum(np.float32(1), np.float32(self.batch_size) / np.asarray(count).astype(np.float32))
+        return np.ceil(at.astype(np.float64) * 2**24) / 2**24
+
+    def width(self, samples: int) -> int:
+        """Return the places of a batch where nodes have up to `samples`.
+
+        log P(k or more) <= k - B + k log(B / k) (Chernoff), here below -34.6 for one more.
+        """
+        k = self.batch_size
+        while k < samples and (k + 1) - self.batch_size + (k + 1) * math.log(self.batch_size / (k + 1)) > -34.6:
+            k += 1
+        return min(k, samples)
+
+    def init(self, n: int) -> Any:
+        """No memory."""
+        del n
+        return ()
+
+    def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
+        """Rows [n, width], weights 1 on those drawn."""
+        del base_keys
+        n, samples = index.shape
+        width = self.width(samples)
+        q = jnp.minimum(jnp.float32(1), jnp.float32(self.batch_size) / count.astype(jnp.float32))
+        real = jnp.arange(samples, dtype=jnp.int32)[None] < count[:, None]
+        drawn = real & (uniform(keys, (samples,)) < q[:, None])
+        order = jnp.cumsum(drawn, 1, dtype=jnp.int32)
+        place = jnp.where(drawn, order - 1, width)  # beyond the width: dropped
+        rows = jnp.tile(index[:, :1], (1, width)).at[jnp.arange(n)[:, None], place].set(index, mode="drop")
+        return rows, (jnp.arange(width)[None] < order[:, -1:]).astype(jnp.float32), memory
 
 
 def permuted(keys: jax.Array, place: jax.Array, count: jax.Array) -> jax.Array:
@@ -146,4 +219,4 @@ def _mix(h: jax.Array) -> jax.Array:
     return h ^ (h >> 16)
 
 
-__all__ = ["Epoch", "Full", "Replacement", "permuted"]
+__all__ = ["Epoch", "Full", "Poisson", "Replacement", "permuted"]

@@ -10,6 +10,7 @@ from .rollout import (
     model as model,
     rollout as rollout,
     state_of as state_of,
+    views as views,
 )
 from .rounds import (
     Carry as Carry,
@@ -42,4 +43,5 @@ __all__ = [
     "starts",
     "state_of",
     "typed",
+    "views",
 ]

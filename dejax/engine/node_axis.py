@@ -6,6 +6,7 @@ import jax
 
 from ..core import tree
 from ..core.types import Method, Tree
+from ..errors import FieldError
 from ..problem import Problem, roles
 from .starts import starts
 
@@ -28,9 +29,10 @@ def node_axis(method: Method, problem: Problem, key: jax.Array, sleeps: bool = F
 
     def follows(a: Tree, b: Tree) -> bool:
         if a.shape != b.shape and first and a.shape[:1] == b.shape[:1]:
-            raise ValueError(
+            raise FieldError(
                 f"{type(method).__name__} keeps a leaf of shape {a.shape} in its state; on a mesh and under churn the first axis must be "
-                f"that of the n = {problem.n} nodes: move it to the front, or keep several leaves"
+                f"that of the n = {problem.n} nodes: move it to the front, or keep several leaves",
+                field="state",
             )
         return a.shape != b.shape
 

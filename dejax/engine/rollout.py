@@ -14,7 +14,7 @@ from jax import lax
 from ..core.checks import whole
 from ..core.types import Method, Tree
 from ..devices import placement
-from ..errors import bad
+from ..errors import FieldError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters
@@ -75,9 +75,10 @@ def rollout(
         raise bad("key", key, says=f"is an array of {key.shape} keys", instead="give one, or vmap over them")
     layout = placement.as_layout(mesh)
     if layout is not None and (runs := layout.mesh.shape[placement.RUNS]) > 1 and not placement.in_runs():
-        raise ValueError(
+        raise FieldError(
             f"mesh has {runs} devices along runs, but rollout is one run, which each of them would compute; leave runs out, or give "
-            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')"
+            f"several seeds to simulate(seeds=[...]), or call rollout within a jax.vmap(..., spmd_axis_name='runs')",
+            field="mesh",
         )
     method, problem, network = prepare(method, problem, network, rounds, layout)
     if layout is not None:
@@ -109,8 +110,21 @@ def model(method: Any, state: Any) -> Any:
     return method.model(state) if hasattr(method, "model") else state.params
 
 
+def views(method: Any, state: Any) -> dict[str, Any]:
+    """What is evaluated beside `model`, by name: `method.views(state)` where the method has it.
+
+    A view is a tree like the model, with or without node axis, or a pair (predict, tree).
+    """
+    if isinstance(state, roles.WithRoles):
+        found = views(method, state.state)
+        return {k: v if isinstance(v, tuple) else roles.model(method, v, state) for k, v in found.items()}
+    find = getattr(method, "views", None)
+    return {} if find is None else find(state)
+
+
 __all__ = [
     "model",
     "rollout",
     "state_of",
+    "views",
 ]

@@ -12,6 +12,7 @@ from ..core import tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
+from ..errors import FieldError
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -59,7 +60,9 @@ def begin(
     key: jax.Array,
     params: Tree,
     per_node: dict[str, bool] | None = None,
+    stores: list[Store] | None = None,
 ) -> Carry:
+    """The carry before round 0, by recording one step; `stores` gets the store that recorded it."""
     if problem.place is not None:
         method, problem, network, key, params = erase_mesh((method, problem, network, key, params))
     population = starts(method, problem, key, params)
@@ -76,6 +79,8 @@ def begin(
     method.step(state, round)
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
+    if stores is not None:
+        stores.append(store)
     sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
     if per_node is not None:
         per_node.update(store.per_node)
@@ -104,8 +109,9 @@ def _started(method: Method, problem: Problem, network: Network, key: jax.Array,
             "round.degree, round.neighbors, round.counts and keys; the rest belongs into step, e.g. round.when(round.index == 0, ...)"
         )
     if jax.tree.structure(new) != jax.tree.structure(state):
-        raise TypeError(
-            f"{type(method).__name__}.start returned another structure of state than init; return the same fields"
+        raise FieldError(
+            f"{type(method).__name__}.start returned another structure of state than init; return the same fields",
+            field="state",
         )
     return tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, state)
 
@@ -136,8 +142,9 @@ def one_round(
     state = method.step(carry.state, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)
     if not same:
-        raise TypeError(
-            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields"
+        raise FieldError(
+            f"{type(method).__name__}.step returned another structure of state than it was given; return the same fields",
+            field="state",
         )
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
@@ -152,8 +159,8 @@ def one_round(
     if set(store.slots) != set(carry.slots):
         raise RuntimeError("a verb of this step was not seen when it was recorded; call the same verbs in every round")
     sent = {name: carry.sent[name] + count for name, count in store.sent.items()}
-    everyone = jnp.int32(problem.n) if round.awake is None else round.awake.sum(dtype=jnp.int32)
-    store.meter("awake", everyone, 1)
+    awake = round.of_honest(round.awake)
+    store.meter("awake", jnp.int32(problem.n) if awake is None else awake.sum(dtype=jnp.int32), 1)
     meters, carry = round.finish(), Carry(state, store.slots, sent)
     if problem.place is not None:
         carry = problem.place.constrain(axes, carry)

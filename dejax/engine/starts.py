@@ -11,6 +11,7 @@ from ..core.method import traits
 from ..core.random import fold_in, fold_name
 from ..core.types import Method, Tree
 from ..devices import placement
+from ..errors import FieldError
 from ..problem import Problem
 
 
@@ -30,9 +31,10 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
         population = jax.vmap(lambda key: tree.map(jnp.asarray, problem.task.init(key)))(fold_in(key, _ids(problem, n)))
     elif not is_population(problem, one, params):
         if traits(method).own_starts:
-            raise ValueError(
+            raise FieldError(
                 f"params is one model, but {type(method).__name__} tells its models apart by their starts; give a population "
-                f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params"
+                f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params",
+                field="params",
             )
         return tree.tile(tree.map(_like, params, one), n)
     else:
@@ -60,17 +62,19 @@ def is_population(problem: Problem, one: Tree, params: Tree) -> bool:
       ValueError: neither.
     """
     if jax.tree.structure(params) != jax.tree.structure(one):
-        raise ValueError(
+        raise FieldError(
             f"params has structure {jax.tree.structure(params)}, but the task makes {jax.tree.structure(one)}; give a tree like "
-            "task.init(key), or that with a leading node axis"
+            "task.init(key), or that with a leading node axis",
+            field="params",
         )
     have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
     if all(p == s for p, s in have):
         return False
     bad = [pair for pair in have if pair[0] != (problem.n, *pair[1])]
     if bad:
-        raise ValueError(
-            f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}"
+        raise FieldError(
+            f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}",
+            field="params",
         )
     return True
 

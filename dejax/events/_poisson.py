@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core import checks
 from ..core.arrays import device_array
-from ..core.checks import Several, above, natural, or_none, whole
+from ..core.checks import Several, above, or_none, whole
 from ..core.kinds import Events
 from ..core.struct import static, struct
 from ..core.types import Topology
@@ -36,7 +37,7 @@ class Poisson(Events):
     rate: Any = static(default=1.0, check=Several(above(0, infinite=True), "a number > 0, or one per node", alone=True))
     width: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for n/8"))
     stale: bool = static(default=True)
-    seed: int = static(default=0, check=natural)
+    seed: int = static(default=0, check=checks.seed)
 
     def plan(self, topology: Topology, rounds: int | None) -> Timetable:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""

@@ -19,12 +19,14 @@ from ..core.types import Tree
 from ..errors import bad
 from .pairs import uniform_of_pairs
 
+MOST = 1000  # phases: each sender keeps as many messages
+
 
 @dataclasses.dataclass(frozen=True)
 class _Phases:
     """A whole number >= 0, or (least, most) of a draw; equal ones become one."""
 
-    want: str = "a whole number >= 0, e.g. 2, or (least, most), e.g. (0, 3)"
+    want: str = f"a whole number from 0 to {MOST}, e.g. 2, or (least, most), e.g. (0, 3)"
 
     def __call__(self, field: str, value: Tree, leaf: bool = False) -> Any:
         """The number, or the pair."""
@@ -34,6 +36,10 @@ class _Phases:
             raise bad(field, value, instead="give " + self.want) from None
         if low > high:
             raise bad(field, value, instead="give " + self.want)
+        if high > MOST:
+            raise bad(
+                field, value, why="but a sender keeps its messages of as many phases", instead="give " + self.want
+            )
         return low if low == high else (low, high)
 
 
@@ -55,9 +61,10 @@ class Delay(Fault):
     of none zeros.
 
     Args:
-      phases: whole number >= 0, or the (least, most) of a draw; static. 0 changes nothing.
+      phases: whole number from 0 to 1000, or the (least, most) of a draw; static. 0 changes nothing.
     Raises:
-      ValueError: phases negative, or least above most. TypeError: no whole numbers.
+      ValueError: phases negative or above 1000, or least above most. TypeError: no whole
+        numbers.
     Memory: tau messages per sender (most + 1 where tau is drawn), per edge where messages differ
       per edge.
     Identity: equal values stay equal. Where nothing is lost, the sum of all values and of what is

@@ -45,7 +45,7 @@ def max_pool(
       [[5.0, 7.0], [13.0, 15.0]]
     """
     grid = _grid(x, window, strides, padding)
-    if _many(grid):
+    if is_flax(grid):
         from flax import nnx
 
         return nnx.max_pool(x, grid.window, grid.strides, grid.pads)
@@ -64,7 +64,7 @@ def avg_pool(
       [[2.5, 4.5], [10.5, 12.5]]
     """
     grid = _grid(x, window, strides, padding)
-    if _many(grid):
+    if is_flax(grid):
         from flax import nnx
 
         return nnx.avg_pool(x, grid.window, grid.strides, grid.pads)
@@ -97,8 +97,8 @@ def _grid(x: jax.Array, window: Sequence[int], strides: Sequence[int] | None, pa
     return Grid(window, strides, pads, out)
 
 
-def _many(grid: Grid) -> bool:
-    """Return whether a window has many places (more than FEW), and is not simply a block of x."""
+def is_flax(grid: Grid) -> bool:
+    """Return whether pools go flax's way: many places (more than FEW), and not blocks of x."""
     return math.prod(grid.window) > FEW and (grid.window != grid.strides or any(map(any, grid.pads)))
 
 

@@ -1,12 +1,27 @@
 """Training methods by family; each is two pure functions, init and step."""
 
-from . import asynchronous, baselines, clustered, compressed, federated, gossip, push, tracking
+from . import (
+    asynchronous,
+    baselines,
+    clustered,
+    compressed,
+    distilled,
+    federated,
+    gossip,
+    graphs,
+    personal,
+    push,
+    tracking,
+)
 from .asynchronous import *
 from .baselines import *
 from .clustered import *
 from .compressed import *
+from .distilled import *
 from .federated import *
 from .gossip import *
+from .graphs import *
+from .personal import *
 from .push import *
 from .tracking import *
 
@@ -15,8 +30,11 @@ __all__ = [
     *baselines.__all__,
     *clustered.__all__,
     *compressed.__all__,
+    *distilled.__all__,
     *federated.__all__,
     *gossip.__all__,
+    *graphs.__all__,
+    *personal.__all__,
     *push.__all__,
     *tracking.__all__,
 ]

@@ -13,6 +13,7 @@ from ..core import tree
 from ..core.random import fold_name
 from ..core.types import Keys, Tree
 from ..devices.node_blocks import map_nodes
+from ..errors import FieldError, bad
 from ..xla.erase_mesh import erase_mesh
 from .view import View
 
@@ -44,7 +45,7 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     if own:
         _need_own(view)
     ids = chosen(view.honest, view.nodes)
-    if view.shared and not own:
+    if view.shared and not own and view.averageable:
         values = {
             name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
         }
@@ -83,9 +84,10 @@ def mean_model(view: View) -> dict[str, float]:
       M/mean_model for each metric M of the task, and the loss.
 
     Raises:
-      ValueError: the data have no test set.
+      ValueError: the data have no test set; models without a mean.
     """
     _need_test(view)
+    _need_mean(view)
     values = view.ask(_mean_model, (view.task, view.shared), view.data.test, view.weights)
     return {f"{name}/mean_model": float(value) for name, value in values.items()}
 
@@ -121,7 +123,7 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
     if nodes is None or nodes >= len(honest):
         return honest
     if nodes < 1:
-        raise ValueError(f"nodes to evaluate is {nodes}; give a whole number >= 1, or None for all")
+        raise FieldError(f"nodes to evaluate is {nodes}; give a whole number >= 1, or None for all", field="nodes")
     rng = np.random.default_rng(0)  # one of each stratum: distinct, spread, and no periodic pattern
     edges = np.linspace(0, len(honest), nodes + 1).astype(np.int64)
     return honest[rng.integers(edges[:-1], edges[1:])]
@@ -151,17 +153,27 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) 
 
 def _need_test(view: View) -> None:
     if view.data.test is None:
-        raise ValueError(
+        raise FieldError(
             f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
-            "(the loss on all training data) instead"
+            "(the loss on all training data) instead",
+            field="data",
         )
+
+
+def _need_mean(view: View) -> None:
+    if not view.averageable:
+        raise bad(
+            "metrics", "mean_model", says="asks for a mean of models", why="but they answer together, or have no mean",
+            instead="measure local_models, or own_test",
+        )  # fmt: skip
 
 
 def _need_own(view: View) -> None:
     data = view.data
     if data.test_index is None and not (data.num_classes and "y" in data.arrays and "y" in data.test):
-        raise ValueError(
-            f"own_test needs class labels or own test rows of each node, but {data.name} has neither; leave own_test out"
+        raise FieldError(
+            f"own_test needs class labels or own test rows of each node, but {data.name} has neither; leave own_test out",
+            field="metrics",
         )
 
 

@@ -1,5 +1,6 @@
 """What a metric may look at: one moment of a run."""
 
+import dataclasses
 from collections.abc import Callable, Hashable
 from functools import cached_property, partial
 from typing import Any
@@ -14,6 +15,7 @@ from ..core.abstract import model_like
 from ..core.random import seeded
 from ..core.types import Keys, NodeTree, Place, Tree
 from ..devices.processes import to_host
+from ..errors import FieldError
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
 
@@ -36,17 +38,37 @@ class View:
       place: where rows lie on a mesh (`dejax.devices.placement`); None without one.
       together: (`Together`, which of its runs this is), where several runs are measured at once;
         else None.
+      others: further models that the method asks to evaluate, as views by name.
+      averageable: the mean of the models is a model; not so where they answer together, or where
+        the task says `averageable = False`.
     """
 
     def __init__(
         self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
         key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
+        others: Callable[[], dict[str, Any]] | None = None, predict: Any = None,
     ):  # fmt: skip
+        self._others, self._predict = others, predict
         self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.together = together
         self.key = seeded(0) if key is None else key
-        self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
+        self.averageable = predict is None and getattr(problem.task, "averageable", True)
+        if predict is not None:
+            self.shared = any(np.shape(x)[:1] != (problem.n,) for x in tree.leaves(params))
+        else:
+            self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
+
+    @cached_property
+    def others(self) -> dict[str, "View"]:
+        """Further models that the method asks to evaluate, as views by name."""
+        kw = {"index": self.index, "key": self.key, "nodes": self.nodes, "width": self.width, "place": self.place}
+        found = {} if self._others is None else self._others()
+        pairs = {name: v if isinstance(v, tuple) else (None, v) for name, v in found.items()}
+        return {
+            name: View(params, self.problem, self.network, state=self._state, predict=predict, **kw)
+            for name, (predict, params) in pairs.items()
+        }
 
     @cached_property
     def rows(self) -> Tree:
@@ -76,8 +98,8 @@ class View:
 
     @property
     def task(self) -> Any:
-        """What one node learns."""
-        return self.problem.task
+        """What one node learns, measured by what answers where that is not one model."""
+        return self.problem.task if self._predict is None else Predicted(self.problem.task, self._predict)
 
     @property
     def data(self) -> Any:
@@ -136,6 +158,30 @@ class View:
         return int(self.honest[bad.argmax()]) if bad.any() else None
 
 
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """A task whose metrics are those of `predict(params, batch)` in place of its module's answers.
+
+    predict: a module-level function, so that equal ones share a program.
+    """
+
+    task: Any
+    predict: Callable[..., Any]
+
+    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
+        """Name -> [B].
+
+        Raises:
+          TypeError: the task is not of a flax module, and so has no metrics of answers.
+        """
+        measure = getattr(self.task, "measure", None)
+        if measure is None:
+            raise TypeError(
+                f"a view that is a pair (predict, tree) needs a task with measure(answer, batch), as those of flax modules have; {self.task!r} has none"
+            )
+        return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
+
+
 def is_shared(task: Any, params: Tree, n: int) -> bool:
     """Return whether `params` is one model without node axis rather than n of them.
 
@@ -150,9 +196,10 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
         return True
     if got == [(n, *shape) for shape in one]:
         return False
-    raise ValueError(
+    raise FieldError(
         f"the models to evaluate have leaves of shapes {got}, but the task's model has {one} and there are {n} nodes; "
-        "method.model(state) must give one model, or one model per node along a leading axis"
+        "method.model(state) must give one model, or one model per node along a leading axis",
+        field="model",
     )
 
 

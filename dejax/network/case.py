@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ..core.abstract import key_like, model_like
+from ..core.kinds import Fault
 from ..core.method import Traits, traits
 from ..core.types import Method, Network, Problem
 from ..problem import roles
@@ -102,6 +103,12 @@ class Case:
         batch = jax.tree.map(one, self.problem.data.arrays)
         return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
 
+    @cached_property
+    def rule_with_memory(self) -> bool:
+        """Whether the learning rule keeps memory."""
+        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task))
+        return bool(jax.tree.leaves(memory))
+
     def option(self, field: str) -> str:
         """The name of an option's class, as reasons say it."""
         return type(getattr(self.network, field)).__name__
@@ -113,7 +120,7 @@ class Case:
 
     def fault(self, when: Callable[[Any], bool]) -> dict[str, str] | None:
         """Name the first fault for which `when` holds; one that only delays is not asked."""
-        found = next((fault for fault in self.network.faults if fault is not self.late and when(fault)), None)
+        found = next((fault for fault in self.network.faults if not _only_delays(fault) and when(fault)), None)
         return None if found is None else {"fault": type(found).__name__}
 
     def words(self) -> dict[str, Any]:
@@ -128,6 +135,13 @@ class Case:
             "late": None if self.late is None else type(self.late).__name__,
             **names,
         }
+
+
+def _only_delays(fault: Any) -> bool:
+    """Whether a fault comes late and neither loses a message nor lets a node sleep."""
+    hooks = ("awake", "arrives", "uploads")
+    acts = [getattr(type(fault), hook, None) not in (None, getattr(Fault, hook)) for hook in hooks]
+    return fault.span[1] > 0 and not any(acts)
 
 
 __all__ = ["Case"]

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from jax.core import Tracer
+
 from ..core.types import Method, Network, Problem
 from ..errors import FieldError
 from .case import Case
@@ -41,6 +44,27 @@ def check(method: Method, problem: Problem, network: Network) -> None:
         raise found.error
 
 
+def notes(method: Method, problem: Problem, network: Network) -> list[str]:
+    """What a pair does not keep, though it runs: sentences for warnings."""
+    case = Case.of(method, problem, network)
+    rule, found = case.option("rule"), []
+    if case.traits.sums_keep and not network.rule.linear:
+        found.append(
+            f"{case.method} beside network.rule {rule}: a robust rule is no sum under W, so that it does not keep {case.traits.sums_keep}; "
+            "the models need not meet the optimum even without adversaries"
+        )
+    f = getattr(network.rule, "f", None)
+    if case.channel == "server" and case.hostile and f is not None and not isinstance(f, Tracer):
+        sampled = min(case.n, case.traits.cohort or case.n)
+        most = min(sampled, int(np.sum(network.attack.is_adversary(case.n))))
+        if most > int(np.max(np.asarray(f))):
+            found.append(
+                f"{rule}.f is {f}, but {most} of the {sampled} nodes that {case.method} combines in a round may be adversaries: f bounds those "
+                "sampled; raise f, or sample more nodes"
+            )
+    return found
+
+
 def table(
     methods: Mapping[str, Any], networks: Callable[[str], Mapping[str, Any]], problem: Problem
 ) -> dict[tuple[str, str], Verdict | None]:
@@ -58,4 +82,4 @@ def table(
     }
 
 
-__all__ = ["Verdict", "check", "table", "verdict"]
+__all__ = ["Verdict", "check", "notes", "table", "verdict"]

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ..errors import FieldError
+import numpy as np
+
+from ..errors import FieldError, bad
 from .case import Case
 
 
@@ -55,10 +57,26 @@ def rule_size(case: Case) -> Any:
     try:
         if case.gossips and not case.network.rule.linear:
             case.network.rule.check(int(case.top.max_degree))
+            return _small_neighborhood(case)
         if case.channel == "server":
             case.network.rule.check(min(case.n, case.traits.cohort or case.n), server=True)
     except FieldError as error:
         return error
+    return None
+
+
+def _small_neighborhood(case: Case) -> Any:
+    """What a rule says of the node that hears fewest, but somebody."""
+    for phase in range(case.top.period):
+        heard = np.bincount(case.top.host(phase).receivers, minlength=case.n)
+        fewest = int(heard[heard > 0].min(initial=int(case.top.max_degree)))
+        try:
+            case.network.rule.check(fewest)
+        except FieldError as error:
+            where = f" (phase {phase})" if case.top.period > 1 else ""
+            node = int(np.flatnonzero(heard == fewest)[0])
+            error.why += f". {(heard == fewest).sum()} of {case.n} nodes hear {fewest}, node {node} among them{where}"
+            return bad(error.field, error.got, says=error.says, why=error.why, instead=error.instead)
     return None
 
 

@@ -16,6 +16,7 @@ from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
 from ..core.struct import grows, option, static, struct
 from ..core.types import Method, Problem, Topology
+from ..core.warn import warn
 from ..mixing import EdgeList
 from . import compatibility
 
@@ -105,6 +106,8 @@ class Network:
         Its numbers are typed arrays, messages per node are counted, the timetable is drawn.
         """
         self.check(method, problem)
+        for note in compatibility.notes(method, problem, self):
+            warn(note)
         changes: dict[str, Any] = {}
         said, topology = traits(method), self.topology
         if topology is not None and said.gossips and topology.dtype is None:  # W in the precision of the model

@@ -6,14 +6,17 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ..core import tree
-from ..core.checks import Number, above
+from ..core.checks import above, at_least, rate
 from ..core.kinds import ADAM
+from ..core.schedule import ByRound, Schedule
 from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeFloatLike, Round, Tree
 from ..errors import bad, keyword
@@ -38,7 +41,9 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
 
     Args:
       factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept
-        without recompiling.
+        without recompiling. Schedules are called with the round: `dejax.Cosine`, those of optax, or
+        any function where the factory takes a schedule. Other functions (masks), flags, words and
+        dtypes are structure.
     Raises:
       TypeError: an optax optimizer that is made already, or an argument that the factory does not
         take.
@@ -65,7 +70,8 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
         raise bad(
             "learning_rate", options["learning_rate"], instead="give a number or a schedule, e.g. learning_rate=1e-3"
         )
-    fixed = {k: v for k, v in options.items() if isinstance(v, (bool, str)) or v is None}
+    options = {k: _read(factory, k, v) for k, v in options.items()}
+    fixed = {k: v for k, v in options.items() if not _is_number(v)}
     numbers = {k: v for k, v in options.items() if k not in fixed}
     made = Optimizer(factory, numbers, tuple(sorted(fixed.items())))
     try:
@@ -75,26 +81,61 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
     return made
 
 
-PLAIN = Number("a number", lambda v: True)  # or an array, but no schedule again
+def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
+    """Read one argument of a factory.
+
+    Types become dtypes, functions of the round schedules; rates are checked.
+    """
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(type(value), type(jnp.float32))):
+        return jnp.dtype(value)
+    if isinstance(value, type) and issubclass(value, (np.generic, int, float)):
+        return jnp.dtype(value)
+    if name == "learning_rate":
+        return rate(f"{getattr(factory, '__name__', 'optimizer')}.{name}", value, leaf=True)
+    if callable(value) and jax.tree_util.all_leaves([value]):
+        allowed = get_args(getattr(inspect.signature(factory).parameters.get(name), "annotation", None))
+        return ByRound(value) if float in allowed else value  # float or a function: a schedule; a mask is no number
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether an argument is a number, an array or a schedule.
+
+    Flags, words, dtypes and functions are structure.
+    """
+    if callable(value):
+        return not jax.tree_util.all_leaves([value])
+    return not (value is None or isinstance(value, (bool, str, np.dtype)))
+
+
+PEAK = above(0)
+ROUNDS = above(0, "a number of rounds > 0", infinite=True)
 
 
 @struct
-class Cosine:
+class Cosine(Schedule):
     """Half a cosine from `peak` at round 0 to `end` at round `rounds`.
 
     With `warmup`, rounds of linear rise come before it.
 
     Args:
-      peak: > 0. rounds: > 0. end: >= 0. warmup: rounds of linear rise from 0.
+      peak: > 0. rounds: > 0. end: >= 0.
+      warmup: rounds of linear rise from 0, >= 0 and below `rounds`.
     Raises:
-      TypeError: another schedule, or text, in place of a number.
+      ValueError: a number out of range. TypeError: another schedule, or text, in place of a number.
     Reference: Loshchilov and Hutter, SGDR, 2017.
     """
 
-    peak: NodeFloatLike = number(check=PLAIN)
-    rounds: FloatLike = number(check=PLAIN)
-    end: NodeFloatLike = number(default=0.0, check=PLAIN)
-    warmup: FloatLike = number(default=0, check=PLAIN)
+    peak: NodeFloatLike = number(check=PEAK)
+    rounds: FloatLike = number(check=ROUNDS)
+    end: NodeFloatLike = number(default=0.0, check=at_least(0))
+    warmup: FloatLike = number(default=0, check=at_least(0))
+
+    def __post_init__(self) -> None:
+        known = isinstance(self.warmup, (int, float)) and isinstance(self.rounds, (int, float))
+        if known and self.warmup and self.warmup >= self.rounds:
+            why = f"but the cosine ends at round {self.rounds}"
+            raise bad("warmup", self.warmup, owner=self, why=why, instead="give fewer rounds than `rounds`")
 
     def __call__(self, t: object) -> Any:
         t = jnp.asarray(t, float)  # of the run's width
@@ -105,18 +146,18 @@ class Cosine:
 
 
 @struct
-class InverseSqrt:
+class InverseSqrt(Schedule):
     """peak / sqrt(1 + t / offset): the classic decay of stochastic gradient methods.
 
     Args:
       peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
     Raises:
-      TypeError: another schedule, or text, in place of a number. ValueError: an offset that is not
-        positive.
+      ValueError: a number that is not positive. TypeError: another schedule, or text, in place of
+        a number.
     """
 
-    peak: NodeFloatLike = number(check=PLAIN)
-    offset: FloatLike = number(default=1.0, check=above(0, "a number of rounds > 0", infinite=True))
+    peak: NodeFloatLike = number(check=PEAK)
+    offset: FloatLike = number(default=1.0, check=ROUNDS)
 
     def __call__(self, t: object) -> Any:
         return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
@@ -134,8 +175,6 @@ class LocalStep:
 
     def init(self, params: Tree) -> Any:
         """Optimizer state per node, () for plain SGD."""
-        import jax
-
         return () if self.optimizer is None else jax.vmap(self.optimizer.make().init)(params)
 
     def __call__(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:

@@ -1,1 +1,1 @@
-"""What a run takes: bytes of memory, and bytes between devices."""
+"""What a run takes: bytes of memory, bytes between devices, and privacy."""

@@ -55,6 +55,7 @@ class Plan:
       allocated: what XLA allocates for the rounds; None before they are compiled.
       sent: bytes that all nodes send per round, by message name (None: unknown).
       crossing: bytes between the devices of a mesh in a round, of all seeds.
+      cohort: nodes that a round computes; None: all.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Plan:
     allocated: Allocated | None = None
     sent: dict[str, float] | None = None
     crossing: traffic.Crossing | None = None
+    cohort: int | None = None
 
     @property
     def per_node(self) -> float:
@@ -102,9 +104,11 @@ class Plan:
     def compiled(self, allocated: Allocated) -> "Plan":
         """Return the plan with the memory that the compiled rounds need beside their arguments.
 
-        It is taken to grow with n.
+        It is taken to grow with the nodes that a round computes: with n, but for a cohort.
         """
-        scratch = Part(SCRATCH, allocated.beside / self.n, note="read from the compiled program")
+        beside = allocated.beside
+        grows = (beside / self.n, 0.0) if self.cohort is None else (0.0, float(beside))
+        scratch = Part(SCRATCH, *grows, note="read from the compiled program")
         return dataclasses.replace(self, parts=(*self.parts, scratch), allocated=allocated)
 
     def plain(self) -> dict[str, Any]:
@@ -207,6 +211,7 @@ def plan(
         parts=tuple(p for p in parts if p.total(n) > 0),
         memory=device_memory(place) if memory is None else memory,
         devices=None if place is None else (runs, divided),
+        cohort=getattr(getattr(method, "traits", None), "cohort", None),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..core import tree
 from ..core.abstract import width_of
@@ -15,7 +16,7 @@ from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
 from ..core.types import Keys, NodeFloatLike, Tree
-from ..data.sampling import Epoch, Full, Replacement
+from ..data.sampling import Epoch, Full, Poisson, Replacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
@@ -23,7 +24,7 @@ from ..xla.take_rows import fetch_rows
 from .roles import Rules, as_rules
 from .task_check import check_task
 
-SAMPLERS = ("full", "replacement", "epoch")
+SAMPLERS = ("full", "replacement", "epoch", "poisson")
 
 
 @struct
@@ -65,11 +66,10 @@ class Problem:
         data.
       data: `NodeData`: arrays without a node axis and one index list per node.
       batch_size: samples per node and gradient, B >= 1; None takes all local samples.
-      sampling: "full" (all local samples), "replacement" (B uniform draws) or "epoch" (each sample
-        once per epoch; the last batch of an epoch may be smaller). Default: "full" without
-        `batch_size`, else "replacement".
-      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw
-        each).
+      sampling: "full" (all local samples), "replacement" (B uniform draws), "epoch" (each sample once per
+        epoch; the last batch of an epoch may be smaller) or "poisson" (each sample enters each batch on its own, B on average: what
+        accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
+      starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
       rule: the rule of learning; default back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not
         grow with n; "auto" takes as many as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all
@@ -92,7 +92,7 @@ class Problem:
     """
 
     task: Any = static()
-    data: Any = None
+    data: Any = ()  # None only while JAX or a plan takes it apart
     batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
     sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
     starts: str = static(default="equal", check=choice("equal", "independent"))
@@ -114,6 +114,8 @@ class Problem:
                 why="which was not called, so that it is no data yet",
                 instead=f"give e.g. dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)",
             )
+        if isinstance(self.data, (tuple, list, dict, str, np.ndarray, jax.Array)) or hasattr(self.data, "data"):
+            refuse_data(self.data)
         if hasattr(self.data, "partition"):
             raise bad(
                 "data",
@@ -134,7 +136,7 @@ class Problem:
                 says=f"is {self.batch_size} but sampling is 'full'",
                 instead="leave one of them out",
             )
-        if self.sampling in ("replacement", "epoch") and self.batch_size is None:
+        if self.sampling in ("replacement", "epoch", "poisson") and self.batch_size is None:
             raise bad(
                 "sampling",
                 self.sampling,
@@ -161,6 +163,8 @@ class Problem:
         """How a node draws its batch."""
         if self.batch_size is None:
             return Full(even=self.data.even)
+        if self.sampling == "poisson":
+            return Poisson(self.batch_size)
         return (
             Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0)
             if self.sampling == "epoch"
@@ -200,7 +204,7 @@ class Problem:
                 if weight is not None:
                     way = "return one loss per example, shape [B], or use " + keyword("sampling", "replacement")
                     raise ValueError(
-                        "the task's loss returns one number per batch, but the nodes' shards differ in size, so that batches are padded; "
+                        "the task's loss returns one number per batch, but batches are padded, as the nodes' shards or their draws differ in size; "
                         + way
                     )
                 return values
@@ -223,6 +227,15 @@ def _as_wide(data: Any, task: Any) -> Any:
         return data
     narrow = tree.map(lambda x: x.astype(jnp.float32) if wide(x) else x, parts)
     return dataclasses.replace(data, **narrow)
+
+
+def refuse_data(data: Any) -> None:
+    """Say how samples become the data of nodes."""
+    says = "is missing" if data is None or (isinstance(data, tuple) and not data) else f"is a {type(data).__name__}"
+    instead = "give NodeData: dejax.data.from_arrays(x, y).partition(dejax.data.iid(), nodes=8, seed=0), or dejax.data.from_clients([(x, y), ...])"
+    if hasattr(data, "data") and hasattr(data, "task"):
+        says, instead = f"is a {type(data).__name__} problem", "give its parts, Problem(made.task, made.data)"
+    raise bad("data", data, owner="Problem", says=says, why="and no data of nodes", instead=instead)
 
 
 def takes_weight(fn: Callable[..., Any]) -> bool:

@@ -3,6 +3,7 @@
 The loss is traced on shapes, before anything is compiled.
 """
 
+import dataclasses
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,8 @@ import jax
 from ..core.abstract import key_like, model_like
 from ..core.types import Problem, Tree
 from ..errors import bad
+
+ROWS = 5  # of the batch that a loss is tried on: a number that no model is likely to have of anything else
 
 
 def check_task(task: Any) -> None:
@@ -34,7 +37,7 @@ def check_fit(problem: Problem) -> None:
       ValueError: names shapes of the batch, and what the task said of them.
     """
     data = problem.data
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype), data.arrays)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
     leaves, structure = jax.tree.flatten(shapes)
     _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
 
@@ -45,10 +48,11 @@ def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> N
     params, key = model_like(task), key_like()
     said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
     try:
-        jax.eval_shape(task.loss, params, batch, key)
-    except (TypeError, ValueError, KeyError) as error:
+        losses = jax.eval_shape(_as_given(task.loss), params, batch, key)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         says = f"{task!r} does not take batches of data {name!r} ({said}): {type(error).__name__}: {error}"
         raise bad("task", task, owner="Problem", says=says) from error
+    _check_losses(task, losses)
     scores = getattr(task, "num_scores", None)
     scores = scores(params, batch) if scores is not None and classes else None
     if scores is not None and scores < classes:
@@ -62,9 +66,38 @@ def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> N
         )
 
     if isinstance(batch, dict):
-        from ..layers.native_conv import warn_if_batched_conv
+        from ..layers.slow_layers import warn_if_slow
 
-        warn_if_batched_conv(task, batch)
+        warn_if_slow(task, batch)
+
+
+def _as_given(loss: Any) -> Any:
+    """The loss, in a box where it gives no array."""
+    return lambda *given: value if isinstance(value := loss(*given), jax.Array) else _Other(value)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class _Other:
+    value: Any
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def _check_losses(task: Any, losses: Any) -> None:
+    """One floating number per example, or one per batch."""
+    want = "return one loss per example, shape [B]"
+    if isinstance(losses, _Other):
+        says = f"{task!r} gives as loss {losses.value!r} ({type(losses.value).__name__})"
+        raise bad("task", task, owner="Problem", says=says, why="no array of jax.numpy", instead=want)
+    if losses.shape not in ((), (ROWS,)):
+        shape = "[" + ", ".join("B" if i == 0 and s == ROWS else str(s) for i, s in enumerate(losses.shape)) + "]"
+        says = f"{task!r} gives losses of shape {shape}"
+        raise bad("task", task, owner="Problem", says=says, instead=want + ": sum or average over the other axes")
+    if not jax.numpy.issubdtype(losses.dtype, jax.numpy.floating):
+        says = f"{task!r} gives losses of dtype {losses.dtype}"
+        raise bad("task", task, owner="Problem", says=says, instead="return floating numbers, which have gradients")
 
 
 def _items(batch: Tree) -> list[tuple[str, Any]]:

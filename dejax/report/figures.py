@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.types import Axes
 from .history import BY, History
+from .seeds import BANDS, band_of, check_band
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
@@ -28,7 +29,9 @@ ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6,
 AXIS = {"round": "rounds", "bytes": "bytes sent in all", "seconds": "virtual seconds", "wall": "seconds"}
 
 
-def draw(history: History, name: str = "accuracy", by: str = "round", ax: Axes | None = None) -> Any:
+def draw(
+    history: History, name: str = "accuracy", by: str = "round", ax: Axes | None = None, *, band: str | None = "std"
+) -> Any:
     """Draw one number, or one family of numbers, over rounds, bytes or seconds.
 
     Args:
@@ -37,34 +40,34 @@ def draw(history: History, name: str = "accuracy", by: str = "round", ax: Axes |
         "/mean_model" as thin lines.
       by: "round", "bytes", "seconds" or "wall".
       ax: matplotlib axes; None makes a figure of its own.
+      band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:
       The axes.
     Raises:
-      ValueError: unknown name or axis.
+      ValueError: unknown name, axis or band; an axis that the records lack.
     """
     import matplotlib.pyplot as plt
 
-    if by not in BY:
-        raise ValueError(f"by is {by!r}; give 'round', 'bytes', 'seconds' or 'wall'")
+    history._check_axis(history._axis(by))
+    check_band(band)
     members = _family(history, name)
     own = ax is None
     with plt.rc_context(STYLE):
         if own:
             ax = plt.figure(figsize=(7.2, 4.4), layout="constrained").subplots()
-        _lines(ax, history, members, BY[by])
+        _lines(ax, history, members, BY[by], band)
         ax.set_xlabel(AXIS[BY[by]])
         ax.set_ylabel(_words(name))
         if own:
-            ax.legend(handles=_handles(history, members), frameon=False, fontsize=9)
+            ax.legend(handles=_handles(history, members, band), frameon=False, fontsize=9)
     return ax
 
 
-def figure(history: History, title: str | None = None) -> Any:
+def figure(history: History, title: str | None = None, *, band: str | None = "std") -> Any:
     """Draw local models (solid) and the mean model (thin) over rounds and over bytes.
 
-    With several seeds lines are means and bands reach from the lowest to the highest seed. Runs
-    that send nothing are level lines in the right panel; its dotted vertical line marks equal
-    bytes.
+    With several seeds lines are means, with a band around them (`band`, as in `History.plot`). Runs that send nothing are
+    level lines in the right panel; its dotted vertical line marks equal bytes.
     Returns:
       A matplotlib Figure, not shown and not registered with pyplot.
     """
@@ -72,10 +75,8 @@ def figure(history: History, title: str | None = None) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    main = _main_metric(history)
-    name = (
-        main if _family_names(history, main) else next((n for n in ("objective", "loss") if n in history.names), None)
-    )
+    check_band(band)
+    name = drawable(history)
     if name is None:
         raise ValueError(f"nothing to draw: the records hold {', '.join(history.names) or 'no numbers'}")
     members = _family(history, name)
@@ -85,7 +86,7 @@ def figure(history: History, title: str | None = None) -> Any:
         FigureCanvasAgg(fig)
         panels = np.atleast_1d(fig.subplots(1, 2 if sent else 1, sharey=True))
         for ax, by in zip(panels, ("round", "bytes"), strict=False):
-            _lines(ax, history, members, by, positive=by == "bytes" and _wide(history))
+            _lines(ax, history, members, by, band, positive=by == "bytes" and _wide(history))
             ax.set_xlabel(AXIS[by])
             if sent:
                 ax.set_title(f"at equal {AXIS[by].split()[0]}", loc="left", fontsize=11, color="#444444")
@@ -94,12 +95,20 @@ def figure(history: History, title: str | None = None) -> Any:
             _bytes_axis(panels[1], history)
         if title:
             fig.suptitle(title, fontsize=12.5, x=0.01, ha="left")
-        handles = _handles(history, members)
+        handles = _handles(history, members, band)
         columns = 2 if len(handles) > 3 else 1
         fig.legend(
             handles=handles, loc="outside lower center", ncols=columns if not sent else 3, frameon=False, fontsize=9.5
         )
     return fig
+
+
+def drawable(history: History) -> str | None:
+    """Say which number, or family, `figure` draws; None where there is none."""
+    main = _main_metric(history)
+    if _family_names(history, main):
+        return main
+    return next((n for n in ("objective", "loss") if n in history.names), None)
 
 
 def png(fig: Any, dpi: int = 130) -> bytes:
@@ -133,7 +142,7 @@ def _family(history: History, name: str) -> list[str]:
     return [name]
 
 
-def _lines(ax: Axes, history: History, members: list[str], by: str, positive: bool = False) -> None:
+def _lines(ax: Axes, history: History, members: list[str], by: str, band: str | None, positive: bool = False) -> None:
     """Draw all lines of one panel: colour is the run, width the kind of model.
 
     `positive` leaves out x = 0 (a log axis).
@@ -143,7 +152,7 @@ def _lines(ax: Axes, history: History, members: list[str], by: str, positive: bo
         for name in members:
             thin = name.endswith("/mean_model") and len(members) > 1
             look = {"lw": 1.1, "ls": (0, (4, 1.6)), "alpha": 0.85} if thin else {"lw": 2.2, "ls": "-"}
-            if not _has(history, name, run):
+            if not _has(history, name, run) or not (by == "round" or _has(history, by, run)):
                 continue
             x, values = history.series(name, run, by=by)
             whole, ends = np.nanmean(values, 0), []
@@ -163,8 +172,8 @@ def _lines(ax: Axes, history: History, members: list[str], by: str, positive: bo
             ax.plot(x, np.nanmean(values, 0), color=color, solid_capstyle="round", **look)
             if ends:
                 ax.plot(x[ends], whole[ends], color=color, **ALL_NODES)
-            if len(values) > 1 and not thin:
-                ax.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=color, alpha=0.18, lw=0)
+            if len(values) > 1 and not thin and band is not None:
+                ax.fill_between(x, *band_of(values, band), color=color, alpha=0.18, lw=0)
     ax.margins(x=0.02)
 
 
@@ -193,9 +202,10 @@ def _bytes_axis(ax: Axes, history: History) -> None:
         ax.annotate("equal bytes", (budget, 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=8.5)  # fmt: skip
 
 
-def _handles(history: History, members: list[str]) -> list[Any]:
-    """Legend: runs by colour, best first, with the final number; then what the line styles mean."""
+def _handles(history: History, members: list[str], band: str | None) -> list[Any]:
+    """Make the legend: runs, best first; then what line styles and bands mean."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     def final(run: str) -> float:
         value = history.last(members[0], run) if _has(history, members[0], run) else math.nan
@@ -216,14 +226,25 @@ def _handles(history: History, members: list[str]) -> list[Any]:
         shown += "" if status in ("done", "running") else f"  {status}"
         out.append(Line2D([], [], color=COLORS[i % len(COLORS)], lw=2.6, label=_plain(shown)))
     sampled = any(f"{name}_sample" in history.names for name in members)
+    around = _around(history, band)
     if len(members) > 1:
-        out.append(
-            Line2D([], [], color=GREY, lw=2.2, label=f"local models, mean over {'some ' if sampled else ''}nodes")
-        )
+        of = f"local models, mean over {'some ' if sampled else ''}nodes" + (f"; {around}" if around else "")
+        out.append(Line2D([], [], color=GREY, lw=2.2, label=of))
         out.append(Line2D([], [], color=GREY, lw=1.1, ls=(0, (4, 1.6)), label="mean model"))
+    elif around:
+        out.append(Patch(color=GREY, alpha=0.3, lw=0, label=around) if band else Line2D([], [], lw=0, label=around))
     if sampled:
         out.append(Line2D([], [], color=GREY, label="mean over all nodes, at the end", **ALL_NODES))
     return out
+
+
+def _around(history: History, band: str | None) -> str:
+    """Say what lines and bands are; nothing where each run has one seed."""
+    seeds = sorted({len(history.seeds(run)) for run in history.runs} - {0, 1})
+    if not seeds:
+        return ""
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"{'mean' if band is None else 'band: ' + BANDS[band]} over {count} seeds"
 
 
 def _plain(text: str) -> str:
@@ -240,4 +261,4 @@ def _words(name: str) -> str:
     }.get(name, name.replace("_", " "))
 
 
-__all__ = ["draw", "figure", "png", "svg"]
+__all__ = ["draw", "drawable", "figure", "png", "svg"]

@@ -1,15 +1,19 @@
 """The files of a run directory: written whole or not at all, read back as a history."""
 
+import contextlib
 import csv
+import errno
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.warn import warn
+from ..errors import bad
 from .history import KEYS, History, Record, join
 
 
@@ -23,21 +27,35 @@ def save(history: History, directory: Any, config: str | None = None, title: str
       title: heading of the page; default: the directory's name.
     Returns:
       The directory.
+    Raises:
+      TypeError: no directory's name. OSError: it cannot be written; says which file, and why.
     """
     from . import figures, pages
 
+    check_path("directory", directory)
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    with named(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     write(directory / "metrics.jsonl", jsonl(history.records))
     write(directory / "metrics.csv", csv_text(history.records))
     if config is not None:
         write(directory / "config.yaml", config)
-    fig = figures.figure(history) if history.records else None
+    fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
         fig.set_layout_engine("none")  # the page shows the same layout; working it out takes longer than drawing
     write(directory / "report.html", pages.page(history, config, title or directory.resolve().name, fig))
     return directory
+
+
+def check_path(name: str, path: Any) -> None:
+    """Refuse what names no file or directory.
+
+    Raises:
+      TypeError: no text or path; empty.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise bad(name, path, instead="give the name of a directory, e.g. 'runs/first'")
 
 
 def load(*directories: Any) -> History:
@@ -50,6 +68,8 @@ def load(*directories: Any) -> History:
     """
     if not directories:
         raise ValueError("no run directory given; give one or more, e.g. runs/quickstart")
+    for directory in directories:
+        check_path("directory", directory)
     histories = [_load(Path(d)) for d in directories]
     labels = [label for h in histories for label in h.runs]
     for directory, h in zip(directories, histories, strict=True):
@@ -69,7 +89,14 @@ def _load(directory: Path) -> History:
             f"{directory} has no metrics.jsonl, so it is no run directory; give one that a run has written"
         )
     facts = read_json(directory / "run.json").get("runs", {}) if (directory / "run.json").is_file() else {}
-    history = History(read_jsonl(path), facts, directory=directory)
+    records = read_records(directory)
+    for label, held in ((label, known.get("records", 0)) for label, known in facts.items()):
+        there = sum(r["run"] == label for r in records)
+        if there < held:
+            warn(
+                f"{path} holds {there} of the {held} records of {label!r} that {directory / 'run.json'} counts; some were lost"
+            )
+    history = History(records, facts, directory=directory)
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
     return history
 
@@ -94,7 +121,24 @@ def read_jsonl(path: Path) -> list[Record]:
             if i == len(lines) - 1:  # no newline behind it
                 break
             raise ValueError(f"{path}, line {i + 1}, is no record of metrics ({error}); remove that line") from None
-        records.append(record)
+        records.append({key: math.nan if value is None else value for key, value in record.items()})
+    return records
+
+
+def read_records(directory: Path) -> list[Record]:
+    """Read the records of a directory, with nan and inf as metrics.csv has them.
+
+    Raises:
+      ValueError: a line of metrics.jsonl is no record.
+    """
+    records = read_jsonl(directory / "metrics.jsonl")
+    lost = [r for r in records if any(v != v for v in r.values())]
+    if lost and (directory / "metrics.csv").is_file():
+        with contextlib.suppress(ValueError):
+            told = {tuple(r[key] for key in KEYS): r for r in read_csv(directory / "metrics.csv")}
+            for record in lost:
+                other = told.get(tuple(record[key] for key in KEYS), {})
+                record |= {name: other.get(name, v) for name, v in record.items() if v != v}
     return records
 
 
@@ -111,9 +155,34 @@ def read_json(path: Path) -> Any:
 
 
 def line(record: Record) -> str:
-    """One record as a line of JSON; numbers that are not finite become null."""
+    """Write one record as a line of JSON; numbers that are not finite become null."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
     return json.dumps(clean, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_csv(path: Path) -> list[Record]:
+    """Records of a metrics.csv; a half-written last line is left out.
+
+    Raises:
+      ValueError: it is no table of records.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = list(csv.DictReader(lines))
+    if rows and (not lines[-1].endswith("\n") or None in rows[-1].values()):
+        rows.pop()
+    records = []
+    for i, row in enumerate(rows):
+        try:
+            record: Record = {"run": row["run"], "seed": int(row["seed"]), "round": int(row["round"])}
+            rest = {name: _plain(text) for name, text in row.items() if name not in KEYS and text != ""}
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{path}, record {i + 1}, is no record of metrics ({error})") from None
+        records.append(record | rest)
+    return records
+
+
+def _plain(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def jsonl(records: Iterable[Record]) -> str:
@@ -137,23 +206,68 @@ def csv_text(records: Sequence[Record], names: Sequence[str] | None = None, head
     return out.getvalue()
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step.
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """A stretch that writes `path`; what the system refuses says which file, and what to do.
 
-    A reader, or a kill, sees the old or the new one, never a part.
+    Raises:
+      OSError: of the same number, in words.
     """
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
-__all__ = ["columns", "csv_text", "jsonl", "line", "load", "read_json", "read_jsonl", "save", "write"]
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """The error of a file that cannot be written, in words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    way = "make room, and resume the run from what was written before" if full else "mend that, and resume the run"
+    reason = error.strerror or error
+    return OSError(f"{path} cannot be written: {reason}; {way}")
+
+
+def append(path: Path, text: str) -> None:
+    """Add text at the end of a file, on the disk when this returns."""
+    with named(path), open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Replace a file in one step: readers and kills see the old or the new one."""
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    name = ""
+    with named(path):
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            if name:
+                Path(name).unlink(missing_ok=True)
+            raise
+
+
+__all__ = [
+    "append",
+    "cannot_write",
+    "check_path",
+    "columns",
+    "csv_text",
+    "jsonl",
+    "line",
+    "load",
+    "named",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+    "read_records",
+    "save",
+    "write",
+]

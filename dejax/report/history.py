@@ -9,6 +9,7 @@ import numpy as np
 from .. import population
 from ..core.types import Axes, PathLike
 from ..devices import processes
+from ..errors import NULL, bad, call, keyword
 from ..metrics._models import HIGHER_IS_BETTER
 
 Record = dict[str, Any]
@@ -96,6 +97,7 @@ class History:
         """
         run, by = self._run(run), self._axis(by)
         self._known(name)
+        self._check_axis(by, run)
         mine = [r for r in self.records if r["run"] == run and (name in r)]
         rounds, seeds = sorted({r["round"] for r in mine}), self.seeds(run)
         column = {t: i for i, t in enumerate(rounds)}
@@ -109,7 +111,7 @@ class History:
         return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
 
     def last(self, name: str, run: str | None = None) -> float:
-        """The last value of a number, averaged over seeds.
+        """The number at the last evaluation that has it, averaged over seeds.
 
         Raises:
           ValueError: no record of that run holds the name.
@@ -128,7 +130,9 @@ class History:
         return next((name for name in ranks if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
-        """Return the run whose last value of a number, averaged over seeds, is the best.
+        """Return the run whose number at its last evaluation is best (mean of seeds).
+
+        Not the best that a run had on the way: for that look at `series`.
 
         Runs that diverged or failed are left out; None if no other is there.
 
@@ -179,24 +183,26 @@ class History:
         return pandas.DataFrame(self.to_numpy())
 
     # ---- pictures and tables
-    def plot(self, name: str = "accuracy", by: str = "round", ax: Axes | None = None) -> Any:
-        """Draw a number over rounds, bytes or seconds, one line a run.
-
-        Several seeds give a line of means and a band from min to max.
+    def plot(
+        self, name: str = "accuracy", by: str = "round", ax: Axes | None = None, *, band: str | None = "std"
+    ) -> Any:
+        """Draw a number over rounds, bytes or seconds: means over seeds, with bands.
 
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
           by: "round", "bytes", "seconds" or "wall".
-          ax: matplotlib axes; None makes a figure.
+          ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
+          band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
+            of the mean by Student's t), or None. The legend names it.
         Returns:
           The axes.
         Raises:
-          ValueError: unknown name or axis.
+          ValueError: unknown name, axis or band; an axis that the records lack, such as seconds without a clock.
         """
         from . import draw
 
-        return draw(self, name, by=by, ax=ax)
+        return draw(self, name, by=by, ax=ax, band=band)
 
     def table(self) -> Any:
         """Return the final numbers, one row a run.
@@ -207,11 +213,11 @@ class History:
 
         return table(self)
 
-    def figure(self) -> Any:
-        """The run's picture: accuracy over rounds and over bytes, as a matplotlib Figure."""
+    def figure(self, *, band: str | None = "std") -> Any:
+        """Draw accuracy over rounds and over bytes; `band` as in `plot`."""
         from . import figure
 
-        return figure(self)
+        return figure(self, band=band)
 
     def save(self, directory: PathLike | None, config: str | None = None) -> Any:
         """Write metrics.jsonl, metrics.csv, figure.png and report.html; see `dejax.report.save`."""
@@ -254,9 +260,16 @@ class History:
         Returns:
           What `task.module(params)` gives, or the tree of parameters if the task has no modules.
         Raises:
-          IndexError: no such node. ValueError: no such run or seed.
+          IndexError: no such node. ValueError: no such run or seed. TypeError: a node that is no whole number.
         """
         live = self._live(run)
+        if node is not None and (isinstance(node, bool) or not hasattr(node, "__index__")):
+            raise bad(
+                "node",
+                node,
+                owner="history.model",
+                instead="give the id of a node, a whole number, or " + NULL + " for the mean model",
+            )
         view = live.view(seed)
         params = view.mean if node is None or view.shared else population.node(view.params, node)
         if node is not None and not -view.n <= node < view.n:
@@ -312,8 +325,19 @@ class History:
 
     def _axis(self, by: str) -> str:
         if by not in BY:
-            raise ValueError(f"by is {by!r}; give 'round', 'bytes', 'seconds' or 'wall'")
+            raise bad("by", by, instead="give 'round', 'bytes', 'seconds' or 'wall'")
         return BY[by]
+
+    def _check_axis(self, by: str, run: str | None = None) -> None:
+        """Refuse an axis that no record (of `run`) has."""
+        if by == "round" or any(r.get(by) is not None for r in self.records if run is None or r["run"] == run):
+            return
+        none = "the records" if run is None else f"the records of run {run!r}"
+        if by == "seconds":
+            clock = call("dejax.faults.clock", latency=0.01)
+            way = "give the network a clock, " + keyword("clock", clock) + ", or take by='wall' for real seconds"
+            raise bad("by", by, why=f"but {none} hold no virtual seconds: the network has no clock", instead=way)
+        raise bad("by", by, why=f"but {none} hold no {by}", instead="take another axis: 'round'")
 
     def _live(self, run: str | None) -> Any:
         run = self._run(run)

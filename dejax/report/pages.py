@@ -12,6 +12,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:72rem;margin:2rem a
 h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .6rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #e4e4e4}
 th{border-bottom:2px solid #888;font-weight:600}th:first-child,td:first-child{text-align:left;padding-left:0}
+table.facts td{text-align:left;vertical-align:top}td pre{margin:0}
 .note{color:#666;font-size:.9rem;margin:.4rem 0 0}.scroll{overflow-x:auto}svg{width:100%;height:auto}
 pre{background:#f6f6f6;padding:.8rem 1rem;overflow-x:auto;font-size:.85rem}summary{cursor:pointer}
 """
@@ -32,7 +33,7 @@ def page(history: History, config: str | None = None, title: str = "dejax", fig:
     if history.interrupted:
         parts.append("<p class='note'>Interrupted before its end: these are the numbers so far.</p>")
     parts.append(f"<div class='scroll'>{to_html(table(history))}</div>")
-    if history.records:
+    if figures.drawable(history):
         parts.append(figures.svg(figures.figure(history) if fig is None else fig))
         parts.append(
             "<p class='note'>Local models: each node's own model on the global test set, mean over nodes. Mean model: the "
@@ -50,8 +51,23 @@ def page(history: History, config: str | None = None, title: str = "dejax", fig:
 
 
 def _facts(label: str, facts: dict[str, Any]) -> str:
-    rows = "".join(f"<tr><td>{html.escape(str(k))}</td><td>{html.escape(_show(v))}</td></tr>" for k, v in facts.items())
-    return f"<details><summary>{html.escape(label)}</summary><table>{rows}</table></details>"
+    cell = lambda v: f"<pre>{html.escape(_tree(v))}</pre>" if isinstance(v, dict) else html.escape(_show(v))
+    rows = "".join(f"<tr><td>{html.escape(str(k))}</td><td>{cell(v)}</td></tr>" for k, v in facts.items())
+    return f"<details><summary>{html.escape(label)}</summary><table class='facts'>{rows}</table></details>"
+
+
+def _tree(value: Any, depth: int = 0) -> str:
+    """Nested facts as indented lines, as a config writes them."""
+    lines = []
+    for name, inner in value.items():
+        head = f"{'  ' * depth}{name}:"
+        if isinstance(inner, dict) and inner:
+            lines += [head, _tree(inner, depth + 1)]
+        elif isinstance(inner, list) and any(isinstance(x, dict) for x in inner):
+            lines += [head, *(_tree({"-": x}, depth + 1) for x in inner)]
+        else:
+            lines.append(f"{head} {_show(inner) if not isinstance(inner, int) else inner}")
+    return "\n".join(lines)
 
 
 def _show(value: object) -> str:

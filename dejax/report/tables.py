@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .history import History
+from .seeds import over_seeds
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def table(history: History) -> Table:
     rows = [_row(history, run, [key for key, _ in wanted], main, budget) for run in history.runs]
     columns = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
     notes = []
+    if any(isinstance(value, tuple) for row in rows for value in row.values()):
+        notes.append("± is the standard deviation over seeds")
     for row in rows:
         status = history.facts.get(row["run"], {}).get("status", "done")
         if status not in ("done", "running"):
@@ -141,9 +144,7 @@ def _row(history: History, run: str, keys: list[str], main: str, budget: float |
             row[key] = at_bytes(history, f"{main}/local", run, budget)
         elif key != "run" and _has(history, key, run):
             values = history.series(key, run)[1]
-            row[key] = (
-                (float(values[:, -1].mean()), float(values[:, -1].std())) if len(values) > 1 else float(values[0, -1])
-            )
+            row[key] = over_seeds(values[:, -1]) if len(values) > 1 else float(values[0, -1])
     return row
 
 
@@ -156,7 +157,7 @@ def at_bytes(history: History, name: str, run: str, budget: float | None) -> Any
         return None
     x, values = history.series(name, run, by="bytes")
     got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
-    return (float(np.mean(got)), float(np.std(got))) if len(got) > 1 else got[0]
+    return over_seeds(np.asarray(got)) if len(got) > 1 else got[0]
 
 
 def _has(history: History, name: str, run: str) -> bool:

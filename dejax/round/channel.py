@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from ..compression import direct, identity
 from ..core import tree
+from ..core.checks import whole
 from ..core.kinds import check_option
 from ..core.types import Codec, Round, Tree, Values
 from ..errors import bad
@@ -31,6 +32,7 @@ def private(wire: Wire, m: Message) -> Message:
     privacy = wire.network.privacy
     if privacy is None or privacy.hook != "message":
         return m._replace(base=m.value, own=m.value, sent=m.value)
+    wire.round.store.ask()
     base, own, sent = privacy.message(wire.value_context("privacy"), m.value)
     return m._replace(base=base, own=own, sent=sent)
 
@@ -125,21 +127,18 @@ def average(
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
     codec = _codec(round, codec)
+    if groups is not None:
+        num_groups = whole("round.average.num_groups", num_groups)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
-    if groups is not None and (not isinstance(num_groups, int) or num_groups < 1):
-        raise ValueError(
-            f"round.average got groups and num_groups = {num_groups!r}; give their number, a whole number >= 1"
-        )
-    if groups is not None and wire.kind != "star":
-        raise ValueError(
-            f"network.server is {wire.kind!r}, which forms one sum, but round.average got groups; leave server out"
-        )
+    if groups is not None:
+        star(wire, "averages by groups")
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
         average_statistics(round, name, _mean_as_they_are, weights)
     got = wire.received(message)
     out = got.combine()
-    if message.mask is not None or groups is not None:  # where nothing arrived there is nothing to combine
+    # where nothing arrived, or what did has no weight, there is nothing to combine
+    if message.mask is not None or groups is not None or weights is not None:
         out = tree.where(got.mask.any(1), out, tree.zeros(out))
     return out if groups is not None else tree.map(lambda x: x[0], out)
 
@@ -172,7 +171,7 @@ def broadcast(round: Round, name: str, value: Tree) -> Any:
     """See `Round.broadcast`."""
     awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
-    round.store.meter("down/" + name, count, bits)
+    round.meter("down/" + name, count, bits)
     clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
     return tree.tile(value, round.n)
 

@@ -48,7 +48,8 @@ def stage(wire: Any, m: Message) -> Message:
         if which is not None:
             mask = jnp.take_along_axis(mask, jnp.expand_dims(which, 1), 1)[:, 0]
         there = mask & there
-    sent = ring("sent", m.sent, wire.memory)
+    # what a sleeper holds is there when it wakes: copies at the ends of edges are read whether or not a message came
+    sent = ring("sent", m.sent, wire.memory, frozen=False)
     m = m._replace(sent=sent) if which is None else wire.pick(m, sent, which)
     if m.rewrite is not None:
         m = m._replace(rewrite=ring("rewrite", m.rewrite, wire.receiver_memory))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.types import Round, Tree, Values
 from ..devices.node_blocks import map_nodes
+from ..errors import RefusedError, bad
 from ..problem import Batch, roles
 from . import clocks
 
@@ -21,6 +22,7 @@ def forward(
     """See `Round.forward`."""
     from .local import batch
 
+    check_private(round, given)
     given = batch(round, name + ".batch") if given is None else given
     count(round, name, jnp.ones((round.n,), jnp.int32))
     return _rows(round, fn, params, given, round.node_keys(name + ".forward"), extra)
@@ -28,6 +30,7 @@ def forward(
 
 def losses(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     """See `Round.losses`."""
+    check_private(round, given)
     problem, models = round.problem, tree.leaves(params)[0].shape[1]
     count(round, name, jnp.full((round.n,), models, jnp.int32))
     fn, fixed = problem.task.loss, ()
@@ -51,6 +54,7 @@ def of_neighbors(
     """See `Received.forward`. One port after another: one [n, ...] of models at a time."""
     from .local import batch
 
+    check_private(round, given)
     given = batch(round, name + ".batch") if given is None else given
     count(round, name, got.mask.sum(1, dtype=jnp.int32))
     keys, k = round.node_keys(name + ".forward"), got.links.num_ports
@@ -59,6 +63,16 @@ def of_neighbors(
         shapes = jax.eval_shape(one, 0)
         return tree.map(lambda x: jnp.zeros((x.shape[0], 0, *x.shape[1:]), x.dtype), shapes)
     return tree.map(lambda x: jnp.moveaxis(x, 0, 1), jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)))
+
+
+def check_private(round: Round, given: Batch | None) -> None:
+    """Refuse raw answers on a node's own samples, which no mechanism of privacy noises."""
+    privacy = round.network.privacy
+    if privacy is None or privacy.hook != "gradient" or (given is not None and given.public):
+        return
+    why = f"which network.privacy {type(privacy).__name__} neither clips nor noises"
+    way = "choose by noisy gradients or on public rows, or leave privacy out"
+    raise bad("loss", owner="round", says="gives raw losses", why=why, instead=way, error=RefusedError)
 
 
 def count(round: Round, name: str, passes: jax.Array) -> None:

@@ -44,7 +44,10 @@ def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry
         return new if steps is None else tree.where(child._busy, new, carry)
 
     if store.record:
-        return once(inner(store.child(), jnp.int32(0)), carry)
+        asked = store.queries()
+        carry = once(inner(store.child(), jnp.int32(0)), carry)
+        store.repeated(k, asked)
+        return carry
     units: dict[str, int] = {}
 
     def body(state: Tree, i: jax.Array) -> Any:

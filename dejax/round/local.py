@@ -14,11 +14,12 @@ from ..core import tree
 from ..core.checks import whole
 from ..core.random import draw_index, fold_in, fold_name, uniform
 from ..core.types import Round, Tree, Values
+from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import bad
 from ..problem import Batch, roles
 from . import clocks
-from .forward import count
+from .forward import check_private, count
 from .meters import NO_NODE
 
 
@@ -83,7 +84,7 @@ def gradient(
         params = round.store.slots["view"]
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
         return _gradient_of_events(round, name, params, loss_fn, extra)
-    network = round.network
+    network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
         source, weight = _draw(round, name + ".batch")
@@ -92,6 +93,8 @@ def gradient(
         source, weight, fetch = given.data, given.weight, lambda data: data
     if given is not None and given.public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
+    if network.privacy is not None and network.privacy.hook == "gradient":
+        round.store.ask(given if drawn else None)
     keys = round.node_keys(name + ".loss")
     if not round.problem.rules:
         loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
@@ -100,7 +103,7 @@ def gradient(
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
-    _observe(round, loss)
+    _observe(round, loss, weight)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
     clocks.compute(round, name)
@@ -136,11 +139,12 @@ def _per_node(
         if not per_example:
             return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
 
-        def example(row: Tree) -> Any:
+        def example(row: Tree, key: jax.Array) -> Any:
             single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
-            return jax.value_and_grad(single)(params)
+            return problem.rule.direction(single, params, memory)[:2]  # a rule with memory is refused
 
-        losses, grads = jax.vmap(example)(data)
+        size = tree.leaves(data)[0].shape[0]
+        losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
@@ -155,7 +159,9 @@ def _per_node(
     if per_example:
         if weight is None:
             weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
-        grads = privacy.gradient(round._context(round.key(name + ".privacy")), grads, weight.astype(jnp.float32))
+        ctx, size = round._context(round.key(name + ".privacy")), problem.sampler.expected(round.counts)
+        public = {} if size is None else {"size": size}  # how many were drawn is a secret of Poisson sampling
+        grads = privacy.gradient(ctx, grads, weight.astype(jnp.float32), **public)
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
     return loss, grads
 
@@ -191,6 +197,7 @@ def _with_roles(
 
 def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     """See `Round.loss`."""
+    check_private(round, given)
     count(round, name, jnp.ones((round.n,), jnp.int32))
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
@@ -236,17 +243,20 @@ def _gradient_of_events(
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array) -> None:
-    """Meter the gradients, the mean loss, and the lowest id whose loss is not finite."""
-    store, works = round.store, round.computes
+def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
+    """Meter gradients and mean loss of honest nodes, and their lowest id without a finite loss."""
+    store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
-    count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
     finite = jnp.isfinite(loss)
     if works is not None:
-        loss, finite = jnp.where(works, loss, 0), finite | ~works
-    store.meter("gradients", count, 1)
-    store.value("loss", loss.sum() / jnp.maximum(count, 1))
+        finite = finite | ~works
     store.bad(jnp.where(finite, NO_NODE, round.ids).min())
+    if isinstance(round.problem.sampler, Poisson) and weight is not None:  # a batch of nothing has no loss
+        works = weight.any(1) if works is None else works & weight.any(1)
+    count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    loss = loss if works is None else jnp.where(works, loss, 0)
+    store.share("loss", loss.sum() / jnp.maximum(count, 1), count > 0)
 
 
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:

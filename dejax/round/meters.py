@@ -13,6 +13,7 @@ from jax.core import Tracer
 from ..core.types import Tree
 
 LOW_BITS = 12
+HOSTILE = "hostile/"  # before the names of what adversaries send
 NO_NODE = np.int32(2**31 - 1)
 
 
@@ -30,11 +31,10 @@ def limbs(count: jax.Array) -> dict[str, jax.Array]:
 class Meters:
     """What a round counted.
 
-    `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are
-    not bits); `values[name]` are means over the nodes that computed; `bad_node` is the lowest id
-    whose loss was not finite, or NO_NODE; `seconds` the virtual time of the slowest node at the
-    round's end (0 without a clock), held in two parts, `time` = (int32 whole seconds, the rest), so
-    that it stays exact in runs of any length.
+    `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are not bits);
+    `values[name]` are means over the honest nodes that computed; `bad_node` is the lowest id of one whose loss was not
+    finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock), held in two
+    parts, `time` = (int32 whole seconds, the rest), so that it stays exact in runs of any length.
     """
 
     def __init__(self, counts: Any, values: Tree, bad_node: Any, time: Any, units: dict[str, int]):
@@ -91,8 +91,13 @@ class Meters:
         return out | {"seconds": np.asarray(self.seconds), "bad_node": np.asarray(self.bad_node)}
 
     def bytes(self) -> int:
-        """Directed payload bytes in all: every wire/, up/ and down/ meter."""
-        return sum(bits for name, bits in self.totals().items() if "/" in name) // 8
+        """Directed payload bytes of honest nodes: every wire/, up/ and down/ meter."""
+        return payload(self.totals())
 
 
-__all__ = ["NO_NODE", "Meters", "limbs"]
+def payload(totals: dict[str, int], hostile: bool = False) -> int:
+    """Directed bytes of honest nodes, or of adversaries, by the bits of each meter."""
+    return sum(bits for name, bits in totals.items() if "/" in name and name.startswith(HOSTILE) == hostile) // 8
+
+
+__all__ = ["HOSTILE", "NO_NODE", "Meters", "limbs", "payload"]

@@ -295,7 +295,7 @@ class ReceivedRows:
         sent = edges.count(jnp.ones((edges.m,), jnp.int32))
         sent = sent if awake is None else jnp.where(awake, sent, 0)
         name = f"wire/{self._name}/header"
-        self._round.store.meter(name, sent, counts.dtype.itemsize * 8)
+        self._round.meter(name, sent, counts.dtype.itemsize * 8)
         self._round.store.node_sent(name, sent)
         rows = edges.deliver(counts)
         self._headers += 1

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.checks import whole
 from ..core.random import fold_name
 from ..core.types import Rule, Tree
 from ..devices.node_blocks import block_map
+from ..errors import bad
 from ..problem import Batch
 from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
@@ -88,6 +90,26 @@ class Round(Rows):
         """
         return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
 
+    @property
+    def answer(self) -> Callable[[Any, Any], Any]:
+        """`answer(model, batch)` of the task: what one whole model says on a batch, for `forward` and own losses.
+
+        Raises:
+          TypeError: the task has no `answer`, as those of flax modules have.
+        """
+        answer = getattr(self.problem.task, "answer", None)
+        if answer is None:
+            raise TypeError(
+                f"the method asks what models answer, but the task {self.problem.task!r} has no answer(params, batch)"
+            )
+        return answer
+
+    @property
+    def mean_loss(self) -> Callable[..., jax.Array]:
+        """`mean_loss(model, batch, key)` of the task: one number, for `forward`."""
+        loss = self.problem.task.loss
+        return lambda params, batch, key: jnp.mean(loss(params, batch, key))
+
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """Take one step of an optax optimizer at nodes that compute; others keep what they have."""
         return local.descend(self, optimizer, grads, opt_state, params)
@@ -115,9 +137,10 @@ class Round(Rows):
     def edges(self) -> Any:
         """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
         if self.network.edges is None:
-            raise ValueError(
-                "round.edges is asked for, but the method does not say that it sends per edge; give its class per_edge = True"
-            )
+            raise bad(
+                "edges", owner="round", says="is asked for", why="but the method does not say that it sends per edge",
+                instead='write traits = dejax.Traits(channel="edges") in its class',
+            )  # fmt: skip
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
@@ -163,8 +186,8 @@ class Round(Rows):
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
-        codec = self.network.codec if codec is None else codec
         got = channel.exchange(self, name, value, codec)
+        codec = self.network.codec if codec is None else codec
         out = got.combine() if weights is None else got.average(*weights)
         if codec.lossless and got.base is got.own:
             return out
@@ -266,8 +289,9 @@ class Round(Rows):
         Raises: ValueError: m < 1 or m > n.
         """
         name = self._name("sample", name)
-        if not 1 <= m <= self.n:
-            raise ValueError(f"round.sample asks for m = {m} of {self.n} nodes; give 1 <= m <= {self.n}")
+        m = whole("round.sample.m", m)
+        if m > self.n:
+            raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
         rows = cohort.drawn(self, fold_name(self._key, name), m)
         view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
         clocks.start_cohort(view, name)

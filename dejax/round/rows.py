@@ -7,12 +7,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
+from ..errors import bad
 from . import lifted
 from .context import Context
+from .meters import HOSTILE
 from .store import Store
 
 CACHED = ("awake", "ids", "links", "uploads")  # properties that a child view finds anew
@@ -67,7 +70,8 @@ class Rows:
         """
         values = jnp.asarray(values)
         if values.shape[:1] != (self.n_all,):
-            raise ValueError(f"by_id got an array of shape {values.shape}; give one row per node: ({self.n_all}, ...)")
+            says, way = f"has shape {values.shape}", f"give one row per node: ({self.n_all}, ...)"
+            raise bad("values", values, owner="round.by_id", says=says, instead=way)
         return values if self._ids is None and self._order is None else values[self.ids]
 
     @property
@@ -121,6 +125,29 @@ class Rows:
         """Whether a model's statistics stay at their nodes; at a server they are averaged."""
         return "role/statistics.server" not in self.store.slots
 
+    @property
+    def hostile(self) -> Any:
+        """Bool [n]: who is an adversary; None when nobody is."""
+        attack = self.network.attack
+        mask = None if attack is None else attack.is_adversary(self.n_all)
+        nobody = mask is None or (isinstance(mask, np.ndarray) and not mask.any())
+        return None if nobody else self.by_id(mask)
+
+    def of_honest(self, mask: Any) -> Any:
+        """`mask` (bool [n], or None for all) without the adversaries."""
+        hostile = self.hostile
+        if hostile is None:
+            return mask
+        return ~hostile if mask is None else mask & ~hostile
+
+    def meter(self, name: str, count: jax.Array, bits: int) -> None:
+        """Count messages [n] of `bits` bits of each node; those of adversaries under another name."""
+        hostile = self.hostile
+        if hostile is not None:
+            self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
+            count = jnp.where(hostile, 0, count)
+        self.store.meter(name, count, bits)
+
     def keep(self, new: Values, old: Values) -> Any:
         """`new` where the node computes, else `old`."""
         return new if self.computes is None else tree.where(self.computes, new, old)
@@ -133,9 +160,8 @@ class Rows:
         if callable(lr):
             lr = lr(self.index)
         if jnp.ndim(lr) > 1:
-            raise ValueError(
-                f"rate got an array of shape {jnp.shape(lr)}; give one number, or one per node: ({self.n_all},)"
-            )
+            way = f"give one number, or one per node: ({self.n_all},)"
+            raise bad("lr", lr, owner="round.rate", says=f"has shape {jnp.shape(lr)}", instead=way)
         return self.by_id(jnp.asarray(lr)) if jnp.ndim(lr) == 1 else lr
 
     # ---- randomness by name
@@ -181,10 +207,8 @@ class Rows:
         self._check()
         full = self._prefix + (verb if name is None else name)
         if full in self.store.used:
-            raise ValueError(
-                f"round.{verb} is called twice under the name {full!r}; give each call its own name=, "
-                "so that memory, randomness and meters do not depend on the order of calls"
-            )
+            says, why = f"is {full!r} twice", "and memory, randomness and meters go by names"
+            raise bad("name", full, owner=f"round.{verb}", says=says, why=why, instead="give each call its own name=")
         self.store.used.add(full)
         return full
 

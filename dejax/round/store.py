@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..errors import bad
 from .meters import NO_NODE, Meters, limbs
 
 
@@ -27,9 +28,10 @@ class Store:
         self.counts: dict[str, Any] = {}
         self.units: dict[str, int] = {}
         self.values: dict[str, Any] = {}
-        self.shares: dict[str, Any] = {}  # name -> float32 [2]: a part, and the whole it is of
+        self.shares: dict[str, Any] = {}  # name -> [2]: a part, and the whole it is of
         self.sent: dict[str, jax.Array] = {}
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
+        self.asked: list[list[Any]] = []  # [batch or None, uses, times] of mechanisms of privacy, found when recording
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
         """Make a store for an inner round.
@@ -39,15 +41,13 @@ class Store:
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
-            inner.sent = self.sent
+            inner.sent, inner.asked = self.sent, self.asked
         return inner
 
     def meter(self, name: str, count: jax.Array, unit: int) -> None:
         """Add int32 counts (scalar or [n]) of `unit` bits to meter `name`."""
         if self.units.setdefault(name, unit) != unit:
-            raise ValueError(
-                f"meter {name!r} counted units of {self.units[name]} bits and now of {unit}; use another name="
-            )
+            raise _two_units(name, self.units[name], unit)
         new = limbs(count)
         self.counts[name] = tree.add(self.counts[name], new) if name in self.counts else new
 
@@ -56,16 +56,39 @@ class Store:
         self.values[name] = value
 
     def share(self, name: str, part: jax.Array, whole: jax.Array) -> None:
-        """Add to a share: parts over wholes of the round, 0 where there was nothing.
+        """Add to a share: parts over wholes of the round, 0 where there was nothing (a loss NaN).
 
         It becomes a value of the meters.
         """
-        both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
+        both = jnp.stack([part.astype(float), whole.astype(float)])
         self.shares[name] = self.shares[name] + both if name in self.shares else both
 
     def node_sent(self, name: str, count: jax.Array) -> None:
         """Add messages (or units) [n] that each node sent under `name`."""
         self.sent[name] = self.sent[name] + count if name in self.sent else count
+
+    def ask(self, batch: Any = None) -> None:
+        """Count a mechanism of privacy, on a fresh batch (None) or on one that others may use too."""
+        known = next((entry for entry in self.asked if batch is not None and entry[0] is batch), None)
+        if known is None:
+            self.asked.append([batch, 1, 1])
+        else:
+            known[1] += 1
+
+    def queries(self) -> list[tuple[int, int]]:
+        """(times, uses of one batch) of each mechanism of a round."""
+        return [(times, uses) for _, uses, times in self.asked]
+
+    def repeated(self, k: int, before: list[tuple[int, int]]) -> None:
+        """Count what was asked since `before` k times.
+
+        Of a batch drawn inside it is asked anew, of one from outside again.
+        """
+        for i, entry in enumerate(self.asked):
+            if i < len(before):
+                entry[1] += (k - 1) * (entry[1] - before[i][1])
+            else:
+                entry[2] *= k
 
     def bad(self, node: jax.Array) -> None:
         """Remember the lowest id of a node with a non-finite loss."""
@@ -80,7 +103,7 @@ class Store:
         counts, values, bad_node, sent, shares = observed
         for name, count in counts.items():
             if self.units.setdefault(name, units[name]) != units[name]:
-                raise ValueError(f"meter {name!r} counted units of two sizes; use another name=")
+                raise _two_units(name, self.units[name], units[name])
             self.counts[name] = tree.add(self.counts[name], count) if name in self.counts else count
         self.values |= values
         self.bad(bad_node)
@@ -91,8 +114,23 @@ class Store:
 
     def meters(self, time: tuple[jax.Array, jax.Array]) -> Meters:
         """The meters of this round as a pytree."""
-        shares = {name: part / jnp.maximum(whole, 1) for name, (part, whole) in self.shares.items()}
+        empty = {"loss": jnp.nan}  # in a round in which no honest node computes
+        shares = {
+            name: jnp.where(whole > 0, part / jnp.maximum(whole, 1), empty.get(name, 0))
+            for name, (part, whole) in self.shares.items()
+        }
         return Meters(self.counts, self.values | shares, self.bad_node, time, self.units)
+
+
+def _two_units(name: str, old: int, new: int) -> Exception:
+    says = f"counted messages of {old} bits and now of {new}"
+    return bad(
+        "name",
+        name,
+        owner=f"meter {name!r}",
+        says=says,
+        instead="give calls whose messages differ in size names of their own",
+    )
 
 
 __all__ = ["Store"]

@@ -5,11 +5,8 @@ Their state is on the device, their counters on the host; checkpoints hold both.
 
 import abc
 import contextlib
-import math
-import re
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -17,15 +14,15 @@ import numpy as np
 
 from .. import engine
 from ..core import tree
-from ..core.random import seeded
 from ..core.struct import labelled
-from ..core.types import MeshLike, Method, PathLike, Tree
+from ..core.types import MeshLike, PathLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
-from ..report.history import Record
+from ..report.history import KEYS, Record
+from ..report.seeds import over_lanes
 from ..xla.compile_once import once
 from . import checkpoint, vmapped
 from .counters import Counters
@@ -92,6 +89,7 @@ class Batch(abc.ABC):
         self.closed: set[int] = set()
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
+        self.held: int | None = None  # how many records the checkpoint that it goes on from was written after
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
         self._compiled: Any = None
@@ -262,11 +260,12 @@ class Batch(abc.ABC):
             self.network_of(at),
             state=Lazy(lambda: state(self._moved("in_order", carry))),
             index=self.round,
-            key=_key(self.lanes[at][1]),
+            key=vmapped.key_of(self.lanes[at][1]),
             nodes=nodes,
             width=width,
             place=self.place,
             together=(together, at) if together else None,
+            others=lambda: engine.views(method, state(carry)),
         )
 
     def _together(self) -> Together | None:
@@ -279,6 +278,10 @@ class Batch(abc.ABC):
     @abc.abstractmethod
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
+
+    @abc.abstractmethod
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of, in plain values; see `report.setup`."""
 
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
@@ -300,13 +303,21 @@ class Batch(abc.ABC):
         return {}
 
     def said(self) -> dict[str, Any]:
-        """Numbers for a line on the terminal."""
-        return self.records[-1] if self.records else {}
+        """Give the numbers of the last evaluation, over the lanes that go on."""
+        last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
+        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self.broken}]
+        names = dict.fromkeys(name for r in last for name in r if name not in KEYS)
+        return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
-    def loss(self) -> float:
-        """The last training loss, averaged over the lanes that go on."""
-        losses = [c.last_loss for i, c in enumerate(self.counters) if i not in self.broken]
-        return sum(losses) / len(losses) if losses else math.nan
+    def loss(self) -> Any:
+        """Give the last training loss, over the lanes that go on."""
+        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self.broken])
+
+    @property
+    def of(self) -> str:
+        """Say what the numbers of a line are means of; nothing for one lane."""
+        left = len(self.lanes) - len(self.broken)
+        return "" if left < 2 else f"{left} seeds" if len(self.labels) == 1 else f"{left} runs"
 
     def diverged(self, error: ArithmeticError, lane: int) -> None:
         """Called when a lane stops being finite: it ends all."""
@@ -325,6 +336,7 @@ class Batch(abc.ABC):
             "wall": self.wall,
             "compile": self.compile,
             "width": self.width,
+            "records": len(self.records),
             "counters": [c.plain() for c in self.counters],
             "broken": [[at, *where, at in self.closed] for at, where in self.broken.items()],
             "shape": self.shape,
@@ -355,7 +367,7 @@ class Batch(abc.ABC):
         self.counters = [Counters.from_plain(c) for c in facts["counters"]]
         self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
         self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
-        self.shape = facts.get("shape", {})
+        self.shape, self.held = facts.get("shape", {}), facts["records"]
         self.wall, self.compile = self.wall + float(facts["wall"]), self.compile + float(facts["compile"])
         return True
 
@@ -379,21 +391,9 @@ class Batch(abc.ABC):
         ), facts
 
 
-@lru_cache(maxsize=1024)
-def _key(seed: int) -> jax.Array:
-    return seeded(seed)
-
-
 def _like(params: Tree) -> Any:
     """Shapes of given starts."""
     return jax.eval_shape(lambda x: x, params)
 
 
-def described(method: Method) -> dict[str, Any]:
-    """Facts of a method: its repr without machine addresses, its local steps."""
-    steps = getattr(method, "local_steps", None)
-    out = {"local_steps": steps} if isinstance(steps, int) else {}
-    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
-
-
-__all__ = ["Batch", "described"]
+__all__ = ["Batch"]

@@ -16,6 +16,8 @@ from ..metrics import View
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
 
+OF_THE_MEAN = ("mean_model", "consensus", "objective", "heterogeneity")  # metrics that a mean of models needs
+
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
@@ -73,7 +75,10 @@ class Cadence:
         """
         if self.metrics is None:
             usual = ("local_models", "mean_model") if problem.data.test is not None else ("objective",)
-            return [getattr(metrics_room, name) for name in (*usual, "consensus")]
+            names = (*usual, "consensus")
+            if not getattr(problem.task, "averageable", True):
+                names = tuple(name for name in names if name not in OF_THE_MEAN)
+            return [getattr(metrics_room, name) for name in names]
         known = [n for n in metrics_room.__all__ if n not in ("View", "Metric")]
         out = []
         for metric in self.metrics:
@@ -115,6 +120,12 @@ class Cadence:
                     why=f"but there are {run.problem.n} nodes",
                     instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
+        averageable = getattr(run.problem.task, "averageable", True)
+        for metric in self.measures(run.problem):
+            name = getattr(getattr(metric, "func", metric), "__name__", "")
+            if name in OF_THE_MEAN and not averageable:
+                why = "but the task says averageable = False: the mean of its models is no model"
+                raise bad("metrics", name, says=f"holds {name!r}", why=why, instead="measure local_models, or own_test")
         needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
@@ -128,4 +139,4 @@ class Cadence:
                 )
 
 
-__all__ = ["Cadence"]
+__all__ = ["OF_THE_MEAN", "Cadence"]

@@ -9,11 +9,16 @@ arrays and JSON, never pickles.
     DIR/round_000000600/manifest.json   files, leaves, facts, and the manifest's own sha256
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import threading
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +29,12 @@ import numpy as np
 from ..core import tree
 from ..core.types import PathLike, Tree
 from ..devices import processes
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Words
+from ..report import files
 from .writable import OUT
 
 FORMAT = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what C++ code says as text alone
 NOTHING = {"nothing": np.zeros(1, np.int32)}  # written for a state without entries, which orbax refuses
 NAME = re.compile(r"round_(\d{9,})")
 
@@ -47,7 +54,7 @@ def save(directory: PathLike, round: int, state: Tree, facts: dict[str, Any], ke
     Returns:
       The checkpoint's directory, `round_000000600`.
     Raises:
-      ValueError: keep < 1.
+      ValueError: keep < 1. OSError: it cannot be written; says where, and why. The older ones are whole.
     """
     import orbax.checkpoint as ocp
 
@@ -55,17 +62,21 @@ def save(directory: PathLike, round: int, state: Tree, facts: dict[str, Any], ke
         raise ValueError(f"keep is {keep}; give the number of checkpoints to keep, >= 1")
     directory = Path(directory).absolute()
     partial = Path(_begin(directory, round))
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(partial / "arrays", _named(state) or NOTHING)
+    try:
+        with _quiet(), ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(partial / "arrays", _named(state) or NOTHING)
+    except Exception as error:  # orbax raises what its threads and its C++ code met, with pages of text
+        raise _not_written(partial, error) from error
     return Path(_finish(partial, directory / f"round_{round:09d}", _leaves(state), facts, keep))
 
 
 @processes.led
 def _begin(directory: Path, round: int) -> str:
-    directory.mkdir(parents=True, exist_ok=True)
-    tidy(directory)
     partial = directory / f".partial-{round:09d}-{os.getpid()}"
-    partial.mkdir()
+    with files.named(partial):
+        directory.mkdir(parents=True, exist_ok=True)
+        tidy(directory)
+        partial.mkdir()
     return str(partial)
 
 
@@ -80,14 +91,15 @@ def _finish(partial: Path, final: Path, leaves: list[Any], facts: dict[str, Any]
         "files": {name: [path.stat().st_size, _sha256(path)] for name, path in _files(partial).items()},
     }
     manifest["sha256"] = _digest(manifest)
-    with open(partial / "manifest.json", "w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1, sort_keys=True)
-    for path in [*_files(partial).values(), *(p for p in partial.rglob("*") if p.is_dir()), partial]:
-        _sync(path)
-    if final.exists():  # the same round, written again after a resume
-        _remove(final)
-    os.rename(partial, final)
-    _sync(directory)
+    with files.named(partial):
+        with open(partial / "manifest.json", "w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1, sort_keys=True)
+        for path in [*_files(partial).values(), *(p for p in partial.rglob("*") if p.is_dir()), partial]:
+            _sync(path)
+        if final.exists():  # the same round, written again after a resume
+            _remove(final)
+        os.rename(partial, final)
+        _sync(directory)
     for old in existing(directory)[:-keep]:
         _remove(old)
     return str(final)
@@ -99,6 +111,15 @@ def existing(directory: Any) -> list[Path]:
     if not directory.is_dir():
         return []
     return sorted(p for p in directory.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, so that it no longer counts; returns its new place."""
+    other = path.with_name(f"damaged_{path.name}")
+    if other.exists():
+        shutil.rmtree(other)
+    os.rename(path, other)
+    return other
 
 
 def latest(directory: PathLike | None) -> Path | None:
@@ -217,6 +238,35 @@ def tidy(directory: PathLike) -> None:
 
 
 # ---- helpers
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep failing threads of orbax from printing what is raised anyway."""
+    own = threading.excepthook
+
+    def hook(failed: Any) -> None:
+        frames = traceback.extract_tb(failed.exc_traceback)
+        if not any(f"{os.sep}orbax{os.sep}" in frame.filename for frame in frames):
+            own(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = own
+
+
+def _not_written(partial: Path, error: Exception) -> OSError:
+    """Make the error of a checkpoint that cannot be written; remove its part."""
+    shutil.rmtree(partial, ignore_errors=True)
+    if isinstance(error, OSError) and error.errno is not None:
+        return files.cannot_write(partial, error)
+    text = str(error).strip()
+    known = next((code for code in FULL if os.strerror(code) in text), None)
+    if known is not None:
+        return files.cannot_write(partial, OSError(known, os.strerror(known)))
+    return files.cannot_write(partial, OSError((text.splitlines() or [type(error).__name__])[0][:200]))
+
+
 def _named(state: Tree) -> dict[str, Any]:
     """Map short names, which are file names, to the leaves.
 
@@ -304,8 +354,9 @@ def _remove(path: Path) -> None:
 def _advice(path: Path) -> str:
     older = [p for p in existing(path.parent) if p.name < path.name]
     if older:
-        return f"Remove the directory {path} to go on from {older[-1].name}"
+        way = f"Remove the directory {path} to go on from {older[-1].name}, or resume with "
+        return way + Words("fallback=True", "--fallback")
     return f"Restore {path} from a copy, or start anew with another " + OUT
 
 
-__all__ = ["existing", "latest", "load", "read_manifest", "save", "tidy", "verify"]
+__all__ = ["existing", "latest", "load", "read_manifest", "save", "set_aside", "tidy", "verify"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Tree
-from ..round.meters import LOW_BITS, NO_NODE
+from ..round.meters import HOSTILE, LOW_BITS, NO_NODE, payload
 
 
 class Counters:
@@ -45,11 +45,14 @@ class Counters:
             for own, value in zip(counters, series[:, -1].tolist(), strict=False):
                 own.values[name] = value
         if "loss" in meters.values:
-            for own, losses in zip(counters, np.asarray(meters.values["loss"], np.float64).tolist(), strict=False):
-                for loss in losses:
+            series = np.asarray(meters.values["loss"], np.float64).tolist()
+            for own, losses, broken in zip(counters, series, bad.tolist(), strict=False):
+                for loss, node in zip(losses, broken, strict=True):
+                    if math.isnan(loss) and node == NO_NODE:
+                        continue  # no honest node computed
                     own.loss_sum += loss
-                own.loss_rounds += len(losses)
-                own.last_loss = losses[-1]
+                    own.loss_rounds += 1
+                    own.last_loss = loss
         for own, seconds in zip(counters, meters.seconds[:, -1].tolist(), strict=False):
             own.rounds += bad.shape[1]
             own.seconds = max(own.seconds, seconds)
@@ -58,8 +61,8 @@ class Counters:
         return [(at[i], int(bad[i, at[i]])) if any_[i] else None for i in range(len(counters))]
 
     def bytes(self) -> int:
-        """Directed payload bytes of all nodes so far."""
-        return sum(bits for name, bits in self.totals.items() if "/" in name) // 8
+        """Directed payload bytes of all honest nodes so far."""
+        return payload(self.totals)
 
     def loss(self) -> dict[str, float]:
         """The mean training loss of the rounds since this was last asked."""
@@ -70,8 +73,10 @@ class Counters:
         return {"loss": mean}
 
     def numbers(self, n: int) -> dict[str, float | int]:
-        """What a record says of traffic and time."""
+        """What a record says of traffic and time, of n honest nodes; bytes of adversaries apart."""
         out: dict[str, float | int] = {"bytes": self.bytes(), "bytes/node": self.bytes() / n}
+        if any(name.startswith(HOSTILE) for name in self.totals):
+            out["bytes/hostile"] = payload(self.totals, hostile=True)
         out |= {name: total for name, total in self.totals.items() if "/" not in name}
         out |= {name: value for name, value in self.values.items() if name != "loss"}
         if self.rounds and "awake" in self.totals:

@@ -7,24 +7,29 @@ config.yaml      the resolved config, where the run came from one
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 checkpoints/LABEL/round_...
 figure.png, report.html
+.lock            while a process writes there: which one, of which host
 """
 
+import datetime
 import hashlib
 import json
-import os
 import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from ..core.types import Tree
+from ..core.warn import warn
 from ..devices import processes
 from ..errors import CheckpointError, Words
 from ..report import files
 from ..report.history import History, Record
+from ..report.setup import versions
 from . import checkpoint
+from .lock import NAME as LOCK, Lock
 from .writable import OUT, RESUME, check_writable
 
+FROM_PYTHON = "none: made by a call from Python; runs.LABEL.setup says of what"
 LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
 
@@ -50,8 +55,8 @@ class RunDir:
     Args:
       path: the directory. `check` says before anything is compiled whether it can be used.
       resume: go on in an existing run directory rather than make a new one.
-      config: text of the resolved config. about: more for run.json; of a directory that is resumed,
-        what stands there.
+      config: text of the resolved config. about: more for run.json; of a directory that is resumed, what stands there.
+      fallback: a damaged checkpoint is set aside, and the one before it counts as the newest.
     """
 
     def __init__(
@@ -60,10 +65,12 @@ class RunDir:
         resume: bool = False,
         config: str | None = None,
         about: dict[str, Any] | None = None,
+        fallback: bool = False,
     ):
         self.path, self.resume, self.config, self.about = Path(path), resume, config, about or {}
         self._names: list[str] = []
         self._made = False
+        self._lock, self.fallback = Lock(self.path), fallback
         self.facts, self.about = self.check()
 
     @processes.led
@@ -98,15 +105,33 @@ class RunDir:
                     f"{self.path / 'run.json'} is damaged: it is not the JSON that was written; restore it, or start anew with another "
                     + OUT
                 ) from None
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            done = (self.path / "run.json").is_file()
-            way = "Give a new or empty directory"
-            if done:
-                go_on = Words(f"by resume={str(self.path)!r}, or", f": dejax resume {self.path}; or")
-                way = Words("Go on with it ", "Go on with it") + go_on + " give another " + OUT
-            raise FileExistsError(OUT + f" is {str(self.path)!r}, which exists and is not empty. " + way)
+        else:
+            self._check_empty()
         check_writable(self.path, RESUME if self.resume else OUT)
         return facts, about
+
+    def _check_empty(self) -> None:
+        if not self.path.is_dir() or all(p.name == LOCK for p in self.path.iterdir()):
+            return
+        way = "Give a new or empty directory"
+        if (self.path / "run.json").is_file():
+            go_on = Words(f"by resume={str(self.path)!r}, or", f": dejax resume {self.path}; or")
+            way = Words("Go on with it ", "Go on with it") + go_on + " give another " + OUT
+        raise FileExistsError(OUT + f" is {str(self.path)!r}, which exists and is not empty. " + way)
+
+    @processes.led
+    def hold(self) -> None:
+        """Take the lock of a directory that is resumed.
+
+        Raises:
+          BlockingIOError: another process does; says which.
+        """
+        if self.resume:
+            self._lock.take()
+
+    def drop(self) -> None:
+        """Let others have the directory."""
+        self._lock.drop()
 
     def make(self) -> None:
         """Create the directory and its first files (called when nothing can be refused any more)."""
@@ -124,7 +149,15 @@ class RunDir:
 
     @processes.led
     def _create(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        with files.named(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._lock.take()
+        if not self.resume:
+            try:
+                self._check_empty()  # another process may have been faster
+            except FileExistsError:
+                self._lock.drop()
+                raise
         if self.config is not None:
             files.write(self.path / "config.yaml", self.config)
 
@@ -143,37 +176,69 @@ class RunDir:
         self._write_facts(facts)
 
     def _write_facts(self, facts: dict[str, dict[str, Any]]) -> None:
-        import jax
-
-        import dejax
-
         for label, found in facts.items():
             self.facts.setdefault(label, {}).update(found)
-        about = self.about | {
-            "dejax": getattr(dejax, "__version__", "unknown"),
-            "jax": jax.__version__,
-            "backend": jax.default_backend(),
-            "runs": self.facts,
-        }
+        now = {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+        made = {} if self.config or (self.path / "config.yaml").is_file() else {"config": FROM_PYTHON}
+        about = now | self.about | versions() | made | {"runs": self.facts}
+        self.about = {k: v for k, v in about.items() if k != "runs"}
         files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
 
     # ---- metrics
     def records(self) -> list[Record]:
         """All records in the directory so far."""
-        file = self.path / "metrics.jsonl"
-        return files.read_jsonl(file) if file.is_file() else []
+        return files.read_records(self.path) if (self.path / "metrics.jsonl").is_file() else []
 
-    def cut(self, labels: list[str], round: int) -> list[Record]:
-        """Drop the records of `labels` after `round` (all, if < 0); return those that stay."""
+    def cut(self, labels: list[str], round: int, held: int | None = None) -> list[Record]:
+        """Drop records of `labels` after `round` (all, if < 0); give those that stay.
+
+        Args:
+          held: how many must stay, as the checkpoint says. Where metrics.jsonl has lost some, those of metrics.csv are taken.
+        Raises:
+          CheckpointError: neither file holds them; nothing was changed.
+        """
         self.make()
-        return self._cut(labels, round)
+        return self._cut(labels, round, held)
 
     @processes.led
-    def _cut(self, labels: list[str], round: int) -> list[Record]:
+    def _cut(self, labels: list[str], round: int, held: int | None) -> list[Record]:
         mine = set(labels)
-        records = [r for r in self.records() if r["run"] not in mine or r["round"] <= round]
+        kept = lambda records: [r for r in records if r["run"] not in mine or r["round"] <= round]
+        own = lambda records: [r for r in records if r["run"] in mine]
+        try:
+            records = kept(self.records())
+        except ValueError:
+            if held is None:
+                raise
+            records = []
+        if held is not None and len(own(records)) != held:
+            other = self.path / "metrics.csv"
+            spare = kept(files.read_csv(other)) if other.is_file() else []
+            if len(own(spare)) != held or len(spare) < len(records):
+                raise CheckpointError(
+                    f"{self.path / 'metrics.jsonl'} holds {len(own(records))} of the {held} records of {', '.join(labels)} up to round "
+                    f"{round}, and metrics.csv {len(own(spare))}; restore one of them from a copy, or start anew with another "
+                    + OUT
+                )
+            records = spare
         self._rewrite(records)
-        return [r for r in records if r["run"] in mine]
+        return own(records)
+
+    @processes.led
+    def check_records(self) -> None:
+        """Refuse a directory that has lost records which run.json counts.
+
+        Raises:
+          CheckpointError: metrics.jsonl holds fewer; says where they may still be.
+        """
+        held = self.records()
+        for label, facts in self.facts.items():
+            there = sum(r["run"] == label for r in held)
+            if there < facts.get("records", 0):
+                raise CheckpointError(
+                    f"{self.path / 'metrics.jsonl'} holds {there} of the {facts['records']} records of {label!r}; restore it from a "
+                    "copy (metrics.csv beside it has the same records, if it is whole)"
+                )
 
     def append(self, records: list[Record]) -> None:
         """Add records to both files."""
@@ -182,13 +247,9 @@ class RunDir:
 
     @processes.led
     def _append(self, records: list[Record]) -> None:
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(files.jsonl(records))
-            file.flush()
-            os.fsync(file.fileno())
+        files.append(self.path / "metrics.jsonl", files.jsonl(records))
         if all(name in self._names for r in records for name in r):
-            with open(self.path / "metrics.csv", "a", encoding="utf-8", newline="") as file:
-                file.write(files.csv_text(records, self._names, header=False))
+            files.append(self.path / "metrics.csv", files.csv_text(records, self._names, header=False))
         else:
             every = self.records()
             self._names = files.columns(every)
@@ -231,9 +292,22 @@ class RunDir:
                 )
 
     def saved(self, label: str) -> Path | None:
-        """The newest checkpoint of one run, or None."""
-        found = processes.led(lambda: str(checkpoint.latest(self.checkpoints(label)) or ""))()
+        """Find the newest checkpoint of one run (with `fallback`: that is whole), or None."""
+        found = processes.led(lambda: str(self._newest(self.checkpoints(label)) or ""))()
         return Path(found) if found else None
+
+    def _newest(self, directory: Path) -> Path | None:
+        while self.fallback and len(checkpoint.existing(directory)) > 1:
+            newest = checkpoint.existing(directory)[-1]
+            try:
+                checkpoint.verify(newest)
+                break
+            except CheckpointError as error:
+                aside = checkpoint.set_aside(newest)
+                warn(
+                    f"{error.args[0].split('. ')[0]}; it was set aside as {aside.name}, and the run goes on from the one before"
+                )
+        return checkpoint.latest(directory)
 
     # ---- the end
     @processes.led

@@ -15,11 +15,11 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.types import Tree
 from ..devices import processes
-from ..errors import DivergenceError, bad
-from ..report.history import Record
-from . import batch
+from ..errors import CheckpointError, DivergenceError, bad
+from ..report.history import KEYS, Record
+from . import batch, checkpoint, memory_check
 from .batch import Batch
-from .cadence import Cadence
+from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
 from .directory import RunDir
 from .interrupt import Interrupt
@@ -40,6 +40,7 @@ def drive(
     directory: RunDir | None,
     interrupt: Interrupt,
     running: bool,
+    check_memory: bool = False,
 ) -> bool:
     """Advance `run` to its last round.
 
@@ -47,15 +48,23 @@ def drive(
 
     Args:
       running: the run has its carry already, and goes on from it.
+      check_memory: refuse, before it begins and anything of it is written, a run that does not fit as compiled.
+    Raises:
+      TooLargeError: it does not fit.
     """
     run.cadence, run.status = cadence, "running"
     clock = _Clock(run)
     try:
+        saved = directory.saved(run.label) if directory is not None and directory.resume and not running else None
+        done = run.round if saved is None else checkpoint.round_of(saved)
+        bar.begin(run.label, cadence.rounds, done)
+        if check_memory and done < cadence.rounds:
+            with processes.everyone():
+                memory_check.check_compiled(run)
         if not running:
             begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.labels, run.round)
-        bar.begin(run.label, cadence.rounds, run.round)
         stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
         run.status = stopped or outcome(run.records)
     except KeyboardInterrupt:
@@ -65,6 +74,8 @@ def drive(
     except DivergenceError as error:
         run.errors.append(error)
         run.status = f"diverged in round {error.round} (node {error.node})"
+    except CheckpointError:  # nothing of the run was touched
+        raise
     except BaseException:
         run.status = f"failed at round {run.round}"
         if directory is not None:
@@ -76,7 +87,7 @@ def drive(
         if cut_short and run.alive and run.round > 0:
             run.save(directory)
         directory.note(run.facts())
-    bar.end(run.round, run.wall, run.compile, run.said(), run.status)
+    bar.end(run.round, run.wall, run.compile, run.said(), run.status, run.of)
     return cut_short
 
 
@@ -108,9 +119,12 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
             run.start()
     if directory is not None:
         directory.make()
-        run.records = directory.cut(run.labels, run.round if resumed else -1)
+        run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
         more = {"total": run.cadence.rounds, "data": run.data_name()}
-        directory.note({label: facts | more for label, facts in run.facts().items()})
+        setups = run.setups()
+        for label, found in setups.items():  # a resumed run began when it began
+            found["date"] = directory.facts.get(label, {}).get("setup", found)["date"]
+        directory.note({label: facts | more | {"setup": setups[label]} for label, facts in run.facts().items()})
 
 
 def _loop(
@@ -127,6 +141,7 @@ def _loop(
     pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
         _record(run, cadence, measures, callbacks, directory, clock)
+        bar.measured(0, run.said())
     saved = time.perf_counter()
     while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
         count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round)
@@ -145,6 +160,8 @@ def _loop(
         if cadence.evaluates(run.round):
             stop = _record(run, cadence, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
+        if cadence.evaluates(run.round):
+            bar.measured(run.round, run.said())
         seconds = time.perf_counter() - saved
         if cadence.evaluates(run.round):  # where the clock counts
             seconds = processes.share(seconds)
@@ -203,15 +220,27 @@ def _record(
             if i not in run.broken:
                 for metric in measures:
                     record |= _numbers(metric, metric(view))
+                for name, other in view.others.items():
+                    record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
-            record |= run.counters[i].numbers(view.n)
+            record |= run.counters[i].numbers(len(view.honest))
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
     if directory is not None:
         directory.append(new)
     return _tell(callbacks, new)
+
+
+def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
+    """The numbers of one more view, each under `number/name`; those of a mean, where there is one."""
+    out = {}
+    for metric in measures:
+        called = getattr(getattr(metric, "func", metric), "__name__", "")
+        if view.averageable or called not in OF_THE_MEAN:
+            out |= {f"{key}/{name}": v for key, v in _numbers(metric, metric(view)).items() if key != "evaluated"}
+    return out
 
 
 @processes.led
@@ -224,25 +253,25 @@ def _numbers(metric: Any, got: object) -> dict[str, float | int]:
     """What a metric returned, as plain numbers.
 
     Raises:
-      TypeError: not a dict of names and numbers.
+      ValueError, TypeError: not a dict of names and numbers.
     """
     name = getattr(metric, "__name__", type(metric).__name__)
+
+    def refused(says: str, why: str = "", instead: str = "") -> Exception:
+        return bad("metrics", got, says=f"holds {name}, which returned {says}", why=why, instead=instead)
+
     if not isinstance(got, dict):
-        raise TypeError(
-            f"metric {name} returned {type(got).__name__}; give a dict of names and numbers, e.g. {{'spread': 0.1}}"
-        )
+        raise refused(type(got).__name__, instead="give a dict of names and numbers, e.g. {'spread': 0.1}")
     out = {}
     for key, value in got.items():
-        if key in ("run", "seed", "round"):
-            raise ValueError(
-                f"metric {name} returned {key!r}, which names a column of every record; give it another name"
-            )
+        if key in KEYS:
+            raise refused(repr(key), "which names a column of every record", "give it another name")
         if np.ndim(value) != 0:
-            raise TypeError(f"metric {name} returned {key} of shape {np.shape(value)}; give one number, e.g. its mean")
+            raise refused(f"{key} of shape {np.shape(value)}", instead="give one number, e.g. its mean")
         try:
             out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
-            raise TypeError(f"metric {name} returned {key} = {value!r}; give a number") from None
+            raise refused(f"{key} = {value!r}", instead="give a number") from None
     return out
 
 

@@ -20,8 +20,9 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
+from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
 
@@ -143,10 +144,6 @@ class Group(Batch):
         """Only this lane stops."""
         self.broken[lane] = (error.round, error.node)
 
-    def said(self) -> dict[str, Any]:
-        """Numbers for a line on the terminal: the last record would be that of one lane."""
-        return {"loss": self.loss()}
-
     def marks(self, at: int) -> dict[str, Any]:
         """Numbers that all records of a lane hold."""
         return self._member(at).marks
@@ -163,8 +160,13 @@ class Group(Batch):
                 status = (
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
                 )
-            out[member.label] = {"status": status} | self.common_facts() | described(member.given[0])
+            mine = sum(r["run"] == member.label for r in self.records)
+            out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
         return out
+
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of."""
+        return {member.label: setup(*member.given) for member in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""

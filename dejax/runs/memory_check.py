@@ -66,6 +66,11 @@ def _too_large(run: Any, plan: planning.Plan) -> TooLargeError:
     where = ", ".join(f"{p.name} {spoken_bytes(p.total(plan.n))}" for p in parts)
     each = "" if plan.devices is None else f" on each of {math.prod(plan.devices)} devices"
     change = ["fewer nodes"] if plan.devices is None else ["fewer nodes", "more devices"]
+    if plan.cohort is not None and planning.SCRATCH in {p.name for p in parts[:1]}:
+        change = change[1:]  # a round computes as many, whatever n is
+    batch, held = run.given[1].batch_size, run.given[1].data.index.shape[1]
+    if batch is not None and (batch > held or planning.SCRATCH in {p.name for p in parts}):
+        change.insert(0, f"a smaller batch_size (now {batch:,}; the largest node holds {held:,} samples)")
     if block != 1 and planning.SCRATCH in {p.name for p in parts}:
         change.append(keyword("block", "auto") if block is None else f"a smaller block (now {block})")
     if run.width > 1:

@@ -1,17 +1,21 @@
-"""What a run shows while it runs.
-
-At first "compiling", then a bar with rounds/s, time left, loss and consensus distance.
-"""
+"""Show what a run does: a bar on a terminal, lines in a log."""
 
 import math
+import threading
 import time
+from collections.abc import Mapping
 from typing import Any, Self
+
+from .printing import console, say
+
+BEAT = 30.0  # seconds without a line, after which a log gets one
+LABEL = 20  # letters of a label in a bar that must fit into 80 columns
 
 
 class Progress:
-    """Show one live line per run on a terminal or in a notebook.
+    """Show a live line on a terminal or in a notebook; elsewhere print lines.
 
-    Elsewhere, print one plain line when a run ends.
+    Lines of a log: when a run begins to compile, at each evaluation, when 30 s passed without one, and when a run ends.
 
     Args:
       on: False says nothing at all.
@@ -20,67 +24,106 @@ class Progress:
     def __init__(self, on: bool = True):
         self.on, self._live, self._task = on, None, None
         self._tasks: dict[str, Any] = {}
-        self._label, self._total, self._seen, self._since = "", 0, 0, 0.0
+        self._label, self._total, self._done, self._seen, self._since = "", 0, 0, 0, 0.0
+        self._began = self._spoke = 0.0
+        self._pace: list[str] = []
+        self._doing = ""  # what the run does at this moment, as a log says it; nothing between runs
+        self._over: threading.Event | None = None
 
     def __enter__(self) -> Self:
         if self.on:
-            from rich.console import Console
-
-            console = Console()
-            if console.is_terminal or console.is_jupyter:
-                self._live = _bar(console)
+            out = console()
+            if out.is_terminal or out.is_jupyter:
+                self._live = _bar(out)
                 self._live.start()
+            else:
+                self._over = threading.Event()
+                threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        if self._over is not None:
+            self._over.set()
+            self._over = None
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(1.0):
+            self.beat(time.perf_counter())
+
+    def beat(self, now: float) -> None:
+        """Print where the run is, if no line came in the `BEAT` seconds before `now`."""
+        if self._doing and now - self._spoke >= BEAT:
+            where = "" if self._doing == "compiling" else f"round {self._done} of {self._total}, "
+            doing = "still compiling" if self._doing == "compiling" else self._doing
+            self.say(f"{self._label}: {where}{doing}, {now - self._began:.0f} s so far")
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """A run starts, or its rounds are compiled; it says "compiling" until the first `update`."""
-        self._label, self._total, self._seen, self._since = label, total, done, 0.0
+        """Show that a run compiles, until the first `update`."""
+        self._label, self._total, self._done, self._seen, self._since = label, total, done, done, 0.0
+        self._began, self._pace = time.perf_counter(), []
         if self._live is not None:
             if label not in self._tasks:
-                self._tasks[label] = self._live.add_task(_escape(label), note="compiling", rate="", left="")
+                name = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
+                self._tasks[label] = self._live.add_task(_escape(name), note="compiling")
             self._task = self._tasks[label]
             self._live.update(self._task, total=total, completed=done)
+        elif self.on:
+            goes_on = (
+                f"{label}: goes on from round {done} of {total}, compiling"
+                if done < total
+                else f"{label}: all {total} rounds are done"
+            )
+            self.say(goes_on if done else f"{label}: compiling, {total} rounds to go")
+        self._doing = "compiling"
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line of its own."""
+        self._spoke = time.perf_counter()
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False)
         elif self.on:
-            print(text, flush=True)
+            say(text)
 
-    def update(self, done: int, numbers: dict[str, Any]) -> None:
-        """`done` rounds are over; `numbers` may hold loss, consensus and accuracy."""
+    def update(self, done: int, numbers: Mapping[str, Any]) -> None:
+        """Show that `done` rounds are over; `numbers` as in `said`."""
         now = time.perf_counter()
         if not self._since:  # the first chunk was mostly compilation
             self._seen, self._since = done, now
             rate = 0.0
         else:
             rate = (done - self._seen) / max(now - self._since, 1e-9)
+        self._done, self._doing = done, "running"
+        self._pace = [f"{rate:.3g} rounds/s", clock((self._total - done) / rate)] if rate > 0 else []
         if self._live is not None:
-            left = _clock((self._total - done) / rate) if rate > 0 else ""
-            speed = f"{rate:.3g} rounds/s" if rate > 0 else ""
-            self._live.update(self._task, completed=done, note=_escape(said(numbers)), rate=speed, left=left)
+            note = "  ".join(text for text in (*self._pace, said(numbers)) if text)
+            self._live.update(self._task, completed=done, note=_escape(note))
 
-    def end(self, done: int, wall: float, compile: float, numbers: dict[str, Any], status: str = "done") -> None:
-        """A run is over."""
+    def measured(self, done: int, numbers: Mapping[str, Any]) -> None:
+        """Say in a log what an evaluation after `done` rounds found."""
+        if self.on and self._live is None:
+            pace = f", {self._pace[0]}, {self._pace[1]} left" if self._pace and done < self._total else ""
+            self.say(f"{self._label}: round {done} of {self._total}{pace}; {said(numbers)}".removesuffix("; "))
+
+    def end(
+        self, done: int, wall: float, compile: float, numbers: Mapping[str, Any], status: str = "done", of: str = ""
+    ) -> None:
+        """Show that a run is over; of: what its numbers are means of, such as "3 seeds"."""
+        self._doing = ""
+        shown = said(numbers) + (f" (mean ± std of {of})" if of and said(numbers) else "")
         if self._live is not None:
-            note = said(numbers) if status == "done" else f"{status}; {said(numbers)}"
-            self._live.update(self._task, completed=done, note=_escape(note), left=_clock(wall), rate="in all")
+            note = "" if status == "done" else f"{status}; "
+            self._live.update(self._task, completed=done, note=_escape(f"{note}{clock(wall)} in all  {shown}"))
         elif self.on:
             how = "" if status == "done" else f" ({status})"
-            print(
-                f"{self._label}: {done} rounds{how} in {wall:.1f} s, {compile:.1f} s of it compiling; {said(numbers)}",
-                flush=True,
-            )
+            text = f"{self._label}: {done} rounds{how} in {wall:.1f} s, {compile:.1f} s of it compiling; {shown}"
+            self.say(text.removesuffix("; "))
 
 
-def said(numbers: dict[str, Any]) -> str:
-    """The numbers that a line shows."""
+def said(numbers: Mapping[str, Any]) -> str:
+    """The numbers that a line shows: each a number, or (mean, std) over seeds."""
     shown = []
     for name, title in (
         ("loss", "loss"),
@@ -89,23 +132,24 @@ def said(numbers: dict[str, Any]) -> str:
         ("consensus", "consensus"),
     ):
         value = numbers.get(name)
-        if value is not None and not math.isnan(value):
-            shown.append(
-                f"{title} {value:.3f}"
-                if name.startswith(("loss", "accuracy")) and value < 1e3
-                else f"{title} {value:.2e}"
-            )
+        mean, *std = value if isinstance(value, tuple) else (value,)
+        if mean is None or math.isnan(mean):
+            continue
+        plain = name.startswith(("loss", "accuracy")) and abs(mean) < 1e3
+        shown.append(f"{title} " + " ± ".join(f"{x:.3f}" if plain else f"{x:.2e}" for x in (mean, *std)))
     return ", ".join(shown)
 
 
-def _bar(console: Any) -> Any:
+def _bar(out: Any) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as Rich, TextColumn
+    from rich.table import Column
 
+    whole, rest = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = [
-        TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}"), TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("[bold]{task.description}", table_column=whole), BarColumn(bar_width=24 if out.width >= 120 else 10),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)), TextColumn("[dim]{task.fields[note]}", table_column=rest),
     ]  # fmt: skip
-    return Rich(*columns, console=console, refresh_per_second=8)
+    return Rich(*columns, console=out, refresh_per_second=8, expand=True)
 
 
 def _escape(text: str) -> str:
@@ -114,7 +158,7 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """75 -> '1:15'."""
     if not math.isfinite(seconds):
         return ""

@@ -1,9 +1,10 @@
 """The host driver: run chunks of rounds; report, measure and save between them."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 from ..core.checks import whole
 from ..core.struct import labelled
@@ -11,10 +12,11 @@ from ..core.types import MeshLike, Method, PathLike, Problem, Tree
 from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Placer
-from ..errors import DivergenceError, bad
+from ..errors import DivergenceError, TooLargeError, bad
+from ..report import files
 from ..report.history import History, Record
 from ..xla.program_cache import kept_programs
-from . import checkpoint, memory_check
+from . import memory_check
 from .batch import Batch
 from .cadence import Cadence
 from .directory import RunDir
@@ -48,6 +50,7 @@ def simulate(
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
+    fallback: bool = False,
     check_memory: bool = True,
     mesh: MeshLike = None,
 ) -> History:
@@ -61,19 +64,15 @@ def simulate(
       method: a member of `dejax.methods`, or your own. problem: task and data. network: what lies
         between nodes; may be None for methods that do not communicate.
       rounds: rounds in all, >= 1, those before a resume included.
-      seed: of starts and draws; several seeds (a list, or `seeds=`) run at once, as one vmapped
-        program.
-      params: start from these parameters: a population [n, ...], or one model for all nodes.
-        Default: `task.init`.
-      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are
-        always evaluated.
-      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how
-        many the last evaluation takes; None: all.
-      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of
-        built-in ones; one or several. Default: local_models, mean_model and consensus; objective
-        and consensus where the data have no test set.
-      callbacks: one or several; each is called with every new record (a dict) after it was written;
-        one that returns True ends the run.
+      seed, seeds: of starts and draws; several (a list under either name) run at once, as one vmapped program.
+      params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
+      every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
+      nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
+        takes; None: all.
+      metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
+        local_models, mean_model and consensus; objective and consensus where the data have no test set.
+      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run.
+        After a kill a resumed run goes over the rounds since its checkpoint again, so that callbacks see them twice.
       label: name of the run in records, tables and plots. Default: the method's name.
       progress: False says nothing.
       out: a new directory for run.json, metrics.jsonl, metrics.csv, checkpoints, figure.png and
@@ -83,13 +82,12 @@ def simulate(
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last
         one. The last round is always saved, and so is the round at which Ctrl-C stops the run.
       config: text of the resolved config, kept in the run directory.
-      check_memory: refuse a run that does not fit into the device's memory (of each device of a
-        mesh), by its shapes before it compiles, else by what XLA allocates before its first round;
-        False tries it.
-      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a
-        JAX mesh with these axes (docs/scale.md). The numbers are those of one device up to the
-        order of sums. In a job of several processes (`jax.distributed`) all must call with the same
-        arguments; process 0 writes, prints and calls the callbacks.
+      fallback: where the newest checkpoint to resume is damaged, go on from the one before it; False refuses.
+      check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
+        else by what XLA allocates before its first round; False tries it.
+      mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
+        (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
+        (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
@@ -105,12 +103,9 @@ def simulate(
       >>> history = simulate(dejax.methods.dsgd(lr=2.0), problem, network, rounds=600)  # doctest: +SKIP
       >>> history.plot("accuracy")  # doctest: +SKIP
     """
-    if seeds is not None:
-        if seed != 0:
-            raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-        seed = several(seeds)
+    seed = one_of(seed, seeds)
     label = name_of(method) if label is None else label
-    directory = directory_of(out, resume, config)
+    directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
         cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
         run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
@@ -127,6 +122,7 @@ def compare(
     rounds: int | Mapping[str, int],
     *,
     seed: int | Sequence[int] = 0,
+    seeds: Sequence[int] | None = None,
     every: int | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
@@ -137,6 +133,7 @@ def compare(
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
     config: str | None = None,
+    fallback: bool = False,
     check_memory: bool = True,
     mesh: Any = None,
 ) -> History:
@@ -152,6 +149,7 @@ def compare(
       were done and resumes the one that was cut short.
     Raises:
       DivergenceError: every run diverged. Otherwise as `simulate`.
+      TooLargeError: by shapes before the first run begins; by its compiled program before that run begins, with `.history` of those before.
     """
     if not isinstance(runs, Mapping):
         raise bad(
@@ -168,7 +166,8 @@ def compare(
             )
     if not runs:
         raise bad("runs", runs, says="is empty", instead="give {label: (method, problem, network)}")
-    directory = directory_of(out, resume, config)
+    seed = one_of(seed, seeds)
+    directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
         layout = as_layout(mesh)
         todo = planned(
@@ -218,8 +217,10 @@ def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[
     callbacks = options.pop("callbacks", ())
     progress = options.pop("progress", True)
     if options:
-        raise TypeError(
-            f"continue_ takes no {next(iter(options))!r}; it takes every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        name = next(iter(options))
+        takes = "every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        raise bad(
+            name, options[name], owner="continue_", why="which continue_ does not take", instead=f"give some of {takes}"
         )
     run.lengthen(cadence.rounds)
     run.records = [r for r in history.records if r["run"] == label]
@@ -245,6 +246,24 @@ def drive_all(
     """
     callbacks = [callbacks] if callable(callbacks) else callbacks
     processes.meet()  # before anything that may be refused on one process alone
+    if directory is None:
+        return _drive_all(todo, callbacks, progress, directory, running, check_memory, order)
+    directory.hold()
+    try:
+        return _drive_all(todo, callbacks, progress, directory, running, check_memory, order)
+    finally:
+        directory.drop()
+
+
+def _drive_all(
+    todo: Sequence[tuple[Batch, Cadence]],
+    callbacks: Sequence[Callable[[Record], Any]],
+    progress: bool,
+    directory: RunDir | None,
+    running: bool,
+    check_memory: bool,
+    order: Sequence[str] | None,
+) -> History:
     with processes.everyone():
         if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
             raise bad("callbacks", callbacks, instead="give functions fn(record), one or a list of them")
@@ -257,15 +276,34 @@ def drive_all(
         processes.same({run.label: _told_apart(run, cadence) for run, cadence in todo})
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
-        if check_memory:  # of all, before the first of them writes anything
-            _check_compiled(todo, bar, directory)
-        for run, cadence in todo:
-            with run.blamed():
-                interrupted = drive(run, cadence, callbacks, bar, directory, interrupt, running)
-            run.release()
-            if interrupted:
-                break
-    facts = [run.facts() for run, _ in todo if run.records or run.started]
+        try:
+            for run, cadence in todo:
+                with run.blamed():
+                    interrupted = drive(run, cadence, callbacks, bar, directory, interrupt, running, check_memory)
+                run.release()
+                if interrupted:
+                    break
+        except TooLargeError as error:  # of a run whose program does not fit, after others have run
+            if processes.count() == 1 and any(run.records for run, _ in todo):
+                error.history = _ended(todo, directory, order)
+            raise
+    return _ended(todo, directory, order, interrupted)
+
+
+def _ended(
+    todo: Sequence[tuple[Batch, Cadence]],
+    directory: RunDir | None,
+    order: Sequence[str] | None,
+    interrupted: bool = False,
+) -> History:
+    """The history of runs that are over, with its page in the directory."""
+    begun = [run for run, _ in todo if run.records or run.started]
+    facts = [run.facts() for run in begun]
+    if directory is None:
+        setups = {label: setup for run in begun for label, setup in run.setups().items()}
+        facts = [{label: found | {"setup": setups[label]} for label, found in each.items()} for each in facts]
+    else:  # what stands in run.json, too
+        facts = [{label: directory.facts.get(label, {}) | found for label, found in each.items()} for each in facts]
     facts = processes.share({label: found for each in facts for label, found in each.items()})
     at = {label: i for i, label in enumerate(order or facts)}
     records = sorted((r for run, _ in todo for r in run.records), key=lambda r: at[r["run"]])
@@ -275,19 +313,6 @@ def drive_all(
     if directory is not None and directory._made and records:
         directory.report(history)
     return history
-
-
-def _check_compiled(todo: Sequence[tuple[Batch, Cadence]], bar: Progress, directory: RunDir | None) -> None:
-    """Compile the rounds of all runs that have some left, and refuse those that do not fit."""
-    for run, cadence in todo:
-        saved = directory.saved(run.label) if directory is not None and directory.resume else None
-        if saved is not None and checkpoint.round_of(saved) == cadence.rounds:
-            continue
-        bar.begin(run.label, cadence.rounds)
-        began = time.perf_counter()
-        with run.blamed(), processes.everyone():
-            memory_check.check_compiled(run)
-        run.wall += time.perf_counter() - began
 
 
 def _told_apart(run: Batch, cadence: Cadence) -> dict[str, Any]:
@@ -300,19 +325,23 @@ def _told_apart(run: Batch, cadence: Cadence) -> dict[str, Any]:
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 
 
-def directory_of(out: PathLike | None, resume: PathLike | None, config: str | None) -> RunDir | None:
+def directory_of(
+    out: PathLike | None, resume: PathLike | None, config: str | None, fallback: bool = False
+) -> RunDir | None:
     """Where files go, if anywhere; all processes must have been given the same."""
     told = processes.gather([str(out), str(resume)])
     if any(pair != told[0] for pair in told):
-        raise processes.met(
-            ValueError(
-                f"out and resume are {told} on processes 0 to {len(told) - 1}; give the same on all: process 0 alone writes"
-            )
-        )
+        says = f"and resume are {told} on processes 0 to {len(told) - 1}"
+        raise processes.met(bad("out", out, says=says, instead="give the same on all: process 0 alone writes"))
     if resume is True:
         resume, out = out, None
         if resume is None:
             raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
+    for name, path in (("out", out), ("resume", resume)):
+        if path is not None:
+            files.check_path(name, path)
+    if fallback and resume is None:
+        raise bad("fallback", fallback, why="but nothing is resumed", instead="give resume= with it, or leave it out")
     if out is not None and resume is not None and str(out) != str(resume):
         raise bad(
             "out",
@@ -321,16 +350,30 @@ def directory_of(out: PathLike | None, resume: PathLike | None, config: str | No
             instead="a resumed run goes on in its own directory: leave out away",
         )
     path = resume if resume is not None else out
-    return None if path is None else RunDir(path, resume is not None, config)
+    return None if path is None else RunDir(path, resume is not None, config, fallback=fallback)
 
 
-def several(seeds: Sequence[int]) -> Sequence[int]:
-    if isinstance(seeds, int):
-        raise bad("seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({seeds}))")
+def one_of(seed: Any, seeds: Any) -> Any:
+    """The seeds that were given, under one of the two names: a number, or a list.
+
+    Raises:
+      ValueError, TypeError: under both names, or under `seeds` no list of at least one.
+    """
+    if seeds is None:
+        return seed
+    if not (np.ndim(seed) == 0 and seed == 0):
+        raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
+    if hasattr(seeds, "__index__") and np.ndim(seeds) == 0:
+        n = int(seeds)
+        raise bad(
+            "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
+        )
+    if isinstance(seeds, (str, bytes)) or not hasattr(seeds, "__iter__"):
+        raise bad("seeds", seeds, instead="give a list of different whole numbers, e.g. seeds=[0, 1, 2]")
     seeds = list(seeds)
     if not seeds:
         raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")
     return seeds
 
 
-__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "planned", "several", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "one_of", "planned", "simulate"]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from .. import engine
-from ..core import tree
+from ..core import checks, tree
 from ..core.random import seeded
 from ..core.types import MeshLike, Method, Network, Problem, Tree
 from ..devices import placement, processes
@@ -16,8 +16,9 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
-from .batch import Batch, described
+from .batch import Batch
 from .fingerprint import fingerprint
 
 
@@ -35,7 +36,7 @@ class SingleRun(Batch):
             raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.described = described(method)
+        self.described = facts_of(method)
         self.given = (method, problem, network)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
@@ -111,7 +112,12 @@ class SingleRun(Batch):
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
-        return {self.label: {"status": self.status} | self.common_facts() | self.described}
+        facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
+        return {self.label: facts | self.described}
+
+    def setups(self) -> dict[str, dict[str, Any]]:
+        """label -> all that its run was made of."""
+        return {self.label: setup(*self.given, self.initial)}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
@@ -141,7 +147,7 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     given: list[Any] = list(seed) if many else [seed]
     if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
         raise bad("seed", seed, instead="give one whole number, or a list of different ones")
-    seeds = [int(s) for s in given]
+    seeds = [checks.seed("seed", s) for s in given]
     if len(set(seeds)) != len(seeds) or not seeds:
         raise bad("seed", seed, instead="give one whole number, or a list of different ones")
     return seeds, many

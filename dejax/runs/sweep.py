@@ -21,7 +21,7 @@ from ..xla.program_cache import kept_programs
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
-from .simulate import Callbacks, directory_of, drive_all, several
+from .simulate import Callbacks, directory_of, drive_all, one_of
 from .single import seeds_of
 
 
@@ -31,7 +31,8 @@ def sweep(
     over: Mapping[str, Sequence[Any] | Mapping[str, Any]],
     rounds: int = 100,
     *,
-    seeds: Sequence[int] = (0,),
+    seed: int | Sequence[int] = 0,
+    seeds: Sequence[int] | None = None,
     at_once: int | None = None,
     every: int | None = None,
     nodes: int | None = None,
@@ -42,6 +43,7 @@ def sweep(
     out: PathLike | None = None,
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
+    fallback: bool = False,
     check_memory: bool = True,
     mesh: MeshLike = None,
 ) -> History:
@@ -58,11 +60,10 @@ def sweep(
       over: name -> values; or name -> {label: value} for values that are no numbers, texts, or
         None.
       rounds: of each run.
-      seeds: of starts and draws, for every combination.
-      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as
-        many as seeds; None: all of one structure. A sweep that is resumed keeps its groups.
-      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all
-      runs of a group in turn.
+      seed, seeds: of starts and draws, for every combination: one, or a list under either name.
+      at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as many as seeds; None: all of one
+        structure. A sweep that is resumed keeps its groups.
+      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all runs of a group in turn.
     Returns:
       History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of
       `over` under their names. A run that diverges is marked (`history.facts[label]["status"]`);
@@ -75,9 +76,9 @@ def sweep(
       >>> history = dejax.sweep(build, {"lr": [0.1, 0.3, 1.0]}, rounds=200, seeds=range(4))  # doctest: +SKIP
       >>> history.best("accuracy/local")  # doctest: +SKIP
     """
-    directory = directory_of(out, resume, None)
+    directory = directory_of(out, resume, None, fallback)
     with processes.everyone():
-        rounds, (own, _) = whole("rounds", rounds), seeds_of(several(seeds))
+        rounds, (own, _) = whole("rounds", rounds), seeds_of(one_of(seed, seeds))
         if at_once is not None:
             at_once = whole("at_once", at_once)
         members = [_member(build, values, rounds) for values in _combinations(build, over)]

@@ -1,7 +1,7 @@
 """The engine's programs for several runs at once, and carries that hold a row of each run."""
 
 import inspect
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .. import engine
 from ..core import tree
+from ..core.random import seeded
 from ..core.types import Keys, Method, Network, Place, Problem, Tree
 from ..devices import placement
 
@@ -104,4 +105,10 @@ def refilled(lanes: int, width: int, carry: Tree) -> Any:
     return tree.map(lambda x: x[jnp.minimum(jnp.arange(width), lanes - 1)], carry)
 
 
-__all__ = ["Static", "copied", "lane", "move", "over_lanes", "refilled", "stacked"]
+@lru_cache(maxsize=1024)
+def key_of(seed: int) -> jax.Array:
+    """The key of a seed, made once."""
+    return seeded(seed)
+
+
+__all__ = ["Static", "copied", "key_of", "lane", "move", "over_lanes", "refilled", "stacked"]

@@ -2,7 +2,7 @@
 
 from ..layers import conv as conv
 from ..layers.linear import dot_general as dot_general
-from ..layers.native_conv import warn_if_batched_conv as warn_if_batched_conv
+from ..layers.slow_layers import warn_if_slow as warn_if_slow
 from . import adapters, models
 from .adapters import *
 from .models import *

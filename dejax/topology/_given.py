@@ -1,5 +1,6 @@
 """Graphs and matrices of one's own."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.checks import choice, or_none, whole
+from ..core.warn import warn
 from ..errors import bad
 from ..mixing import Dense, Edges
 from ._graph import Graph
@@ -146,31 +148,125 @@ def from_matrix(
 
 
 def from_networkx(
-    graph: Any, *, weights: Weights | None = None, allow_disconnected: bool = False, name: str = "from_networkx"
+    graph: Any,
+    *,
+    weight: str | None = None,
+    normalize: Literal["row", "column", "doubly"] | None = None,
+    weights: Weights | None = None,
+    allow_disconnected: bool = False,
+    name: str = "from_networkx",
 ) -> Topology:
     """A topology from a networkx graph; its nodes are numbered in their order.
 
-    An edge u -> v of a directed graph means that v hears u. Self loops and edge attributes are
-    ignored.
+    An edge u -> v of a directed graph means that v hears u. Without `weight` the graph says who
+    hears whom, a rule makes the weights, and a warning names what is not used: self loops, and
+    numbers on edges unless `weights` says that a rule is meant.
 
     Args:
-      graph: networkx Graph or DiGraph.
-      weights: weight rule; left out, metropolis(), or uniform_neighbour() where directed.
+      graph: networkx Graph or DiGraph; weights of parallel edges of a multigraph add up.
+      weight: edge attribute that holds the weight a_vu >= 0 that v gives to u, e.g. "weight"; that of
+        a self loop is the node's own, a_vv.
+      normalize: how weights become W. "row": W_vu = a_vu / sum_u a_vu. "column": W_vu = a_vu / sum_v
+        a_vu. In both a sum of nothing is 1 at the node itself. "doubly": W_vu = a_vu / (s + a) with s
+        the largest sum at a node and a the largest weight, and what is missing to 1 at the node
+        itself, in place of self loops; equal weights give `max_degree()`. None: the weights are W.
+      weights: weight rule where `weight` is left out; default metropolis(), or uniform_neighbour()
+        where directed.
       allow_disconnected: accept a graph in several parts.
       name: what to call it.
+    Raises:
+      ValueError: no networkx graph, or one without nodes; an edge whose weight is missing, negative
+        or no finite number; sums that are not 1 without `normalize`; "doubly" where a node gives more
+        than it gets; `weight` and `weights` together.
     Example:
       >>> import networkx as nx
-      >>> from_networkx(nx.path_graph(3)).n
-      3
+      >>> graph = nx.Graph([(0, 1, {"weight": 3.0}), (1, 2, {"weight": 1.0})])
+      >>> from_networkx(graph, weight="weight", normalize="row").matrix()[1].tolist()
+      [0.75, 0.0, 0.25]
     """
+    bad_here = functools.partial(bad, owner="from_networkx")
+    if not all(callable(getattr(graph, m, None)) for m in ("nodes", "edges", "is_directed")):
+        shape = getattr(graph, "shape", None)
+        says = f"is a {type(graph).__name__}" + ("" if shape is None else f" of shape {tuple(shape)}")
+        instead = "give a networkx graph; a matrix goes to from_matrix, a list of pairs to from_edges"
+        raise bad_here("graph", graph, says=says, instead=instead)
     at = {v: i for i, v in enumerate(graph.nodes())}
     if not at:
-        raise bad("graph", graph, owner="from_networkx", says="has no nodes", instead="give at least one")
+        raise bad_here("graph", graph, says="has no nodes", instead="give at least one")
+    or_none(choice("row", "column", "doubly"), "or leave it out")("from_networkx.normalize", normalize)
+    if weight is not None:
+        if weights is not None:
+            raise bad_here(
+                "weights", weights, why=f"but weight={weight!r} takes those of the edges", instead="give one of them"
+            )
+        return build(name, _networkx_weights(graph, at, weight, normalize), allow_disconnected)
+    if normalize is not None:
+        raise bad_here(
+            "normalize", normalize, why="but there is no weight to normalize", instead='give weight="weight", too'
+        )
+    _warn_unused(graph, weights is None)
     pairs = [(at[v], at[u]) for u, v in graph.edges() if u != v]
     return from_edges(
         np.array(pairs, np.int64).reshape(-1, 2), len(at), directed=graph.is_directed(), weights=weights,
         allow_disconnected=allow_disconnected, name=name,
     )  # fmt: skip
+
+
+def _warn_unused(graph: Any, numbers: bool) -> None:
+    """Warn of self loops, and where `numbers` of numbers on edges."""
+    loops = sum(u == v for u, v in graph.edges())
+    named = {k for *_, held in graph.edges(data=True) for k, v in held.items() if _is_number(v)} if numbers else set()
+    unused = [f"{loops} self loop{'s' * (loops > 1)}"] if loops else []
+    unused += [f"the edge attribute {k!r}" for k in sorted(map(str, named))]
+    if unused:
+        key = "weight" if "weight" in named or not named else min(map(str, named))
+        warn(
+            f"from_networkx does not use {' and '.join(unused)} of the graph: the weights of W are made by a rule. Give weight={key!r} and "
+            "normalize= to use them, or weights=metropolis() and a graph without self loops if a rule is meant."
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _networkx_weights(graph: Any, at: dict[Any, int], weight: str, normalize: str | None) -> Edges:
+    """W of the weights on a graph's edges."""
+    n, sums = len(at), dict[tuple[int, int], float]()
+    for u, v, held in graph.edges(data=True):
+        value = held.get(weight)
+        if not _is_number(value) or not 0 <= value < np.inf:
+            says = f"has the edge ({u!r}, {v!r}) " + (
+                f"with {weight} = {value!r}" if weight in held else f"without {weight!r}"
+            )
+            raise bad("graph", value, owner="from_networkx", says=says, instead="give every edge a finite weight >= 0")
+        for pair in {(at[v], at[u])} if graph.is_directed() else {(at[v], at[u]), (at[u], at[v])}:
+            sums[pair] = sums.get(pair, 0.0) + float(value)
+    loops = {i: w for (i, j), w in sums.items() if i == j}
+    pairs = np.array([p for p, w in sums.items() if p[0] != p[1] and w], np.int64).reshape(-1, 2)
+    a = np.array([w for p, w in sums.items() if p[0] != p[1] and w], np.float64)
+    own = np.array([loops.get(i, 0.0) for i in range(n)])
+    row, column = (own + np.bincount(pairs[:, k], a, n) for k in (0, 1))
+    if normalize in ("row", "column"):
+        total, which = (row, 0) if normalize == "row" else (column, 1)
+        safe = np.where(total > 0, total, 1)
+        a, own = a / safe[pairs[:, which]], np.where(total > 0, own / safe, 1.0)
+    elif normalize == "doubly":
+        hears, sends = row - own, column - own
+        far = int(np.abs(hears - sends).argmax())
+        if abs(hears[far] - sends[far]) > 1e-9 * max(hears[far], sends[far]):
+            says = f"has a node, {list(at)[far]!r}, that gets weights of {hears[far]:.6g} in all and gives {sends[far]:.6g}"
+            raise bad("graph", graph, owner="from_networkx", says=says, instead='say normalize="row" or "column"')
+        a = a / (hears.max(initial=0) + a.max(initial=0) or 1.0)
+        own = 1.0 - np.bincount(pairs[:, 0], a, n)
+        if loops:
+            warn(
+                f"from_networkx does not use {len(loops)} self loop{'s' * (len(loops) > 1)}: normalize='doubly' makes own weights"
+            )
+    elif min(np.abs(row - 1).max(), np.abs(column - 1).max()) > TOLERANCE:
+        says = f"is None, but the weights that nodes hear sum to {row.min():.6g} to {row.max():.6g}"
+        raise bad("normalize", owner="from_networkx", says=says, instead='give "row", "column" or "doubly"')
+    return Edges.sorted(n, pairs[:, 0], pairs[:, 1], a, own)
 
 
 __all__ = ["from_edges", "from_matrix", "from_networkx"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import in_, natural, whole
+from ..core import checks
+from ..core.checks import in_, whole
 from ..errors import bad
 from ._graph import Graph
 from ._sized import FROM_DATA, sized
@@ -58,7 +59,7 @@ def _draw(
 
     The very first is taken where disconnected ones are welcome.
     """
-    seed = natural(f"{owner}.seed", seed)
+    seed = checks.seed(f"{owner}.seed", seed)
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         graph = draw(int(rng.integers(2**31)))
@@ -90,10 +91,9 @@ def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weight
 
     degree = _degree("random_regular", degree, n)
     if n * degree % 2:
-        raise ValueError(
-            f"random_regular: n * degree is {n} * {degree} = {n * degree}, which is odd, and every edge has two ends; "
-            f"use n = {n + 1} or degree = {degree - 1 if degree > 1 else 2}"
-        )
+        why = f"but n * degree is {n} * {degree} = {n * degree}, which is odd, and every edge has two ends"
+        instead = f"use n = {n + 1} or degree = {degree - 1 if degree > 1 else 2}"
+        raise bad("degree", degree, owner="random_regular", why=why, instead=instead)
     graph = _draw(
         "random_regular",
         lambda s: _undirected(n, nx.random_regular_graph(degree, n, seed=s)),
@@ -159,7 +159,7 @@ def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: W
     import networkx as nx
 
     m = _degree("barabasi_albert", m, n, "m")
-    seed = natural("barabasi_albert.seed", seed)
+    seed = checks.seed("barabasi_albert.seed", seed)
     return build("barabasi_albert", weighted(_undirected(n, nx.barabasi_albert_graph(n, m, seed=seed)), weights))
 
 
@@ -323,7 +323,7 @@ def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weight
     """
     degree = _degree("random_digraph", degree, n)
 
-    seed = natural("random_digraph.seed", seed)
+    seed = checks.seed("random_digraph.seed", seed)
     rng = np.random.default_rng(seed)
     i, circle = np.arange(n), rng.permutation(n)
     following = np.zeros(n, np.int64)

@@ -34,8 +34,9 @@ def kept_programs() -> Iterator[None]:
     """Read compiled programs from a folder of the user's cache, and write them to it, inside.
 
     The folder is `dejax/xla` in $XDG_CACHE_HOME (~/.cache), or that of the environment variable
-    DEJAX_CACHE; "off" there switches this off. Nothing is done where JAX has a compilation cache of
-    its own. After the stretch JAX is as it was before.
+    DEJAX_CACHE, seen from where the process stands at the time; "off" there switches this off.
+    Nothing is done where JAX has a compilation cache of its own. After the stretch JAX is as it was
+    before.
     """
     global _inside
     with _lock:
@@ -66,7 +67,7 @@ def folder() -> Path | None:
         except RuntimeError:  # a user without a home
             return None
     else:
-        root = Path(chosen).expanduser()
+        root = Path(os.path.abspath(os.path.expanduser(chosen)))  # wherever the process goes later
     machine = [platform.system(), platform.machine(), *sorted(features()), version("jax"), version("jaxlib")]
     return root / hashlib.sha256("\n".join(machine).encode()).hexdigest()[:NAME]
 

@@ -92,6 +92,9 @@ class Network:
     attack: Any = None
     codec: Any = None
 
+    def check(self, method: Any, problem: Any) -> None:
+        """Whatever comes fits."""
+
 
 def ring(n: int | None = None, offsets: tuple[int, ...] = (1,)) -> Any:
     """A ring."""
@@ -123,7 +126,7 @@ class Source:
     def __init__(self) -> None:
         Source.made += 1
 
-    def partition(self, how: Any, nodes: int, seed: int) -> Nodes:
+    def partition(self, how: Any, nodes: int, seed: int, holdout: float, public: int) -> Nodes:
         """Split."""
         return Nodes(nodes, how, seed)
 

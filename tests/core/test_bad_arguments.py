@@ -94,7 +94,7 @@ def test_text_is_no_number_in_any_field():
                     dataclasses.replace(owner, **{name: "0.1"})
     assert seen > 30
     for name in ("peak", "rounds", "end", "warmup"):
-        with pytest.raises(TypeError, match=rf"^Cosine\.{name} is '0.1' \(str\); give a number"):
+        with pytest.raises(TypeError, match=rf"^Cosine\.{name} is '0.1' \(str\); give a "):
             dj.Cosine(**({"peak": 0.1, "rounds": 9} | {name: "0.1"}))
     with pytest.raises(TypeError, match="learning_rate is '0.1'; give a number"):
         dj.optimizer(optax.sgd, learning_rate="0.1")
@@ -163,7 +163,7 @@ def test_a_list_of_rates_is_an_array_of_them(lr):
         (lambda: dj.data.digits().partition(dj.data.dirichlet_by_class, nodes=2), r"dirichlet_by_class, which was not called; give dirichlet_by_class\("),
         (lambda: dj.Problem(dj.tasks.mlp(16, 26), dj.data.letters), "Problem.data is letters, which was not called"),
         (lambda: dj.Problem(PROBLEM.task, PROBLEM.data, batch_size=True), r"Problem.batch_size is True \(bool\); give a whole number"),
-        (lambda: dj.Cosine(dj.InverseSqrt(0.1), 9), r"Cosine.peak is InverseSqrt\(.*, a schedule or function.*give a number"),
+        (lambda: dj.Cosine(dj.InverseSqrt(0.1), 9), r"Cosine.peak is InverseSqrt\(.*, a schedule or function.*give a finite number > 0"),
         (lambda: dj.Cosine(0.1, 9, warmup=lambda t: t), "Cosine.warmup is <function .*, a schedule or function"),
         (lambda: dj.InverseSqrt(dj.Cosine(0.1, 9)), r"InverseSqrt.peak is Cosine\("),
         (lambda: dj.InverseSqrt(0.1, offset=dj.Cosine(1.0, 9)), r"InverseSqrt.offset is Cosine\("),
@@ -224,3 +224,68 @@ def test_arguments_of_an_optimizer_may_stand_in_their_order():
     for factory, given in ((optax.chain, (optax.scale(1.0),)), (lambda lr, /: optax.sgd(lr), (0.1,))):
         with pytest.raises(TypeError, match="no names to keep them by; give them by name"):
             dj.optimizer(factory, *given)
+
+
+HUGE = 10**400
+SHOWN = "is a whole number of about 401 digits"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dj.methods.dsgd(lr=HUGE),
+        lambda: dj.methods.local_sgd(lr=0.1, local_steps=HUGE),
+        lambda: dj.methods.choco(lr=0.1, gamma=HUGE, compressor=c.top_k(k=1)),
+        lambda: dj.topology.ring(HUGE),
+        lambda: dj.topology.erdos_renyi(8, seed=HUGE),
+        lambda: dj.attacks.sign_flip(adversaries=1, seed=HUGE),
+        lambda: dj.attacks.sign_flip(adversaries=1, strength=HUGE),
+        lambda: dj.privacy.gaussian_message(clip=HUGE, noise_multiplier=1.0),
+        lambda: dj.faults.delay(phases=HUGE),
+        lambda: dj.faults.link_loss(p=HUGE),
+        lambda: dj.data.dirichlet(alpha=HUGE),
+        lambda: dj.data.letters().partition(dj.data.iid(), nodes=8, seed=HUGE),
+        lambda: dj.data.synthetic.quadratics(4, 2, seed=HUGE),
+        lambda: dj.Cosine(peak=HUGE, rounds=10),
+        lambda: dj.InverseSqrt(peak=HUGE),
+        lambda: dj.compression.top_k(k=HUGE),
+        lambda: dj.compression.top_k(ratio=HUGE),
+        lambda: dj.tasks.mlp(hidden=[HUGE]),
+    ],
+)
+def test_numbers_that_nothing_can_hold_are_refused_in_words(make):
+    with pytest.raises(dj.FieldError) as found:
+        make()
+    assert len(str(found.value)) < 300 and "digits" in str(found.value), str(found.value)
+
+
+@pytest.mark.parametrize("wrong", [["0.5", 1], [True, 1.0], [1, None], "12", {"a": 1}, np.array([True, False])])
+def test_lists_of_numbers_hold_numbers(wrong):
+    for make in (lambda v: dj.events.poisson(rate=v), lambda v: dj.topology.data_size(sizes=v)):
+        with pytest.raises(dj.FieldError, match=r"(rate|sizes) (is|holds) "):
+            make(wrong)
+    assert dj.topology.data_size(sizes=np.float32([1, 2])).sizes == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 2**32, 0.5, True, "3"])
+def test_every_seed_is_a_whole_number_of_32_bits(seed):
+    letters = dj.data.letters()
+    for make in (
+        lambda: letters.partition(dj.data.iid(), nodes=8, seed=seed),
+        lambda: dj.topology.erdos_renyi(8, seed=seed),
+        lambda: dj.topology.barabasi_albert(8, seed=seed),
+        lambda: dj.topology.random_digraph(8, seed=seed),
+        lambda: dj.attacks.sign_flip(adversaries=1, seed=seed),
+        lambda: dj.events.poisson(seed=seed),
+        lambda: dj.data.synthetic.quadratics(4, 2, seed=seed),
+        lambda: dj.data.synthetic.logistic(4, 2, 8, seed=seed),
+    ):
+        with pytest.raises(dj.FieldError, match=r"seed is .*; give a whole number from 0 to 4294967295"):
+            make()
+
+
+def test_a_delay_is_bounded_with_its_reason():
+    assert dj.faults.delay(phases=1000).span == (1000, 1000)
+    for phases in (1001, 10**6, (0, 10**6)):
+        with pytest.raises(dj.FieldError, match=r"phases is .*keeps its messages of as many phases; give .* 0 to 1000"):
+            dj.faults.delay(phases=phases)

@@ -48,11 +48,11 @@ def test_the_page_has_every_trait_with_its_default():
         (f.name, f.default) for f in dataclasses.fields(Traits)
     ]
     for field in dataclasses.fields(Traits):
-        line = re.search(rf"^ +{field.name}: (.*)$", inspect.getdoc(Traits), re.M)
+        line = re.search(rf"^  {field.name}: (.*(?:\n {{4}}.*)*)$", inspect.getdoc(Traits), re.M)
         default = {None: "None", False: "default False", "": '""', ("doubly",): '"doubly"'}.get(
             field.default, f'"{field.default}"'
         )
-        assert line and "default" in line[1] and default in line[1]
+        assert line and "default" in line[1] and default in " ".join(line[1].split())
 
 
 def with_attributes(**said):

@@ -233,7 +233,7 @@ def test_damaged_idx_files_are_seen(tmp_path):
         (lambda: data.from_arrays(X, Y, X), TypeError, r"pair \(x, y\)"),
         (lambda: data.from_arrays(X, Y, groups=Y[:3]), ValueError, "groups is"),
         (lambda: data.from_arrays(X.astype(str), Y), TypeError, "give numbers"),
-        (lambda: data.from_clients([]), ValueError, "no client"),
+        (lambda: data.from_clients([]), ValueError, "clients is empty"),
         (lambda: data.from_clients([(X, Y), (X[:, :2], Y)]), ValueError, "x of client 1"),
         (lambda: data.from_clients([(X, Y), (X[:0], Y[:0])]), ValueError, "client 1: x is empty"),
         (lambda: data.from_clients([(X, Y)], [(X, Y)] * 2), ValueError, "2 pairs for 1 clients"),

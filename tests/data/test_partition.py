@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -110,6 +111,24 @@ def test_dirichlet_follows_what_it_drew_when_supply_allows():
     assert err.mean() < 1.3 and (got[mixes < 1e-9] == 0).all()
     got, drift = serve(mixes, np.full(30, 10), np.full(5, 60), rng)
     assert (got.sum(0) == 60).all() and (got.sum(1) == 10).all() and 0 < drift.mean() < 0.5
+
+
+def test_classes_without_samples_cost_nothing():
+    """Class numbers with gaps give the split of the same classes without gaps."""
+    gaps = LABELS * 10_000
+    for p in (data.dirichlet(alpha=0.3), data.quantity(alpha=0.3)):
+        a, b = split(p, labels=gaps), split(p)
+        np.testing.assert_array_equal(a.rows, b.rows)
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 0.01])
+def test_dirichlet_by_class_takes_no_table_of_nodes_by_nodes(alpha):
+    labels = np.arange(50_000) % 10
+    tracemalloc.start()
+    parts = split(data.dirichlet_by_class(alpha=alpha, min_size=10), 5_000, labels=labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert parts.sizes.min() == 10 and peak < 5_000 * 5_000  # bytes; it takes 10 MB
 
 
 def test_dirichlet_keeps_an_uneven_overall_mix():

@@ -253,7 +253,7 @@ def test_rates_that_cannot_be(lr):
 
 
 BAD = {
-    "scaffold divides": (lambda: m.scaffold(lr=0.0), "option II divides by it"),
+    "scaffold divides": (lambda: m.scaffold(lr=0.0), "divides by it"),
     "both": (lambda: m.dsgd(lr=0.1, optimizer=dj.optimizer(optax.sgd, learning_rate=0.1)), "got both lr and optimizer"),
     "neither": (lambda: m.dsgd(), "got neither lr nor optimizer"),
     "order": (lambda: m.dsgd(lr=0.1, order="act"), "give 'atc', 'awc' or 'cta'"),
@@ -412,9 +412,12 @@ def test_arrays_of_another_length_are_refused_before_compilation(make, text):
     assert _rollout._cache_size() == before
 
 
-def test_a_bare_function_is_no_schedule():
-    with pytest.raises(TypeError, match="Dsgd.lr is <function.*give a schedule whose numbers are leaves"):
-        dj.rollout(m.dsgd(lr=lambda t: 0.1), PROBLEM, dj.Network(RING), jax.random.key(0), 1)
+def test_a_function_that_is_no_schedule_is_refused():
+    run = lambda lr: dj.rollout(m.dsgd(lr=lr), PROBLEM, dj.Network(RING), jax.random.key(0), 1)
+    with pytest.raises(TypeError, match=r"Dsgd.lr cannot be called with the round under jit \(TracerBool.*jnp.where"):
+        run(lambda t: 0.1 if t < 5 else 0.01)
+    with pytest.raises(TypeError, match=r"Dsgd.lr gives a str in a round; give a function that returns a number"):
+        run(lambda t: "fast")
 
 
 def test_a_wrong_personal_rate_is_refused():

@@ -351,3 +351,78 @@ def test_an_exchange_within_when_and_repeat_counts_its_own_phases():
             x = gossip(w, x, second)
     got, _ = run(dj.struct(Probe)(lr=0.1), dj.Network(zoo.ring(N), faults=fault), 5)
     np.testing.assert_allclose(got, x, rtol=0, atol=1e-13)
+
+
+@dj.struct
+class Naps(dj.Fault):
+    """Node t % n sleeps in round t, and node 0 in round 3 too."""
+
+    sleeps = True
+
+    def awake(self, ctx):
+        node = jnp.arange(N)
+        return (node != ctx.index % N) & ~((node == 0) & (ctx.index == 3))
+
+
+@pytest.mark.parametrize("phases", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_late_copies_per_edge_beside_sleepers(phases):
+    """What lies at a sleeper is there when it wakes: a loop with both ends of every copy."""
+    gamma, kept = 0.4, 2
+    top = dj.topology.ring(N).astype("float64")
+    w, x = top.matrix(), X0.copy()
+    pairs = [(i, j) for i in range(N) for j in range(N) if i != j and w[i, j]]
+    told, held = ({pair: np.zeros(zoo.D) for pair in pairs} for _ in range(2))  # (i, j): of i's value; at i of j's
+    came = []
+    for t in range(8):
+        up = np.array([i != t % N and not (i == 0 and t == 3) for i in range(N)])
+        new = dict(told)
+        for i, j in pairs:
+            gap = x[i] - told[i, j]
+            change = np.where(np.abs(gap) >= np.sort(np.abs(gap))[-kept], gap, 0)
+            new[i, j] = told[i, j] + change
+            if up[i] and up[j]:
+                held[j, i] = held[j, i] + change
+        own = np.stack([sum(w[i, j] * new[i, j] for j in range(N) if (i, j) in new) / (1 - w[i, i]) for i in range(N)])
+        told = {(i, j): new[i, j] if up[i] else told[i, j] for i, j in pairs}
+        came.append(dict(held))
+        moved = x.copy()
+        for i in np.flatnonzero(up):
+            if t >= phases:
+                mixed = w[i, i] * own[i] + sum(w[i, j] * came[t - phases][i, j] for j in range(N) if (i, j) in new)
+                moved[i] = x[i] + gamma * (mixed - own[i])
+        x = moved
+    codec = dj.compression.copies(dj.compression.top_k(k=kept), gamma=gamma, per_edge=True)
+    got, _ = run(dj.methods.dsgd(lr=0.0), dj.Network(top, codec=codec, faults=(delay(phases=phases), Naps())), 8)
+    np.testing.assert_allclose(got, x, rtol=0, atol=1e-13)
+
+
+def test_faults_of_ones_own_that_come_late():
+    """One that also loses or sleeps meets the refusals of losses; one whose ages differ must say them."""
+
+    @dj.struct
+    class Late(dj.Fault):
+        span = (1, 2)
+
+    @dj.struct
+    class LateAndLost(Late):
+        symmetric = False
+        span = (1, 1)
+
+        def arrives(self, ctx, links):
+            return links.weights() > 0
+
+    d = dj.methods.dsgd(lr=0.1)
+    with pytest.raises(dj.RefusedError, match=r"Late with span \(1, 2\).*ages\(key, receivers, senders, n\)"):
+        dj.Network(dj.topology.ring(N), faults=Late()).check(d, PROBLEM)
+    with pytest.raises(dj.RefusedError, match="LateAndLost, which loses one direction alone"):
+        dj.Network(dj.topology.ring(N), faults=LateAndLost()).check(d, PROBLEM)
+    column = dj.topology.random_digraph(N, degree=2)
+    with pytest.raises(dj.RefusedError, match="travel back"):
+        dj.Network(column, faults=LateAndLost()).check(dj.methods.sgp(lr=0.1), PROBLEM)
+
+    @dj.struct
+    class Aged(Late):
+        def ages(self, key, receivers, senders, n):
+            return 1 + (receivers + senders) % 2
+
+    dj.Network(dj.topology.ring(N), faults=Aged()).check(d, PROBLEM)

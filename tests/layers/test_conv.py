@@ -238,7 +238,7 @@ def test_plain_flax_layers_become_fast_ones():
     params = task.init(jax.random.key(0))
     names = str(jax.make_jaxpr(task.loss)(params, batch))
     assert "dejax_conv" in names and "dejax_matmul" in names
-    assert not tasks.warn_if_batched_conv(task, batch)
+    assert not tasks.warn_if_slow(task, batch)
     plain = Plain(nnx.Rngs(jax.random.key(0)))
     close(task.module(params)(batch["x"]), plain(batch["x"]))
 
@@ -301,7 +301,48 @@ def converted(conv_general_dilated, dtype, wider):
 def test_the_warning_about_a_native_convolution_says_what_it_can_be(task, words):
     batch = {"x": jnp.ones((2, 4, 4), jnp.float32), "y": jnp.zeros(2, jnp.int32)}
     with pytest.warns(UserWarning, match=words):
-        assert tasks.warn_if_batched_conv(task, batch)
+        assert tasks.warn_if_slow(task, batch)
+
+
+class Pooled(nnx.Module):
+    def __init__(self, rngs, pool, first=False):
+        self.pool, self.first, self.conv = pool, first, nnx.Conv(1, 2, (3, 3), rngs=rngs)
+
+    def __call__(self, x):
+        x = x[..., None]
+        return self.conv(self.pool(x)).mean((1, 2)) if self.first else self.pool(self.conv(x)).mean((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        (
+            lambda x: nnx.max_pool(x, (2, 2), (2, 2)),
+            r"max_pool\(x, \(2, 2\), strides=\(2, 2\)\) instead of nnx.max_pool",
+        ),
+        (lambda x: nnx.max_pool(x, (3, 3), (2, 2), "SAME"), r"padding=\(\(0, 1\), \(0, 1\)\)\) instead"),
+        (lambda x: nnx.avg_pool(x, (8, 8), (8, 8)), r"avg_pool\(x, \(8, 8\), strides=\(8, 8\)\) instead"),
+    ],
+)
+def test_the_warning_about_a_plain_pool_says_the_fast_one(pool, words):
+    batch = {"x": jnp.ones((2, 8, 8), jnp.float32), "y": jnp.zeros(2, jnp.int32)}
+    with pytest.warns(UserWarning, match=words):
+        assert tasks.warn_if_slow(tasks.classifier(functools.partial(Pooled, pool=pool)), batch)
+    # no gradient passes a pool of the samples themselves
+    assert not tasks.warn_if_slow(tasks.classifier(functools.partial(Pooled, pool=pool, first=True)), batch)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: conv.max_pool(x, (2, 2)),
+        lambda x: nnx.avg_pool(x, (2, 2), (2, 2)),
+        lambda x: nnx.max_pool(x, (5, 5), (1, 1)),  # dejax's own goes the same way
+    ],
+)
+def test_pools_that_are_as_fast_as_they_can_be_pass(pool):
+    batch = {"x": jnp.ones((2, 8, 8), jnp.float32), "y": jnp.zeros(2, jnp.int32)}
+    assert not tasks.warn_if_slow(tasks.classifier(functools.partial(Pooled, pool=pool)), batch)
 
 
 @pytest.mark.parametrize("case", PARAMS)
@@ -326,7 +367,7 @@ def test_sums_in_a_wider_type_equal_those_of_lax(case, key):
     for a, b in ((dx, dx0), (dw, dw0)):  # both rounded to bfloat16 at the end
         assert a.dtype == jnp.bfloat16
         np.testing.assert_allclose(a.astype(jnp.float32), b.astype(jnp.float32), rtol=2**-7, atol=1e-2)
-    assert not tasks.warn_if_batched_conv(
+    assert not tasks.warn_if_slow(
         converted(conv.conv_general_dilated, jnp.bfloat16, "float32"),
         {"x": jnp.ones((2, 4, 4), jnp.float32), "y": jnp.zeros(2, jnp.int32)},
     )

@@ -40,6 +40,10 @@ def per_batch():
     return dataclasses.replace(BASE, task=task)
 
 
+def no_mean():
+    return dataclasses.replace(BASE, task=Unaveraged())
+
+
 def statistics(**more):
     """What a problem with running statistics looks like to refusals."""
     facts = {
@@ -50,6 +54,18 @@ def statistics(**more):
         "rules": Rules((("norm", "statistics"),), ()),
     } | more
     return Some(**facts)
+
+
+class Unaveraged:
+    """A task whose models have no mean."""
+
+    averageable = False
+
+    def init(self, key):
+        return {"w": jax.numpy.zeros(3)}
+
+    def loss(self, params, batch, key):
+        return params["w"].sum() * jax.numpy.ones(1)
 
 
 class Mute(dj.Rule):
@@ -64,6 +80,27 @@ class Mute(dj.Rule):
 
 LATE, MUTE = f.delay(phases=1), Mute()
 COLUMNS = Traits(weights=("column",))
+
+
+CHOOSING = Traits(channel="server", raw_losses=True)
+
+
+@dj.struct
+class Ageless(dj.Fault):
+    """A fault of a user's own that does not say how late each message is."""
+
+    span = (1, 2)
+
+
+@dj.struct
+class Heavy:
+    """A learning rule with memory: heavy ball."""
+
+    def init(self, params):
+        return params
+
+    def direction(self, loss, params, memory):
+        raise NotImplementedError
 
 
 def pair(name, refused, passes):
@@ -106,9 +143,11 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("second codec", (Traits(own_codec="compressor"), net(RING, codec=LOSSY)), (Traits(own_codec="compressor"), net(RING, codec=c.direct(c.identity())))),
     pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
     pair("no messages to noise", (NOBODY, net(privacy=NOISE)), (NOBODY, net(privacy=CLIP))),
+    pair("choice by raw losses", (CHOOSING, net(privacy=CLIP)), (CHOOSING, net())),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
+    pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
     pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
@@ -117,6 +156,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("copies of chosen neighbors", (Traits(pulls=True), net(RING, codec=COPIES)), (Traits(pulls=True), net(RING, codec=LOSSY))),
     pair("late from chosen neighbors", (Traits(pulls=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late twice", (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=2)))), (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=0))))),
+    pair("late without ages", (NEIGHBORS, net(RING, faults=Ageless())), (NEIGHBORS, net(RING, faults=f.delay(phases=(1, 2))))),
     pair("late beside events", (PAIR, net(RING, events=PLAN, faults=LATE)), (PAIR, net(RING, faults=LATE))),
     pair("late beside a clock", (NEIGHBORS, net(RING, clock=f.clock(), faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late partial sums", (SERVER, net(server="all_reduce", faults=LATE)), (SERVER, net(server="star", faults=LATE))),
@@ -129,6 +169,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("roles in several models", (Traits(channel="server", groups=True), net(), PERSONAL), (SERVER, net(), PERSONAL)),
     pair("personal leaves of one model", (Traits(channel="none", pooled=True), net(), PERSONAL), (NOBODY, net(), PERSONAL)),
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
+    pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 

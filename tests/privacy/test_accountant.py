@@ -35,7 +35,9 @@ def test_exact_gaussian(mu, exact):
     got = accountant.gaussian_epsilon(s, steps, 1e-5)
     assert got == pytest.approx(exact, abs=5e-5)
     assert accountant.gaussian_delta(s, steps, got) == pytest.approx(1e-5, rel=1e-9)
-    assert got < accountant.epsilon(s, steps, 1.0, 1e-5) < accountant.epsilon(s, steps, 1.0, 1e-5, conversion="simple")
+    assert accountant.epsilon(s, steps, 1.0, 1e-5) == got  # nothing is sampled: no orders are asked
+    tight = accountant.epsilon(s, steps, 1.0, 1e-5, orders=accountant.ORDERS)
+    assert got < tight < accountant.epsilon(s, steps, 1.0, 1e-5, conversion="simple")
     zcdp = mu**2 / 2 + 2 * math.sqrt(mu**2 / 2 * math.log(1e5))
     assert accountant.epsilon(s, steps, 1.0, 1e-5, conversion="simple") >= zcdp - 1e-9  # the best real order
     one = accountant.gaussian_epsilon(1 / mu, 1, 1e-5)  # T steps at s = one step at s / sqrt(T)
@@ -48,10 +50,35 @@ def test_rdp_against_numerical_integration():
     x = np.linspace(-30, 40, 2_000_001)
     log_p0 = -(x**2) / (2 * s**2)
     ratio = np.log1p(q * np.expm1((2 * x - 1) / (2 * s**2)))
-    for order in (2, 3, 7):
+    for order in (1.1, 1.5, 2, 2.3, 3, 6.9, 7):
         moment = np.trapezoid(np.exp(log_p0 + order * ratio), x) / (s * math.sqrt(2 * math.pi))
         want = math.log(moment) / (order - 1)
         assert accountant.rdp(s, q, [order])[0] == pytest.approx(want, rel=1e-8)
+
+
+# dp-accounting 0.6.0: get_epsilon_and_optimal_order of its RdpAccountant at default orders
+LIBRARY = [
+    (0.01, 0.3, 1, 1e-5, 2.1, 12.058042),
+    (0.1, 0.5, 50, 1e-5, 1.7, 25.884179),
+    (0.3, 1.0, 50, 1e-8, 2.5, 21.822954),
+    (0.5, 2.0, 50, 1e-3, 2.9, 7.992425),
+    (0.01, 0.7, 100, 1e-6, 4.5, 3.818941),
+    (0.1, 0.3, 50, 1e-3, 1.4, 87.590925),
+]
+
+
+@pytest.mark.parametrize(("q", "s", "steps", "delta", "order", "library"), LIBRARY)
+def test_orders_that_are_not_whole(q, s, steps, delta, order, library):
+    """Within 1 % of a library at its best order, and not above it: its series has no signs (ours meets the integral to 1e-8)."""
+    assert 0.99 * library < accountant.epsilon(s, steps, q, delta, orders=[order]) <= library
+    assert accountant.epsilon(s, steps, q, delta) <= library
+
+
+def test_much_spent_at_little_noise():
+    """Above the exact account (53.3158, by dp-accounting's privacy loss distributions), below its RDP (87.5909, at order 1.4)."""
+    assert accountant.epsilon(0.3, 50, 0.1, 1e-3) == pytest.approx(
+        63.1763, abs=5e-5
+    )  # order 1.2, where that series is slow
 
 
 def test_rdp_limits_and_monotonicity():
@@ -103,6 +130,7 @@ def test_against_a_library():
         (lambda: accountant.epsilon(1.0, 1, 1.0, 1e-5, conversion="best"), ValueError, "'tight'"),
         (lambda: accountant.epsilon("a", 1, 1.0, 1e-5), TypeError, "noise_multiplier"),
         (lambda: accountant.rdp(1.0, 0.5, [1]), ValueError, "orders"),
+        (lambda: accountant.rdp(1.0, 0.5, [1.0, 2.5]), ValueError, "numbers > 1"),
         (lambda: accountant.noise_multiplier(0.0, 1, 1.0, 1e-5), ValueError, "epsilon_goal is 0.0"),
         (lambda: accountant.noise_multiplier(1e-12, 10**6, 1.0, 1e-9), ValueError, "larger"),
     ],

@@ -1,5 +1,7 @@
 """Averages by groups, and who carries them: bytes, seconds, and what each kind refuses."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,3 +110,49 @@ def test_sums_alone_refuse_what_needs_single_values():
         zoo.run(dj.methods.dsgd(lr=0.1), PROBLEM, dj.Network(zoo.ring(), server="all_reduce"), 1)
     with pytest.raises(ValueError, match="'star', 'shards' or 'all_reduce'"):
         dj.Network(server="ring")
+
+
+@dj.struct
+class Averages:
+    """Holds one average of the squares of ids, with the weights and groups of its fields."""
+
+    weight: float = 0.0
+    groups: bool = dj.static(default=False)
+    num_groups: Any = dj.static(default=None)
+    traits = dj.Traits(channel="server", groups=True)
+
+    def init(self, params, key):
+        return {"params": params}
+
+    def model(self, state):
+        return state["params"]
+
+    def step(self, state, round):
+        x = state["params"]
+        round.gradient(x)
+        extra = {"groups": jnp.arange(round.n) % 2, "num_groups": self.num_groups} if self.groups else {}
+        got = round.average({"x": x["x"] * 0 + round.ids[:, None] ** 2}, jnp.full(round.n, self.weight), **extra)
+        got = got["x"][0] if self.groups else got["x"]
+        return {"params": {"x": jnp.broadcast_to(got, x["x"].shape)}}
+
+
+RULES = {
+    "mean": dj.aggregation.weighted_mean(),
+    "median": dj.aggregation.coordinate_median(),
+    "trimmed": dj.aggregation.trimmed_mean(f=1),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_average_of_no_weight_is_zero(rule):
+    for weight, want in ((0.0, 0.0), (1.0, {"mean": 30 / 5, "median": 4, "trimmed": 14 / 3}[rule])):
+        state, _ = zoo.run(Averages(weight=weight), PROBLEM, dj.Network(rule=RULES[rule]), 1)
+        np.testing.assert_allclose(state["params"]["x"][0], np.full(zoo.D, want), rtol=1e-14, atol=0)
+
+
+def test_the_number_of_groups_is_a_whole_number_of_any_kind():
+    state, _ = zoo.run(Averages(1.0, True, np.int64(2)), PROBLEM, None, 1)
+    np.testing.assert_allclose(state["params"]["x"][0], np.full(zoo.D, 20 / 3), rtol=1e-14)
+    for number, error in ((0, ValueError), (None, TypeError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="round.average.num_groups is"):
+            zoo.run(Averages(1.0, True, number), PROBLEM, None, 1)

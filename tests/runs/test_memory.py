@@ -222,13 +222,20 @@ def test_what_fits_as_compiled_runs(small, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_comparison_is_refused_for_its_last_run_before_the_first_one_begins(small, monkeypatch, tmp_path):
+def test_a_comparison_is_refused_by_shapes_before_its_first_run_and_as_compiled_before_the_run_itself(
+    small, monkeypatch, tmp_path
+):
     large = letters(64, dj.methods.gradient_tracking(lr=1.0), dj.Network(dj.topology.ring(64)), batch_size=16)
-    plan = planning.plan(*large, rounds=3).compiled(allocated(SingleRun("large", *large, 0, 3).compiled()))
+    plan = planning.plan(*large, rounds=3)
     limit(monkeypatch, plan.total - 10)
-    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need"):
+    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need at least"):
         dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    limit(monkeypatch, plan.compiled(allocated(SingleRun("large", *large, 0, 3).compiled())).total - 10)
+    with pytest.raises(dj.TooLargeError, match="large: 64 nodes need [0-9]") as error:
+        dj.compare({"small": small, "large": large}, 3, progress=False, out=tmp_path / "out")
+    assert error.value.history.runs == ["small"] and (tmp_path / "out" / "report.html").is_file()
+    assert dj.report.load(tmp_path / "out").facts["large"]["status"].startswith("failed at round 0")
 
 
 @pytest.mark.slow
@@ -364,3 +371,22 @@ def test_the_memory_of_the_machine_is_that_of_the_innermost_bound(own, limits, m
     monkeypatch.setattr(byte_sizes, "OWN_CGROUPS", tmp_path / "own")
     monkeypatch.setattr(byte_sizes.os, "sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
     assert planning.machine_memory() == (memory or 1000**2)
+
+
+@pytest.mark.slow
+def test_work_of_a_cohort_does_not_grow_with_the_number_of_nodes():
+    """Asked at 40 nodes and at 400, the compiled plan of ten sampled clients names one largest n, up to what rounding leaves."""
+    largest = []
+    for n in (40, 400):
+        run = SingleRun("run", *letters(n, dj.methods.fedavg(lr=1.0, clients=10), dj.Network()), 0, 5)
+        plan = planning.plan(*run.given, 5, memory=2**33)
+        largest.append(plan.compiled(allocated(run.compiled())).largest)
+    assert abs(largest[1] / largest[0] - 1) < 0.01
+
+
+def test_a_batch_that_is_too_large_is_named_with_what_a_node_holds(small):
+    method, problem, network = small
+    run = SingleRun("run", method, dj.Problem(problem.task, problem.data, batch_size=100_000_000), network, 0, 5)
+    plan = planning.plan(*run.given, 5, memory=2**20)
+    words = str(memory_check._too_large(run, plan))
+    assert "Take a smaller batch_size (now 100,000,000; the largest node holds 16 samples), or fewer nodes" in words

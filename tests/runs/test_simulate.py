@@ -315,12 +315,3 @@ def test_a_damaged_checkpoint_is_named_on_resume(tmp_path):
     data.write_bytes(flipped)
     with pytest.raises(CheckpointError, match="go on from round_000000002"):
         run(resume=tmp_path / "run")
-
-
-# ---- what it says
-def test_one_plain_line_where_there_is_no_terminal(capsys):
-    simulate(*toy.experiment(), 3, label="ring")
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1 and out.startswith("ring: 3 rounds in ") and "consensus" in out
-    run(rounds=3)
-    assert capsys.readouterr().out == ""

@@ -57,7 +57,8 @@ def program(method, network_of, numbers):
 
     def run(method, numbers):
         state, meters = dj.rollout(method, members.problem(), network_of(numbers), jax.random.key(0), ROUNDS)
-        return engine.model(method, state), meters.seconds
+        kept = () if traits(method).averages else state  # what a method learns that sends no models
+        return (engine.model(method, state), engine.views(method, state), kept), meters.seconds
 
     found, _ = dependencies(run, method, numbers)
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path((method, numbers))]

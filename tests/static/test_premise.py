@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(dejax.__file__).parent
 VERBS = {name for name in dir(Round) if not name.startswith("_")} - {"finish", "slot", "links", "edge_slot", "run_key"}
 FIELDS = {"index", "phase", "horizon"}  # numbers of the round that are no properties
 EDGES = {"edge_slot"}  # memory on edges, for methods that say per_edge
-METHOD_ROOMS = {"core", "errors", "optimizers", "compression", "methods"}
+METHOD_ROOMS = {"core", "errors", "optimizers", "compression", "proximal", "methods"}
 OPTION_ROOMS = ("compression", "aggregation", "attacks", "privacy", "faults")
 METHODS = sorted(p for p in (PACKAGE / "methods").glob("*/_*.py") if p.name != "__init__.py")
 OPTIONS = sorted(p for room in OPTION_ROOMS for p in (PACKAGE / room).rglob("*.py"))

@@ -33,7 +33,7 @@ CASES = {
     "eps": (lambda: tp.constant(-0.1), ValueError, "eps is -0.1"),
     "lazy": (lambda: tp.lazy(tp.metropolis(), 1.5), ValueError, r"a is 1.5; give a number in \(0, 1\]"),
     "sizes": (lambda: tp.ring(4, weights=tp.data_size([1, 2])), ValueError, "holds 2 numbers, but there are n = 4 nodes; give one per node"),
-    "size zero": (lambda: tp.data_size([1, 0]), ValueError, r"sizes holds 0.0 \(place 1\); give a positive number"),
+    "size zero": (lambda: tp.data_size([1, 0]), ValueError, r"sizes holds 0 \(place 1\); give a positive number"),
     "rule by name": (lambda: tp.ring(4, weights="metropolis"), TypeError, "weights is 'metropolis'"),
     "not square": (lambda: tp.from_matrix(np.ones((2, 3))), ValueError, r"shape \(2, 3\)"),
     "neither sum": (lambda: tp.from_matrix([[0.5, 0.4], [0.5, 0.5]]), ValueError, "row sums of W .* lie between 0.9 and 1 .*node 0"),

@@ -248,7 +248,7 @@ def test_new_weights_do_not_recompile():
 
 def test_own_graphs_and_matrices():
     graph = nx.karate_club_graph()
-    top = tp.from_networkx(graph)
+    top = tp.from_networkx(graph, weights=tp.metropolis())
     assert top.n == 34 and _edges(top) == 78
     arrow = tp.from_networkx(nx.DiGraph([(0, 1), (1, 2), (2, 0)]))
     assert arrow.edges().tolist() == [[0, 2], [1, 0], [2, 1]]

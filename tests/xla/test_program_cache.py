@@ -25,6 +25,18 @@ def events():
     watching = False
 
 
+def test_a_relative_folder_stays_where_it_was_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEJAX_CACHE", "kept")
+    here = folder()
+    assert here is not None and here.is_absolute() and here.parent == tmp_path / "kept"
+    (tmp_path / "other").mkdir()
+    with kept_programs():
+        monkeypatch.chdir(tmp_path / "other")
+        compiled(7)
+    assert list(here.iterdir()) and not list((tmp_path / "other").iterdir())
+
+
 def settings():
     return {name: getattr(jax.config, name) for name in SETTINGS}, compilation_cache._cache
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...core import tree
-from ...core.checks import Number, natural, or_none
+from ...core import checks, tree
+from ...core.checks import Number, or_none
 from ...core.kinds import Attack
 from ...core.struct import number, static, struct
 from ...core.types import Context, FloatLike, NodeMask, NodeTree, Values
@@ -86,7 +86,7 @@ class Alie(Attack):
         default=None,
         check=or_none(Number("a finite number, e.g. 1.5", math.isfinite), "or " + NULL + " for the formula"),
     )
-    seed: int = static(default=0, check=natural)
+    seed: int = static(default=0, check=checks.seed)
 
     hook = "message"
     needs_spread = True

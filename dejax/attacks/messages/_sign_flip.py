@@ -5,8 +5,8 @@ Reference: Li et al., RSA: Byzantine-robust stochastic aggregation methods, 2019
 
 import numpy as np
 
-from ...core import tree
-from ...core.checks import at_least, natural
+from ...core import checks, tree
+from ...core.checks import at_least
 from ...core.kinds import Attack
 from ...core.struct import number, static, struct
 from ...core.types import Context, FloatLike, NodeMask, NodeTree
@@ -36,7 +36,7 @@ class SignFlip(Attack):
 
     adversaries: Adversaries = static(check=WHO)
     strength: FloatLike = number(default=1.0, check=at_least(0))
-    seed: int = static(default=0, check=natural)
+    seed: int = static(default=0, check=checks.seed)
 
     hook = "message"
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ...core import tree
-from ...core.checks import Whole, natural
+from ...core import checks, tree
+from ...core.checks import Whole
 from ...core.kinds import Attack
 from ...core.struct import static, struct
 from ...core.types import Context
@@ -40,7 +40,7 @@ class LabelFlip(Attack):
 
     adversaries: Adversaries = static(check=WHO)
     num_classes: int = static(check=Whole(2, words="the number of classes of the data, >= 2"))
-    seed: int = static(default=0, check=natural)
+    seed: int = static(default=0, check=checks.seed)
 
     hook = "batch"
 

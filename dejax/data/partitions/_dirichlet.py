@@ -27,8 +27,8 @@ class Dirichlet:
     `dirichlet_by_class`.
 
     Args:
-      alpha: concentration > 0; towards infinity every node draws at random from all (IID), towards
-        0 it has one class. No default.
+      alpha: concentration > 0; towards infinity every node draws from the overall mix, though not
+        as `iid` does (those served last get what is left), towards 0 it has one class. No default.
     Raises:
       ValueError: alpha <= 0 or not a number; more nodes than samples.
     Reference: Hsu, Qi and Brown, Measuring the effects of non-identical data distribution for
@@ -91,15 +91,17 @@ def simplex(alpha: float, base: np.ndarray, draws: int, rng: np.random.Generator
 
     Tiny and infinite alpha are safe.
     """
-    out = np.zeros((draws, len(base)))
     live = np.flatnonzero(base > 0)
     if math.isinf(alpha) or alpha > 1e12:
-        out[:, live] = base[live]
-        return out
+        return np.tile(base, (draws, 1))
     with np.errstate(all="ignore"):
         p = rng.dirichlet(np.maximum(alpha * len(live) * base[live], 1e-300), size=draws)
     broken = np.flatnonzero(~(np.abs(p.sum(1) - 1) < 1e-6))  # all gammas underflowed: the limit is one class
-    p[broken] = np.eye(len(live))[rng.choice(len(live), size=len(broken), p=base[live] / base[live].sum())]
+    p[broken] = 0
+    p[broken, rng.choice(len(live), size=len(broken), p=base[live] / base[live].sum())] = 1
+    if len(live) == len(base):
+        return p
+    out = np.zeros((draws, len(base)))
     out[:, live] = p
     return out
 
@@ -119,15 +121,19 @@ def skewed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.G
     sizes: their sum is at most N.
     """
     labels, per_class = classes_of(owner, labels)
-    base = per_class / per_class.sum()
-    mixes = simplex(alpha, base, len(sizes), rng)
+    present, labels = (
+        np.flatnonzero(per_class),
+        (np.cumsum(per_class > 0) - 1)[labels],
+    )  # classes without samples cost nothing
+    per_class = per_class[present]
+    mixes = simplex(alpha, per_class / per_class.sum(), len(sizes), rng)
     got, drift = serve(mixes, sizes, per_class, rng)
     pools = np.concatenate(rows_by_class(labels, per_class, rng))
     start = np.concatenate([[0], np.cumsum(per_class)[:-1]])  # class c owns pools[start[c]:start[c] + per_class[c]]
-    first = start[None, :] + np.cumsum(got, 0) - got  # [n, C] where node i's run of class c begins
-    runs = got.reshape(-1)
-    begin = np.repeat(first.reshape(-1) - (np.cumsum(runs) - runs), runs)
-    rows = pools[begin + np.arange(runs.sum())]
+    node, kind = np.nonzero(got)
+    runs = got[node, kind]
+    first = start[kind] + sums_before(kind, runs)  # where node i's run of class c begins
+    rows = pools[np.repeat(first - (np.cumsum(runs) - runs), runs) + np.arange(runs.sum())]
     return Parts(rows, np.concatenate([[0], np.cumsum(sizes)]), {"drift": drift})
 
 
@@ -146,20 +152,34 @@ def serve(
     order = rng.permutation(n)  # who is served first
     while need.any():
         who = order[need[order] > 0]
-        odds = mixes[who] * (left > 0)
+        odds = mixes[who]
+        odds[:, left == 0] = 0
         total = odds.sum(1, keepdims=True)
         gone = total[:, 0] < 1e-12  # none of its classes is left: take what there is
         odds[gone], total[gone] = left / left.sum(), 1.0
-        wish = rng.multinomial(need[who], odds / total)
-        before = np.cumsum(wish, 0) - wish
-        met = np.clip(left[None, :] - before, 0, wish)
-        got[who] += met
-        left = left - met.sum(0)
-        need[who] -= met.sum(1)
-        first_met = met.sum(1) if first_met is None else first_met
+        odds /= total
+        wish = rng.multinomial(need[who], odds)
+        row, kind = np.nonzero(wish)  # few of [n, C]: as many as samples, at most
+        wished = wish[row, kind]
+        met = np.clip(left[kind] - sums_before(kind, wished), 0, wished)
+        got[who[row], kind] += met
+        left -= np.bincount(kind, met, classes).astype(np.int64)
+        served = np.bincount(row, met, len(who)).astype(np.int64)
+        need[who] -= served
+        first_met = served if first_met is None else first_met
     drift = np.zeros(n)
     drift[order] = 1 - first_met / sizes[order]
     return got, drift
+
+
+def sums_before(kind: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """For each entry [m], the sum of the counts of its kind that come before it."""
+    order = np.argsort(kind, kind="stable")
+    total = np.cumsum(count[order]) - count[order]
+    fresh = np.flatnonzero(np.diff(kind[order], prepend=-1))  # where a kind begins
+    out = np.empty_like(total)
+    out[order] = total - np.repeat(total[fresh], np.diff(fresh, append=len(order)))
+    return out
 
 
 def raise_to(

@@ -5,7 +5,7 @@ import numpy as np
 from ...core.checks import whole
 from ...core.struct import frozen, static
 from ...core.types import Ids
-from ...errors import bad
+from ...errors import FieldError, bad
 from ..parts import Parts, check_disjoint, classes_of
 from ._dirichlet import rows_by_class
 
@@ -94,9 +94,10 @@ class ClassesPerNode:
             if len(rows):
                 owners = rng.permutation(np.flatnonzero((owned == c).any(1)))
                 if len(owners) > len(rows):
-                    raise ValueError(
+                    raise FieldError(
                         f"class {c} has {len(rows)} samples but {len(owners)} owners (nodes = {nodes}, ClassesPerNode.k = "
-                        f"{self.k}); use at most {len(rows) * classes // self.k} nodes, or a smaller k"
+                        f"{self.k}); use at most {len(rows) * classes // self.k} nodes, or a smaller k",
+                        field="k",
                     )
                 owner[rows] = owners[np.arange(len(rows)) * len(owners) // len(rows)]
         return Parts.from_owner(owner, nodes)

@@ -5,6 +5,7 @@ from importlib import resources
 
 import numpy as np
 
+from ...errors import FieldError
 from ..dataset import Dataset, source
 
 SHA256 = {
@@ -21,8 +22,9 @@ def _load(name: str) -> tuple[np.ndarray, np.ndarray]:
         x, y = f["x"], f["y"]
     found = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
     if found != SHA256[name]:
-        raise ValueError(
-            f"the embedded {name}.npz is damaged (sha256 {found[:12]}..., not {SHA256[name][:12]}...); install dejax again"
+        raise FieldError(
+            f"the embedded {name}.npz is damaged (sha256 {found[:12]}..., not {SHA256[name][:12]}...); install dejax again",
+            field="embedded",
         )
     return x, y
 

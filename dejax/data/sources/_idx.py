@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import bad
 from ..dataset import Dataset, source
 
 STEMS = {
@@ -83,15 +84,19 @@ def from_idx(path: str | os.PathLike[str], name: str = "idx", source: str = "") 
             )
         a = read_idx(file)
         if a.ndim != (3 if kind == "x" else 1):
-            raise ValueError(
-                f"{name}: {file} holds {list(a.shape)}; give {'images [N, H, W]' if kind == 'x' else 'labels [N]'}"
+            says = f"holds {file} of shape {list(a.shape)}"
+            raise bad(
+                "path",
+                path,
+                owner=name,
+                says=says,
+                instead="give " + ("images [N, H, W]" if kind == "x" else "labels [N]"),
             )
         arrays[part][kind] = a.astype(np.float32) / np.float32(255) if kind == "x" else a.astype(np.int32)
     for part, a in arrays.items():
         if len(a["x"]) != len(a["y"]) or not len(a["x"]):
-            raise ValueError(
-                f"{name}: {len(a['x'])} {part} images but {len(a['y'])} labels; give files that belong together"
-            )
+            says = f"holds {len(a['x'])} {part} images but {len(a['y'])} labels"
+            raise bad("path", path, owner=name, says=says, instead="give files that belong together")
     classes = 1 + max(int(a["y"].max()) for a in arrays.values())
     return Dataset(arrays["train"], arrays["test"], classes, name, source or f"IDX files in {path}")
 
@@ -108,16 +113,16 @@ def read_idx(file: str | os.PathLike[str]) -> np.ndarray:
     except (EOFError, OSError, zlib.error) as e:
         if isinstance(e, FileNotFoundError):
             raise
-        raise ValueError(f"{file} is damaged ({e}); fetch it again") from e
+        raise bad(str(file), says=f"is damaged ({e})", instead="fetch it again") from e
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
-        raise ValueError(f"{file} begins with {raw[:4]!r}; an IDX file of bytes begins with 0, 0, 8, number of axes")
+        instead = "give an IDX file of bytes, which begins with 0, 0, 8, number of axes"
+        raise bad(str(file), says=f"begins with {raw[:4]!r}", instead=instead)
     shape = [int(s) for s in np.frombuffer(raw, ">i4", raw[3], 4)]
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
     size = int(np.prod(shape, dtype=np.int64))
     if body.size != size:
-        raise ValueError(
-            f"{file} holds {body.size} bytes for the shape {shape} ({size}); it is cut short or damaged: fetch it again"
-        )
+        says = f"holds {body.size} bytes for the shape {shape} ({size})"
+        raise bad(str(file), says=says, why="so it is cut short or damaged", instead="fetch it again")
     return body.reshape(shape)
 
 

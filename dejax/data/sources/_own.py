@@ -52,9 +52,12 @@ def from_arrays(
     if tests is not None and (
         tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind
     ):
-        raise ValueError(
-            f"test x is {list(tests['x'].shape)} with y {tests['y'].dtype}, but x is {list(train['x'].shape)} with y "
-            f"{train['y'].dtype}; give both parts the same shapes and kinds"
+        shapes = [f"{list(part['x'].shape)} with y {part['y'].dtype}" for part in (tests, train)]
+        raise bad(
+            "test",
+            says=f"x is {shapes[0]}",
+            why=f"but x is {shapes[1]}",
+            instead="give both parts the same shapes and kinds",
         )
     groups = _ids(groups, len(train["x"]), "groups")
     test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
@@ -131,14 +134,16 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
                 raise OSError("a single array, not an archive")
             arrays = {k: loaded[k] for k in loaded.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as e:
-        raise ValueError(
-            f"from_npz: {path} cannot be read ({e}); write plain arrays with np.savez(path, x=x, y=y)"
-        ) from e
+        says, instead = (
+            f"is {str(path)!r}, which cannot be read ({e})",
+            "write plain arrays with np.savez(path, x=x, y=y)",
+        )
+        raise bad("path", path, owner="from_npz", says=says, instead=instead) from e
     known = {"x", "y", "x_test", "y_test", "groups", "test_groups"}
     if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(
-            f"from_npz: {path} holds {sorted(arrays)}; it needs x and y, and may hold x_test with y_test, groups, test_groups"
-        )
+        says = f"is {str(path)!r}, which holds {sorted(arrays)}"
+        instead = "it needs x and y, and may hold x_test with y_test, groups, test_groups"
+        raise bad("path", path, owner="from_npz", says=says, instead=instead)
     return from_arrays(
         arrays["x"],
         arrays["y"],
@@ -157,33 +162,43 @@ def _pair(pair: Any, what: str) -> Pair:
 
 def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
     """Checked arrays: int32, float32, or float64 where JAX keeps it."""
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = _array(x, what + "x"), _array(y, what + "y")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
-        raise ValueError(
-            f"{what}x is {list(x.shape)} and {what}y is {list(y.shape)}; give one label or target per row of x, x [N, ...], y [N]"
-        )
+        says = f"is {list(x.shape)} and {what}y is {list(y.shape)}"
+        raise bad(f"{what}x", says=says, instead="give one label or target per row of x, x [N, ...], y [N]")
     if len(x) == 0:
-        raise ValueError(f"{what}x is empty; give at least one sample")
+        raise bad(f"{what}x", says="is empty", instead="give at least one sample")
     if x.dtype.itemsize == 1:
-        raise TypeError(
-            f"{what}x is {x.dtype}: pixels or symbols? Give pixels as x / 255.0, symbols as x.astype('int32')"
-        )
+        instead = "give pixels as x / 255.0, symbols as x.astype('int32')"
+        raise bad(f"{what}x", says=f"is {x.dtype}", why="pixels or symbols?", instead=instead)
     for label, a in (("x", x), ("y", y)):
         if a.dtype.kind not in "iuf":
-            raise TypeError(f"{what}{label} is {a.dtype}; give numbers")
+            raise bad(f"{what}{label}", says=f"is {a.dtype}", instead="give numbers")
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             row = int(np.argwhere(~np.isfinite(a))[0, 0])
-            raise ValueError(f"{what}{label} is not finite in row {row}; remove or fill such rows first")
+            raise bad(f"{what}{label}", says=f"is not finite in row {row}", instead="remove or fill such rows first")
     if y.dtype.kind in "iu":
         if y.ndim != 1:
-            raise ValueError(
-                f"{what}y is whole numbers {list(y.shape)}; give one class per sample, [N], or floating targets"
-            )
+            says = f"is whole numbers {list(y.shape)}"
+            raise bad(f"{what}y", says=says, instead="give one class per sample, [N], or floating targets")
         if y.min() < 0:
-            raise ValueError(f"{what}y goes down to {y.min()}; number the classes 0, 1, 2, ...")
+            raise bad(
+                f"{what}y", int(y.min()), says=f"goes down to {y.min()}", instead="number the classes 0, 1, 2, ..."
+            )
+        if y.max() >= 2**31:
+            raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
     real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
     kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
     return {"x": kind(x), "y": kind(y)}
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    """Values as an array; 16-bit floats that NumPy does not know (bfloat16) as float32."""
+    try:
+        a = np.asarray(values)
+    except (ValueError, TypeError) as error:  # rows of different lengths
+        raise bad(name, says=f"is no array ({error})", instead="give rows of one shape") from None
+    return a.astype(np.float32) if a.dtype.name == "bfloat16" else a
 
 
 def _ids(ids: Any, size: int, what: str) -> np.ndarray | None:
@@ -218,7 +233,7 @@ def _num_classes(labels: list[np.ndarray], given: int | None) -> int:
 
 def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Parts]:
     if not len(pairs):
-        raise ValueError(f"there is no {what}; give at least one pair (x, y)")
+        raise bad(what + "s", says="is empty", instead="give at least one pair (x, y)")
     doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)]
     offsets = np.cumsum([0] + [len(d["x"]) for d in doors])
     joined = {k: _join([d[k] for d in doors], f"{k} of {what}") for k in ("x", "y")}
@@ -229,8 +244,7 @@ def _join(arrays: list[np.ndarray], what: str) -> np.ndarray:
     first = arrays[0]
     for i, a in enumerate(arrays):
         if a.shape[1:] != first.shape[1:] or a.dtype.kind != first.dtype.kind:
-            raise ValueError(
-                f"{what} {i} is {a.dtype}{list(a.shape)}, but {what} 0 is {first.dtype}{list(first.shape)}; give all the same "
-                "trailing shape and kind"
-            )
+            why = f"but {what} 0 is {first.dtype}{list(first.shape)}"
+            instead = "give all the same trailing shape and kind"
+            raise bad(f"{what} {i}", says=f"is {a.dtype}{list(a.shape)}", why=why, instead=instead)
     return np.concatenate(arrays)

@@ -33,7 +33,7 @@ def logistic(
       >>> float(np.linalg.norm(p.gradients(p.x_star).mean(0))) < 1e-12
       True
     """
-    positive("logistic", nodes=nodes, dim=dim, samples=samples)
+    positive("logistic", nodes=nodes, dim=dim, samples=samples, seed=seed)
     not_negative("logistic", heterogeneity=heterogeneity)
     if not l2 > 0:
         raise bad(

@@ -40,7 +40,7 @@ def least_squares(
       3.0
     """
     m = 2 * dim if samples is None else samples
-    positive("least_squares", nodes=nodes, dim=dim, samples=m)
+    positive("least_squares", nodes=nodes, dim=dim, samples=m, seed=seed)
     if not 0 < mu <= L:
         raise bad("mu", mu, owner="least_squares", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("least_squares", zeta2=zeta2, noise=noise)
@@ -92,7 +92,7 @@ def quadratics(
       >>> float(np.abs(quadratics(nodes=4, dim=3, dtype="float32").x_star).max()) < 2
       True
     """
-    positive("quadratics", nodes=nodes, dim=dim)
+    positive("quadratics", nodes=nodes, dim=dim, seed=seed)
     not_negative("quadratics", zeta2=zeta2, noise=noise)
     rng = np.random.default_rng(seed)
     steep = np.arange(1, nodes + 1)
@@ -128,7 +128,7 @@ def equal_quadratics(
       >>> round(equal_quadratics(nodes=4, dim=3, zeta2=2.0).zeta2, 3)
       2.0
     """
-    positive("equal_quadratics", nodes=nodes, dim=dim)
+    positive("equal_quadratics", nodes=nodes, dim=dim, seed=seed)
     if not 0 < mu <= L:
         raise bad("mu", mu, owner="equal_quadratics", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
     not_negative("equal_quadratics", zeta2=zeta2, noise=noise)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core import checks
 from ...core.checks import at_least, choice, whole
 from ...errors import bad
 from ..dataset import Dataset, node_data
@@ -85,9 +86,9 @@ def stored_rows(name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str,
 
 
 def positive(name: str, **counts: Any) -> None:
-    """Whole numbers >= 1."""
+    """Whole numbers >= 1; seeds from 0 to 2**32 - 1."""
     for field, value in counts.items():
-        whole(f"{name}.{field}", value)
+        (checks.seed if field == "seed" else whole)(f"{name}.{field}", value)
 
 
 def not_negative(name: str, **numbers: Any) -> None:

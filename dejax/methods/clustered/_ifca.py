@@ -47,6 +47,8 @@ class Ifca:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: steps from the chosen model, >= 1, static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
+    Nodes choose by raw losses and tell the server, which no mechanism of `dejax.privacy` covers: refused beside one.
+
     Raises:
       ValueError: clusters, clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1 is FedAvg; a node's choice never increases its loss for fixed models.
@@ -62,7 +64,7 @@ class Ifca:
     @property
     def traits(self) -> Traits:
         """Describe several models at a server, which differ by their starts; a round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True)
+        return Traits(channel="server", cohort=self.clients, groups=True, own_starts=True, raw_losses=True)
 
     def __post_init__(self) -> None:
         check_step(self)

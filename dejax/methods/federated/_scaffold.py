@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import Number, constant_rate, whole
+from ...core.checks import constant_rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
-from .._parts import CLIENTS, check_cohort
+from .._parts import CLIENTS, LR, check_cohort
 
 
 class ScaffoldState(NamedTuple):
@@ -27,9 +27,6 @@ class ScaffoldState(NamedTuple):
     params: Tree  # x, the server's model, no node axis
     control: Tree  # c, no node axis
     controls: NodeTree  # c_i, [n, ...], zero before round 0
-
-
-LR = Number("a finite number > 0 that fits float32: option II divides by it", lambda v: 0 < v < 3e38, schedules=True)
 
 
 @struct

@@ -5,11 +5,24 @@ from .refusal import Refusal
 LATE: tuple[Refusal, ...] = (
     Refusal(
         "late twice",
-        lambda c: c.late is not None and c.fault(lambda fault: fault.span[1] > 0),
+        lambda c: sum(fault.span[1] > 0 for fault in c.network.faults) > 1,
         field="network.faults",
         says="has {late} twice",
         why="and a message has one age",
         instead="give one, with the sum of the phases",
+    ),
+    Refusal(
+        "late without ages",
+        lambda c: (
+            c.late is not None
+            and c.late.span[0] != c.late.span[1]
+            and not callable(getattr(c.late, "ages", None))
+            and {"span": c.late.span}
+        ),
+        field="network.faults",
+        says="has {late} with span {span}",
+        why="but {late} does not say by how many phases each message is late",
+        instead="give it a method ages(key, receivers, senders, n) -> int32, of the shape of receivers, or one number twice as span",
     ),
     Refusal(
         "late beside events",

@@ -49,6 +49,14 @@ MESSAGES: tuple[Refusal, ...] = (
         instead="use {use[gradient_noise]}",
     ),
     Refusal(
+        "choice by raw losses",
+        lambda c: c.network.privacy is not None and c.traits.raw_losses,
+        field="network.privacy",
+        says="is {privacy}",
+        why="but {method} chooses by raw losses, which {privacy} neither clips nor noises, and tells the server",
+        instead="leave privacy out, or use {use[one_model]}",
+    ),
+    Refusal(
         "messages must be exact: privacy",
         lambda c: c.rewrites("privacy") and c.traits.needs_exact,
         field="network.privacy",

@@ -16,6 +16,14 @@ def _sums_alone(case: Any) -> Any:
 
 PARTS: tuple[Refusal, ...] = (
     Refusal(
+        "models without a mean",
+        lambda c: c.channel != "none" and c.traits.averages and not getattr(c.problem.task, "averageable", True),
+        field="Problem.task",
+        says="says averageable = False",
+        why="but {method} averages models",
+        instead="use a method that sends answers, or none",
+    ),
+    Refusal(
         "more than sums",
         _sums_alone,
         field="network.server",

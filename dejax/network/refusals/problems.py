@@ -32,6 +32,14 @@ PROBLEMS: tuple[Refusal, ...] = (
         field="Problem.task",
         text="the model has batch statistics, but {why}. Use nnx.LayerNorm or nnx.GroupNorm, which have none",
     ),
+    Refusal(
+        "a learning rule with memory",
+        lambda c: c.network.privacy is not None and c.network.privacy.per_example and c.rule_with_memory,
+        field="network.privacy",
+        says="{privacy} asks for the direction of every example",
+        why="but the learning rule of the problem keeps memory from one batch to the next, which one example would change for others",
+        instead="use a learning rule whose init returns ()",
+    ),
     Refusal("too few values for a rule", conditions.rule_size),
 )
 

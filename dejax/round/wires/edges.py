@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.random import fold_in
 from ...core.types import Attack, Round, Tree, Values
+from ...errors import bad
 from .. import clocks
 from ..context import Context
 from ..message import Message
@@ -29,11 +30,15 @@ class Edges(Wire):
     def message(self, value: Tree) -> Message:
         """Of rows [m, ...]."""
         m = self.edges.m
-        bad = [x.shape for x in tree.leaves(value) if x.ndim == 0 or x.shape[0] != m]
-        if bad:
-            raise ValueError(
-                f"a leaf given to exchange(per_edge=True) has shape {bad[0]}; give one row per directed edge, [{m}, ...], in the order "
-                "of round.edges (round.edges.of_nodes makes them from node values)"
+        wrong = [x.shape for x in tree.leaves(value) if x.ndim == 0 or x.shape[0] != m]
+        if wrong:
+            way = f"give one row per directed edge, [{m}, ...], in the order of round.edges (round.edges.of_nodes makes them from node values)"
+            raise bad(
+                "rows",
+                owner="round.exchange",
+                says=f"has a leaf of shape {wrong[0]}",
+                why="beside per_edge=True",
+                instead=way,
             )
         return Message(value)
 
@@ -112,7 +117,7 @@ class Edges(Wire):
         count = edges.count(units)
         if round.awake is not None:
             count = jnp.where(round.awake, count, 0)
-        round.store.meter("wire/" + self.name, count, m.size.bits)
+        round.meter("wire/" + self.name, count, m.size.bits)
         round.store.node_sent("wire/" + self.name, count)
 
     def wait(self, m: Message) -> None:

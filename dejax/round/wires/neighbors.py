@@ -85,7 +85,7 @@ class Neighbors(Wire):
         if round.awake is not None:
             messages = jnp.where(round.awake, messages, 0)
         count = messages if m.size.units is None else messages * m.size.units
-        round.store.meter("wire/" + self.name, count, m.size.bits)
+        round.meter("wire/" + self.name, count, m.size.bits)
         round.store.node_sent("wire/" + self.name, count)
 
     def wait(self, m: Message) -> None:

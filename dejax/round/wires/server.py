@@ -72,11 +72,11 @@ class Server(Wire):
         awake, size = self.round.awake, m.size
         one = jnp.ones((self.round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
         up, down = self._bits(m)
-        self.round.store.meter("up/" + self.name, one if size.units is None else one * size.units, up)
+        self.round.meter("up/" + self.name, one if size.units is None else one * size.units, up)
         if self.size is not None:  # answers hold what the node asked for: as much as it sent
             one, down = one * m.size.units, m.size.bits
         if self.downloads:
-            self.round.store.meter("down/" + self.name, one, down)
+            self.round.meter("down/" + self.name, one, down)
 
     def _bits(self, m: Message) -> tuple[int, int]:
         up, down, n = m.size.bits, tree.dense_bits(m.sent), self.round.n

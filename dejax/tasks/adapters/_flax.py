@@ -43,7 +43,13 @@ class FlaxTask:
     def __init__(self, factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None):
         self._factory = factory = _as_factory(factory)
         self._loss, self._metrics = loss, metrics
-        abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+        try:
+            abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+        except Exception as error:
+            says = f"{_named(factory)} raised {type(error).__name__} when it was called with nnx.Rngs: {error}"
+            raise bad(
+                "factory", factory, says=says, instead="give a function from nnx.Rngs to a flax nnx module"
+            ) from error
         if not isinstance(abstract, nnx.Module):
             raise bad(
                 "factory",
@@ -97,6 +103,18 @@ class FlaxTask:
     def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B], in evaluation mode; {} when the task has none."""
         return {} if self._metrics is None else self._metrics(self.module(params), batch)
+
+    def answer(self, params: Tree, batch: Tree) -> Any:
+        """The module's output on the batch's x, in evaluation mode."""
+        return self.module(params)(batch["x"])
+
+    def measure(self, answer: Callable[[Any], Any], batch: Tree) -> dict[str, jax.Array]:
+        """Metrics [B] of `answer(x)` in place of a module's output, e.g. of several models together.
+
+        The loss is that of the answers, too.
+        """
+        found = {} if self._metrics is None else self._metrics(answer, batch)
+        return found if "loss" in found else found | {"loss": self._loss(answer, batch)}
 
     def module(self, params: Tree) -> Any:
         """The user's own module with these parameters (no node axis), in evaluation mode."""
@@ -200,6 +218,11 @@ def _nested(leaves: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
 def _as_factory(factory: Any) -> Factory:
     if isinstance(factory, nnx.Module):
         return _Built(factory)
+    for library, way in FOREIGN.items():
+        kin = factory.__mro__ if inspect.isclass(factory) else type(factory).__mro__
+        if any(c.__module__.startswith(library) for c in kin):
+            what = f"is {_named(factory)}, a {'class' if inspect.isclass(factory) else 'module'} of {library}"
+            raise bad("factory", factory, says=what, why="but a task needs a flax nnx module", instead=way)
     if not callable(factory):
         raise bad(
             "factory",
@@ -218,6 +241,19 @@ def _as_factory(factory: Any) -> Factory:
     except ValueError:  # a builtin without a signature
         pass
     return factory
+
+
+FUNCTIONS = "dejax.tasks.from_functions(init, loss) with its own init and apply"
+FOREIGN = {
+    "flax.linen": f"wrap it, lambda rngs: nnx.bridge.ToNNX(module, rngs=rngs).lazy_init(example), or write {FUNCTIONS}",
+    "haiku": f"write {FUNCTIONS}",
+    "equinox": f"write {FUNCTIONS}",
+    "torch": "write the model with flax.nnx",
+}
+
+
+def _named(factory: Any) -> str:
+    return getattr(factory, "__name__", None) or repr(factory).split("\n")[0]
 
 
 class _Built:

@@ -66,8 +66,7 @@ def mlp(
     """Classify with a multi-layer perceptron.
 
     Args:
-      widths: all sizes from input to output, e.g. `mlp(16, 64, 26)`; then the next three are not
-        read.
+      widths: all sizes from input to output, e.g. `mlp(16, 64, 26)`, in place of the next three.
       hidden: widths of the hidden layers, any number of them.
       features, classes: sizes of input and output; those of the data when left out (`build(data)`,
         which configs call).
@@ -86,6 +85,14 @@ def mlp(
         return classifier(lambda rngs: MLP(*sizes, activation=activation, rngs=rngs))
 
     if widths:
+        for field, given, default in (
+            ("hidden", hidden, (64,)),
+            ("features", features, None),
+            ("classes", classes, None),
+        ):
+            if given != default:
+                why = f"but widths {widths} say all sizes"
+                raise bad(field, given, owner="mlp", why=why, instead=f"leave {field} out, or the widths")
         return classifier(lambda rngs: MLP(*widths, activation=activation, rngs=rngs))
     hidden = Wholes()("mlp.hidden", hidden)
     features = None if features is None else whole("features", features)

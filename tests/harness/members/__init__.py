@@ -12,7 +12,7 @@ from dejax.core.method import traits
 from dejax.events._timetable import timetable_of
 
 N = 6
-_METHODS = "gossip tracking compressed push asynchronous federated clustered baselines"
+_METHODS = "gossip tracking compressed push asynchronous federated clustered personal distilled graphs baselines"
 _OPTIONS = "compression attacks aggregation privacy faults audit clock"
 _MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
@@ -50,7 +50,9 @@ def plan(rounds=8, width=2):
 @functools.cache
 def problem():
     """A softmax regression on digits, N nodes of unequal shards, batches of 4."""
-    data = dj.data.digits(flat=True).partition(dj.data.dirichlet_by_class(alpha=1.0, min_size=6), nodes=N, seed=1)
+    data = dj.data.digits(flat=True).partition(
+        dj.data.dirichlet_by_class(alpha=1.0, min_size=6), nodes=N, seed=1, public=12
+    )
     task = dj.tasks.mlp(64, 10)
     return dj.Problem(task, data, batch_size=4, starts="independent")
 

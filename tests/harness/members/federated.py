@@ -1,11 +1,25 @@
 """Methods of dejax/methods/federated."""
 
+import optax
+
 import dejax as dj
 
 
 def methods(lr):
     """name -> method."""
+    kw = {"lr": lr, "clients": 4, "local_steps": 2}
     return {
-        "fedavg": dj.methods.fedavg(lr=lr, clients=4, local_steps=2),
-        "scaffold": dj.methods.scaffold(lr=lr, clients=4, local_steps=2),
+        "fedadagrad": dj.methods.fedadagrad(server_lr=0.1, **kw),
+        "fedadam": dj.methods.fedadam(server_lr=0.1, **kw),
+        "fedavg": dj.methods.fedavg(**kw),
+        "fedbuff": dj.methods.fedbuff(delay=2, **kw),
+        "feddyn": dj.methods.feddyn(alpha=0.1, **kw),
+        "fednova": dj.methods.fednova(work=0.5, momentum=0.5, **kw),
+        "fedopt": dj.methods.fedopt(server=dj.optimizer(optax.sgd, 0.5, momentum=0.9), **kw),
+        "fedprox": dj.methods.fedprox(mu=0.1, work=0.5, **kw),
+        "fedyogi": dj.methods.fedyogi(server_lr=0.1, **kw),
+        "heterofl": dj.methods.heterofl(width=0.5, **kw),
+        "mime": dj.methods.mime(**kw),
+        "scaffnew": dj.methods.scaffnew(lr=lr, p=0.7),
+        "scaffold": dj.methods.scaffold(**kw),
     }

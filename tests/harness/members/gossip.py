@@ -16,4 +16,13 @@ def methods(lr):
         "local_sgd": m.local_sgd(lr=lr, local_steps=2),
         "dfedavgm": m.dfedavgm(lr=lr, local_steps=2),
         "relaysgd": m.relaysgd(lr=lr),
+        "decent_adam": m.decent_adam(lr=lr),
+        "accum_adam": m.decent_adam(lr=lr, accumulate=2),
+        "decentlam": m.decentlam(lr=lr),
+        "dfedsam": m.dfedsam(lr=lr, rho=0.05, local_steps=2),
+        "dfedsam_mgs": m.dfedsam(lr=lr, rho=0.05, local_steps=2, gossips=2),
+        "gossip_learning": m.gossip_learning(lr=lr, local_steps=2),
+        "qg_dsgdm": m.qg_dsgdm(lr=lr),
+        "scheduled_sgd": m.scheduled_sgd(lr=lr, talk=[[0, None, 2], [1, 2, 1, 2]]),
+        "variance_corrected": m.variance_corrected(lr=lr, local_steps=2),
     }

@@ -1,0 +1,43 @@
+"""Numbers that change with the rounds."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import bad
+from .struct import static, struct
+
+
+class Schedule:
+    """A number that changes with the rounds: called with the round, it gives one.
+
+    Arithmetic with the schedule itself is refused in words: a method reads it by `round.rate(self.lr)`.
+    """
+
+    __array_ufunc__ = None  # so that NumPy leaves arithmetic to the methods below
+
+    def _no_number(self, *others: Any) -> Any:
+        """Say how to read a schedule."""
+        del others
+        why = "a schedule and no number by itself"
+        raise bad("rate", self, why=why, instead="read it in the round, rate = round.rate(self.lr), and use rate")
+
+    __mul__ = __rmul__ = __neg__ = __add__ = __radd__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __pow__ = (
+        _no_number
+    )
+    __float__ = _no_number
+
+
+@struct
+class ByRound(Schedule):
+    """Any function of the round as a schedule, such as those of optax.
+
+    It is structure: another function compiles anew.
+    """
+
+    fn: Callable[[Any], Any] = static()
+
+    def __call__(self, t: object) -> Any:
+        return self.fn(t)
+
+
+__all__ = ["ByRound", "Schedule"]

@@ -1,0 +1,7 @@
+"""Personal: a model of its own for every node, beside or in place of a common one."""
+
+from ._apfl import Apfl as apfl
+from ._dispfl import Dispfl as dispfl
+from ._ditto import Ditto as ditto
+
+__all__ = ["apfl", "dispfl", "ditto"]

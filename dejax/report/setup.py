@@ -1,0 +1,130 @@
+"""Describe an experiment in plain values, for readers of a run directory."""
+
+import dataclasses
+import datetime
+import platform
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..core.types import Method, Network, Problem, Topology
+
+SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
+PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "personal_lr", "personal_optimizer")
+FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
+
+
+def setup(method: Method, problem: Problem, network: Network, params: Any = None) -> dict[str, Any]:
+    """Describe all that a run was given, in the words of a config where it can.
+
+    Members stand as `name` or `{name: {argument: value}}`, as in a config; classes and functions outside of dejax with their module.
+    Graphs, data and tasks, which keep no arguments, stand with what tells them apart.
+    Args:
+      params: of the start, if any were given.
+    """
+    network = {} if network is None else network
+    out: dict[str, Any] = {"method": described(method), "network": _network(network)}
+    out |= {"task": described(problem.task), "data": _data(problem.data)}
+    out |= {
+        name: described(getattr(problem, name)) for name in PROBLEM if getattr(problem, name, None) not in (None, ())
+    }
+    out["learning_rule"] = described(problem.rule)
+    if params is not None:
+        out["params"] = "given"
+    return out | {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | versions()
+
+
+def facts_of(method: Method) -> dict[str, Any]:
+    """Facts of a method: its repr without machine addresses, its local steps."""
+    steps = getattr(method, "local_steps", None)
+    out = {"local_steps": steps} if isinstance(steps, int) else {}
+    return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
+
+
+def versions() -> dict[str, str]:
+    """Releases that numbers may depend on."""
+    import dejax
+
+    return {
+        "dejax": getattr(dejax, "__version__", "unknown"),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "backend": jax.default_backend(),
+    }
+
+
+def described(value: Any) -> Any:
+    """Turn a value into what JSON can hold: members by name and arguments."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return _array(value)
+    if isinstance(value, Mapping):
+        return {str(k): described(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [described(v) for v in value]
+    if hasattr(value, "matrix") and hasattr(value, "period"):
+        return _graph(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: described(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr and f.init}
+        return {_name(type(value)): fields} if fields else _name(type(value))
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:300]
+
+
+def _name(cls: type) -> str:
+    """Name a member as a config does, a class of the user with its module."""
+    if not cls.__module__.startswith("dejax."):
+        return f"{cls.__module__}.{cls.__qualname__}"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def _array(value: Any) -> Any:
+    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended) or isinstance(value, jax.core.Tracer):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+        return f"{value.dtype}{list(value.shape)}"
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return array.item()
+    text = f"{array.dtype}{list(array.shape)}"
+    if array.size <= SHOWN:
+        return array.tolist()
+    return f"{text}, {array.min():.6g} to {array.max():.6g}" if array.dtype.kind in "iuf" else text
+
+
+def _graph(graph: Topology) -> dict[str, Any]:
+    facts: dict[str, Any] = {"n": int(graph.n), "period": graph.period, "weights": f"{graph.kind} stochastic"}
+    facts |= {"symmetric": graph.symmetric, "dtype": graph.dtype}
+    if graph.period:
+        facts |= {"max_degree": described(graph.max_degree), "mean_degree": described(graph.mean_degree)}
+    return {graph.name: facts}
+
+
+def _network(network: Any) -> Any:
+    if not dataclasses.is_dataclass(network):
+        return described(network)
+    fields = [f.name for f in dataclasses.fields(network) if f.name not in FILLED]
+    return {name: described(value) for name in fields if (value := getattr(network, name)) is not None}
+
+
+def _data(data: Any) -> Any:
+    if not hasattr(data, "arrays"):
+        return described(data)
+    count = np.asarray(data.count) if getattr(data.count, "is_fully_addressable", True) else None
+    facts = {name: f"{x.dtype}{list(x.shape)}" for name, x in data.arrays.items()}
+    out: dict[str, Any] = {"name": data.name, "nodes": int(data.n), "arrays": facts, "classes": data.num_classes}
+    if count is not None:
+        out["samples_of_a_node"] = [int(count.min()), int(count.max())]
+        out["rows_shared"] = int(count.sum()) > data.size
+    out["test_samples"] = 0 if data.test is None else len(next(iter(data.test.values())))
+    out["own_test"] = data.test_index is not None
+    return out
+
+
+__all__ = ["described", "facts_of", "setup", "versions"]

@@ -1,0 +1,8 @@
+"""Methods of dejax/methods/distilled."""
+
+import dejax as dj
+
+
+def methods(lr):
+    """name -> method."""
+    return {"fedmd": dj.methods.fedmd(lr=lr, digest_lr=10 * lr, rows=8)}

@@ -1,0 +1,12 @@
+"""Methods of dejax/methods/personal."""
+
+import dejax as dj
+
+
+def methods(lr):
+    """name -> method."""
+    return {
+        "apfl": dj.methods.apfl(lr=lr, clients=4, local_steps=2),
+        "dispfl": dj.methods.dispfl(lr=lr, local_steps=2),
+        "ditto": dj.methods.ditto(lr=lr, clients=4, local_steps=2),
+    }

@@ -1,0 +1,74 @@
+"""f at every node and every server, and what a pair does not keep though it runs."""
+
+import re
+import warnings
+
+import numpy as np
+import problems as zoo
+import pytest
+
+import dejax as dj
+
+N = 8
+PROBLEM, _ = zoo.squares(N)
+EDGES = [(i, (i + 1) % 6) for i in range(6)] + [
+    (0, 2),
+    (0, 3),
+    (0, 4),
+    (0, 6),
+    (6, 7),
+]  # node 0 has six neighbors, node 7 one
+GRAPH = dj.topology.from_edges(EDGES, n=N)
+RULES = [dj.aggregation.nna, dj.aggregation.trimmed_mean]
+D = dj.methods.dsgd(lr=0.1)
+
+
+def notes(method, network, problem=PROBLEM):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        network.prepare(method, problem)
+    return [str(w.message) for w in found]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_f_fits_every_neighborhood(rule):
+    """The node that hears fewest decides, not the one that hears most; who hears nobody has nothing to judge."""
+    with pytest.raises(
+        ValueError, match=r"f is 1, but a node with 1 neighbors .* 1 of 8 nodes hear 1, node 7 among them; give f <= 0"
+    ):
+        dj.Network(GRAPH, rule=rule(f=1)).check(D, PROBLEM)
+    with pytest.raises(ValueError, match="f is 3, but a node with 1 neighbors"):
+        dj.Network(GRAPH, rule=rule(f=3)).check(D, PROBLEM)
+    dj.Network(GRAPH, rule=rule(f=0)).check(D, PROBLEM)
+    closed = dj.topology.from_edges([*EDGES, (7, 0)], n=N)  # the smallest neighborhood has two
+    dj.Network(closed, rule=rule(f=1)).check(D, PROBLEM)
+    lonely = dj.topology.from_edges([(i, (i + 1) % 7) for i in range(7)], n=N, allow_disconnected=True)
+    dj.Network(lonely, rule=rule(f=1)).check(D, PROBLEM)
+
+
+def test_every_phase_of_a_sequence_is_looked_at():
+    ring = np.eye(4) / 3 + np.roll(np.eye(4), 1, 0) / 3 + np.roll(np.eye(4), -1, 0) / 3
+    pairs = np.kron(np.eye(2), np.full((2, 2), 0.5))
+    top = dj.topology.from_matrix(np.stack([ring, pairs]))
+    problem, _ = zoo.squares(4)
+    with pytest.raises(ValueError, match=r"4 of 4 nodes hear 1, node 0 among them \(phase 1\)"):
+        dj.Network(top, rule=dj.aggregation.nna(f=1)).check(D, problem)
+
+
+def test_cohorts_that_may_hold_more_adversaries_than_f():
+    attack = dj.attacks.sign_flip(adversaries=3)
+    few = notes(dj.methods.fedavg(lr=0.1, clients=5), dj.Network(rule=dj.aggregation.trimmed_mean(f=1), attack=attack))
+    assert len(few) == 1 and "TrimmedMean.f is 1, but 3 of the 5 nodes that Fedavg combines" in re.sub(
+        "FedAvg", "Fedavg", few[0]
+    )
+    assert not notes(dj.methods.fedavg(lr=0.1), dj.Network(rule=dj.aggregation.trimmed_mean(f=3), attack=attack))
+    with pytest.raises(ValueError, match="f is 2, but the server combines 4 values"):
+        dj.Network(rule=dj.aggregation.trimmed_mean(f=2)).check(dj.methods.fedavg(lr=0.1, clients=4), PROBLEM)
+
+
+def test_tracking_under_a_robust_rule_says_what_is_gone():
+    ring, tracking = dj.topology.ring(N), dj.methods.gradient_tracking(lr=0.1)
+    for rule in (dj.aggregation.coordinate_median(), dj.aggregation.nna(f=1)):
+        (note,) = notes(tracking, dj.Network(ring, rule=rule))
+        assert "does not keep mean(y) = mean(g)" in note and "GradientTracking" in note
+    assert not notes(tracking, dj.Network(ring)) and not notes(D, dj.Network(ring, rule=dj.aggregation.nna(f=1)))
