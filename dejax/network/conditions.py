@@ -90,7 +90,7 @@ def adversaries(case: Case) -> Any:
 
 def statistics(case: Case) -> Any:
     """Why batch statistics cannot be kept."""
-    if "statistics" not in dict(map(reversed, case.problem.rules.brought)):
+    if "statistics" not in {role for _, role in case.problem.rules.brought}:
         return None
     if case.traits.pooled and case.roles & {"statistics", "own_statistics"}:
         return {
