@@ -44,6 +44,8 @@ class Traits:
         "server", or "none".
       weights: kinds of W that it can work with: "doubly" (default), "row", "column" stochastic.
       graph: "any" (default), or "tree" if the graph may have no cycle.
+      symmetric: W must equal its transpose in every phase; default False.
+      spectrum: a number that every eigenvalue of a symmetric W must exceed, as a method that subtracts the last iterate needs; None (default): any.
       cohort: at a server, nodes sampled per round; None (default): all.
       pooled: one model for all nodes, though there is no server; default False.
       groups: it averages by groups, keeping several models at the server; default False.
@@ -75,6 +77,8 @@ class Traits:
     channel: Channel = "neighbors"
     weights: tuple[Stochastic, ...] = ("doubly",)
     graph: Literal["any", "tree"] = "any"
+    symmetric: bool = False
+    spectrum: float | None = None
     cohort: int | None = None
     pooled: bool = False
     groups: bool = False
@@ -126,6 +130,11 @@ _VALUES = {
         f"a tuple of {' or '.join(map(repr, _KINDS))}",
     ),
     "graph": _one_of("any", "tree"),
+    "symmetric": _one_of(True, False),
+    "spectrum": (
+        lambda v: v is None or (isinstance(v, (int, float)) and not isinstance(v, bool) and -1 <= v < 1),
+        "a number in [-1, 1) or None",
+    ),
     "cohort": (lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool)), "a whole number or None"),
     "pooled": _one_of(True, False),
     "groups": _one_of(True, False),
@@ -148,7 +157,7 @@ NAMES = tuple(f.name for f in dataclasses.fields(Traits))
 # As attributes of their own these names mean nothing, but look as if they did.
 LOOSE = {
     "channel": "channel='server'", "weights": "weights=('doubly', 'row')", "accepts": "weights=('doubly', 'row')",
-    "graph": "graph='tree'", "needs_tree": "graph='tree'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
+    "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
@@ -159,6 +168,8 @@ FIELDS = {
     "cohort",
     "graph",
     "groups",
+    "spectrum",
+    "symmetric",
     "weights",
 }  # a method may well have numbers or structure of these names
 

@@ -6,6 +6,7 @@ from . import (
     clustered,
     compressed,
     distilled,
+    exact,
     federated,
     gossip,
     graphs,
@@ -18,6 +19,7 @@ from .baselines import *
 from .clustered import *
 from .compressed import *
 from .distilled import *
+from .exact import *
 from .federated import *
 from .gossip import *
 from .graphs import *
@@ -31,6 +33,7 @@ __all__ = [
     *clustered.__all__,
     *compressed.__all__,
     *distilled.__all__,
+    *exact.__all__,
     *federated.__all__,
     *gossip.__all__,
     *graphs.__all__,

@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import FieldError, bad
+from ..topology import least_eigenvalue
 from .case import Case
+
+MARGIN = 1e-6  # an eigenvalue at the limit itself is too low, however it is rounded
 
 
 def ignored(case: Case) -> Any:
@@ -50,6 +53,15 @@ def cycles(case: Case) -> Any:
     if len(case.edges) != 2 * (case.n - 1):
         return {"is": f"has {len(case.edges) // 2} links for n = {case.n} nodes", "links": case.n - 1}
     return None
+
+
+def eigenvalues(case: Case) -> Any:
+    """The least eigenvalue of W, where it is too low or at the limit."""
+    bound = case.traits.spectrum
+    if not case.gossips or bound is None or not case.top.symmetric:
+        return None
+    least = least_eigenvalue(case.top)
+    return {"least": least} if least < bound + MARGIN else None
 
 
 def rule_size(case: Case) -> Any:
@@ -109,4 +121,4 @@ def statistics(case: Case) -> Any:
     return None
 
 
-__all__ = ["adversaries", "all_reduce", "cycles", "ignored", "rows", "rule_size", "statistics", "who"]
+__all__ = ["adversaries", "all_reduce", "cycles", "eigenvalues", "ignored", "rows", "rule_size", "statistics", "who"]

@@ -58,7 +58,7 @@ def check_method(method: Any, problem: Any = None, network: Any = None) -> None:
         for x in jax.tree.leaves(after.state):
             require(np.isfinite(x).all(), "after 7 rounds the state is not finite")
     _purity(promises, runs, after)
-    _numbers(promises, runs, after)
+    _numbers(promises, runs, after, network if default else None)
     _nodes(promises, runs, axes, after)
 
 
@@ -138,13 +138,17 @@ def _purity(promises: Promises, runs: Runs, after: Tree) -> None:
         close(carry.state, runs((2,)).state, "two rounds without jit differ from two with it")
 
 
-def _numbers(promises: Promises, runs: Runs, after: Tree) -> None:
-    """Numbers act, and a sweep over them is a vmap."""
+def _numbers(promises: Promises, runs: Runs, after: Tree, toy: Network | None) -> None:
+    """Numbers act, if need be on `toy` with small batches; a sweep is a vmap."""
     found = numbers(runs.method)
     for name, place in found:
         with promises("its numbers act", f"use {name}, or take it out of the fields"):
-            changed = runs(method=with_number(runs.method, place, halved))
-            require(not equal(changed, after), f"after 7 rounds with half of {name} nothing is different")
+            other = with_number(runs.method, place, halved)
+            acts = not equal(runs(method=other), after)
+            if not acts and toy is not None:
+                noisy = Runs(runs.method, toys.problem(batch_size=1), toy)
+                acts = not equal(noisy(method=other), noisy())
+            require(acts, f"after 7 rounds with half of {name} nothing is different")
     if not found:
         return
     leaves, structure = jax.tree.flatten(runs.method)

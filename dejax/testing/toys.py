@@ -65,13 +65,13 @@ def width() -> str:
     return "float64" if jax.config.read("jax_enable_x64") else "float32"
 
 
-def problem(n: int = N, dtype: str | None = None) -> Problem:
-    """Least squares on unequal shards, with independent starts and full batches."""
-    return _problem(n, width() if dtype is None else dtype)
+def problem(n: int = N, dtype: str | None = None, batch_size: int | None = None) -> Problem:
+    """Least squares on unequal shards; independent starts; full batches by default."""
+    return _problem(n, width() if dtype is None else dtype, batch_size)
 
 
 @cache
-def _problem(n: int, dtype: str) -> Problem:
+def _problem(n: int, dtype: str, batch_size: int | None) -> Problem:
     rng = np.random.default_rng(7)
     counts = np.resize(np.asarray(COUNTS), n)
     total, starts = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -83,7 +83,7 @@ def _problem(n: int, dtype: str) -> Problem:
         "y": jnp.asarray(rng.standard_normal((total, 2)), dtype),
     }
     data = NodeData(arrays, jnp.asarray(index, jnp.int32), jnp.asarray(counts, jnp.int32))
-    return Problem(LinearTask(dtype), data, starts="independent")
+    return Problem(LinearTask(dtype), data, batch_size=batch_size, starts="independent")
 
 
 def network(method: Method, n: int = N, dtype: str | None = None) -> Network:

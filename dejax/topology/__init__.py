@@ -35,6 +35,7 @@ from ._sized import Deferred as Deferred
 from ._spectrum import (
     effective_neighbours as effective_neighbours,
     facts as facts,
+    least_eigenvalue as least_eigenvalue,
     mixing_time as mixing_time,
     period_matrix as period_matrix,
     rho as rho,
@@ -65,7 +66,8 @@ __all__ = [
     # weight rules
     "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy",
     # facts and pictures
-    "effective_neighbours", "facts", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum", "rho", "spectrum",
+    "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
+    "rho", "spectrum",
     # types
     "Deferred", "Topology",
 ]  # fmt: skip

@@ -76,6 +76,8 @@ def with_attributes(**said):
         ({"weights": ()}, r"weights is \(\)"),
         ({"weights": ("doubly", "rows")}, r"weights is \('doubly', 'rows'\)"),
         ({"graph": "ring"}, "graph is 'ring'; give 'any' or 'tree'"),
+        ({"symmetric": "W"}, "symmetric is 'W'; give True or False"),
+        ({"spectrum": 1}, r"spectrum is 1; give a number in \[-1, 1\) or None"),
         ({"pooled": 1}, "pooled is 1; give True or False"),
         ({"footprint": "all"}, "footprint is 'all'; give 'pair' or None"),
         ({"cohort": True}, "cohort is True; give a whole number or None"),

@@ -115,6 +115,8 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("topology not built", (NEIGHBORS, net(t.ring())), (NEIGHBORS, net(t.ring().build(N)))),
     pair("topology of another size", (NEIGHBORS, net(t.ring(N + 1))), (NEIGHBORS, net(RING))),
     pair("weights of another kind", (NEIGHBORS, net(ROW)), (Traits(weights=("row",)), net(ROW))),
+    pair("weights that are not symmetric", (Traits(symmetric=True), net(DIRECTED)), (Traits(symmetric=True), net(CHANGING))),
+    pair("eigenvalues of W too low", (Traits(spectrum=-1 / 3), net(RING)), (Traits(spectrum=-1 / 3), net(t.ring(N, weights=t.lazy())))),
     pair("rule in events", (PAIR, net(RING, events=PLAN, rule=MEDIAN)), (PAIR, net(RING, rule=MEDIAN))),
     pair("sums needed", (Traits(needs_sums="mass must be kept"), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
     pair("copies on a graph that changes", (NEIGHBORS, net(CHANGING, codec=COPIES)), (NEIGHBORS, net(CHANGING, codec=LOSSY))),
@@ -218,6 +220,34 @@ def test_batch_statistics_say_what_excludes_them(traits, network, more, text):
 def test_partial_sums_say_what_excludes_them(kw, text):
     assert text in judged(SERVER, net(server="all_reduce", **kw)).text
     assert judged(SERVER, net(server="star", **kw)) is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "graph", "text"),
+    [
+        (
+            -1 / 3,
+            t.ring(6),
+            "has an eigenvalue of W of -0.3333, but Mine needs all of them above -0.3333; use lazy weights",
+        ),
+        (
+            -1.0,
+            t.chain(6, weights=t.constant(1.0)),
+            "has an eigenvalue of W of -2.732, but Mine needs all of them above -1; use lazy",
+        ),
+        (0.1, t.random_matching(6), "has an eigenvalue of W of 0, but Mine needs all of them above 0.1"),
+    ],
+)
+def test_eigenvalues_that_are_too_low_are_said(bound, graph, text):
+    assert text in judged(Traits(symmetric=True, spectrum=bound), net(graph)).text
+
+
+def test_weights_that_would_do_are_named():
+    low = judged(Traits(symmetric=True, spectrum=-1 / 3), net(RING)).error
+    assert str(low).endswith("weights=dejax.topology.lazy()")
+    assert str(judged(Traits(symmetric=True), net(DIRECTED)).error).endswith(
+        "but Mine needs both to be equal; use metropolis or max_degree weights on an undirected graph"
+    )
 
 
 def test_a_change_is_no_tree_either():

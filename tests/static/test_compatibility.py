@@ -102,6 +102,7 @@ def said(tree):
 )
 def test_no_method_is_known_by_name_outside_its_file(room):
     names = {name for m in listing.listing()["methods"] for name in (m.name, m.target)}
+    names -= {"extra", "led"}  # words of their own, too; their classes say whether methods are meant
     for file in (ROOT / "dejax" / room).rglob("*.py"):
         tree = ast.parse(file.read_text())
         tree.body = [n for n in tree.body if not (isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ADVICE")]

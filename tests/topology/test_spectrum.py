@@ -22,6 +22,31 @@ def test_facts_name_every_convention():
 
 
 @pytest.mark.parametrize(
+    "top",
+    [
+        tp.ring(6),
+        tp.torus(9),
+        tp.grid(12, weights=tp.constant(0.3)),
+        tp.barabasi_albert(12, weights=tp.lazy()),
+        tp.one_peer_ring(6),
+        tp.isolated(3),
+    ],
+    ids=lambda top: top.name,
+)
+def test_the_least_eigenvalue_is_that_of_every_phase(top):
+    brute = min(np.linalg.eigvalsh(top.matrix(p))[0] for p in range(top.period))
+    least = tp.least_eigenvalue(top)
+    assert least == pytest.approx(brute, abs=1e-9) or 0 <= least <= brute  # what rows bound is not computed
+
+
+def test_the_least_eigenvalue_of_a_large_graph_is_the_closed_form():
+    top = tp.chain(2500, weights=tp.constant(0.4))
+    assert tp.least_eigenvalue(top) == pytest.approx(1 - 0.4 * (2 + 2 * np.cos(np.pi / 2500)), abs=1e-6)
+    with pytest.raises(ValueError, match="directed_ring has weights that are not symmetric; use metropolis"):
+        tp.least_eigenvalue(tp.directed_ring(4))
+
+
+@pytest.mark.parametrize(
     "name", ["directed_ring", "exponential", "one_peer_exponential", "star", "chain", "base_graph"]
 )
 def test_rho_is_the_norm_and_bounds_every_start(name):

@@ -56,6 +56,23 @@ GOSSIP: tuple[Refusal, ...] = (
         why="but {method} needs {wanted}: {way}",
     ),
     Refusal(
+        "weights that are not symmetric",
+        lambda c: c.gossips and c.traits.symmetric and not c.top.symmetric,
+        field="network.topology",
+        says="{top!r} has a W that differs from its transpose",
+        why="but {method} needs both to be equal",
+        instead="use {use[symmetric]} weights on an undirected graph",
+    ),
+    Refusal(
+        "eigenvalues of W too low",
+        conditions.eigenvalues,
+        field="network.topology",
+        says="{top!r} has an eigenvalue of W of {least:.4g}",
+        why="but {method} needs all of them above {traits.spectrum:.4g}",
+        instead="use {use[no_negative]} weights, which make none of them negative: weights="
+        + Words("dejax.topology.{use[no_negative]}()", "{use[no_negative]}"),
+    ),
+    Refusal(
         "rule in events",
         lambda c: c.gossips and not c.network.rule.linear and c.network.events is not None,
         field="network.rule",

@@ -22,6 +22,8 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "edges": "ring or chain",
     "trees": "chain, binary_tree or star",
     "pairs": "ring",
+    "symmetric": "metropolis or max_degree",
+    "no_negative": "lazy",
 }
 
 

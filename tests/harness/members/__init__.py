@@ -12,7 +12,7 @@ from dejax.core.method import traits
 from dejax.events._timetable import timetable_of
 
 N = 6
-_METHODS = "gossip tracking compressed push asynchronous federated clustered personal distilled graphs baselines"
+_METHODS = "gossip tracking exact compressed push asynchronous federated clustered personal distilled graphs baselines"
 _OPTIONS = "compression attacks aggregation privacy faults audit clock"
 _MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
@@ -88,7 +88,9 @@ def network(method_name, **options):
     """A network that the method can be carried by."""
     said = traits(methods()[method_name])
     if said.gossips:
-        options = {"topology": dj.topology.binary_tree(N) if said.graph == "tree" else dj.topology.ring(N)} | options
+        t = dj.topology
+        ring = t.ring(N) if said.spectrum is None else t.ring(N, weights=t.lazy())
+        options = {"topology": t.binary_tree(N) if said.graph == "tree" else ring} | options
     if said.needs_events:
         options = {"events": plan()} | options
     return dj.Network(**options)

@@ -5,6 +5,12 @@ import dejax as dj
 
 def methods(lr):
     """name -> method."""
+    m = dj.methods
     return {
-        "gradient_tracking": dj.methods.gradient_tracking(lr=lr),
+        "gradient_tracking": m.gradient_tracking(lr=lr),
+        "augdgm": m.augdgm(lr=lr),
+        "kgt": m.kgt(lr=lr, local_steps=2),
+        "mt_dsgdm": m.mt_dsgdm(lr=lr, momentum=0.5),
+        "gt_sarah": m.gt_sarah(lr=lr, period=2),
+        "gt_hsgd": m.gt_hsgd(lr=lr, beta=0.5),
     }
