@@ -145,8 +145,8 @@ def average(
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
-    codec = _codec(round, codec)
-    wire = Server(round, name, codec, None, 1)
+    codec: Any = _codec(round, codec)
+    wire: Any = Server(round, name, codec, None, 1)
     message = send(wire, wire.message(value, None, None))
     average_statistics(round, name, _mean_as_they_are, None)
     mean = wire.received(message).combine()

@@ -89,6 +89,7 @@ def test_messages_are_counted_in_rounds_of_meetings(to, down):
     same(count("wire/"), [2 + 6] * 6)
 
 
+@pytest.mark.slow
 def test_sampled_nodes_wait_for_each_other_and_others_do_not():
     """Nodes without neighbors: one gradient takes node i i + 1 seconds; after a meeting of all the clock is the slowest's."""
     seconds = np.arange(1.0, N + 1)
