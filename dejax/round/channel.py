@@ -145,15 +145,15 @@ def average(
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
-    codec: Any = _codec(round, codec)
-    wire: Any = Server(round, name, codec, None, 1)
+    used: Any = _codec(round, codec)
+    wire: Any = Server(round, name, used, None, 1)
     message = send(wire, wire.message(value, None, None))
     average_statistics(round, name, _mean_as_they_are, None)
     mean = wire.received(message).combine()
-    if codec.lossless and message.base is message.own:
+    if used.lossless and message.base is message.own:
         out = tree.map(lambda x, r: jnp.broadcast_to(r, x.shape), value, mean)
     else:
-        gamma = jnp.asarray(codec.gamma)
+        gamma = jnp.asarray(used.gamma)
         move = lambda b, r, o: b + gamma.astype(b.dtype) * (r - o)
         out = tree.map(move, message.base, mean, message.own)
     return out if message.mask is None else tree.where(message.mask, out, value)
