@@ -160,7 +160,7 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Predicted:
-    """A task whose metrics are those of `predict(params, batch)` in place of its module's answers.
+    """A task that is measured by `predict(params, batch)` in place of its module.
 
     predict: a module-level function, so that equal ones share a program.
     """

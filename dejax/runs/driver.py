@@ -234,7 +234,7 @@ def _record(
 
 
 def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
-    """The numbers of one more view, each under `number/name`; those of a mean, where there is one."""
+    """Measure one more view; each number stands under `number/name`."""
     out = {}
     for metric in measures:
         called = getattr(getattr(metric, "func", metric), "__name__", "")
