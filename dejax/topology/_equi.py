@@ -109,7 +109,8 @@ class OnePeerEqui:
     def draw(self, key: Keys) -> NeighborLists:
         """Take one of the offsets, and a place to begin where nodes pair up."""
         one, two = jax.random.split(key)
-        u = self.offsets[jax.random.randint(one, (), 0, self.offsets.shape[0])]
+        offsets = jnp.asarray(self.offsets)
+        u = offsets[jax.random.randint(one, (), 0, offsets.shape[0])]
         return self.links(u, jax.random.randint(two, (), 0, self.size))
 
     def links(self, u: jax.Array | int, first: jax.Array | int = 0) -> NeighborLists:
