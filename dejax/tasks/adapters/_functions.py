@@ -11,11 +11,12 @@ from ...core.types import Tree
 
 @dataclass(frozen=True)
 class FunctionTask:
-    """A task made of three plain functions, by `from_functions`; equal when the functions are."""
+    """A task made of plain functions, by `from_functions`; equal when the functions are."""
 
     init: Callable[[jax.Array], Any]
     loss: Callable[[Any, Any, jax.Array], jax.Array]
     measure: Callable[[Any, Any], dict[str, jax.Array]] | None = None
+    lower: Callable[[Any, Any, jax.Array], jax.Array] | None = None  # of a bilevel problem, whose upper loss is `loss`
 
     def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B]; {} when the task has none."""
@@ -26,6 +27,7 @@ def from_functions(
     init: Callable[[jax.Array], Any],
     loss: Callable[[Any, Any, jax.Array], jax.Array],
     metrics: Callable[[Any, Any], dict[str, jax.Array]] | None = None,
+    lower: Callable[[Any, Any, jax.Array], jax.Array] | None = None,
 ) -> FunctionTask:
     """A task from plain functions, for any pytree of parameters.
 
@@ -45,7 +47,7 @@ def from_functions(
       ...     return 0.5 * jnp.square(batch["x"] @ params["w"] - batch["y"])
       >>> task = from_functions(init, loss)
     """
-    for name, fn in (("init", init), ("loss", loss), ("metrics", metrics)):
-        if not callable(fn) and not (name == "metrics" and fn is None):
+    for name, fn in (("init", init), ("loss", loss), ("metrics", metrics), ("lower", lower)):
+        if not callable(fn) and not (name in ("metrics", "lower") and fn is None):
             raise TypeError(f"from_functions.{name} is {fn!r}, but it must be a function; give {name}=a named function")
-    return FunctionTask(init, loss, metrics)
+    return FunctionTask(init, loss, metrics, lower)
