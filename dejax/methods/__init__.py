@@ -14,6 +14,7 @@ from . import (
     merging,
     personal,
     push,
+    submodular,
     tracking,
 )
 from .asynchronous import *
@@ -29,6 +30,7 @@ from .graphs import *
 from .merging import *
 from .personal import *
 from .push import *
+from .submodular import *
 from .tracking import *
 
 __all__ = [
@@ -45,5 +47,6 @@ __all__ = [
     *merging.__all__,
     *personal.__all__,
     *push.__all__,
+    *submodular.__all__,
     *tracking.__all__,
 ]

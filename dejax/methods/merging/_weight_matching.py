@@ -6,8 +6,9 @@
 
 A group's weights are those that lead into its units, their biases and those that lead out of them.
 Each step is a linear assignment, solved exactly on the device, so that the sum of products never
-falls. Groups are gone through in their order; the paper draws it. No data are needed. A function
-does not depend on the order of its hidden units, so that what j computes is what P_j y_j computes.
+falls; with one group the best order is found, with several one that no single group betters.
+Groups are gone through in their order; the paper draws it. No data are needed. A function does not
+depend on the order of its hidden units, so that what j computes is what P_j y_j computes.
 Wire: 1 model per directed edge and round.
 Reference: Ainsworth, Hayase and Srinivasa, Git Re-Basin: merging models modulo permutation
 symmetries, 2023; as the data-free sibling of Saadati et al., DIMAT, 2024. Written from knowledge of
@@ -92,7 +93,7 @@ def matched(own: Tree, theirs: Tree, groups: Units, sweeps: int) -> Any:
             pairs = zip(rows(own, group), rows(model, group), strict=True)
             gain = tree.add(*[product(a, b) for a, b in pairs])
             order = assignment(gain)
-            better = jnp.take_along_axis(gain, order[:, None], 1).sum() > jnp.trace(gain) + 1e-6 * jnp.abs(gain).sum()
+            better = jnp.take_along_axis(gain, order[:, None], 1).sum() > jnp.trace(gain) + 1e-6 * jnp.abs(gain).max()
             order = jnp.where(better, order, jnp.arange(order.shape[0], dtype=order.dtype))
             model, moved = reordered(model, group, order), moved | better
         return model, moved, k + 1
