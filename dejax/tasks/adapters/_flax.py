@@ -108,6 +108,17 @@ class FlaxTask:
         """The module's output on the batch's x, in evaluation mode."""
         return self.module(params)(batch["x"])
 
+    def hidden(self, params: Tree, batch: Tree) -> Any:
+        """What the module's hidden units answer on the batch's x: its `hidden`, in evaluation mode.
+
+        Raises:
+          TypeError: the module has no `hidden`.
+        """
+        module = self.module(params)
+        if not hasattr(module, "hidden"):
+            raise TypeError(f"{type(module).__name__} has no method hidden(x), a list of what its hidden units answer")
+        return module.hidden(batch["x"])
+
     def measure(self, answer: Callable[[Any], Any], batch: Tree) -> dict[str, jax.Array]:
         """Metrics [B] of `answer(x)` in place of a module's output, e.g. of several models together.
 
