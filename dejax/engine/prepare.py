@@ -48,6 +48,7 @@ def prepare(
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
     check_arrays(method, *options)
     check_shapes(problem.n, method, problem, *options)
+    roles.check_leaves(problem)
     check_fit(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem)

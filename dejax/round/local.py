@@ -182,11 +182,11 @@ def _with_roles(
     """
     task, joined = round.problem.task, roles.Joined(round, params)
     fn = joined.loss(task.loss if loss_fn is None else loss_fn)
-    fixed = joined.frozen, joined.statistics
+    fixed = joined.fixed
     loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra), privacy)
-    if tree.leaves(joined.statistics):  # a second forward pass, which XLA merges with that of the loss in part
+    if tree.leaves(fixed[1:]):  # a second forward pass, which XLA merges with that of the loss in part
         source, _, fetch = given
-        one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
+        one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key))
         model = roles.join(params, joined.personal, *fixed)
         joined.observe(_each(round, one, one, model, source, keys))
     if round.computes is not None:
@@ -202,7 +202,7 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
-        fn, params, fixed = joined.loss(fn), (params, joined.personal), ((joined.frozen, joined.statistics),)
+        fn, params, fixed = joined.loss(fn), (params, joined.personal), (joined.fixed,)
 
     def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
@@ -246,7 +246,7 @@ def _gradient_of_events(
 def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
     """Meter gradients and mean loss of honest nodes, and their lowest id without a finite loss."""
     store, works = round.store, round.of_honest(round.computes)
-    loss = loss.astype(jnp.float32)
+    loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
     finite = jnp.isfinite(loss)
     if works is not None:
