@@ -15,7 +15,7 @@ from ..core.abstract import model_like
 from ..core.random import seeded
 from ..core.types import Keys, NodeTree, Place, Tree
 from ..devices.processes import to_host
-from ..errors import FieldError
+from ..errors import FieldError, bad
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
 
@@ -188,8 +188,11 @@ class Predicted:
         """
         measure = getattr(self.task, "measure", None)
         if measure is None:
-            raise TypeError(
-                f"a view that is a pair (predict, tree) needs a task with measure(answer, batch), as those of flax modules have; {self.task!r} has none"
+            raise bad(
+                "task",
+                self.task,
+                why="which has no measure(answer, batch), but a view that is a pair (predict, tree) needs it",
+                instead="give the task of a flax module, or one with measure",
             )
         return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
 

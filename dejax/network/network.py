@@ -129,8 +129,9 @@ class Network:
         if topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(topology.at(0))
-        if self.events is not None and hasattr(self.events, "plan"):
-            changes["events"] = self.events.plan(self.topology, rounds)
+        plan = getattr(self.events, "plan", None)
+        if plan is not None:
+            changes["events"] = plan(self.topology, rounds)
         return dataclasses.replace(self, **changes)
 
 

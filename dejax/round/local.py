@@ -274,7 +274,7 @@ def steps(
     round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Tree
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
-    is_optax = hasattr(rule, "update")
+    is_optax = getattr(rule, "update", None) is not None
 
     def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, opt_state = carry

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ...core.abstract import key_like
+from ...core.made import recorded
 from ...core.random import fold_name
 from ...core.types import Tree
 from ...errors import bad
@@ -161,6 +162,7 @@ class FlaxTask:
         return f"FlaxTask({self._train.nodes[0].type.__name__}, loss={getattr(self._loss, '__name__', self._loss)})"
 
 
+@recorded()
 def classifier(factory: Factory | nnx.Module) -> FlaxTask:
     """Learn to classify with any flax module: softmax cross entropy per example.
 
@@ -181,6 +183,7 @@ def classifier(factory: Factory | nnx.Module) -> FlaxTask:
     return FlaxTask(factory, objectives.classifier_loss, objectives.classifier_metrics)
 
 
+@recorded()
 def regression(factory: Factory | nnx.Module) -> FlaxTask:
     """Learn to predict numbers with any flax module: half the squared error per example.
 
@@ -195,6 +198,7 @@ def regression(factory: Factory | nnx.Module) -> FlaxTask:
     return FlaxTask(factory, objectives.regression_loss, objectives.regression_metrics)
 
 
+@recorded()
 def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None = None) -> FlaxTask:
     """Learn with any flax module and your own loss: `loss(module, batch) -> [B]`.
 

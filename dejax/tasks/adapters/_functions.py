@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from ...core.made import recorded
 from ...core.types import Tree
 
 
@@ -24,6 +25,7 @@ class FunctionTask:
         return {} if self.measured is None else self.measured(params, batch)
 
 
+@recorded()
 def from_functions(
     init: Callable[[jax.Array], Any],
     loss: Callable[[Any, Any, jax.Array], jax.Array],

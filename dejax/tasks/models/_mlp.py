@@ -9,6 +9,7 @@ import jax
 from flax import nnx
 
 from ...core.checks import Wholes, whole
+from ...core.made import recorded
 from ...errors import bad
 from ...layers.linear import BY_OUTPUT, activations, affine, dot_general
 from ...layers.matmul import APART
@@ -61,6 +62,7 @@ class MLP(nnx.Module):
         return self.head(self.features(x))
 
 
+@recorded()
 def mlp(
     *widths: int,
     hidden: Sequence[int] = (64,),
