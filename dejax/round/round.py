@@ -92,7 +92,7 @@ class Round(Rows):
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
-        """`answer(model, batch)` of the task: what one whole model says on a batch, for `forward` and own losses.
+        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
 
         Raises:
           TypeError: the task has no `answer`, as those of flax modules have.

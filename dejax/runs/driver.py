@@ -224,7 +224,7 @@ def _record(
                     record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
-            record |= run.counters[i].numbers(len(view.honest))
+            record |= run.counters[i].numbers(view.loyal)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
@@ -234,7 +234,7 @@ def _record(
 
 
 def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
-    """The numbers of one more view, each under `number/name`; those of a mean, where there is one."""
+    """Measure one more view; each number stands under `number/name`."""
     out = {}
     for metric in measures:
         called = getattr(getattr(metric, "func", metric), "__name__", "")

@@ -9,4 +9,5 @@ def methods(lr):
         "apfl": dj.methods.apfl(lr=lr, clients=4, local_steps=2),
         "dispfl": dj.methods.dispfl(lr=lr, local_steps=2),
         "ditto": dj.methods.ditto(lr=lr, clients=4, local_steps=2),
+        "network_lasso": dj.methods.network_lasso(lr=lr, local_steps=2),
     }
