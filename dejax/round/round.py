@@ -264,9 +264,9 @@ class Round(Rows):
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     def merge(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
-        """Average through the server as `gossip` does with neighbors: base + gamma (mean - own), [n, ...].
+        """Average through the server as `gossip` does with neighbors: [n, ...].
 
-        Exactly the equal mean of what arrives where codec and privacy are plain. Who sleeps, or whose
+        base + gamma (mean - own). Exactly the equal mean of what arrives where codec and privacy are plain. Who sleeps, or whose
         upload is lost, keeps its value. A method that gossips says `server` in its traits.
 
         Args:

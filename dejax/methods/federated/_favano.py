@@ -1,4 +1,4 @@
-"""FAVANO: a server that never waits; it takes what sampled nodes have done so far, corrected for their speed.
+"""FAVANO: a server that never waits, and corrects what it takes for speed.
 
     each node, whoever is sampled: up to q_i = K steps w_i <- w_i - lr g_i(w_i) since it last heard the server, then it waits
     x <- (x + sum_S u_i) / (s + 1),   u_i = w0_i + (w_i - w0_i) / a_i;   for i in S: w_i, w0_i <- x, q_i <- 0

@@ -1,4 +1,4 @@
-"""FedAMD: sampled nodes are anchors, which refresh a direction, or miners, which walk along it with less noise.
+"""FedAMD: anchors refresh a direction; miners walk along it with less noise.
 
     anchor, with probability p:  v_i <- g_i(x), of `anchor_batches` batches
     miner:   y <- x, h <- v;  K times, on one batch: h <- h + g_i(y) - g_i(y_last), y_last <- y, y <- y - lr h;   D_i = x - y
@@ -86,7 +86,10 @@ class FedAmd:
         return FedAmdState(tree.axpy(self.server_lr, moved, x), v_new, anchors)
 
     def _refresh(self, r: Round, x: Tree, carry: Any, mines: Any) -> tuple[Any, Any, Any]:
-        """(v, v_i, mean move of the miners) after a view's nodes have uploaded; mines: int32 [m], 1 for miners, or None where all are anchors."""
+        """(v, v_i, mean move of the miners) after a view's nodes have uploaded.
+
+        mines: int32 [m], 1 for miners; None where all are anchors.
+        """
         v, anchors = carry
         start, own = tree.tile(x, r.n), r.take(anchors)
         add = lambda r, total: tree.add(total, r.gradient(start))

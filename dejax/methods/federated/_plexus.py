@@ -1,4 +1,4 @@
-"""MoDeST, later Plexus: federated averaging without a server, by samples and aggregators that all nodes derive alike.
+"""MoDeST, later Plexus: federated averaging whose samples and aggregators need no server.
 
     S = s nodes in an order that the round alone decides;   y_i <- x;  K times: y_i <- y_i - lr g_i(y_i)
     x <- mean of y_i over the first floor(success s) nodes of S that finish

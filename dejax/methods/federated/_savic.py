@@ -1,4 +1,4 @@
-"""SAVIC: local SGD along a diagonal scaling that all nodes share and that only the server's rounds refresh.
+"""SAVIC: local SGD along a diagonal scaling that all share and each round refreshes.
 
     D^2 <- b_t D^2 + (1 - b_t) g * g,   g = (1/m) sum_S g_i(x);   s = max(floor, D), elementwise
     y_i <- x;  K times: y_i <- y_i - lr g_i(y_i) / s;   x <- mean_S y_i
