@@ -31,6 +31,7 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
+from ..core.tree import join, path_of
 from ..core.types import Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
 
@@ -95,14 +96,6 @@ def as_rules(roles: Any) -> Patterns:
     return rules
 
 
-def path_of(path: tuple[Any, ...]) -> str:
-    """Return a leaf's path as it stands in `roles`, e.g. "layers/0/kernel".
-
-    Names and positions are joined by slashes.
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 @lru_cache(maxsize=256)
 def role_of(rules: Rules, path: str) -> str:
     """Return the field of `Split` that a leaf belongs to."""
@@ -129,13 +122,6 @@ def split(rules: Rules, values: Tree) -> Split:
     """A tree of any leaves by role."""
     found = jax.tree_util.tree_map_with_path(lambda p, _: role_of(rules, path_of(p)), values)
     return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in Split._fields))
-
-
-def join(first: Any, *others: Any) -> Any:
-    """The inverse of `split`: at every place the one leaf that is there."""
-    for other in others:
-        first = tree.map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)
-    return first
 
 
 def check_leaves(problem: Problem) -> None:
