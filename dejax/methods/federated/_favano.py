@@ -110,7 +110,7 @@ class Favano:
         return jnp.broadcast_to(jnp.asarray(round.rate(self.speed), float), (round.n,))
 
     def _steps_at_upload(self, speed: jax.Array, share: float) -> jax.Array:
-        """Probabilities [K + 1] of q steps at an upload, which ends each round with probability `share`."""
+        """Probabilities [K + 1] of q steps at an upload, which comes with `share` a round."""
         k = self.local_steps
         unit = jnp.eye(k + 1, dtype=float) * (1 - speed) + jnp.eye(k + 1, k=1, dtype=float) * speed
         unit = unit.at[k, k].set(1.0)  # row: steps before, column: after one unit of time
