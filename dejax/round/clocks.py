@@ -58,7 +58,7 @@ def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Arra
 
 
 def start_cohort(view: Round, name: str) -> None:
-    """A cohort starts when the server does; where nodes gossip, too, each goes on from its own time."""
+    """Start a cohort when the server does; where nodes gossip, too, each at its own time."""
     if view.network.clock is None or view.network.topology is not None:
         return
     now, _ = _server(view)

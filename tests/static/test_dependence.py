@@ -68,7 +68,9 @@ def program(method, network_of, numbers):
 
 def by_day(name):
     """In the quick suite, in CI, or at night."""
-    return () if name in METHODS else pytest.mark.slow if name in FAMILIES else pytest.mark.nightly
+    return (
+        () if name in ("dsgd_awc", "ifca") else pytest.mark.slow if name in METHODS + FAMILIES else pytest.mark.nightly
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.* beside network.rule")

@@ -80,13 +80,13 @@ class Favano:
     def start(self, state: FavanoState, round: Round) -> FavanoState:
         """How many steps a node of its speed has done, on average, when it is sampled."""
         share = 1.0 if self.clients is None else self.clients / round.n
-        at_upload = jax.vmap(lambda speed: self._steps_at_upload(speed, share))(self._speeds(round))
+        at_upload = jax.vmap(lambda speed: self._steps_at_upload(speed, share))(self.speeds(round))
         mean = at_upload @ jnp.arange(self.local_steps + 1, dtype=at_upload.dtype)
         return state._replace(mean_steps=mean, moved=1 - at_upload[:, 0])
 
     def step(self, state: FavanoState, round: Round) -> FavanoState:
         """All nodes go on; the server hears some."""
-        speed, q = self._speeds(round), state.steps
+        speed, q = self.speeds(round), state.steps
         one = lambda key, speed: (jax.random.uniform(key, (self.interval,), float) < speed).sum(dtype=jnp.int32)
         done = jnp.minimum(jax.vmap(one)(round.node_keys("pace"), speed), self.local_steps - q)
         most = min(self.interval, self.local_steps)
@@ -106,7 +106,7 @@ class Favano:
         q = cohort.put(q, jnp.where(arrived, 0, steps))
         return state._replace(params=new, models=cohort.put(w, models), heard=cohort.put(state.heard, heard), steps=q)
 
-    def _speeds(self, round: Round) -> jax.Array:
+    def speeds(self, round: Round) -> jax.Array:
         return jnp.broadcast_to(jnp.asarray(round.rate(self.speed), float), (round.n,))
 
     def _steps_at_upload(self, speed: jax.Array, share: float) -> jax.Array:

@@ -36,7 +36,7 @@ class FedAmdState(NamedTuple):
 
 @struct
 class FedAmd:
-    """Federated learning by anchors and miners: variance-reduced local steps along a mean gradient.
+    """Federated learning by anchors and miners: variance-reduced steps along a mean gradient.
 
     Nodes count alike.
 
@@ -76,16 +76,16 @@ class FedAmd:
     def step(self, state: FedAmdState, round: Round) -> FedAmdState:
         """Sample; anchors refresh, miners train; the server takes in both."""
         x = state.params
-        everyone = lambda r, carry: self._refresh(r, x, carry, None)[:2]
+        everyone = lambda r, carry: self.refresh(r, x, carry, None)[:2]
         v, anchors = round.when(round.index == 0, everyone, (state.direction, state.anchors), name="first")
         cohort = cohort_of(self, round)
         p = round.rate(self.p)
         draw = jax.vmap(lambda key: jax.random.uniform(key, dtype=float))(cohort.node_keys("anchor"))
         mines = (draw >= p).astype(jnp.int32)
-        v_new, anchors, moved = self._refresh(cohort, x, (v, anchors), mines)
+        v_new, anchors, moved = self.refresh(cohort, x, (v, anchors), mines)
         return FedAmdState(tree.axpy(self.server_lr, moved, x), v_new, anchors)
 
-    def _refresh(self, r: Round, x: Tree, carry: Any, mines: Any) -> tuple[Any, Any, Any]:
+    def refresh(self, r: Round, x: Tree, carry: Any, mines: Any) -> tuple[Any, Any, Any]:
         """(v, v_i, mean move of the miners) after a view's nodes have uploaded.
 
         mines: int32 [m], 1 for miners; None where all are anchors.

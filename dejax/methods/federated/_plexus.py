@@ -81,10 +81,10 @@ class Plexus:
         view = jnp.ones((cohort.n,), jnp.int32) if cohort.awake is None else cohort.awake.astype(jnp.int32)
         for way in ("up/", "down/") if self.entry_bytes else ():
             cohort.meter(way + "view", view, 8 * self.entry_bytes * round.n)
-        change = cohort.average(tree.sub(y, x), self._first(cohort))
+        change = cohort.average(tree.sub(y, x), self.first_of(cohort))
         return PlexusState(tree.add(state.params, change))
 
-    def _first(self, cohort: Any) -> Any:
+    def first_of(self, cohort: Any) -> Any:
         """Weights [s]: 1 for those who finish first, 0 for others."""
         count = jnp.maximum(1, jnp.floor(jnp.asarray(self.success, float) * cohort.n + 1e-5))
         time = jax.vmap(jax.random.uniform)(cohort.node_keys("finish"))

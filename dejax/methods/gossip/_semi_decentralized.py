@@ -69,16 +69,16 @@ class SemiDecentralized:
         """One step, an average with neighbors, and at times one at the server."""
         z = tree.sub(state.params, tree.scale(round.rate(self.lr), round.gradient(state.params)))
         x = round.gossip(round.keep(z, state.params))
-        meet = self._sampled_to_sampled if self.to == "sampled" else self._sampled_to_all
+        meet = self.sampled_to_sampled if self.to == "sampled" else self.sampled_to_all
         now = (round.index + 1) % self.every == 0
         return SemiDecentralizedState(*round.when(now, meet, (x, state.server)))
 
-    def _sampled_to_sampled(self, round: Round, carry: Any) -> Any:
+    def sampled_to_sampled(self, round: Round, carry: Any) -> Any:
         x, server = carry
         cohort = cohort_of(self, round)
         return cohort.put(x, cohort.merge(cohort.take(x))), server
 
-    def _sampled_to_all(self, round: Round, carry: Any) -> Any:
+    def sampled_to_all(self, round: Round, carry: Any) -> Any:
         x, server = carry
         cohort = cohort_of(self, round)
         far = tree.sub(cohort.take(x), tree.tile(server, cohort.n))
