@@ -64,7 +64,7 @@ class Links(ABC):
         senders = self.senders().astype(jnp.int32)
         return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
-    def rows(self, matrix: Float[Array, "n n"]) -> Float[Array, "n k"]:
+    def on_ports(self, matrix: Float[Array, "n n"]) -> Float[Array, "n k"]:
         """The entries (i, senders[i, s]) of a matrix of the caller's own, on ports; 0 on padding."""
         receivers, senders = self.ends()
         return jnp.where(self.weights() != 0, matrix[receivers, senders], 0)

@@ -95,7 +95,7 @@ def _codec(round: Round, given: Any) -> Any:
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Codec, size: Any = None) -> Received:
+def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None) -> Received:
     """See `Round.exchange`. size: of the messages, where not the codec knows it."""
     codec = _codec(round, codec)
     wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
@@ -103,7 +103,7 @@ def exchange(round: Round, name: str, value: Tree, codec: Codec, size: Any = Non
     return wire.received(send(wire, wire.message(value)))
 
 
-def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> ReceivedRows:
+def exchange_rows(round: Round, name: str, rows: Tree, codec: Any) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`."""
     wire = Edges(round, name, _codec(round, codec))
     return wire.rows_received(send(wire, wire.message(rows)))

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.checks import whole
 from ..core.random import fold_name
-from ..core.types import Rule, Tree
+from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
 from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
 from .meters import Meters
-from .received import Received, ReceivedRows
+from .received import ReceivedRows
 from .rows import Rows
 
 
@@ -121,7 +121,7 @@ class Round(Rows):
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self, params: Tree, opt_state: Tree, rule: Rule, k: int, *,
+        self, params: Tree, opt_state: Tree, rule: Any, k: int, *,
         steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
@@ -156,9 +156,7 @@ class Round(Rows):
         """
         return wires.edge_slot(self, self._prefix + name, init)
 
-    def exchange(
-        self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False
-    ) -> Received | ReceivedRows:
+    def exchange(self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False) -> Any:
         """Send each node's value to its neighbors.
 
         The result is what receivers hold after privacy, codec, adversaries and links.

@@ -148,7 +148,7 @@ class Rows:
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
 
-    def keep(self, new: Values, old: Values) -> Any:
+    def keep(self, new: Tree, old: Tree) -> Any:
         """`new` where the node computes, else `old`."""
         return new if self.computes is None else tree.where(self.computes, new, old)
 

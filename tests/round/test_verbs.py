@@ -125,7 +125,7 @@ def test_gossip_under_weights_of_the_method(lossy):
 
     def step(x, round):
         got = round.exchange(x, name="links")
-        y = round.gossip(x, weights=(got.links.rows(jnp.asarray(mine)), jnp.asarray(own)))
+        y = round.gossip(x, weights=(got.links.on_ports(jnp.asarray(mine)), jnp.asarray(own)))
         return y, got.mask, got.links.senders()
 
     k = int(RING.max_degree)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.types import Codec, Round, Tree, Values
+from ...core.types import Codec, Round, Tree
 from ...mixing import Star
 from ...xla.materialize import materialize
 from .. import audit, clocks
@@ -29,7 +29,7 @@ class Server(Wire):
         self.kind = self.network.server or "star"
         self.num_groups, self.downloads = num_groups, downloads
 
-    def message(self, value: Tree, weights: Values, groups: Tree) -> Message:
+    def message(self, value: Tree, weights: Any, groups: Tree) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
         value = materialize(value)  # else XLA on CPUs computes it anew within the product of the mean
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
