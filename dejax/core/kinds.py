@@ -70,6 +70,30 @@ class Privacy:
     per_example = False  # clips the gradient of every single example
 
 
+class LearningRule:
+    """Find the direction that a node descends along.
+
+    `direction(task, params, batch, key, memory) -> (loss, direction, memory)` of one node (see
+    `dejax.problem.lesson`); `init(params, key) -> memory`; `check(task)` refuses a task.
+    """
+
+    per_example = True  # may be asked for one example at a time, as clipping per example does
+
+    @property
+    def work(self) -> float:
+        """Time of one direction, in gradients, as the clock counts it."""
+        return 1.0
+
+    def init(self, params: Any, key: Any) -> Any:
+        """No memory."""
+        del params, key
+        return ()
+
+    def check(self, task: Any) -> None:
+        """Raise ValueError or TypeError for a task that the rule cannot teach; by default any will do."""
+        del task
+
+
 class Fault:
     """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does.
 
@@ -166,6 +190,12 @@ INNER = {  # what other objects hold in such fields
     ),
     "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
+    "learning_rule": Interface(
+        (("direction",), ("init",)),
+        "learning rule",
+        call("dejax.learning_rules.evolution", sigma=0.1),
+        base=LearningRule,
+    ),
 }
 
 
@@ -205,6 +235,9 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
             instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
+    if wanted is INNER["learning_rule"] and _has(value, "combine"):
+        why = "a combination rule, which says how a node combines what it receives, but a learning rule is wanted"
+        raise bad(field, value, owner=owner, why=why, instead="give it to the network: Network(rule=...)")
     if _has(value, "encode", "compressor"):
         raise bad(
             field,
@@ -315,6 +348,7 @@ __all__ = [
     "Events",
     "Fault",
     "Interface",
+    "LearningRule",
     "Privacy",
     "Rule",
     "Slot",

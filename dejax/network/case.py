@@ -106,7 +106,7 @@ class Case:
     @cached_property
     def rule_with_memory(self) -> bool:
         """Whether the learning rule keeps memory."""
-        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task))
+        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task), key_like())
         return bool(jax.tree.leaves(memory))
 
     def option(self, field: str) -> str:

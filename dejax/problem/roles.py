@@ -199,6 +199,12 @@ def personal_step(problem: Problem) -> Any:
     return LocalStep(problem.personal_lr, problem.personal_optimizer)
 
 
+def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
+    """A model out of its trained leaves (shared, personal) and its fixed ones (frozen, statistics)."""
+    del extra
+    return join(*trained, *fixed)
+
+
 class Joined:
     """What a round joins to the leaves that a method sees, for one gradient.
 
@@ -289,4 +295,5 @@ __all__ = [
     "present",
     "split",
     "start",
+    "whole",
 ]

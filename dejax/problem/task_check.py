@@ -46,7 +46,7 @@ def check_fit(problem: Problem) -> None:
 def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> None:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
     params, key = model_like(task), key_like()
-    said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
+    said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in named(batch))
     try:
         losses = jax.eval_shape(_as_given(task.loss), params, batch, key)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -100,8 +100,9 @@ def _check_losses(task: Any, losses: Any) -> None:
         raise bad("task", task, owner="Problem", says=says, instead="return floating numbers, which have gradients")
 
 
-def _items(batch: Tree) -> list[tuple[str, Any]]:
+def named(batch: Tree) -> list[tuple[str, Any]]:
+    """The leaves of a tree, and their names as a user writes them."""
     return [(jax.tree_util.keystr(path).strip("[]'."), x) for path, x in jax.tree_util.tree_leaves_with_path(batch)]
 
 
-__all__ = ["check_fit", "check_task"]
+__all__ = ["ROWS", "check_fit", "check_task", "named"]

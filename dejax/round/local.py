@@ -18,6 +18,7 @@ from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import bad
 from ..problem import Batch, roles
+from ..problem.lesson import Lesson
 from . import clocks
 from .forward import check_private, count
 from .meters import NO_NODE
@@ -106,7 +107,8 @@ def gradient(
     _observe(round, loss, weight)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
-    clocks.compute(round, name)
+    work = round.problem.rule.work
+    clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
 
 
@@ -119,41 +121,40 @@ def _per_node(
     loss_fn: Callable[..., Any],
     extra: tuple[Any, ...],
     privacy: Any,
+    whole: Callable[..., Any] = lambda params, *extra: params,
 ) -> tuple[jax.Array, Any]:
-    """Compute losses [n] and gradients [n, ...] by the problem's learning rule, block by block.
+    """Compute losses [n] and directions [n, ...] by the problem's learning rule, block by block.
 
-    given: (source, weights, source_i -> batch_i).
+    given: (source, weights, source_i -> batch_i). whole: (params, *extra) -> the whole model.
     """
     source, weight, fetch = given
     problem = round.problem
     fn = problem.task.loss if loss_fn is None else loss_fn
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
     memory, write = (), None
-    if tree.leaves(jax.eval_shape(problem.rule.init, tree.map(lambda x: x[0], params))):
-        memory, write = round.slot(
-            "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
-        )
+    start = tree.map(lambda x: x[0], params)
+    if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
+        memory, write = round.slot("rule", lambda n: _rule_memory(round, start, n))
 
-    def one(params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]) -> Any:
-        data = fetch(source)
+    def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+        data, (key, common) = fetch(source), keys
+        task = Lesson(problem, fn, extra, whole, common)
         if not per_example:
-            return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
+            return problem.rule.direction(task, params, Batch(data, weight), key, memory)
 
-        def example(row: Tree, key: jax.Array) -> Any:
-            single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
-            return problem.rule.direction(single, params, memory)[:2]  # a rule with memory is refused
+        def example(row: Tree, key: jax.Array) -> Any:  # of a rule without memory: others are refused
+            return problem.rule.direction(task, params, Batch(tree.map(lambda x: x[None], row)), key, memory)[:2]
 
         size = tree.leaves(data)[0].shape[0]
         losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    def mean_loss(
-        params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]
-    ) -> Any:
-        return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
+    def mean_loss(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+        return problem.scalar_loss(fn, fetch(source), weight, keys[0], *extra)(params)
 
-    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, keys, memory, extra)
+    both = keys, round.common_keys(name + ".rule")
+    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, both, memory, extra)
     if write is not None:
         write(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
     if per_example:
@@ -164,6 +165,12 @@ def _per_node(
         grads = privacy.gradient(ctx, grads, weight.astype(jnp.float32), **public)
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
     return loss, grads
+
+
+def _rule_memory(round: Round, start: Tree, n: int) -> Any:
+    """Memory [n, ...] of the learning rule before its first direction, by keys of each node's own."""
+    keys = fold_in(fold_name(_run_key(round), "rule"), round._everyone)
+    return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
 
 
 def _with_roles(
@@ -183,7 +190,8 @@ def _with_roles(
     task, joined = round.problem.task, roles.Joined(round, params)
     fn = joined.loss(task.loss if loss_fn is None else loss_fn)
     fixed = joined.frozen, joined.statistics
-    loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra), privacy)
+    trained, extra = (params, joined.personal), (fixed, *extra)
+    loss, (grads, own) = _per_node(round, name, trained, given, keys, fn, extra, privacy, roles.whole)
     if tree.leaves(joined.statistics):  # a second forward pass, which XLA merges with that of the loss in part
         source, _, fetch = given
         one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics

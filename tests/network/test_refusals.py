@@ -92,13 +92,23 @@ class Ageless(dj.Fault):
 
 
 @dj.struct
-class Heavy:
+class Heavy(dj.LearningRule):
     """A learning rule with memory: heavy ball."""
 
-    def init(self, params):
+    def init(self, params, key):
         return params
 
-    def direction(self, loss, params, memory):
+    def direction(self, task, params, batch, key, memory):
+        raise NotImplementedError
+
+
+@dj.struct
+class Whole(dj.LearningRule):
+    """A learning rule of whole batches."""
+
+    per_example = False
+
+    def direction(self, task, params, batch, key, memory):
         raise NotImplementedError
 
 
@@ -171,6 +181,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("personal leaves of one model", (Traits(channel="none", pooled=True), net(), PERSONAL), (NOBODY, net(), PERSONAL)),
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
+    pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from ._fedadam import FedAdagrad as fedadagrad, FedAdam as fedadam, FedYogi as f
 from ._fedavg import FedAvg as fedavg
 from ._fedbuff import FedBuff as fedbuff
 from ._feddyn import FedDyn as feddyn
+from ._fedes import Fedes as fedes
 from ._fednova import FedNova as fednova
 from ._fedopt import FedOpt as fedopt
 from ._fedprox import FedProx as fedprox
@@ -18,6 +19,7 @@ __all__ = [
     "fedavg",
     "fedbuff",
     "feddyn",
+    "fedes",
     "fednova",
     "fedopt",
     "fedprox",
