@@ -93,6 +93,7 @@ _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
+_Experience = Annotated[Any, "experience"]
 _Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]
 
@@ -111,6 +112,7 @@ def experiment(
     block: int | Literal["auto"] | None = "auto",
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    source: _Experience = None,
     rule: _LearningRule = None,
     eval: _Eval = None,
     out: str | None = None,
@@ -130,6 +132,7 @@ def run(
     block: int | Literal["auto"] | None = None,
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    source: _Experience = None,
     rule: _LearningRule = None,
     rounds: int | None = None,
 ) -> None:

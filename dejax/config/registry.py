@@ -53,6 +53,7 @@ KINDS: dict[str, Kind] = {
     "events": Kind("events", "events", _has("plan")),
     "prox": Kind("proximals", "proximal", _has("prox")),
     "learning_rule": Kind("learning_rules", "problem/learning_rules", _has("direction")),
+    "experience": Kind("experience", "problem/experience", _has("collect")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
     "task": Kind("tasks", "tasks", lambda m: True),

@@ -94,6 +94,25 @@ class LearningRule:
         del task
 
 
+class Experience:
+    """Find the samples that a node learns from in a round.
+
+    `init(key, n) -> memory`, a tree of [n, ...]; `collect(task, params, memory, round) -> (batch, memory)` for the rows of a view.
+    """
+
+    acts = True  # collects with the nodes' present models, so that whoever draws a batch must hand them over
+    even = True  # no batch is padded
+
+    def init(self, key: Any, n: int) -> Any:
+        """No memory."""
+        del key, n
+        return ()
+
+    def expected(self, count: Any) -> Any:
+        """Return the public sizes [n] of batches; None where they have the size that their weights say."""
+        del count
+
+
 class Fault:
     """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does.
 
@@ -190,6 +209,12 @@ INNER = {  # what other objects hold in such fields
     ),
     "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
+    "experience": Interface(
+        (("collect",), ("init",)),
+        "source of experience",
+        call("dejax.experience.acting", steps=16),
+        base=Experience,
+    ),
     "learning_rule": Interface(
         (("direction",), ("init",)),
         "learning rule",
@@ -346,6 +371,7 @@ __all__ = [
     "Codec",
     "Compressor",
     "Events",
+    "Experience",
     "Fault",
     "Interface",
     "LearningRule",

@@ -99,6 +99,8 @@ class Case:
     @cached_property
     def loss_per_batch(self) -> bool:
         """Whether the task's loss is one number for a whole batch."""
+        if self.problem.source is not None:  # whose batches have other forms than the data
+            return False
         one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
         batch = jax.tree.map(one, self.problem.data.arrays)
         return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0

@@ -3,8 +3,8 @@
 And the roles of a model's leaves.
 """
 
-from . import learning_rules as learning_rules
+from . import experience as experience, learning_rules as learning_rules
 from .batch import Batch as Batch
 from .problem import Problem as Problem
 
-__all__ = ["Batch", "Problem", "learning_rules"]
+__all__ = ["Batch", "Problem", "experience", "learning_rules"]

@@ -14,12 +14,15 @@ class Batch:
 
     weight: 1 on samples, 0 on padding; None if there is no padding.
 
+    rows: `data` are row numbers [n, B] of the problem's arrays, to be looked up by `Problem.fetch`.
+
     One of `public` rows has no node axis: [B, ...], the same for all nodes.
     """
 
     data: Any
     weight: Any = None
     public: bool = static(default=False)
+    rows: bool = static(default=False)
 
     def mean(self, values: jax.Array) -> jax.Array:
         """The mean of numbers [B] of one node's samples, padding left out."""

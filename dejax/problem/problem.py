@@ -21,6 +21,7 @@ from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
 from ..xla.take_rows import fetch_rows
 from .batch import Batch
+from .experience.samples import Samples
 from .learning_rules import back_propagation as BackPropagation
 from .roles import Patterns, as_rules
 from .task_check import check_task
@@ -42,6 +43,8 @@ class Problem:
         epoch; the last batch of an epoch may be smaller) or "poisson" (each sample enters each batch on its own, B on average: what
         accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
       starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
+      source: where batches come from, a member of `dejax.experience` or your own; default: samples
+        of the node's data, by `batch_size` and `sampling`.
       rule: the learning rule, a member of `dejax.learning_rules` or your own; default
         back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not
@@ -68,6 +71,7 @@ class Problem:
     batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
     sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
     starts: str = static(default="equal", check=choice("equal", "independent"))
+    source: Any = option(default=None, check=Slot("experience"))
     rule: Any = option(default=BackPropagation(), check=Slot("learning_rule"))
     block: int | str | None = static(default="auto", check=BLOCK)
     remat: bool = static(default=False)
@@ -115,6 +119,12 @@ class Problem:
                 says=f"is {self.sampling!r} but batch_size is " + NULL,
                 instead="give batch_size, e.g. 16",
             )
+        if self.source is not None and (self.batch_size is not None or self.sampling is not None):
+            field = "sampling" if self.batch_size is None else "batch_size"
+            why = "but the source of experience says itself what a batch is"
+            raise bad(field, getattr(self, field), owner="Problem", why=why, instead="leave one of them out")
+        if hasattr(self.source, "build"):
+            object.__setattr__(self, "source", self.source.build(self.task))
         object.__setattr__(self, "roles", as_rules(self.roles))
         if self.rule is None:
             object.__setattr__(self, "rule", BackPropagation())
@@ -143,6 +153,11 @@ class Problem:
             if self.sampling == "epoch"
             else Replacement(self.batch_size)
         )
+
+    @property
+    def experience(self) -> Any:
+        """Where batches come from: the source, or the node's own samples."""
+        return Samples(self.sampler) if self.source is None else self.source
 
     def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
         """Draw one batch for each node of `ids` [m] (None: all).

@@ -109,6 +109,51 @@ def join(first: Any, *others: Any) -> Any:
     return first
 
 
+def part(paths: str | tuple[str, ...] | None, values: Tree) -> tuple[Any, Any]:
+    """(the leaves under some paths, all others): two trees of one structure, None where the other has the leaf.
+
+    paths: as in `Problem.roles`; None: the last part of the model, such as the last layer; of a model of one leaf
+      that is nothing.
+
+    Raises:
+      ValueError: paths without leaves, or of all leaves.
+    """
+    names = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(values)]
+    given = _last(names) if paths is None else (paths,) if isinstance(paths, str) else tuple(paths)
+    parts = split(tuple((path.strip("/"), "personal") for path in given), values)
+    if paths is not None and not (tree.leaves(parts.personal) and tree.leaves(parts.shared)):
+        what = "names all leaves" if tree.leaves(parts.personal) else "names no leaf"
+        why = f"and the model's leaves are {', '.join(names)}"
+        raise bad("paths", paths, says=f"{paths!r} {what}", why=why, instead="name some of them")
+    return parts.personal, parts.shared
+
+
+def _last(names: list[str]) -> tuple[str, ...]:
+    """The last name of the first level on which names of leaves differ."""
+    paths = [name.split("/") for name in names]
+    for depth in range(1, max(map(len, paths)) + 1):
+        heads = ["/".join(path[:depth]) for path in paths]
+        if len(set(heads)) > 1:
+            return (heads[-1],)
+    return ()
+
+
+def joint(params: Tree, fixed: Tree) -> Any:
+    """`join` of two parts that make a whole.
+
+    Raises:
+      ValueError: a leaf that both have, or neither.
+    """
+    none = lambda x: x is None
+    structure = lambda t: jax.tree.structure(t, is_leaf=none)
+    same = structure(params) == structure(fixed)
+    pairs = zip(jax.tree.leaves(params, is_leaf=none), jax.tree.leaves(fixed, is_leaf=none), strict=False)
+    if not same or any((a is None) == (b is None) for a, b in pairs):
+        way = "give two trees of one structure, each with None where the other has the leaf: dejax.part(paths, model)"
+        raise bad("fixed", owner="round.gradient", says="and params do not make one model", instead=way)
+    return join(params, fixed)
+
+
 def check(problem: Problem) -> None:
     """Refuse roles that cannot work, whatever the method.
 
@@ -199,10 +244,32 @@ def personal_step(problem: Problem) -> Any:
     return LocalStep(problem.personal_lr, problem.personal_optimizer)
 
 
+def over(fn: Callable[..., Any], pair: bool = False) -> Any:
+    """fn of whole models, over (what is trained, batch, key, what stays, ...).
+
+    pair: what is trained are two trees, (shared, personal).
+    """
+
+    @wraps(fn)  # whether it takes weight= is read off its signature
+    def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+        parts = trained if pair else (trained,)
+        return fn(join(*parts, *fixed), batch, key, *extra, **weight)
+
+    return joined
+
+
 def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
     """A model out of its trained leaves (shared, personal) and its fixed ones (frozen, statistics)."""
     del extra
     return join(*trained, *fixed)
+
+
+def whole_models(round: Round, params: Tree) -> Any:
+    """Whole models [n, ...] out of the leaves that a method holds."""
+    if not round.problem.rules:
+        return params
+    joined = Joined(round, params)
+    return join(params, joined.personal, joined.frozen, joined.statistics)
 
 
 class Joined:
@@ -230,11 +297,7 @@ class Joined:
     def loss(self, fn: Callable[..., Any]) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
-        @wraps(fn)  # whether it takes weight= is read off its signature
-        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
-            return fn(join(*trained, *fixed), batch, key, *extra, **weight)
-
-        return joined
+        return over(fn, pair=True)
 
     def update(self, grads: Tree) -> None:
         """One step of the personal leaves."""
@@ -291,9 +354,13 @@ __all__ = [
     "average_statistics",
     "check",
     "join",
+    "joint",
     "model",
+    "over",
+    "part",
     "present",
     "split",
     "start",
     "whole",
+    "whole_models",
 ]

@@ -9,7 +9,8 @@ from ..core.types import Problem, Tree
 from ..errors import bad
 from .batch import Batch
 from .lesson import Lesson
-from .task_check import ROWS, named
+from .roles import path_of
+from .task_check import ROWS
 
 
 def check_rule(problem: Problem) -> None:
@@ -28,6 +29,8 @@ def check_rule(problem: Problem) -> None:
             says, way = f"cannot be called with {want}: {error}", f"write def {fn}(self, {want[1:]}"
             raise bad(f"{name}.{fn}", says=says, instead=way) from None
     rule.check(task)
+    if problem.source is not None:
+        return
     params, key = model_like(task), key_like()
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
     lesson = lambda common: Lesson(problem, task.loss, (), lambda p: p, common)
@@ -49,7 +52,8 @@ def check_rule(problem: Problem) -> None:
 
 
 def _form(tree: Tree) -> str:
-    return ", ".join(f"{n or 'shape'} {x.dtype}{list(x.shape)}" for n, x in named(tree)) or "nothing"
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return ", ".join(f"{path_of(path) or 'one'} {x.dtype}{list(x.shape)}" for path, x in leaves) or "nothing"
 
 
 __all__ = ["check_rule"]

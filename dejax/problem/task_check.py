@@ -36,6 +36,8 @@ def check_fit(problem: Problem) -> None:
     Raises:
       ValueError: names shapes of the batch, and what the task said of them.
     """
+    if problem.source is not None:  # what it collects is seen when the first step is traced
+        return
     data = problem.data
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
     leaves, structure = jax.tree.flatten(shapes)
@@ -46,7 +48,7 @@ def check_fit(problem: Problem) -> None:
 def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> None:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
     params, key = model_like(task), key_like()
-    said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in named(batch))
+    said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
     try:
         losses = jax.eval_shape(_as_given(task.loss), params, batch, key)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -100,9 +102,8 @@ def _check_losses(task: Any, losses: Any) -> None:
         raise bad("task", task, owner="Problem", says=says, instead="return floating numbers, which have gradients")
 
 
-def named(batch: Tree) -> list[tuple[str, Any]]:
-    """The leaves of a tree, and their names as a user writes them."""
+def _items(batch: Tree) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path).strip("[]'."), x) for path, x in jax.tree_util.tree_leaves_with_path(batch)]
 
 
-__all__ = ["ROWS", "check_fit", "check_task", "named"]
+__all__ = ["ROWS", "check_fit", "check_task"]

@@ -176,6 +176,11 @@ class Rows:
         """
         return self._per_node(self.key(name))
 
+    @property
+    def call_keys(self) -> jax.Array:
+        """Return keys [n] of the call that this view was made for, as a source of experience sees it."""
+        return self._per_node(fold_name(self._key, self._prefix.removesuffix("/")))
+
     def common_keys(self, name: str) -> jax.Array:
         """Return keys [n] by (name, round), which all nodes share.
 

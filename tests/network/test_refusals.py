@@ -49,7 +49,7 @@ def statistics(**more):
         "task": None,
         "n": N,
         "starts": "equal",
-        "sampler": Some(even=True),
+        "experience": Some(even=True),
         "rules": (("norm", "statistics"),),
     } | more
     return Some(**facts)
@@ -208,7 +208,7 @@ def test_every_refusal_has_its_case_here():
     ("traits", "network", "more", "text"),
     [
         (Traits(pooled=True), net(RING), {}, "trains one model on the batches of all nodes"),
-        (NEIGHBORS, net(RING), {"sampler": Some(even=False)}, "shards of different sizes pad their batches"),
+        (NEIGHBORS, net(RING), {"experience": Some(even=False)}, "shards of different sizes pad their batches"),
         (NEIGHBORS, net(RING, privacy=CLIP), {}, "GaussianGradient clips per example"),
         (SERVER, net(privacy=NOISE), {}, "GaussianMessage would add noise to variances"),
     ],

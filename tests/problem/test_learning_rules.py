@@ -223,7 +223,7 @@ class Forgetful(HeavyBall):
     ("rule", "says"),
     [
         (Old(), r"Old.direction cannot be called with \(task, params, batch, key, memory\)"),
-        (Scalar(), r"Scalar.direction gives a direction of .*\[3\]; give one like the parameters: x "),
+        (Scalar(), r"Scalar.direction gives a direction of .*\[3\]; give one like the parameters: "),
         (Forgetful(), "Forgetful.direction gives a memory of nothing; give one like that of init"),
         (r.forward_forward(), "needs the goodness of a label in every layer"),
     ],

@@ -3,10 +3,11 @@
 import numpy as np
 
 from ...core.checks import whole
-from ..dataset import Dataset
+from ..dataset import Dataset, source
 from ..sources import from_arrays
 
 
+@source
 def cells(size: int = 5) -> Dataset:
     """All cells of a square grid but the last corner, x int32 [size^2 - 1, 2], as starts of episodes.
 
@@ -20,7 +21,9 @@ def cells(size: int = 5) -> Dataset:
     """
     size = whole("size", size)
     x = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).reshape(-1, 2)[:-1].astype(np.int32)
-    quarter = (2 * (x >= (size + 1) // 2) @ np.array([1, 0]) + (x >= (size + 1) // 2) @ np.array([0, 1])).astype(np.int32)
+    quarter = (2 * (x >= (size + 1) // 2) @ np.array([1, 0]) + (x >= (size + 1) // 2) @ np.array([0, 1])).astype(
+        np.int32
+    )
     return from_arrays(x, quarter, test=(x, quarter), num_classes=4, name="cells")
 
 

@@ -3,5 +3,6 @@
 from ._apfl import Apfl as apfl
 from ._dispfl import Dispfl as dispfl
 from ._ditto import Ditto as ditto
+from ._fedrep import Fedrep as fedrep
 
-__all__ = ["apfl", "dispfl", "ditto"]
+__all__ = ["apfl", "dispfl", "ditto", "fedrep"]

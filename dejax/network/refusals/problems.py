@@ -33,6 +33,19 @@ PROBLEMS: tuple[Refusal, ...] = (
         text="the model has batch statistics, but {why}. Use nnx.LayerNorm or nnx.GroupNorm, which have none",
     ),
     Refusal(
+        "experience clipped per example",
+        lambda c: (
+            c.network.privacy is not None
+            and c.network.privacy.per_example
+            and c.problem.source is not None
+            and {"source": type(c.problem.source).__name__}
+        ),
+        field="network.privacy",
+        says="{privacy} clips per example",
+        why="but the samples of {source} follow from one another, so that no bound on one of them protects anybody",
+        instead="use noise on messages, e.g. dejax.privacy.gaussian_message",
+    ),
+    Refusal(
         "a learning rule with memory",
         lambda c: c.network.privacy is not None and c.network.privacy.per_example and c.rule_with_memory,
         field="network.privacy",

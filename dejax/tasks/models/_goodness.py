@@ -38,11 +38,11 @@ class GoodnessMLP:
 
     def goodness(self, params: Tree, x: jax.Array, labels: jax.Array) -> jax.Array:
         """[layers, B]: mean squared activations on inputs [B, ...] with labels int [B]."""
-        x = x.reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], -1).astype(params["layer0"]["kernel"].dtype)
         h, found = jnp.concatenate([_unit(x), jax.nn.one_hot(labels, self.classes, dtype=x.dtype)], 1), []
         for i in range(len(self.widths) - 1):
             layer = params[f"layer{i}"]
-            h = jax.nn.relu(matmul("nn", h, layer["kernel"]) + layer["bias"])
+            h = jax.nn.relu(matmul("nn", h, layer["kernel"]) + layer["bias"][None])
             found.append(jnp.square(h).mean(1))
             h = _unit(lax.stop_gradient(h))
         return jnp.stack(found)

@@ -87,7 +87,11 @@ class GridWalk:
 
     def _both(self, params: Tree, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log probabilities [..., actions] and values [...] of observations [..., f]."""
-        dense = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]
+
+        def dense(name: str, x: jax.Array) -> jax.Array:
+            y = x @ params[name]["kernel"]
+            return y + jnp.broadcast_to(params[name]["bias"], y.shape)
+
         h = jnp.tanh(dense("hidden", seen))
         return jax.nn.log_softmax(dense("actor", h)), dense("critic", h)[..., 0]
 
@@ -122,7 +126,7 @@ class GridWalk:
             state, running, total = carry
             action = self._both(params, jax.vmap(world.observe)(state))[0].argmax(-1)
             state, reward, over = jax.vmap(world.step)(state, action)
-            total = total + jnp.where(running, reward * self.discount**t, 0)
+            total = total + jnp.where(running, reward * self.discount ** t.astype(reward.dtype), 0)
             return (state, running & ~over, total), None
 
         begin = state, jnp.ones(batch["x"].shape[:1], bool), jnp.zeros(batch["x"].shape[:1])
