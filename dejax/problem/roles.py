@@ -15,7 +15,6 @@ FedBN, 2021.
 
 import difflib
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
+from ..core.parts import join, joint, matched, path_of
 from ..core.types import Codec, Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
 
@@ -74,25 +74,16 @@ def as_rules(roles: Any) -> Patterns:
     return rules
 
 
-def path_of(path: tuple[Any, ...]) -> str:
-    """Return a leaf's path as it stands in `roles`, e.g. "layers/0/kernel".
-
-    Names and positions are joined by slashes.
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 @lru_cache(maxsize=256)
 def _role(rules: Patterns, path: str) -> str:
     """Return the role of the rule that says most about the path.
 
     Patterns name its first parts, * stands for one of them.
     """
-    parts, best = path.split("/"), (0, "shared")
+    best = (0, "shared")
     for pattern, role in rules:
-        names = pattern.split("/")
-        if len(names) <= len(parts) and all(map(fnmatchcase, parts, names)):
-            best = max(best, (len(names), role), key=lambda b: b[0])
+        if depth := matched(pattern, path):
+            best = max(best, (depth, role), key=lambda b: b[0])
     return best[1]
 
 
@@ -100,58 +91,6 @@ def split(rules: Patterns, values: Tree) -> Split:
     """A tree of any leaves by role."""
     found = jax.tree_util.tree_map_with_path(lambda p, _: _role(rules, path_of(p)), values)
     return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in ROLES))
-
-
-def join(first: Any, *others: Any) -> Any:
-    """The inverse of `split`: at every place the one leaf that is there."""
-    for other in others:
-        first = tree.map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)
-    return first
-
-
-def part(paths: str | tuple[str, ...] | None, values: Tree) -> tuple[Any, Any]:
-    """(the leaves under some paths, all others): two trees of one structure, None where the other has the leaf.
-
-    paths: as in `Problem.roles`; None: the last part of the model, such as the last layer; of a model of one leaf
-      that is nothing.
-
-    Raises:
-      ValueError: paths without leaves, or of all leaves.
-    """
-    names = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(values)]
-    given = _last(names) if paths is None else (paths,) if isinstance(paths, str) else tuple(paths)
-    parts = split(tuple((path.strip("/"), "personal") for path in given), values)
-    if paths is not None and not (tree.leaves(parts.personal) and tree.leaves(parts.shared)):
-        what = "names all leaves" if tree.leaves(parts.personal) else "names no leaf"
-        why = f"and the model's leaves are {', '.join(names)}"
-        raise bad("paths", paths, says=f"{paths!r} {what}", why=why, instead="name some of them")
-    return parts.personal, parts.shared
-
-
-def _last(names: list[str]) -> tuple[str, ...]:
-    """The last name of the first level on which names of leaves differ."""
-    paths = [name.split("/") for name in names]
-    for depth in range(1, max(map(len, paths)) + 1):
-        heads = ["/".join(path[:depth]) for path in paths]
-        if len(set(heads)) > 1:
-            return (heads[-1],)
-    return ()
-
-
-def joint(params: Tree, fixed: Tree) -> Any:
-    """`join` of two parts that make a whole.
-
-    Raises:
-      ValueError: a leaf that both have, or neither.
-    """
-    none = lambda x: x is None
-    structure = lambda t: jax.tree.structure(t, is_leaf=none)
-    same = structure(params) == structure(fixed)
-    pairs = zip(jax.tree.leaves(params, is_leaf=none), jax.tree.leaves(fixed, is_leaf=none), strict=False)
-    if not same or any((a is None) == (b is None) for a, b in pairs):
-        way = "give two trees of one structure, each with None where the other has the leaf: dejax.part(paths, model)"
-        raise bad("fixed", owner="round.gradient", says="and params do not make one model", instead=way)
-    return join(params, fixed)
 
 
 def check(problem: Problem) -> None:
@@ -357,7 +296,6 @@ __all__ = [
     "joint",
     "model",
     "over",
-    "part",
     "present",
     "split",
     "start",

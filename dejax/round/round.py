@@ -69,7 +69,7 @@ class Round(Rows):
           loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
           extra: trees of [n, ...].
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
-            trees of one structure, None where the other has the leaf (`dejax.problem.roles.part`).
+            trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
           name: needed when a step calls `gradient` more than once.
         """

@@ -9,8 +9,8 @@ import pytest
 from references import LR, MADE, PROBLEM, X0, N, close, grads, run
 
 import dejax as dj
+from dejax.core.noise import normal
 from dejax.core.random import fold_in, fold_name
-from dejax.problem.learning_rules._evolution import normal
 
 r = dj.learning_rules
 LOCAL = dj.methods.local_only(lr=LR)

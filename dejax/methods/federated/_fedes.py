@@ -18,10 +18,10 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.checks import above, rate, whole
 from ...core.method import Traits
+from ...core.noise import normal, rebuilt
 from ...core.random import fold_in
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
-from ...problem.learning_rules._evolution import normal, rebuilt
 from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights
 
 

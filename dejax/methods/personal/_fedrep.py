@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from ...core import tree
 from ...core.checks import or_none, rate, whole
 from ...core.method import Traits
+from ...core.parts import join, part
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...errors import NULL
-from ...problem import roles
 from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights
 
 
@@ -63,26 +63,26 @@ class Fedrep:
         """All models start alike."""
         del key
         check_cohort(self, params)
-        head, body = roles.part(self.head, params)
+        head, body = part(self.head, params)
         return FedrepState(at_server(body), head)
 
     def model(self, state: FedrepState) -> NodeTree:
         """The body with each node's head, [n, ...]; the body alone where there is no head."""
         heads = tree.leaves(state.head)
-        return roles.join(tree.tile(state.body, heads[0].shape[0]), state.head) if heads else state.body
+        return join(tree.tile(state.body, heads[0].shape[0]), state.head) if heads else state.body
 
     def step(self, state: FedrepState, round: Round) -> FedrepState:
         """Sample, train heads, train bodies, average these."""
         cohort = cohort_of(self, round)
         x, head = tree.tile(state.body, cohort.n), cohort.take(state.head)
 
-        def moved(r: Round, part: Any, rest: Any, lr: Any) -> Any:
-            slope = r.gradient(part, fixed=rest)
-            return r.keep(tree.sub(part, tree.scale(r.rate(lr), slope)), part)
+        def moved(r: Round, own: Any, rest: Any, lr: Any) -> Any:
+            slope = r.gradient(own, fixed=rest)
+            return r.keep(tree.sub(own, tree.scale(r.rate(lr), slope)), own)
 
-        own = self.lr if self.head_lr is None else self.head_lr
+        head_lr = self.lr if self.head_lr is None else self.head_lr
         if tree.leaves(head):
-            head = cohort.repeat(self.head_steps, lambda r, h: moved(r, h, x, own), head, name="head")
+            head = cohort.repeat(self.head_steps, lambda r, h: moved(r, h, x, head_lr), head, name="head")
         body = cohort.repeat(self.local_steps, lambda r, b: moved(r, b, head, self.lr), x, name="body")
         change = cohort.average(tree.sub(body, x), upload_weights(cohort, self.weights))
         return FedrepState(tree.add(state.body, change), cohort.put(state.head, head))

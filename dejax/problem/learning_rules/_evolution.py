@@ -18,9 +18,10 @@ from jax import lax
 from ...core import tree
 from ...core.checks import above, whole
 from ...core.kinds import LearningRule
+from ...core.noise import normal
 from ...core.random import fold_in, fold_name
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, Keys, PRNGKey, Tree
+from ...core.types import FloatLike, Keys, Tree
 
 
 @struct
@@ -64,20 +65,4 @@ class Evolution(LearningRule):
         return losses.mean(), total, memory
 
 
-def normal(key: PRNGKey, like: Tree) -> Any:
-    """A tree of independent standard normal numbers."""
-    leaves, form = jax.tree.flatten(like)
-    draw = lambda i, x: jax.random.normal(jax.random.fold_in(key, i), x.shape, x.dtype)
-    return jax.tree.unflatten(form, [draw(i, x) for i, x in enumerate(leaves)])
-
-
-def rebuilt(seed: PRNGKey, scores: jax.Array, like: Tree) -> Any:
-    """The direction (1 / K) sum_k s_k e_k out of its scores [K] and the seed of its e_k."""
-
-    def one(total: Tree, k: jax.Array) -> tuple[Any, None]:
-        return tree.axpy(scores[k] / scores.shape[0], normal(jax.random.fold_in(seed, k), like), total), None
-
-    return lax.scan(one, tree.zeros(like), jnp.arange(scores.shape[0], dtype=jnp.int32))[0]
-
-
-__all__ = ["Evolution", "normal", "rebuilt"]
+__all__ = ["Evolution"]

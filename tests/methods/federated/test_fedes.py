@@ -6,8 +6,8 @@ import numpy as np
 from references import LR, X0, N, close, grad, run
 
 import dejax as dj
+from dejax.core.noise import normal
 from dejax.core.random import fold_in, fold_name
-from dejax.problem.learning_rules._evolution import normal
 
 m = dj.methods
 

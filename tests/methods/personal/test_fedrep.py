@@ -7,7 +7,7 @@ import pytest
 from references import LR, N, close, run, same, sampled
 
 import dejax as dj
-from dejax.problem import roles
+from dejax.core.parts import part
 
 m = dj.methods
 RNG = np.random.default_rng(0)
@@ -97,15 +97,15 @@ def test_bodies_travel_alone():
 
 def test_parts_by_path():
     params = {"a": {"kernel": 1, "bias": 2}, "b": {"kernel": 3}}
-    assert roles.part(None, params) == (
+    assert part(None, params) == (
         {"a": {"kernel": None, "bias": None}, "b": {"kernel": 3}},
         {"a": {"kernel": 1, "bias": 2}, "b": {"kernel": None}},
     )
-    assert roles.part(("a/bias", "b"), params)[0] == {"a": {"kernel": None, "bias": 2}, "b": {"kernel": 3}}
-    assert roles.part(None, {"x": {"y": 1}}) == ({"x": {"y": None}}, {"x": {"y": 1}})
+    assert part(("a/bias", "b"), params)[0] == {"a": {"kernel": None, "bias": 2}, "b": {"kernel": 3}}
+    assert part(None, {"x": {"y": 1}}) == ({"x": {"y": None}}, {"x": {"y": 1}})
     for paths, says in (("c", "names no leaf"), (("a", "b"), "names all leaves")):
         with pytest.raises(dj.FieldError, match=says):
-            roles.part(paths, params)
+            part(paths, params)
 
 
 @dj.struct
