@@ -78,6 +78,7 @@ class LearningRule:
     """
 
     per_example = True  # may be asked for one example at a time, as clipping per example does
+    any_loss = True  # descends along whatever loss a method asks for, not one of its own
 
     @property
     def work(self) -> float:
@@ -210,14 +211,14 @@ INNER = {  # what other objects hold in such fields
     "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
     "experience": Interface(
-        (("collect",), ("init",)),
-        "source of experience",
+        (("collect",), ("init",), ("expected",)),
+        "source of experience (inherit from dejax.Experience)",
         call("dejax.experience.acting", steps=16),
         base=Experience,
     ),
     "learning_rule": Interface(
-        (("direction",), ("init",)),
-        "learning rule",
+        (("direction",), ("init",), ("check",), ("work",)),
+        "learning rule (inherit from dejax.LearningRule)",
         call("dejax.learning_rules.evolution", sigma=0.1),
         base=LearningRule,
     ),

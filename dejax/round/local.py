@@ -119,7 +119,12 @@ def gradient(
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
     keys = round.node_keys(name + ".loss")
-    loss_fn = round.problem.task.loss if loss_fn is None else loss_fn
+    own_loss = loss_fn is not None
+    if own_loss and not round.problem.rule.any_loss:
+        learning = type(round.problem.rule).__name__
+        why = f"but the learning rule {learning} has losses of its own and would not see it"
+        raise bad("loss", owner="round.gradient", says="is given", why=why, instead="use another method or rule")
+    loss_fn = loss_fn if own_loss else round.problem.task.loss
     given_rows = (source, weight, fetch)
     if fixed is not None:
         loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, network.privacy, fixed)
@@ -130,7 +135,7 @@ def gradient(
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
-    _observe(round, loss, weight)
+    _observe(round, loss, weight, "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss")
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
     work = round.problem.rule.work
@@ -308,8 +313,8 @@ def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
-    """Meter gradients and mean loss of honest nodes, and their lowest id without a finite loss."""
+def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
+    """Meter gradients and, as `record`, mean loss of honest nodes; and their lowest id without a finite loss."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.float32)
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
@@ -321,7 +326,7 @@ def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
         works = weight.any(1) if works is None else works & weight.any(1)
     count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
     loss = loss if works is None else jnp.where(works, loss, 0)
-    store.share("loss", loss.sum() / jnp.maximum(count, 1), count > 0)
+    store.share(record, loss.sum() / jnp.maximum(count, 1), count > 0)
 
 
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:

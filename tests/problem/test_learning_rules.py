@@ -236,5 +236,12 @@ def test_a_wrong_rule_is_refused_before_a_run(rule, says):
 def test_other_objects_are_no_rules():
     with pytest.raises(dj.FieldError, match="a combination rule, which says how a node combines"):
         dataclasses.replace(PROBLEM, rule=dj.aggregation.coordinate_median())
-    with pytest.raises(dj.FieldError, match="was not called, so that it is no learning rule yet"):
+    with pytest.raises(dj.FieldError, match="was not called, so that it is no learning rule"):
         dataclasses.replace(PROBLEM, rule=r.evolution)
+
+
+def test_a_rule_with_losses_of_its_own_refuses_those_of_methods(key):
+    data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=4, seed=0, public=20)
+    problem = dj.Problem(dj.tasks.goodness_mlp([8]), data, batch_size=4, rule=r.forward_forward())
+    with pytest.raises(dj.FieldError, match="ForwardForward has losses of its own and would not see it"):
+        dj.rollout(dj.methods.fedmd(lr=0.1), problem, dj.Network(dj.topology.ring(4)), key, 1)

@@ -36,6 +36,8 @@ class ForwardForward(LearningRule):
 
     threshold: FloatLike = number(default=2.0, check=above(0))
 
+    any_loss = False
+
     def check(self, task: Any) -> None:
         """The task says how good labels are, layer by layer."""
         if not (hasattr(task, "goodness") and hasattr(task, "classes")):

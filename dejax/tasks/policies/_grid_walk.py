@@ -56,7 +56,7 @@ class GridWalk:
     the likeliest actions, from each cell of the test set, discounted.
 
     Args:
-      size: of the grid, >= 1, static. hidden: width of the layer, static. loss: "ppo" or "reinforce", static.
+      size: of the grid, >= 1, static. hidden: width of the layer, static. objective: "ppo" or "reinforce", static.
       discount, trace: gamma and lambda of the advantages, in [0, 1]. clip, value, entropy: see above; static.
     Raises:
       ValueError: numbers outside of their ranges.
@@ -66,7 +66,7 @@ class GridWalk:
 
     size: int = static(default=5, check=whole)
     hidden: int = static(default=32, check=whole)
-    loss_of: str = static(default="ppo", check=choice("ppo", "reinforce"))
+    objective: str = static(default="ppo", check=choice("ppo", "reinforce"))
     discount: float = static(default=0.95, check=in_(0, 1))
     trace: float = static(default=0.95, check=in_(0, 1))
     clip: float = static(default=0.2, check=in_(0, 1))
@@ -108,7 +108,7 @@ class GridWalk:
         _, last = self._both(params, batch["last"])
         a = lax.stop_gradient(advantages(batch["reward"], batch["over"], v, last, self.discount, self.trace))
         own = jnp.take_along_axis(log_p, batch["action"][..., None], -1)[..., 0]
-        if self.loss_of == "ppo":
+        if self.objective == "ppo":
             ratio = jnp.exp(own - batch["log_p"])
             gain = jnp.minimum(ratio * a, jnp.clip(ratio, 1 - self.clip, 1 + self.clip) * a)
         else:
@@ -155,7 +155,7 @@ def advantages(
 def grid_walk(
     size: int = 5,
     hidden: int = 32,
-    loss: Literal["ppo", "reinforce"] = "ppo",
+    objective: Literal["ppo", "reinforce"] = "ppo",
     discount: float = 0.95,
     trace: float = 0.95,
     clip: float = 0.2,
@@ -165,14 +165,14 @@ def grid_walk(
     """Learn to walk to the last corner of a grid, by acting in it: see `GridWalk`.
 
     Args:
-      size: of the grid. hidden: width of the layer. loss: "ppo" or "reinforce".
+      size: of the grid. hidden: width of the layer. objective: "ppo" or "reinforce".
       discount, trace: gamma and lambda of the advantages. clip: of PPO's ratio. value, entropy: weights of the
         critic's error and of the actor's entropy.
     Raises:
       ValueError: numbers outside of their ranges.
     Reference: Schulman et al., Proximal policy optimization algorithms, 2017.
     """
-    return GridWalk(size, hidden, loss, discount, trace, clip, value, entropy)
+    return GridWalk(size, hidden, objective, discount, trace, clip, value, entropy)
 
 
 __all__ = ["GridWalk", "GridWorld", "advantages", "grid_walk"]
