@@ -119,7 +119,8 @@ def mean(params: NodeTree, weights: Tree = None) -> Tree:
     """The mean model xbar = (1/n) sum_i x_i, or sum_i w_i x_i / sum_i w_i.
 
     Args:
-      params: tree of [n, ...] floating leaves.
+      params: tree of [n, ...]; leaves without a mean (whole numbers, truth values, keys) are those
+        of the first node that counts.
       weights: [n], any scale, sum > 0; a node of weight 0 is left out even where its values are
         NaN. Default: equal.
     Returns:
@@ -130,11 +131,13 @@ def mean(params: NodeTree, weights: Tree = None) -> Tree:
       >>> float(mean({"w": jnp.array([1.0, 3.0])})["w"])
       2.0
     """
-    if weights is None:
-        return tree.map(lambda x: x.mean(0, dtype=_wide(x)).astype(x.dtype), params)
-    weights = _per_node("mean", weights, size(params))
+    weights = None if weights is None else _per_node("mean", weights, size(params))
 
     def one(x: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return x[0] if weights is None else x[jnp.argmax(weights != 0)]
+        if weights is None:
+            return x.mean(0, dtype=_wide(x)).astype(x.dtype)
         w = weights.astype(_wide(x))
         total = jnp.sum(tree.over(w, x) * jnp.where(tree.over(weights != 0, x), x, 0), axis=0)
         return (total / w.sum()).astype(x.dtype)

@@ -46,7 +46,9 @@ def resume(args: argparse.Namespace) -> int:
             runs = sweep.trials_of(path / "config.yaml", sets, swept["over"], config)
     ends = [(run.rounds, directory.facts.get(run.label, {})) for run in runs]
     broken = lambda fact: swept is not None and fact.get("status", "").startswith("diverged")
-    done = lambda rounds, fact: fact.get("status") == "done" and fact.get("rounds") == rounds
+    done = lambda rounds, fact: (
+        fact.get("status", "").startswith(("done", "nonfinite")) and fact.get("rounds") == rounds
+    )
     if all(done(rounds, fact) or broken(fact) for rounds, fact in ends):
         directory.check_records()
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)

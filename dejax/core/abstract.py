@@ -23,9 +23,15 @@ def _traced(task: Any, real: Any) -> Tree:
     return jax.eval_shape(task.init, key_like())
 
 
+def width_of(task: Any) -> str:
+    """Return the widest real dtype of a task's model, "float32" or "float64"."""
+    floating = (x.dtype for x in jax.tree.leaves(model_like(task)) if jnp.issubdtype(x.dtype, jnp.inexact))
+    return "float64" if any(jnp.finfo(dtype).dtype == jnp.float64 for dtype in floating) else "float32"
+
+
 def key_like() -> Any:
     """Shape and dtype of a key."""
     return jax.eval_shape(lambda: jax.random.key(0))
 
 
-__all__ = ["key_like", "model_like"]
+__all__ = ["key_like", "model_like", "width_of"]

@@ -44,11 +44,11 @@ def listed(owner: object) -> Any:
 
 
 def check_arrays(*objects: Any) -> None:
-    """Check every concrete array in these dataclasses, and in those inside them.
+    """Check every number and array in these dataclasses, and in those inside them.
 
-    Each array must pass its owner's checks. Checks of fields see arrays, but let them pass, because
-    JAX rebuilds the objects with tracers and placeholders. So the extremes of each array (and a
-    NaN, if there is one) are tried as plain numbers.
+    Each must pass its owner's checks, which let arrays pass, and do not run where JAX rebuilds an
+    object. So plain numbers are tried again, and the extremes of each array (and a NaN, if there is
+    one) are tried as plain numbers.
 
     Raises:
       ValueError: a value out of range, e.g. an infinite or negative rate of one node; names the
@@ -189,12 +189,14 @@ def _of_round(name: str, schedule: Any) -> tuple[int, ...]:
 
 
 def _finite(name: str, value: object) -> None:
-    if _is_numbers(value) or isinstance(value, float):
+    if _is_numbers(value) and not isinstance(value, int):
         for x in _extremes(value):
             finite(name, x)
 
 
 def _is_numbers(value: object) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return True  # as plain numbers are checked where they are made, but not where `jax.tree.map` puts them
     if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray, np.generic)):
         return False
     if not np.issubdtype(
@@ -205,6 +207,8 @@ def _is_numbers(value: object) -> bool:
 
 
 def _extremes(value: object) -> list[float]:
+    if isinstance(value, (int, float)):
+        return [value]
     values = np.asarray(jax.device_get(value))
     whole = np.issubdtype(values.dtype, np.integer)
     found = {float("nan")} if not whole and np.isnan(values).any() else set()

@@ -87,7 +87,9 @@ def frozen(cls: type[T]) -> type[T]:
 def struct(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a pytree.
 
-    Fields marked `static()` are structure, the others leaves.
+    Fields marked `static()` are structure, the others leaves. They are checked where a user makes
+    one (`__init__`, `dataclasses.replace`), not where JAX rebuilds it: `__post_init__` does not run
+    there, and what it sets beside the fields is gone.
 
     `jax.tree_util.register_dataclass` would not do: JAX compares its nodes without their classes,
     so that `jit` now and then takes the program of one class for another with as many leaves
@@ -107,7 +109,11 @@ def struct(cls: type[T]) -> type[T]:
         return tuple(zip(keys, values, strict=True)), structure
 
     def unflatten(structure: tuple[Any, ...], values: Any) -> T:
-        return made(**dict(zip(statics, structure, strict=True)), **dict(zip(leaves, values, strict=True)))
+        # as it was, with other leaves: whatever a transformation puts there is no value of a user's, so nothing is checked
+        rebuilt = object.__new__(made)
+        vars(rebuilt).update(zip(statics, structure, strict=True))
+        vars(rebuilt).update(zip(leaves, values, strict=True))
+        return rebuilt
 
     jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
     return made

@@ -50,6 +50,7 @@ def prepare(
     check_arrays(method, *options)
     check_arrays(problem.rule)
     check_shapes(problem.n, method, problem, *options)
+    roles.check_leaves(problem)
     check_fit(problem)
     check_rule(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:

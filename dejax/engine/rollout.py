@@ -96,11 +96,11 @@ def _in_order(method: Method, problem: Problem, network: Network, key: jax.Array
 
 def state_of(carry: Carry) -> Any:
     """The method's state out of a carry; `WithRoles` where the model has roles."""
-    names = [roles.SLOT + role for role in roles.ROLES[1:]]
+    names = [roles.SLOT + role for role in roles.Split._fields[1:]]
     if not any(name in carry.slots for name in names):
         return carry.state
-    personal, frozen, statistics = (carry.slots.get(name) for name in names)
-    return roles.WithRoles(carry.state, None if personal is None else personal[0], frozen, statistics)
+    personal, *others = (carry.slots.get(name) for name in names)
+    return roles.WithRoles(carry.state, None if personal is None else personal[0], *others)
 
 
 def model(method: Any, state: Any) -> Any:

@@ -18,7 +18,8 @@ from ..problem import Problem
 def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None, n: int | None = None) -> Any:
     """Make the node models before round 0, [n, ...]: from `params`, or by `task.init`.
 
-    `params` may lack the node axis; rows stay in their order. A method with one model (at a server,
+    `params` may lack the node axis; rows stay in their order and take
+    the dtypes of `task.init`. A method with one model (at a server,
     or `pooled`) starts from the mean of the nodes' starts: it is handed n copies of it.
     """
     n = problem.n if n is None else n
@@ -26,8 +27,8 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
     one = model_like(problem.task)
     if params is None:
         if problem.starts == "equal":
-            return tree.tile(problem.task.init(key), n)
-        population = jax.vmap(problem.task.init)(fold_in(key, _ids(problem, n)))
+            return tree.tile(tree.map(jnp.asarray, problem.task.init(key)), n)
+        population = jax.vmap(lambda key: tree.map(jnp.asarray, problem.task.init(key)))(fold_in(key, _ids(problem, n)))
     elif not is_population(problem, one, params):
         if traits(method).own_starts:
             raise FieldError(
@@ -35,15 +36,21 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
                 f"{(n, *tree.leaves(one)[0].shape)}, or starts='independent' without params",
                 field="params",
             )
-        return tree.tile(tree.map(jnp.asarray, params), n)
+        return tree.tile(tree.map(_like, params, one), n)
     else:
-        population = tree.map(
-            lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else jnp.asarray(x), params
-        )
+        population = tree.map(lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else x, params)
+        population = tree.map(_like, population, one)
     one_model = traits(method).channel == "server" and not traits(method).own_starts
     if one_model or traits(method).pooled:
-        return tree.tile(tree.map(lambda x: x.mean(0), population), n)
+        one_of = lambda x: x.mean(0) if jnp.issubdtype(x.dtype, jnp.inexact) else x[0]
+        return tree.tile(tree.map(one_of, population), n)
     return population
+
+
+def _like(x: Any, one: Any) -> jax.Array:
+    """Cast a given leaf to the dtype that the task makes."""
+    x = jnp.asarray(x)
+    return x if x.dtype == one.dtype else x.astype(one.dtype)
 
 
 def is_population(problem: Problem, one: Tree, params: Tree) -> bool:

@@ -20,7 +20,7 @@ class Timetable(Events):
       initiators: int32 [T, m], nodes that finish a gradient; n pads.
       partners: int32 [T, m], the neighbor each one averages with; n pads.
       ticks: int32 [T, m], the event's number in the original order: randomness is indexed by it.
-      whole, times: int32 and float32 [T], virtual seconds of the latest event so far, in whole
+      whole, times: int32 and floating [T], virtual seconds of the latest event so far, in whole
         seconds and the rest.
       stale: whether gradients are taken at the node's value after its last own event (as in
         AD-PSGD); static.
@@ -79,7 +79,7 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
       initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per
         round, >= 1.
     Returns:
-      initiators, partners, ticks int32 [T, width] (padded with n) times float32 [T] and whole int32
+      initiators, partners, ticks int32 [T, width] (padded with n) times float64 [T] and whole int32
       [T], which add up to seconds.
     """
     last = np.zeros(n, np.int64)  # first round that is free for the node
@@ -106,7 +106,7 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
     np.maximum.at(end, where[:, 0], times)
     end = np.maximum.accumulate(end)
     whole = np.floor(end)
-    return out | {"times": (end - whole).astype(np.float32), "whole": whole.astype(np.int32)}
+    return out | {"times": end - whole, "whole": whole.astype(np.int32)}
 
 
 def timetable_of(

@@ -52,9 +52,9 @@ class Clock:
     All are leaves: a sweep does not recompile.
     Raises:
       ValueError: a negative or infinite time, a bandwidth that is not positive.
-    Precision: clocks are float32, and a run moves the whole seconds that all of them have passed
-      into an int32 after every round (`rebase`), exactly: microseconds last for 68 years. Only what
-      nodes lie apart is rounded, to 6e-8 of it.
+    Precision: clocks are float32 (float64 where jax_enable_x64 is on), and a run moves the whole
+      seconds that all of them have passed into an int32 after every round (`rebase`), exactly:
+      microseconds last for 68 years. Only what nodes lie apart is rounded, in float32 to 6e-8 of it.
     Identity: never faster than without waiting, never slower than with a barrier for all; n = 1
       never waits.
     Reference: Baccelli et al., Synchronization and linearity, 1992.
@@ -77,8 +77,10 @@ class Clock:
             normal = jax.random.normal(fold_name(key, "clock.normal"), (), jnp.float32)
             return normal, jax.random.exponential(fold_name(key, "clock.exponential"), (), jnp.float32)
 
-        normal, exponential = jax.vmap(draw)(ctx.node_keys)
-        sigma = jnp.asarray(self.sigma, jnp.float32)
+        normal, exponential = (
+            x.astype(time.dtype) for x in jax.vmap(draw)(ctx.node_keys)
+        )  # the same draws in every width
+        sigma = jnp.asarray(self.sigma, time.dtype)
         factor = jnp.exp(sigma * normal - 0.5 * jnp.square(sigma))
         seconds = _rows(self.gradient, ctx, time) * factor + _rows(self.exponential, ctx, time) * exponential
         return time + (seconds if computes is None else jnp.where(computes, seconds, 0))
@@ -91,7 +93,7 @@ class Clock:
         mask: which arrive (None: all). bits: [n], the size of each node's message.
         """
         real = links.weights() != 0
-        copies = jnp.zeros(time.shape, jnp.float32).at[links.senders()].add(real.astype(jnp.float32))
+        copies = jnp.zeros_like(time).at[links.senders()].add(real.astype(time.dtype))
         ready = time + _rows(self.latency, ctx, time) + copies * bits / _rows(self.bandwidth, ctx, time)
         heard = real if mask is None else mask & real
 
@@ -120,7 +122,7 @@ class Clock:
         """
         arrived = jnp.ones(time.shape, bool) if arrived is None else arrived
         latency, bandwidth = _rows(self.latency, ctx, time), _rows(self.bandwidth, ctx, time)
-        server = jnp.asarray(self.server_bandwidth, jnp.float32)
+        server = jnp.asarray(self.server_bandwidth, time.dtype)
         n = time.shape[0]
         if kind == "all_reduce":
             begin = jnp.max(jnp.where(arrived, time, time.min()))
@@ -135,10 +137,10 @@ class Clock:
 
 
 def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
-    """Move the whole seconds that all clocks share out of a tree of float32 clocks, exactly.
+    """Move the whole seconds that all clocks share out of a tree of clocks, exactly.
 
     Args:
-      clocks: tree of float32 arrays of any shape, seconds >= 0.
+      clocks: tree of floating arrays of any shape, seconds >= 0.
     Returns:
       (clocks less that many seconds, int32 seconds). Adding the second to an int32 total each round
       keeps clocks small, and so precise to 1e-7 s times their spread, for 68 years.
@@ -153,6 +155,6 @@ def rebase(clocks: Any) -> tuple[Any, Int[Array, ""]]:
 
 
 def _rows(value: NodeFloatLike, ctx: Context, time: jax.Array) -> jax.Array:
-    """A number or [n_all] array as float32 values of the rows at hand."""
-    value = jnp.asarray(value, jnp.float32)
+    """A number or [n_all] array as values of the rows at hand, as wide as clocks."""
+    value = jnp.asarray(value, time.dtype)
     return jnp.broadcast_to(value, time.shape) if value.ndim == 0 else value[ctx.ids]

@@ -179,10 +179,10 @@ def _need_own(view: View) -> None:
 
 def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
-    values = {name: v.astype(jnp.float32) for name, v in task.metrics(params, batch).items()}
+    values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
-        values["loss"] = task.loss(params, batch, fold_name(key, "test")).astype(jnp.float32)
-    return values
+        values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
+    return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -233,7 +233,7 @@ def _nodes(
             real = jnp.arange(rows.shape[0]) < count
             for name, v in _values(task, model, tree.map(lambda x: x[rows], test), key).items():
                 if v.ndim:
-                    mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(jnp.float32)
+                    mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(v.dtype)
                     out[f"{name}/own_test"] = jnp.where(count > 0, mean, jnp.nan)
         elif own:
             real = jnp.arange(light["index"].shape[1]) < light["count"][node]
@@ -241,7 +241,8 @@ def _nodes(
             share = jnp.where(present, jnp.zeros(classes, jnp.float32).at[labels].add(real.astype(jnp.float32)), 0)
             for name, v in values.items():
                 if v.ndim:
-                    mean = jnp.dot(share, jnp.dot(v, per_class, precision="highest"), precision="highest") / share.sum()
+                    by_class = jnp.dot(v, per_class.astype(v.dtype), precision="highest")
+                    mean = jnp.dot(share.astype(v.dtype), by_class, precision="highest") / share.sum().astype(v.dtype)
                     out[f"{name}/own_test"] = jnp.where(share.sum() > 0, mean, jnp.nan)
         return out
 

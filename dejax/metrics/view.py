@@ -147,7 +147,7 @@ class View:
         return to_host(program(static, self.rows, self.key, *shared))
 
     def bad_node(self) -> int | None:
-        """Return the first honest node whose model has no finite norm in float32.
+        """Return the first honest node whose model has no finite norm.
 
         None if all have; a shared model is node 0.
         """
@@ -160,7 +160,7 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Predicted:
-    """A task whose metrics are those of `predict(params, batch)` in place of its module's answers.
+    """A task that is measured by `predict(params, batch)` in place of its module.
 
     predict: a module-level function, so that equal ones share a program.
     """
@@ -219,7 +219,7 @@ _mean = jax.jit(population.mean)
 @partial(jax.jit, static_argnums=0)
 def _not_finite(shared: bool, params: Tree, key: Keys) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
-    return ~jnp.isfinite(tree.sq_norm(rows).astype(jnp.float32))
+    return ~jnp.isfinite(tree.sq_norm([x for x in tree.leaves(rows) if jnp.issubdtype(x.dtype, jnp.inexact)]))
 
 
 __all__ = ["Lazy", "Metric", "View", "is_shared"]

@@ -102,9 +102,9 @@ def adversaries(case: Case) -> Any:
 
 def statistics(case: Case) -> Any:
     """Why batch statistics cannot be kept."""
-    if "statistics" not in case.roles:
+    if "statistics" not in {role for _, role in case.problem.rules.brought}:
         return None
-    if case.traits.pooled:
+    if case.traits.pooled and case.roles & {"statistics", "own_statistics"}:
         return {
             "why": f"{case.method} trains one model on the batches of all nodes, which would leave n sets of them",
         }
@@ -116,7 +116,7 @@ def statistics(case: Case) -> Any:
     if privacy is not None and privacy.per_example:
         why = f"network.privacy {case.option('privacy')} clips per example, which batch statistics tie together"
         return {"why": why}
-    if case.rewrites("privacy") and case.channel == "server":
+    if case.rewrites("privacy") and case.channel == "server" and "statistics" in case.roles:
         return {"why": f"network.privacy {case.option('privacy')} would add noise to variances at the server"}
     return None
 

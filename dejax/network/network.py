@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from ..aggregation import weighted_mean
 from ..compression import direct, identity
+from ..core.abstract import width_of
 from ..core.arrays import device_array
 from ..core.checks import choice, or_none
 from ..core.kinds import Slot, check_option
@@ -108,14 +109,16 @@ class Network:
         for note in compatibility.notes(method, problem, self):
             warn(note)
         changes: dict[str, Any] = {}
-        said = traits(method)
+        said, topology = traits(method), self.topology
+        if topology is not None and said.gossips and topology.dtype is None:  # W in the precision of the model
+            changes["topology"] = topology = dataclasses.replace(topology, dtype=width_of(problem.task))
         if not said.gossips:
             changes["topology"] = None
-        elif self.topology is not None and self.messages is None and self.topology.period:
-            changes["messages"] = _messages(self.topology)
-        if self.topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
+        elif topology is not None and self.messages is None and topology.period:
+            changes["messages"] = _messages(topology)
+        if topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
             with jax.ensure_compile_time_eval():
-                changes["edges"] = EdgeList.of(self.topology.at(0))
+                changes["edges"] = EdgeList.of(topology.at(0))
         if self.events is not None and hasattr(self.events, "plan"):
             changes["events"] = self.events.plan(self.topology, rounds)
         return dataclasses.replace(self, **changes)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.abstract import width_of
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
@@ -23,7 +24,7 @@ from ..xla.take_rows import fetch_rows
 from .batch import Batch
 from .experience.samples import Samples
 from .learning_rules import back_propagation as BackPropagation
-from .roles import Patterns, as_rules
+from .roles import Rules, as_rules
 from .task_check import check_task
 
 SAMPLERS = ("full", "replacement", "epoch", "poisson")
@@ -53,7 +54,8 @@ class Problem:
         it.
       roles: paths of leaves and their role, "shared" (default), "personal", "frozen" or
         "statistics", e.g. {"head": "personal", "layer0": "frozen"}: a path names its first parts, *
-        stands for any one part. See `dejax.roles`.
+        stands for any one part. They win over what the task says of its running statistics:
+        {"norm": "personal"} keeps all of a batch normalization at its node (FedBN).
       personal_lr, personal_optimizer: the step of personal leaves: plain SGD of this rate (scalar,
         [n] or a schedule), or an optax optimizer; one of them where there are personal leaves.
       remat: where rounds themselves are differentiated (hyper-gradients through `rollout`), keep
@@ -103,6 +105,7 @@ class Problem:
         if hasattr(self.task, "build"):  # sizes are those of the data
             object.__setattr__(self, "task", self.task.build(self.data))
         check_task(self.task)
+        object.__setattr__(self, "data", _as_wide(self.data, self.task))
         if self.sampling == "full" and self.batch_size is not None:
             raise bad(
                 "batch_size",
@@ -137,9 +140,9 @@ class Problem:
         return self.data.n
 
     @property
-    def rules(self) -> Patterns:
-        """Paths and roles, those that the task brings (running statistics) first."""
-        return tuple(getattr(self.task, "roles", ())) + self.roles
+    def rules(self) -> Rules:
+        """Paths and roles: those that the task brings, and those given, which win."""
+        return Rules(tuple(getattr(self.task, "roles", ())), self.roles)
 
     @property
     def sampler(self) -> Any:
@@ -199,6 +202,19 @@ class Problem:
             return Batch(batch, weight).mean(values)
 
         return loss
+
+
+def _as_wide(data: Any, task: Any) -> Any:
+    """Return the data with float64 arrays in float32 where the model has no float64.
+
+    They would widen all that is computed from them.
+    """
+    parts = {name: getattr(data, name, None) for name in ("arrays", "test")}
+    wide = lambda x: getattr(x, "dtype", None) == jnp.float64
+    if not any(map(wide, tree.leaves(parts))) or width_of(task) == "float64":
+        return data
+    narrow = tree.map(lambda x: x.astype(jnp.float32) if wide(x) else x, parts)
+    return dataclasses.replace(data, **narrow)
 
 
 def refuse_data(data: Any) -> None:

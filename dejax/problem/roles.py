@@ -5,10 +5,15 @@
     frozen      neither trained nor sent
     statistics  written by the model itself as it sees batches (running means of batch normalization)
 
+The task says which leaves are statistics. What a user says of a leaf wins: frozen statistics stay
+as they start, and personal ones are written by the model but never leave their node, so that
+`{"norm": "personal"}` is FedBN: scale, bias and statistics stay.
+
 The leaves that a method does not see lie in slots of the round, are joined to its own for every
 gradient, and are updated by it. So FedPer is D-PSGD with a personal head, and codecs, privacy and
 push-sum weights act on shared leaves alone. Under a server statistics start every round from the
-server's copy and are averaged with the models; elsewhere they stay at their node.
+server's copy and are averaged with the models: as they are, beside codec and attack, because a
+variance that was compressed or turned round may be negative. Elsewhere they stay at their node.
 Reference: Arivazhagan et al., Federated learning with personalization layers, 2019; Li et al.,
 FedBN, 2021.
 """
@@ -26,7 +31,7 @@ from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
 from ..core.parts import join, joint, matched, path_of
-from ..core.types import Codec, Keys, Method, Problem, Round, Tree
+from ..core.types import Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
 
 ROLES = ("shared", "personal", "frozen", "statistics")
@@ -35,13 +40,28 @@ SLOT = "role/"  # + a role: the leaves of that role in a run's slots
 Patterns = tuple[tuple[str, str], ...]
 
 
+class Rules(NamedTuple):
+    """Paths and roles: what the task brings, and what the user gave, which wins."""
+
+    brought: Patterns
+    given: Patterns
+
+    def __bool__(self) -> bool:
+        return bool(self.brought or self.given)
+
+    def words(self) -> dict[str, str]:
+        """All of them, for messages."""
+        return dict(self.brought) | dict(self.given)
+
+
 class Split(NamedTuple):
-    """A tree by role: four trees of one structure, with None where a leaf has another role."""
+    """A tree by role: trees of one structure, with None where a leaf has another role."""
 
     shared: Any
     personal: Any
     frozen: Any
     statistics: Any
+    own_statistics: Any  # statistics that are personal
 
 
 class WithRoles(NamedTuple):
@@ -51,6 +71,7 @@ class WithRoles(NamedTuple):
     personal: Any  # [n, ...]
     frozen: Any  # [1, ...] where all nodes have the same, else [n, ...]
     statistics: Any  # [n, ...]; at a server equal rows
+    own_statistics: Any = None  # [n, ...], those that are personal
 
 
 def as_rules(roles: Any) -> Patterns:
@@ -75,22 +96,54 @@ def as_rules(roles: Any) -> Patterns:
 
 
 @lru_cache(maxsize=256)
-def _role(rules: Patterns, path: str) -> str:
+def role_of(rules: Rules, path: str) -> str:
+    """Return the field of `Split` that a leaf belongs to."""
+    brought, given = _said(rules.brought, path), _said(rules.given, path)
+    if brought != "statistics" or given == "frozen":
+        return given or brought or "shared"
+    return "own_statistics" if given == "personal" else "statistics"
+
+
+def _said(rules: Patterns, path: str) -> str | None:
     """Return the role of the rule that says most about the path.
 
     Patterns name its first parts, * stands for one of them.
     """
-    best = (0, "shared")
+    best: tuple[int, Any] = (0, None)
     for pattern, role in rules:
         if depth := matched(pattern, path):
             best = max(best, (depth, role), key=lambda b: b[0])
     return best[1]
 
 
-def split(rules: Patterns, values: Tree) -> Split:
+def split(rules: Rules, values: Tree) -> Split:
     """A tree of any leaves by role."""
-    found = jax.tree_util.tree_map_with_path(lambda p, _: _role(rules, path_of(p)), values)
-    return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in ROLES))
+    found = jax.tree_util.tree_map_with_path(lambda p, _: role_of(rules, path_of(p)), values)
+    return Split(*(tree.map(lambda x, r, role=role: x if r == role else None, values, found) for role in Split._fields))
+
+
+def check_leaves(problem: Problem) -> None:
+    """Check that leaves which are trained or averaged are real floating numbers.
+
+    Frozen ones are anything.
+
+    Raises:
+      ValueError: names the path of the first that is not, and its dtype.
+    """
+    found = jax.tree_util.tree_leaves_with_path(split(problem.rules, model_like(problem.task))._replace(frozen=None))
+    for (part, *path), x in found:
+        if jnp.issubdtype(x.dtype, jnp.floating) or part.name == "own_statistics":
+            continue
+        name = path_of(tuple(path))
+        what = "averaged at a server" if part.name == "statistics" else "trained and averaged"
+        raise bad(
+            "init",
+            x.dtype.name,
+            owner="task",
+            says=f"makes {name!r} of dtype {x.dtype}" if name else f"makes one leaf of dtype {x.dtype}",
+            why=f"which cannot be {what}",
+            instead="make it frozen, " + keyword("roles", {name: "frozen"}) + ", or give it a floating dtype",
+        )
 
 
 def check(problem: Problem) -> None:
@@ -103,22 +156,22 @@ def check(problem: Problem) -> None:
     rules = problem.rules
     shapes = model_like(problem.task)
     paths = [path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(shapes)]
-    for pattern, _ in rules:
-        if not any(_role(((pattern, "frozen"),), path) == "frozen" for path in paths):
+    for pattern, role in (*rules.brought, *rules.given):
+        if not any(_said(((pattern, role),), path) for path in paths):
             near = difflib.get_close_matches(pattern, {"/".join(p.split("/")[:k]) for p in paths for k in (1, 2, 3)}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             why = f"but the task's leaves are {', '.join(paths)}{hint}"
-            raise bad("roles", dict(rules), owner="Problem", says=f"names {pattern!r}", why=why)
+            raise bad("roles", rules.words(), owner="Problem", says=f"names {pattern!r}", why=why)
     parts = split(rules, shapes)
     if not tree.leaves(parts.shared):
         instead = f"let one leaf of {', '.join(paths)} be shared"
-        says = f"{dict(rules)} leaves nothing to share"
-        raise bad("roles", dict(rules), owner="Problem", says=says, instead=instead)
+        says = f"{rules.words()} leaves nothing to share"
+        raise bad("roles", rules.words(), owner="Problem", says=says, instead=instead)
     stepless = problem.personal_lr is None and problem.personal_optimizer is None
     if tree.leaves(parts.personal) and stepless:
         raise bad(
             "roles",
-            dict(rules),
+            rules.words(),
             owner="Problem",
             says="has personal leaves",
             why="but no step for them",
@@ -128,13 +181,12 @@ def check(problem: Problem) -> None:
         field = "personal_lr" if problem.personal_optimizer is None else "personal_optimizer"
         why = "but no leaf has role personal"
         raise bad(field, getattr(problem, field), owner="Problem", says="is given", why=why, instead="leave it out")
-    known = {path for path, role in getattr(problem.task, "roles", ()) if role == "statistics"}
     found = (path_of(p) for p, _ in jax.tree_util.tree_leaves_with_path(parts.statistics))
-    unknown = [p for p in found if p not in known]
+    unknown = [p for p in found if _said(rules.brought, p) != "statistics"]
     if unknown:
         raise bad(
             "roles",
-            dict(rules),
+            rules.words(),
             owner="Problem",
             says=f"makes {unknown[0]!r} statistics",
             why="but the task does not say how the model updates it",
@@ -143,11 +195,11 @@ def check(problem: Problem) -> None:
 
 
 def present(problem: Problem) -> frozenset[str]:
-    """The roles that some leaf of the model has."""
+    """The fields of `Split` that some leaf of the model belongs to."""
     if not problem.rules:
         return frozenset(("shared",))
     parts = split(problem.rules, model_like(problem.task))
-    return frozenset(role for role, part in zip(ROLES, parts, strict=True) if tree.leaves(part))
+    return frozenset(role for role, part in zip(Split._fields, parts, strict=True) if tree.leaves(part))
 
 
 def start(problem: Problem, method: Method, population: Tree, store: Any, same: bool) -> Any:
@@ -158,6 +210,7 @@ def start(problem: Problem, method: Method, population: Tree, store: Any, same: 
     slots = {
         "frozen": tree.map(lambda x: x[:1], parts.frozen) if same else parts.frozen,
         "statistics": parts.statistics,
+        "own_statistics": parts.own_statistics,
     }
     slots["personal"] = (
         parts.personal,
@@ -168,7 +221,8 @@ def start(problem: Problem, method: Method, population: Tree, store: Any, same: 
         rows = traits(method).cohort or problem.n
         slots["statistics"] = tree.map(lambda x: x[:rows], parts.statistics)
         slots["statistics.server"] = tree.map(lambda x: x[0], parts.statistics)
-    axes = {"personal": True, "frozen": not same, "statistics": rows == problem.n, "statistics.server": False}
+    axes = {"personal": True, "own_statistics": True, "frozen": not same, "statistics": rows == problem.n}
+    axes["statistics.server"] = False
     for role, value in slots.items():
         if tree.leaves(value):
             store.slots[SLOT + role] = store.initial[SLOT + role] = value
@@ -208,7 +262,7 @@ def whole_models(round: Round, params: Tree) -> Any:
     if not round.problem.rules:
         return params
     joined = Joined(round, params)
-    return join(params, joined.personal, joined.frozen, joined.statistics)
+    return join(params, joined.personal, *joined.fixed)
 
 
 class Joined:
@@ -225,6 +279,12 @@ class Joined:
         self.frozen = tree.map(lambda x: jnp.broadcast_to(x, (round.n, *x.shape[1:])), self.frozen)
         (self.personal, self.opt), self._put_personal = self._rows("personal", ((self.like, ()), None))
         self.statistics, self._put_statistics = self._rows("statistics", none, per_node=round.stays)
+        self.own_statistics, self._put_own = self._rows("own_statistics", none)
+
+    @property
+    def fixed(self) -> tuple[Any, ...]:
+        """What no gradient is taken of."""
+        return self.frozen, self.statistics, self.own_statistics
 
     def _rows(self, role: str, default: Any, per_node: bool = True) -> Any:
         slots = self.round.store.slots
@@ -244,23 +304,29 @@ class Joined:
             step = personal_step(self.round.problem)
             self._put_personal(step(self.round, grads, self.opt, self.personal))
 
-    def observe(self, new: Tree) -> None:
-        """The statistics that the model wrote."""
-        self._put_statistics(self.round.keep(new, self.statistics))
+    def observe(self, new: Any) -> None:
+        """The statistics that the model wrote: of a `Split`."""
+        for put, values, old in (
+            (self._put_statistics, new.statistics, self.statistics),
+            (self._put_own, new.own_statistics, self.own_statistics),
+        ):
+            if put is not None:
+                put(self.round.keep(values, old))
 
 
-def average_statistics(round: Round, name: str, average: Any, weights: Tree, codec: Codec) -> None:
+def average_statistics(round: Round, name: str, mean: Callable[..., Any], weights: Tree) -> None:
     """Average the statistics, too, at a server, with the first average of a round.
 
     Everybody goes on from the result.
+
+    mean: (round, name, rows [m, ...], weights, what stands where nothing arrives) -> the mean.
     """
     slots, slot = round.store.slots, SLOT + "statistics"
     if slot not in slots or slot in round.store.used:
         return
     round.store.used.add(slot)
     rows, old = slots[slot], slots[slot + ".server"]
-    change = average(round, name + "/statistics", tree.map(lambda x, o: x - o[None], rows, old), weights, codec)
-    new = tree.add(old, change)
+    new = tree.map(lambda x, o: x.astype(o.dtype), mean(round, name + "/statistics", rows, weights, old), old)
     slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, rows), new
 
 
@@ -270,33 +336,37 @@ def model(method: Method, shared: Tree, end: WithRoles) -> Any:
     There is a node axis where any of them has one.
     """
     one = traits(method).one_model
-    rest = [end.personal, end.frozen, end.statistics]
+    rest = [end.personal, end.frozen, end.statistics, end.own_statistics]
+    own = [end.personal, end.own_statistics]
     if not one:
         n = tree.leaves(shared)[0].shape[0]
         return join(
             shared,
             *(tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape[1:])), part) for part in rest if part is not None),
         )
-    if end.personal is None:
+    if not tree.leaves(own):
         return join(shared, *(tree.map(lambda x: x[0], part) for part in rest if part is not None))
-    n = tree.leaves(end.personal)[0].shape[0]
-    fixed = [tree.tile(tree.map(lambda x: x[0], part), n) for part in rest[1:] if part is not None]
-    return join(tree.tile(shared, n), end.personal, *fixed)
+    n = tree.leaves(own)[0].shape[0]
+    fixed = [tree.tile(tree.map(lambda x: x[0], part), n) for part in rest[1:3] if part is not None]
+    return join(tree.tile(shared, n), *(part for part in own if part is not None), *fixed)
 
 
 __all__ = [
     "ROLES",
     "Joined",
+    "Rules",
     "Split",
     "WithRoles",
     "as_rules",
     "average_statistics",
     "check",
+    "check_leaves",
     "join",
     "joint",
     "model",
     "over",
     "present",
+    "role_of",
     "split",
     "start",
     "whole",

@@ -7,12 +7,14 @@ are (nodes or directed edges), who hears them and whose memory the network keeps
 stage is one entry of `STAGES`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ..compression import direct, identity
 from ..core import tree
 from ..core.checks import whole
 from ..core.kinds import check_option
@@ -107,6 +109,18 @@ def exchange_rows(round: Round, name: str, rows: Tree, codec: Codec) -> Received
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
+def _mean_as_they_are(round: Round, name: str, value: Tree, weights: Values, otherwise: Tree) -> Any:
+    """Average values that must stay in their range; `otherwise` where none arrives.
+
+    They travel lossless, and no adversary rewrites them.
+    """
+    wire = Server(round, name, direct(identity()), None, 1)
+    wire.network = dataclasses.replace(round.network, attack=None)
+    message = send(wire, wire.message(value, weights, None))
+    out = tree.map(lambda x: x[0], wire.received(message).combine())
+    return out if message.mask is None else tree.map(lambda x, o: jnp.where(message.mask.any(), x, o), out, otherwise)
+
+
 def average(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec,
     groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
@@ -120,7 +134,7 @@ def average(
         star(wire, "averages by groups")
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
-        average_statistics(round, name, average, weights, codec)
+        average_statistics(round, name, _mean_as_they_are, weights)
     got = wire.received(message)
     out = got.combine()
     # where nothing arrived, or what did has no weight, there is nothing to combine
@@ -135,7 +149,7 @@ def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) ->
     star(wire, "averages parts of models")
     wire.size = size
     message = send(wire, wire.message(value, weights, None))
-    average_statistics(round, name, average, weights, None)
+    average_statistics(round, name, _mean_as_they_are, weights)
     return wire.received(message)
 
 
@@ -148,7 +162,7 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
         why = "but the method combines single uploads itself, and would not use it"
         raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
     message = send(wire, wire.message(value, None, None))
-    average_statistics(round, name, average, None, codec)
+    average_statistics(round, name, _mean_as_they_are, None)
     arrived = jnp.ones((round.n,), bool) if message.mask is None else message.mask
     return message.sent, arrived
 
@@ -158,7 +172,7 @@ def broadcast(round: Round, name: str, value: Tree) -> Any:
     awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
     round.meter("down/" + name, count, bits)
-    clocks.server(round, name, jnp.zeros((round.n,), jnp.float32), bits, awake, "star")
+    clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
     return tree.tile(value, round.n)
 
 

@@ -23,12 +23,12 @@ def _slot(round: Round) -> tuple[Any, Any]:
     if round._clock is not None:
         return round.slot(round._clock, lambda n: None, per_node=False)
     _whole(round)
-    return round.slot("clock", lambda n: jnp.zeros((n,), jnp.float32))
+    return round.slot("clock", lambda n: jnp.zeros((n,), float))
 
 
 def _server(round: Round) -> tuple[Any, Any]:
     _whole(round)
-    return round.slot("server_clock", lambda n: jnp.zeros((), jnp.float32), per_node=False)
+    return round.slot("server_clock", lambda n: jnp.zeros((), float), per_node=False)
 
 
 def _whole(round: Round) -> None:
@@ -48,7 +48,7 @@ def compute(round: Round, name: str, share: jax.Array | None = None) -> None:
 def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:
     """Wait for the messages of the neighbors.
 
-    bits: float32 [n], the size of each node's message.
+    bits: [n], the size of each node's message.
     """
     clock = round.network.clock
     if clock is None:
@@ -63,9 +63,9 @@ def start_cohort(view: Round, name: str) -> None:
         return
     now, _ = _server(view)
     view._clock = name + "/clock"
-    start = jnp.broadcast_to(now, (view.n,)).astype(jnp.float32)
+    start = jnp.broadcast_to(now, (view.n,))
     if view.store.record and view._clock not in view.store.slots:
-        view.store.slots[view._clock] = view.store.initial[view._clock] = jnp.zeros((view.n,), jnp.float32)
+        view.store.slots[view._clock] = view.store.initial[view._clock] = jnp.zeros((view.n,), float)
     view.store.slots[view._clock] = start
 
 
@@ -85,7 +85,7 @@ def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind
 
 
 def settle(round: Round) -> tuple[jax.Array, jax.Array]:
-    """Return the latest clock at the round's end: (int32 whole seconds, float32 rest).
+    """Return the latest clock at the round's end: (int32 whole seconds, the rest).
 
     The whole seconds that all clocks have passed move into an int32, so that clocks stay small and
     steps of microseconds last for 68 years of virtual time: float32 clocks alone lose 6 ms steps
@@ -96,7 +96,7 @@ def settle(round: Round) -> tuple[jax.Array, jax.Array]:
     slots = round.store.slots
     found = {name: slots[name] for name in ("clock", "server_clock") if name in slots}
     if not found:
-        return jnp.int32(0), jnp.float32(0)
+        return jnp.int32(0), jnp.zeros((), float)
     clocks, more = rebase(found)
     slots |= clocks
     slots[WHOLE] = slots[WHOLE] + more

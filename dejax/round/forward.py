@@ -36,7 +36,7 @@ def losses(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     fn, fixed = problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
-        fn, fixed = joined.loss(fn), (joined.personal, joined.frozen, joined.statistics)
+        fn, fixed = joined.loss(fn), (joined.personal, *joined.fixed)
 
     def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
         if fixed:
@@ -79,7 +79,7 @@ def count(round: Round, name: str, passes: jax.Array) -> None:
     """Meter `passes` [n] forward passes of the nodes that compute, and move their clocks."""
     works = round.computes
     round.store.meter("forwards", passes if works is None else jnp.where(works, passes, 0), 1)
-    clocks.compute(round, name, SHARE * passes.astype(jnp.float32))
+    clocks.compute(round, name, SHARE * passes.astype(float))
 
 
 def _rows(
@@ -90,7 +90,7 @@ def _rows(
         one = lambda params, data, weight, key, extra: fn(params, data, key, *extra)
         return _map(round, one, (params,), given, keys, extra)
     joined = roles.Joined(round, params)
-    whole, fixed = joined.loss(fn), (joined.frozen, joined.statistics)
+    whole, fixed = joined.loss(fn), joined.fixed
     one = lambda params, own, fixed, data, weight, key, extra: whole((params, own), data, key, fixed, *extra)
     return _map(round, one, (params, joined.personal, fixed), given, keys, extra)
 

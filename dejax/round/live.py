@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..core.abstract import width_of
 from ..core.random import fold_in
 from ..core.types import Links, Round
 from ..devices.mesh import NODES
@@ -81,7 +82,7 @@ def chosen(round: Round, ids: jax.Array) -> Links:
             "ids", None, owner="round.pull", says=f"is called within {what}", instead="call it on the whole round"
         )
     real = ids != round.ids[:, None]
-    own = 1 / (1 + real.sum(1).astype(jnp.float32))
+    own = 1 / (1 + real.sum(1).astype(width_of(round.problem.task)))
     lists = NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own)
     place = round.problem.place
     return lists if place is None else gathered(lists, Routes(place.mesh, NODES, None, 0))

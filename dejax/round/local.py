@@ -219,7 +219,7 @@ def _with_roles(
     Those are updated on the way.
     """
     joined = roles.Joined(round, params)
-    fn, fixed = joined.loss(loss_fn), (joined.frozen, joined.statistics)
+    fn, fixed = joined.loss(loss_fn), joined.fixed
     trained, extra = (params, joined.personal), (fixed, *extra)
     loss, (grads, own) = _per_node(round, name, trained, given, keys, fn, extra, privacy, roles.whole)
     _statistics(round, joined, roles.join(params, joined.personal, *fixed), given, keys)
@@ -245,7 +245,7 @@ def _of_part(
     The `rest`, and what the method does not see, stay.
     """
     joined = roles.Joined(round, params)
-    fixed = rest, joined.personal, joined.frozen, joined.statistics
+    fixed = rest, joined.personal, *joined.fixed
     fn, whole = roles.over(loss_fn), lambda params, fixed, *extra: roles.join(params, *fixed)
     slot = name + ".rule"
     loss, grads = _per_node(round, name, params, given, keys, fn, (fixed, *extra), privacy, whole, slot)
@@ -258,10 +258,10 @@ def _statistics(round: Round, joined: Any, models: Tree, given: tuple[Any, Any, 
 
     A second forward pass, which XLA merges with that of the loss in part.
     """
-    if not tree.leaves(joined.statistics):
+    if not tree.leaves(joined.fixed[1:]):
         return
     (source, _, fetch), task = given, round.problem.task
-    one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key)).statistics
+    one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key))
     joined.observe(_each(round, one, one, models, source, keys))
 
 
@@ -272,7 +272,7 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     problem, fn, fixed = round.problem, round.problem.task.loss, ()
     if problem.rules:
         joined = roles.Joined(round, params)
-        fn, params, fixed = joined.loss(fn), (params, joined.personal), ((joined.frozen, joined.statistics),)
+        fn, params, fixed = joined.loss(fn), (params, joined.personal), (joined.fixed,)
 
     def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
         return problem.scalar_loss(fn, data, weight, key, *fixed)(params)
@@ -316,7 +316,7 @@ def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra
 def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
     """Meter gradients and, as `record`, mean loss of honest nodes; and their lowest id without a finite loss."""
     store, works = round.store, round.of_honest(round.computes)
-    loss = loss.astype(jnp.float32)
+    loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
     finite = jnp.isfinite(loss)
     if works is not None:

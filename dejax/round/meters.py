@@ -32,9 +32,9 @@ class Meters:
     """What a round counted.
 
     `counts[name]` are two-limb int32 counts in units of `units[name]` bits (1 for things that are not bits);
-    `values[name]` are float32 means over the honest nodes that computed; `bad_node` is the lowest id of one whose loss was not
+    `values[name]` are means over the honest nodes that computed; `bad_node` is the lowest id of one whose loss was not
     finite, or NO_NODE; `seconds` the virtual time of the slowest node at the round's end (0 without a clock), held in two
-    parts, `time` = (int32 whole seconds, float32 rest), so that it stays exact in runs of any length.
+    parts, `time` = (int32 whole seconds, the rest), so that it stays exact in runs of any length.
     """
 
     def __init__(self, counts: Any, values: Tree, bad_node: Any, time: Any, units: dict[str, int]):
@@ -51,10 +51,10 @@ class Meters:
 
     @property
     def seconds(self) -> Any:
-        """Virtual seconds: float64 on the host, float32 inside a traced function."""
+        """Virtual seconds: float64 on the host, of JAX's width in a trace."""
         whole, rest = self.time
         if isinstance(whole, Tracer):
-            return whole.astype(jnp.float32) + rest
+            return whole.astype(rest.dtype) + rest
         return np.asarray(jax.device_get(whole), np.float64) + np.asarray(jax.device_get(rest), np.float64)
 
     def __repr__(self) -> str:

@@ -100,7 +100,7 @@ class Round(Rows):
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
-        """`answer(model, batch)` of the task: what one whole model says on a batch, for `forward` and own losses.
+        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
 
         Raises:
           TypeError: the task has no `answer`, as those of flax modules have.
@@ -285,7 +285,7 @@ class Round(Rows):
 
     def report(self, name: str, values: jax.Array) -> None:
         """Record the mean of `values` [n] over the nodes that compute, as `name`."""
-        values, works = jnp.asarray(values, jnp.float32), self.computes
+        values, works = jnp.asarray(values, float), self.computes
         works = jnp.ones((self.n,), bool) if works is None else works
         self.store.value(name, jnp.where(works, values, 0).sum() / jnp.maximum(works.sum(), 1))
 

@@ -28,7 +28,7 @@ class Store:
         self.counts: dict[str, Any] = {}
         self.units: dict[str, int] = {}
         self.values: dict[str, Any] = {}
-        self.shares: dict[str, Any] = {}  # name -> float32 [2]: a part, and the whole it is of
+        self.shares: dict[str, Any] = {}  # name -> [2]: a part, and the whole it is of
         self.sent: dict[str, jax.Array] = {}
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
         self.asked: list[list[Any]] = []  # [batch or None, uses, times] of mechanisms of privacy, found when recording
@@ -60,7 +60,7 @@ class Store:
 
         It becomes a value of the meters.
         """
-        both = jnp.stack([part.astype(jnp.float32), whole.astype(jnp.float32)])
+        both = jnp.stack([part.astype(float), whole.astype(float)])
         self.shares[name] = self.shares[name] + both if name in self.shares else both
 
     def node_sent(self, name: str, count: jax.Array) -> None:

@@ -23,6 +23,7 @@ from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
 from .directory import RunDir
 from .interrupt import Interrupt
+from .outcome import outcome
 from .progress import Progress
 
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory
@@ -65,7 +66,7 @@ def drive(
         elif directory is not None:
             directory.cut(run.labels, run.round)
         stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
-        run.status = stopped or "done"
+        run.status = stopped or outcome(run.records)
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
             raise
@@ -233,7 +234,7 @@ def _record(
 
 
 def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
-    """The numbers of one more view, each under `number/name`; those of a mean, where there is one."""
+    """Measure one more view; each number stands under `number/name`."""
     out = {}
     for metric in measures:
         called = getattr(getattr(metric, "func", metric), "__name__", "")

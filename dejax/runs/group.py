@@ -24,6 +24,7 @@ from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .batch import Batch
 from .fingerprint import fingerprint
+from .outcome import outcome
 
 
 @dataclass
@@ -153,6 +154,8 @@ class Group(Batch):
         for i, member in enumerate(self.members):
             at = min((at for at in self.broken if at // width == i), default=None)
             status = self.status
+            if status.startswith(("done", "nonfinite")):
+                status = outcome([record for record in self.records if record["run"] == member.label])
             if at is not None:
                 status = (
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"

@@ -175,9 +175,8 @@ def weights() -> np.ndarray:
 
 
 def graph(w: np.ndarray) -> Any:
-    """The topology of W in the widest dtype."""
-    made = topology.from_matrix(w)
-    return made.astype("float64") if toys.width() == "float64" else made
+    """The topology of W."""
+    return topology.from_matrix(w)
 
 
 __all__ = [

@@ -110,8 +110,7 @@ def relabelled(problem: Problem, network: Network, order: np.ndarray) -> tuple[A
     if top is not None:
         from ..topology import from_matrix
 
-        moved = from_matrix(top.matrix()[np.ix_(order, order)], kind=None)
-        top = moved.astype(top.dtype) if top.dtype == "float64" else moved
+        top = replace(from_matrix(top.host().matrix()[np.ix_(order, order)], kind=None), dtype=top.dtype)
     return replace(problem, data=data), replace(network, topology=top, messages=None, edges=None)
 
 

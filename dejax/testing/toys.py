@@ -107,13 +107,13 @@ def _chain(n: int, accepts: tuple[str, ...], dtype: str) -> Any:
     graph = topology.ring(1) if n == 1 else topology.chain(n)
     if n > 1:
         order = np.random.default_rng(3).permutation(n)
-        w = graph.matrix()[np.ix_(order, order)]
+        w = graph.host().matrix()[np.ix_(order, order)]
         if "doubly" not in accepts:
             links = (w != 0).astype(float)
             links[0, 0] = 2.0  # or rows and columns would both sum to one
             w = links / links.sum(1 if "row" in accepts else 0, keepdims=True)
         graph = topology.from_matrix(w)
-    return graph.astype("float64") if dtype == "float64" else graph
+    return graph.astype(dtype)
 
 
 def with_sleepers(net: Network, method: Method, made: Problem) -> Network | None:

@@ -52,9 +52,9 @@ def _circulant_eigenvalues(top: Topology) -> np.ndarray | None:
 def period_matrix(top: Topology) -> np.ndarray:
     """Return the product of the W_t of one period, [n, n]."""
     _fixed_sequence(top)
-    out = top.matrix(0)
+    out = top.host(0).matrix()
     for t in range(1, top.period):
-        out = top.matrix(t) @ out
+        out = top.host(t).matrix() @ out
     return out
 
 
@@ -274,7 +274,7 @@ def effective_neighbours(top: Topology, decay: float = 0.9) -> float | None:
     if n > DENSE_UP_TO:
         return None
     # sum_t decay^t ||W^{t+1}||_F^2 = tr(S) with S = W W^T + decay W S W^T, by doubling
-    w = top.matrix()
+    w = top.host().matrix()
     total, power, factor = w @ w.T, w, decay
     for _ in range(60):
         step = factor * power @ total @ power.T

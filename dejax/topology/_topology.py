@@ -3,6 +3,7 @@
 With the few facts about them that change what a method may do.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -27,8 +28,8 @@ class Topology:
 
     W_t[i, j] is the weight that receiver i gives to sender j; one gossip step is X <- W_t X. The
     leaves are the weights and neighbor lists of one period, on the host in float64 when built by
-    this package, and are cast to `dtype` by `at`: facts and checks have full precision, rounds run
-    in float32.
+    this package, and are cast to `dtype` by `at`: facts and checks have full precision, and rounds
+    mix in the precision of the model.
 
     Args:
       links: a mixing kernel whose leaves have a leading period axis; with period 0, an object with
@@ -38,7 +39,8 @@ class Topology:
       symmetric: every W_t is symmetric.
       connected: the union of the graphs of one period is (strongly) connected.
       period: number of phases; 1 for a fixed graph, 0 when each phase is drawn afresh.
-      dtype: of the weights that `at` gives, "float32" unless `astype` was called.
+      dtype: of the weights that `at` and `matrix` give. None: in a run that of the model (float32 for lower ones), elsewhere
+        float64 where jax_enable_x64 is on, and else float32.
     Example:
       >>> ring(4).matrix()[0].round(2).tolist()
       [0.33, 0.33, 0.0, 0.33]
@@ -50,7 +52,7 @@ class Topology:
     symmetric: bool = static()
     connected: bool = static()
     period: int = static(default=1)
-    dtype: str = static(default="float32")
+    dtype: str | None = static(default=None)
 
     def at(self, phase: Any = 0, key: Keys | None = None) -> Links:
         """W of this phase, its weights in `dtype`.
@@ -72,12 +74,16 @@ class Topology:
 
     def _cast(self, a: Any) -> Any:
         if isinstance(a, (np.ndarray, np.generic)):
-            return device_array(a, self.dtype if a.dtype.kind == "f" else None)
+            return device_array(a, self._width if a.dtype.kind == "f" else None)
         a = jnp.asarray(a)
-        return a.astype(self.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
+        return a.astype(self._width) if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+    @property
+    def _width(self) -> str:
+        return jnp.result_type(float).name if self.dtype is None else self.dtype
 
     def astype(self, dtype: Any) -> "Topology":
-        """The same graph with weights in float64 (needs jax x64) or float32."""
+        """The same graph with weights in float64 (needs jax x64) or float32, whatever the model."""
         name = np.dtype(dtype).name
         if name == "float64" and not jax.config.jax_enable_x64:
             raise bad(
@@ -90,7 +96,7 @@ class Topology:
             raise bad(
                 "dtype", name, instead="weights are kept in float32 or float64: kernels sum lower dtypes in float32"
             )
-        return Topology(self.links, self.name, self.kind, self.symmetric, self.connected, self.period, name)
+        return dataclasses.replace(self, dtype=name)
 
     @property
     def n(self) -> int:
@@ -111,8 +117,11 @@ class Topology:
         return links.host_edges()
 
     def matrix(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
-        """Dense W of this phase, float64 [n, n]."""
-        return self.host(phase, key).matrix()
+        """Return dense W of this phase [n, n], in `dtype`: the numbers that `at` gives.
+
+        `host(phase).matrix()` has those of float64.
+        """
+        return self.host(phase, key).matrix().astype(self._width)
 
     def edges(self, phase: int = 0, key: Keys | None = None) -> np.ndarray:
         """[m, 2] directed edges (receiver, sender) of this phase, self loops excluded."""

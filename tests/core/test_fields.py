@@ -30,7 +30,7 @@ OTHERS = [
     dj.faults.delay(phases=(0, 3)), dj.compression.qsgd(levels=3), dj.compression.qsgd_unbiased(levels=3), dj.compression.rand_k_unbiased(k=2),
     dj.compression.rand_k(k=2), dj.aggregation.trimmed_mean(f=1), dj.faults.clock(), dj.faults.directed_link_loss(p=0.1),
     dj.Network(zoo.ring()), dataclasses.replace(zoo.squares()[0], batch_size=2), d.sampling.Epoch(2), d.sampling.Replacement(2),
-    dj.events.poisson(), dj.methods.dfedavgm(lr=0.1),
+    dj.events.poisson(), dj.methods.dfedavgm(lr=0.1), dj.proximal.box(0.0, 1.0),
 ]  # fmt: skip
 
 
@@ -117,7 +117,9 @@ def test_arrays_pass_the_same_rule_at_the_door(cls, name):
     assert math.isnan(caught.value.got)
 
 
-@pytest.mark.parametrize("owner", [o for o in OWNERS.values() if not isinstance(o, (dj.Network, dj.Problem))], ids=repr)
+@pytest.mark.parametrize(
+    "owner", [o for o in OWNERS.values() if not isinstance(o, (dj.Network, dj.Problem))], ids=lambda o: type(o).__name__
+)
 def test_placeholders_and_tracers_pass(owner):
     leaves, structure = jax.tree.flatten(owner)
     if leaves != [owner]:  # no pytree: a partition, a rule for weights

@@ -1,12 +1,15 @@
 """Structs as pytrees."""
 
+import dataclasses
 import itertools
 
 import jax
 import jax.numpy as jnp
+import problems as zoo
 import pytest
 
 import dejax as dj
+from dejax import engine
 from dejax.core.struct import static
 
 pytestmark = pytest.mark.worlds
@@ -29,9 +32,13 @@ def test_a_struct_goes_through_a_tree_and_back():
     assert jax.tree.structure(Pair(0.0)) != jax.tree.structure(Pair(0.0, "y"))
 
 
-def test_checks_run_when_a_struct_is_put_together_again():
-    with pytest.raises(ValueError, match=r"Dsgd\.lr is -0\.1"):
-        jax.tree.map(lambda x: -x, m.dsgd(lr=0.1))
+def test_checks_run_where_a_user_makes_a_struct_and_before_a_run_not_where_jax_rebuilds_one():
+    rebuilt = jax.tree.map(lambda x: -1.0, m.dsgd(lr=0.1))
+    assert (type(rebuilt), rebuilt.lr, rebuilt.optimizer) == (m.dsgd, -1.0, None)
+    run = lambda: engine.prepare(rebuilt, zoo.squares()[0], dj.Network(dj.topology.ring(zoo.N)))
+    for refused in (lambda: m.dsgd(lr=-1.0), lambda: dataclasses.replace(rebuilt, order="awc"), run):
+        with pytest.raises(ValueError, match=r"Dsgd\.lr is -1\.0"):
+            refused()
 
 
 def test_structs_with_equal_fields_are_of_unequal_structure():

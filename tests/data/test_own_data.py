@@ -15,12 +15,12 @@ X, Y = RNG.standard_normal((60, 3)), np.arange(60) % 4
 
 def test_from_arrays_dtypes_and_classes():
     d = data.from_arrays(X, Y, (X[:8], Y[:8]), name="mine")
-    assert (d.train["x"].dtype, d.train["y"].dtype, d.num_classes, d.size) == (np.float32, np.int32, 4, 60)
+    assert (d.train["x"].dtype, d.train["y"].dtype, d.num_classes, d.size) == (np.float64, np.int32, 4, 60)
     nd = d.partition(data.iid(), nodes=4, seed=1)
     assert nd.n == 4 and nd.even and nd.test["x"].shape == (8, 3)
     assert (nd.index.dtype, nd.count.dtype) == (np.int32, np.int32)
     reg = data.from_arrays(X, X @ np.ones(3))
-    assert reg.num_classes == 0 and reg.train["y"].dtype == np.float32
+    assert reg.num_classes == 0 and reg.train["y"].dtype == np.float64
     assert data.from_arrays(np.zeros((4, 7), np.int64), np.arange(4)).train["x"].dtype == np.int32  # tokens
 
 
@@ -37,7 +37,7 @@ def test_views_and_summary():
     assert h.shape == (7, 4) and h.sum() == 60 and h.dtype == np.int64
     for i in range(7):
         np.testing.assert_array_equal(np.bincount(nd.node(i)["y"], minlength=4), h[i])
-        np.testing.assert_array_equal(nd.node(i)["x"], X[nd.rows(i)].astype(np.float32))
+        np.testing.assert_array_equal(nd.node(i)["x"], X[nd.rows(i)])
     text = str(nd)
     assert "7 nodes, 60 samples, 4 classes" in text and "samples per node: 8 to 9" in text and "drift" in text
     assert repr(nd).startswith("NodeData('data', nodes=7")
@@ -61,9 +61,9 @@ def test_from_clients():
     nd = data.from_clients(clients, tests, (X[30:40], Y[30:40]))
     assert nd.count.tolist() == [5, 1, 14] and nd.test_count.tolist() == [2, 3, 1]
     for i, (x, _) in enumerate(clients):
-        np.testing.assert_array_equal(nd.node(i)["x"], x.astype(np.float32))
+        np.testing.assert_array_equal(nd.node(i)["x"], x)
         own = np.asarray(nd.test_index[i])[: int(nd.test_count[i])]
-        np.testing.assert_array_equal(np.asarray(nd.test["x"])[own], tests[i][0].astype(np.float32))
+        np.testing.assert_array_equal(np.asarray(nd.test["x"])[own], tests[i][0])
     assert nd.test["x"].shape == (16, 3)
     assert data.from_clients(clients).test is None
     assert data.from_clients(clients, tests).test["x"].shape == (6, 3)
@@ -77,7 +77,7 @@ def test_holdout_is_disjoint_and_own():
     assert nd.test["x"].shape == (26, 3)
     tests = np.asarray(nd.test["x"])
     seen = np.concatenate([tests[o] for o in own] + [nd.node(i)["x"] for i in range(6)])
-    np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(X[:, 0].astype(np.float32)))
+    np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(X[:, 0]))
     same = d.partition(data.dirichlet(alpha=0.5), nodes=6)
     for i in range(6):
         assert set(nd.rows(i)) < set(same.rows(i))

@@ -13,6 +13,7 @@ from dejax.core.method import Traits
 from dejax.network.case import Case
 from dejax.network.compatibility import table, verdict
 from dejax.network.refusals import REFUSALS
+from dejax.problem.roles import Rules
 
 N = members.N
 t, c, f = dj.topology, dj.compression, dj.faults
@@ -50,7 +51,7 @@ def statistics(**more):
         "n": N,
         "starts": "equal",
         "experience": Some(even=True),
-        "rules": (("norm", "statistics"),),
+        "rules": Rules((("norm", "statistics"),), ()),
     } | more
     return Some(**facts)
 

@@ -19,7 +19,10 @@ N = 4
 def walk(loss="ppo", **kw):
     data = dj.data.cells(4).partition(dj.data.iid(), nodes=N, seed=0)
     return dj.Problem(
-        dj.tasks.grid_walk(size=4, hidden=16, objective=loss), data, source=dj.experience.acting(steps=8, copies=4), **kw
+        dj.tasks.grid_walk(size=4, hidden=16, objective=loss),
+        data,
+        source=dj.experience.acting(steps=8, copies=4),
+        **kw,
     )
 
 

@@ -66,6 +66,7 @@ def program(method, network_of, numbers):
     return *map(names, found), set(paths)
 
 
+@pytest.mark.filterwarnings("ignore:.* beside network.rule")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.slow) for name in members.methods()]
 )

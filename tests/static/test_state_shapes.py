@@ -19,9 +19,12 @@ def problem(dtype):
     rng = np.random.default_rng(0)
     arrays = {name: jnp.asarray(rng.standard_normal(size), dtype) for name, size in (("x", (24, 4)), ("y", (24,)))}
     index = jnp.arange(24, dtype=jnp.int32).reshape(members.N, -1)
-    data = NodeData(arrays, index, jnp.full((members.N,), index.shape[1], jnp.int32))
+    public = {name: x[:4] for name, x in arrays.items()}
+    data = NodeData(arrays, index, jnp.full((members.N,), index.shape[1], jnp.int32), public=public)
     loss = lambda params, batch, key: jnp.square(batch["x"] @ params["w"] - batch["y"])
-    task = dj.tasks.from_functions(lambda key: {"w": jax.random.normal(key, (4,), dtype)}, loss)
+    answer = lambda params, batch: batch["x"] @ params["w"]
+    init = lambda key: {"w": jax.random.normal(key, (4,), dtype)}
+    task = dj.tasks.from_functions(init, loss, answer=answer)
     return dj.Problem(task, data, batch_size=2, starts="independent")
 
 

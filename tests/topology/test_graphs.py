@@ -48,8 +48,8 @@ def test_every_graph_keeps_what_it_declares(name, key):
         assert len(edges) == np.count_nonzero(off) and (off[edges[:, 0], edges[:, 1]] > 0).all()
         assert (off > 0).sum(0).max() <= top.max_degree
         links = top.at(jnp.int32(phase), key)
-        assert links.weights().dtype == jnp.float32
-        np.testing.assert_allclose(links.mix(jnp.eye(8, dtype=jnp.float32)), w, rtol=0, atol=1e-6)
+        assert links.weights().dtype == w.dtype == np.float64
+        np.testing.assert_allclose(links.mix(jnp.eye(8)), w, rtol=0, atol=1e-15)
     assert top.connected == (name != "isolated")
     if top.period:
         mean = sum(len(top.edges(p)) for p in range(top.period)) / top.period / 8
@@ -223,9 +223,15 @@ def test_phases_wrap_and_trace():
     assert at._cache_size() == 1
 
 
-def test_weights_are_float32_until_float64_is_asked_for():
+def test_weights_are_as_wide_as_jax_until_a_width_is_asked_for():
     top = tp.ring(7)
-    assert top.at(0).weights().dtype == jnp.float32
+    assert top.at(0).weights().dtype == jnp.float64
+    jax.config.update("jax_enable_x64", False)
+    try:
+        assert top.at(0).weights().dtype == top.matrix().dtype == jnp.float32
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert top.astype(jnp.float32).at(0).weights().dtype == jnp.float32
     exact = top.astype(jnp.float64).at(0)
     assert exact.weights().dtype == jnp.float64
     np.testing.assert_allclose(exact.weights().sum(1) + exact.self_weights(), 1, rtol=0, atol=1e-15)

@@ -137,7 +137,7 @@ class Alie(Attack):
         if self.z is None:
             m = present.sum(dtype=jnp.int32)  # of whom m - count are adversaries
             support = m // 2 + 1 - (m - count)
-            quantile = jax.scipy.special.ndtri((count - support).astype(jnp.float32) / count.astype(jnp.float32))
+            quantile = jax.scipy.special.ndtri((count - support).astype(float) / count.astype(float))
             z = jnp.where(2 * count > m, jnp.maximum(quantile, 0), 0)
         else:
             z = self.z

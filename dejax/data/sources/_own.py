@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from ...core.types import Ids
@@ -32,9 +33,9 @@ def from_arrays(
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
     Args:
-      x: [N, ...] floating (kept as float32) or integer symbols such as tokens (int32). Bytes are
-        refused: scale images yourself, e.g. x / 255.
-      y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets, float32).
+      x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
+        such as tokens (int32). Bytes are refused: scale images yourself, e.g. x / 255.
+      y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
@@ -48,7 +49,9 @@ def from_arrays(
     """
     train = _door(x, y, "")
     tests = None if test is None else _door(*_pair(test, "test"), "test ")
-    if tests is not None and (tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype != train["y"].dtype):
+    if tests is not None and (
+        tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind
+    ):
         shapes = [f"{list(part['x'].shape)} with y {part['y'].dtype}" for part in (tests, train)]
         raise bad(
             "test",
@@ -158,7 +161,7 @@ def _pair(pair: Any, what: str) -> Pair:
 
 
 def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
-    """Checked arrays: x float32 or int32, y float32 or int32."""
+    """Checked arrays: int32, float32, or float64 where JAX keeps it."""
     x, y = _array(x, what + "x"), _array(y, what + "y")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
         says = f"is {list(x.shape)} and {what}y is {list(y.shape)}"
@@ -184,7 +187,8 @@ def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
             )
         if y.max() >= 2**31:
             raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
-    kind = lambda a: a.astype(np.float32 if a.dtype.kind == "f" else np.int32)
+    real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
+    kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
     return {"x": kind(x), "y": kind(y)}
 
 
@@ -239,7 +243,7 @@ def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Par
 def _join(arrays: list[np.ndarray], what: str) -> np.ndarray:
     first = arrays[0]
     for i, a in enumerate(arrays):
-        if a.shape[1:] != first.shape[1:] or a.dtype != first.dtype:
+        if a.shape[1:] != first.shape[1:] or a.dtype.kind != first.dtype.kind:
             why = f"but {what} 0 is {first.dtype}{list(first.shape)}"
             instead = "give all the same trailing shape and kind"
             raise bad(f"{what} {i}", says=f"is {a.dtype}{list(a.shape)}", why=why, instead=instead)

@@ -94,7 +94,7 @@ class Ifca:
         y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
-            cohort.counts.astype(jnp.float32),
+            cohort.counts.astype(float),
             groups=choice,
             num_groups=self.clusters,
             downloads=self.clusters,

@@ -55,7 +55,9 @@ class Pens:
     local_steps: int = static(default=1, check=whole)
 
     traits = Traits(
-        weights=("doubly", "row", "column"), pulls=True, needs_sums="it weighs models by their loss on the own data"
+        weights=("doubly", "row", "column"),
+        pulls=True,
+        needs_sums="it weighs models by their loss on the own data; leave it out",
     )
 
     def __post_init__(self) -> None:

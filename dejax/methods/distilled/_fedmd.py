@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import or_none, rate, whole
+from ...core.checks import constant_rate, or_none, rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
@@ -49,7 +49,7 @@ class Fedmd:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    digest_lr: NodeFloatLike = number(default=0.1, check=rate)
+    digest_lr: NodeFloatLike = number(default=0.1, check=constant_rate)
     rows: int | None = static(default=None, check=ROWS)
     digest_steps: int = static(default=1, check=whole)
     local_steps: int = static(default=1, check=whole)

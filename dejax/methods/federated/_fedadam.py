@@ -93,7 +93,7 @@ class FedAdam:
 
 @struct
 class FedYogi(FedAdam):
-    """Federated averaging with Yogi at the server: v moves by a step that does not depend on its size.
+    """Federated averaging with Yogi at the server: v moves by steps of bounded size.
 
     Arguments and errors are those of `fedadam`.
     Reference: Reddi et al., ICLR 2021; Zaheer et al., Adaptive methods for nonconvex optimization, 2018.
@@ -106,7 +106,7 @@ class FedYogi(FedAdam):
 
 @struct
 class FedAdagrad(FedAdam):
-    """Federated averaging with Adagrad at the server: v adds up; the paper takes b1 = 0, the default here.
+    """Federated averaging with Adagrad at the server: v adds up. As in the paper b1 = 0.
 
     Other arguments and errors are those of `fedadam`; b2 is not used.
     Reference: Reddi et al., ICLR 2021.

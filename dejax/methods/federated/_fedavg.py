@@ -9,8 +9,6 @@ deep networks from decentralized data, 2017.
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from ...core import tree
 from ...core.checks import constant_rate, rate, whole
 from ...core.kinds import Slot
@@ -75,7 +73,7 @@ class FedAvg:
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), local_step(self)
         y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
-        change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(jnp.float32))
+        change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(float))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 
 

@@ -1,4 +1,4 @@
-"""FedBuff: the server steps as soon as m updates are in its buffer, each of a model of some rounds ago.
+"""FedBuff: the server steps once m updates are in its buffer, each of a stale model.
 
     y_i <- x^{t - a_i};  K times: y_i <- y_i - lr g_i(y_i)
     x <- x + server_lr (1/m) sum_S s(a_i) (y_i - x^{t - a_i}),   s(a) = 1 / sqrt(1 + a)

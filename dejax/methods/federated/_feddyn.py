@@ -1,4 +1,4 @@
-"""FedDyn: local objectives that are regularised anew in each round, so that all agree on the optimum.
+"""FedDyn: local objectives, regularised anew in each round, that agree on the optimum.
 
     y_i <- x;  K times: y_i <- y_i - lr (g_i(y_i) - d_i + alpha (y_i - x));   d_i <- d_i - alpha (y_i - x)
     h <- h - alpha (1/n) sum_S (y_i - x);   x <- mean_S y_i - h / alpha
@@ -79,10 +79,10 @@ class FedDyn:
         moved = cohort.keep(tree.sub(y, x), tree.zeros(x))
         dual = tree.where(arrived, tree.sub(dual, tree.scale(alpha, moved)), dual)
         change = cohort.average(moved)
-        share = arrived.sum() / round.n
-        drift = tree.map(lambda h, c: h - alpha * share * c, state.drift, change)
+        share = arrived.sum(dtype=jnp.float32) / round.n
+        drift = tree.map(lambda h, c: h - (alpha * share * c).astype(h.dtype), state.drift, change)
         # where nobody was heard the server waits: x <- mean_S y_i - h / alpha of an empty S means nothing
-        step = tree.map(lambda c, h: jnp.where(share > 0, c - h / alpha, 0), change, drift)
+        step = tree.map(lambda c, h: jnp.where(share > 0, c - (h / alpha).astype(c.dtype), 0), change, drift)
         return FedDynState(tree.add(state.params, step), drift, cohort.put(state.duals, dual))
 
 

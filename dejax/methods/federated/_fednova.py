@@ -1,4 +1,4 @@
-"""FedNova: nodes that make unequal numbers of steps, averaged so that nobody's objective counts double.
+"""FedNova: unequal numbers of steps, averaged so that nobody counts double.
 
     y_i <- x;  tau_i times: y_i <- y_i - lr u_i(y_i);   a_i = what its tau_i gradients weigh in (x - y_i) / lr
     x <- x + (sum_S w_i a_i) sum_S w_i (y_i - x) / a_i

@@ -1,4 +1,4 @@
-"""HeteroFL: nodes of unequal size train the first units of each layer; the server averages who has what.
+"""HeteroFL: nodes of unequal size train the first units of each layer.
 
     M_i: the first ceil(r_i w) units of every hidden layer of width w;   y_i <- M_i x
     K times: y_i <- y_i - lr M_i g_i(y_i);   x <- x + per entry, the mean of (y_i - x) over the nodes that hold it
@@ -81,7 +81,7 @@ class Heterofl:
 
 
 def first_units(params: Tree, share: jax.Array) -> Any:
-    """Bool, as one model: the entries that belong to the first ceil(share w) units of hidden layers of width w."""
+    """Mark the entries of the first ceil(share w) units of hidden layers of width w."""
     found = jax.tree_util.tree_leaves_with_path(params)
     name = lambda path: jax.tree_util.keystr(path, simple=True, separator="/")
     # by the numbers in their paths: layer 10 comes after layer 9

@@ -1,4 +1,4 @@
-"""Mime and MimeLite: local steps with the server's momentum, which stays fixed while nodes train.
+"""Mime and MimeLite: local steps with the server's momentum, fixed while nodes train.
 
     y_i <- x;  K times: y_i <- y_i - lr ((1 - b) d + b m),   d = g_i(y_i) - g_i(x) + c  (Mime)  or  g_i(y_i)  (MimeLite)
     x <- x + sum_S w_i (y_i - x);   m <- (1 - b) c + b m,   c = sum_S w_i g_i(x)

@@ -48,7 +48,9 @@ class Scaffnew:
     lr: FloatLike = number(check=LR)
     p: FloatLike = number(default=0.2, check=in_(0, 1, "(]"))
 
-    traits = Traits(channel="server", needs_exact="its corrections sum to zero, which changed messages would break")
+    traits = Traits(
+        channel="server", needs_exact="its corrections sum to zero, which changed messages would break; use scaffold"
+    )
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffnewState:
         """h_i = 0."""

@@ -1,4 +1,4 @@
-"""Distributed k-core decomposition: every node learns the core number of its place in the graph.
+"""Distributed k-core decomposition: every node learns its core number in the graph.
 
     c_i <- degree of i;   c_i <- the largest k <= c_i such that k neighbors j have c_j >= k
 
@@ -37,8 +37,8 @@ class KCore:
     traits = Traits(
         weights=("doubly", "row", "column"),
         averages=False,
-        needs_sums="it counts neighbors, and forms no mean",
-        needs_exact="core numbers are counts",
+        needs_sums="it counts neighbors, and forms no mean; leave it out",
+        needs_exact="core numbers are counts; leave it out",
     )
 
     def init(self, params: NodeTree, key: PRNGKey) -> KCoreState:

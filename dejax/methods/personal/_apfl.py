@@ -1,4 +1,4 @@
-"""APFL: each node answers with a mixture of a global and a personal model, whose share it learns.
+"""APFL: a mixture of a global and a personal model at each node, whose share it learns.
 
     v'_i = a_i v_i + (1 - a_i) w_i;   K times, from w_i = x:   w_i <- w_i - lr g_i(w_i)
     v_i <- v_i - lr a_i g_i(v'_i);   a_i <- a_i - lr <v_i - w_i, g_i(v'_i)>, clipped to [0, 1];   x <- mean_S w_i

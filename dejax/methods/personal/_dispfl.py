@@ -1,4 +1,4 @@
-"""DisPFL: every node trains a sparse model of its own, whose pattern it changes as it learns.
+"""DisPFL: every node trains a sparse model of its own, and changes its pattern.
 
     x_i <- M_i (sum_j W_ij M_j x_j / sum_j W_ij M_j), and x_i where nobody holds the entry
     K times: x_i <- x_i - lr M_i g_i(x_i)

@@ -1,4 +1,4 @@
-"""Ditto: FedAvg, and beside it a personal model per node that is pulled towards the global one.
+"""Ditto: FedAvg, and a personal model per node that is pulled towards the global one.
 
     y_i <- x;  K times: y_i <- y_i - lr g_i(y_i);   x <- x + sum_S w_i (y_i - x)
     K times: v_i <- v_i - lr (g_i(v_i) + lam (v_i - x)),   x as the round began

@@ -57,7 +57,7 @@ class Fedrep:
     @property
     def traits(self) -> Traits:
         """One body at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, heads=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedrepState:
         """All models start alike."""

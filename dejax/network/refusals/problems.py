@@ -14,7 +14,7 @@ PROBLEMS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "roles in several models",
-        lambda c: c.traits.groups and c.roles - {"shared"} and {"rules": dict(c.problem.rules)},
+        lambda c: c.traits.groups and c.roles - {"shared"} and {"rules": c.problem.rules.words()},
         field="Problem.roles",
         text="the leaves {rules} have roles of their own, but {method} keeps several models at the server, and none of them is the one that they belong to; use {use[one_model]}, or share all leaves",
     ),

@@ -46,7 +46,7 @@ class CopiesPerEdge(Edges):
         links, value = self.links, m.value
         alone = links.self_weights() == 1  # no neighbor holds a copy of it
         share = 1 / jnp.where(alone, 1, 1 - links.self_weights())
-        zeros = jnp.zeros((self.round.n,), jnp.float32)
+        zeros = jnp.zeros_like(links.self_weights())
         own = tree.scale(share, links.weighted(told, links.weights(), zeros, tree.zeros(value)))
         return m._replace(own=tree.where(alone, value, own), sent=held, size=size)
 

@@ -125,7 +125,7 @@ class Edges(Wire):
         edges = self.edges
         units = jnp.ones((edges.m,), jnp.int32) if m.size.units is None else m.size.units
         degree = jnp.maximum(edges.count(jnp.ones((edges.m,), jnp.int32)), 1)
-        mean = edges.count(units).astype(jnp.float32) / degree.astype(jnp.float32)
+        mean = edges.count(units).astype(float) / degree.astype(float)
         clocks.messages(self.round, self.name, self.live.links, self.live.mask, mean * m.size.bits)
 
     def received(self, m: Message) -> Received:

@@ -90,7 +90,7 @@ class Neighbors(Wire):
 
     def wait(self, m: Message) -> None:
         """For all that arrive."""
-        units = jnp.ones((self.round.n,), jnp.float32) if m.size.units is None else m.size.units.astype(jnp.float32)
+        units = jnp.ones((self.round.n,), float) if m.size.units is None else m.size.units.astype(float)
         clocks.messages(self.round, self.name, self.live.links, self.live.mask, units * m.size.bits)
 
     def received(self, m: Message) -> Received:

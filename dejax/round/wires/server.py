@@ -1,5 +1,6 @@
 """Uploads to a server, and its answers."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ class Server(Wire):
     def lose(self, m: Message) -> Message:
         """[n]: lost uploads have no share."""
         share = m.along["share"]
-        dtype = jnp.promote_types(tree.leaves(m.sent)[0].dtype, jnp.float32)
+        dtype = functools.reduce(jnp.promote_types, (x.dtype for x in tree.leaves(m.sent)), jnp.float32)
         share = jnp.ones((self.round.n,), dtype) if share is None else share
         return m._replace(mask=self.arrivals(), along={**m.along, "share": share.astype(dtype)})
 
@@ -86,7 +87,7 @@ class Server(Wire):
     def wait(self, m: Message) -> None:
         """The server for the slowest upload, the nodes for the server."""
         units = m.size.units
-        units = jnp.ones((self.round.n,), jnp.float32) if units is None else units.astype(jnp.float32)
+        units = jnp.ones((self.round.n,), float) if units is None else units.astype(float)
         up, down = self._bits(m)
         clocks.server(self.round, self.name, units * up, down, m.mask, self.kind)
 

@@ -11,21 +11,23 @@ from ...core.types import Tree
 
 @dataclass(frozen=True)
 class FunctionTask:
-    """A task made of three plain functions, by `from_functions`; equal when the functions are."""
+    """A task made of plain functions, by `from_functions`; equal when the functions are."""
 
     init: Callable[[jax.Array], Any]
     loss: Callable[[Any, Any, jax.Array], jax.Array]
-    measure: Callable[[Any, Any], dict[str, jax.Array]] | None = None
+    measured: Callable[[Any, Any], dict[str, jax.Array]] | None = None
+    answer: Callable[[Any, Any], Any] | None = None
 
     def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B]; {} when the task has none."""
-        return {} if self.measure is None else self.measure(params, batch)
+        return {} if self.measured is None else self.measured(params, batch)
 
 
 def from_functions(
     init: Callable[[jax.Array], Any],
     loss: Callable[[Any, Any, jax.Array], jax.Array],
     metrics: Callable[[Any, Any], dict[str, jax.Array]] | None = None,
+    answer: Callable[[Any, Any], Any] | None = None,
 ) -> FunctionTask:
     """A task from plain functions, for any pytree of parameters.
 
@@ -35,6 +37,7 @@ def from_functions(
         never padded).
       metrics: (params, batch) -> {name: [B]}; may be left out. Named functions: a fresh lambda
         compiles anew.
+      answer: (params, batch) -> what the model says, for methods that send answers; may be left out.
     Raises:
       TypeError: something that is not callable.
     Example:
@@ -45,7 +48,7 @@ def from_functions(
       ...     return 0.5 * jnp.square(batch["x"] @ params["w"] - batch["y"])
       >>> task = from_functions(init, loss)
     """
-    for name, fn in (("init", init), ("loss", loss), ("metrics", metrics)):
-        if not callable(fn) and not (name == "metrics" and fn is None):
+    for name, fn in (("init", init), ("loss", loss), ("metrics", metrics), ("answer", answer)):
+        if not callable(fn) and not (name in ("metrics", "answer") and fn is None):
             raise TypeError(f"from_functions.{name} is {fn!r}, but it must be a function; give {name}=a named function")
-    return FunctionTask(init, loss, metrics)
+    return FunctionTask(init, loss, metrics, answer)

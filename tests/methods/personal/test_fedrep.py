@@ -123,3 +123,18 @@ class Halves:
 def test_parts_that_are_no_whole_are_refused():
     with pytest.raises(dj.FieldError, match="fixed and params do not make one model"):
         dj.rollout(Halves(), problem(), dj.Network(dj.topology.ring(N)), jax.random.key(0), 1)
+
+
+def test_frozen_leaves_are_joined_to_every_model():
+    data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=4, seed=0)
+    deep = dj.Problem(dj.tasks.mlp(64, 8, 6, 10), data, batch_size=8, roles={"layer0": "frozen"})
+    method = m.fedrep(lr=0.1, head="layer2", head_steps=2)
+    end, _ = dj.rollout(method, deep, None, jax.random.key(0), 2)
+    from dejax import engine
+
+    model = engine.model(method, end)
+    assert jax.tree.map(jnp.shape, model) == jax.tree.map(
+        lambda x: (4, *x.shape), jax.eval_shape(deep.task.init, jax.random.key(0))
+    )
+    kernels = [np.asarray(model[f"layer{i}"]["kernel"]) for i in range(3)]
+    assert [np.ptp(k, 0).max() > 0 for k in kernels] == [False, False, True]
