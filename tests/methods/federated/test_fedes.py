@@ -27,5 +27,5 @@ def test_k_numbers_travel_whatever_the_model():
     problem = dj.Problem(dj.tasks.mlp(64, 10), data, batch_size=8)
     _, meters = dj.rollout(m.fedes(lr=0.1, pairs=5, clients=4), problem, None, jax.random.key(0), 3)
     totals = meters.totals()
-    assert sum(v for k, v in totals.items() if k.startswith("wire/")) == 3 * 4 * 5 * 32 * 2, totals
+    assert sum(v for k, v in totals.items() if k.startswith(("up/", "down/"))) == 3 * 4 * 5 * 32 * 2, totals
     assert totals["forwards"] == 3 * 4 * 5 * 2
