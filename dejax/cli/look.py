@@ -178,10 +178,11 @@ def topology(args: argparse.Namespace) -> int:
             raise ConfigError(("topology",), f"{assignment!r} is not an argument of the form name=value, e.g. n=16.")
         spec = _slot(spec, "topology", (held, *name.split(".")), parse_value(text), ("topology",), registry)
     graph = read(spec, "topology", ("topology",), registry).build()
-    if hasattr(graph, "build"):
+    build = getattr(graph, "build", None)  # of one that waits for n
+    if build is not None:
         if args.n is None:
             raise ConfigError(("topology",), f"{args.spec} needs a number of nodes: --n 16.")
-        graph = graph.build(args.n)
+        graph = build(args.n)
     elif args.n is not None and graph.n != args.n:
         raise ConfigError(("topology", "n"), f"the graph has n = {graph.n} but --n is {args.n}; give one of them.")
     if args.out:

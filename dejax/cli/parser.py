@@ -267,7 +267,7 @@ def _fail(args: argparse.Namespace, error: Exception) -> int:
     Of several processes each gives its number.
     """
     who, several = _who(args), joined()
-    known, told = hasattr(error, "known"), getattr(error, "told", False)
+    known, told = getattr(error, "known", None) is not None, getattr(error, "told", False)
     mistake = isinstance(error, MISTAKES)
     if several:
         from ..devices import processes

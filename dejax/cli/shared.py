@@ -178,8 +178,9 @@ def clean(value: Any) -> Any:
     """Plain values that JSON can hold."""
     import math
 
-    if hasattr(value, "tolist"):
-        value = value.tolist()
+    listed = getattr(value, "tolist", None)  # of an array, of NumPy or of JAX
+    if listed is not None:
+        value = listed()
     if isinstance(value, dict):
         return {str(k): clean(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

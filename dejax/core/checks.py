@@ -159,15 +159,17 @@ seed = Whole(0, 2**32 - 1)  # keys of JAX read 32 bits: 2**32 would draw what 0 
 
 @dataclasses.dataclass(frozen=True)
 class Wholes:
-    """Lists of at least `length` whole numbers >= 1, as a tuple of ints."""
+    """Lists of at least `length` whole numbers >= `least`, as a tuple of ints."""
 
     length: int = 0
+    least: int = 1
+    example: str = "[64, 32]"
 
     @property
     def want(self) -> str:
         """What fits."""
         some = f"{self.length} or more whole numbers" if self.length else "whole numbers"
-        return f"a list of {some} >= 1, e.g. [64, 32]"
+        return f"a list of {some} >= {self.least}, e.g. {self.example}"
 
     def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
         """The numbers as a tuple."""
@@ -175,7 +177,7 @@ class Wholes:
         given = tuple(value) if several else ()
         try:
             if several and len(given) >= self.length:
-                return tuple(whole(field, v) for v in given)
+                return tuple(Whole(self.least)(field, v) for v in given)
         except FieldError:
             pass
         raise bad(field, list(given) if several else value, instead="give " + self.want)

@@ -115,7 +115,7 @@ class Experience:
 
 
 class Fault:
-    """Fail between nodes: `awake`, `arrives` and `uploads` are None where nothing does.
+    """Fail between nodes: `awake`, `arrives`, `uploads` and `absent` are None where nothing does.
 
     A fault that delays says its `span`. Where least and most differ it also has `ages(key, receivers, senders, n) -> int32` of the
     shape of `receivers`: by how many phases the messages of these directed edges (ids of their ends, below n) are late; key is the
@@ -133,6 +133,10 @@ class Fault:
     def arrives(self, ctx: Context, links: Any) -> Any:
         """Bool [n, k], which slots deliver in this phase; None: all."""
         del ctx, links
+
+    def absent(self, index: Any, n: int) -> Any:
+        """Bool [n] by node id, who is not there in round `index`, so that metrics leave it out; None: all are."""
+        del index, n
 
     def uploads(self, ctx: Context) -> Any:
         """Bool [n], whose uploads reach a server; None: everybody's."""

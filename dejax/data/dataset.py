@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
+from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
 from .nodes import NodeData
 from .parts import Parts
@@ -71,6 +72,12 @@ class Dataset:
           >>> letters().partition(dirichlet(alpha=0.3), nodes=1024).n
           1024
         """
+        given = {"partition": partitioner, "nodes": nodes, "seed": seed, "holdout": holdout, "public": public}
+        return record(
+            self._split(partitioner, nodes, seed, holdout, public), Dataset.partition, {"source": made(self), **given}
+        )
+
+    def _split(self, partitioner: Callable[..., Any], nodes: int, seed: int, holdout: float, public: int) -> NodeData:
         nodes = whole("nodes", nodes)
         if isinstance(partitioner, type):
             name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", partitioner.__name__).lower()
@@ -83,7 +90,7 @@ class Dataset:
         seed = checks.seed("seed", seed)
         if public:
             kept, shared = _set_aside(self, public, seed)
-            return replace(kept.partition(partitioner, nodes, seed, holdout), public=shared)
+            return replace(kept._split(partitioner, nodes, seed, holdout, 0), public=shared)
         rng = np.random.default_rng(seed)
         call, why = "p(labels, nodes, rng, groups)", "but a partitioner is called as "
         try:
@@ -120,8 +127,9 @@ class Dataset:
 def source(fn: F) -> F:
     """Mark a function that makes a `Dataset`.
 
-    Its own `partition` raises, and says that the function was not called.
+    What it makes keeps the call. Its own `partition` raises, and says that the function was not called.
     """
+    call = recorded()(fn)
 
     def partition(*args: Any, **options: Any) -> Any:
         del args, options
@@ -130,8 +138,8 @@ def source(fn: F) -> F:
             field="source",
         )
 
-    vars(fn)["partition"] = partition
-    return fn
+    vars(call)["partition"] = partition
+    return call
 
 
 def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:

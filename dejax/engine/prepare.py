@@ -42,7 +42,7 @@ def prepare(
       ValueError, TypeError: sizes or objects that do not fit.
     """
     network = Network() if network is None else network
-    if not hasattr(network, "prepare"):
+    if not callable(getattr(network, "prepare", None)):
         raise bad("network", network, instead="give dejax.Network(topology), not the topology itself")
     check_method(method)
     method, problem, network = listed(method), listed(problem), listed(network)

@@ -107,7 +107,8 @@ def model(method: Any, state: Any) -> Any:
     """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
     if isinstance(state, roles.WithRoles):
         return roles.model(method, model(method, state.state), state)
-    return method.model(state) if hasattr(method, "model") else state.params
+    own = getattr(method, "model", None)
+    return state.params if own is None else own(state)
 
 
 def views(method: Any, state: Any) -> dict[str, Any]:

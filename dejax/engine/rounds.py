@@ -98,11 +98,12 @@ def _started(method: Method, problem: Problem, network: Network, key: jax.Array,
     Raises:
       RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure.
     """
-    if not hasattr(method, "start"):
+    begin = getattr(method, "start", None)
+    if begin is None:
         return state
     store = Store({}, record=True)
     everyone = dataclasses.replace(network, faults=(), events=None)
-    new = method.start(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0)))
+    new = begin(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0)))
     if store.used:
         raise RuntimeError(
             f"{type(method).__name__}.start calls {min(store.used)!r}; before round 0 nothing is learned or sent: it may read "

@@ -3,6 +3,7 @@
 from . import (
     asynchronous,
     baselines,
+    bilevel,
     clustered,
     compressed,
     distilled,
@@ -10,12 +11,15 @@ from . import (
     federated,
     gossip,
     graphs,
+    merging,
     personal,
     push,
+    submodular,
     tracking,
 )
 from .asynchronous import *
 from .baselines import *
+from .bilevel import *
 from .clustered import *
 from .compressed import *
 from .distilled import *
@@ -23,13 +27,16 @@ from .exact import *
 from .federated import *
 from .gossip import *
 from .graphs import *
+from .merging import *
 from .personal import *
 from .push import *
+from .submodular import *
 from .tracking import *
 
 __all__ = [
     *asynchronous.__all__,
     *baselines.__all__,
+    *bilevel.__all__,
     *clustered.__all__,
     *compressed.__all__,
     *distilled.__all__,
@@ -37,7 +44,9 @@ __all__ = [
     *federated.__all__,
     *gossip.__all__,
     *graphs.__all__,
+    *merging.__all__,
     *personal.__all__,
     *push.__all__,
+    *submodular.__all__,
     *tracking.__all__,
 ]

@@ -15,7 +15,7 @@ from ..core.abstract import model_like
 from ..core.random import seeded
 from ..core.types import Keys, NodeTree, Place, Tree
 from ..devices.processes import to_host
-from ..errors import FieldError
+from ..errors import FieldError, bad
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
 
@@ -31,8 +31,8 @@ class View:
       shared: the method keeps one model for all (a server's); then `params` has no node axis.
       state: the method's whole state. problem, network: as given to the run. index: rounds done so
         far.
-      n: number of nodes. honest: int32 [h] ids of the nodes that are no adversaries. key: depends
-        on the run's seed.
+      n: number of nodes. honest: int32 [h] ids of the nodes that numbers are of: they are no
+        adversaries, and were there in the last round. key: depends on the run's seed.
       nodes: how many node models the run asks to evaluate; None: all. width: how many of them one
         program evaluates.
       place: where rows lie on a mesh (`dejax.devices.placement`); None without one.
@@ -113,11 +113,23 @@ class View:
 
     @cached_property
     def honest(self) -> np.ndarray:
-        """int32 [h]: ids of the nodes that are no adversaries."""
+        """int32 [h]: ids of the nodes that are no adversaries, and that faults left there."""
+        there, absent = self._loyal.copy(), getattr(self.network, "absent", None)
+        away = None if absent is None else absent(max(self.index - 1, 0), self.n)
+        if away is not None and (there & ~away).any():  # where nobody is left, the models that they left
+            there &= ~away
+        return np.flatnonzero(there).astype(np.int32)
+
+    @cached_property
+    def _loyal(self) -> np.ndarray:
+        """Bool [n]: who is no adversary."""
         attack = getattr(self.network, "attack", None)
-        if attack is None:
-            return np.arange(self.n, dtype=np.int32)
-        return np.flatnonzero(~np.asarray(attack.is_adversary(self.n))).astype(np.int32)
+        return np.ones(self.n, bool) if attack is None else ~np.asarray(attack.is_adversary(self.n))
+
+    @property
+    def loyal(self) -> int:
+        """How many nodes are no adversaries, there or not."""
+        return int(self._loyal.sum())
 
     @cached_property
     def honest_params(self) -> NodeTree:
@@ -126,7 +138,7 @@ class View:
 
     @cached_property
     def weights(self) -> Any:
-        """float32 [n] for `rows`: 1 on honest nodes, 0 on adversaries; None when all are honest."""
+        """float32 [n] for `rows`: 1 on honest nodes that are there, else 0; None when all are."""
         return None if len(self.honest) == self.n else np.isin(self.ids, self.honest).astype(np.float32)
 
     @cached_property
@@ -176,8 +188,11 @@ class Predicted:
         """
         measure = getattr(self.task, "measure", None)
         if measure is None:
-            raise TypeError(
-                f"a view that is a pair (predict, tree) needs a task with measure(answer, batch), as those of flax modules have; {self.task!r} has none"
+            raise bad(
+                "task",
+                self.task,
+                why="which has no measure(answer, batch), but a view that is a pair (predict, tree) needs it",
+                instead="give the task of a flax module, or one with measure",
             )
         return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
 
@@ -219,7 +234,9 @@ _mean = jax.jit(population.mean)
 @partial(jax.jit, static_argnums=0)
 def _not_finite(shared: bool, params: Tree, key: Keys) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
-    return ~jnp.isfinite(tree.sq_norm([x for x in tree.leaves(rows) if jnp.issubdtype(x.dtype, jnp.inexact)]))
+    return ~jnp.isfinite(
+        tree.sq_norm([x for x in tree.leaves(rows) if jnp.issubdtype(x.dtype, jnp.inexact)]).astype(jnp.float32)
+    )
 
 
 __all__ = ["Lazy", "Metric", "View", "is_shared"]

@@ -72,7 +72,7 @@ class Case:
     @property
     def unlinked(self) -> bool:
         """Whether nobody hears anybody."""
-        top = self.top if hasattr(self.top, "links") else self.top.build(self.n)
+        top = self.top if getattr(self.top, "links", None) is not None else self.top.build(self.n)
         return top.period > 0 and top.links.num_ports == 0
 
     @cached_property

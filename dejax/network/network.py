@@ -90,6 +90,15 @@ class Network:
         """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
         return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
+    def absent(self, index: Any, n: int) -> Any:
+        """Bool [n] by node id: who is not there in round `index`; None where all are."""
+        absent = None
+        for fault in self.faults:
+            away = fault.absent(index, n) if hasattr(fault, "absent") else None
+            if away is not None:
+                absent = away if absent is None else absent | away
+        return absent
+
     def check(self, method: Method, problem: Problem) -> None:
         """Refuse, before anything is compiled, what cannot work.
 
@@ -99,6 +108,7 @@ class Network:
         """
         check_method(method)
         compatibility.check(method, problem, self)
+        self.absent(0, problem.n)  # ids and lengths that do not fit
 
     def prepare(self, method: Method, problem: Problem, rounds: int | None = None) -> "Network":
         """Return a checked copy, ready to run.
@@ -119,8 +129,9 @@ class Network:
         if topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(topology.at(0))
-        if self.events is not None and hasattr(self.events, "plan"):
-            changes["events"] = self.events.plan(self.topology, rounds)
+        plan = getattr(self.events, "plan", None)
+        if plan is not None:
+            changes["events"] = plan(self.topology, rounds)
         return dataclasses.replace(self, **changes)
 
 

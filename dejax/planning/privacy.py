@@ -53,7 +53,7 @@ def privacy_spent(method: Any, problem: Any, network: Any, *, rounds: int, delta
     rounds = whole("rounds", rounds)
     method, problem, network = prepare(method, problem, network, rounds)
     mechanism = network.privacy
-    if mechanism is None or not hasattr(mechanism, "noise_multiplier"):
+    if getattr(mechanism, "noise_multiplier", None) is None:
         instead = "give a mechanism of dejax.privacy, e.g. gaussian_gradient(clip=1.0, noise_multiplier=1.0)"
         raise bad("network.privacy", mechanism, why="whose noise nobody knows", instead=instead)
     runs = _queries(method, problem, network)

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
 from ..core.types import Keys, NodeFloatLike, Tree
+from ..data import Dataset, Synthetic
 from ..data.sampling import Epoch, Full, Poisson, Replacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
@@ -83,7 +85,7 @@ class Problem:
     place: Any = dataclasses.field(default=None, repr=False, compare=False)  # filled where the run has a mesh
 
     def __post_init__(self) -> None:
-        if callable(self.data) and hasattr(self.data, "__name__"):
+        if isinstance(self.data, (type, FunctionType)):
             raise bad(
                 "data",
                 self.data,
@@ -92,9 +94,12 @@ class Problem:
                 why="which was not called, so that it is no data yet",
                 instead=f"give e.g. dejax.data.{self.data.__name__}(...).partition(dejax.data.iid(), nodes=8, seed=0)",
             )
-        if isinstance(self.data, (tuple, list, dict, str, np.ndarray, jax.Array)) or hasattr(self.data, "data"):
+        if (
+            isinstance(self.data, (tuple, list, dict, str, np.ndarray, jax.Array))
+            or getattr(self.data, "data", None) is not None
+        ):
             refuse_data(self.data)
-        if hasattr(self.data, "partition"):
+        if isinstance(self.data, Dataset):
             raise bad(
                 "data",
                 self.data,
@@ -102,8 +107,9 @@ class Problem:
                 why="whose samples belong to no node yet",
                 instead="give e.g. data.partition(dejax.data.iid(), nodes=8, seed=0)",
             )
-        if hasattr(self.task, "build"):  # sizes are those of the data
-            object.__setattr__(self, "task", self.task.build(self.data))
+        build = getattr(self.task, "build", None)  # of one whose sizes are those of the data
+        if build is not None:
+            object.__setattr__(self, "task", build(self.data))
         check_task(self.task)
         object.__setattr__(self, "data", _as_wide(self.data, self.task))
         if self.sampling == "full" and self.batch_size is not None:
@@ -221,7 +227,7 @@ def refuse_data(data: Any) -> None:
     """Say how samples become the data of nodes."""
     says = "is missing" if data is None or (isinstance(data, tuple) and not data) else f"is a {type(data).__name__}"
     instead = "give NodeData: dejax.data.from_arrays(x, y).partition(dejax.data.iid(), nodes=8, seed=0), or dejax.data.from_clients([(x, y), ...])"
-    if hasattr(data, "data") and hasattr(data, "task"):
+    if isinstance(data, Synthetic):
         says, instead = f"is a {type(data).__name__} problem", "give its parts, Problem(made.task, made.data)"
     raise bad("data", data, owner="Problem", says=says, why="and no data of nodes", instead=instead)
 

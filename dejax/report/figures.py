@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Axes
+from ..errors import bad
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
@@ -78,7 +79,8 @@ def figure(history: History, title: str | None = None, *, band: str | None = "st
     check_band(band)
     name = drawable(history)
     if name is None:
-        raise ValueError(f"nothing to draw: the records hold {', '.join(history.names) or 'no numbers'}")
+        says = f"has nothing to draw: its records hold {', '.join(history.names) or 'no numbers'}"
+        raise bad("history", history, says=says, instead="measure a metric of dejax, e.g. metrics=['consensus']")
     members = _family(history, name)
     sent = any(_has(history, "bytes", run) and history.last("bytes", run) > 0 for run in history.runs)
     with matplotlib.rc_context(STYLE):

@@ -67,7 +67,7 @@ def load(*directories: Any) -> History:
       ValueError: no directory, or a file that is no record of metrics.
     """
     if not directories:
-        raise ValueError("no run directory given; give one or more, e.g. runs/quickstart")
+        raise bad("directories", directories, says="is empty", instead="give one or more, e.g. runs/quickstart")
     for directory in directories:
         check_path("directory", directory)
     histories = [_load(Path(d)) for d in directories]
@@ -120,7 +120,8 @@ def read_jsonl(path: Path) -> list[Record]:
         except ValueError as error:
             if i == len(lines) - 1:  # no newline behind it
                 break
-            raise ValueError(f"{path}, line {i + 1}, is no record of metrics ({error}); remove that line") from None
+            says = f"holds {path}, whose line {i + 1} is no record of metrics ({error})"
+            raise bad("directory", str(path), says=says, instead="remove that line") from None
         records.append({key: math.nan if value is None else value for key, value in record.items()})
     return records
 
@@ -151,7 +152,10 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); it was damaged: restore it, or start a new run") from None
+        says = f"holds {path}, which is not JSON ({error})"
+        raise bad(
+            "directory", str(path), says=says, why="so it was damaged", instead="restore it, or start a new run"
+        ) from None
 
 
 def line(record: Record) -> str:
@@ -176,7 +180,8 @@ def read_csv(path: Path) -> list[Record]:
             record: Record = {"run": row["run"], "seed": int(row["seed"]), "round": int(row["round"])}
             rest = {name: _plain(text) for name, text in row.items() if name not in KEYS and text != ""}
         except (KeyError, ValueError, TypeError) as error:
-            raise ValueError(f"{path}, record {i + 1}, is no record of metrics ({error})") from None
+            says = f"holds {path}, whose record {i + 1} is no record of metrics ({error})"
+            raise bad("directory", str(path), says=says, instead="restore it, or remove that line") from None
         records.append(record | rest)
     return records
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -75,8 +75,11 @@ class History:
             return NotImplemented
         twice = [label for label in self.runs if label in other.runs]
         if twice:
-            raise ValueError(
-                f"both histories have a run {twice[0]!r}; give them labels of their own: simulate(..., label='...')"
+            raise bad(
+                "label",
+                twice[0],
+                says=f"{twice[0]!r} stands in both histories",
+                instead="give runs labels of their own: simulate(..., label='...')",
             )
         return History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
@@ -118,7 +121,7 @@ class History:
         """
         values = self.series(name, run)[1]
         if values.shape[1] == 0:
-            raise ValueError(f"run {self._run(run)!r} has no {name!r} yet")
+            raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
         return float(values[:, -1].mean())
 
     def measure(self) -> str | None:
@@ -263,7 +266,7 @@ class History:
           IndexError: no such node. ValueError: no such run or seed. TypeError: a node that is no whole number.
         """
         live = self._live(run)
-        if node is not None and (isinstance(node, bool) or not hasattr(node, "__index__")):
+        if node is not None and (isinstance(node, bool) or not isinstance(node, SupportsIndex)):
             raise bad(
                 "node",
                 node,
@@ -276,7 +279,8 @@ class History:
             raise IndexError(f"node {node} is not in a population of {view.n}; give 0 <= node < {view.n}")
         if processes.count() > 1:  # arrays that this process can use by itself
             params = processes.to_host(params)
-        return view.task.module(params) if hasattr(view.task, "module") else params
+        module = getattr(view.task, "module", None)
+        return params if module is None else module(params)
 
     def continue_(self, rounds: int, **options: Any) -> "History":
         """Run for `rounds` more rounds from the final state.
@@ -309,10 +313,11 @@ class History:
     def _run(self, run: str | None) -> str:
         if run is None:
             if len(self.runs) != 1:
-                raise ValueError(f"this history has {len(self.runs)} runs ({', '.join(self.runs)}); say which: run=...")
+                why = f"but this history has {len(self.runs)} runs ({', '.join(self.runs)})"
+                raise bad("run", run, why=why, instead="say which: run=...")
             return self.runs[0]
         if run not in self.runs:
-            raise ValueError(f"no run {run!r} in this history; there are: {', '.join(self.runs)}")
+            raise bad("run", run, why="and no run of this history", instead=f"there are: {', '.join(self.runs)}")
         return run
 
     def _known(self, name: str) -> None:
@@ -320,8 +325,8 @@ class History:
             import difflib
 
             near = difflib.get_close_matches(name, self.names, 1, 0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no record holds {name!r}.{hint} There are: {', '.join(self.names)}")
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise bad("name", name, why="which no record holds", instead=f"{hint}There are: {', '.join(self.names)}")
 
     def _axis(self, by: str) -> str:
         if by not in BY:
@@ -342,10 +347,9 @@ class History:
     def _live(self, run: str | None) -> Any:
         run = self._run(run)
         if self._states.get(run) is None:
-            where = f" Resume it: simulate(..., resume={str(self.directory)!r})." if self.directory else ""
-            raise ValueError(
-                f"run {run!r} has no final state in memory: it was read from files or stopped too early.{where}"
-            )
+            why = "which has no final state in memory: it was read from files or stopped too early"
+            where = f"simulate(..., resume={str(self.directory)!r})" if self.directory else "simulate"
+            raise bad("run", run, why=why, instead="make one by " + where)
         return self._states[run]
 
 

@@ -10,7 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from .. import topology
 from ..core.types import Method, Network, Problem, Topology
+from ..data import NodeData
+from .as_config import call_of, split_of
 
 SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
 PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "personal_lr", "personal_optimizer")
@@ -21,7 +24,7 @@ def setup(method: Method, problem: Problem, network: Network, params: Any = None
     """Describe all that a run was given, in the words of a config where it can.
 
     Members stand as `name` or `{name: {argument: value}}`, as in a config; classes and functions outside of dejax with their module.
-    Graphs, data and tasks, which keep no arguments, stand with what tells them apart.
+    Graphs and data stand with facts beside their arguments.
     Args:
       params: of the start, if any were given.
     """
@@ -67,13 +70,17 @@ def described(value: Any) -> Any:
         return {str(k): described(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         return [described(v) for v in value]
-    if hasattr(value, "matrix") and hasattr(value, "period"):
+    if isinstance(value, topology.Topology):
         return _graph(value)
+    call = call_of(value)
+    if call is not None:
+        return call
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: described(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr and f.init}
         return {_name(type(value)): fields} if fields else _name(type(value))
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
+    name = getattr(value, "__qualname__", None)
+    if name is not None:
+        return f"{value.__module__}.{name}"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:300]
 
 
@@ -103,7 +110,9 @@ def _graph(graph: Topology) -> dict[str, Any]:
     facts |= {"symmetric": graph.symmetric, "dtype": graph.dtype}
     if graph.period:
         facts |= {"max_degree": described(graph.max_degree), "mean_degree": described(graph.mean_degree)}
-    return {graph.name: facts}
+    call = call_of(graph)
+    args = next(iter(call.values())) if isinstance(call, dict) else {}
+    return {graph.name: args | facts}
 
 
 def _network(network: Any) -> Any:
@@ -114,11 +123,12 @@ def _network(network: Any) -> Any:
 
 
 def _data(data: Any) -> Any:
-    if not hasattr(data, "arrays"):
+    if not isinstance(data, NodeData):
         return described(data)
     count = np.asarray(data.count) if getattr(data.count, "is_fully_addressable", True) else None
     facts = {name: f"{x.dtype}{list(x.shape)}" for name, x in data.arrays.items()}
-    out: dict[str, Any] = {"name": data.name, "nodes": int(data.n), "arrays": facts, "classes": data.num_classes}
+    out: dict[str, Any] = {"name": data.name} | split_of(data)
+    out |= {"nodes": int(data.n), "arrays": facts, "classes": data.num_classes}
     if count is not None:
         out["samples_of_a_node"] = [int(count.min()), int(count.max())]
         out["rows_shared"] = int(count.sum()) > data.size

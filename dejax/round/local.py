@@ -318,7 +318,7 @@ def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
-    finite = jnp.isfinite(loss)
+    finite = jnp.isfinite(loss.astype(jnp.float32))  # of any width: past 3e38 a run has diverged
     if works is not None:
         finite = finite | ~works
     store.bad(jnp.where(finite, NO_NODE, round.ids).min())
@@ -344,7 +344,7 @@ def steps(
     round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Tree
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
-    is_optax = hasattr(rule, "update")
+    is_optax = getattr(rule, "update", None) is not None
 
     def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, opt_state = carry

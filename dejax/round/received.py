@@ -163,7 +163,7 @@ class Received:
         return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
 
     def _check_linear(self) -> None:
-        if not self.rule.linear and not self._judging:
+        if self.rule is not None and not self.rule.linear and not self._judging:
             why = "but the method mixes by weights of its own, which a robust rule cannot replace"
             raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
 

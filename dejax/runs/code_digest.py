@@ -77,7 +77,7 @@ def _add(value: Tree, path: str, found: dict[str, str]) -> None:
 def _code(value: Tree) -> types.CodeType | None:
     """The code of a Python function, method or jitted function; None for anything else."""
     value = getattr(value, "__func__", value)
-    if not hasattr(value, "__code__") and callable(value):
+    if getattr(value, "__code__", None) is None and callable(value):
         value = getattr(value, "__wrapped__", value)
     code = getattr(value, "__code__", None)
     return code if isinstance(code, types.CodeType) else None
@@ -142,10 +142,10 @@ class _Digest:
 
     def function(self, fn: Any) -> None:
         """A function, method or jitted function."""
-        if hasattr(fn, "__func__"):
+        if isinstance(fn, types.MethodType):
             self.feed(fn.__self__)
             fn = fn.__func__
-        if not hasattr(fn, "__code__"):  # jitted, or with a derivative of its own
+        if getattr(fn, "__code__", None) is None:  # jitted, or with a derivative of its own
             for rule in (getattr(fn, name, None) for name in ("jvp", "fwd", "bwd")):
                 if callable(rule):
                     self.feed(rule)

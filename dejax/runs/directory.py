@@ -3,7 +3,7 @@
 A run that is resumed starts from that.
 
 run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
-config.yaml      the resolved config, where the run came from one
+config.yaml      the config that makes the same runs, where all their parts are members of dejax
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 checkpoints/LABEL/round_...
 figure.png, report.html
@@ -29,7 +29,7 @@ from . import checkpoint
 from .lock import NAME as LOCK, Lock
 from .writable import OUT, RESUME, check_writable
 
-FROM_PYTHON = "none: made by a call from Python; runs.LABEL.setup says of what"
+FROM_PYTHON = "none: made by a call from Python, with parts that no config names; runs.LABEL.setup says of what"
 LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
 

@@ -224,7 +224,7 @@ def _record(
                     record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
-            record |= run.counters[i].numbers(len(view.honest))
+            record |= run.counters[i].numbers(view.loyal)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new

@@ -46,6 +46,8 @@ def _put(digest: Any, *words: Any) -> None:
 
 
 def _feed(digest: Any, value: Tree) -> None:
+    if isinstance(value, jax.Array) and value.ndim == 0 and jnp.issubdtype(value.dtype, jnp.integer):
+        value = value.astype(float)  # 1 and 1.0 are one number, and a config writes the one for the other
     if feed_plain(digest, value):
         return
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -63,8 +65,8 @@ def _feed(digest: Any, value: Tree) -> None:
         _put(digest, "sequence", len(value))
         for item in value:
             _feed(digest, item)
-    elif callable(value) and hasattr(value, "__qualname__"):
-        _put(digest, "function", value.__qualname__)
+    elif callable(value) and (name := getattr(value, "__qualname__", None)) is not None:
+        _put(digest, "function", name)
     else:
         _put(digest, "object", type(value).__qualname__)
 

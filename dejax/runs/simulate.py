@@ -1,8 +1,8 @@
 """The host driver: run chunks of rounds; report, measure and save between them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
 from ..report import files
+from ..report.as_config import as_config
 from ..report.history import History, Record
 from ..xla.program_cache import kept_programs
 from . import memory_check
@@ -109,6 +110,8 @@ def simulate(
     with processes.everyone():
         cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
         run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
+    if params is None:
+        _write_config(directory, [(run, cadence)], seed, mesh)
     history = drive_all([(run, cadence)], callbacks, progress, directory, check_memory=check_memory)
     for error in run.errors:
         error.history = history
@@ -174,6 +177,7 @@ def compare(
             runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
             checkpoint_every=checkpoint_every, mesh=layout,
         )  # fmt: skip
+    _write_config(directory, todo, seed, mesh)
     history = drive_all(todo, callbacks, progress, directory, check_memory=check_memory)
     errors = [error for run, _ in todo for error in run.errors]
     if len(errors) == len(todo):
@@ -325,6 +329,18 @@ def _told_apart(run: Batch, cadence: Cadence) -> dict[str, Any]:
     return parts | {"code": fingerprint(code)} | when | {"metrics": metrics, "mesh": mesh}
 
 
+def _write_config(directory: RunDir | None, todo: Sequence[tuple[SingleRun, Cadence]], seed: Any, mesh: Any) -> None:
+    """Give the directory the config of runs that were made by calls, where there is one."""
+    if directory is None or directory.config is not None:
+        return
+    cadence = todo[0][1]
+    if any(replace(other, rounds=cadence.rounds) != cadence for _, other in todo):
+        return
+    when = {f.name: getattr(cadence, f.name) for f in fields(cadence) if f.name != "rounds"}
+    rounds = {run.label: other.rounds for run, other in todo}
+    directory.config = as_config({run.label: run.given for run, _ in todo}, rounds, seed, when, mesh)
+
+
 def directory_of(
     out: PathLike | None, resume: PathLike | None, config: str | None, fallback: bool = False
 ) -> RunDir | None:
@@ -363,12 +379,12 @@ def one_of(seed: Any, seeds: Any) -> Any:
         return seed
     if not (np.ndim(seed) == 0 and seed == 0):
         raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if hasattr(seeds, "__index__") and np.ndim(seeds) == 0:
+    if isinstance(seeds, SupportsIndex) and np.ndim(seeds) == 0:
         n = int(seeds)
         raise bad(
             "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
         )
-    if isinstance(seeds, (str, bytes)) or not hasattr(seeds, "__iter__"):
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
         raise bad("seeds", seeds, instead="give a list of different whole numbers, e.g. seeds=[0, 1, 2]")
     seeds = list(seeds)
     if not seeds:

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
@@ -145,7 +145,7 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     """
     many = not isinstance(seed, (str, bytes)) and np.ndim(seed) == 1
     given: list[Any] = list(seed) if many else [seed]
-    if not all(hasattr(s, "__index__") and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
+    if not all(isinstance(s, SupportsIndex) and np.ndim(s) == 0 and not isinstance(s, (bool, np.bool_)) for s in given):
         raise bad("seed", seed, instead="give one whole number, or a list of different ones")
     seeds = [checks.seed("seed", s) for s in given]
     if len(set(seeds)) != len(seeds) or not seeds:

@@ -5,7 +5,7 @@ Combinations that differ in numbers alone run as one program.
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -158,7 +158,7 @@ def _combinations(build: Callable[..., Any], over: object) -> list[dict[str, tup
     for name, values in over.items():
         if isinstance(values, Mapping):
             found = list(values.items())
-        elif isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        elif isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise bad(
                 "over",
                 values,

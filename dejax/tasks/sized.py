@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.checks import whole
+from ..core.made import pass_on
 from ..core.types import Tree
 from ..errors import bad
 
@@ -56,4 +57,4 @@ class Sized:
             )
         if self.classes is not None and self.classes < classes:
             raise bad("classes", self.classes, why=f"but {data.name!r} has {classes}", instead="leave classes out")
-        return self.make(size, self.classes or classes)
+        return pass_on(self, self.make(size, self.classes or classes))

@@ -14,7 +14,10 @@ from ._closed import (
     star as star,
     torus as torus,
 )
+from ._equi import equi_dynamic as equi_dynamic, equi_static as equi_static
+from ._fastest import FastestMixing as fmmc
 from ._given import from_edges as from_edges, from_matrix as from_matrix, from_networkx as from_networkx
+from ._peers import fresh_regular as fresh_regular, random_peers as random_peers
 from ._plot import plot as plot, plot_graph as plot_graph, plot_spectrum as plot_spectrum
 from ._random import (
     barabasi_albert as barabasi_albert,
@@ -59,12 +62,14 @@ __all__ = [
     "isolated",
     # drawn once
     "random_regular", "erdos_renyi", "barabasi_albert", "watts_strogatz", "stochastic_block", "geometric", "random_digraph",
+    "equi_static",
     # changing with the phase
     "one_peer_exponential", "one_peer_ring", "one_peer_hypercube", "base_graph", "random_matching",
+    "equi_dynamic", "fresh_regular", "random_peers",
     # one's own
     "from_edges", "from_matrix", "from_networkx",
     # weight rules
-    "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy",
+    "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy", "fmmc",
     # facts and pictures
     "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
     "rho", "spectrum",

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.checks import choice, or_none, whole
+from ..core.made import recorded
 from ..core.warn import warn
 from ..errors import bad
 from ..mixing import Dense, Edges
@@ -17,6 +18,7 @@ from ._topology import TOLERANCE, Topology, build
 from ._weights import Metropolis, UniformNeighbour, Weights, weighted
 
 
+@recorded()
 def from_edges(
     edges: Sequence[tuple[int, int]] | np.ndarray,
     n: int | None = None,
@@ -78,6 +80,7 @@ def from_edges(
     return build(name, weighted(graph, rule), allow_disconnected)
 
 
+@recorded()
 def from_matrix(
     matrix: Any,
     *,
@@ -147,6 +150,7 @@ def from_matrix(
     return build(name, [Edges.from_matrix(w) for w in dense], allow_disconnected, kind, tolerance)
 
 
+@recorded()
 def from_networkx(
     graph: Any,
     *,

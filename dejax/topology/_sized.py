@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.checks import whole
+from ..core.made import record
 from ._topology import Topology
 
 FROM_DATA: Any = None  # default of `n` in graphs whose number of nodes may be left out
@@ -59,12 +60,13 @@ def sized(
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
         given = dict(signature.bind(*args, **kwargs).arguments)
+        said = dict(given)
         n = given.pop("n", None)
         if n is None and infer is not None:
             n = infer(**given)
         if n is None:
-            return Deferred(call, tuple(given.items()))
-        return fn(whole(f"{fn.__name__}.n", n), **given)
+            return record(Deferred(call, tuple(given.items())), call, said)
+        return record(fn(whole(f"{fn.__name__}.n", n), **given), call, said)
 
     return call
 

@@ -26,12 +26,14 @@ def weighted(graph: Graph, weights: Weights | type) -> Edges:
     return rule(graph)
 
 
-def _rows(graph: Graph, weights: np.ndarray) -> Edges:
+def rows_of(graph: Graph, weights: np.ndarray) -> Edges:
+    """Edges of these weights; nodes keep what is missing to row sums of 1."""
     own = 1.0 - np.bincount(graph.receivers, weights, graph.n)
     return Edges(graph.n, graph.receivers, graph.senders, weights, own)
 
 
-def _undirected(rule: Any, graph: Graph) -> None:
+def undirected(rule: Any, graph: Graph) -> None:
+    """Raise ValueError where some edge goes one way only."""
     if not graph.is_undirected:
         raise ValueError(
             f"{type(rule).__name__.lower()} needs an undirected graph, and this one has edges that go one way only. "
@@ -55,9 +57,9 @@ class Metropolis:
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""
-        _undirected(self, graph)
+        undirected(self, graph)
         d = graph.in_degrees
-        return _rows(graph, 1.0 / (1 + np.maximum(d[graph.receivers], d[graph.senders])))
+        return rows_of(graph, 1.0 / (1 + np.maximum(d[graph.receivers], d[graph.senders])))
 
 
 @frozen
@@ -76,7 +78,7 @@ class Constant:
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""
-        return _rows(graph, np.full(len(graph.receivers), float(self.eps)))
+        return rows_of(graph, np.full(len(graph.receivers), float(self.eps)))
 
 
 @frozen
@@ -90,8 +92,8 @@ class MaxDegree:
 
     def __call__(self, graph: Graph) -> Edges:
         """Weights of the graph's edges."""
-        _undirected(self, graph)
-        return _rows(graph, np.full(len(graph.receivers), 1.0 / (1 + graph.in_degrees.max(initial=0))))
+        undirected(self, graph)
+        return rows_of(graph, np.full(len(graph.receivers), 1.0 / (1 + graph.in_degrees.max(initial=0))))
 
 
 @frozen
@@ -108,11 +110,11 @@ class BestConstant:
         """Weights of the graph's edges."""
         from ._spectrum import laplacian_extremes
 
-        _undirected(self, graph)
+        undirected(self, graph)
         if graph.n == 1:
-            return _rows(graph, np.zeros(0))
+            return rows_of(graph, np.zeros(0))
         low, high = laplacian_extremes(graph)
-        return _rows(graph, np.full(len(graph.receivers), 2.0 / (low + high)))
+        return rows_of(graph, np.full(len(graph.receivers), 2.0 / (low + high)))
 
 
 @frozen
@@ -211,5 +213,5 @@ class Lazy:
 
 __all__ = [
     "BestConstant", "Constant", "DataSize", "Lazy", "MaxDegree", "Metropolis", "PushSum", "UniformNeighbour",
-    "Weights", "weighted",
+    "Weights", "rows_of", "undirected", "weighted",
 ]  # fmt: skip

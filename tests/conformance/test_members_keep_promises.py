@@ -136,6 +136,9 @@ TOPOLOGIES = {
     "random_digraph": dj.topology.random_digraph(9, degree=2, seed=0),
     "one_peer_exponential": dj.topology.one_peer_exponential(8),
     "random_matching": dj.topology.random_matching(8),
+    "equi_dynamic": dj.topology.equi_dynamic(8, directed=False),
+    "fresh_regular": dj.topology.fresh_regular(9, degree=4),
+    "random_peers": dj.topology.random_peers(8, peers=3),
 }
 
 

@@ -49,7 +49,7 @@ def test_the_page_has_every_trait_with_its_default():
     ]
     for field in dataclasses.fields(Traits):
         line = re.search(rf"^  {field.name}: (.*(?:\n {{4}}.*)*)$", inspect.getdoc(Traits), re.M)
-        default = {None: "None", False: "default False", "": '""', ("doubly",): '"doubly"'}.get(
+        default = {None: "None", False: "default False", True: "default True", "": '""', ("doubly",): '"doubly"'}.get(
             field.default, f'"{field.default}"'
         )
         assert line and "default" in line[1] and default in " ".join(line[1].split())

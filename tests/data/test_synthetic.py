@@ -157,3 +157,15 @@ def test_problems_are_seeded():
     a, b, c = (data.least_squares(nodes=3, dim=2, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(a.x_star, b.x_star)
     assert not np.allclose(a.x_star, c.x_star)
+
+
+def test_diminishing_rewards_are_largest_at_one():
+    p = data.diminishing(nodes=6, dim=4, rows=3, dtype="float64")
+    assert p.f_star == p.losses(p.x_star).mean() and p.mu < 0 < p.L  # neither convex nor concave
+    points = np.random.default_rng(0).random((200, 4))
+    assert (np.stack([p.losses(x) for x in points]) > p.losses(p.x_star)).all()
+    x = points[0]
+    mean = lambda x, rows: p.task.loss({"x": x}, {"x": rows}).mean()
+    rows = np.asarray(p.data.arrays["x"]).reshape(6, 3, 4, 4)
+    np.testing.assert_allclose([float(mean(jnp.asarray(x), r)) for r in rows], p.losses(x), atol=1e-12)
+    np.testing.assert_allclose([jax.grad(mean)(jnp.asarray(x), r) for r in rows], p.gradients(x), atol=1e-12)

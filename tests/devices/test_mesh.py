@@ -41,6 +41,7 @@ SETTINGS = {
     "many phases": (m.dsgd(lr=0.2), plain(MANY)),
     "hubs": (m.gradient_tracking(lr=0.1), plain(T.barabasi_albert(N, m=2, seed=0))),
     "matching": (m.dsgd(lr=0.2), plain(T.random_matching(N))),
+    "peers": (m.dsgd(lr=0.2), plain(T.random_peers(N, peers=2))),
     "complete": (m.dsgd(lr=0.2), plain(T.complete(N))),
     "distances": (m.dsgd(lr=0.2), plain(MOVED, rule=dj.aggregation.nna(f=1))),
     "attacked": (m.dsgd(lr=0.2), plain(MOVED, attack=ALIE, rule=dj.aggregation.trimmed_mean(f=1))),

@@ -19,6 +19,19 @@ METHODS = (
     "scaffold",
     "ifca",
 )  # every verb that any method calls
+MORE = ("proxskip", "pens", "fedmd", "k_core")  # verbs that few methods call
+FAMILIES = (
+    "exact_diffusion",
+    "choco",
+    "local_sgd",
+    "sgp",
+    "feddyn",
+    "ditto",
+    "dispfl",
+    "kgt",
+    "local_only",
+    *MORE,
+)  # others like them: at night
 OPTIONS = (  # every hook that any option has
     "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay_drawn", "clock"
 )  # fmt: skip

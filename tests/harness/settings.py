@@ -30,7 +30,9 @@ GRAPHS = {
 
 def digits(flat):
     """Unequal shards of digits."""
-    return dj.data.digits(flat=flat).partition(dj.data.dirichlet_by_class(alpha=1.0, min_size=6), nodes=N, seed=1)
+    return dj.data.digits(flat=flat).partition(
+        dj.data.dirichlet_by_class(alpha=1.0, min_size=6), nodes=N, seed=1, public=12
+    )
 
 
 def regression():

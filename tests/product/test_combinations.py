@@ -13,6 +13,7 @@ import dejax as dj
 from dejax import engine
 
 LINES = pathlib.Path(__file__).with_name("combinations.txt").read_text().splitlines()
+pytestmark = pytest.mark.filterwarnings("ignore:.* beside network.rule", "ignore:.*adversaries")  # notes, not refusals
 ROUNDS = 3
 
 

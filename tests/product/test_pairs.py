@@ -13,11 +13,13 @@ import members
 import numpy as np
 import programs
 import pytest
-from probes import HOOKS, METHODS, OPTIONS
+from probes import FAMILIES, HOOKS, METHODS, MORE, OPTIONS
 
 import dejax as dj
 from dejax import engine
+from dejax.core.method import traits
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* beside network.rule", "ignore:.*adversaries")  # notes, not refusals
 ROUNDS = 2
 PAIRS = [(m, o) for m in members.methods() for o in members.options()]
 FEW = {(m, o) for m, o in PAIRS if m in METHODS or o in OPTIONS}
@@ -28,12 +30,17 @@ def trajectory(name, **options):
     """(final models as one vector, meters) of a few rounds; one program serves all strengths."""
     method, network = members.methods()[name], members.network(name, **options)
     state, meters = programs.run(method, members.problem(), network, ROUNDS, jax.random.key(3))
-    leaves = jax.tree.leaves(engine.model(method, state))
+    kept = () if traits(method).averages else state  # what a method learns that sends no models
+    leaves = jax.tree.leaves((engine.model(method, state), engine.views(method, state), kept))
     return np.concatenate([np.asarray(x, np.float64).ravel() for x in leaves]), meters
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", members.methods())
+def by_day(name):
+    """The method as a case: in CI where it stands for its like, else at night."""
+    return pytest.param(name, marks=pytest.mark.slow if name in METHODS + FAMILIES else pytest.mark.nightly)
+
+
+@pytest.mark.parametrize("name", [by_day(name) for name in members.methods()])
 def test_probed_pairs_act_or_are_refused(name):
     check(name, [option for method, option in PAIRS if method == name and (method, option) in FEW])
 
@@ -114,7 +121,7 @@ def verbs(name):
 
 
 def test_probe_methods_call_every_verb_that_any_method_calls():
-    of_probes = set().union(*map(verbs, METHODS))
+    of_probes = set().union(*map(verbs, METHODS + MORE))
     assert {name: verbs(name) - of_probes for name in members.methods() if verbs(name) - of_probes} == {}
 
 

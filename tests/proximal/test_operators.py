@@ -37,6 +37,20 @@ def test_applying_a_box_twice_is_applying_it_once_and_no_regularizer_changes_not
     np.testing.assert_array_equal(dj.proximal.none().prox(0.7, u), u)
 
 
+def test_a_budget_is_the_nearest_point():
+    rng = np.random.default_rng(2)
+    u, points = 2 * rng.standard_normal((20, 5)), rng.random((5000, 5))
+    budget = dj.proximal.budget(total=1.5, high=0.9)
+    got = np.asarray(budget.prox(0.7, {"a": u[:, :2], "b": u[:, 2:]})["a"])
+    whole = np.asarray(budget.prox(0.7, u))
+    np.testing.assert_array_equal(got, whole[:, :2])
+    assert (whole >= 0).all() and (whole <= 0.9).all() and (whole.sum(1) <= 1.5 + 1e-12).all()
+    fits = points[(points <= 0.9).all(1) & (points.sum(1) <= 1.5)]
+    for row, best in zip(u, whole, strict=True):
+        assert ((fits - best) @ (row - best) <= 1e-12).all()  # what is nearest in a convex set
+    close(np.asarray(dj.proximal.budget(total=100.0).prox(1.0, u)), np.clip(u, 0, 1))
+
+
 def test_numbers_out_of_range_are_named():
     with pytest.raises(dj.FieldError, match="L1.strength is -1.0; give a finite number >= 0"):
         dj.proximal.l1(strength=-1.0)

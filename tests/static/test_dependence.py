@@ -11,7 +11,7 @@ import jax
 import members
 import pytest
 from dependence import dependencies
-from probes import HOOKS, METHODS, marked
+from probes import FAMILIES, HOOKS, METHODS, marked
 
 import dejax as dj
 from dejax import engine
@@ -66,10 +66,13 @@ def program(method, network_of, numbers):
     return *map(names, found), set(paths)
 
 
+def by_day(name):
+    """In the quick suite, in CI, or at night."""
+    return () if name in METHODS else pytest.mark.slow if name in FAMILIES else pytest.mark.nightly
+
+
 @pytest.mark.filterwarnings("ignore:.* beside network.rule")
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in METHODS else pytest.mark.slow) for name in members.methods()]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=by_day(name)) for name in members.methods()])
 def test_every_number_of_method_and_options_reaches_the_models(name):
     method, seen = members.methods()[name], 0
     for taken, options in groups(name):

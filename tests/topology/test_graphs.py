@@ -34,13 +34,14 @@ def test_every_graph_keeps_what_it_declares(name, key):
     make = getattr(tp, name)
     top = make(n=8, **GIVEN.get(name, {}))
     assert top.n == 8 and top.fixed == (top.period == 1) and name in (top.name, make.__name__)
+    exact = 1e-12 if top.period else 3e-7  # what is drawn on the device is in float32
     for phase in range(max(1, top.period)):
         w = top.matrix(phase, key if top.period == 0 else None)
         assert w.shape == (8, 8) and w.dtype == np.float64 and (w >= 0).all()
         if top.kind in ("doubly", "row"):
-            np.testing.assert_allclose(w.sum(1), 1, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(w.sum(1), 1, rtol=0, atol=exact)
         if top.kind in ("doubly", "column"):
-            np.testing.assert_allclose(w.sum(0), 1, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(w.sum(0), 1, rtol=0, atol=exact)
         assert np.array_equal(w, w.T) or np.abs(w - w.T).max() < 1e-15 or not top.symmetric
         edges = top.edges(phase, key if top.period == 0 else None)
         off = w.copy()
@@ -66,9 +67,19 @@ def test_every_graph_may_wait_for_its_size(name):
     if built.period:
         np.testing.assert_array_equal(built.matrix(), direct.matrix())
     assert make.__doc__.splitlines()[0].endswith(".") or "\n\n" in make.__doc__
-    if name not in ("isolated", "random_matching", "base_graph") and not name.startswith("one_peer"):
+    if "weights" in inspect.signature(make).parameters:
         one = make.__wrapped__(n=8)
-        assert "weights" in inspect.signature(make).parameters and one.n == 8
+        assert one.n == 8
+    else:  # their weights are part of what they are
+        assert name in (
+            "isolated",
+            "random_matching",
+            "base_graph",
+            "equi_static",
+            "equi_dynamic",
+            "fresh_regular",
+            "random_peers",
+        ) or (name.startswith("one_peer"))
 
 
 def test_every_public_name_has_a_docstring_with_an_example():

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ...core.made import recorded
 from ...core.types import Ids
 from ...errors import bad
 from ..dataset import Dataset, node_data, source
@@ -65,6 +66,7 @@ def from_arrays(
     return Dataset(train, tests, classes, name, "given by the user", groups, test_groups)
 
 
+@recorded()
 def from_clients(
     clients: Sequence[Pair],
     tests: Sequence[Pair] | None = None,

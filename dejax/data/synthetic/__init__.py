@@ -8,5 +8,6 @@ from ._squares import (
     least_squares as least_squares,
     quadratics as quadratics,
 )
+from ._submodular import diminishing as diminishing
 
-__all__ = ["cells", "logistic", "consensus", "equal_quadratics", "least_squares", "quadratics"]
+__all__ = ["cells", "logistic", "diminishing", "consensus", "equal_quadratics", "least_squares", "quadratics"]

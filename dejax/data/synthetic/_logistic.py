@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from ...core.made import recorded
 from ...errors import bad
 from .problem import Synthetic, not_negative, positive, stored_rows
 from .tasks import LogisticTask
 
 
+@recorded("data", "task")
 def logistic(
     nodes: int,
     dim: int,

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from ...core.made import recorded
 from ...errors import bad
 from .problem import Synthetic, not_negative, positive, stored_rows
 from .tasks import SquaresTask
 
 
+@recorded("data", "task")
 def least_squares(
     nodes: int,
     dim: int,
@@ -70,6 +72,7 @@ def least_squares(
     return _squares("least_squares", a.reshape(-1, dim), b.reshape(-1), nodes, task)
 
 
+@recorded("data", "task")
 def quadratics(
     nodes: int, dim: int, zeta2: float = 1.0, noise: float = 0.0, seed: int = 0, dtype: str = "float32"
 ) -> Synthetic:
@@ -101,6 +104,7 @@ def quadratics(
     return _squares("quadratics", a, b, nodes, SquaresTask(dim, noise=noise, dtype=dtype))
 
 
+@recorded("data", "task")
 def equal_quadratics(
     nodes: int,
     dim: int,
@@ -143,6 +147,7 @@ def equal_quadratics(
     return _squares("equal_quadratics", np.broadcast_to(root, (nodes, dim, dim)), b @ root.T, nodes, task)
 
 
+@recorded("data", "task")
 def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32") -> Synthetic:
     """No gradients at all: models start as N(0, spread^2 I) and only communication moves them.
 

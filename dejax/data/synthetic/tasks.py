@@ -79,4 +79,32 @@ class LogisticTask:
         return sign * jnp.matmul(batch["x"], x, precision=lax.Precision.HIGHEST)
 
 
-__all__ = ["LogisticTask", "SquaresTask"]
+@dataclass(frozen=True)
+class DiminishingTask:
+    """-(h . x + x' H x / 2) per row, h = -H 1: a row is H [d, d].
+
+    Args:
+      dim: d. dtype: of the parameters, which start at zero.
+    """
+
+    dim: int
+    dtype: str = "float32"
+
+    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+        """Parameters {"x": [d]}, zeros."""
+        del key
+        return {"x": jnp.zeros((self.dim,), self.dtype)}
+
+    def loss(self, params: dict[str, jax.Array], batch: dict[str, jax.Array], key: Keys | None = None) -> jax.Array:
+        """Loss per row, [B]: minus the reward."""
+        del key
+        x = params["x"]
+        slope = jnp.matmul(batch["x"], 1 - x / 2, precision=lax.Precision.HIGHEST)
+        return jnp.matmul(slope, x, precision=lax.Precision.HIGHEST)
+
+    def metrics(self, params: dict[str, jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """{"loss": [B]}."""
+        return {"loss": self.loss(params, batch)}
+
+
+__all__ = ["DiminishingTask", "LogisticTask", "SquaresTask"]

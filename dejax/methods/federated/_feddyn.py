@@ -79,7 +79,8 @@ class FedDyn:
         moved = cohort.keep(tree.sub(y, x), tree.zeros(x))
         dual = tree.where(arrived, tree.sub(dual, tree.scale(alpha, moved)), dual)
         change = cohort.average(moved)
-        share = arrived.sum(dtype=jnp.float32) / round.n
+        wide = tree.leaves(state.params)[0].dtype
+        share = arrived.sum(dtype=jnp.promote_types(wide, jnp.float32)) / round.n
         drift = tree.map(lambda h, c: h - (alpha * share * c).astype(h.dtype), state.drift, change)
         # where nobody was heard the server waits: x <- mean_S y_i - h / alpha of an empty S means nothing
         step = tree.map(lambda c, h: jnp.where(share > 0, c - (h / alpha).astype(c.dtype), 0), change, drift)

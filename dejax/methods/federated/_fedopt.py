@@ -17,7 +17,7 @@ from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
-from ...optimizers import check_step, local_step
+from ...optimizers import Optimizer, check_step, local_step
 from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights
 
 
@@ -48,7 +48,7 @@ class FedOpt:
     Reference: Reddi et al., ICLR 2021.
     """
 
-    server: Any = option(check=Slot("optimizer"))
+    server: Optimizer = option(check=Slot("optimizer"))
     lr: NodeFloatLike = number(default=None, check=rate)
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: int = static(default=1, check=whole)

@@ -25,7 +25,7 @@ GOSSIP: tuple[Refusal, ...] = (
     ),
     Refusal(
         "topology not built",
-        lambda c: c.gossips and not hasattr(c.top, "links"),
+        lambda c: c.gossips and getattr(c.top, "links", None) is None,
         field="network.topology",
         instead="build it for the number of nodes: .build({n})",
         error=FieldError,

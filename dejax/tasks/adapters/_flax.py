@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ...core.abstract import key_like
+from ...core.made import recorded
 from ...core.random import fold_name
 from ...core.types import Tree
 from ...errors import bad
@@ -108,6 +109,17 @@ class FlaxTask:
         """The module's output on the batch's x, in evaluation mode."""
         return self.module(params)(batch["x"])
 
+    def hidden(self, params: Tree, batch: Tree) -> Any:
+        """What the module's hidden units answer on the batch's x: its `hidden`, in evaluation mode.
+
+        Raises:
+          TypeError: the module has no `hidden`.
+        """
+        module = self.module(params)
+        if not hasattr(module, "hidden"):
+            raise TypeError(f"{type(module).__name__} has no method hidden(x), a list of what its hidden units answer")
+        return module.hidden(batch["x"])
+
     def measure(self, answer: Callable[[Any], Any], batch: Tree) -> dict[str, jax.Array]:
         """Metrics [B] of `answer(x)` in place of a module's output, e.g. of several models together.
 
@@ -150,6 +162,7 @@ class FlaxTask:
         return f"FlaxTask({self._train.nodes[0].type.__name__}, loss={getattr(self._loss, '__name__', self._loss)})"
 
 
+@recorded()
 def classifier(factory: Factory | nnx.Module) -> FlaxTask:
     """Learn to classify with any flax module: softmax cross entropy per example.
 
@@ -170,6 +183,7 @@ def classifier(factory: Factory | nnx.Module) -> FlaxTask:
     return FlaxTask(factory, objectives.classifier_loss, objectives.classifier_metrics)
 
 
+@recorded()
 def regression(factory: Factory | nnx.Module) -> FlaxTask:
     """Learn to predict numbers with any flax module: half the squared error per example.
 
@@ -184,6 +198,7 @@ def regression(factory: Factory | nnx.Module) -> FlaxTask:
     return FlaxTask(factory, objectives.regression_loss, objectives.regression_metrics)
 
 
+@recorded()
 def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None = None) -> FlaxTask:
     """Learn with any flax module and your own loss: `loss(module, batch) -> [B]`.
 

@@ -7,6 +7,7 @@ import jax
 from flax import nnx
 
 from ...core.checks import Wholes, whole
+from ...core.made import recorded
 from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import activations, dot_general
@@ -92,6 +93,7 @@ def _image(name: str, shape: Any) -> tuple[int, ...]:
     return sizes
 
 
+@recorded()
 def cnn(
     widths: Sequence[int] = (16, 32),
     shape: Sequence[int] | None = None,
@@ -120,6 +122,7 @@ def cnn(
     return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
 
 
+@recorded()
 def lenet(shape: Sequence[int] | None = None, classes: int | None = None) -> Any:
     """Classify images with a LeNet-like network: 5x5x16, pool, 5x5x32, pool, linear.
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from ...core.made import recorded
 from ._mlp import mlp
 
 
+@recorded()
 def logistic(features: int | None = None, classes: int | None = None) -> Any:
     """Classify with one linear layer: multinomial logistic regression, convex.
 

@@ -9,6 +9,7 @@ import jax
 from flax import nnx
 
 from ...core.checks import Wholes, whole
+from ...core.made import recorded
 from ...errors import bad
 from ...layers.linear import BY_OUTPUT, activations, affine, dot_general
 from ...layers.matmul import APART
@@ -39,13 +40,18 @@ class MLP(nnx.Module):
         for i, (a, b) in enumerate(itertools.pairwise(widths)):
             setattr(self, f"layer{i}", nnx.Linear(a, b, dot_general=dot_general, rngs=rngs))
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """Everything before the last layer: [B, ...] to [B, widths[-2]]."""
-        x = x.reshape(x.shape[0], -1)
+    def hidden(self, x: jax.Array) -> list[jax.Array]:
+        """What each hidden layer answers: [B, ...] to [B, w] for each width between the first and the last."""
+        x, answers = x.reshape(x.shape[0], -1), []
         apart = () if self.activation in BY_OUTPUT else APART
         for i in range(len(self.widths) - 2):
             x = activations[self.activation](affine(getattr(self, f"layer{i}"), x, apart))
-        return x
+            answers.append(x)
+        return answers
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Everything before the last layer: [B, ...] to [B, widths[-2]]."""
+        return self.hidden(x)[-1] if len(self.widths) > 2 else x.reshape(x.shape[0], -1)
 
     def head(self, features: jax.Array) -> jax.Array:
         """The last layer."""
@@ -56,6 +62,7 @@ class MLP(nnx.Module):
         return self.head(self.features(x))
 
 
+@recorded()
 def mlp(
     *widths: int,
     hidden: Sequence[int] = (64,),

@@ -1,0 +1,218 @@
+"""Write a run that was made by calls as the config that makes the same."""
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..core.made import Made, made
+from ..core.types import Method, Network, Problem
+from ..core.yaml_text import dump
+from ..data import Dataset
+from ..problem import BackPropagation
+
+ROOMS = (
+    "aggregation", "attacks", "compression", "data", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
+    "tasks", "topology",
+)  # fmt: skip
+SCHEDULES = {"Cosine": "cosine", "InverseSqrt": "inverse_sqrt"}
+PROBLEM = ("batch_size", "sampling", "starts", "block", "personal_lr")
+FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
+Experiment = tuple[Method, Problem, Network]
+
+
+class _NoName(Exception):
+    """A part that no config can name."""
+
+
+def as_config(
+    runs: Mapping[str, Experiment],
+    rounds: Mapping[str, int],
+    seed: Any = 0,
+    when: Mapping[str, Any] | None = None,
+    mesh: Any = None,
+) -> str | None:
+    """Write runs as a config in YAML, or return None where some part of them has no name in a config.
+
+    Names have members of dejax that were made by a call with plain arguments. What all runs have in common stands at the top.
+
+    Args:
+      runs: label -> (method, problem, network). rounds: by label.
+      seed: a number or several. when: every, nodes, final_nodes, metrics, checkpoint_every. mesh: as `simulate` takes it.
+    """
+    try:
+        own = {label: {"rounds": rounds[label]} | _run(*parts) for label, parts in runs.items()}
+        rest = {"seed": spelled(seed), "eval": _when(when or {}), "mesh": _mesh(mesh)}
+    except _NoName:
+        return None
+    each = list(own.values())
+    shared = {k: v for k, v in each[0].items() if all(k in other and other[k] == v for other in each)}
+    out = shared | {k: v for k, v in rest.items() if v is not None and v != {}}
+    label, only = next(iter(own.items()))
+    if len(own) == 1 and label == _only_key(only["method"]):
+        return dump(out)
+    shared.pop("method", None)
+    out.pop("method", None)
+    return dump(
+        out | {"methods": {label: {k: v for k, v in run.items() if k not in shared} for label, run in own.items()}}
+    )
+
+
+def spelled(value: Any) -> Any:
+    """Spell a value as a config does: plain, or `{name: {argument: value}}`.
+
+    Raises:
+      _NoName: there is no such spelling.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        plain = not isinstance(value, jax.core.Tracer) and getattr(value, "is_fully_addressable", True)
+        if not plain or jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended) or value.size > 1000:
+            raise _NoName
+        return np.asarray(value).tolist()
+    if isinstance(value, Mapping):
+        return {str(k): spelled(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [spelled(v) for v in value]
+    mark = value if isinstance(value, Made) else made(value)
+    if mark is not None:
+        return _call(_name(mark.maker), mark.args)
+    optimizer = _optimizer(value)
+    if optimizer is not None:
+        return optimizer
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise _NoName
+    return _call(
+        _name(type(value)), {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.repr and f.init}
+    )
+
+
+def samples(data: Any) -> dict[str, Any]:
+    """Spell where data come from and how they were split, as the section `data` of a config.
+
+    Raises:
+      _NoName: there is no such spelling.
+    """
+    mark = made(data)
+    if mark is None:
+        raise _NoName
+    if mark.maker is not Dataset.partition:
+        return {"source": spelled(mark)}
+    if mark.args["source"] is None:
+        raise _NoName
+    return {name: spelled(value) for name, value in mark.args.items()}
+
+
+def split_of(data: Any) -> dict[str, Any]:
+    """The same as far as there are names; {} where there are none."""
+    mark = made(data)
+    parts = {} if mark is None else mark.args if mark.maker is Dataset.partition else {"source": mark}
+    out = {}
+    for name, value in parts.items():
+        try:
+            out[name] = spelled(value)
+        except _NoName:
+            continue
+    return {k: v for k, v in out.items() if v is not None}
+
+
+def call_of(value: Any) -> Any:
+    """Spell a value that keeps its call; None where it keeps none, or has no name."""
+    try:
+        return None if made(value) is None else spelled(value)
+    except _NoName:
+        return None
+
+
+def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
+    if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not BackPropagation:
+        raise _NoName
+    out: dict[str, Any] = {"data": samples(problem.data)}
+    if made(problem.task) is None:
+        raise _NoName
+    source, task = made(problem.data), made(problem.task)
+    if source is None or task is None or source.maker is not task.maker:  # a synthetic source brings its task
+        out["task"] = spelled(problem.task)
+    elif source.args != task.args:
+        raise _NoName
+    if network is not None:
+        out["network"] = _network(network)
+    out["method"] = spelled(method)
+    out |= {
+        name: spelled(value) for name in PROBLEM if (value := getattr(problem, name)) is not None or name == "block"
+    }
+    return out | ({"roles": dict(problem.roles)} if problem.roles else {})
+
+
+def _network(network: Network) -> dict[str, Any]:
+    if type(network).__module__.split(".")[:2] != ["dejax", "network"]:
+        raise _NoName
+    names = [f.name for f in dataclasses.fields(network) if f.name not in FILLED]
+    return {name: spelled(value) for name in names if (value := getattr(network, name)) is not None}
+
+
+def _when(when: Mapping[str, Any]) -> dict[str, Any]:
+    given = {k: v for k, v in when.items() if v is not None}
+    metrics = given.get("metrics")
+    if metrics is not None:
+        several = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+        given["metrics"] = [m if isinstance(m, str) else _name(m) for m in several]
+    return {k: spelled(v) for k, v in given.items()}
+
+
+def _mesh(mesh: Any) -> Any:
+    if isinstance(mesh, int):
+        return {"nodes": mesh}
+    if mesh is None or isinstance(mesh, Mapping):
+        return spelled(mesh) or ({} if mesh is None else {"runs": 1})
+    raise _NoName
+
+
+def _call(name: str, args: Mapping[str, Any]) -> Any:
+    inner = {k: spelled(v) for k, v in args.items()}
+    return {name: inner} if inner else name
+
+
+def _only_key(call: Any) -> str:
+    return call if isinstance(call, str) else next(iter(call))
+
+
+def _optimizer(value: Any) -> Any:
+    """Spell an optax optimizer by the name of its factory; None for anything else."""
+    import optax
+
+    from ..optimizers.optimizers import Optimizer
+
+    if not isinstance(value, Optimizer):
+        return None
+    name = getattr(value.factory, "__name__", "")
+    if getattr(optax, name, None) is not value.factory:
+        raise _NoName
+    return _call(name, {**value.numbers, **dict(value.structure)})
+
+
+def _name(member: Any) -> str:
+    name = _names().get(id(member))
+    if name is None:
+        raise _NoName
+    return name
+
+
+@functools.cache
+def _names() -> dict[int, str]:
+    """Members by identity: classes and functions that a room lists under a name of configs."""
+    out = {}
+    for room in ROOMS:
+        module = importlib.import_module(f"dejax.{room}")
+        for name in module.__all__:
+            if name in SCHEDULES or name == name.lower():
+                out[id(getattr(module, name))] = SCHEDULES.get(name, name)
+    return out
+
+
+__all__ = ["as_config", "call_of", "samples", "spelled", "split_of"]
