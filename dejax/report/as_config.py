@@ -36,7 +36,7 @@ def as_config(
     when: Mapping[str, Any] | None = None,
     mesh: Any = None,
 ) -> str | None:
-    """Write runs as a config in YAML, or return None where some part of them has no name in a config.
+    """Write runs as a config in YAML; None where some part has no name in a config.
 
     Names have members of dejax that were made by a call with plain arguments. What all runs have in common stands at the top.
 
