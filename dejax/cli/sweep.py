@@ -158,14 +158,14 @@ def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base
 
 def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
     """The runs of the config with `combo` set."""
-    from ..config.yaml import _inline
+    from ..core.yaml_text import inline
 
-    config = read(path, [*sets, *(f"{field}={_inline(value)}" for field, value in combo.items())])
+    config = read(path, [*sets, *(f"{field}={inline(value)}" for field, value in combo.items())])
     config.share(base)
     short = {field: field.rsplit(".", 1)[-1] for field in combo}
     if len(set(short.values())) < len(short):
         short = {field: field for field in combo}
-    said = ", ".join(f"{short[field]}={_inline(value)}" for field, value in combo.items())
+    said = ", ".join(f"{short[field]}={inline(value)}" for field, value in combo.items())
     runs = touched(config, [tuple(field.split(".")) for field in combo])
     many = len(runs) > 1 or not said
     return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in runs]

@@ -91,7 +91,7 @@ class LearningRule:
         return ()
 
     def check(self, task: Any) -> None:
-        """Raise ValueError or TypeError for a task that the rule cannot teach; by default any will do."""
+        """Raise ValueError or TypeError for a task that the rule cannot teach; by default none."""
         del task
 
 
@@ -110,12 +110,12 @@ class Experience:
         return ()
 
     def expected(self, count: Any) -> Any:
-        """Return the public sizes [n] of batches; None where they have the size that their weights say."""
+        """Return the public sizes [n] of batches; None: what their weights say."""
         del count
 
 
 class Fault:
-    """Fail between nodes: `awake`, `arrives`, `uploads` and `absent` are None where nothing does.
+    """Fail between nodes: `awake`, `arrives`, `uploads`, `absent` are None where nothing does.
 
     A fault that delays says its `span`. Where least and most differ it also has `ages(key, receivers, senders, n) -> int32` of the
     shape of `receivers`: by how many phases the messages of these directed edges (ids of their ends, below n) are late; key is the
@@ -135,7 +135,7 @@ class Fault:
         del ctx, links
 
     def absent(self, index: Any, n: int) -> Any:
-        """Bool [n] by node id, who is not there in round `index`, so that metrics leave it out; None: all are."""
+        """Bool [n] by node id: who is not there in round `index`, for metrics; None: all are."""
         del index, n
 
     def uploads(self, ctx: Context) -> Any:

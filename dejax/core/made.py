@@ -67,7 +67,7 @@ def record(value: Any, maker: Callable[..., Any], args: Mapping[str, Any]) -> An
 
 
 def pass_on(old: Any, new: Any) -> Any:
-    """Return `new` with the mark of `old`, if that has one: for values that were waiting for sizes."""
+    """Return `new` with the mark of `old`, if any: for values that were waiting for sizes."""
     mark = made(old)
     if mark is not None:
         object.__setattr__(new, _NAME, mark)

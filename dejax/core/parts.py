@@ -7,19 +7,12 @@ import jax
 
 from ..errors import bad
 from . import tree
+from .tree import join, path_of
 from .types import Tree
 
 
-def path_of(path: tuple[Any, ...]) -> str:
-    """Return a leaf's path as it stands in `roles`, e.g. "layers/0/kernel".
-
-    Names and positions are joined by slashes.
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 def matched(pattern: str, path: str) -> int:
-    """How many parts of a path a pattern names, which stand first in it; 0 where it is another path.
+    """How many first parts of a path a pattern names; 0 where it is another path.
 
     * stands for any one part.
     """
@@ -27,15 +20,10 @@ def matched(pattern: str, path: str) -> int:
     return len(names) if len(names) <= len(parts) and all(map(fnmatchcase, parts, names)) else 0
 
 
-def join(first: Any, *others: Any) -> Any:
-    """The inverse of `split`: at every place the one leaf that is there."""
-    for other in others:
-        first = tree.map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)
-    return first
-
-
 def part(paths: str | tuple[str, ...] | None, values: Tree) -> tuple[Any, Any]:
-    """(the leaves under some paths, all others): two trees of one structure, None where the other has the leaf.
+    """(the leaves under some paths, all others): two trees of one structure.
+
+    Each has None where the other has the leaf.
 
     paths: as in `Problem.roles`; None: the last part of the model, such as the last layer; of a model of one leaf
       that is nothing.
@@ -65,8 +53,10 @@ def _last(names: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def joint(params: Tree, fixed: Tree) -> Any:
+def joint(params: Tree, fixed: Tree, gaps: bool = False) -> Any:
     """`join` of two parts that make a whole.
+
+    gaps: there may be leaves that neither has: those of other roles.
 
     Raises:
       ValueError: a leaf that both have, or neither.
@@ -75,10 +65,10 @@ def joint(params: Tree, fixed: Tree) -> Any:
     structure = lambda t: jax.tree.structure(t, is_leaf=none)
     same = structure(params) == structure(fixed)
     pairs = zip(jax.tree.leaves(params, is_leaf=none), jax.tree.leaves(fixed, is_leaf=none), strict=False)
-    if not same or any((a is None) == (b is None) for a, b in pairs):
+    if not same or any(b is None and not gaps if a is None else b is not None for a, b in pairs):
         way = "give two trees of one structure, each with None where the other has the leaf: dejax.core.parts.part(paths, model)"
         raise bad("fixed", owner="round.gradient", says="and params do not make one model", instead=way)
     return join(params, fixed)
 
 
-__all__ = ["join", "joint", "matched", "part", "path_of"]
+__all__ = ["joint", "matched", "part"]

@@ -98,3 +98,18 @@ def sq_norm(tree: Tree) -> jax.Array:
         return jnp.sum(jnp.square(x), 1)
 
     return sum((one(x) for x in leaves(tree)[1:]), one(leaves(tree)[0]))
+
+
+def path_of(path: tuple[Any, ...]) -> str:
+    """Return a leaf's path as it stands in `roles`, e.g. "layers/0/kernel".
+
+    Names and positions are joined by slashes.
+    """
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def join(first: Any, *others: Any) -> Any:
+    """Join trees that have None in each other's places."""
+    for other in others:
+        first = map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)
+    return first

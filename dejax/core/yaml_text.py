@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -22,8 +22,8 @@ def _inline(value: Any) -> str:
         plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*(?: [\w./+-]+)*", value)
         return value if plain and isinstance(_probe(value), str) else _quoted(value)
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return "{" + ", ".join(f"{_inline(k)}: {_inline(v)}" for k, v in value.items()) + "}"
+        return "[" + ", ".join(map(inline, value)) + "]"
+    return "{" + ", ".join(f"{inline(k)}: {inline(v)}" for k, v in value.items()) + "}"
 
 
 def _quoted(text: str) -> str:
@@ -50,15 +50,15 @@ def dump(value: object, indent: int = 0) -> str:
     Short mappings stay on one line.
     """
     if not isinstance(value, dict) or not value:
-        return " " * indent + _inline(value) + "\n"
+        return " " * indent + inline(value) + "\n"
     out = ""
     for key, item in value.items():
-        head = " " * indent + _inline(key) + ":"
-        flat = _inline(item)
+        head = " " * indent + inline(key) + ":"
+        flat = inline(item)
         if isinstance(item, dict) and item and (indent == 0 or len(head) + len(flat) > 100):
             out += head + "\n" + dump(item, indent + 2)
         elif isinstance(item, (list, tuple)) and len(head) + len(flat) > 110 and any(isinstance(v, dict) for v in item):
-            out += head + "\n" + "".join(" " * indent + "  - " + _inline(v) + "\n" for v in item)
+            out += head + "\n" + "".join(" " * indent + "  - " + inline(v) + "\n" for v in item)
         else:
             out += f"{head} {flat}\n"
     return out

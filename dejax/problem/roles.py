@@ -30,7 +30,8 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
-from ..core.parts import join, joint, matched, path_of
+from ..core.parts import joint, matched
+from ..core.tree import join, path_of
 from ..core.types import Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
 
@@ -252,7 +253,7 @@ def over(fn: Callable[..., Any], pair: bool = False) -> Any:
 
 
 def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
-    """A model out of its trained leaves (shared, personal) and its fixed ones (frozen, statistics)."""
+    """A model out of trained leaves (shared, personal) and fixed ones (frozen, statistics)."""
     del extra
     return join(*trained, *fixed)
 

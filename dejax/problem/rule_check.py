@@ -15,7 +15,7 @@ from .task_check import ROWS
 
 
 def check_rule(problem: Problem) -> None:
-    """The learning rule suits the task, and gives a loss, a direction like the model, and its memory.
+    """The learning rule suits the task: it gives a loss, a direction like the model, memory.
 
     Raises:
       TypeError, ValueError: functions of other arguments; a task that the rule refuses; results of

@@ -76,7 +76,7 @@ def check_private(round: Round, given: Batch | None) -> None:
 
 
 def count(round: Round, name: str, passes: jax.Array) -> None:
-    """Meter `passes` [n] forward passes of the honest nodes that compute, and move the clocks of all that do."""
+    """Meter `passes` [n] of the honest nodes that compute; move the clocks of all that do."""
     works = round.of_honest(round.computes)
     round.store.meter("forwards", passes if works is None else jnp.where(works, passes, 0), 1)
     clocks.compute(round, name, SHARE * passes.astype(float))

@@ -25,7 +25,7 @@ from .meters import NO_NODE
 
 
 def batch(round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None) -> Batch:
-    """One batch per node of the view; the memory of its source moves only where the node computes."""
+    """One batch per node of the view; its source's memory moves where the node computes."""
     if of == "public":
         return public_batch(round, name, size)
     if of != "train":
@@ -67,7 +67,7 @@ def public_batch(round: Round, name: str, size: int | None) -> Batch:
 
 
 def collect(round: Round, name: str, params: Tree) -> Batch:
-    """What the problem's source of experience gives for `name`; memory moves where the node computes.
+    """What the problem's source gives for `name`; memory moves where the node computes.
 
     params: tree of [n, ...], with which to act; None where the caller has none.
     """
@@ -97,7 +97,7 @@ def gradient(
     round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None
 ) -> Any:
     """See `Round.gradient`."""
-    whole = params if fixed is None else roles.joint(params, fixed)
+    whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
         whole = round.store.slots["view"]
@@ -199,7 +199,7 @@ def _per_node(
 
 
 def _rule_memory(round: Round, start: Tree, n: int) -> Any:
-    """Memory [n, ...] of the learning rule before its first direction, by keys of each node's own."""
+    """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
     keys = fold_in(fold_name(_run_key(round), "rule"), round._everyone)
     return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
 
@@ -307,14 +307,14 @@ def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra
     view = round._fresh()
     view._ids, view._put, view._busy = rows, ids, real
     params_m, extra_m, fixed_m = (tree.map(lambda x: x[rows], t) for t in (params, extra, fixed))
-    models = params_m if fixed is None else roles.joint(params_m, fixed_m)
+    models = params_m if fixed is None else roles.joint(params_m, fixed_m, gaps=bool(round.problem.rules))
     drawn = batch(view, name + ".batch", params=models)
     grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m)
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
 def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
-    """Meter gradients and, as `record`, mean loss of honest nodes; and their lowest id without a finite loss."""
+    """Meter gradients and `record`, the mean loss, of honest nodes; the first not finite."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)

@@ -105,12 +105,18 @@ class Round(Rows):
         Raises:
           TypeError: the task has no `answer`, as those of flax modules have.
         """
-        answer = getattr(self.problem.task, "answer", None)
-        if answer is None:
-            raise TypeError(
-                f"the method asks what models answer, but the task {self.problem.task!r} has no answer(params, batch)"
-            )
-        return answer
+        return self.of_task("answer")
+
+    def of_task(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """The function `name` of the task, such as "hidden" or "lower"; `default` where it has none.
+
+        Raises:
+          TypeError: it has none, and there is no default.
+        """
+        found = getattr(self.problem.task, name, None) or default
+        if found is None:
+            raise TypeError(f"the method needs a task with {name}(params, batch), and {self.problem.task!r} has none")
+        return found
 
     @property
     def mean_loss(self) -> Callable[..., jax.Array]:

@@ -178,7 +178,7 @@ class Rows:
 
     @property
     def call_keys(self) -> jax.Array:
-        """Return keys [n] of the call that this view was made for, as a source of experience sees it."""
+        """Return keys [n] of the call that this view was made for, as in a source of experience."""
         return self._per_node(fold_name(self._key, self._prefix.removesuffix("/")))
 
     def common_keys(self, name: str) -> jax.Array:

@@ -1,4 +1,4 @@
-"""EquiTopo: circulant graphs of random offsets, whose mean over the offsets is exact averaging.
+"""EquiTopo: circulant graphs of random offsets, whose mean is exact averaging.
 
 With P_u the shift by u places (row i hears node i + u), A(u) = I / n + (1 - 1 / n) P_u, and the mean
 of A(u) over u = 1 .. n - 1 is J = 11^T / n. So a few random offsets are near J for every n.

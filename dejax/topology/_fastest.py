@@ -67,7 +67,7 @@ def _connected(graph: Graph) -> bool:
 
 
 def _of(graph: Graph, w: np.ndarray) -> Edges:
-    """Edges from the weights of undirected edges (i, j), i < j, in order; unused ones are left out."""
+    """Make Edges from the weights of undirected edges (i, j), i < j; unused ones are left out."""
     matrix = np.zeros((graph.n, graph.n))
     one = graph.receivers < graph.senders
     matrix[graph.receivers[one], graph.senders[one]] = np.where(w > UNUSED, w, 0)

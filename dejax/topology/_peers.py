@@ -137,7 +137,7 @@ class Pushes:
 
 @sized
 def random_peers(n: int = FROM_DATA, *, peers: int = 2) -> Topology:
-    """In each phase every node sends to `peers` random others, which average what they get: EL-Local.
+    """Send to `peers` random others in each phase, which average what they get: EL-Local.
 
     Receivers are drawn on the device, uniformly and without replacement. Row-stochastic: a node that
     gets r models gives 1 / (1 + r) to each and to its own, so that the mean is kept in expectation

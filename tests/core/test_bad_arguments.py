@@ -66,14 +66,18 @@ def all_members():
             yield from option if isinstance(option, tuple) else (option,)
 
 
+VARYING = ("lower_lr", "solve_lr", "step", "noise")  # further rates that may be schedules
+
+
 def test_schedules_are_for_rates_alone():
     seen = {True: 0, False: 0}
     for owner in all_members():
         for name in _kinds(type(owner)) if dataclasses.is_dataclass(owner) else ():
             if getattr(owner, name) is not None:
-                seen[name == "lr"] += 1
-                if name == "lr":
-                    dataclasses.replace(owner, lr=dj.InverseSqrt(0.1))
+                varies = name == "lr" or name in VARYING
+                seen[varies] += 1
+                if varies:
+                    dataclasses.replace(owner, **{name: dj.InverseSqrt(0.1)})
                     continue
                 with pytest.raises(
                     TypeError, match=rf"^{type(owner).__name__}\.{name} is InverseSqrt\(.*does not vary.*; give "

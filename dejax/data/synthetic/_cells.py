@@ -9,7 +9,7 @@ from ..sources import from_arrays
 
 @source
 def cells(size: int = 5) -> Dataset:
-    """All cells of a square grid but the last corner, x int32 [size^2 - 1, 2], as starts of episodes.
+    """All cells of a square grid but the last corner, as starts: x int32 [size^2 - 1, 2].
 
     Labels are the quarters 0 to 3 of the grid, so that partitions by label give nodes different parts of it. The test
     set is the same cells.

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from ...core.made import recorded
 from .problem import Synthetic, not_negative, positive, stored_rows
 from .tasks import DiminishingTask
 
 
+@recorded("data", "task")
 def diminishing(
     nodes: int, dim: int, rows: int = 1, spread: float = 1.0, seed: int = 0, dtype: str = "float32"
 ) -> Synthetic:
-    """Monotone DR-submodular quadratics on the box [0, 1]^d, as losses: the reward with its sign turned.
+    """Monotone DR-submodular quadratics on the box [0, 1]^d; the loss is the negative reward.
 
         reward = h . x + x' H x / 2,   H symmetric with entries <= 0, h = -H 1
 

@@ -1,4 +1,4 @@
-"""MA-DSBO: stochastic bilevel optimization between neighbors, with products of Hessians and vectors alone.
+"""MA-DSBO: stochastic bilevel optimization between neighbors by Hessian-vector products.
 
     minimise mean_i f_i(x, y*(x)),   y*(x) = argmin_y mean_i g_i(x, y)
 
@@ -32,9 +32,9 @@ from ...core import tree
 from ...core.checks import in_, rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
+from ...core.tree import join, path_of
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...errors import bad
-from ...problem.roles import join, path_of
 
 
 class MaDsboState(NamedTuple):
@@ -87,18 +87,18 @@ class MaDsbo:
     def init(self, params: NodeTree, key: PRNGKey) -> MaDsboState:
         """All estimates at zero."""
         del key
-        x, y = self._split(params)
+        x, y = self.split(params)
         return MaDsboState(params, tree.zeros(y), tree.zeros(y), tree.zeros(y), tree.zeros(x))
 
     def step(self, state: MaDsboState, round: Round) -> MaDsboState:
         """The lower level, the linear system, then the upper level."""
-        x, y = self._split(state.params)
-        task = round.problem.task
-        lower = getattr(task, "lower", None) or task.loss
-        along = _along(task.loss, lower)
+        x, y = self.split(state.params)
+        upper = round.of_task("loss")
+        lower = round.of_task("lower", upper)
+        along = _along(upper, lower)
 
         def descend(r: Round, y: NodeTree) -> NodeTree:
-            slope = self._split(r.gradient(join(x, y), loss=lower))[1]
+            slope = self.split(r.gradient(join(x, y), loss=lower))[1]
             return r.keep(tree.sub(r.gossip(y), tree.scale(r.rate(self.lower_lr), slope)), y)
 
         y = round.repeat(self.lower_steps, descend, y, name="lower")
@@ -106,7 +106,7 @@ class MaDsbo:
         def solve(r: Round, carry: Any) -> Any:
             z, v, last, _ = carry
             z = tree.sub(r.gossip(z, name="solution"), tree.scale(r.rate(self.solve_lr), v))
-            u, s = self._split(r.gradient(join(x, y), loss=along, extra=(z,)))
+            u, s = self.split(r.gradient(join(x, y), loss=along, extra=(z,)))
             v = tree.add(r.gossip(v, name="tracker"), tree.sub(s, last))
             return r.keep((z, v, s, tree.scale(-1, u)), carry)
 
@@ -117,7 +117,7 @@ class MaDsbo:
         r = tree.add(tree.scale(1 - self.average, r), tree.scale(self.average, u))
         return MaDsboState(join(x, y), z, v, last, round.keep(r, state.direction))
 
-    def _split(self, params: Tree) -> tuple[Any, Any]:
+    def split(self, params: Tree) -> tuple[Any, Any]:
         """x and y out of a whole model, each with None in place of the other's leaves."""
 
         def is_upper(path: Any) -> bool:
@@ -136,7 +136,7 @@ class MaDsbo:
 
 
 def _along(upper: Callable[..., Any], lower: Callable[..., Any]) -> Callable[..., jax.Array]:
-    """The loss whose gradient is (-u, s): the derivative of the lower loss along z, less the upper loss."""
+    """The loss whose gradient is (-u, s): the lower one's derivative along z, less the upper."""
 
     def loss(params: Tree, batch: Tree, key: jax.Array, z: Tree) -> jax.Array:
         tangent = join(z, tree.zeros(params))

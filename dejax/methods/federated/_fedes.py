@@ -76,7 +76,7 @@ class Fedes:
             up, down = r.losses(tree.tile(pair, r.n), batch).T
             return k + 1, scores.at[:, k].set((up - down) / (2 * self._at(up)))
 
-        start = jnp.zeros((cohort.n, self.pairs), float)
+        start = jnp.zeros((cohort.n, self.pairs), jnp.result_type(jnp.float32, *tree.leaves(x)))
         _, scores = cohort.repeat(self.pairs, one, (jnp.int32(0), start), name="measure")
         mean = cohort.average(scores, upload_weights(cohort, self.weights))
         return FedesState(tree.axpy(-jnp.asarray(round.rate(self.lr)), rebuilt(seed, mean, x), x))

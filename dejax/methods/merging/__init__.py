@@ -1,4 +1,4 @@
-"""Merging: neighbors' hidden units are brought into the own order before models are averaged."""
+"""Merging: average neighbors' models with hidden units in the own order."""
 
 from ._dimat import Dimat as dimat
 from ._weight_matching import WeightMatching as weight_matching

@@ -1,4 +1,4 @@
-"""DIMAT: neighbors' hidden units are matched to the own by their activations, then models are averaged.
+"""DIMAT: average neighbors' models with hidden units matched by activations.
 
     K steps y <- y - lr g(y);   for each neighbor j and group of hidden units, on one batch:
         C <- correlations [w, w] of the own activations with those of y_j;   P_j <- argmax_P sum_a C[a, P(a)]
@@ -87,11 +87,7 @@ class Dimat:
         got = round.exchange(y)
         if not groups:
             return DimatState(merged(got, lambda value, s: value), opt)
-        hidden = getattr(round.problem.task, "hidden", None)
-        if hidden is None:
-            raise TypeError(
-                f"dimat matches hidden units, but the task {round.problem.task!r} has no hidden(params, batch)"
-            )
+        hidden = round.of_task("hidden")
         batch = round.batch("match", of="public" if self.samples == "public" else "train")
         own = round.forward(lambda model, data, key: _standard(hidden(model, data)), y, batch=batch, name="own")
         links = lambda model, data, key, own: [

@@ -1,4 +1,4 @@
-"""Weight matching: neighbors' hidden units are matched to the own by their weights, then models are averaged.
+"""Weight matching: average neighbors' models with hidden units matched by weights.
 
     K steps y <- y - lr g(y);   for each neighbor j, over the groups of hidden units in turn:
         P <- argmax over permutations of <own weights of the group, P (those of j)>, the others as they are
@@ -93,7 +93,7 @@ def matched(own: Tree, theirs: Tree, groups: Units, sweeps: int) -> Any:
             pairs = zip(rows(own, group), rows(model, group), strict=True)
             gain = tree.add(*[product(a, b) for a, b in pairs])
             order = assignment(gain)
-            better = jnp.take_along_axis(gain, order[:, None], 1).sum() > jnp.trace(gain) + 1e-6 * jnp.abs(gain).max()
+            better = gain[jnp.arange(order.shape[0]), order].sum() > jnp.trace(gain) + 1e-9 * jnp.abs(gain).max()
             order = jnp.where(better, order, jnp.arange(order.shape[0], dtype=order.dtype))
             model, moved = reordered(model, group, order), moved | better
         return model, moved, k + 1

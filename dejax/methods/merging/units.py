@@ -1,4 +1,4 @@
-"""Hidden units of a model: which axes of which leaves they are, and models in another order of them.
+"""Hidden units of a model: their axes of leaves, and models with units in another order.
 
 A group of units is a tuple of (path of a leaf, axis): along all of them one permutation leaves what
 the model computes as it is. The input and the output of a model are no group. Axes count within one
@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.tree import path_of
 from ...core.types import Tree
 from ...errors import NULL, bad
-from ...problem.roles import path_of
 
 Group = tuple[tuple[str, int], ...]
 Units = tuple[Group, ...]
@@ -42,7 +42,7 @@ class UnitsCheck:
 
 
 def units_of(owner: Any, params: Tree) -> Units:
-    """The groups of a method for models [n, ...]: its own, checked against the leaves, or a chain's.
+    """The groups of a method for models [n, ...]: its own, checked, or those of a chain.
 
     Raises:
       ValueError: a path or axis that the model has not, axes of a group that differ in size, one
@@ -64,7 +64,7 @@ def units_of(owner: Any, params: Tree) -> Units:
 
 
 def _chain(owner: Any, shapes: dict[str, tuple[int, ...]]) -> Units:
-    """The hidden layers of dense layers in the order of their names: kernels [in, out], biases [out]."""
+    """The hidden units of dense layers in the order of names: kernels [in, out], biases [out]."""
     layers: dict[str, list[tuple[str, int]]] = {}
     kernels = sorted((p for p, s in shapes.items() if len(s) == 2), key=_order)
     for path in kernels:
@@ -142,7 +142,7 @@ def merged(got: Any, bring: Any) -> Any:
     return got.fold(add, tree.scale(got.self_weights, got.own))
 
 
-WHY = "models are brought into the receiver's order before they are added"
+WHY = "models are brought into the receiver's order before they are added; use local_sgd"
 
 __all__ = [
     "WHY",

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from ...core import tree
 from ...core.checks import or_none, rate, whole
 from ...core.method import Traits
-from ...core.parts import join, part
+from ...core.parts import part
 from ...core.struct import number, static, struct
+from ...core.tree import join
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...errors import NULL
 from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights

@@ -1,4 +1,4 @@
-"""Network Lasso by ADMM: a model of its own for every node, and a price on each edge for the distance of its ends.
+"""Network Lasso by ADMM: own models, and a price on each edge for the distance of its ends.
 
     minimise sum_i f_i(x_i) + lam sum over edges |x_i - x_j|       norms, not squares: neighbors may become equal
 

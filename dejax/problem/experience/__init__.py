@@ -1,4 +1,4 @@
-"""Sources of experience: how a node gets its batches, where these are not drawn from its data."""
+"""Sources of experience: where batches come from, if not from a node's data."""
 
 from ._acting import Acting as acting
 

@@ -1,4 +1,4 @@
-"""Acting: every node meets worlds of its own with its present model, and learns from what happens there."""
+"""Acting: every node acts in worlds of its own, and learns from what happens there."""
 
 import dataclasses
 from typing import Any

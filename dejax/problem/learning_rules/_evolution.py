@@ -1,4 +1,4 @@
-"""Evolution strategies: a direction out of losses alone, at points mirrored around the model.
+"""Evolution strategies: a direction out of losses at points mirrored around the model.
 
     direction = (1 / K) sum_k s_k e_k,   s_k = (f(x + sigma e_k) - f(x - sigma e_k)) / (2 sigma),   e_k ~ N(0, I)
 

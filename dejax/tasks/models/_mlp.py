@@ -41,7 +41,7 @@ class MLP(nnx.Module):
             setattr(self, f"layer{i}", nnx.Linear(a, b, dot_general=dot_general, rngs=rngs))
 
     def hidden(self, x: jax.Array) -> list[jax.Array]:
-        """What each hidden layer answers: [B, ...] to [B, w] for each width between the first and the last."""
+        """What each hidden layer answers: [B, w] for each width between the first and the last."""
         x, answers = x.reshape(x.shape[0], -1), []
         apart = () if self.activation in BY_OUTPUT else APART
         for i in range(len(self.widths) - 2):

@@ -17,7 +17,7 @@ LIMIT = 4  # an episode ends after LIMIT * size steps
 
 @dataclasses.dataclass(frozen=True)
 class GridWorld:
-    """A square of cells; an episode ends in the last corner, with reward 1, or after 4 size steps.
+    """A square of cells; episodes end in the last corner, with reward 1, or after 4 size steps.
 
     A state is {"at": int32 [2], "age": int32 []}.
     """
@@ -45,7 +45,9 @@ class GridWorld:
 
 @frozen
 class GridWalk:
-    """Learn to walk to the corner: an actor and a critic on one hidden layer. Source: `dejax.experience.acting`.
+    """Learn to walk to the corner: an actor and a critic on one hidden layer.
+
+    Source of its batches: `dejax.experience.acting`.
 
     The data are cells in which episodes begin (`dejax.data.cells`). The loss of one world's path of T steps is
 
@@ -136,7 +138,9 @@ class GridWalk:
 def advantages(
     reward: jax.Array, over: jax.Array, value: jax.Array, last: jax.Array, discount: float, trace: float
 ) -> jax.Array:
-    """Generalized advantages [copies, T]: A_t = d_t + gamma lambda A_{t+1}, d_t = r_t + gamma V_{t+1} - V_t.
+    """Generalized advantages [copies, T].
+
+    A_t = d_t + gamma lambda A_{t+1}, d_t = r_t + gamma V_{t+1} - V_t.
 
     Where an episode is over at t, V_{t+1} and A_{t+1} are 0. last: [copies], the value after the last step.
     """

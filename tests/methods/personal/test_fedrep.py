@@ -48,13 +48,13 @@ def test_rounds_follow_the_paper():
         ends = []
         for i in sampled(t, 3):
             for _ in range(3):
-                heads[i] = heads[i] - 0.1 * slopes(i, body, heads[i])[1]
+                heads[i] = heads[i] - 0.125 * slopes(i, body, heads[i])[1]
             b = body
             for _ in range(2):
                 b = b - LR * slopes(i, b, heads[i])[0]
             ends.append(b)
         body = np.mean(ends, 0)
-    state = end(m.fedrep(lr=LR, head="head", head_lr=0.1, head_steps=3, local_steps=2, clients=3))
+    state = end(m.fedrep(lr=LR, head="head", head_lr=0.125, head_steps=3, local_steps=2, clients=3))
     close(state.body["body"], body, 1e-9)
     close(state.head["head"], heads, 1e-9)
     assert state.body["head"] is None and state.head["body"] is None
