@@ -33,7 +33,7 @@ def problem(**kw):
 
 def slopes(i, body, head):
     """Of node i: (by body, by head)."""
-    x, y = X[i].astype(np.float32).astype(float), Y[i].astype(np.float32).astype(float)
+    x, y = X[i], Y[i]
     error = (x @ body @ head - y) / len(y)
     return np.outer(x.T @ error, head), body.T @ x.T @ error
 
