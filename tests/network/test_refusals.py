@@ -32,6 +32,8 @@ NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 PAIR = Traits(footprint="pair")
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
+CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
+WALK = dj.Problem(dj.tasks.grid_walk(size=3), CELLS, source=dj.experience.acting(steps=4))
 PERSONAL = dataclasses.replace(BASE, roles={"layer0/bias": "personal"}, personal_lr=0.1)
 
 
@@ -181,6 +183,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("roles in several models", (Traits(channel="server", groups=True), net(), PERSONAL), (SERVER, net(), PERSONAL)),
     pair("personal leaves of one model", (Traits(channel="none", pooled=True), net(), PERSONAL), (NOBODY, net(), PERSONAL)),
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
+    pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
     pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
