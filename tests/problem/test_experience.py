@@ -62,6 +62,7 @@ def test_memory_stays_where_a_node_sleeps(key):
     assert (awake == awake.round()).all() and awake.sum() == meters.totals()["gradients"] and (rounds > drawn).any()
 
 
+@pytest.mark.slow
 def test_a_carry_holds_the_worlds(key):
     """Seven rounds are three and four; what is carried are worlds with a node axis."""
     method, problem, network = engine.prepare(dj.methods.dsgd(lr=0.1), walk(), dj.Network(dj.topology.ring(N)))
@@ -100,6 +101,7 @@ def test_advantages_in_numpy():
     np.testing.assert_allclose(advantages(*map(jnp.asarray, (reward, over, value, last)), 0.9, 0.8), want, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_at_the_acting_policy_both_losses_have_one_gradient():
     """Where r = 1, the slope of r A is that of A log p: REINFORCE is PPO's first step."""
     ends = [
@@ -139,6 +141,7 @@ def test_what_a_source_excludes():
         clip.check(dj.methods.local_only(lr=0.1), walk())
 
 
+@pytest.mark.slow
 def test_samples_are_the_default():
     """A source of a user's own that draws as the default does changes no number."""
 

@@ -32,6 +32,7 @@ def noises(pairs, shared, n=N, dim=X0.shape[1], t=0):
     return np.array([[draw(i, k) for k in range(pairs)] for i in range(n)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_evolution_follows_the_formula(shared):
     """On a quadratic (f(x + s e) - f(x - s e)) / (2 s) is exactly the slope along e."""
@@ -61,11 +62,13 @@ def test_evolution_is_unbiased_on_a_linear_loss(key):
     np.testing.assert_allclose(found.std(0), spread, rtol=0.4)
 
 
+@pytest.mark.slow
 def test_blocks_change_no_number():
     one = dataclasses.replace(PROBLEM, rule=r.evolution(pairs=3), block=None)
     close(run(LOCAL, rounds=3, problem=dataclasses.replace(one, block=2))[1], run(LOCAL, rounds=3, problem=one)[1])
 
 
+@pytest.mark.slow
 def test_common_keys_in_events_are_by_the_number_of_the_event():
     """Two pairs that meet in one packed round: nodes whose first event this is share e_k, and the next event has others."""
     events = dj.Network(dj.topology.ring(N).astype("float64"), events=dj.events.poisson(width=1))
@@ -77,6 +80,7 @@ def test_common_keys_in_events_are_by_the_number_of_the_event():
     assert np.linalg.matrix_rank(x - X0.mean(0)) > 2 and not np.allclose(x, alone)
 
 
+@pytest.mark.slow
 def test_personal_leaves_move_by_the_rule():
     """The rule sees both parts as one tree: with a step of its own for the head, the model moves as a whole."""
     like = {"a": jnp.zeros(2), "b": jnp.zeros(2)}
@@ -110,6 +114,7 @@ class HeavyBall(dj.LearningRule):
         return loss, new, new
 
 
+@pytest.mark.slow
 def test_memory_goes_from_round_to_round_and_stays_where_a_node_sleeps():
     x, v = X0.copy(), np.zeros_like(X0)
     for _ in range(4):
@@ -145,6 +150,7 @@ def goodness(layers, x, y, classes):
     return np.stack(out)
 
 
+@pytest.mark.slow
 def test_forward_forward_is_local():
     """The direction of a layer is the slope of its own loss, by differences in NumPy, whatever lies above it."""
     task = dj.tasks.goodness_mlp([5, 4], features=6, classes=3)
