@@ -43,7 +43,7 @@ PROBLEMS: tuple[Refusal, ...] = (
         field="network.privacy",
         says="{privacy} clips per example",
         why="but the samples of {source} follow from one another, so that no bound on one of them protects anybody",
-        instead="use noise on messages, e.g. dejax.privacy.gaussian_message",
+        instead="put noise on messages instead of gradients",
     ),
     Refusal(
         "a learning rule with memory",
