@@ -72,16 +72,17 @@ class Fedes:
         def one(r: Round, carry: Any) -> Any:
             k, scores = carry
             noise = normal(fold_in(seed, k), x)
-            pair = tree.map(lambda x, e: jnp.stack([x + self._at(x) * e, x - self._at(x) * e]), x, noise)
+            pair = tree.map(lambda x, e: jnp.stack([x + self.at(x) * e, x - self.at(x) * e]), x, noise)
             up, down = r.losses(tree.tile(pair, r.n), batch).T
-            return k + 1, scores.at[:, k].set((up - down) / (2 * self._at(up)))
+            return k + 1, scores.at[:, k].set((up - down) / (2 * self.at(up)))
 
         start = jnp.zeros((cohort.n, self.pairs), jnp.result_type(jnp.float32, *tree.leaves(x)))
         _, scores = cohort.repeat(self.pairs, one, (jnp.int32(0), start), name="measure")
         mean = cohort.average(scores, upload_weights(cohort, self.weights))
         return FedesState(tree.axpy(-jnp.asarray(round.rate(self.lr)), rebuilt(seed, mean, x), x))
 
-    def _at(self, like: jax.Array) -> jax.Array:
+    def at(self, like: jax.Array) -> jax.Array:
+        """The distance in the dtype of `like`."""
         return jnp.asarray(self.sigma, like.dtype)
 
 
