@@ -85,6 +85,7 @@ def methods_table():
     for member in listing.listing()["methods"]:
         said = traits(known[member.target])
         talks = {"neighbors": "neighbors", "edges": "edges", "server": "server", "none": "nobody"}[said.channel]
+        talks += ", and a server" * (said.gossips and said.served)
         weights = " or ".join(said.weights) if said.channel == "neighbors" else "a tree" if said.gossips else ""
         weights += ", symmetric" * said.symmetric
         weights += "" if said.spectrum is None else f", eigenvalues > {said.spectrum:.3g}"

@@ -46,6 +46,8 @@ class Traits:
       graph: "any" (default), or "tree" if the graph may have no cycle.
       symmetric: W must equal its transpose in every phase; default False.
       spectrum: a number that every eigenvalue of a symmetric W must exceed, as a method that subtracts the last iterate needs; None (default): any.
+      server: whose values are averaged at a server where more nodes work, "all" or so many sampled ones: of a method that gossips and
+        meets at a server now and then, or one at a server whose nodes go on while others upload; None (default): the cohort, or nobody.
       cohort: at a server, nodes sampled per round; None (default): all.
       pooled: one model for all nodes, though there is no server; default False.
       groups: it averages by groups, keeping several models at the server; default False.
@@ -81,6 +83,7 @@ class Traits:
     graph: Literal["any", "tree"] = "any"
     symmetric: bool = False
     spectrum: float | None = None
+    server: int | Literal["all"] | None = None
     cohort: int | None = None
     pooled: bool = False
     groups: bool = False
@@ -104,11 +107,18 @@ class Traits:
             value = getattr(self, name)
             if not fits(value):
                 raise bad(name, value, owner=self, instead=f"give {want}")
+        if self.server is not None and self.channel == "none":
+            raise bad("server", self.server, owner=self, why="but channel is 'none'", instead="leave it out")
 
     @property
     def gossips(self) -> bool:
         """Whether it talks to the neighbors of a topology."""
         return self.channel in ("neighbors", "edges")
+
+    @property
+    def served(self) -> bool:
+        """Whether it averages at a server, always or now and then."""
+        return self.channel == "server" or self.server is not None
 
     @property
     def one_model(self) -> bool:
@@ -138,6 +148,10 @@ _VALUES = {
         lambda v: v is None or (isinstance(v, (int, float)) and not isinstance(v, bool) and -1 <= v < 1),
         "a number in [-1, 1) or None",
     ),
+    "server": (
+        lambda v: v is None or v == "all" or (isinstance(v, int) and not isinstance(v, bool) and v >= 1),
+        "'all', a whole number >= 1, or None",
+    ),
     "cohort": (lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool)), "a whole number or None"),
     "pooled": _one_of(True, False),
     "groups": _one_of(True, False),
@@ -161,7 +175,7 @@ NAMES = tuple(f.name for f in dataclasses.fields(Traits))
 # As attributes of their own these names mean nothing, but look as if they did.
 LOOSE = {
     "channel": "channel='server'", "weights": "weights=('doubly', 'row')", "accepts": "weights=('doubly', 'row')",
-    "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
+    "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "server": "server='all'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
@@ -172,6 +186,7 @@ FIELDS = {
     "cohort",
     "graph",
     "groups",
+    "server",
     "spectrum",
     "symmetric",
     "weights",

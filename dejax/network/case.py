@@ -40,6 +40,22 @@ class Case:
         return self.traits.gossips
 
     @property
+    def served(self) -> bool:
+        """Whether the method averages at a server, always or now and then."""
+        return self.traits.served
+
+    @property
+    def uploads(self) -> int:
+        """How many nodes' values a server averages, where the method has one."""
+        some = self.traits.server or self.traits.cohort
+        return self.n if some in (None, "all") else min(self.n, int(some))
+
+    @property
+    def now_and_then(self) -> bool:
+        """Whether the method gossips, and also averages at a server."""
+        return self.gossips and self.traits.server is not None
+
+    @property
     def n(self) -> int:
         """Number of nodes, as the data are split."""
         return self.problem.n

@@ -54,8 +54,8 @@ def notes(method: Method, problem: Problem, network: Network) -> list[str]:
             "the models need not meet the optimum even without adversaries"
         )
     f = getattr(network.rule, "f", None)
-    if case.channel == "server" and case.hostile and f is not None and not isinstance(f, Tracer):
-        sampled = min(case.n, case.traits.cohort or case.n)
+    if case.served and case.hostile and f is not None and not isinstance(f, Tracer):
+        sampled = case.uploads
         most = min(sampled, int(np.sum(network.attack.is_adversary(case.n))))
         if most > int(np.max(np.asarray(f))):
             found.append(

@@ -21,7 +21,7 @@ def ignored(case: Case) -> Any:
 
 def all_reduce(case: Case) -> Any:
     """Why partial sums cannot carry what the network asks for."""
-    if case.channel != "server" or case.network.server != "all_reduce":
+    if not case.served or case.network.server != "all_reduce":
         return None
     if not case.network.rule.linear:
         return {"why": f"network.rule {case.option('rule')} must see single values"}
@@ -69,9 +69,10 @@ def rule_size(case: Case) -> Any:
     try:
         if case.gossips and not case.network.rule.linear:
             case.network.rule.check(int(case.top.max_degree))
-            return _small_neighborhood(case)
-        if case.channel == "server":
-            case.network.rule.check(min(case.n, case.traits.cohort or case.n), server=True)
+            if found := _small_neighborhood(case):
+                return found
+        if case.served:
+            case.network.rule.check(case.uploads, server=True)
     except FieldError as error:
         return error
     return None

@@ -318,17 +318,18 @@ class Joined:
 def average_statistics(round: Round, name: str, mean: Callable[..., Any], weights: Tree) -> None:
     """Average the statistics, too, at a server, with the first average of a round.
 
-    Everybody goes on from the result.
+    Everybody goes on from the result. Where nodes gossip, too, statistics stay at their nodes.
 
     mean: (round, name, rows [m, ...], weights, what stands where nothing arrives) -> the mean.
     """
     slots, slot = round.store.slots, SLOT + "statistics"
-    if slot not in slots or slot in round.store.used:
+    if round.stays or slot in round.store.used:
         return
     round.store.used.add(slot)
-    rows, old = slots[slot], slots[slot + ".server"]
+    mine = lambda x: x if x.shape[0] == round.n else x[round._ids]  # of those who upload, where more nodes work
+    rows, old = tree.map(mine, slots[slot]), slots[slot + ".server"]
     new = tree.map(lambda x, o: x.astype(o.dtype), mean(round, name + "/statistics", rows, weights, old), old)
-    slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, rows), new
+    slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, slots[slot]), new
 
 
 def model(method: Method, shared: Tree, end: WithRoles) -> Any:

@@ -143,6 +143,22 @@ def average(
     return out if groups is not None else tree.map(lambda x: x[0], out)
 
 
+def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
+    """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
+    used: Any = _codec(round, codec)
+    wire: Any = Server(round, name, used, None, 1)
+    message = send(wire, wire.message(value, None, None))
+    average_statistics(round, name, _mean_as_they_are, None)
+    mean = wire.received(message).combine()
+    if used.lossless and message.base is message.own:
+        out = tree.map(lambda x, r: jnp.broadcast_to(r, x.shape), value, mean)
+    else:
+        gamma = jnp.asarray(used.gamma)
+        move = lambda b, r, o: b + gamma.astype(b.dtype) * (r - o)
+        out = tree.map(move, message.base, mean, message.own)
+    return out if message.mask is None else tree.where(message.mask, out, value)
+
+
 def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) -> Received:
     """What a server received of one mean; `size`: of the uploads, and of the answers."""
     wire = Server(round, name, round.network.codec, None, 1)
@@ -183,4 +199,4 @@ def star(wire: Server, does: str) -> None:
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
 
 
-__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "send", "uploads"]
+__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "merge", "send", "uploads"]

@@ -17,8 +17,8 @@ WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 def _slot(round: Round) -> tuple[Any, Any]:
     """Return the clocks [n] of the view's nodes, and their setter.
 
-    A cohort has clocks of its own, which start at the server's; otherwise they are those of the
-    population.
+    A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
+    they are those of the population.
     """
     if round._clock is not None:
         return round.slot(round._clock, lambda n: None, per_node=False)
@@ -58,8 +58,8 @@ def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Arra
 
 
 def start_cohort(view: Round, name: str) -> None:
-    """A cohort starts when the server does."""
-    if view.network.clock is None:
+    """Start a cohort when the server does; where nodes gossip, too, each at its own time."""
+    if view.network.clock is None or view.network.topology is not None:
         return
     now, _ = _server(view)
     view._clock = name + "/clock"

@@ -277,6 +277,17 @@ class Round(Rows):
             return masked.average(self, name, value, mask, weights, mask_bits)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
+    def merge(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
+        """Average through the server as `gossip` does with neighbors: [n, ...].
+
+        base + gamma (mean - own). Exactly the equal mean of what arrives where codec and privacy are plain. Who sleeps, or whose
+        upload is lost, keeps its value. A method that gossips says `server` in its traits.
+
+        Args:
+          value: tree of [n, ...].
+        """
+        return channel.merge(self, self._name("merge", name), value, codec)
+
     def gather(self, value: Tree, *, name: str | None = None, codec: Any = None) -> tuple[Any, jax.Array]:
         """Upload each node's value: (rows [n, ...], arrived bool [n]), as the server holds them.
 

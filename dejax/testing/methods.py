@@ -188,7 +188,7 @@ def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
             same(first, second, "rows of nodes that slept have changed")
     if said.needs_events or runs.draws(after):
         return  # ids decide when a node acts or what it draws
-    if said.channel == "neighbors" and (cut := alone(runs.network)) is not None:
+    if said.channel == "neighbors" and not said.served and (cut := alone(runs.network)) is not None:
         with promises(
             "a node knows others by its messages alone",
             "reach other rows through round.gossip, exchange or average; never index, roll or sum over the node axis",

@@ -79,6 +79,7 @@ def test_words_choose_groups(capsys):
     assert "Did you mean methods?" in err
 
 
+@pytest.mark.slow
 def test_the_quick_commands_do_not_import_jax():
     program = (
         "import sys; from dejax.cli import main\n"

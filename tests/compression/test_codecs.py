@@ -69,6 +69,7 @@ def test_copies_follow_the_value(compressor, key):
     np.testing.assert_array_equal(rows(lossless), rows(x))
 
 
+@pytest.mark.slow
 def test_error_feedback_conserves_the_sum(key):
     """Messages sent plus the present error equal the values put in."""
     codec = c.error_feedback(c.top_k(k=2), gamma=0.05)

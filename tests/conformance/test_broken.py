@@ -47,6 +47,7 @@ def test_the_broken_promise_is_named(kind, name):
     assert "To mend it: " in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_breaks_nothing_passes(kind):
     check, _, good = KINDS[kind]

@@ -28,7 +28,7 @@ def test_methods(name):
 
 
 def test_every_method_has_a_row():
-    assert set(dj.methods.__all__) <= set(METHODS) | {"dsgd"}
+    assert set(dj.methods.__all__) <= set(METHODS) | {"dsgd", "semi_decentralized"}
 
 
 index = lambda d, k: 0 if k == d else min(k * int(np.ceil(np.log2(d))), d)
@@ -80,6 +80,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", few(RULES, "trimmed_mean"))
 def test_rules(name):
     testing.check_rule(RULES[name])
@@ -142,6 +143,7 @@ TOPOLOGIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_topologies(name):
     testing.check_topology(TOPOLOGIES[name])
@@ -150,6 +152,7 @@ def test_topologies(name):
 TASKS = {"mlp": lambda: dj.tasks.mlp(6, 5, 4), "logistic": lambda: dj.tasks.logistic(6, 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", few(TASKS, "logistic"))
 def test_tasks(name):
     x = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)

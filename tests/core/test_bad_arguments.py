@@ -66,15 +66,14 @@ def all_members():
             yield from option if isinstance(option, tuple) else (option,)
 
 
-VARYING = ("lower_lr", "solve_lr", "step", "noise")  # further rates that may be schedules
-
-
 def test_schedules_are_for_rates_alone():
     seen = {True: 0, False: 0}
     for owner in all_members():
         for name in _kinds(type(owner)) if dataclasses.is_dataclass(owner) else ():
             if getattr(owner, name) is not None:
-                varies = name == "lr" or name in VARYING
+                varies = name == "lr" or getattr(
+                    owner.__dataclass_fields__[name].metadata.get("check"), "schedules", False
+                )
                 seen[varies] += 1
                 if varies:
                     dataclasses.replace(owner, **{name: dj.InverseSqrt(0.1)})

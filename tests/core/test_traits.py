@@ -81,6 +81,8 @@ def with_attributes(**said):
         ({"pooled": 1}, "pooled is 1; give True or False"),
         ({"footprint": "all"}, "footprint is 'all'; give 'pair' or None"),
         ({"cohort": True}, "cohort is True; give a whole number or None"),
+        ({"server": 0}, "server is 0; give 'all', a whole number >= 1, or None"),
+        ({"server": 2, "channel": "none"}, "server is 2, but channel is 'none'; leave it out"),
         ({"own_codec": 3}, "own_codec is 3; give the name of a field or None"),
         ({"needs_exact": True}, "needs_exact is True; give the reason as text"),
     ],

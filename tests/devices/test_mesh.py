@@ -71,6 +71,7 @@ def marks(name):
     return {"ring": ()}.get(name, pytest.mark.nightly if name in NIGHTLY else pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in SETTINGS])
 def test_eight_devices_give_the_numbers_of_one(name):
     method, network = SETTINGS[name]
@@ -162,6 +163,7 @@ def test_a_warning_points_at_the_line_that_called_the_library():
     assert caught[0].filename == __file__
 
 
+@pytest.mark.slow
 def test_meshes_that_cannot_be():
     with pytest.raises(ValueError, match="1 x 99 devices, but there are"):
         placement.as_layout(99)
@@ -304,6 +306,7 @@ def test_checkpoints_go_on_on_another_number_of_devices(tmp_path):
     assert a.keys() == b.keys() and all(a[name] == b[name] for name in ("round", "bytes", "awake", "gradients"))
 
 
+@pytest.mark.slow
 def test_a_key_in_the_state_of_a_mesh_comes_back(tmp_path):
     everywhere = jax.sharding.NamedSharding(jax.make_mesh((D,), ("nodes",)), P())
     state = jax.device_put({"key": jax.random.key(3), "x": jnp.arange(8.0)}, everywhere)

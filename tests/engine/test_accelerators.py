@@ -67,6 +67,7 @@ BOTH = [("tpu", () if s in QUICK else slow, s) for s in SETTINGS] + [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "platform"), [pytest.param(s, p, marks=marks) for p, marks, s in BOTH])
 def test_rounds_hold_what_an_accelerator_is_good_at(name, platform, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: {"cuda": "gpu"}.get(platform, platform))

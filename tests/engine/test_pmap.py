@@ -56,6 +56,7 @@ def rows_of_nodes():
     return tuple(jnp.asarray(np.asarray(batch.arrays[name])[index]) for name in ("x", "y"))
 
 
+@pytest.mark.slow
 def test_pmap_is_vmap_with_a_named_axis():
     """The same hand-written round under chex's stand-in for pmap, which is vmap on one device."""
     step = lambda x, a, b: ring_by_ppermute(x - LR * jax.grad(loss)(x, a, b))
@@ -67,6 +68,7 @@ def test_pmap_is_vmap_with_a_named_axis():
     np.testing.assert_allclose(x, state.params["x"], rtol=0, atol=5e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", ["ring", "star"])
 @pytest.mark.parametrize("order", ["atc", "awc"])
 def test_a_hand_written_pmap_finds_the_numbers_of_rollout(graph, order):
@@ -94,6 +96,7 @@ def test_a_hand_written_pmap_finds_the_numbers_of_rollout(graph, order):
     assert np.abs(np.asarray(x) - X0).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_pmap_of_your_own_takes_one_run_per_device():
     """As the decision page says: seeds over devices by pmap, each a whole rollout."""
     problem, network = zoo.Uneven(batch_size=2).problem, dj.Network(zoo.ring())

@@ -37,6 +37,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "graph", [g if g in ("ring", "hubs") else pytest.param(g, marks=pytest.mark.slow) for g in GRAPHS]
 )
@@ -135,6 +136,7 @@ def test_shares_at_a_server_are_those_of_float64():
     np.testing.assert_allclose(np.asarray(state.params["x"]), x, rtol=0, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_clocks_and_losses_are_as_wide_as_the_run():
     clock = dj.faults.clock(gradient=1 / 3, latency=1 / 7, bandwidth=1e3)
     meters = zoo.run(m.dsgd(lr=0.1), zoo.squares()[0], dj.Network(dj.topology.ring(zoo.N), clock=clock), 9)[1]

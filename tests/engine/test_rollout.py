@@ -40,6 +40,7 @@ def test_the_start_compiled_for_one_call_is_that_of_rollout(key):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), quick, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [m.dsgd(lr=LR), pytest.param(m.gradient_tracking(lr=LR), marks=pytest.mark.slow)],

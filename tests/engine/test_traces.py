@@ -39,6 +39,7 @@ def network(strength=0.5, p=0.3, own=0.5):
     )
 
 
+@pytest.mark.slow
 def test_values_do_not_trace_again():
     chunk, ends = counting_chunk(), {}
 

@@ -68,6 +68,7 @@ def gossip(w, values, queues, column=False, lost=lambda i, j: False):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", ["ring", *(pytest.param(g, marks=pytest.mark.slow) for g in GRAPHS if g != "ring")])
 @pytest.mark.parametrize("phases", SPANS, ids=str)
 def test_neighbors_against_queues(graph, phases):
@@ -364,6 +365,7 @@ class Naps(dj.Fault):
         return (node != ctx.index % N) & ~((node == 0) & (ctx.index == 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phases", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_late_copies_per_edge_beside_sleepers(phases):
     """What lies at a sleeper is there when it wakes: a loop with both ends of every copy."""

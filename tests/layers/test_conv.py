@@ -164,6 +164,7 @@ POOLS = [  # shape, window, strides, padding
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "window", "strides", "padding"), POOLS)
 @pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
 @pytest.mark.parametrize("values", ["ties", "infinite", "NaN"])
@@ -183,6 +184,7 @@ def test_pools_equal_flax(name, shape, window, strides, padding, values):
         close(both[0][1], both[1][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
 def test_pools_have_tangents_second_derivatives_and_other_types(name):
     x, pool = jax.random.normal(jax.random.key(0), (2, 7, 6, 3)), getattr(conv, name)

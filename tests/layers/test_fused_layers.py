@@ -23,6 +23,7 @@ def same_at_two_orders(f, g, *args):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), all_of(f), all_of(g))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation", ["relu", *(pytest.param(a, marks=pytest.mark.slow) for a in ("tanh", "gelu", "silu"))]
 )
@@ -76,6 +77,7 @@ def test_a_layer_in_another_precision_is_flax_s(key):
     np.testing.assert_array_equal(linear.affine(layer, x), layer(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [10, *(pytest.param(c, marks=pytest.mark.slow) for c in (1, objectives.FEW + 1))])
 def test_cross_entropy_is_that_of_optax(classes, key):
     logits = 5 * jax.random.normal(key, (4, 6, classes))
@@ -86,6 +88,7 @@ def test_cross_entropy_is_that_of_optax(classes, key):
     same_at_two_orders(*both, logits)
 
 
+@pytest.mark.slow
 def test_labels_out_of_range_have_no_score_in_loss_and_gradient():
     logits = jnp.array([1.0, 2.0, 3.0])
     for label in (-1, 3):
@@ -94,6 +97,7 @@ def test_labels_out_of_range_have_no_score_in_loss_and_gradient():
         np.testing.assert_allclose(grad, jax.nn.softmax(logits))
 
 
+@pytest.mark.slow
 def test_cross_entropy_of_scores_out_of_range():
     inf, nan = jnp.inf, jnp.nan
     logits = jnp.array([[1e4, -1e4, 0.0], [-inf, 0.0, 0.0], [-inf, -inf, -inf], [inf, 0.0, 0.0], [nan, 0.0, 0.0]])

@@ -104,6 +104,7 @@ def test_weighted_takes_other_weights_and_another_own_value(case):
     _close(weighted(links, x, ports, own_w, other), want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_a_zero_weight_silences_what_is_not_a_number(case, poison):
     _, links, x = case

@@ -29,6 +29,7 @@ NOISE, CLIP = (
 )
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
+SEMI = Traits(server=3)
 PAIR = Traits(footprint="pair")
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
@@ -140,6 +141,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("attack in the spread of rows per edge", (EDGES, net(RING, attack=ALIE)), (EDGES, net(RING, attack=FLIP))),
     pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
     pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("a server in events", (Traits(server="all", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
     pair("rows per edge in events", (Traits(channel="edges", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("clock beside events", (PAIR, net(RING, events=PLAN, clock=f.clock())), (PAIR, net(RING, clock=f.clock()))),
@@ -174,6 +176,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("late beside events", (PAIR, net(RING, events=PLAN, faults=LATE)), (PAIR, net(RING, faults=LATE))),
     pair("late beside a clock", (NEIGHBORS, net(RING, clock=f.clock(), faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late partial sums", (SERVER, net(server="all_reduce", faults=LATE)), (SERVER, net(server="star", faults=LATE))),
+    pair("late at a server now and then", (SEMI, net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late on a graph that changes", (NEIGHBORS, net(CHANGING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("losses under way", (COLUMNS, net(COLUMN, faults=(LATE, f.link_loss(p=0.1)))), (COLUMNS, net(COLUMN, faults=LATE))),
     pair("attack in the spread of several ages", (NEIGHBORS, net(RING, attack=ALIE, faults=f.delay(phases=(0, 2)))), (NEIGHBORS, net(RING, attack=ALIE, faults=LATE))),
@@ -234,6 +237,25 @@ def test_batch_statistics_say_what_excludes_them(traits, network, more, text):
 def test_partial_sums_say_what_excludes_them(kw, text):
     assert text in judged(SERVER, net(server="all_reduce", **kw)).text
     assert judged(SERVER, net(server="star", **kw)) is None
+
+
+@pytest.mark.parametrize(
+    ("traits", "kw", "name"),
+    [
+        (SEMI, {"rule": NNA}, "distances at a server"),
+        (Traits(server=2), {"rule": dj.aggregation.trimmed_mean(f=1)}, "too few values for a rule"),
+        (SEMI, {"server": "all_reduce", "codec": LOSSY}, "partial sums alone"),
+        (Traits(server="all", gathers=True), {"server": "shards"}, "more than sums"),
+        (Traits(server="all", groups=True), {"server": "shards"}, "groups in one sum"),
+        (Traits(server="all"), {"events": PLAN}, "events without a footprint"),
+    ],
+)
+def test_who_gossips_and_averages_at_a_server_too_meets_the_refusals_of_both(traits, kw, name):
+    assert judged(traits, net(RING, **kw)).name == name
+    assert (
+        judged(dataclasses.replace(traits, server=None), net(RING, **kw | {"server": None})) is None or "events" in kw
+    )
+    assert judged(SEMI, net(RING, rule=MEDIAN, server="star")) is None
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def gradients(problem, privacy, key):
     return -np.asarray(state.params["w"], np.float64)
 
 
+@pytest.mark.slow
 def test_every_example_draws_its_own_noise(key):
     """The mean over B examples of independent unit noises has variance 1/B, with clipping as without."""
     for privacy in (CLIP, None):
@@ -50,6 +51,7 @@ class Doubled(dj.LearningRule):
         return value, jax.tree.map(lambda g: 2 * g, grad), memory
 
 
+@pytest.mark.slow
 def test_the_learning_rule_is_asked_for_every_example(key):
     one, two = (gradients(flat(20, **kw), CLIP, key) for kw in ({}, {"rule": Doubled()}))
     np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
@@ -86,6 +88,7 @@ def test_poisson_batches():
     np.testing.assert_allclose(sampler.expected(jnp.asarray(count)), [3, 6, 6])
 
 
+@pytest.mark.slow
 def test_poisson_sums_are_divided_by_the_expected_size(key):
     """Examples of gradient 1 each: the step is (number drawn) / B, whose mean is 1 and whose variance is (1 - q) / B."""
     data = dj.data.from_clients([(np.ones((32, 1)), np.ones(32)) for _ in range(N)])
@@ -105,6 +108,7 @@ def spent(method, problem, privacy=None, rounds=50, **network):
 SWAP = dj.privacy.gaussian_gradient(1.0, 1.5, adjacency="replace_one")
 
 
+@pytest.mark.slow
 def test_a_run_is_accounted_by_its_problem_and_method():
     fedavg, local = dj.methods.fedavg, dj.methods.local_only
     data = zoo.Uneven(5).problem.data

@@ -82,6 +82,7 @@ def test_fedper_is_dsgd_with_a_personal_head(churn):
     assert np.ptp(np.asarray(by_roles["head"]["w"]), axis=0).max() > 0.1  # heads differ
 
 
+@pytest.mark.slow
 def test_frozen_leaves_keep_their_start_and_one_copy():
     given = problem(roles={"body": "frozen"})
     method, prepared, network = engine.prepare(dj.methods.dsgd(lr=LR), given, dj.Network(RING))
@@ -95,6 +96,7 @@ def test_frozen_leaves_keep_their_start_and_one_copy():
     assert meters.totals()["wire/gossip"] == 6 * 2 * N * 4 * 64  # the head alone
 
 
+@pytest.mark.slow
 def test_personal_heads_of_sampled_clients():
     """FedAvg over 2 of 5: heads of nodes that never took part keep their start, and the evaluated models are per node."""
     given = problem(roles={"head": "personal"}, personal_optimizer=dj.optimizer(optax.adam, learning_rate=0.05))

@@ -56,6 +56,7 @@ WIRES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n if n == "qsgd" else pytest.param(n, marks=pytest.mark.slow) for n in WIRES])
 def test_variances_stay_in_range_and_evaluations_finite(name):
     method, options = WIRES[name]

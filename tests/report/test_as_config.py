@@ -99,6 +99,7 @@ def load_text(text):
     return load(parse(text)[0])
 
 
+@pytest.mark.slow
 def test_what_no_config_can_name_leaves_no_config(tmp_path):
     method, problem, network = parts()
     whole = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=4)

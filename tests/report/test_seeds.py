@@ -101,6 +101,7 @@ def test_a_node_that_is_no_number_is_refused(node):
         h.continue_(2, evry=2)
 
 
+@pytest.mark.slow
 def test_seeds_are_taken_alike_everywhere():
     _, problem, network = parts = toy.experiment()
     build = lambda lr: (toy.experiment(lr)[0], problem, network)
@@ -143,6 +144,7 @@ def test_members_are_described_as_a_config_writes_them():
     assert json.loads(json.dumps(got)) == got
 
 
+@pytest.mark.slow
 def test_the_directory_of_a_run_from_python_tells_its_setup(tmp_path):
     parts = toy.experiment(0.3)
     compare({"a": parts, "b": toy.experiment(0.2)}, 1, progress=False, out=tmp_path / "run")

@@ -43,6 +43,7 @@ def record(method, network, rounds=2, **kw):
     return dj.simulate(method, DATA.problem, network, rounds=rounds, metrics=["consensus"], **kw).records[-1]
 
 
+@pytest.mark.slow
 def test_a_record_is_of_honest_nodes():
     """A ring of five: each node sends 2 models of 4 float64 a round, so 3 honest nodes 3 x 2 x 32 bytes and 2 hostile ones 2 x 2 x 32."""
     x0 = zoo.starts()
@@ -63,6 +64,7 @@ def test_losses_of_adversaries_break_no_run():
     assert np.isfinite(got["loss"]) and got["gradients"] == 6
 
 
+@pytest.mark.slow
 def test_uploads_of_adversaries_are_counted_apart():
     got = record(dj.methods.fedavg(lr=0.0, clients=2), dj.Network(attack=Quiet()), 30)
     assert got["bytes"] + got["bytes/hostile"] == 30 * 2 * 2 * 32
@@ -70,6 +72,7 @@ def test_uploads_of_adversaries_are_counted_apart():
     assert got["participation"] == 1.0  # of honest nodes: awake
 
 
+@pytest.mark.slow
 def test_rounds_without_an_honest_node_have_no_loss():
     """Cohorts of one: rounds that draw an adversary leave the mean of the others as it is."""
     x0 = np.tile(zoo.starts()[:1], (N, 1))

@@ -73,6 +73,7 @@ def test_a_group_without_members_gets_zeros(rule):
     np.testing.assert_allclose(state.params["x"], 2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["all_reduce", *(pytest.param(k, marks=pytest.mark.slow) for k in ("star", "shards"))])
 def test_kinds_of_server_differ_in_bytes_and_seconds_alone(kind):
     clock = dj.faults.clock(gradient=1.0, latency=0.5, bandwidth=64.0, server_bandwidth=128.0)

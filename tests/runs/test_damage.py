@@ -41,6 +41,7 @@ def hole(path, lines=()):
     path.write_text("".join(line for i, line in enumerate(kept) if i not in lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["deleted", "emptied", "holed", "damaged"])
 def test_records_that_metrics_jsonl_lost_come_back_from_the_csv(four, how):
     whole, file = content(four), four / "metrics.jsonl"
@@ -76,6 +77,7 @@ def test_a_reader_is_told_of_records_that_are_gone(four):
         RunDir(four, resume=True).check_records()
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_survives_saving_loading_and_a_resume(four, tmp_path):
     values = [math.nan, math.inf, -math.inf, 0.1]
     own = [{"run": "a", "seed": 0, "round": t, "x": v, "count": t} for t, v in enumerate(values)]
@@ -130,6 +132,7 @@ def test_a_checkpoint_that_finds_the_disk_full_says_so_in_one_line(tmp_path, cap
 
 
 # ---- two processes
+@pytest.mark.slow
 def test_a_directory_in_use_names_its_holder(four):
     who = rf"in use by process {os.getpid()} on {socket.gethostname()}; wait until"
     seen = []
@@ -178,6 +181,7 @@ def damage(directory):
     return newest
 
 
+@pytest.mark.slow
 def test_a_fallback_goes_on_from_the_checkpoint_before(tmp_path):
     out = tmp_path / "run"
     run(4, out=out, checkpoint_every=2)

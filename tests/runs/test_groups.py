@@ -43,6 +43,7 @@ def crash_after(records):
     return callback
 
 
+@pytest.mark.slow
 def test_every_lane_has_the_numbers_of_its_own_run():
     got = swept(members(0.1, 0.3))
     _, problem, network = toy.experiment()
@@ -60,6 +61,7 @@ def test_every_lane_has_the_numbers_of_its_own_run():
     assert facts["status"] == "done" and facts["rounds"] == ROUNDS and facts["seeds"] == list(SEEDS)
 
 
+@pytest.mark.slow
 def test_a_lane_that_diverges_lets_the_others_go_on():
     got, alone = swept(members(0.1, 1e30)), swept(members(0.1))
     assert toy.plain(r for r in got.records if r["run"] == "lr=0.1") == toy.plain(alone.records)

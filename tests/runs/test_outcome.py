@@ -3,6 +3,7 @@
 import json
 
 import problems as zoo
+import pytest
 
 import dejax as dj
 from dejax.runs.outcome import outcome
@@ -22,6 +23,7 @@ def fragile():
     return [metric]
 
 
+@pytest.mark.slow
 def test_a_run_with_nan_evaluations_is_not_called_done(tmp_path, capsys):
     run = lambda metrics, rounds=4, **kw: dj.simulate(
         dj.methods.dsgd(lr=0.1), PROBLEM, RING, rounds=rounds, every=1, metrics=metrics, **kw

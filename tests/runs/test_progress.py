@@ -36,6 +36,7 @@ def test_a_log_says_compiling_each_evaluation_and_the_end(capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_resume_and_a_sweep_speak_too(capsys, tmp_path):
     simulate(*toy.experiment(), 2, progress=False, out=tmp_path / "run")
     simulate(*toy.experiment(), 4, every=2, resume=tmp_path / "run")
@@ -95,6 +96,7 @@ def test_the_bar_keeps_its_counter_at_80_columns(label, monkeypatch):
     assert " 12345/100000" in last and "rounds/s" in last and label[:10] in last
 
 
+@pytest.mark.slow
 def test_numbers_are_means_over_seeds(capsys):
     history = simulate(*toy.experiment(), 4, every=4, seeds=[0, 1, 2], label="ring")
     losses = [r["loss"] for r in history.records if r["round"] == 4]

@@ -143,6 +143,7 @@ def test_a_sample_of_nodes_and_all_at_the_end():
     assert [r["evaluated"] for r in run(rounds=4, every=2, nodes=2, final_nodes=3).records] == [2, 2, 3]
 
 
+@pytest.mark.slow
 def test_data_without_a_test_set_are_measured_by_their_objective():
     method, _, network = toy.experiment()
     h = simulate(method, toy.problem(test=0), network, 3, progress=False)

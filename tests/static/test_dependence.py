@@ -68,7 +68,9 @@ def program(method, network_of, numbers):
 
 def by_day(name):
     """In the quick suite, in CI, or at night."""
-    return () if name in METHODS else pytest.mark.slow if name in FAMILIES else pytest.mark.nightly
+    return (
+        () if name in ("dsgd_awc", "ifca") else pytest.mark.slow if name in METHODS + FAMILIES else pytest.mark.nightly
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.* beside network.rule")
@@ -85,7 +87,11 @@ def test_every_number_of_method_and_options_reaches_the_models(name):
         if traits(method).channel != "neighbors":  # gamma is the step of gossip, which these do not have
             paths -= {"[1]['codec'].gamma"}
         assert paths - of_clock <= models, f"{name} ignores {sorted(paths - of_clock - models)} of {taken}"
-        silent = {path for path in of_clock if path.endswith(UNREAD[traits(method).channel])}
+        silent = {
+            path
+            for path in of_clock
+            if path.endswith(UNREAD["server" if traits(method).served else traits(method).channel])
+        }
         assert of_clock - seconds == silent, f"the clock of {name} ignores {sorted(of_clock - seconds - silent)}"
         assert not of_clock & models, f"virtual time moves the models of {name}: {sorted(of_clock & models)}"
         seen += len(taken)

@@ -64,6 +64,7 @@ def test_pairs_are_those_of_the_greedy_scan():
                 assert pair(n, u, first).tolist() == want
 
 
+@pytest.mark.slow
 def test_undirected_one_peer_offsets_are_matchings(key):
     n, eta = 10, 0.8
     top = tp.equi_dynamic(n, eta=eta, directed=False)
@@ -80,6 +81,7 @@ def test_a_basis_restricts_the_offsets(key):
     assert seen == {(0, int(u)) for u in top.links.offsets} and len(seen) == 2
 
 
+@pytest.mark.slow
 def test_fresh_regular_graphs_contract_as_stated(key):
     """The mean of W^2 over all places, from the trace alone, and from draws."""
     n, d = 12, 3

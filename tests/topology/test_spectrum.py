@@ -39,6 +39,7 @@ def test_the_least_eigenvalue_is_that_of_every_phase(top):
     assert least == pytest.approx(brute, abs=1e-9) or 0 <= least <= brute  # what rows bound is not computed
 
 
+@pytest.mark.slow
 def test_the_least_eigenvalue_of_a_large_graph_is_the_closed_form():
     top = tp.chain(2500, weights=tp.constant(0.4))
     assert tp.least_eigenvalue(top) == pytest.approx(1 - 0.4 * (2 + 2 * np.cos(np.pi / 2500)), abs=1e-6)

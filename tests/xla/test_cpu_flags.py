@@ -62,6 +62,7 @@ def test_too_late_says_so(fresh):
         assert not cpu_flags.fast_cpu()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [cpu_flags.WIDE, cpu_flags.NARROW])
 def test_xla_takes_them(flags):
     """In a process of its own: XLA ends one that gives it a flag it does not know."""

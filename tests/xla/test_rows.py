@@ -23,6 +23,7 @@ def test_a_loop_that_fetches_rows_makes_no_copy_of_the_array(dtype):
     np.testing.assert_array_equal(compiled(x).astype(jnp.float32), 9)
 
 
+@pytest.mark.slow
 def test_values_and_derivatives_are_those_of_an_index(key):
     x, rows = jax.random.normal(key, (3, 8, 5), jnp.bfloat16), jnp.array([[1, 7, 1], [0, 2, 3]], jnp.int32)
     many = jnp.stack([rows, 7 - rows, rows // 2])

@@ -10,12 +10,16 @@ a power of two) merges all models into their mean. So
     [[0, None, 10]]                            talk every tenth round
     [[299, 300, 1, tau]]                       one global merge, in the last of 300 rounds, of models trained alone
     [[0, None, 1], [299, 300, 1, tau]]         sparse gossip throughout, one global merge at the end
-    [[0, None, 1], [9, None, 10, tau]]         gossip, and a global average every tenth round (as Gossip-PGA has by all-reduce)
+    [[0, None, 1], [9, None, 10, tau]]         gossip, and a global average every tenth round
+
+In place of a number "server" is one average of all nodes through a server, exact on any graph; where network.server is "all_reduce",
+by all-reduce. [[0, None, 1], [299, 300, 1, "server"]] merges at the end of sparse gossip as the paper does, and
+[[0, None, 1], [9, None, 10, "server"]] is Gossip-PGA.
 
 W: row sums 1 keep a consensus; column sums 1 too keep the mean of the local results.
-Wire: p(t) models per directed edge of the phase's graph.
+Wire: p(t) models per directed edge of the phase's graph, or 1 up and 1 down per node at the server.
 Reference: Zhu, Zhang, Wang, Zhou and Wang, On the surprising effectiveness of a single global merging in decentralized learning, 2026.
-Their sparse gossip draws row-stochastic graphs of about 0.2 peers a node, and their merge is one all-reduce.
+Their sparse gossip draws row-stochastic graphs of about 0.2 peers a node.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +37,8 @@ from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...errors import NULL, bad
 from ...optimizers import check_step, local_step
 
+SERVER = "server"  # in place of a number of phases
+
 
 class Window(NamedTuple):
     """The rounds first, first + every, ... below last (or without end), and their averages."""
@@ -40,7 +46,7 @@ class Window(NamedTuple):
     first: int
     last: int | None = None
     every: int = 1
-    phases: int = 1
+    phases: int | str = 1
 
     def holds(self, t: jax.Array) -> jax.Array:
         """Whether round t is one of them."""
@@ -52,7 +58,11 @@ class Window(NamedTuple):
 class Windows:
     """A list of windows, each a list of two to four whole numbers; as a tuple of `Window`."""
 
-    want = "a list of windows [first, last, every, phases], e.g. [[0, 300, 10], [299, 300, 1, 4]]; last may be " + NULL
+    want = (
+        "a list of windows [first, last, every, phases], e.g. [[0, 300, 10], [299, 300, 1, 4]]; last may be "
+        + NULL
+        + ", and phases 'server'"
+    )
 
     def __call__(self, field: str, value: Any, leaf: bool = False) -> Any:
         """The windows."""
@@ -69,7 +79,10 @@ class Windows:
         last = or_none(whole, "or " + NULL)(field + ".last", w.last)
         if last is not None and last <= first:
             raise bad(field + ".last", last, why=f"but first is {first}", instead=f"give more than {first}, or " + NULL)
-        return Window(first, last, whole(field + ".every", w.every), natural(field + ".phases", w.phases))
+        if isinstance(w.phases, str) and w.phases != SERVER:
+            raise bad(field + ".phases", w.phases, instead="give a whole number >= 0, or 'server'")
+        phases = w.phases if w.phases == SERVER else natural(field + ".phases", w.phases)
+        return Window(first, last, whole(field + ".every", w.every), phases)
 
 
 class ScheduledState(NamedTuple):
@@ -86,7 +99,8 @@ class ScheduledSgd:
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
       talk: windows [first, last, every, phases]: in the rounds first, first + every, ... before last (None: without end) make
-        `phases` averages; every and phases are 1 where left out, and the last window that names a round decides; static.
+        `phases` averages, or one of all nodes at a server where phases is "server"; every and phases are 1 where left out, and the
+        last window that names a round decides; static.
       local_steps: K >= 1, static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
     Raises:
@@ -97,11 +111,16 @@ class ScheduledSgd:
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
-    talk: Sequence[Sequence[int | None]] = static(default=((0, None, 1, 1),), check=Windows())
+    talk: Sequence[Sequence[int | str | None]] = static(default=((0, None, 1, 1),), check=Windows())
     local_steps: int = static(default=1, check=whole)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    traits = Traits(weights=("doubly", "row"))
+    @property
+    def traits(self) -> Traits:
+        """Gossip, and a server where a window says so."""
+        windows: Any = self.talk
+        server = "all" if any(window.phases == SERVER for window in windows) else None
+        return Traits(weights=("doubly", "row"), server=server)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -117,14 +136,17 @@ class ScheduledSgd:
         windows: Any = self.talk  # as `Windows` makes them
         now = jnp.int32(0)
         for window in windows:
-            now = jnp.where(window.holds(round.index), jnp.int32(window.phases), now)
+            phases = -1 if window.phases == SERVER else window.phases
+            now = jnp.where(window.holds(round.index), jnp.int32(phases), now)
 
         def gossip(r: Round, y: Tree) -> Any:
             return r.gossip(y)
 
-        for phases in sorted({window.phases for window in windows} - {0}):
+        for phases in sorted({window.phases for window in windows} - {0, SERVER}):
             average = lambda r, y, phases=phases: r.repeat(phases, gossip, y)
             y = round.when(now == phases, average, y, name=f"talk{phases}")
+        if self.traits.served:
+            y = round.when(now == -1, lambda r, y: r.merge(y), y, name=SERVER)
         return ScheduledState(y, opt)
 
 

@@ -10,7 +10,7 @@ GOSSIP: tuple[Refusal, ...] = (
     Refusal("impossible adversaries", conditions.adversaries),
     Refusal(
         "server under gossip",
-        lambda c: c.gossips and c.network.server is not None,
+        lambda c: c.gossips and not c.served and c.network.server is not None,
         field="network.server",
         why="but {method} gossips over network.topology and would ignore it",
         instead="leave it out",
@@ -158,6 +158,14 @@ GOSSIP: tuple[Refusal, ...] = (
         says="is given",
         why="but {method} does not say which nodes one of its events touches",
         instead="use {use[event_driven]}",
+    ),
+    Refusal(
+        "a server in events",
+        lambda c: c.now_and_then and c.network.events is not None,
+        field="network.events",
+        says="lets two nodes meet",
+        why="but {method} also averages at a server, where many meet at once",
+        instead="use synchronous rounds",
     ),
     Refusal(
         "events on a directed or changing graph",

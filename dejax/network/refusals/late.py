@@ -49,6 +49,14 @@ LATE: tuple[Refusal, ...] = (
         instead="use 'star' or 'shards'",
     ),
     Refusal(
+        "late at a server now and then",
+        lambda c: c.late is not None and c.now_and_then,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} averages at a server now and then: an upload would arrive when nobody waits for it",
+        instead="leave it out",
+    ),
+    Refusal(
         "late on a graph that changes",
         lambda c: c.late is not None and c.gossips and not c.top.fixed,
         field="network.faults",

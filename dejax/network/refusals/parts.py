@@ -7,7 +7,7 @@ from .refusal import Refusal
 
 def _sums_alone(case: Any) -> Any:
     """What a method asks of a server that forms sums alone, as the end of a sentence."""
-    if case.channel != "server" or case.network.server not in ("shards", "all_reduce"):
+    if not case.served or case.network.server not in ("shards", "all_reduce"):
         return None
     if case.traits.gathers:
         return {"does": "looks at single uploads"}

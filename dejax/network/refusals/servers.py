@@ -28,7 +28,7 @@ SERVERS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "distances at a server",
-        lambda c: c.channel == "server" and c.network.rule.needs_own,
+        lambda c: c.served and c.network.rule.needs_own,
         field="network.rule",
         says="{rule} measures distances to the receiver's own value",
         why="and a server has none",
@@ -36,7 +36,7 @@ SERVERS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "groups in one sum",
-        lambda c: c.channel == "server" and c.network.server in ("shards", "all_reduce") and c.traits.groups,
+        lambda c: c.served and c.network.server in ("shards", "all_reduce") and c.traits.groups,
         field="network.server",
         why="which forms one sum of all nodes, but {method} averages by groups",
         instead="leave it out",

@@ -9,8 +9,10 @@ def methods(lr):
     """name -> method."""
     kw = {"lr": lr, "clients": 4, "local_steps": 2}
     return {
+        "favano": dj.methods.favano(speed=0.5, interval=3, **kw),
         "fedadagrad": dj.methods.fedadagrad(server_lr=0.1, **kw),
         "fedadam": dj.methods.fedadam(server_lr=0.1, **kw),
+        "fedamd": dj.methods.fedamd(p=0.5, anchor_batches=2, **kw),
         "fedavg": dj.methods.fedavg(**kw),
         "fedbuff": dj.methods.fedbuff(delay=2, **kw),
         "feddyn": dj.methods.feddyn(alpha=0.1, **kw),
@@ -21,6 +23,8 @@ def methods(lr):
         "fedyogi": dj.methods.fedyogi(server_lr=0.1, **kw),
         "heterofl": dj.methods.heterofl(width=0.5, **kw),
         "mime": dj.methods.mime(**kw),
+        "plexus": dj.methods.plexus(success=0.75, **kw),
+        "savic": dj.methods.savic(floor=0.1, **kw),
         "scaffnew": dj.methods.scaffnew(lr=lr, p=0.7),
         "scaffold": dj.methods.scaffold(**kw),
     }

@@ -22,7 +22,11 @@ def methods(lr):
         "dfedsam": m.dfedsam(lr=lr, rho=0.05, local_steps=2),
         "dfedsam_mgs": m.dfedsam(lr=lr, rho=0.05, local_steps=2, gossips=2),
         "gossip_learning": m.gossip_learning(lr=lr, local_steps=2),
+        "gossip_pga": m.gossip_pga(lr=lr, every=2),
         "qg_dsgdm": m.qg_dsgdm(lr=lr),
         "scheduled_sgd": m.scheduled_sgd(lr=lr, talk=[[0, None, 2], [1, 2, 1, 2]]),
+        "scheduled_merge": m.scheduled_sgd(lr=lr, talk=[[0, None, 1], [1, None, 3, "server"]]),
+        "semi_decentralized_s2a": m.semi_decentralized(lr=lr, every=2, clients=4, to="all"),
+        "semi_decentralized_s2s": m.semi_decentralized(lr=lr, every=2, clients=4),
         "variance_corrected": m.variance_corrected(lr=lr, local_steps=2),
     }

@@ -19,6 +19,7 @@ def two_term(w, rounds):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "w"), [(m.d2(lr=LR), W), (m.exact_diffusion(lr=LR), LAZY)], ids=["d2", "lazy"])
 def test_against_numpy_and_to_the_optimum(method, w):
     for rounds in (1, 2, 3):

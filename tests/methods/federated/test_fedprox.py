@@ -2,6 +2,7 @@
 
 import numpy as np
 import problems as zoo
+import pytest
 from references import LR, X0, N, close, run, same, sampled
 
 import dejax as dj
@@ -25,12 +26,14 @@ def reference(mu, rounds, k, work, clients, by_samples):
     return x
 
 
+@pytest.mark.slow
 def test_rounds_follow_the_paper():
     for by in ("samples", "uniform"):
         method = m.fedprox(lr=0.1, mu=0.5, local_steps=4, clients=3, work=WORK, weights=by)
         close(run(method, None, 3, UNEVEN.problem)[1], reference(0.5, 3, 4, WORK, 3, by == "samples"))
 
 
+@pytest.mark.slow
 def test_without_the_term_or_with_one_step_it_is_fedavg():
     kw = {"lr": LR, "clients": 3}
     same(run(m.fedprox(mu=0.0, local_steps=2, **kw), rounds=3)[1], run(m.fedavg(local_steps=2, **kw), rounds=3)[1])

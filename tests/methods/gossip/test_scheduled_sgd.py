@@ -68,6 +68,7 @@ def test_a_global_average_every_few_rounds_is_gossip_pga():
         ([[3, 2]], r"talk\[0\].last is 2, but first is 3"),
         ([[0, 5], [0, 5, 0]], r"talk\[1\].every is 0; give a whole number >= 1"),
         ([[0, 5, 1, -1]], r"talk\[0\].phases is -1; give a whole number >= 0"),
+        ([[0, 5, 1, "hub"]], r"talk\[0\].phases is 'hub'; give a whole number >= 0, or 'server'"),
         ([0, 5], "give a list of windows"),
         ("often", "give a list of windows"),
         ([[0]], "give a list of windows"),

@@ -1,6 +1,7 @@
 """Ditto against NumPy; the global model never sees the personal ones."""
 
 import numpy as np
+import pytest
 from references import LR, X0, N, close, grad, run, same, sampled
 
 import dejax as dj
@@ -29,12 +30,14 @@ def test_the_global_model_is_that_of_fedavg():
     same(run(m.ditto(lam=0.3, **kw))[1], run(m.fedavg(**kw))[1])
 
 
+@pytest.mark.slow
 def test_without_pull_it_is_local_training():
     state, _ = run(m.ditto(lr=LR, lam=0.0), rounds=5)
     alone = run(m.local_only(lr=LR), rounds=5, x0=np.tile(X0.mean(0), (N, 1)))[1]
     close(state.personal["x"], alone)
 
 
+@pytest.mark.slow
 def test_records_hold_both_models():
     data = dj.data.digits(flat=True).partition(dj.data.shards(), nodes=6, seed=0)
     problem = dj.Problem(dj.tasks.mlp(64, 10), data, batch_size=16)

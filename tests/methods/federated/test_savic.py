@@ -1,0 +1,58 @@
+"""SAVIC against NumPy, its limits, and a badly scaled problem."""
+
+import numpy as np
+import pytest
+from references import X0, N, close, grad, run, sampled
+
+import dejax as dj
+
+m = dj.methods
+
+
+def rounds(scaling, clients, k, number, lr=0.05, b=0.9, floor=0.3):
+    x, square = X0.mean(0), 0
+    for t in range(number):
+        ids = range(N) if clients is None else sampled(t, clients)
+        g = np.mean([grad(i, x) for i in ids], 0)
+        b_t = (b - b ** (t + 1)) / (1 - b ** (t + 1)) if scaling == "adam" else (b if t else 0)
+        square = b_t * square + (1 - b_t) * g * g
+        s, ends = np.maximum(floor, np.sqrt(square)), []
+        for i in ids:
+            y = x
+            for _ in range(k):
+                y = y - lr * grad(i, y) / s
+            ends.append(y)
+        x = np.mean(ends, 0)
+    return x, square
+
+
+@pytest.mark.parametrize(("scaling", "clients"), [("adam", None), pytest.param("rmsprop", 3, marks=pytest.mark.slow)])
+def test_rounds_follow_the_paper(scaling, clients):
+    method = m.savic(lr=0.05, beta=0.9, floor=0.3, scaling=scaling, clients=clients, local_steps=3)
+    state, x = run(method, rounds=5)
+    want, square = rounds(scaling, clients, 3, 5)
+    close(x, want)
+    close(state.square["x"], square)
+
+
+def test_adams_scaling_is_the_mean_of_all_squares():
+    """b_t makes weights b^(t - s) (1 - b) / (1 - b^(t + 1)) of round s."""
+    b, squares, d = 0.9, np.array([4.0, 1.0, 9.0, 2.0]), 0.0
+    for t, h in enumerate(squares):
+        b_t = (b - b ** (t + 1)) / (1 - b ** (t + 1))
+        d = b_t * d + (1 - b_t) * h
+    close(d, (squares * b ** np.arange(3, -1, -1)).sum() * (1 - b) / (1 - b**4))
+
+
+@pytest.mark.slow
+def test_a_high_floor_is_local_sgd():
+    """Of nodes that count alike; all have as many samples here."""
+    got = run(m.savic(lr=20.0, floor=100.0, local_steps=3), rounds=4)[1]
+    close(got, run(m.fedavg(lr=0.2, local_steps=3), rounds=4)[1])
+
+
+@pytest.mark.slow
+def test_one_step_is_preconditioned_descent_on_the_mean_loss():
+    x = run(m.savic(lr=0.1, floor=0.3, local_steps=1), rounds=1)[1]
+    g = np.mean([grad(i, X0.mean(0)) for i in range(N)], 0)
+    close(x, X0.mean(0) - 0.1 * g / np.maximum(0.3, np.abs(g)))
