@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         Codec as Codec,
         Compressor as Compressor,
         Events as Events,
+        Experience as Experience,
         Fault as Fault,
+        LearningRule as LearningRule,
         Privacy as Privacy,
         Rule as Rule,
     )
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from .network import Network as Network
     from .optimizers import Cosine as Cosine, InverseSqrt as InverseSqrt, optimizer as optimizer
     from .planning.privacy import privacy_spent as privacy_spent
-    from .problem import Problem as Problem
+    from .problem import Problem as Problem, experience as experience, learning_rules as learning_rules
     from .report.history import History as History
     from .runs.simulate import compare as compare, simulate as simulate
     from .runs.sweep import sweep as sweep
@@ -64,11 +66,15 @@ _NOUNS = {
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "privacy_spent": "planning.privacy", "rollout": "engine", "simulate": "runs.simulate",
     "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(
-        ("Attack", "Codec", "Compressor", "Events", "Fault", "Privacy", "Rule"), "core.kinds"
+        ("Attack", "Codec", "Compressor", "Events", "Experience", "Fault", "LearningRule", "Privacy", "Rule"), "core.kinds"
     ), "number": "core.struct", "option": "core.struct", "static": "core.struct", "struct": "core.struct", "sweep": "runs.sweep",
 }  # fmt: skip
 
-_PLACES = {room: room for room in _ROOMS} | {"checks": "core.checks"}
+_PLACES = {room: room for room in _ROOMS} | {
+    "checks": "core.checks",
+    "experience": "problem.experience",
+    "learning_rules": "problem.learning_rules",
+}
 
 __all__ = sorted([*_PLACES, *_NOUNS])
 

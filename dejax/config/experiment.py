@@ -17,7 +17,7 @@ from .registry import Registry
 from .words import nearest, shown
 from .yaml import MAX_BYTES, check_size, dump, parse
 
-_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr")
+_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RunSpec:
                 )
         elif (task := getattr(made, "task", None)) is None:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
-        given = {k: self.args[k] for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
+        given = {k: calls.build(self.args[k]) for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
         problem = Problem(task, node_data, **given)
         method, network = self.args["method"].build(), self.network(node_data.n)
         network.check(method, problem)  # what cannot work together, before anything is compiled

@@ -92,6 +92,8 @@ _Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
+_LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
+_Experience = Annotated[Any, "experience"]
 _Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]
 
@@ -110,6 +112,8 @@ def experiment(
     block: int | Literal["auto"] | None = "auto",
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    source: _Experience = None,
+    rule: _LearningRule = None,
     eval: _Eval = None,
     out: str | None = None,
     mesh: _Mesh = None,
@@ -128,6 +132,8 @@ def run(
     block: int | Literal["auto"] | None = None,
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    source: _Experience = None,
+    rule: _LearningRule = None,
     rounds: int | None = None,
 ) -> None:
     """Take the names that stand under `methods.LABEL`.

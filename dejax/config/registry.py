@@ -52,6 +52,8 @@ KINDS: dict[str, Kind] = {
     "clock": Kind("clocks", "faults", lambda m: m.is_class and not _has("awake", "arrives")(m)),
     "events": Kind("events", "events", _has("plan")),
     "prox": Kind("proximals", "proximal", _has("prox")),
+    "learning_rule": Kind("learning_rules", "problem/learning_rules", _has("direction")),
+    "experience": Kind("experience", "problem/experience", _has("collect")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
     "task": Kind("tasks", "tasks", lambda m: True),
@@ -87,8 +89,12 @@ class Registry:
     def kind_of(self, name: str, hint: object) -> str | None:
         """Return the kind of member that a parameter takes; None for a plain value.
 
-        It is found by the parameter's name or by the class in its hint.
+        It is found by a mark in its hint (`Annotated[Any, "learning_rule"]`), by the parameter's
+        name or by the class in its hint.
         """
+        marked = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, str) and m in KINDS), None)
+        if marked is not None:
+            return marked
         plain = (bool, int, float, str, type(None))
         options = _flat(hint)
         if name in KINDS and not all(o in plain or typing.get_origin(o) is typing.Literal for o in options):
@@ -142,7 +148,7 @@ def _builtin(kind: str) -> dict[str, Callable[..., Any]]:
     names = _names(kind)
     if not names:
         return {}
-    package = importlib.import_module(f"dejax.{KINDS[kind].folder}")
+    package = importlib.import_module(f"dejax.{KINDS[kind].folder.replace('/', '.')}")
     return {name: getattr(package, name) for name in names}
 
 

@@ -70,6 +70,50 @@ class Privacy:
     per_example = False  # clips the gradient of every single example
 
 
+class LearningRule:
+    """Find the direction that a node descends along.
+
+    `direction(task, params, batch, key, memory) -> (loss, direction, memory)` of one node (see
+    `dejax.problem.lesson`); `init(params, key) -> memory`; `check(task)` refuses a task.
+    """
+
+    per_example = True  # may be asked for one example at a time, as clipping per example does
+    any_loss = True  # descends along whatever loss a method asks for, not one of its own
+
+    @property
+    def work(self) -> float:
+        """Time of one direction, in gradients, as the clock counts it."""
+        return 1.0
+
+    def init(self, params: Any, key: Any) -> Any:
+        """No memory."""
+        del params, key
+        return ()
+
+    def check(self, task: Any) -> None:
+        """Raise ValueError or TypeError for a task that the rule cannot teach; by default none."""
+        del task
+
+
+class Experience:
+    """Find the samples that a node learns from in a round.
+
+    `init(key, n) -> memory`, a tree of [n, ...]; `collect(task, params, memory, round) -> (batch, memory)` for the rows of a view.
+    """
+
+    acts = True  # collects with the nodes' present models, so that whoever draws a batch must hand them over
+    even = True  # no batch is padded
+
+    def init(self, key: Any, n: int) -> Any:
+        """No memory."""
+        del key, n
+        return ()
+
+    def expected(self, count: Any) -> Any:
+        """Return the public sizes [n] of batches; None: what their weights say."""
+        del count
+
+
 class Fault:
     """Fail between nodes: `awake`, `arrives`, `uploads`, `absent` are None where nothing does.
 
@@ -170,6 +214,18 @@ INNER = {  # what other objects hold in such fields
     ),
     "prox": Interface((("prox",),), "proximal operator", call("dejax.proximal.l1", strength=1e-4)),
     "optimizer": Interface((("make",),), "optimizer", ADAM, ("update",)),
+    "experience": Interface(
+        (("collect",), ("init",), ("expected",)),
+        "source of experience (inherit from dejax.Experience)",
+        call("dejax.experience.acting", steps=16),
+        base=Experience,
+    ),
+    "learning_rule": Interface(
+        (("direction",), ("init",), ("check",), ("work",)),
+        "learning rule (inherit from dejax.LearningRule)",
+        call("dejax.learning_rules.evolution", sigma=0.1),
+        base=LearningRule,
+    ),
 }
 
 
@@ -209,6 +265,9 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
             instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
+    if wanted is INNER["learning_rule"] and _has(value, "combine"):
+        why = "a combination rule, which says how a node combines what it receives, but a learning rule is wanted"
+        raise bad(field, value, owner=owner, why=why, instead="give it to the network: Network(rule=...)")
     if _has(value, "encode", "compressor"):
         raise bad(
             field,
@@ -317,8 +376,10 @@ __all__ = [
     "Codec",
     "Compressor",
     "Events",
+    "Experience",
     "Fault",
     "Interface",
+    "LearningRule",
     "Privacy",
     "Rule",
     "Slot",

@@ -67,6 +67,8 @@ class Traits:
         alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
+      heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
+        False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
       sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
         "mean(y) = mean(g)"; "" (default).
@@ -96,6 +98,7 @@ class Traits:
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
+    heads: bool = False
     raw_losses: bool = False
     sums_keep: str = ""
 
@@ -120,7 +123,7 @@ class Traits:
     @property
     def one_model(self) -> bool:
         """Whether one model is kept for all, at a server or pooled."""
-        return self.channel == "server" or self.pooled
+        return (self.channel == "server" and not self.heads) or self.pooled
 
 
 def _one_of(*values: Any) -> tuple[Any, str]:
@@ -163,6 +166,7 @@ _VALUES = {
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "heads": _one_of(True, False),
     "raw_losses": _one_of(True, False),
     "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
@@ -175,7 +179,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "heads": "heads=True", "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
     "clients",

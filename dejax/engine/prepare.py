@@ -13,6 +13,7 @@ from ..devices import placement
 from ..errors import bad
 from ..network import Network
 from ..problem import Problem, roles
+from ..problem.rule_check import check_rule
 from ..problem.task_check import check_fit
 
 
@@ -47,9 +48,11 @@ def prepare(
     method, problem, network = listed(method), listed(problem), listed(network)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
     check_arrays(method, *options)
+    check_arrays(problem.rule)
     check_shapes(problem.n, method, problem, *options)
     roles.check_leaves(problem)
     check_fit(problem)
+    check_rule(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))

@@ -180,7 +180,7 @@ def _need_own(view: View) -> None:
 def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
-    if "loss" not in values:
+    if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
         values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
     return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}
 

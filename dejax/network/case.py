@@ -115,6 +115,8 @@ class Case:
     @cached_property
     def loss_per_batch(self) -> bool:
         """Whether the task's loss is one number for a whole batch."""
+        if self.problem.source is not None:  # whose batches have other forms than the data
+            return False
         one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
         batch = jax.tree.map(one, self.problem.data.arrays)
         return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
@@ -122,7 +124,7 @@ class Case:
     @cached_property
     def rule_with_memory(self) -> bool:
         """Whether the learning rule keeps memory."""
-        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task))
+        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task), key_like())
         return bool(jax.tree.leaves(memory))
 
     def option(self, field: str) -> str:

@@ -109,7 +109,7 @@ def statistics(case: Case) -> Any:
         return {
             "why": f"{case.method} trains one model on the batches of all nodes, which would leave n sets of them",
         }
-    if not case.problem.sampler.even:
+    if not case.problem.experience.even:
         return {
             "why": "shards of different sizes pad their batches, and padding would be counted; set sampling='replacement'",
         }

@@ -68,6 +68,8 @@ def privacy_spent(method: Any, problem: Any, network: Any, *, rounds: int, delta
     repeats = np.full(n, rounds)
     if mechanism.hook == "gradient":
         rate, repeats, why, words = _of_batches(problem, adjacency, rounds, per_round, count)
+    if mechanism.hook == "gradient" and problem.source is not None:
+        why = "the problem has a source of experience, and no account knows what one of its samples touches"
     if network.events is not None:
         why = "how many mechanisms a node runs depends on the timetable, which this account does not read"
     if why:

@@ -3,6 +3,8 @@
 And the roles of a model's leaves.
 """
 
-from .problem import BackPropagation as BackPropagation, Batch as Batch, Problem as Problem
+from . import experience as experience, learning_rules as learning_rules
+from .batch import Batch as Batch
+from .problem import Problem as Problem
 
-__all__ = ["BackPropagation", "Batch", "Problem"]
+__all__ = ["Batch", "Problem", "experience", "learning_rules"]

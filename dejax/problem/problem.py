@@ -23,39 +23,13 @@ from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
 from ..xla.take_rows import fetch_rows
+from .batch import Batch
+from .experience.samples import Samples
+from .learning_rules import back_propagation as BackPropagation
 from .roles import Rules, as_rules
 from .task_check import check_task
 
 SAMPLERS = ("full", "replacement", "epoch", "poisson")
-
-
-@struct
-class Batch:
-    """One batch per node: `data` [n, B, ...] and `weight` [n, B].
-
-    weight: 1 on samples, 0 on padding; None if there is no padding.
-
-    One of `public` rows has no node axis: [B, ...], the same for all nodes.
-    """
-
-    data: Any
-    weight: Any = None
-    public: bool = static(default=False)
-
-
-@struct
-class BackPropagation:
-    """The default rule of learning: the gradient of the (weighted) mean loss."""
-
-    def init(self, params: Tree) -> Any:
-        """No memory."""
-        del params
-        return ()
-
-    def direction(self, loss: Tree, params: Tree, memory: Tree) -> tuple[jax.Array, Any, Any]:
-        """Loss, descent direction's negative (the gradient) and memory, for one node."""
-        value, grad = jax.value_and_grad(loss)(params)
-        return value, grad, memory
 
 
 @struct
@@ -72,7 +46,10 @@ class Problem:
         epoch; the last batch of an epoch may be smaller) or "poisson" (each sample enters each batch on its own, B on average: what
         accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
       starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
-      rule: the rule of learning; default back-propagation.
+      source: where batches come from, a member of `dejax.experience` or your own; default: samples
+        of the node's data, by `batch_size` and `sampling`.
+      rule: the learning rule, a member of `dejax.learning_rules` or your own; default
+        back-propagation.
       block: nodes whose gradients are computed at a time, so that activations and batches do not
         grow with n; "auto" takes as many as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all
         where that is less than four of their models; None is all at once. Draws do not depend on
@@ -98,7 +75,8 @@ class Problem:
     batch_size: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for all samples"))
     sampling: str | None = static(default=None, check=or_none(choice(*SAMPLERS), "or leave it out"))
     starts: str = static(default="equal", check=choice("equal", "independent"))
-    rule: Any = BackPropagation()
+    source: Any = option(default=None, check=Slot("experience"))
+    rule: Any = option(default=BackPropagation(), check=Slot("learning_rule"))
     block: int | str | None = static(default="auto", check=BLOCK)
     remat: bool = static(default=False)
     roles: Any = static(default=())
@@ -150,7 +128,15 @@ class Problem:
                 says=f"is {self.sampling!r} but batch_size is " + NULL,
                 instead="give batch_size, e.g. 16",
             )
+        if self.source is not None and (self.batch_size is not None or self.sampling is not None):
+            field = "sampling" if self.batch_size is None else "batch_size"
+            why = "but the source of experience says itself what a batch is"
+            raise bad(field, getattr(self, field), owner="Problem", why=why, instead="leave one of them out")
+        if hasattr(self.source, "build"):
+            object.__setattr__(self, "source", self.source.build(self.task))
         object.__setattr__(self, "roles", as_rules(self.roles))
+        if self.rule is None:
+            object.__setattr__(self, "rule", BackPropagation())
         if self.personal_lr is not None and self.personal_optimizer is not None:
             raise bad("", owner=self, says="got both personal_lr and personal_optimizer", instead="give one of them")
 
@@ -176,6 +162,11 @@ class Problem:
             if self.sampling == "epoch"
             else Replacement(self.batch_size)
         )
+
+    @property
+    def experience(self) -> Any:
+        """Where batches come from: the source, or the node's own samples."""
+        return Samples(self.sampler) if self.source is None else self.source
 
     def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
         """Draw one batch for each node of `ids` [m] (None: all).
@@ -214,10 +205,7 @@ class Problem:
                         + way
                     )
                 return values
-            if weight is None:
-                return values.mean()
-            w = weight.astype(values.dtype)
-            return (values * w).sum() / jnp.maximum(w.sum(), 1)
+            return Batch(batch, weight).mean(values)
 
         return loss
 
@@ -252,4 +240,4 @@ def takes_weight(fn: Callable[..., Any]) -> bool:
         return False
 
 
-__all__ = ["BackPropagation", "Batch", "Problem", "takes_weight"]
+__all__ = ["Problem", "takes_weight"]

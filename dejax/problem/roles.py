@@ -20,7 +20,6 @@ FedBN, 2021.
 
 import difflib
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ from ..core import tree
 from ..core.abstract import model_like
 from ..core.kinds import ADAM
 from ..core.method import traits
+from ..core.parts import joint, matched
 from ..core.tree import join, path_of
 from ..core.types import Keys, Method, Problem, Round, Tree
 from ..errors import Words, bad, keyword
@@ -110,11 +110,10 @@ def _said(rules: Patterns, path: str) -> str | None:
 
     Patterns name its first parts, * stands for one of them.
     """
-    parts, best = path.split("/"), (0, None)
+    best: tuple[int, Any] = (0, None)
     for pattern, role in rules:
-        names = pattern.split("/")
-        if len(names) <= len(parts) and all(map(fnmatchcase, parts, names)):
-            best = max(best, (len(names), role), key=lambda b: b[0])
+        if depth := matched(pattern, path):
+            best = max(best, (depth, role), key=lambda b: b[0])
     return best[1]
 
 
@@ -239,6 +238,34 @@ def personal_step(problem: Problem) -> Any:
     return LocalStep(problem.personal_lr, problem.personal_optimizer)
 
 
+def over(fn: Callable[..., Any], pair: bool = False) -> Any:
+    """fn of whole models, over (what is trained, batch, key, what stays, ...).
+
+    pair: what is trained are two trees, (shared, personal).
+    """
+
+    @wraps(fn)  # whether it takes weight= is read off its signature
+    def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+        parts = trained if pair else (trained,)
+        return fn(join(*parts, *fixed), batch, key, *extra, **weight)
+
+    return joined
+
+
+def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
+    """A model out of trained leaves (shared, personal) and fixed ones (frozen, statistics)."""
+    del extra
+    return join(*trained, *fixed)
+
+
+def whole_models(round: Round, params: Tree) -> Any:
+    """Whole models [n, ...] out of the leaves that a method holds."""
+    if not round.problem.rules:
+        return params
+    joined = Joined(round, params)
+    return join(params, joined.personal, *joined.fixed)
+
+
 class Joined:
     """What a round joins to the leaves that a method sees, for one gradient.
 
@@ -270,11 +297,7 @@ class Joined:
     def loss(self, fn: Callable[..., Any]) -> Any:
         """fn over ((shared, personal), batch, key, fixed, ...)."""
 
-        @wraps(fn)  # whether it takes weight= is read off its signature
-        def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
-            return fn(join(*trained, *fixed), batch, key, *extra, **weight)
-
-        return joined
+        return over(fn, pair=True)
 
     def update(self, grads: Tree) -> None:
         """One step of the personal leaves."""
@@ -341,9 +364,13 @@ __all__ = [
     "check",
     "check_leaves",
     "join",
+    "joint",
     "model",
+    "over",
     "present",
     "role_of",
     "split",
     "start",
+    "whole",
+    "whole_models",
 ]

@@ -13,7 +13,7 @@ from ..core.made import Made, made
 from ..core.types import Method, Network, Problem
 from ..core.yaml_text import dump
 from ..data import Dataset
-from ..problem import BackPropagation
+from ..problem.learning_rules import back_propagation
 
 ROOMS = (
     "aggregation", "attacks", "compression", "data", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
@@ -130,7 +130,7 @@ def call_of(value: Any) -> Any:
 
 
 def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
-    if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not BackPropagation:
+    if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not back_propagation:
         raise _NoName
     out: dict[str, Any] = {"data": samples(problem.data)}
     if made(problem.task) is None:

@@ -23,7 +23,7 @@ def forward(
     from .local import batch
 
     check_private(round, given)
-    given = batch(round, name + ".batch") if given is None else given
+    given = batch(round, name + ".batch", params=params) if given is None else given
     count(round, name, jnp.ones((round.n,), jnp.int32))
     return _rows(round, fn, params, given, round.node_keys(name + ".forward"), extra)
 

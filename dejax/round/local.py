@@ -18,13 +18,14 @@ from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import bad
 from ..problem import Batch, roles
+from ..problem.lesson import Lesson
 from . import clocks
 from .forward import check_private, count
 from .meters import NO_NODE
 
 
-def batch(round: Round, name: str, of: str = "train", size: int | None = None) -> Batch:
-    """One batch per node of the view; the sampler's cursor moves only where the node computes."""
+def batch(round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None) -> Batch:
+    """One batch per node of the view; its source's memory moves where the node computes."""
     if of == "public":
         return public_batch(round, name, size)
     if of != "train":
@@ -37,8 +38,8 @@ def batch(round: Round, name: str, of: str = "train", size: int | None = None) -
             why="but nodes draw Problem.batch_size of their own samples",
             instead="leave it out",
         )
-    rows, weight = _draw(round, name)
-    drawn = Batch(round.problem.fetch(rows), weight)
+    drawn = collect(round, name, params)
+    drawn = Batch(round.problem.fetch(drawn.data), drawn.weight) if drawn.rows else drawn
     attack = round.network.attack
     if attack is not None and attack.hook == "batch":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
@@ -65,48 +66,80 @@ def public_batch(round: Round, name: str, size: int | None) -> Batch:
     return Batch(tree.map(lambda x: jnp.asarray(x)[at], public), public=True)
 
 
-def _draw(round: Round, name: str) -> tuple[jax.Array, Any]:
-    """Rows [m, B] of the data for each node's batch, and their weights [m, B] or None."""
-    problem = round.problem
-    memory, write = round.slot("sampler", problem.sampler.init)
-    base_keys = fold_in(fold_name(_run_key(round), "epochs"), round.ids)
-    rows, weight, new = problem.draw(memory, round._ids, round.node_keys(name), base_keys)
+def collect(round: Round, name: str, params: Tree) -> Batch:
+    """What the problem's source gives for `name`; memory moves where the node computes.
+
+    params: tree of [n, ...], with which to act; None where the caller has none.
+    """
+    problem, source = round.problem, round.problem.experience
+    if source.acts and params is None:
+        says, why = "is not given", f"but {type(source).__name__} acts with the nodes' models"
+        raise bad("params", owner="round.batch", says=says, why=why, instead="hand them over: round.batch(params=x)")
+    memory, write = round.slot("source", lambda n: _memory(round, source, n))
+    view = round._child(round.store, round._key, round._prefix + name + "/")
+    models = roles.whole_models(round, params) if source.acts else None
+    drawn, new = source.collect(problem.task, models, memory, view)
     write(round.keep(new, memory))
-    return rows, weight
+    return jax.lax.stop_gradient(drawn) if source.acts else drawn
+
+
+def _memory(round: Round, source: Any, n: int) -> Any:
+    """The memory [n, ...] of a source before its first batch, its rows where the nodes stand."""
+    memory = source.init(fold_name(_run_key(round), "source"), n)
+    for x in tree.leaves(memory):
+        if jnp.shape(x)[:1] != (n,):
+            says, way = f"gives a leaf of shape {jnp.shape(x)}", f"give one row per node: ({n}, ...)"
+            raise bad(f"{type(source).__name__}.init", says=says, instead=way)
+    return memory if round._order is None else tree.map(lambda x: x[round._order], memory)
 
 
 def gradient(
-    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
+    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None
 ) -> Any:
     """See `Round.gradient`."""
+    whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
-        params = round.store.slots["view"]
+        whole = round.store.slots["view"]
+        of = lambda part: tree.map(lambda p, v: None if p is None else v, part, whole, is_leaf=lambda x: x is None)
+        params, fixed = (whole, None) if fixed is None else (of(params), of(fixed))
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
-        return _gradient_of_events(round, name, params, loss_fn, extra)
+        return _gradient_of_events(round, name, params, loss_fn, extra, fixed)
     network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
-        source, weight = _draw(round, name + ".batch")
+        found = collect(round, name + ".batch", whole)
+        source, weight = found.data, found.weight
+        fetch = round.problem.fetch if found.rows else lambda data: data
     else:
-        given = batch(round, name + ".batch") if given is None else given
+        given = batch(round, name + ".batch", params=whole) if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
     if given is not None and given.public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
     keys = round.node_keys(name + ".loss")
-    if not round.problem.rules:
-        loss, grads = _per_node(round, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+    own_loss = loss_fn is not None
+    if own_loss and not round.problem.rule.any_loss:
+        learning = type(round.problem.rule).__name__
+        why = f"but the learning rule {learning} has losses of its own and would not see it"
+        raise bad("loss", owner="round.gradient", says="is given", why=why, instead="use another method or rule")
+    loss_fn = loss_fn if own_loss else round.problem.task.loss
+    given_rows = (source, weight, fetch)
+    if fixed is not None:
+        loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, network.privacy, fixed)
+    elif round.problem.rules:
+        loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
     else:
-        loss, grads = _with_roles(round, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+        loss, grads = _per_node(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
-    _observe(round, loss, weight)
+    _observe(round, loss, weight, "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss")
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
-    clocks.compute(round, name)
+    work = round.problem.rule.work
+    clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
 
 
@@ -116,54 +149,59 @@ def _per_node(
     params: Tree,
     given: tuple[Any, Any, Any],
     keys: jax.Array,
-    loss_fn: Callable[..., Any],
+    fn: Callable[..., Any],
     extra: tuple[Any, ...],
     privacy: Any,
+    whole: Callable[..., Any] = lambda params, *extra: params,
+    slot: str = "rule",
 ) -> tuple[jax.Array, Any]:
-    """Compute losses [n] and gradients [n, ...] by the problem's learning rule, block by block.
+    """Compute losses [n] and directions [n, ...] by the problem's learning rule, block by block.
 
-    given: (source, weights, source_i -> batch_i).
+    given: (source, weights, source_i -> batch_i). whole: (params, *extra) -> the whole model.
     """
     source, weight, fetch = given
     problem = round.problem
-    fn = problem.task.loss if loss_fn is None else loss_fn
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
     memory, write = (), None
-    if tree.leaves(jax.eval_shape(problem.rule.init, tree.map(lambda x: x[0], params))):
-        memory, write = round.slot(
-            "rule", lambda n: jax.vmap(problem.rule.init)(tree.tile(tree.map(lambda x: x[0], params), n))
-        )
+    start = tree.map(lambda x: x[0], params)
+    if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
+        memory, write = round.slot(slot, lambda n: _rule_memory(round, start, n))
 
-    def one(params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]) -> Any:
-        data = fetch(source)
+    def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+        data, (key, common) = fetch(source), keys
+        task = Lesson(problem, fn, extra, whole, common)
         if not per_example:
-            return problem.rule.direction(problem.scalar_loss(fn, data, weight, key, *extra), params, memory)
+            return problem.rule.direction(task, params, Batch(data, weight), key, memory)
 
-        def example(row: Tree, key: jax.Array) -> Any:
-            single = problem.scalar_loss(fn, tree.map(lambda x: x[None], row), None, key, *extra)
-            return problem.rule.direction(single, params, memory)[:2]  # a rule with memory is refused
+        def example(row: Tree, key: jax.Array) -> Any:  # of a rule without memory: others are refused
+            return problem.rule.direction(task, params, Batch(tree.map(lambda x: x[None], row)), key, memory)[:2]
 
         size = tree.leaves(data)[0].shape[0]
         losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    def mean_loss(
-        params: Tree, source: Tree, weight: Values, key: jax.Array, memory: Tree, extra: tuple[Any, ...]
-    ) -> Any:
-        return problem.scalar_loss(fn, fetch(source), weight, key, *extra)(params)
+    def mean_loss(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+        return problem.scalar_loss(fn, fetch(source), weight, keys[0], *extra)(params)
 
-    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, keys, memory, extra)
+    both = keys, round.common_keys(name + ".rule")
+    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, both, memory, extra)
     if write is not None:
-        write(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
+        write(round.keep(memory, round.slot(slot, lambda n: memory)[0]))
     if per_example:
         if weight is None:
             weight = jnp.ones(tree.leaves(grads)[0].shape[:2], jnp.float32)
-        ctx, size = round._context(round.key(name + ".privacy")), problem.sampler.expected(round.counts)
+        ctx, size = round._context(round.key(name + ".privacy")), problem.experience.expected(round.counts)
         public = {} if size is None else {"size": size}  # how many were drawn is a secret of Poisson sampling
         grads = privacy.gradient(ctx, grads, weight.astype(jnp.float32), **public)
         grads = tree.map(lambda g, x: g.astype(x.dtype), grads, params)
     return loss, grads
+
+
+def _rule_memory(round: Round, start: Tree, n: int) -> Any:
+    """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
+    keys = fold_in(fold_name(_run_key(round), "rule"), round._everyone)
+    return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
 
 
 def _with_roles(
@@ -180,19 +218,51 @@ def _with_roles(
 
     Those are updated on the way.
     """
-    task, joined = round.problem.task, roles.Joined(round, params)
-    fn = joined.loss(task.loss if loss_fn is None else loss_fn)
-    fixed = joined.fixed
-    loss, (grads, own) = _per_node(round, name, (params, joined.personal), given, keys, fn, (fixed, *extra), privacy)
-    if tree.leaves(fixed[1:]):  # a second forward pass, which XLA merges with that of the loss in part
-        source, _, fetch = given
-        one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key))
-        model = roles.join(params, joined.personal, *fixed)
-        joined.observe(_each(round, one, one, model, source, keys))
+    joined = roles.Joined(round, params)
+    fn, fixed = joined.loss(loss_fn), joined.fixed
+    trained, extra = (params, joined.personal), (fixed, *extra)
+    loss, (grads, own) = _per_node(round, name, trained, given, keys, fn, extra, privacy, roles.whole)
+    _statistics(round, joined, roles.join(params, joined.personal, *fixed), given, keys)
     if round.computes is not None:
         own = tree.where(round.computes, own, tree.zeros(own))
     joined.update(own)
     return loss, grads
+
+
+def _of_part(
+    round: Round,
+    name: str,
+    params: Tree,
+    given: tuple[Any, Any, Any],
+    keys: jax.Array,
+    loss_fn: Callable[..., Any],
+    extra: tuple[Any, ...],
+    privacy: Any,
+    rest: Tree,
+) -> tuple[jax.Array, Any]:
+    """Compute `_per_node` of a part of the method's leaves.
+
+    The `rest`, and what the method does not see, stay.
+    """
+    joined = roles.Joined(round, params)
+    fixed = rest, joined.personal, *joined.fixed
+    fn, whole = roles.over(loss_fn), lambda params, fixed, *extra: roles.join(params, *fixed)
+    slot = name + ".rule"
+    loss, grads = _per_node(round, name, params, given, keys, fn, (fixed, *extra), privacy, whole, slot)
+    _statistics(round, joined, roles.join(params, *fixed), given, keys)
+    return loss, grads
+
+
+def _statistics(round: Round, joined: Any, models: Tree, given: tuple[Any, Any, Any], keys: jax.Array) -> None:
+    """Keep the statistics that models write.
+
+    A second forward pass, which XLA merges with that of the loss in part.
+    """
+    if not tree.leaves(joined.fixed[1:]):
+        return
+    (source, _, fetch), task = given, round.problem.task
+    one = lambda p, s, key: roles.split(round.problem.rules, task.statistics(p, fetch(s), key))
+    joined.observe(_each(round, one, one, models, source, keys))
 
 
 def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
@@ -226,9 +296,7 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     return block_map(fn, n, block, place)(*args)
 
 
-def _gradient_of_events(
-    round: Any, name: str, params: Tree, loss_fn: Callable[..., Any], extra: tuple[Any, ...]
-) -> Any:
+def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...], fixed: Any) -> Any:
     """Compute the m gradients of a timetable's initiators, and scatter them into the node axis.
 
     m is the width of the timetable; rows of other nodes are zero.
@@ -238,13 +306,15 @@ def _gradient_of_events(
     rows = jnp.minimum(ids, round.n_all - 1)
     view = round._fresh()
     view._ids, view._put, view._busy = rows, ids, real
-    params_m, extra_m = (tree.map(lambda x: x[rows], t) for t in (params, extra))
-    grads = gradient(view, name, params_m, batch(view, name + ".batch"), loss_fn, extra_m)
+    params_m, extra_m, fixed_m = (tree.map(lambda x: x[rows], t) for t in (params, extra, fixed))
+    models = params_m if fixed is None else roles.joint(params_m, fixed_m, gaps=bool(round.problem.rules))
+    drawn = batch(view, name + ".batch", params=models)
+    grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m)
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
-    """Meter gradients and mean loss of honest nodes, and their lowest id without a finite loss."""
+def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
+    """Meter gradients and `record`, the mean loss, of honest nodes; the first not finite."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
     store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
@@ -256,7 +326,7 @@ def _observe(round: Round, loss: jax.Array, weight: Any) -> None:
         works = weight.any(1) if works is None else works & weight.any(1)
     count = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
     loss = loss if works is None else jnp.where(works, loss, 0)
-    store.share("loss", loss.sum() / jnp.maximum(count, 1), count > 0)
+    store.share(record, loss.sum() / jnp.maximum(count, 1), count > 0)
 
 
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:

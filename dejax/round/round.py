@@ -33,7 +33,9 @@ class Round(Rows):
     """
 
     # ---- local work
-    def batch(self, name: str | None = None, *, of: str = "train", size: int | None = None) -> Batch:
+    def batch(
+        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None
+    ) -> Batch:
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
         Draws advance the cursor of an epoch.
@@ -41,11 +43,13 @@ class Round(Rows):
         Args:
           of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node
             axis. Neither per-example privacy nor attacks on data touch them.
+          params: tree of [n, ...], with which a source of experience acts; samples do not need them.
           size: of a public batch, drawn with replacement; None: all public rows in their order.
         Raises:
-          ValueError: data without public rows; a size for "train"; another kind.
+          ValueError: data without public rows; a size for "train"; another kind; no params for a source
+            that acts.
         """
-        return local.batch(self, self._name("batch", name), of, size)
+        return local.batch(self, self._name("batch", name), of, size, params)
 
     def gradient(
         self,
@@ -54,6 +58,7 @@ class Round(Rows):
         *,
         loss: Tree = None,
         extra: tuple[Any, ...] = (),
+        fixed: Tree = None,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
@@ -63,9 +68,12 @@ class Round(Rows):
           batch: from `round.batch`, to see one sample from two points; None draws a fresh one.
           loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
           extra: trees of [n, ...].
+          fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
+            trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
+            The gradient is that of `params`; leaves of role personal stay, too.
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra)
+        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""

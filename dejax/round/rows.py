@@ -176,6 +176,19 @@ class Rows:
         """
         return self._per_node(self.key(name))
 
+    @property
+    def call_keys(self) -> jax.Array:
+        """Return keys [n] of the call that this view was made for, as in a source of experience."""
+        return self._per_node(fold_name(self._key, self._prefix.removesuffix("/")))
+
+    def common_keys(self, name: str) -> jax.Array:
+        """Return keys [n] by (name, round), which all nodes share.
+
+        In a timetable they are by (name, number of the event).
+        """
+        key = self.key(name)
+        return jnp.broadcast_to(key, (self.n,)) if self.plan is None else fold_in(key, self._rows(self.plan.tick))
+
     def _per_node(self, key: jax.Array) -> jax.Array:
         keys = fold_in(key, self.ids)
         return keys if self.plan is None else fold_in(keys, self._rows(self.plan.tick))

@@ -114,9 +114,9 @@ class Store:
 
     def meters(self, time: tuple[jax.Array, jax.Array]) -> Meters:
         """The meters of this round as a pytree."""
-        empty = {"loss": jnp.nan}  # in a round in which no honest node computes
+        of_loss = lambda name: name.split("/")[0] == "loss"  # NaN in a round in which no honest node computes
         shares = {
-            name: jnp.where(whole > 0, part / jnp.maximum(whole, 1), empty.get(name, 0))
+            name: jnp.where(whole > 0, part / jnp.maximum(whole, 1), jnp.nan if of_loss(name) else 0)
             for name, (part, whole) in self.shares.items()
         }
         return Meters(self.counts, self.values | shares, self.bad_node, time, self.units)

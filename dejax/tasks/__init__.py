@@ -3,8 +3,9 @@
 from ..layers import conv as conv
 from ..layers.linear import dot_general as dot_general
 from ..layers.slow_layers import warn_if_slow as warn_if_slow
-from . import adapters, models
+from . import adapters, models, policies
 from .adapters import *
 from .models import *
+from .policies import *
 
-__all__ = ["conv", *adapters.__all__, *models.__all__]
+__all__ = ["conv", *adapters.__all__, *models.__all__, *policies.__all__]

@@ -281,7 +281,9 @@ def test_own_members_get_a_name():
         Registry({"methd": {}})
 
 
-@pytest.mark.parametrize("name", ["quickstart", "digits", "compression", "attack", "faults", "disrupted", "personal"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "digits", "compression", "attack", "faults", "disrupted", "personal", "rules", "walk"]
+)
 def test_the_configs_of_the_repository_read_back(name, monkeypatch):
     monkeypatch.undo()  # the real network
     from dejax.config import load

@@ -33,6 +33,8 @@ SEMI = Traits(server=3)
 PAIR = Traits(footprint="pair")
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
+CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
+WALK = dj.Problem(dj.tasks.grid_walk(size=3), CELLS, source=dj.experience.acting(steps=4))
 PERSONAL = dataclasses.replace(BASE, roles={"layer0/bias": "personal"}, personal_lr=0.1)
 
 
@@ -51,7 +53,7 @@ def statistics(**more):
         "task": None,
         "n": N,
         "starts": "equal",
-        "sampler": Some(even=True),
+        "experience": Some(even=True),
         "rules": Rules((("norm", "statistics"),), ()),
     } | more
     return Some(**facts)
@@ -94,13 +96,23 @@ class Ageless(dj.Fault):
 
 
 @dj.struct
-class Heavy:
+class Heavy(dj.LearningRule):
     """A learning rule with memory: heavy ball."""
 
-    def init(self, params):
+    def init(self, params, key):
         return params
 
-    def direction(self, loss, params, memory):
+    def direction(self, task, params, batch, key, memory):
+        raise NotImplementedError
+
+
+@dj.struct
+class Whole(dj.LearningRule):
+    """A learning rule of whole batches."""
+
+    per_example = False
+
+    def direction(self, task, params, batch, key, memory):
         raise NotImplementedError
 
 
@@ -174,7 +186,9 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("roles in several models", (Traits(channel="server", groups=True), net(), PERSONAL), (SERVER, net(), PERSONAL)),
     pair("personal leaves of one model", (Traits(channel="none", pooled=True), net(), PERSONAL), (NOBODY, net(), PERSONAL)),
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
+    pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
+    pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 
@@ -201,7 +215,7 @@ def test_every_refusal_has_its_case_here():
     ("traits", "network", "more", "text"),
     [
         (Traits(pooled=True), net(RING), {}, "trains one model on the batches of all nodes"),
-        (NEIGHBORS, net(RING), {"sampler": Some(even=False)}, "shards of different sizes pad their batches"),
+        (NEIGHBORS, net(RING), {"experience": Some(even=False)}, "shards of different sizes pad their batches"),
         (NEIGHBORS, net(RING, privacy=CLIP), {}, "GaussianGradient clips per example"),
         (SERVER, net(privacy=NOISE), {}, "GaussianMessage would add noise to variances"),
     ],

@@ -43,15 +43,11 @@ def test_every_example_draws_its_own_noise(key):
 
 
 @dj.struct
-class Doubled:
+class Doubled(dj.LearningRule):
     """A learning rule whose direction is twice the gradient."""
 
-    def init(self, params):
-        del params
-        return ()
-
-    def direction(self, loss, params, memory):
-        value, grad = jax.value_and_grad(loss)(params)
+    def direction(self, task, params, batch, key, memory):
+        value, grad = jax.value_and_grad(task.loss)(params, batch, key)
         return value, jax.tree.map(lambda g: 2 * g, grad), memory
 
 

@@ -1,5 +1,6 @@
-"""Synthetic problems whose optimum is known."""
+"""Synthetic problems whose optimum is known, and starts of episodes."""
 
+from ._cells import cells as cells
 from ._logistic import logistic as logistic
 from ._squares import (
     consensus as consensus,
@@ -9,4 +10,4 @@ from ._squares import (
 )
 from ._submodular import diminishing as diminishing
 
-__all__ = ["logistic", "diminishing", "consensus", "equal_quadratics", "least_squares", "quadratics"]
+__all__ = ["cells", "logistic", "diminishing", "consensus", "equal_quadratics", "least_squares", "quadratics"]

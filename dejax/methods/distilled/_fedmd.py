@@ -72,7 +72,7 @@ class Fedmd:
             return gap.reshape(gap.shape[0], -1).mean(1)
 
         def digest(r: Round, x: Any) -> Any:
-            slope = r.gradient(x, public, loss=apart, extra=(target,))
+            slope = r.gradient(x, public, loss=apart, extra=(target,), name="answers")
             return r.keep(tree.sub(x, tree.scale(r.rate(self.digest_lr), slope)), x)
 
         x = round.repeat(self.digest_steps, digest, state.params, name="digest")

@@ -6,6 +6,7 @@ from ._fedamd import FedAmd as fedamd
 from ._fedavg import FedAvg as fedavg
 from ._fedbuff import FedBuff as fedbuff
 from ._feddyn import FedDyn as feddyn
+from ._fedes import Fedes as fedes
 from ._fednova import FedNova as fednova
 from ._fedopt import FedOpt as fedopt
 from ._fedprox import FedProx as fedprox
@@ -24,6 +25,7 @@ __all__ = [
     "fedavg",
     "fedbuff",
     "feddyn",
+    "fedes",
     "fednova",
     "fedopt",
     "fedprox",

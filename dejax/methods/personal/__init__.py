@@ -3,6 +3,7 @@
 from ._apfl import Apfl as apfl
 from ._dispfl import Dispfl as dispfl
 from ._ditto import Ditto as ditto
+from ._fedrep import Fedrep as fedrep
 from ._network_lasso import NetworkLasso as network_lasso
 
-__all__ = ["apfl", "dispfl", "ditto", "network_lasso"]
+__all__ = ["apfl", "dispfl", "ditto", "fedrep", "network_lasso"]

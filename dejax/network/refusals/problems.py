@@ -33,12 +33,38 @@ PROBLEMS: tuple[Refusal, ...] = (
         text="the model has batch statistics, but {why}. Use nnx.LayerNorm or nnx.GroupNorm, which have none",
     ),
     Refusal(
+        "experience clipped per example",
+        lambda c: (
+            c.network.privacy is not None
+            and c.network.privacy.per_example
+            and c.problem.source is not None
+            and {"source": type(c.problem.source).__name__}
+        ),
+        field="network.privacy",
+        says="{privacy} clips per example",
+        why="but the samples of {source} follow from one another, so that no bound on one of them protects anybody",
+        instead="put noise on messages instead of gradients",
+    ),
+    Refusal(
         "a learning rule with memory",
         lambda c: c.network.privacy is not None and c.network.privacy.per_example and c.rule_with_memory,
         field="network.privacy",
         says="{privacy} asks for the direction of every example",
         why="but the learning rule of the problem keeps memory from one batch to the next, which one example would change for others",
         instead="use a learning rule whose init returns ()",
+    ),
+    Refusal(
+        "a learning rule of whole batches",
+        lambda c: (
+            c.network.privacy is not None
+            and c.network.privacy.per_example
+            and not c.problem.rule.per_example
+            and {"learning": type(c.problem.rule).__name__}
+        ),
+        field="network.privacy",
+        says="{privacy} asks for the direction of every example",
+        why="but the learning rule {learning} gives one of whole batches alone (per_example = False)",
+        instead="use another learning rule, e.g. dejax.learning_rules.back_propagation()",
     ),
     Refusal("too few values for a rule", conditions.rule_size),
 )

@@ -35,8 +35,12 @@ def test_a_round_follows_the_card():
 
 def test_who_digests_nothing_trains_alone():
     problem, network = experiment()
-    got, _ = dj.rollout(m.fedmd(lr=0.3, digest_lr=0.0), problem, network, jax.random.key(0), 3)
-    want, _ = dj.rollout(m.local_only(lr=0.3), problem, None, jax.random.key(0), 3)
+    got, meters = dj.rollout(m.fedmd(lr=0.3, digest_lr=0.0), problem, network, jax.random.key(0), 3)
+    want, alone = dj.rollout(m.local_only(lr=0.3), problem, None, jax.random.key(0), 3)
+    np.testing.assert_allclose(
+        meters.values["loss"], alone.values["loss"], rtol=1e-5
+    )  # distances to answers stand apart
+    assert (np.asarray(meters.values["loss/answers"]) > 0).any()
     for a, b in zip(jax.tree.leaves(got.params), jax.tree.leaves(want.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 

@@ -1,0 +1,35 @@
+"""Batches: the samples of one gradient."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core.struct import static, struct
+
+
+@struct
+class Batch:
+    """One batch per node: `data` [n, B, ...] and `weight` [n, B].
+
+    weight: 1 on samples, 0 on padding; None if there is no padding.
+
+    rows: `data` are row numbers [n, B] of the problem's arrays, to be looked up by `Problem.fetch`.
+
+    One of `public` rows has no node axis: [B, ...], the same for all nodes.
+    """
+
+    data: Any
+    weight: Any = None
+    public: bool = static(default=False)
+    rows: bool = static(default=False)
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """The mean of numbers [B] of one node's samples, padding left out."""
+        if self.weight is None:
+            return values.mean()
+        weight = self.weight.astype(values.dtype)
+        return (values * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
+__all__ = ["Batch"]

@@ -1,0 +1,45 @@
+"""What a learning rule sees: one node's task, with the loss that the method asked for."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from ..core.types import Keys, Problem, Tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """One node's task for one direction, the `task` of `LearningRule.direction`.
+
+    Attributes:
+      task: the problem's own task. common: a key that all nodes share in this call (under events,
+        those whose event has the same number).
+    """
+
+    problem: Problem
+    fn: Callable[..., Any]  # the loss: the task's, or the method's own
+    extra: tuple[Any, ...]
+    whole: Callable[..., Any]
+    common: Any
+
+    @property
+    def task(self) -> Any:
+        """The problem's own task."""
+        return self.problem.task
+
+    def loss(self, params: Tree, batch: Any, key: Keys) -> jax.Array:
+        """Mean loss of a batch over its real samples, scalar: to be descended.
+
+        params: the leaves that are trained, as `direction` gets them. batch: a `Batch` of one node,
+          `data` [B, ...] and `weight` [B] or None.
+        """
+        return self.problem.scalar_loss(self.fn, batch.data, batch.weight, key, *self.extra)(params)
+
+    def model(self, params: Tree) -> Any:
+        """The whole model, leaves of all roles, out of those that are trained."""
+        return self.whole(params, *self.extra)
+
+
+__all__ = ["Lesson"]

@@ -1,0 +1,60 @@
+"""Checks that a learning rule fits the task, by shapes, before anything is compiled."""
+
+import inspect
+
+import jax
+
+from ..core.abstract import key_like, model_like
+from ..core.types import Problem, Tree
+from ..errors import bad
+from .batch import Batch
+from .learning_rules import back_propagation as BackPropagation
+from .lesson import Lesson
+from .roles import path_of
+from .task_check import ROWS
+
+
+def check_rule(problem: Problem) -> None:
+    """The learning rule suits the task: it gives a loss, a direction like the model, memory.
+
+    Raises:
+      TypeError, ValueError: functions of other arguments; a task that the rule refuses; results of
+        other shapes.
+    """
+    rule, task, data = problem.rule, problem.task, problem.data
+    name = type(rule).__name__
+    for fn, want in (("init", "(params, key)"), ("direction", "(task, params, batch, key, memory)")):
+        try:
+            inspect.signature(getattr(rule, fn)).bind(*want.split(", "))
+        except TypeError as error:
+            says, way = f"cannot be called with {want}: {error}", f"write def {fn}(self, {want[1:]}"
+            raise bad(f"{name}.{fn}", says=says, instead=way) from None
+    rule.check(task)
+    if problem.source is not None or type(rule) is BackPropagation:  # which fits every loss
+        return
+    params, key = model_like(task), key_like()
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
+    lesson = lambda common: Lesson(problem, task.loss, (), lambda p: p, common)
+    one = lambda p, b, k, m: rule.direction(lesson(k), p, Batch(b), k, m)
+    memory = jax.eval_shape(rule.init, params, key)
+    found = jax.eval_shape(one, params, shapes, key, memory)
+    if not isinstance(found, tuple) or len(found) != 3:
+        says, way = f"gives {type(found).__name__}", "return (loss, direction, memory)"
+        raise bad(f"{name}.direction", says=says, instead=way)
+    form = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+    for what, got, want, like in (
+        ("a loss", found[0], jax.ShapeDtypeStruct((), found[0].dtype), "one number"),
+        ("a direction", found[1], params, "one like the parameters"),
+        ("a memory", found[2], memory, "one like that of init"),
+    ):
+        if jax.tree.structure(got) != jax.tree.structure(want) or form(got) != form(want):
+            says = f"gives {what} of {_form(got)}"
+            raise bad(f"{name}.direction", says=says, instead=f"give {like}: {_form(want)}")
+
+
+def _form(tree: Tree) -> str:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return ", ".join(f"{path_of(path) or 'one'} {x.dtype}{list(x.shape)}" for path, x in leaves) or "nothing"
+
+
+__all__ = ["check_rule"]
