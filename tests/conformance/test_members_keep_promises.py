@@ -2,6 +2,7 @@
 
 import members
 import numpy as np
+import probes
 import pytest
 
 import dejax as dj
@@ -22,7 +23,16 @@ def few(members, *common):
     return [name if name in common else pytest.param(name, marks=pytest.mark.slow) for name in members]
 
 
-@pytest.mark.parametrize("name", few(METHODS, "dsgd_atc", "scaffold_all"))
+def by_day(name):
+    """The method as a case: in the quick suite, in CI where it stands for its like, else at night."""
+    if name in ("dsgd_atc", "scaffold_all"):
+        return name
+    return pytest.param(
+        name, marks=pytest.mark.slow if name in probes.METHODS + probes.FAMILIES else pytest.mark.nightly
+    )
+
+
+@pytest.mark.parametrize("name", [by_day(name) for name in METHODS])
 def test_methods(name):
     testing.check_method(METHODS[name])
 

@@ -19,7 +19,15 @@ METHODS = (
     "scaffold",
     "ifca",
 )  # every verb that any method calls
-MORE = ("proxskip", "pens", "fedmd", "k_core", "semi_decentralized_s2a", "dimat")  # verbs that few methods call
+MORE = (
+    "proxskip",
+    "pens",
+    "fedmd",
+    "k_core",
+    "semi_decentralized_s2a",
+    "dimat",
+    "fedes",
+)  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",
     "choco",

@@ -18,6 +18,9 @@ def cells(size: int = 5) -> Dataset:
       size: of the grid, >= 2.
     Raises:
       ValueError: size < 2.
+    Example:
+      >>> cells(size=3).size
+      8
     """
     size = whole("size", size)
     x = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).reshape(-1, 2)[:-1].astype(np.int32)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...core.checks import Wholes, whole
+from ...core.made import recorded
 from ...core.types import Tree
 from ...layers.matmul import matmul
 from ..objectives import cross_entropy
@@ -69,6 +70,7 @@ def _unit(x: jax.Array) -> jax.Array:
     return x * lax.rsqrt(jnp.square(x).mean(1, keepdims=True) + 1e-6)
 
 
+@recorded()
 def goodness_mlp(hidden: Sequence[int] = (64, 64), features: int | None = None, classes: int | None = None) -> Any:
     """Classify by the goodness of labels, layer by layer: what forward-forward learns.
 
