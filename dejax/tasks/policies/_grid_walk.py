@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...core.checks import choice, in_, whole
+from ...core.made import recorded
 from ...core.struct import frozen, static
 from ...core.types import Tree
 
@@ -156,6 +157,7 @@ def advantages(
     return lax.scan(back, jnp.zeros_like(last), (change.T, alive.T), reverse=True)[1].T
 
 
+@recorded()
 def grid_walk(
     size: int = 5,
     hidden: int = 32,
