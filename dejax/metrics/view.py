@@ -234,9 +234,8 @@ _mean = jax.jit(population.mean)
 @partial(jax.jit, static_argnums=0)
 def _not_finite(shared: bool, params: Tree, key: Keys) -> jax.Array:
     rows = tree.map(lambda x: x[None], params) if shared else params
-    return ~jnp.isfinite(
-        tree.sq_norm([x for x in tree.leaves(rows) if jnp.issubdtype(x.dtype, jnp.inexact)]).astype(jnp.float32)
-    )
+    norm = tree.sq_norm([x for x in tree.leaves(rows) if jnp.issubdtype(x.dtype, jnp.inexact)])
+    return ~jnp.isfinite(jnp.abs(norm).astype(jnp.float32))
 
 
 __all__ = ["Lazy", "Metric", "View", "is_shared"]

@@ -15,6 +15,10 @@ QUICK = {
     "test_ad_psgd",
     "test_fedprox",
 }
+BY_DAY = QUICK | {  # what stands for its like in CI; the others run at night
+    "test_local_sgd", "test_dfedavgm", "test_relaysgd", "test_scaffold", "test_ifca", "test_baselines", "test_feddyn", "test_fedadam", "test_extra",
+    "test_nids", "test_qg_dsgdm", "test_kgt", "test_apfl", "test_pens", "test_fedmd", "test_k_core", "test_gossip_pga", "test_dproxsgt", "test_ma_dsbo",
+}  # fmt: skip
 HERE = pathlib.Path(__file__).parent
 
 
@@ -22,4 +26,4 @@ def pytest_collection_modifyitems(items):
     """Mark as slow what is not in the quick suite."""
     for item in items:
         if HERE in item.path.parents and item.path.parent != HERE and item.path.stem not in QUICK:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.slow if item.path.stem in BY_DAY else pytest.mark.nightly)

@@ -33,8 +33,8 @@ class AdaptiveState(NamedTuple):
 
 
 @struct
-class FedAdam:
-    """Federated averaging with Adam at the server.
+class FedAdagrad:
+    """Federated averaging with Adagrad at the server: v adds up.
 
     Args:
       server_lr: step of the server along m / (sqrt(v) + tau), >= 0.
@@ -42,10 +42,10 @@ class FedAdam:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
-      b1, b2: decay of the means, 0 <= b < 1. tau: > 0, how little a coordinate must move to count.
+      b1: decay of the mean m, 0 <= b1 < 1; the paper takes 0. tau: > 0, how little a coordinate must move to count.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
     Raises:
-      ValueError: b1 or b2 outside [0, 1); tau <= 0; neither or both of lr and optimizer.
+      ValueError: b1 outside [0, 1); tau <= 0; neither or both of lr and optimizer.
     Identity: for tau large the steps are those of server momentum of rate server_lr / tau.
     Reference: Reddi et al., ICLR 2021.
     """
@@ -55,8 +55,7 @@ class FedAdam:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: int = static(default=1, check=whole)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
-    b1: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
-    b2: FloatLike = number(default=0.99, check=in_(0, 1, "[)"))
+    b1: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
     tau: FloatLike = number(default=1e-3, check=above(0))
     weights: str = static(default="samples", check=WEIGHTS)
 
@@ -70,7 +69,7 @@ class FedAdam:
 
     def square(self, v: jax.Array, d: jax.Array) -> jax.Array:
         """The next v."""
-        return self.b2 * v + (1 - self.b2) * d * d
+        return v + d * d
 
     def init(self, params: NodeTree, key: PRNGKey) -> AdaptiveState:
         """m = 0, v = tau^2."""
@@ -92,6 +91,25 @@ class FedAdam:
 
 
 @struct
+class FedAdam(FedAdagrad):
+    """Federated averaging with Adam at the server.
+
+    Other arguments and errors are those of `fedadagrad`.
+
+    Args:
+      b1, b2: decay of the means m and v, 0 <= b < 1.
+    Reference: Reddi et al., ICLR 2021.
+    """
+
+    b1: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
+    b2: FloatLike = number(default=0.99, check=in_(0, 1, "[)"))
+
+    def square(self, v: jax.Array, d: jax.Array) -> jax.Array:
+        """The next v."""
+        return self.b2 * v + (1 - self.b2) * d * d
+
+
+@struct
 class FedYogi(FedAdam):
     """Federated averaging with Yogi at the server: v moves by steps of bounded size.
 
@@ -102,21 +120,6 @@ class FedYogi(FedAdam):
     def square(self, v: jax.Array, d: jax.Array) -> jax.Array:
         """The next v."""
         return v - (1 - self.b2) * d * d * jnp.sign(v - d * d)
-
-
-@struct
-class FedAdagrad(FedAdam):
-    """Federated averaging with Adagrad at the server: v adds up. As in the paper b1 = 0.
-
-    Other arguments and errors are those of `fedadam`; b2 is not used.
-    Reference: Reddi et al., ICLR 2021.
-    """
-
-    b1: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
-
-    def square(self, v: jax.Array, d: jax.Array) -> jax.Array:
-        """The next v."""
-        return v + d * d
 
 
 __all__ = ["AdaptiveState", "FedAdagrad", "FedAdam", "FedYogi"]

@@ -54,6 +54,8 @@ class KCore:
     def step(self, state: KCoreState, round: Round) -> KCoreState:
         """Hear the neighbors, fall where too few reach the own number."""
         got = round.exchange(state.core)
+        if got.links.num_ports == 0:  # nobody to hear
+            return state
         values, mask = got.each()
         # whoever was not heard may have kept its number: it counts as high as the own one
         real = got.links.weights() != 0

@@ -37,7 +37,7 @@ class Dispfl:
 
     Args:
       lr: step size, >= 0; scalar, [n] or a schedule.
-      density: share of entries that a pruned leaf keeps, in (0, 1]; static.
+      density: share of entries that a pruned leaf keeps, in (0, 1].
       local_steps: K >= 1, static.
       prune_rate: share of the kept entries that round 0 exchanges for others, in [0, 1].
       rounds: T, after how many rounds patterns stay; >= 1.
@@ -48,7 +48,7 @@ class Dispfl:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    density: float = static(default=0.5, check=in_(0, 1, "(]"))
+    density: FloatLike = number(default=0.5, check=in_(0, 1, "(]"))
     local_steps: int = static(default=1, check=whole)
     prune_rate: FloatLike = number(default=0.5, check=in_(0, 1))
     rounds: int = static(default=100, check=whole)
@@ -68,8 +68,8 @@ class Dispfl:
         mask = jax.tree.unflatten(form, [pattern(i, x) for i, x in enumerate(leaves)])
         return DispflState(tree.map(jnp.multiply, params, mask), mask)
 
-    def _kept(self, entries: int) -> int:
-        return max(1, round(self.density * entries))
+    def _kept(self, entries: int) -> jax.Array:
+        return jnp.maximum(1, jnp.round(self.density * entries))
 
     def step(self, state: DispflState, round: Round) -> DispflState:
         """Mix what neighbors hold, train under the mask, change the mask."""
