@@ -146,7 +146,8 @@ def from_matrix(
             why="a negative weight",
             instead="give weights >= 0, or say allow_negative=True",
         )
-    tolerance = TOLERANCE if given.dtype == np.float64 else 10 * shape[-1] ** 0.5 * 1.2e-7
+    rounded = given.dtype != np.float64 or bool((given == given.astype(np.float32)).all())  # as `matrix()` gives them
+    tolerance = TOLERANCE if not rounded else 10 * shape[-1] ** 0.5 * 1.2e-7
     return build(name, [Edges.from_matrix(w) for w in dense], allow_disconnected, kind, tolerance)
 
 

@@ -35,7 +35,6 @@ FAMILIES = (
     "sgp",
     "feddyn",
     "ditto",
-    "dispfl",
     "kgt",
     "local_only",
     *MORE,

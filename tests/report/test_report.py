@@ -85,7 +85,7 @@ def test_series_join_and_errors():
     x, values = h.series("accuracy/local", "ring", by="bytes")
     assert x.tolist() == [0, 10000, 20000] and values.shape == (2, 3)
     assert np.isnan(h.series("loss", "ring")[1]).sum() == 0 and h.series("loss", "ring")[0].tolist() == [10, 20]
-    with pytest.raises(ValueError, match="Did you mean 'accuracy/local'"):
+    with pytest.raises(ValueError, match="did you mean 'accuracy/local'"):
         h.series("acuracy/local", "ring")
     with pytest.raises(ValueError, match="has 3 runs"):
         h.series("loss")
