@@ -89,7 +89,7 @@ def test_series_join_and_errors():
         h.series("acuracy/local", "ring")
     with pytest.raises(ValueError, match="has 3 runs"):
         h.series("loss")
-    with pytest.raises(ValueError, match="no run 'tree'"):
+    with pytest.raises(ValueError, match="run is 'tree'"):
         h.last("loss", "tree")
     with pytest.raises(ValueError, match="by is 'time'"):
         h.plot("loss", by="time")
