@@ -224,6 +224,8 @@ def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(conf
 
 @pytest.mark.slow
 def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_path, monkeypatch, capsys):
+    from dejax.runs.driver import drive
+
     monkeypatch.chdir(tmp_path)
     run = next(run for run in load(config).runs if run.label == "ring")
     two, four = (planning.plan(*run.objects(), rounds=run.rounds, seeds=k).total for k in (2, 4))
@@ -239,6 +241,12 @@ def test_a_sweep_that_does_not_fit_is_refused_before_it_compiles(config, tmp_pat
         assert ran == want
         said = capsys.readouterr().err
         assert want or ("fewer runs at once (now 4; --at-once)" in said and "--anyway" in said and "lr=0.05" in said)
+    ran.clear()
+    monkeypatch.setattr("dejax.runs.simulate.drive", drive)  # asks the compiled program just before a run begins
+    monkeypatch.setattr("dejax.runs.driver.begin", lambda group, *rest: ran.append(group.width))
+    monkeypatch.setattr("dejax.runs.memory_check.allocated", lambda program: Allocated(0, 0, 0, scratch=10**9))
+    assert cli.main([*argv, "--at-once", "2"]) == 2 and not ran
+    assert "scratch of the rounds 1 GB" in capsys.readouterr().err
     monkeypatch.setattr(planning, "machine_memory", lambda: int(two / planning.KEEP) - 10)
     assert cli.main([*argv, "--at-once", "2"]) == 2
     assert "fewer seeds (now 2; --seeds)" in capsys.readouterr().err
