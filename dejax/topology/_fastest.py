@@ -25,8 +25,8 @@ FADING = 20.0  # by how much the barrier fades from one problem to the next
 class FastestMixing:
     """The symmetric weights >= 0 of least rho on a graph (fastest mixing Markov chain, FMMC).
 
-    Found on the host by a convex solve, to 1e-9 in rho; about a second for 200 nodes of mean degree
-    4. Nodes must know the whole graph. Edges that the optimum leaves out carry no messages.
+    Found on the host by a convex solve, to 1e-9 in rho; made for graphs of up to a few hundred
+    nodes. Nodes must know the whole graph. Edges that the optimum leaves out carry no messages.
 
     Raises:
       ValueError: a directed graph, or more than 4,000 edges.

@@ -89,7 +89,7 @@ def test_the_boosted_gradient_has_no_bad_stationary_point():
 
 
 def test_rewards_within_a_budget():
-    """More than (1 - 1/e) of a bound on the best: DOBGA, then Mono-DMFW, then the even share."""
+    """More than (1 - 1/e) of the best of many points drawn: DOBGA, then Mono-DMFW, then the even share."""
     dim, total = 6, 2.0
     made = dj.data.diminishing(nodes=N, dim=dim, spread=3.0, seed=1, dtype="float64")
     problem = dj.Problem(made.task, made.data)
