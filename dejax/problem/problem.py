@@ -132,8 +132,9 @@ class Problem:
             field = "sampling" if self.batch_size is None else "batch_size"
             why = "but the source of experience says itself what a batch is"
             raise bad(field, getattr(self, field), owner="Problem", why=why, instead="leave one of them out")
-        if hasattr(self.source, "build"):
-            object.__setattr__(self, "source", self.source.build(self.task))
+        build = getattr(self.source, "build", None)  # of one that is made for a task
+        if build is not None:
+            object.__setattr__(self, "source", build(self.task))
         object.__setattr__(self, "roles", as_rules(self.roles))
         if self.rule is None:
             object.__setattr__(self, "rule", BackPropagation())
