@@ -75,6 +75,10 @@ def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, regi
         raise ConfigError(
             (*path, *rest), f"{p.name} is a plain value ({hints.spoken(p.hint)}); nothing stands below it."
         )
+    if p.named:
+        named = dict(old) if isinstance(old, dict) else {}
+        slot = lambda: _slot(named.get(rest[0]), p.kind or "", rest[1:], value, (*path, rest[0]), registry)
+        return named | {rest[0]: slot() if rest[1:] else value}
     if not p.many:
         return _slot(old, p.kind, rest, value, path, registry)
     items = list(old) if isinstance(old, list) else [] if old is None else [old]

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from ..core import tree
+from ..core.architectures import Architectures
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..core.types import Method, Tree
 from ..devices import placement
-from ..errors import bad
+from ..errors import RefusedError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..problem.rule_check import check_rule
@@ -63,6 +64,9 @@ def prepare(
 
 def placed(method: Method, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
+    if isinstance(problem.task, Architectures):
+        why = "but the stacks of several architectures do not divide along one axis of nodes"
+        raise bad("mesh", layout, says="is given", why=why, instead="leave it out: such a run takes one device", error=RefusedError)
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network
 

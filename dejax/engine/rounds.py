@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..core import tree
+from ..core import stacks, tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
@@ -150,8 +150,9 @@ def one_round(
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
         state = tree.map(
-            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
+            lambda has, up, new, old: jnp.where(tree.over(up, new), new, old) if has else new,
             axes.state,
+            stacks.spread(round.awake, state),
             state,
             carry.state,
         )

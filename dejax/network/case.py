@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ..core.abstract import key_like, model_like
+from ..core.architectures import Architectures, tasks_of
 from ..core.kinds import Fault
 from ..core.method import Traits, traits
 from ..core.types import Method, Network, Problem
@@ -112,6 +113,12 @@ class Case:
         """Roles that some leaf of the model has."""
         return roles.present(self.problem)
 
+    @property
+    def architectures(self) -> dict[str, str] | None:
+        """The names of the models that nodes have, as reasons say them; None where all have one model."""
+        task = self.problem.task
+        return {"names": ", ".join(task.names)} if isinstance(task, Architectures) else None
+
     @cached_property
     def loss_per_batch(self) -> bool:
         """Whether the task's loss is one number for a whole batch."""
@@ -119,7 +126,8 @@ class Case:
             return False
         one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
         batch = jax.tree.map(one, self.problem.data.arrays)
-        return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
+        losses = (jax.eval_shape(t.loss, model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
+        return any(loss.ndim == 0 for loss in losses)
 
     @cached_property
     def rule_with_memory(self) -> bool:

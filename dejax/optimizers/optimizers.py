@@ -17,6 +17,7 @@ from ..core import tree
 from ..core.checks import above, at_least, rate
 from ..core.kinds import ADAM
 from ..core.schedule import ByRound, Schedule
+from ..core.stacks import Stacks
 from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeFloatLike, Round, Tree
 from ..errors import bad, keyword
@@ -175,7 +176,10 @@ class LocalStep:
 
     def init(self, params: Tree) -> Any:
         """Optimizer state per node, () for plain SGD."""
-        return () if self.optimizer is None else jax.vmap(self.optimizer.make().init)(params)
+        if self.optimizer is None:
+            return ()
+        start = jax.vmap(self.optimizer.make().init)
+        return params.map(start) if isinstance(params, Stacks) else start(params)
 
     def __call__(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """(params, opt_state) after one step at the nodes that compute."""

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from ..core.abstract import key_like, model_like
+from ..core.architectures import tasks_of
 from ..core.types import Problem, Tree
 from ..errors import bad
 
@@ -41,7 +42,8 @@ def check_fit(problem: Problem) -> None:
     data = problem.data
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
     leaves, structure = jax.tree.flatten(shapes)
-    _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
+    for task in tasks_of(problem.task):
+        _fits(task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
 
 
 @lru_cache(maxsize=64)

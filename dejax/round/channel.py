@@ -18,6 +18,7 @@ from ..compression import direct, identity
 from ..core import tree
 from ..core.checks import whole
 from ..core.kinds import check_option
+from ..core.stacks import held
 from ..core.types import Codec, Round, Tree, Values
 from ..errors import bad
 from ..problem.roles import average_statistics
@@ -74,6 +75,10 @@ STAGES: tuple[Stage, ...] = (private, encoded, attacked, lossy, audit.stage, del
 
 def send(wire: Wire, message: Message) -> Message:
     """What receivers hold of a message, stage after stage."""
+    if (stacks := held(message.value)) is not None:
+        says = f"holds models of several architectures ({', '.join(stacks)})"
+        way = "send what has one form, such as answers on public rows (round.forward)"
+        raise bad("value", owner=f"round ({wire.name})", says=says, why="and no node can read those of another", instead=way)
     for stage in STAGES:
         message = stage(wire, message)
     return message

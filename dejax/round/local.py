@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
+from ..core import stacks, tree
 from ..core.checks import whole
 from ..core.random import draw_index, fold_in, fold_name, uniform
 from ..core.types import Round, Tree, Values
@@ -131,7 +131,12 @@ def gradient(
     elif round.problem.rules:
         loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
     else:
-        loss, grads = _per_node(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
+
+        def one(view: Any, params: Tree, rows: Any) -> tuple[jax.Array, Any]:
+            source, weight, keys, extra = rows
+            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+
+        loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
         grads = network.attack.gradient(ctx, grads)
@@ -279,8 +284,10 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
 
     if given.public:
         shared = lambda params, key, fixed: problem.scalar_loss(fn, given.data, given.weight, key, *fixed)(params)
-        return _each(round, shared, shared, params, round.node_keys(name), fixed)
-    return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
+        of = lambda view, params, rows: _each(view, shared, shared, params, *rows)
+        return round._by_architecture(of, params, (round.node_keys(name), fixed))
+    of = lambda view, params, rows: _each(view, one, one, params, *rows)
+    return round._by_architecture(of, params, (given.data, given.weight, round.node_keys(name), fixed))
 
 
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
@@ -336,7 +343,14 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
         updates, s = optimizer.update(g, s, p)
         return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
-    new_params, new_state = round.map(one, grads, opt_state, params)
+    def of(view: Any, params: Tree, rows: Any) -> Any:
+        if not stacks.is_stacks(params):
+            return view.map(one, *rows, params)
+        ((name, own),) = params.items()  # an optimizer sees the stack itself
+        found = view.map(one, *[part[name] if stacks.is_stacks(part) else part for part in rows], own)
+        return tuple(stacks.Stacks({name: x}) for x in found)
+
+    new_params, new_state = round._by_architecture(of, params, (grads, opt_state))
     return round.keep(new_params, params), round.keep(new_state, opt_state)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
+from ..core import stacks, tree
+from ..core.architectures import Architectures
 from ..core.checks import whole
 from ..core.random import fold_name
 from ..core.types import Tree
@@ -113,9 +114,10 @@ class Round(Rows):
         Raises:
           TypeError: it has none, and there is no default.
         """
-        found = getattr(self.problem.task, name, None) or default
+        task = self.problem.task
+        found = task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
         if found is None:
-            raise TypeError(f"the method needs a task with {name}(params, batch), and {self.problem.task!r} has none")
+            raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
         return found
 
     @property
@@ -335,7 +337,8 @@ class Round(Rows):
     def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
         """vmap over nodes of code that calls no verb."""
         self._check()
-        return block_map(fn, self.n, None, self.problem.place)(*trees)
+        run = lambda view, _, trees: block_map(fn, view.n, None, self.problem.place)(*trees)
+        return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
         self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None

@@ -8,6 +8,7 @@ from ..case import Case
 
 ADVICE = {  # the only place where reasons name members, as the way out
     "directed": "sgp",
+    "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
     "event_driven": "ad_psgd or dsgd('awc')",
