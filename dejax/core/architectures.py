@@ -45,7 +45,9 @@ class Architectures:
         for name, task in zip(self.names, tasks, strict=True):
             if not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):
                 why = "which has no init(key) and loss(params, batch, key)"
-                raise _bad(f"tasks[{name!r}]", task, why=why, instead="give a member of dejax.tasks, or a task of your own")
+                raise _bad(
+                    f"tasks[{name!r}]", task, why=why, instead="give a member of dejax.tasks, or a task of your own"
+                )
             if getattr(task, "roles", ()):
                 says, why = "has running statistics", "which nodes of one architecture would keep apart from all others"
                 raise _bad(f"tasks[{name!r}]", task, says=says, why=why, instead="use nnx.LayerNorm or nnx.GroupNorm")
@@ -94,7 +96,9 @@ class Architectures:
         if not isinstance(params, Stacks) or len(params) != 1:
             says = f"got a {type(params).__name__}" + (f" of {len(params)}" if isinstance(params, Stacks) else "")
             way = "call it in round.forward, round.gradient or round.map, which hand over one model"
-            raise bad("params", owner="Architectures", says=says, why="but needs one model of one architecture", instead=way)
+            raise bad(
+                "params", owner="Architectures", says=says, why="but needs one model of one architecture", instead=way
+            )
         ((name, own),) = params.items()
         return self.tasks[self.names.index(name)], own
 
@@ -110,13 +114,23 @@ def _ids(names: Sequence[str], nodes: Sequence[int | tuple[int, ...]], n: int) -
     order = sorted(listed)
     twice = next((a for a, b in itertools.pairwise(order) if a == b), None)
     if twice is not None:
-        raise _bad("nodes", dict(zip(names, nodes, strict=True)), says=f"lists node {twice} twice", instead="list it once")
+        raise _bad(
+            "nodes", dict(zip(names, nodes, strict=True)), says=f"lists node {twice} twice", instead="list it once"
+        )
     if listed and order[-1] >= n:
-        raise _bad("nodes", order[-1], says=f"lists node {order[-1]}", why=f"but there are {n} nodes", instead=f"give ids below {n}")
+        raise _bad(
+            "nodes",
+            order[-1],
+            says=f"lists node {order[-1]}",
+            why=f"but there are {n} nodes",
+            instead=f"give ids below {n}",
+        )
     counted = sum(some for some in nodes if isinstance(some, int))
     if len(listed) + counted != n:
         says = f"speaks of {len(listed) + counted} nodes"
-        raise _bad("nodes", None, says=says, why=f"but the data are split over {n}", instead="give each node one architecture")
+        raise _bad(
+            "nodes", None, says=says, why=f"but the data are split over {n}", instead="give each node one architecture"
+        )
     free, taken = iter(sorted(set(range(n)) - set(listed))), []
     for some in nodes:
         taken.append(tuple(sorted(some)) if isinstance(some, tuple) else tuple(next(free) for _ in range(some)))

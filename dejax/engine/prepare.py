@@ -66,7 +66,14 @@ def placed(method: Method, problem: Problem, network: Network, layout: Any) -> t
     """What `prepare` made, on the devices of a layout."""
     if isinstance(problem.task, Architectures):
         why = "but the stacks of several architectures do not divide along one axis of nodes"
-        raise bad("mesh", layout, says="is given", why=why, instead="leave it out: such a run takes one device", error=RefusedError)
+        raise bad(
+            "mesh",
+            layout,
+            says="is given",
+            why=why,
+            instead="leave it out: such a run takes one device",
+            error=RefusedError,
+        )
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network
 

@@ -78,7 +78,9 @@ def send(wire: Wire, message: Message) -> Message:
     if (stacks := held(message.value)) is not None:
         says = f"holds models of several architectures ({', '.join(stacks)})"
         way = "send what has one form, such as answers on public rows (round.forward)"
-        raise bad("value", owner=f"round ({wire.name})", says=says, why="and no node can read those of another", instead=way)
+        raise bad(
+            "value", owner=f"round ({wire.name})", says=says, why="and no node can read those of another", instead=way
+        )
     for stage in STAGES:
         message = stage(wire, message)
     return message

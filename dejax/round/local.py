@@ -138,8 +138,10 @@ def gradient(
 
         loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":
-        ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
-        grads = network.attack.gradient(ctx, grads)
+        attacked = lambda view, grads, _: network.attack.gradient(
+            view._context(view.key(name + ".attack"), is_adversary=_rows_of_adversaries(view)), grads
+        )
+        grads = round._by_architecture(attacked, grads, ())
     _observe(round, loss, weight, "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss")
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))

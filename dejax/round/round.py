@@ -115,7 +115,9 @@ class Round(Rows):
           TypeError: it has none, and there is no default.
         """
         task = self.problem.task
-        found = task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
+        found = (
+            task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
+        )
         if found is None:
             raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
         return found

@@ -61,6 +61,13 @@ def recommender():
     )
 
 
+def two_models():
+    """A linear model at six nodes and one hidden layer at two: what answers alone have in common."""
+    tasks = {"linear": dj.tasks.mlp(64, 10), "hidden": dj.tasks.mlp(64, 4, 10)}
+    both = dj.tasks.architectures(tasks, nodes={"linear": 6, "hidden": [1, 4]})
+    return dj.Problem(both, digits(True), batch_size=4, starts="independent")
+
+
 TASKS = {
     "mlp": lambda: dj.Problem(dj.tasks.mlp(64, 4, 10), digits(True), batch_size=4, starts="independent"),
     "cnn": lambda: dj.Problem(
@@ -68,6 +75,7 @@ TASKS = {
     ),
     "regression": regression,
     "personal": recommender,
+    "two_models": two_models,
 }
 
 

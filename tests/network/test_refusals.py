@@ -31,6 +31,7 @@ PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
 PAIR = Traits(footprint="pair")
+ANSWERS = Traits(averages=False)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -45,6 +46,12 @@ def per_batch():
 
 def no_mean():
     return dataclasses.replace(BASE, task=Unaveraged())
+
+
+def two_models(**more):
+    """Nodes of two architectures."""
+    tasks = {"small": dj.tasks.mlp(64, 10), "large": dj.tasks.mlp(64, 4, 10)}
+    return dataclasses.replace(BASE, task=dj.tasks.architectures(tasks, nodes={"small": 2, "large": N - 2}), **more)
 
 
 def statistics(**more):
@@ -116,12 +123,31 @@ class Whole(dj.LearningRule):
         raise NotImplementedError
 
 
+@dj.struct
+class Stream(dj.Experience):
+    """A source of a user's own."""
+
+    acts = False
+
+    def init(self, key, n):
+        return ()
+
+    def collect(self, task, params, memory, round):
+        raise NotImplementedError
+
+
 def pair(name, refused, passes):
     return pytest.param(name, refused, passes, id=name)
 
 
 net = dj.Network
 CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
+    pair("one model of several architectures", (NEIGHBORS, net(RING), two_models()), (ANSWERS, net(RING), two_models())),
+    pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
+    pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
+    pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
+    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
+    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),

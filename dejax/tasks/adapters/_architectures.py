@@ -40,7 +40,9 @@ def architectures(
         raise bad("nodes", dict(nodes), owner="architectures", says=says, why=why, instead="give both the same names")
     for name in tasks:
         if "/" in name:
-            raise bad("tasks", name, owner="architectures", says=f"names {name!r}", instead="use a name without a slash")
+            raise bad(
+                "tasks", name, owner="architectures", says=f"names {name!r}", instead="use a name without a slash"
+            )
     return Architectures(tuple(tasks), tuple(tasks.values()), tuple(_nodes(name, nodes[name]) for name in tasks))
 
 
