@@ -66,7 +66,8 @@ class Stacks(Mapping[str, Any]):
         """
         for name, ids in zip(self, self.ids or (), strict=False):
             if i in ids:
-                return Stacks({name: jax.tree.map(lambda x, row=ids.index(i): x[row], self[name])})
+                row = ids.index(i)
+                return Stacks({name: jax.tree.map(lambda x: x[row], self[name])})  # noqa: B023  called at once
         raise IndexError(f"node {i} is not in a population of {nodes(self)}; give 0 <= node < {nodes(self)}")
 
     def tree_flatten_with_keys(self) -> tuple[Any, Any]:

@@ -4,7 +4,6 @@ It drives one run, or several in one program.
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any

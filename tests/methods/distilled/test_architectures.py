@@ -130,7 +130,7 @@ def same(a, b):
 )
 def test_one_architecture_is_none(method):
     alone = dj.tasks.architectures({"all": TASKS["large"]}, nodes={"all": N})
-    parts = dict(starts="independent", batch_size=2, sampling="epoch")
+    parts = {"starts": "independent", "batch_size": 2, "sampling": "epoch"}
     net = (
         None
         if isinstance(method, m.local_only)
