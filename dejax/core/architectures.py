@@ -1,4 +1,4 @@
-"""The task of a population of several architectures: one task for each, and the nodes that have it."""
+"""The task of a population of several architectures: one for each, and the nodes of each."""
 
 import dataclasses
 import inspect
@@ -82,13 +82,13 @@ class Architectures:
 
     def function(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any] | None:
         """The function `name` of each task, as one of a model of any; None where a task lacks it."""
-        found = [getattr(task, name, None) or default for task in self.tasks]
+        found: list[Any] = [getattr(task, name, None) or default for task in self.tasks]
         if None in found:
             return None
 
         def of(params: Tree, *rest: Any) -> Any:
             task, own = self._of(params)
-            return (getattr(task, name, None) or default)(own, *rest)
+            return found[self.tasks.index(task)](own, *rest)
 
         return of
 
@@ -137,7 +137,7 @@ def _ids(names: Sequence[str], nodes: Sequence[int | tuple[int, ...]], n: int) -
     return tuple(taken)
 
 
-def _bad(field: str, got: Any, **words: str) -> Exception:
+def _bad(field: str, got: Any, **words: Any) -> Exception:
     return bad(field, got, owner="architectures", **words)
 
 

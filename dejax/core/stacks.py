@@ -91,7 +91,7 @@ def is_stacks(value: object) -> bool:
 
 
 def several(value: object) -> bool:
-    """Whether a value is a population of several architectures, rather than one architecture alone."""
+    """Whether a value is a whole population of `Stacks`, not one architecture taken out."""
     return isinstance(value, Stacks) and value.ids is not None
 
 
@@ -107,7 +107,7 @@ def nodes(params: Tree) -> int:
 
 
 def take(values: Tree, name: str, ids: Any) -> Any:
-    """What the nodes of an architecture have of `values`: rows `ids` of leaves, and its own stack.
+    """What the nodes of an architecture have of `values`: their rows, and its own stack.
 
     ids: int32 [n_a]; None: all rows.
     """

@@ -53,7 +53,7 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
 
 
 def _of_architectures(problem: Problem, key: jax.Array, params: Tree, more: int) -> Stacks:
-    """A stack [n_a + more, ...] for each architecture; `params`: a mapping of starts by their names."""
+    """A stack [n_a + more, ...] for each architecture; `params`: starts by their names."""
     task: Any = problem.task
     if params is not None and (not isinstance(params, Mapping) or set(params) != set(task.names)):
         says = f"is a {type(params).__name__}" + (f" of {', '.join(map(str, params))}" * isinstance(params, Mapping))

@@ -115,7 +115,7 @@ class Case:
 
     @property
     def architectures(self) -> dict[str, str] | None:
-        """The names of the models that nodes have, as reasons say them; None where all have one model."""
+        """The names of several architectures, as reasons say them; None where all have one."""
         task = self.problem.task
         return {"names": ", ".join(task.names)} if isinstance(task, Architectures) else None
 

@@ -233,7 +233,7 @@ class Rows:
         return child
 
     def _by_architecture(self, fn: Callable[[Any, Tree, Any], Any], params: Tree, rows: Tree) -> Any:
-        """fn(view, params, rows) of all nodes; of several architectures one after another, and joined."""
+        """fn(view, params, rows) of all nodes; of each architecture, and joined by node id."""
         if not stacks.several(params):
             return fn(self, params, rows)
         return stacks.each(lambda ids, part, rest: fn(self._at(ids), part, rest), params, rows)

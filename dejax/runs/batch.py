@@ -14,7 +14,6 @@ import numpy as np
 
 from .. import engine
 from ..core import tree
-from ..core.architectures import Architectures
 from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import placement, processes
@@ -271,8 +270,7 @@ class Batch(abc.ABC):
 
     def _together(self) -> Together | None:
         """The models of all lanes at this moment, where it pays to measure them at once."""
-        apart = self.place is not None or isinstance(self.problem.task, Architectures)
-        if not self.many or len(self.lanes) == 1 or apart or not Together.pays(self.carry.state):
+        if not self.many or len(self.lanes) == 1 or self.place is not None or not Together.pays(self.carry.state):
             return None
         return Together(self._program("model")(*self.ready, self.carry, self.values), self.key)
 
