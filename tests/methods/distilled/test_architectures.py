@@ -10,8 +10,10 @@ import pytest
 
 import dejax as dj
 from dejax.config import load
+from dejax.config.yaml import parse
 from dejax.core.stacks import Stacks, each
 from dejax.core.tree import scale, where
+from dejax.report.as_config import as_config
 
 m = dj.methods
 N, CLASSES, HIDDEN, INPUTS, PUBLIC = 5, 3, 4, 2, 6
@@ -307,6 +309,9 @@ def test_a_config_names_the_architectures():
     assert problem.task.ids == (tuple(range(24)), tuple(range(24, 32)))
     assert jax.tree.leaves(problem.task.init(jax.random.key(0))["hidden"])[0].shape == (8,)
     assert type(method) is type(METHOD)
+    written = as_config({"fedmd": (method, problem, dj.Network(dj.topology.ring(32)))}, {"fedmd": 3})
+    call = load(parse(written)[0]).plain()["task"]["architectures"]  # of objects made by calls, the same
+    assert call["tasks"]["hidden"]["mlp"]["hidden"] == [8] and call["nodes"] == {"linear": 24, "hidden": 8}
 
 
 # ---- the trees themselves
