@@ -97,6 +97,7 @@ def _execute(
             tasks,
             {run.label: run.rounds for run in config.runs},
             seed=seed_of(config),
+            callbacks=config.sinks,
             progress=not quiet,
             out=out,
             resume=resume,

@@ -71,6 +71,7 @@ def execute(
             plan["at_once"],
             mesh,
             base.eval,
+            callbacks=base.sinks,
             progress=progress,
             directory=directory,
             check_memory=not anyway,

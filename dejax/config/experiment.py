@@ -263,6 +263,11 @@ class Config:
         return None if call is None else call.build()
 
     @property
+    def sinks(self) -> tuple[Any, ...]:
+        """Where records go, beside the run directory."""
+        return calls.build(self.top.args.get("sinks", ()))
+
+    @property
     def out(self) -> str | None:
         """Where the run directory goes, if the config says."""
         return self.top.args.get("out")

@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "optimizer": Kind("optimizers", "", lambda m: False),
     "schedule": Kind("schedules", "", lambda m: False),
     "metric": Kind("metrics", "metrics", lambda m: True),
+    "sink": Kind("sinks", "sinks", _returns("Sink")),
 }
 _CLASS_KINDS = {k: k for k in KINDS} | {"partitioner": "partition", "dataset": "source", "fault": "faults"}
 
