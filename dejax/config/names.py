@@ -119,6 +119,7 @@ def experiment(
     out: str | None = None,
     mesh: _Mesh = None,
     sinks: _Sinks = (),
+    imports: list[str] | None = None,
 ) -> None:
     """The names that stand at the top of a config; see docs/config.md."""
 
