@@ -76,9 +76,10 @@ def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, regi
             (*path, *rest), f"{p.name} is a plain value ({hints.spoken(p.hint)}); nothing stands below it."
         )
     if p.named:
-        named = dict(old) if isinstance(old, dict) else {}
-        slot = lambda: _slot(named.get(rest[0]), p.kind or "", rest[1:], value, (*path, rest[0]), registry)
-        return named | {rest[0]: slot() if rest[1:] else value}
+        named, label, inner = dict(old) if isinstance(old, dict) else {}, rest[0], registry.whole(p.kind, rest[1:])
+        slot = lambda: _slot(named.get(label), p.kind or "", inner, value, (*path, label), registry)
+        return named | {label: slot() if inner else value}
+    rest = registry.whole(p.kind, rest)
     if not p.many:
         return _slot(old, p.kind, rest, value, path, registry)
     items = list(old) if isinstance(old, list) else [] if old is None else [old]
