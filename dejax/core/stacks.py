@@ -116,7 +116,7 @@ def take(values: Tree, name: str, ids: Any) -> Any:
 
 
 def spread(values: Tree, like: Tree) -> Any:
-    """For each leaf of `like` the rows of `values` [n] (or the scalar) of its nodes, in a tree like it."""
+    """A tree like `like`: for each leaf the rows of `values` [n], or the scalar, of its nodes."""
 
     def of(x: Tree) -> Any:
         if not isinstance(x, Stacks):
