@@ -63,8 +63,8 @@ class Traits:
       averages: it averages models; False: it sends answers or the like, so that models need no mean; default True.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
         "" (default): any rule may.
-      gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
-        alone; default False.
+      gathers: it looks at single uploads (`round.gather`), or sends every node a value of its own
+        (`round.scatter`), so that the server may not form sums alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
       heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default

@@ -298,6 +298,13 @@ class Round(Rows):
         """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
         return channel.broadcast(self, self._name("broadcast", name), value)
 
+    def scatter(self, rows: Tree, *, name: str | None = None) -> Any:
+        """Send each node a value of its own from the server: `rows` [n, ...], as they arrive.
+
+        The counterpart of `gather`; rows travel as they are. The method says `gathers` in its traits.
+        """
+        return channel.scatter(self, self._name("scatter", name), rows)
+
     def report(self, name: str, values: jax.Array) -> None:
         """Record the mean of `values` [n] over the nodes that compute, as `name`."""
         values, works = jnp.asarray(values, float), self.computes

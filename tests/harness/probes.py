@@ -27,6 +27,7 @@ MORE = (
     "semi_decentralized_s2a",
     "dimat",
     "fedes",
+    "pfedhn",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

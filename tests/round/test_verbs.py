@@ -221,6 +221,24 @@ def test_a_server_sees_single_uploads_and_answers_by_broadcast():
             zoo.run(probe, PROBLEM, network, 1, X0)
 
 
+def test_a_server_sends_each_node_a_value_of_its_own():
+    def step(x, round):
+        return (round.scatter({"x": x["x"] * (1.0 + round.ids[:, None])}),)
+
+    said = Traits(channel="server", gathers=True, heads=True)
+    state, meters = once(step, traits=said)
+    np.testing.assert_allclose(state.params["x"], X0.mean(0) * np.arange(1.0, N + 1)[:, None], rtol=1e-14)
+    assert meters.totals() == {"down/scatter": N * D * 64}
+    network = dj.Network(clock=dj.faults.clock(bandwidth=D * 64.0, latency=0.5))
+    _, meters = once(step, network, traits=said)
+    np.testing.assert_allclose(meters.seconds, once(lambda x, r: (r.broadcast({"x": x["x"][0]}),), network, traits=said)[1].seconds)
+    assert meters.seconds[-1] > 0
+    with pytest.raises(dj.FieldError, match=r"round\.scatter\.rows has a leaf of shape .*broadcast"):
+        once(lambda x, round: (round.scatter({"x": x["x"][0]}),), traits=said)
+    with pytest.raises(dj.FieldError, match="sends every node a value of its own"):
+        once(step, dj.Network(server="shards"), traits=Traits(channel="server", heads=True))
+
+
 def test_a_node_hears_whom_it_chose():
     ids = np.stack([(np.arange(N) + 2) % N, np.where(np.arange(N) == 0, 0, 0)], 1)  # node 0 chooses one, the others two
 

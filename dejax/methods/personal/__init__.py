@@ -5,5 +5,6 @@ from ._dispfl import Dispfl as dispfl
 from ._ditto import Ditto as ditto
 from ._fedrep import Fedrep as fedrep
 from ._network_lasso import NetworkLasso as network_lasso
+from ._pfedhn import Pfedhn as pfedhn
 
-__all__ = ["apfl", "dispfl", "ditto", "fedrep", "network_lasso"]
+__all__ = ["apfl", "dispfl", "ditto", "fedrep", "network_lasso", "pfedhn"]
