@@ -100,7 +100,9 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None)
     codec = _codec(round, codec)
     wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size
-    return wire.received(send(wire, wire.message(value)))
+    got = wire.received(send(wire, wire.message(value)))
+    got.codec = codec
+    return got
 
 
 def exchange_rows(round: Round, name: str, rows: Tree, codec: Any) -> ReceivedRows:
@@ -215,4 +217,15 @@ def star(wire: Server, does: str) -> None:
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
 
 
-__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "merge", "scatter", "send", "uploads"]
+__all__ = [
+    "STAGES",
+    "average",
+    "broadcast",
+    "exchange",
+    "exchange_rows",
+    "gather",
+    "merge",
+    "scatter",
+    "send",
+    "uploads",
+]

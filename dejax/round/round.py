@@ -199,12 +199,7 @@ class Round(Rows):
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
         got = channel.exchange(self, name, value, codec)
-        codec = self.network.codec if codec is None else codec
-        out = got.combine() if weights is None else got.average(*weights)
-        if codec.lossless and got.base is got.own:
-            return out
-        gamma = codec.gamma
-        return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
+        return got.moved(got.combine() if weights is None else got.average(*weights))
 
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
         """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.

@@ -28,6 +28,7 @@ MORE = (
     "dimat",
     "fedes",
     "pfedhn",
+    "l2c",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

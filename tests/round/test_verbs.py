@@ -228,10 +228,12 @@ def test_a_server_sends_each_node_a_value_of_its_own():
     said = Traits(channel="server", gathers=True, heads=True)
     state, meters = once(step, traits=said)
     np.testing.assert_allclose(state.params["x"], X0.mean(0) * np.arange(1.0, N + 1)[:, None], rtol=1e-14)
-    assert meters.totals() == {"down/scatter": N * D * 64}
+    assert meters.totals()["down/scatter"] == N * D * 64 == 8 * meters.bytes()
     network = dj.Network(clock=dj.faults.clock(bandwidth=D * 64.0, latency=0.5))
     _, meters = once(step, network, traits=said)
-    np.testing.assert_allclose(meters.seconds, once(lambda x, r: (r.broadcast({"x": x["x"][0]}),), network, traits=said)[1].seconds)
+    np.testing.assert_allclose(
+        meters.seconds, once(lambda x, r: (r.broadcast({"x": x["x"][0]}),), network, traits=said)[1].seconds
+    )
     assert meters.seconds[-1] > 0
     with pytest.raises(dj.FieldError, match=r"round\.scatter\.rows has a leaf of shape .*broadcast"):
         once(lambda x, round: (round.scatter({"x": x["x"][0]}),), traits=said)

@@ -70,9 +70,7 @@ class Pfedhn:
     embedding: int = static(default=8, check=whole)
     hidden: tuple[int, ...] = static(default=(100, 100, 100), check=Wholes(example="[100, 100]"))
     spread: FloatLike = number(default=1.0, check=at_least(0))
-    server: Optimizer = option(
-        default=optimizer(optax.sgd, learning_rate=0.01, momentum=0.9), check=Slot("optimizer")
-    )
+    server: Optimizer = option(default=optimizer(optax.sgd, learning_rate=0.01, momentum=0.9), check=Slot("optimizer"))
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     @property

@@ -44,7 +44,10 @@ def test_rounds_follow_the_card():
         layer = {k: layer[k] - rate * moved[k] for k in layer}
         last, bias, e = last - rate * moved["last"], bias - rate * moved["x"], e - rate * moved["e"]
         kept = {k: moved[k] for k in ("kernel", "bias")}
-        speed, speed_e = speed._replace(layers=(kept,), kernels={"x": moved["last"]}, biases={"x": moved["x"]}), moved["e"]
+        speed, speed_e = (
+            speed._replace(layers=(kept,), kernels={"x": moved["last"]}, biases={"x": moved["x"]}),
+            moved["e"],
+        )
     state, got = run(method, rounds=5)
     close(got, bias + np.maximum(e @ layer["kernel"] + layer["bias"], 0) @ last)
     close(state.embeddings, e)
@@ -76,14 +79,17 @@ def test_it_fits_nodes_that_one_model_cannot():
     b = np.einsum("nsd,d->ns", a, w) * sign[:, None]
     data = dj.data.from_clients(list(zip(a, b, strict=True)))
     problem = dj.Problem(dj.tasks.from_functions(zoo.rows_init, zoo.rows_loss), data)
-    method = m.pfedhn(lr=0.2, local_steps=3, embedding=4, hidden=(8,), server=dj.optimizer(optax.sgd, learning_rate=0.05))
+    method = m.pfedhn(
+        lr=0.2, local_steps=3, embedding=4, hidden=(8,), server=dj.optimizer(optax.sgd, learning_rate=0.05)
+    )
     state, _ = dj.rollout(method, problem, dj.Network(), jax.random.key(0), 300)
     np.testing.assert_allclose(method.model(state)["x"], sign[:, None] * w, atol=0.05)
 
 
 def test_wire_is_one_model_each_way_whatever_the_network():
     _, meters = zoo.run(m.pfedhn(clients=3, **SHAPE | {"hidden": (50,)}), PROBLEM, None, 4, X0)
-    assert meters.totals()["up/gather"] == meters.totals()["down/scatter"] == 4 * 3 * X0.shape[1] * 64
+    totals = meters.totals()
+    assert totals["up/sample/gather"] == totals["down/sample/scatter"] == 4 * 3 * X0.shape[1] * 64
     assert meters.bytes() == 2 * 4 * 3 * X0.shape[1] * 8
 
 
