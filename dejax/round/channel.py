@@ -105,9 +105,11 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None)
     return got
 
 
-def exchange_rows(round: Round, name: str, rows: Tree, codec: Any) -> ReceivedRows:
-    """See `Round.exchange(per_edge=True)`."""
+def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
+    """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
     wire = Edges(round, name, _codec(round, codec))
+    if only is not None:
+        wire.send_only(only)
     return wire.rows_received(send(wire, wire.message(rows)))
 
 

@@ -225,26 +225,27 @@ class Round(Rows):
         """int32 [n]: how many neighbors each node can hear in this phase."""
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
-    def ask(self, query: Tree, answer: Callable[..., Any], *own: Any, name: str | None = None) -> ReceivedRows:
-        """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
+    def ask(
+        self, query: Tree, answer: Callable[..., Any], *own: Any, to: Tree = None, name: str | None = None
+    ) -> ReceivedRows:
+        """Ask neighbors: each answers the queries that reached it, out of rows of its own.
 
         Args:
           query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor
             j answers.
           own: trees of [n, ...].
+          to: bool [m], by `edges`: whether edges.receiver[e] asks edges.sender[e]; None: everybody.
+            Only these queries, and answers to those that arrived, are sent and counted.
         Returns:
-          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where
-            query or answer was.
-        The method sends on edges: `Traits(channel="edges")`.
+          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; not there where
+            nothing was asked, or query or answer was lost.
+        The method says `asks` in its traits, and sends on edges: `Traits(channel="edges", asks=True)`.
         """
         name = self._name("ask", name)
         edges, mine = self.edges, lambda x: tree.map(lambda leaf: leaf[self.edges.receiver], x)
-        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None)
+        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None, only=to)
         answers = jax.vmap(answer)(asked.rows, *map(mine, own))
-        got = channel.exchange_rows(self, name + "/answer", answers, None)
-        if asked.mask is not None:
-            got.mask = got.mask & edges.deliver(asked.mask)
-        return got
+        return channel.exchange_rows(self, name + "/answer", answers, None, only=asked.mask)
 
     def average(
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,

@@ -29,6 +29,7 @@ MORE = (
     "fedes",
     "pfedhn",
     "l2c",
+    "one_nn",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

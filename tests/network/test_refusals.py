@@ -165,6 +165,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
     pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
+    pair("late answers", (Traits(channel="edges", asks=True), net(RING, faults=LATE)), (EDGES, net(RING, faults=LATE))),
     pair("late single uploads of a cohort", (Traits(channel="server", gathers=True, cohort=3), net(faults=LATE)), (Traits(channel="server", gathers=True), net(faults=LATE))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
     pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),

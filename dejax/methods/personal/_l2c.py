@@ -11,6 +11,7 @@ Reference: Li, Zhou, Tian and Tao, Learning to collaborate in decentralized lear
 knowledge of the paper.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -85,8 +86,7 @@ class L2c:
 def _dot(a: NodeTree, b: NodeTree, dtype: Any) -> Values:
     """[n]: inner products of the nodes' rows."""
     wide = lambda x: x.astype(dtype).reshape(x.shape[0], -1)
-    first, *rest = tree.leaves(tree.map(lambda x, y: (wide(x) * wide(y)).sum(1), a, b))
-    return sum(rest, first)
+    return functools.reduce(jnp.add, tree.leaves(tree.map(lambda x, y: (wide(x) * wide(y)).sum(1), a, b)))
 
 
 __all__ = ["L2c", "L2cState"]

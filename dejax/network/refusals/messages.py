@@ -53,7 +53,7 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: c.network.privacy is not None and c.traits.raw_losses,
         field="network.privacy",
         says="is {privacy}",
-        why="but {method} chooses by raw losses, which {privacy} neither clips nor noises, and tells the server",
+        why="but {method} tells others what it computed of raw losses or samples, which {privacy} neither clips nor noises",
         instead="leave privacy out, or use {use[one_model]}",
     ),
     Refusal(
