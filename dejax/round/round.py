@@ -14,7 +14,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -34,8 +34,9 @@ class Round(Rows):
 
     # ---- local work
     def batch(
-        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None
-    ) -> Batch:
+        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
+        aligned: bool = False,
+    ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
         Draws advance the cursor of an epoch.
@@ -45,11 +46,17 @@ class Round(Rows):
             axis. Neither per-example privacy nor attacks on data touch them.
           params: tree of [n, ...], with which a source of experience acts; samples do not need them.
           size: of a public batch, drawn with replacement; None: all public rows in their order.
+          aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
+            sample, of which each holds other columns.
         Raises:
           ValueError: data without public rows; a size for "train"; another kind; no params for a source
-            that acts.
+            that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
+            sampling, or from a source of experience.
         """
-        return local.batch(self, self._name("batch", name), of, size, params)
+        name = self._name("batch", name)
+        if aligned:
+            return same_places.batch(self, name, of, size)
+        return local.batch(self, name, of, size, params)
 
     def gradient(
         self,
@@ -59,9 +66,12 @@ class Round(Rows):
         loss: Tree = None,
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
+        products: int = 0,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
+
+        Counted as `gradients`, on public rows as `public_gradients`, which no account of privacy sees.
 
         Args:
           params: tree of [n, ...].
@@ -71,9 +81,12 @@ class Round(Rows):
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
             trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
+          products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
+            counted as one of `products` besides, and takes the time of two gradients. Clipped and
+            noised together with the rest, they are one mechanism of privacy.
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed)
+        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""

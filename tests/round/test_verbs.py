@@ -83,7 +83,9 @@ def test_public_rows_are_the_same_at_all_nodes_and_touch_no_copy():
     np.testing.assert_allclose(state.seen[1], total**2 * mean, rtol=1e-12)
     np.testing.assert_allclose(state.seen[2], np.stack([total**2, 4 * total**2], 1) * mean, rtol=1e-12)
     np.testing.assert_allclose(state.seen[3], np.repeat((2 * total * mean)[:, None], D, 1), rtol=1e-12)
-    assert meters.totals()["forwards"] == N * (1 + 1 + 2) and meters.totals()["gradients"] == N
+    totals = meters.totals()
+    assert totals["forwards"] == N * (1 + 1 + 2) and totals["public_gradients"] == N and "gradients" not in totals
+    assert set(meters.values) >= {"loss/public"} and "loss" not in meters.values
 
 
 def test_public_rows_are_set_aside_before_the_split():
