@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--set", action="append", metavar="PATH=VALUE", help="override, e.g. method.dsgd.lr=0.1 (repeatable)"
             )
+            _importing(sub)
         if as_json:
             sub.add_argument("--json", action="store_true", help="print JSON for scripts")
         return sub
@@ -167,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
         "--fallback", action="store_true", help="where the newest checkpoint is damaged, go on from the one before it"
     )
     resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
+    _importing(resume)
     _of_several(resume)
     command("show", "look.show", "print the config with every default filled in", config=True, as_json=True)
     listing = command(
@@ -212,6 +214,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 _COMMANDS: list[str] = []
+
+
+def _importing(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="MODULE",
+        help="import a module of your own, whose members the config names in full (repeatable); this runs its code",
+    )  # fmt: skip
 
 
 def _of_several(sub: argparse.ArgumentParser) -> None:
