@@ -124,7 +124,7 @@ def gradient(
         given = batch(round, name + ".batch", params=whole) if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
     public = given is not None and given.public
-    if public:  # the same rows for all, which hold nothing private
+    if given is not None and public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)

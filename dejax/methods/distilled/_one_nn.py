@@ -100,7 +100,7 @@ class OneNn:
             if means is not None:
                 far = jnp.where(there, jnp.square(means - query[:, None]).sum(2), jnp.inf)
                 rank = jnp.argsort(jnp.argsort(far, 1), 1)
-                to = edges.by_port((rank < peers) & there)
+                to = edges.by_port((rank < (peers or 0)) & there)
             own = r.forward(search, state.params, query, x, real, batch=held)
             got = r.ask(query, _nearest, x, y, real, to=to)
             far = jnp.full(ids.shape, jnp.inf, own[0].dtype).at[edges.receiver, edges.port]
