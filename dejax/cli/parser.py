@@ -198,6 +198,7 @@ def parser() -> argparse.ArgumentParser:
     paper = report.add_argument_group("for a paper", "files that exist are replaced")
     paper.add_argument("--table", metavar="FILE", help="write the table as .tex, .md or .csv, the best in bold")
     paper.add_argument("--columns", metavar="A,B", help="numbers of the table, e.g. accuracy/local,bytes")
+    paper.add_argument("--target", metavar="NAME=X", help="add what was spent until a number was there")
     paper.add_argument(
         "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
     )
