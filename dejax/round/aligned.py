@@ -1,4 +1,4 @@
-"""Batches of the same places at all nodes, as where each holds other columns of the same samples."""
+"""Batches of the same places at all nodes, which hold other columns of the same samples."""
 
 import jax.numpy as jnp
 

@@ -164,9 +164,9 @@ class Received:
         return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
 
     def moved(self, mean: Tree) -> Any:
-        """Move to base + gamma (mean - own), as `Round.gossip` does, towards what was made of the values.
+        """Move to base + gamma (mean - own), as `Round.gossip` does.
 
-        mean: tree of [n, ...]. It is the result itself where codec and privacy are plain.
+        mean: tree of [n, ...], made of the values by the method. It is the result itself where codec and privacy are plain.
         """
         if self.codec.lossless and self.base is self.own:
             return mean

@@ -1,4 +1,4 @@
-"""Routed 1-NN: a node answers a query with the nearest sample that it or the neighbors it asks hold.
+"""Routed 1-NN: nodes find the nearest sample that they, or neighbors they ask, hold.
 
     for Q queries q_i: ask the `peers` neighbors whose samples have the means nearest to q_i
     neighbor j answers the distance of its nearest sample to q_i, and that sample's label; i takes the nearest of all, its own among them

@@ -1,4 +1,4 @@
-"""pFedHN: a network at the server makes the weights of every node's model out of an embedding of that node.
+"""pFedHN: a network at the server makes every node's model out of an embedding of it.
 
     x_i = h(e_i; phi), sent to node i;   y_i <- x_i, K times: y_i <- y_i - lr g_i(y_i);   node i sends back D_i = x_i - y_i
     (phi, e) <- server step along (sum_S J_phi^T D_i, J_e^T D_i),   J the Jacobian of x_i = h(e_i; phi)
@@ -75,7 +75,7 @@ class Pfedhn:
 
     @property
     def traits(self) -> Traits:
-        """A model of its own for every node, made at a server out of single uploads; a round sees a cohort."""
+        """A model of its own for every node, made at a server; a round sees a cohort."""
         return Traits(channel="server", cohort=self.clients, gathers=True, heads=True)
 
     def __post_init__(self) -> None:
