@@ -63,10 +63,11 @@ class Traits:
       averages: it averages models; False: it sends answers or the like, so that models need no mean; default True.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
         "" (default): any rule may.
-      gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
-        alone; default False.
+      gathers: it looks at single uploads (`round.gather`), or sends every node a value of its own
+        (`round.scatter`), so that the server may not form sums alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
+      asks: it asks neighbors, which answer within the phase (`round.ask`); default False.
       heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
         False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
@@ -97,6 +98,7 @@ class Traits:
     gathers: bool = False
     masks: bool = False
     pulls: bool = False
+    asks: bool = False
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
@@ -166,6 +168,7 @@ _VALUES = {
     "gathers": _one_of(True, False),
     "masks": _one_of(True, False),
     "pulls": _one_of(True, False),
+    "asks": _one_of(True, False),
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
@@ -182,7 +185,7 @@ LOOSE = {
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "server": "server='all'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
-    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {

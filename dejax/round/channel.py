@@ -107,12 +107,16 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None)
     codec = _codec(round, codec)
     wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size
-    return wire.received(send(wire, wire.message(value)))
+    got = wire.received(send(wire, wire.message(value)))
+    got.codec = codec
+    return got
 
 
-def exchange_rows(round: Round, name: str, rows: Tree, codec: Any) -> ReceivedRows:
-    """See `Round.exchange(per_edge=True)`."""
+def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
+    """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
     wire = Edges(round, name, _codec(round, codec))
+    if only is not None:
+        wire.send_only(only)
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
@@ -192,11 +196,27 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
 
 def broadcast(round: Round, name: str, value: Tree) -> Any:
     """See `Round.broadcast`."""
-    awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
+    _download(round, name, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value)))
+    return tree.tile(value, round.n)
+
+
+def scatter(round: Round, name: str, rows: Tree) -> Any:
+    """See `Round.scatter`."""
+    star(Server(round, name, round.network.codec, None, 0), "sends every node a value of its own")
+    wrong = [jnp.shape(x) for x in tree.leaves(rows) if jnp.shape(x)[:1] != (round.n,)]
+    if wrong:
+        way = f"give one row per node of this view, ({round.n}, ...); `broadcast` sends one value to all"
+        raise bad("rows", owner="round.scatter", says=f"has a leaf of shape {wrong[0]}", instead=way)
+    _download(round, name, tree.dense_bits(rows))
+    return rows
+
+
+def _download(round: Round, name: str, bits: int) -> None:
+    """Count one message of `bits` from the server to each awake node, and its time."""
+    awake = round.awake
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
     round.meter("down/" + name, count, bits)
     clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
-    return tree.tile(value, round.n)
 
 
 def star(wire: Server, does: str) -> None:
@@ -206,4 +226,15 @@ def star(wire: Server, does: str) -> None:
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
 
 
-__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "merge", "send", "uploads"]
+__all__ = [
+    "STAGES",
+    "average",
+    "broadcast",
+    "exchange",
+    "exchange_rows",
+    "gather",
+    "merge",
+    "scatter",
+    "send",
+    "uploads",
+]

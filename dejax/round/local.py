@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import stacks, tree
-from ..core.checks import whole
+from ..core.checks import natural, whole
 from ..core.random import draw_index, fold_in, fold_name, uniform
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
@@ -22,6 +22,8 @@ from ..problem.lesson import Lesson
 from . import clocks
 from .forward import check_private, count
 from .meters import NO_NODE
+
+PRODUCT = 2  # of a gradient's time: the derivative of a gradient along a direction does twice its work
 
 
 def batch(round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None) -> Batch:
@@ -40,6 +42,11 @@ def batch(round: Round, name: str, of: str = "train", size: int | None = None, p
         )
     drawn = collect(round, name, params)
     drawn = Batch(round.problem.fetch(drawn.data), drawn.weight) if drawn.rows else drawn
+    return attacked(round, name, drawn)
+
+
+def attacked(round: Round, name: str, drawn: Batch) -> Batch:
+    """The batch, of adversaries as an attack on data leaves it."""
     attack = round.network.attack
     if attack is not None and attack.hook == "batch":
         ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
@@ -94,9 +101,11 @@ def _memory(round: Round, source: Any, n: int) -> Any:
 
 
 def gradient(
-    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None
-) -> Any:
+    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None,
+    products: int = 0,
+) -> Any:  # fmt: skip
     """See `Round.gradient`."""
+    products = natural("round.gradient.products", products)
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
@@ -104,7 +113,7 @@ def gradient(
         of = lambda part: tree.map(lambda p, v: None if p is None else v, part, whole, is_leaf=lambda x: x is None)
         params, fixed = (whole, None) if fixed is None else (of(params), of(fixed))
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
-        return _gradient_of_events(round, name, params, loss_fn, extra, fixed)
+        return _gradient_of_events(round, name, params, loss_fn, extra, fixed, products)
     network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
@@ -114,7 +123,8 @@ def gradient(
     else:
         given = batch(round, name + ".batch", params=whole) if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
-    if given is not None and given.public:  # the same rows for all, which hold nothing private
+    public = given is not None and given.public
+    if given is not None and public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
@@ -142,10 +152,11 @@ def gradient(
             view._context(view.key(name + ".attack"), is_adversary=_rows_of_adversaries(view)), grads
         )
         grads = round._by_architecture(attacked, grads, ())
-    _observe(round, loss, weight, "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss")
+    record = "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss/public" if public else "loss"
+    _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
-    work = round.problem.rule.work
+    work = round.problem.rule.work + PRODUCT * products
     clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
 
@@ -305,7 +316,9 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     return block_map(fn, n, block, place)(*args)
 
 
-def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...], fixed: Any) -> Any:
+def _gradient_of_events(
+    round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...], fixed: Any, products: int
+) -> Any:
     """Compute the m gradients of a timetable's initiators, and scatter them into the node axis.
 
     m is the width of the timetable; rows of other nodes are zero.
@@ -318,15 +331,18 @@ def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra
     params_m, extra_m, fixed_m = (tree.map(lambda x: x[rows], t) for t in (params, extra, fixed))
     models = params_m if fixed is None else roles.joint(params_m, fixed_m, gaps=bool(round.problem.rules))
     drawn = batch(view, name + ".batch", params=models)
-    grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m)
+    grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m, products)
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
+def _observe(round: Round, loss: jax.Array, weight: Any, record: str, meter: str, products: int) -> None:
     """Meter gradients and `record`, the mean loss, of honest nodes; the first not finite."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
-    store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
+    nodes = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    store.meter(meter, nodes, 1)
+    if products:
+        store.meter("products", products * nodes, 1)
     finite = jnp.isfinite(loss.astype(jnp.float32))  # of any width: past 3e38 a run has diverged
     if works is not None:
         finite = finite | ~works
@@ -381,4 +397,4 @@ def _rows_of_adversaries(round: Round) -> jax.Array:
     return round.by_id(round.network.attack.is_adversary(round.n_all))
 
 
-__all__ = ["batch", "descend", "gradient", "loss", "steps"]
+__all__ = ["attacked", "batch", "descend", "gradient", "loss", "steps"]

@@ -15,7 +15,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -35,8 +35,9 @@ class Round(Rows):
 
     # ---- local work
     def batch(
-        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None
-    ) -> Batch:
+        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
+        aligned: bool = False,
+    ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
         Draws advance the cursor of an epoch.
@@ -46,11 +47,17 @@ class Round(Rows):
             axis. Neither per-example privacy nor attacks on data touch them.
           params: tree of [n, ...], with which a source of experience acts; samples do not need them.
           size: of a public batch, drawn with replacement; None: all public rows in their order.
+          aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
+            sample, of which each holds other columns.
         Raises:
           ValueError: data without public rows; a size for "train"; another kind; no params for a source
-            that acts.
+            that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
+            sampling, or from a source of experience.
         """
-        return local.batch(self, self._name("batch", name), of, size, params)
+        name = self._name("batch", name)
+        if aligned:
+            return same_places.batch(self, name, of, size)
+        return local.batch(self, name, of, size, params)
 
     def gradient(
         self,
@@ -60,9 +67,12 @@ class Round(Rows):
         loss: Tree = None,
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
+        products: int = 0,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
+
+        Counted as `gradients`, on public rows as `public_gradients`, which no account of privacy sees.
 
         Args:
           params: tree of [n, ...].
@@ -72,9 +82,12 @@ class Round(Rows):
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
             trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
+          products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
+            counted as one of `products` besides, and takes the time of two gradients. Clipped and
+            noised together with the rest, they are one mechanism of privacy.
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed)
+        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
@@ -203,12 +216,7 @@ class Round(Rows):
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
         got = channel.exchange(self, name, value, codec)
-        codec = self.network.codec if codec is None else codec
-        out = got.combine() if weights is None else got.average(*weights)
-        if codec.lossless and got.base is got.own:
-            return out
-        gamma = codec.gamma
-        return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
+        return got.moved(got.combine() if weights is None else got.average(*weights))
 
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
         """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.
@@ -234,26 +242,27 @@ class Round(Rows):
         """int32 [n]: how many neighbors each node can hear in this phase."""
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
-    def ask(self, query: Tree, answer: Callable[..., Any], *own: Any, name: str | None = None) -> ReceivedRows:
-        """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
+    def ask(
+        self, query: Tree, answer: Callable[..., Any], *own: Any, to: Tree = None, name: str | None = None
+    ) -> ReceivedRows:
+        """Ask neighbors: each answers the queries that reached it, out of rows of its own.
 
         Args:
           query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor
             j answers.
           own: trees of [n, ...].
+          to: bool [m], by `edges`: whether edges.receiver[e] asks edges.sender[e]; None: everybody.
+            Only these queries, and answers to those that arrived, are sent and counted.
         Returns:
-          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where
-            query or answer was.
-        The method sends on edges: `Traits(channel="edges")`.
+          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; not there where
+            nothing was asked, or query or answer was lost.
+        The method says `asks` in its traits, and sends on edges: `Traits(channel="edges", asks=True)`.
         """
         name = self._name("ask", name)
         edges, mine = self.edges, lambda x: tree.map(lambda leaf: leaf[self.edges.receiver], x)
-        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None)
+        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None, only=to)
         answers = jax.vmap(answer)(asked.rows, *map(mine, own))
-        got = channel.exchange_rows(self, name + "/answer", answers, None)
-        if asked.mask is not None:
-            got.mask = got.mask & edges.deliver(asked.mask)
-        return got
+        return channel.exchange_rows(self, name + "/answer", answers, None, only=asked.mask)
 
     def average(
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
@@ -301,6 +310,13 @@ class Round(Rows):
     def broadcast(self, value: Tree, *, name: str | None = None) -> Any:
         """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
         return channel.broadcast(self, self._name("broadcast", name), value)
+
+    def scatter(self, rows: Tree, *, name: str | None = None) -> Any:
+        """Send each node a value of its own from the server: `rows` [n, ...], as they arrive.
+
+        The counterpart of `gather`; rows travel as they are. The method says `gathers` in its traits.
+        """
+        return channel.scatter(self, self._name("scatter", name), rows)
 
     def report(self, name: str, values: jax.Array) -> None:
         """Record the mean of `values` [n] over the nodes that compute, as `name`."""

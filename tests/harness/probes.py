@@ -27,6 +27,9 @@ MORE = (
     "semi_decentralized_s2a",
     "dimat",
     "fedes",
+    "pfedhn",
+    "l2c",
+    "one_nn",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

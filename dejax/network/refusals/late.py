@@ -65,6 +65,14 @@ LATE: tuple[Refusal, ...] = (
         instead="use a fixed graph",
     ),
     Refusal(
+        "late answers",
+        lambda c: c.late is not None and c.traits.asks,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} asks neighbors, and an answer would come when another question was asked",
+        instead="leave it out",
+    ),
+    Refusal(
         "losses under way",
         lambda c: c.late is not None and c.gossips and c.network.kind == "column" and c.fault(lambda fault: True),
         field="network.faults",
