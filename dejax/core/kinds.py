@@ -138,6 +138,10 @@ class Fault:
         """Bool [n] by node id: who is not there in round `index`, for metrics; None: all are."""
         del index, n
 
+    def newcomers(self, n: int) -> Any:
+        """Bool [n] by node id: who begins, in its first round, from its neighbors' models; None: nobody."""
+        del n
+
     def uploads(self, ctx: Context) -> Any:
         """Bool [n], whose uploads reach a server; None: everybody's."""
         del ctx

@@ -86,6 +86,12 @@ class Case:
         return self.network.late
 
     @property
+    def newcomers(self) -> dict[str, str] | None:
+        """Name the first fault by which nodes begin from their neighbors' models."""
+        ask = lambda fault: getattr(fault, "newcomers", lambda n: None)(self.n) is not None
+        return self.fault(ask)
+
+    @property
     def unlinked(self) -> bool:
         """Whether nobody hears anybody."""
         top = self.top if getattr(self.top, "links", None) is not None else self.top.build(self.n)

@@ -83,7 +83,11 @@ def chosen(round: Round, ids: jax.Array) -> Links:
         )
     real = ids != round.ids[:, None]
     own = 1 / (1 + real.sum(1).astype(width_of(round.problem.task)))
-    lists = NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own)
+    return gathered_lists(round, NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own))
+
+
+def gathered_lists(round: Round, lists: NeighborLists) -> Links:
+    """Return the lists as they can be read on a mesh: any row may be another device's."""
     place = round.problem.place
     return lists if place is None else gathered(lists, Routes(place.mesh, NODES, None, 0))
 
@@ -121,4 +125,4 @@ def _graph_key(round: Round) -> jax.Array:
     return fold_in(round.run_key, round.phase)
 
 
-__all__ = ["Live", "chosen", "kind", "live_links", "repaired", "under_way"]
+__all__ = ["Live", "chosen", "gathered_lists", "kind", "live_links", "repaired", "under_way"]

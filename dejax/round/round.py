@@ -14,7 +14,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -140,6 +140,11 @@ class Round(Rows):
           correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
+
+    @property
+    def fresh(self) -> jax.Array:
+        """Bool [n]: nodes whose first round this is: in round 0 who is awake, later who joins."""
+        return newcomers.fresh(self)
 
     # ---- communication
     @cached_property

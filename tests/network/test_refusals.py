@@ -83,6 +83,7 @@ class Mute(dj.Rule):
 
 LATE, MUTE = f.delay(phases=1), Mute()
 COLUMNS = Traits(weights=("column",))
+COMES, ASKS = f.joins(at=1, nodes=(0,)), f.joins(at=1, nodes=(0,), start="neighbors")
 
 
 CHOOSING = Traits(channel="server", raw_losses=True)
@@ -148,6 +149,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("copies in events", (PAIR, net(RING, events=PLAN, codec=COPIES)), (PAIR, net(RING, events=PLAN, codec=LOSSY))),
     pair("attack in the spread of an event", (PAIR, net(RING, events=PLAN, attack=ALIE)), (PAIR, net(RING, events=PLAN, attack=FLIP))),
     pair("sleepers beside events", (PAIR, net(RING, events=PLAN, faults=f.churn(p=0.1))), (PAIR, net(RING, events=PLAN, faults=f.link_loss(p=0.1)))),
+    pair("newcomers without neighbors", (SERVER, net(faults=ASKS)), (SERVER, net(faults=COMES))),
+    pair("newcomers under a robust rule", (NEIGHBORS, net(RING, rule=MEDIAN, faults=ASKS)), (NEIGHBORS, net(RING, rule=MEDIAN, faults=COMES))),
+    pair("newcomers of noised models", (NEIGHBORS, net(RING, privacy=NOISE, faults=ASKS)), (NEIGHBORS, net(RING, privacy=CLIP, faults=ASKS))),
+    pair("newcomers beside late messages", (NEIGHBORS, net(RING, faults=(LATE, ASKS))), (NEIGHBORS, net(RING, faults=(LATE, COMES)))),
     pair("unused topology", (SERVER, net(RING)), (SERVER, net(t.isolated()))),
     pair("no messages to change", (NOBODY, net(faults=f.churn(p=0.1))), (NOBODY, net(clock=f.clock()))),
     pair("distances at a server", (SERVER, net(rule=NNA)), (SERVER, net(rule=MEDIAN))),

@@ -217,6 +217,38 @@ GOSSIP: tuple[Refusal, ...] = (
         says="has {fault} beside network.events: " + _PLAN,
         instead="leave it out",
     ),
+    Refusal(
+        "newcomers without neighbors",
+        lambda c: not c.gossips and c.newcomers,
+        field="network.faults",
+        says="has {fault} with " + keyword("start", "neighbors"),
+        why="but {method} has no neighbors to ask for a model; who joins gets what the server sends",
+        instead="leave start out",
+    ),
+    Refusal(
+        "newcomers under a robust rule",
+        lambda c: not c.network.rule.linear and c.newcomers,
+        field="network.faults",
+        says="has {fault} with " + keyword("start", "neighbors"),
+        why="a plain mean, which would let past network.rule {rule} what that leaves out",
+        instead="leave start out, or the rule",
+    ),
+    Refusal(
+        "newcomers of noised models",
+        lambda c: c.rewrites("privacy") and c.newcomers,
+        field="network.faults",
+        says="has {fault} with " + keyword("start", "neighbors"),
+        why="so that neighbors send one model more, which the account of network.privacy {privacy} does not hold",
+        instead="leave start out, or noise gradients in place of messages",
+    ),
+    Refusal(
+        "newcomers beside late messages",
+        lambda c: c.late is not None and c.newcomers,
+        field="network.faults",
+        says="has {late} beside {fault} with " + keyword("start", "neighbors"),
+        why="where a model that is asked for in a node's first round would come after it",
+        instead="leave start out, or {late}",
+    ),
 )
 
 
