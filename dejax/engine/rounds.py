@@ -18,8 +18,8 @@ from ..problem import Problem, roles
 from ..round import Meters, Round, Store
 from ..round.newcomers import settle
 from ..xla.erase_mesh import erase_mesh
-from .node_axis import node_axis
 from .newcomers import started, welcomed
+from .node_axis import node_axis
 from .starts import starts
 
 

@@ -62,7 +62,7 @@ def test_who_joins_begins_from_the_mean_of_its_neighbors(at):
     got, meters = run(m.dsgd(lr=LR), fault)
     close(got, loop(7, at))
     assert np.abs(got - run(m.dsgd(lr=LR), dataclasses.replace(fault, start="own"))[0]).max() > 1e-3
-    joining = [(i, j) for i in range(N) for j in ((i - 1) % N, (i + 1) % N) if 0 < at[i] and at[j] < at[i]]
+    joining = [(i, j) for i in range(N) for j in ((i - 1) % N, (i + 1) % N) if at[i] > 0 and at[j] < at[i]]
     assert meters.totals()["wire/newcomers/models"] == 64 * X0.shape[1] * len(joining)
 
 
