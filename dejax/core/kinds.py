@@ -148,9 +148,14 @@ class Fault:
 
 
 class Events:
-    """Say who meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan."""
+    """Say who acts, and meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan.
+
+    Events of the footprint "neighbors" also have `age`, the most updates of a neighbor that a node may
+    not have heard of yet.
+    """
 
     stale = False  # gradients at the value after the node's own last event
+    footprint = "pair"  # what an event touches: the "pair" that meets, or a node that heard its "neighbors"
 
 
 def _has(value: object, *names: str) -> bool:
@@ -202,7 +207,13 @@ KINDS = {
     "faults": Interface((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
     "rule": Interface((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
     "clock": Interface((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
-    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events),
+    "events": Interface(
+        (("plan", "at"),),
+        "timetable",
+        call("dejax.events.poisson"),
+        base=Events,
+        values=(("footprint", ("pair", "neighbors")),),
+    ),
 }
 
 

@@ -73,12 +73,17 @@ class Case:
     @property
     def rows(self) -> bool:
         """Whether rows per edge are sent or kept."""
-        return self.gossips and (self.channel == "edges" or self.network.codec.per_edge)
+        return self.gossips and (self.traits.rows or self.network.codec.per_edge)
 
     @property
     def sharded(self) -> bool:
         """Whether the attack needs several values that estimate one quantity."""
         return self.network.attack is not None and self.network.attack.needs_spread
+
+    @property
+    def meets(self) -> bool:
+        """Whether events let two nodes meet."""
+        return self.network.events is not None and self.network.events.footprint == "pair"
 
     @property
     def late(self) -> Any:
@@ -149,7 +154,7 @@ class Case:
 
     def words(self) -> dict[str, Any]:
         """What every reason may name."""
-        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy")}
+        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy", "events")}
         return {
             "method": self.method,
             "top": None if self.top is None else getattr(self.top, "name", self.top),

@@ -134,7 +134,7 @@ class Network:
             changes["topology"] = None
         elif topology is not None and self.messages is None and topology.period:
             changes["messages"] = _messages(topology)
-        if topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
+        if topology is not None and said.gossips and (said.rows or self.codec.per_edge):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(topology.at(0))
         plan = getattr(self.events, "plan", None)

@@ -51,12 +51,13 @@ def live_links(round: Round) -> Live:
 def _links(round: Round) -> Links:
     """Return W of the phase before faults.
 
-    That of whom the method chose, of pairs that meet, or of the graph.
+    That of whom the method chose, of pairs that meet, or of the graph, where events update nodes one by one.
     """
     if round._pulled is not None:
         return round._pulled
-    if round.plan is not None:
-        return round.plan.links(round.n_all)
+    met = None if round.plan is None else round.plan.links(round.n_all)
+    if met is not None:
+        return met
     return round.network.topology.at(round.phase, _graph_key(round))
 
 

@@ -169,7 +169,9 @@ class Round(Rows):
         """
         return wires.edge_slot(self, self._prefix + name, init)
 
-    def exchange(self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False) -> Any:
+    def exchange(
+        self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False, heard: bool = False
+    ) -> Any:
         """Send each node's value to its neighbors.
 
         The result is what receivers hold after privacy, codec, adversaries and links.
@@ -178,14 +180,19 @@ class Round(Rows):
           value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
+          heard: whether receivers keep what they heard last of each neighbor, where nothing comes in this
+            phase, since a message is lost or its sender asleep; before the first one its weight is the
+            receiver's own. In events of the footprint "neighbors", what a node reads in its own event, up
+            to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
+            this event computes. The method says `footprint="neighbors"` in its traits.
         """
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
-        return channel.exchange(self, self._name("exchange", name), value, codec)
+        return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
 
     def gossip(
         self, value: Tree, *, name: str | None = None, codec: Any = None,
-        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0,
+        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0, heard: bool = False,
     ) -> Any:  # fmt: skip
         """Exchange, then move to base + gamma (combine(own, received) - own).
 
@@ -199,11 +206,12 @@ class Round(Rows):
             becomes the mean over those of the neighborhood that hold it, and stays where nobody
             does. Messages take the bits of the entries held, and `mask_bits` each. The method says
             `masks` in its traits.
+          heard: as in `exchange`, without `mask`.
         """
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
-        got = channel.exchange(self, name, value, codec)
+        got = channel.exchange(self, name, value, codec, heard=heard)
         codec = self.network.codec if codec is None else codec
         out = got.combine() if weights is None else got.average(*weights)
         if codec.lossless and got.base is got.own:

@@ -30,7 +30,8 @@ NOISE, CLIP = (
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
-PAIR = Traits(footprint="pair")
+PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
+UPDATES = dj.events.updates(age=1)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -140,8 +141,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("rows per edge without edges", (EDGES, net(t.isolated(N))), (NEIGHBORS, net(t.isolated(N)))),
     pair("rule on rows per edge", (EDGES, net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
     pair("attack in the spread of rows per edge", (EDGES, net(RING, attack=ALIE)), (EDGES, net(RING, attack=FLIP))),
+    pair("copies per edge of values heard", (HEARD, net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (HEARD, net(RING, codec=COPIES))),
     pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
     pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("events of another footprint", (PAIR, net(RING, events=UPDATES)), (HEARD, net(RING, events=UPDATES))),
     pair("a server in events", (Traits(server="all", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
     pair("rows per edge in events", (Traits(channel="edges", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
@@ -214,6 +217,19 @@ def test_a_refusal_meets_its_case_and_lets_a_neighbor_pass(name, refused, passes
 
 def test_every_refusal_has_its_case_here():
     assert [case.values[0] for case in CASES] == [refusal.name for refusal in REFUSALS]
+
+
+def test_updates_let_through_what_a_meeting_of_two_does_not():
+    for kw in ({"rule": MEDIAN}, {"codec": COPIES}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is None
+        assert judged(PAIR, net(RING, events=PLAN, **kw)) is not None
+    for kw in ({"attack": ALIE}, {"faults": LATE}, {"faults": f.churn(p=0.1)}, {"clock": f.clock()}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is not None
+    assert (
+        "an event of Mine has the footprint 'neighbors'; use dejax.events.updates"
+        in judged(HEARD, net(RING, events=PLAN)).text
+    )
+    assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
 
 
 @pytest.mark.parametrize(

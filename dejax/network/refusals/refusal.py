@@ -10,7 +10,7 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "directed": "sgp",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
-    "event_driven": "ad_psgd or dsgd('awc')",
+    "event_driven": "ad_psgd, dsgd('awc') or quadratic_energy",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",
