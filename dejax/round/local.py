@@ -332,11 +332,13 @@ def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
     """See `Round.descend`."""
 
-    def one(g: Any, s: Values, p: Any) -> tuple[Any, Any]:
-        updates, s = optimizer.update(g, s, p)
+    rows = getattr(optimizer, "rows", {})  # of an optimizer whose numbers are given per node
+
+    def one(row: Any, g: Any, s: Values, p: Any) -> tuple[Any, Any]:
+        updates, s = (optimizer.one(row) if row else optimizer).update(g, s, p)
         return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
-    new_params, new_state = round.map(one, grads, opt_state, params)
+    new_params, new_state = round.map(one, rows, grads, opt_state, params)
     return round.keep(new_params, params), round.keep(new_state, opt_state)
 
 
