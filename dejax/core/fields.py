@@ -115,7 +115,7 @@ def _at(error: ValueError, row: str) -> ValueError:
 
 
 def declared(owner: Any) -> Any:
-    """Return a tree of bool like `owner`: which leaves are arrays given per node, by what fields say.
+    """Return a tree of bool like `owner`: which leaves are given per node, as fields say.
 
     A field says so by its hint, `NodeFloatLike`, or by `number(per_node=True)`; the numbers of an
     optimizer are one for all nodes, or one per node. Sizes say nothing.
@@ -142,7 +142,7 @@ def grown(owner: Any) -> Any:
 
 
 def per_node(*objects: Any) -> bool:
-    """Whether some number of these objects is given per node, as its field says (see `declared`)."""
+    """Whether some number of these objects is given per node, as its field says."""
     return any(any(_flags(owner, False)) for owner in objects)
 
 

@@ -139,7 +139,7 @@ class Fault:
         del index, n
 
     def newcomers(self, n: int) -> Any:
-        """Bool [n] by node id: who begins, in its first round, from its neighbors' models; None: nobody."""
+        """Bool [n] by id: who begins from its neighbors' models when it joins; None: nobody."""
         del n
 
     def uploads(self, ctx: Context) -> Any:
@@ -150,8 +150,7 @@ class Fault:
 class Events:
     """Say who acts, and meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan.
 
-    Events of the footprint "neighbors" also have `age`, the most updates of a neighbor that a node may
-    not have heard of yet.
+    Those of the footprint "neighbors" have `age`: the most updates of a neighbor not heard of yet.
     """
 
     stale = False  # gradients at the value after the node's own last event
@@ -211,8 +210,9 @@ KINDS = {
         (("plan", "at"),),
         "timetable",
         call("dejax.events.poisson"),
-        base=Events,
-        values=(("footprint", ("pair", "neighbors")),),
+        (),
+        Events,
+        (("footprint", ("pair", "neighbors")),),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Asynchronous schedules: which nodes act and when, packed into rounds of events that do not meet."""
+"""Asynchronous schedules: which nodes act, and when, packed into rounds of events."""
 
 from ._poisson import Poisson as poisson
 from ._timetable import Timetable as plan

@@ -71,7 +71,7 @@ def packed(
     n: int,
     width: int,
 ) -> Packed:
-    """Put each event into the earliest round that has room, after the last change of what it touches.
+    """Put each event into the earliest round with room after the changes of what it touches.
 
     Running the rounds in order then equals running the events one at a time, as long as an event
     also touches all nodes whose events touch what it changes.

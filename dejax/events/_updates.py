@@ -26,7 +26,7 @@ AGE = Whole(0, 1000)
 
 @struct
 class UpdateTable(Events):
-    """Updates of single nodes, packed into rounds: row t holds up to m nodes that update in round t.
+    """Updates of single nodes, packed into rounds: row t holds up to m nodes of round t.
 
     Args:
       nodes: int32 [T, m], who updates; n pads. Those of one round read what the others held before it.
@@ -75,7 +75,7 @@ class UpdateRound:
 
 @struct
 class Updates(Events):
-    """Events by Poisson clocks of the nodes: each updates itself from what it heard of its neighbors.
+    """Events by Poisson clocks: a node updates itself by what it heard of its neighbors.
 
     Nothing waits: a node that fires reads the value of each neighbor as that stood some of the
     neighbor's own updates ago, 0 to `age` of them, drawn uniformly for every event and neighbor.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FieldError, bad, call
+from ..errors import FieldError, bad
 from ..topology import least_eigenvalue
 from .case import Case
 
@@ -51,8 +51,7 @@ def footprints(case: Case) -> Any:
     if not case.gossips or events is None or own in (None, events.footprint):
         return None
     does = {"pair": "lets two nodes meet", "neighbors": "updates one node by what it heard of its neighbors"}
-    way = {"pair": "dejax.events.poisson", "neighbors": "dejax.events.updates"}[own]
-    return {"does": does[events.footprint], "want": own, "way": call(way)}
+    return {"does": does[events.footprint], "want": own}
 
 
 def cycles(case: Case) -> Any:

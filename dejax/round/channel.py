@@ -105,7 +105,7 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None,
 
 
 def _check_heard(round: Round, heard: bool, codec: Any) -> None:
-    """Raise where a call asks for what was heard last and has no memory of it, or has to ask and does not."""
+    """Raise where a call asks for what was heard and has no memory of it, or does not ask."""
     if heard and round.network.edges is None:
         why = "but the method does not say that it keeps what it hears"
         raise bad(

@@ -173,7 +173,7 @@ GOSSIP: tuple[Refusal, ...] = (
         field="network.events",
         says="{events} {does}",
         why="but an event of {method} has the footprint {want!r}",
-        instead="use {way}",
+        instead="use {use[events]}",
     ),
     Refusal(
         "a server in events",

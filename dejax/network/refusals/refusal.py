@@ -11,6 +11,7 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
     "event_driven": "ad_psgd, dsgd('awc') or quadratic_energy",
+    "events": "poisson for 'pair' and updates for 'neighbors'",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",
