@@ -179,6 +179,7 @@ class Interface(NamedTuple):
         )
 
 
+TOUCHES = (("footprint", ("pair", "neighbors")),)
 KINDS = {
     "topology": Interface((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Interface(
@@ -206,14 +207,7 @@ KINDS = {
     "faults": Interface((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
     "rule": Interface((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
     "clock": Interface((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
-    "events": Interface(
-        (("plan", "at"),),
-        "timetable",
-        call("dejax.events.poisson"),
-        (),
-        Events,
-        (("footprint", ("pair", "neighbors")),),
-    ),
+    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events, values=TOUCHES),
 }
 
 

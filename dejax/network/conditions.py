@@ -50,7 +50,7 @@ def footprints(case: Case) -> Any:
     events, own = case.network.events, case.traits.footprint
     if not case.gossips or events is None or own in (None, events.footprint):
         return None
-    does = {"pair": "lets two nodes meet", "neighbors": "updates one node by what it heard of its neighbors"}
+    does = {"pair": "lets two nodes meet", "neighbors": "lets one node act on what it heard of its neighbors"}
     return {"does": does[events.footprint], "want": own}
 
 

@@ -226,7 +226,7 @@ def test_updates_let_through_what_a_meeting_of_two_does_not():
     for kw in ({"attack": ALIE}, {"faults": LATE}, {"faults": f.churn(p=0.1)}, {"clock": f.clock()}):
         assert judged(HEARD, net(RING, events=UPDATES, **kw)) is not None
     assert (
-        "an event of Mine has the footprint 'neighbors'; use poisson for 'pair' and updates"
+        "an event of Mine has the footprint 'neighbors'; use poisson for pairs, updates for neighbors"
         in judged(HEARD, net(RING, events=PLAN)).text
     )
     assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text

@@ -88,7 +88,7 @@ UPDATES, PAIRS = dj.events.updates(age=1), dj.events.poisson()
     (Listen(heard=False), UPDATES, "in a timetable where a node acts on what it heard of its neighbors; give heard=True"),
     (Listen(touches="pair"), PAIRS, "heard is True"),
     (Listen(by_rows=True), UPDATES, "per_edge is True, but in a timetable few nodes act at a time"),
-    (Listen(), PAIRS, "lets two nodes meet, but an event of Listen has the footprint 'neighbors'; use poisson for 'pair' and updates for"),
+    (Listen(), PAIRS, "lets two nodes meet, but an event of Listen has the footprint 'neighbors'; use poisson for pairs"),
     (Listen(touches="pair", heard=False), UPDATES, "an event of Listen has the footprint 'pair'; use poisson"),
 ])  # fmt: skip
 def test_calls_that_cannot_be_right_are_refused(method, events, text):

@@ -173,7 +173,7 @@ GOSSIP: tuple[Refusal, ...] = (
         field="network.events",
         says="{events} {does}",
         why="but an event of {method} has the footprint {want!r}",
-        instead="use {use[events]}",
+        instead="use {use[pair_events]} for pairs, {use[own_events]} for neighbors",
     ),
     Refusal(
         "a server in events",
