@@ -32,7 +32,9 @@ class Optimizer:
 
     def make(self, round: Any = None) -> Any:
         """The optax transformation, its schedules read at this round; `PerNode` where numbers are."""
-        numbers = {k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()}
+        numbers: dict[str, Any] = {
+            k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()
+        }
         rows = {k: v if round is None else round.by_id(v) for k, v in numbers.items() if jnp.ndim(v)}
         one = lambda row: self.factory(**numbers | row, **dict(self.structure))
         return PerNode(one, rows) if rows else one({})

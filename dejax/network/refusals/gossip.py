@@ -238,7 +238,7 @@ GOSSIP: tuple[Refusal, ...] = (
         lambda c: not c.gossips and c.newcomers,
         field="network.faults",
         says="has {fault} with " + keyword("start", "neighbors"),
-        why="but {method} has no neighbors to ask for a model; who joins gets what the server sends",
+        why="but {method} has no neighbors to ask for a model: its server sends one to whoever comes",
         instead="leave start out",
     ),
     Refusal(
