@@ -56,7 +56,7 @@ ONE = np.where(np.arange(N) == JOIN, 4, 0)
 FEW = np.arange(N) // 2  # two join in each round, side by side: they do not hear each other
 
 
-@pytest.mark.parametrize("at", [ONE, FEW], ids=["one", "few"])
+@pytest.mark.parametrize("at", [ONE, pytest.param(FEW, marks=pytest.mark.slow)], ids=["one", "few"])
 def test_who_joins_begins_from_the_mean_of_its_neighbors(at):
     fault = faults.joins(at=tuple(at.tolist()), start="neighbors")
     got, meters = run(m.dsgd(lr=LR), fault)
@@ -106,7 +106,7 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("name", NOBODY)
+@pytest.mark.parametrize("name", ["at 0", *(pytest.param(n, marks=pytest.mark.slow) for n in list(NOBODY)[1:])])
 def test_nobody_who_joins_is_no_fault_bit_for_bit(name):
     same(run(m.dsgd(lr=LR), NOBODY[name])[0], run(m.dsgd(lr=LR), ())[0])
 

@@ -75,6 +75,7 @@ def test_what_was_heard_last_stands_against_a_loop(faults):
     assert np.abs(np.asarray(forgetful.params["x"]) - x).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_where_nothing_is_lost_it_is_a_plain_exchange():
     runs = [zoo.run(Listen(heard=h), PROBLEM, dj.Network(RING), ROUNDS, X0)[0] for h in (True, False)]
     same(runs[0].params["x"], runs[1].params["x"])
