@@ -53,8 +53,9 @@ class Traits:
       groups: it averages by groups, keeping several models at the server; default False.
       own_starts: its models are told apart by their starts, so that these may not be equal; default
         False.
-      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it;
-        None (default): they may not.
+      footprint: what one event touches, so that events may drive it: "pair" if the two nodes that meet,
+        "neighbors" if one node, with what it heard of its neighbors (`heard=True` of `exchange` and
+        `gossip`); None (default): no events may.
       needs_events: it runs on events alone; default False.
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
         default False.
@@ -91,7 +92,7 @@ class Traits:
     pooled: bool = False
     groups: bool = False
     own_starts: bool = False
-    footprint: Literal["pair"] | None = None
+    footprint: Literal["pair", "neighbors"] | None = None
     needs_events: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
@@ -119,6 +120,11 @@ class Traits:
     def gossips(self) -> bool:
         """Whether it talks to the neighbors of a topology."""
         return self.channel in ("neighbors", "edges")
+
+    @property
+    def rows(self) -> bool:
+        """Whether it sends or keeps rows per edge."""
+        return self.channel == "edges" or (self.gossips and self.footprint == "neighbors")
 
     @property
     def served(self) -> bool:
@@ -161,7 +167,7 @@ _VALUES = {
     "pooled": _one_of(True, False),
     "groups": _one_of(True, False),
     "own_starts": _one_of(True, False),
-    "footprint": _one_of("pair", None),
+    "footprint": _one_of("pair", "neighbors", None),
     "needs_events": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),

@@ -74,7 +74,7 @@ class Case:
     @property
     def rows(self) -> bool:
         """Whether rows per edge are sent or kept."""
-        return self.gossips and (self.channel == "edges" or self.network.codec.per_edge)
+        return self.gossips and (self.traits.rows or self.network.codec.per_edge)
 
     @property
     def sharded(self) -> bool:
@@ -82,9 +82,20 @@ class Case:
         return self.network.attack is not None and self.network.attack.needs_spread
 
     @property
+    def meets(self) -> bool:
+        """Whether events let two nodes meet."""
+        return self.network.events is not None and self.network.events.footprint == "pair"
+
+    @property
     def late(self) -> Any:
         """The fault that delays messages, or None."""
         return self.network.late
+
+    @property
+    def newcomers(self) -> dict[str, str] | None:
+        """Name the first fault by which nodes begin from their neighbors' models."""
+        ask = lambda fault: getattr(fault, "newcomers", lambda n: None)(self.n) is not None
+        return self.fault(ask)
 
     @property
     def unlinked(self) -> bool:
@@ -151,7 +162,7 @@ class Case:
 
     def words(self) -> dict[str, Any]:
         """What every reason may name."""
-        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy")}
+        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy", "events")}
         return {
             "method": self.method,
             "top": None if self.top is None else getattr(self.top, "name", self.top),

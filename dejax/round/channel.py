@@ -25,7 +25,7 @@ from ..problem.roles import average_statistics
 from . import audit, clocks, delay
 from .message import Message
 from .received import Received, ReceivedRows
-from .wires import CopiesPerEdge, Edges, Neighbors, Server, Wire
+from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
 
 
 def private(wire: Wire, m: Message) -> Message:
@@ -102,18 +102,42 @@ def _codec(round: Round, given: Any) -> Any:
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None) -> Received:
+def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None, heard: bool = False) -> Received:
     """See `Round.exchange`. size: of the messages, where not the codec knows it."""
     codec = _codec(round, codec)
-    wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
+    _check_heard(round, heard, codec)
+    wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size
     got = wire.received(send(wire, wire.message(value)))
     got.codec = codec
     return got
 
 
+def _check_heard(round: Round, heard: bool, codec: Any) -> None:
+    """Raise where a call asks for what was heard and has no memory of it, or does not ask."""
+    if heard and round.network.edges is None:
+        why = "but the method does not say that it keeps what it hears"
+        raise bad(
+            "heard",
+            heard,
+            owner="round.exchange",
+            why=why,
+            instead='write traits = dejax.Traits(footprint="neighbors") in its class',
+        )
+    if heard and codec.per_edge:
+        why = f"beside {type(codec).__name__} with copies per edge"
+        raise bad("heard", heard, owner="round.exchange", why=why, instead="leave per_edge out of the codec")
+    if round.plan is not None and heard != (round.network.events.footprint == "neighbors"):
+        what = "where two nodes meet" if heard else "where a node acts on what it heard of its neighbors"
+        instead = "leave heard out" if heard else "give heard=True"
+        raise bad("heard", heard, owner="round.exchange", why="in a timetable " + what, instead=instead)
+
+
 def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
+    if round.plan is not None:
+        why = "but in a timetable few nodes act at a time, and rows go over all edges at once"
+        raise bad("per_edge", True, owner="round.exchange", why=why, instead="use synchronous rounds")
     wire = Edges(round, name, _codec(round, codec))
     if only is not None:
         wire.send_only(only)

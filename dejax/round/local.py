@@ -357,18 +357,20 @@ def _observe(round: Round, loss: jax.Array, weight: Any, record: str, meter: str
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
     """See `Round.descend`."""
 
-    def one(g: Any, s: Values, p: Any) -> tuple[Any, Any]:
-        updates, s = optimizer.update(g, s, p)
+    rows = getattr(optimizer, "rows", {})  # of an optimizer whose numbers are given per node
+
+    def one(row: Any, g: Any, s: Values, p: Any) -> tuple[Any, Any]:
+        updates, s = (optimizer.one(row) if row else optimizer).update(g, s, p)
         return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
-    def of(view: Any, params: Tree, rows: Any) -> Any:
+    def of(view: Any, params: Tree, given: Any) -> Any:
         if not stacks.is_stacks(params):
-            return view.map(one, *rows, params)
+            return view.map(one, *given, params)
         ((name, own),) = params.items()  # an optimizer sees the stack itself
-        found = view.map(one, *[part[name] if stacks.is_stacks(part) else part for part in rows], own)
+        found = view.map(one, *[part[name] if stacks.is_stacks(part) else part for part in given], own)
         return tuple(stacks.Stacks({name: x}) for x in found)
 
-    new_params, new_state = round._by_architecture(of, params, (grads, opt_state))
+    new_params, new_state = round._by_architecture(of, params, (rows, grads, opt_state))
     return round.keep(new_params, params), round.keep(new_state, opt_state)
 
 

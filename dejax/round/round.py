@@ -15,7 +15,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -158,6 +158,11 @@ class Round(Rows):
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
+    @property
+    def fresh(self) -> jax.Array:
+        """Bool [n]: nodes whose first round this is: in round 0 who is awake, later who joins."""
+        return newcomers.fresh(self)
+
     # ---- communication
     @cached_property
     def links(self) -> Live:
@@ -181,7 +186,9 @@ class Round(Rows):
         """
         return wires.edge_slot(self, self._prefix + name, init)
 
-    def exchange(self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False) -> Any:
+    def exchange(
+        self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False, heard: bool = False
+    ) -> Any:
         """Send each node's value to its neighbors.
 
         The result is what receivers hold after privacy, codec, adversaries and links.
@@ -190,14 +197,19 @@ class Round(Rows):
           value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
+          heard: whether receivers keep what they heard last of each neighbor, where nothing comes in this
+            phase, since a message is lost or its sender asleep; before the first one its weight is the
+            receiver's own. In events of the footprint "neighbors", what a node reads in its own event, up
+            to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
+            this event computes. The method says `footprint="neighbors"` in its traits.
         """
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
-        return channel.exchange(self, self._name("exchange", name), value, codec)
+        return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
 
     def gossip(
         self, value: Tree, *, name: str | None = None, codec: Any = None,
-        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0,
+        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0, heard: bool = False,
     ) -> Any:  # fmt: skip
         """Exchange, then move to base + gamma (combine(own, received) - own).
 
@@ -211,11 +223,12 @@ class Round(Rows):
             becomes the mean over those of the neighborhood that hold it, and stays where nobody
             does. Messages take the bits of the entries held, and `mask_bits` each. The method says
             `masks` in its traits.
+          heard: as in `exchange`, without `mask`.
         """
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
-        got = channel.exchange(self, name, value, codec)
+        got = channel.exchange(self, name, value, codec, heard=heard)
         return got.moved(got.combine() if weights is None else got.average(*weights))
 
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":

@@ -24,6 +24,7 @@ MORE = (
     "pens",
     "fedmd",
     "k_core",
+    "quadratic_energy",
     "semi_decentralized_s2a",
     "dimat",
     "fedes",

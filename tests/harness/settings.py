@@ -24,6 +24,7 @@ GRAPHS = {
     "one_peer": lambda: T.one_peer_exponential(N),
     "matching": lambda: T.random_matching(N),
     "events": lambda: T.ring(N),
+    "updates": lambda: T.ring(N),
     "server": lambda: None,
 }
 
@@ -95,4 +96,6 @@ def network(graph, options):
         given |= one
     if graph == "events":
         given["events"] = timetable_of([0, 3, 1, 4, 2, 5, 6, 7], [1, 2, 2, 5, 3, 4, 7, 0], n=N, width=2)
+    if graph == "updates":
+        given["events"] = dj.events.updates(age=2, width=2)
     return dj.Network(GRAPHS[graph](), **given)

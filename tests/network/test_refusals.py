@@ -30,8 +30,9 @@ NOISE, CLIP = (
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
-PAIR = Traits(footprint="pair")
+PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
+UPDATES = dj.events.updates(age=1)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -90,6 +91,7 @@ class Mute(dj.Rule):
 
 LATE, MUTE = f.delay(phases=1), Mute()
 COLUMNS = Traits(weights=("column",))
+COMES, ASKS = f.joins(at=1, nodes=(0,)), f.joins(at=1, nodes=(0,), start="neighbors")
 
 
 CHOOSING = Traits(channel="server", raw_losses=True)
@@ -165,8 +167,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("rows per edge without edges", (EDGES, net(t.isolated(N))), (NEIGHBORS, net(t.isolated(N)))),
     pair("rule on rows per edge", (EDGES, net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
     pair("attack in the spread of rows per edge", (EDGES, net(RING, attack=ALIE)), (EDGES, net(RING, attack=FLIP))),
+    pair("copies per edge of values heard", (HEARD, net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (HEARD, net(RING, codec=COPIES))),
     pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
     pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("events of another footprint", (PAIR, net(RING, events=UPDATES)), (HEARD, net(RING, events=UPDATES))),
     pair("a server in events", (Traits(server="all", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
     pair("rows per edge in events", (Traits(channel="edges", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
@@ -174,6 +178,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("copies in events", (PAIR, net(RING, events=PLAN, codec=COPIES)), (PAIR, net(RING, events=PLAN, codec=LOSSY))),
     pair("attack in the spread of an event", (PAIR, net(RING, events=PLAN, attack=ALIE)), (PAIR, net(RING, events=PLAN, attack=FLIP))),
     pair("sleepers beside events", (PAIR, net(RING, events=PLAN, faults=f.churn(p=0.1))), (PAIR, net(RING, events=PLAN, faults=f.link_loss(p=0.1)))),
+    pair("newcomers without neighbors", (SERVER, net(faults=ASKS)), (SERVER, net(faults=COMES))),
+    pair("newcomers under a robust rule", (NEIGHBORS, net(RING, rule=MEDIAN, faults=ASKS)), (NEIGHBORS, net(RING, rule=MEDIAN, faults=COMES))),
+    pair("newcomers of noised models", (NEIGHBORS, net(RING, privacy=NOISE, faults=ASKS)), (NEIGHBORS, net(RING, privacy=CLIP, faults=ASKS))),
+    pair("newcomers beside late messages", (NEIGHBORS, net(RING, faults=(LATE, ASKS))), (NEIGHBORS, net(RING, faults=(LATE, COMES)))),
     pair("unused topology", (SERVER, net(RING)), (SERVER, net(t.isolated()))),
     pair("no messages to change", (NOBODY, net(faults=f.churn(p=0.1))), (NOBODY, net(clock=f.clock()))),
     pair("distances at a server", (SERVER, net(rule=NNA)), (SERVER, net(rule=MEDIAN))),
@@ -239,6 +247,19 @@ def test_a_refusal_meets_its_case_and_lets_a_neighbor_pass(name, refused, passes
 
 def test_every_refusal_has_its_case_here():
     assert [case.values[0] for case in CASES] == [refusal.name for refusal in REFUSALS]
+
+
+def test_updates_let_through_what_a_meeting_of_two_does_not():
+    for kw in ({"rule": MEDIAN}, {"codec": COPIES}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is None
+        assert judged(PAIR, net(RING, events=PLAN, **kw)) is not None
+    for kw in ({"attack": ALIE}, {"faults": LATE}, {"faults": f.churn(p=0.1)}, {"clock": f.clock()}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is not None
+    assert (
+        "an event of Mine has the footprint 'neighbors'; use poisson for pairs, updates for neighbors"
+        in judged(HEARD, net(RING, events=PLAN)).text
+    )
+    assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
 
 
 @pytest.mark.parametrize(

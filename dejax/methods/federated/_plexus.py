@@ -77,7 +77,7 @@ class Plexus:
         """Sample, train, average those who finish first."""
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         view = jnp.ones((cohort.n,), jnp.int32) if cohort.awake is None else cohort.awake.astype(jnp.int32)
         for way in ("up/", "down/") if self.entry_bytes else ():
             cohort.meter(way + "view", view, 8 * self.entry_bytes * round.n)

@@ -29,7 +29,7 @@ LATE: tuple[Refusal, ...] = (
         lambda c: c.late is not None and c.network.events is not None,
         field="network.faults",
         says="has {late} beside network.events",
-        why="where two nodes meet and no message travels",
+        why="which says when nodes meet, or how old what they heard may be",
         instead="leave it out",
     ),
     Refusal(

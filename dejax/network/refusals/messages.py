@@ -22,7 +22,7 @@ MESSAGES: tuple[Refusal, ...] = (
         "events without gossip",
         lambda c: c.network.events is not None and not c.gossips,
         field="network.events",
-        says="pairs neighbors",
+        says="lets neighbors meet or hear each other",
         why="but {method} does not gossip",
         instead="leave it out",
     ),

@@ -71,6 +71,7 @@ def graphs():
         "row_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.uniform_neighbour())},
         "column_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.push_sum())},
         "poisson": {"events": dj.events.poisson()},
+        "updates": {"events": dj.events.updates(age=1)},
         "star": {"server": "star"},
         "shards": {"server": "shards"},
         "all_reduce": {"server": "all_reduce"},
@@ -81,7 +82,7 @@ def probe(graph):
     """A method that goes with an entry of `graphs`, to try options on it."""
     if "server" in graphs()[graph]:
         return "fedavg"
-    return "sgp" if graph == "column_stochastic" else "dsgd_awc"
+    return {"column_stochastic": "sgp", "updates": "quadratic_energy"}.get(graph, "dsgd_awc")
 
 
 def network(method_name, **options):
