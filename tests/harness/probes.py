@@ -27,6 +27,7 @@ MORE = (
     "semi_decentralized_s2a",
     "dimat",
     "fedes",
+    "dbw",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",
