@@ -11,6 +11,7 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.checks import whole
+from ..core.noise import signs
 from ..core.random import fold_name
 from ..core.types import Keys, Place, Problem, Tree
 from ..devices.node_blocks import sum_nodes
@@ -80,9 +81,7 @@ def _shared(rules: Any, params: Tree) -> Tree:
 
 @partial(jax.jit, static_argnums=0)
 def _probes(count: int, like: Tree, key: Keys) -> Tree:
-    leaves, form = jax.tree.flatten(like)
-    draw = lambda i, x: jax.random.rademacher(jax.random.fold_in(key, i), (count, *x.shape), x.dtype)
-    return jax.tree.unflatten(form, [draw(i, x) for i, x in enumerate(leaves)])
+    return jax.vmap(lambda i: signs(jax.random.fold_in(key, i), like))(jnp.arange(count))
 
 
 @partial(jax.jit, static_argnums=0)
