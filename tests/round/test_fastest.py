@@ -80,3 +80,14 @@ def test_who_is_not_heard_is_never_first():
     assert np.asarray(state.first).sum() == awake.sum() < 30 * N
     seconds = np.asarray(meters.seconds)
     assert (np.diff(np.r_[0, seconds]) <= SPEED.max() + 1e-5).all()  # nodes that wake begin when the server does
+
+
+@pytest.mark.slow
+def test_a_robust_rule_sees_the_first_alone():
+    """Also where uploads may be lost: of two gradients the median is the mean."""
+    clock = dj.faults.clock(gradient=jnp.asarray(SPEED))
+    settings = [
+        {"rule": rule, "faults": dj.faults.link_loss(p=0.0)} for rule in (None, dj.aggregation.coordinate_median())
+    ]
+    mean, median = (zoo.run(First(k=2), PROBLEM, dj.Network(clock=clock, **kw), 3, X0)[0] for kw in settings)
+    np.testing.assert_allclose(mean.params["x"], median.params["x"], rtol=1e-12)

@@ -5,7 +5,7 @@
     in the first `warm_up` rounds F_init <- (F_init + F) / 2, later H <- ceil(F_init / F H_init)
 
 F_init is the first F to begin with. All nodes learn F together with the mean of the z_j, and so agree on H; where nobody is
-heard it stays.
+heard it stays, and where messages are compressed F is the mean of what nodes then hold.
 W: row sums 1 keep a consensus; column sums 1 too keep the mean.
 Wire: 1 model per directed edge in rounds of gossip; 1 model and 1 number each way per node in the others, or an all-reduce
 where network.server says so. Work: a forward pass at each node in rounds of a global average.
@@ -78,9 +78,9 @@ class GossipAga:
 
         def meet(r: Round, carry: Any) -> Any:
             z, every, _, first = carry
-            losses = r.loss(state.params, batch)
-            z, loss = r.both(lambda r: r.merge(z), lambda r: r.average(losses, name="mean loss").astype(float))
-            heard = jnp.asarray(True) if r.uploads is None else r.uploads.any()
+            z, losses = r.merge((z, r.loss(state.params, batch)))
+            those = jnp.ones((r.n,), bool) if r.uploads is None else r.uploads
+            heard, loss = those.any(), losses.sum(where=those).astype(float) / jnp.maximum(those.sum(), 1)
             warm = r.index < self.warm_up
             begun = jnp.where(first == 0, loss, jnp.where(warm, (first + loss) / 2, first))
             ratio = jnp.where(loss > 0, begun / jnp.where(loss > 0, loss, 1), LONGEST)

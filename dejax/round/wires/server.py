@@ -100,7 +100,7 @@ class Server(Wire):
         share, group, hostile = m.along["share"], m.along["group"], m.along["hostile"]
         if m.mask is not None:
             share = jnp.where(m.mask, share, 0)
-        mask = None if m.mask is None else m.mask[None]
+        mask = None if m.mask is None else (m.mask & (share != 0) if self.weighted else m.mask)[None]
         share = share[None]
         if group is not None:
             member = group[None] == jnp.arange(self.num_groups, dtype=group.dtype)[:, None]

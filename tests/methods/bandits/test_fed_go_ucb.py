@@ -161,6 +161,12 @@ def test_classes_are_arms_of_which_one_pays():
     assert regret[0.0] < regret[1e9]
 
 
+def test_rules_that_are_no_sums_are_refused():
+    network = dj.Network(rule=dj.aggregation.coordinate_median())
+    with pytest.raises(dj.RefusedError, match="is not linear, but FedGoUcb needs sums: sums of outer products"):
+        network.check(m.fed_go_ucb(), problem(linear))
+
+
 def test_bad_numbers_name_their_bounds():
     for kw, match in (
         ({"beta": -1.0}, r"FedGoUcb.beta is -1.0; give a finite number >= 0"),
