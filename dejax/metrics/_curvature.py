@@ -1,4 +1,4 @@
-"""How curved the loss is at the mean model: in all directions, and along the nodes' differences."""
+"""How curved the loss is at the mean model, in all directions and along those of the nodes."""
 
 import math
 from functools import partial

@@ -16,9 +16,9 @@ WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 
 
 def _slot(round: Round, frozen: bool = True) -> tuple[Any, Any]:
-    """Return the clocks [n] of the view's nodes, and their setter; those of sleepers stay if `frozen`.
+    """Return the clocks [n] of the view's nodes, and their setter.
 
-    A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
+    Those of sleepers stay if `frozen`. A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
     they are those of the population.
     """
     if round._clock is not None:

@@ -1,4 +1,4 @@
-"""Fed-GO-UCB: nodes pull arms by optimism about a nonlinear reward, and add up what they learned when it pays.
+"""Fed-GO-UCB: nodes pull arms by optimism, and add up what they learned when it pays.
 
 In the first `explore` rounds a node pulls an arm at random, and a server descends along the squared errors: w0 <- w0 - lr
 mean_i grad e_i. From then on w0 stays, and f is linear around it. Node i, with q_a = grad f_a(w_i), pulls
@@ -154,7 +154,7 @@ class FedGoUcb:
         return round.when(asks.any(), self.add_up, state, name="sum"), regret
 
     def add_up(self, round: Round, state: FedGoUcbState) -> FedGoUcbState:
-        """All send what they have added, and go on from the server's sum; who is not heard keeps its own for later."""
+        """All send what they have added, and go on from the sum; who is not heard sends later."""
         heard = jnp.ones((round.n,), bool) if round.uploads is None else round.uploads
         mean = round.average(state.unsent)
         server = tree.axpy(heard.sum().astype(mean.target.dtype), mean, state.server)
@@ -164,7 +164,7 @@ class FedGoUcb:
 
 
 def _rewards(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """(leaves that the method holds, whole model, batch) -> what is expected of each arm, and what it pays: [a] each."""
+    """(own leaves, whole model, batch) -> what is expected of each arm, and what it pays."""
 
     def rewards(w: Tree, whole: Tree, rows: Any) -> tuple[jax.Array, jax.Array]:
         said, y = answer(tree.join(w, whole), rows), rows["y"]

@@ -1,4 +1,4 @@
-"""DBW: a server waits for the k gradients that come first, and chooses k for the most descent per second.
+"""DBW: a server waits for the k first gradients, k chosen for the most descent per second.
 
     g = mean of the k first g_i(x);   x <- x - lr g;   k <- argmax_k gain(k) / T(k)
     gain(k) = (lr - L lr^2 / 2) G - (L lr^2 / 2) V / k
@@ -115,9 +115,9 @@ class Dbw:
 
 
 def _non_decreasing(total: jax.Array, count: jax.Array) -> jax.Array:
-    """Isotonic least squares of means total / count [m] with weights count, in units of the largest.
+    """Isotonic least squares of means total / count [m], in units of the largest.
 
-    Where the count is 0, the value before; all are 1 where none takes time.
+    Weights are the counts. Where one is 0, the value before; all are 1 where none takes time.
     T_k = max over i <= k of min over j >= k of the mean of i to j.
     """
     m = len(total)

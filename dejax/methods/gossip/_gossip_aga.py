@@ -40,7 +40,7 @@ class GossipAgaState(NamedTuple):
 
 @struct
 class GossipAga:
-    """Gossip-AGA: Gossip-PGA that averages globally the more rarely, the more the loss has fallen.
+    """Gossip-AGA: Gossip-PGA whose global averages come more rarely as the loss falls.
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
