@@ -31,6 +31,7 @@ MORE = (
     "pfedhn",
     "l2c",
     "one_nn",
+    "dbw",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

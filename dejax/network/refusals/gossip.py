@@ -82,7 +82,7 @@ GOSSIP: tuple[Refusal, ...] = (
     ),
     Refusal(
         "sums needed",
-        lambda c: c.gossips and not c.network.rule.linear and c.traits.needs_sums,
+        lambda c: c.channel != "none" and not c.network.rule.linear and c.traits.needs_sums,
         field="network.rule",
         says="{rule} is not linear",
         why="but {method} needs sums: {traits.needs_sums}",

@@ -12,7 +12,7 @@ from dejax.core.method import traits
 from dejax.events._timetable import timetable_of
 
 N = 6
-_METHODS = "gossip tracking exact compressed push asynchronous federated clustered personal bilevel merging submodular distilled graphs baselines"
+_METHODS = "gossip tracking exact compressed push asynchronous federated clustered personal bilevel merging submodular bandits distilled graphs baselines"
 _OPTIONS = "compression attacks aggregation privacy faults audit clock"
 _MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
