@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..core import tree
 from ..core.checks import whole
+from ..core.method import traits
 from ..core.types import Method, Tree
 from ..devices import placement
 from ..errors import FieldError, bad
@@ -106,7 +108,7 @@ def state_of(carry: Carry) -> Any:
 def model(method: Any, state: Any) -> Any:
     """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
     if isinstance(state, roles.WithRoles):
-        return roles.model(method, model(method, state.state), state)
+        return roles.model(method, model(method, state.state), state, traits(method).one_model)
     own = getattr(method, "model", None)
     return state.params if own is None else own(state)
 
@@ -117,8 +119,9 @@ def views(method: Any, state: Any) -> dict[str, Any]:
     A view is a tree like the model, with or without node axis, or a pair (predict, tree).
     """
     if isinstance(state, roles.WithRoles):
-        found = views(method, state.state)
-        return {k: v if isinstance(v, tuple) else roles.model(method, v, state) for k, v in found.items()}
+        found, like = views(method, state.state), tree.leaves(model(method, state.state))[0]
+        one = lambda v: traits(method).one_model == (tree.leaves(v)[0].ndim == like.ndim)
+        return {k: v if isinstance(v, tuple) else roles.model(method, v, state, one(v)) for k, v in found.items()}
     find = getattr(method, "views", None)
     return {} if find is None else find(state)
 

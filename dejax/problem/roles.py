@@ -332,25 +332,29 @@ def average_statistics(round: Round, name: str, mean: Callable[..., Any], weight
     slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, slots[slot]), new
 
 
-def model(method: Method, shared: Tree, end: WithRoles) -> Any:
-    """Return what is evaluated: the method's own leaves with those of the other roles.
+def model(method: Method, own: Tree, end: WithRoles, one: bool) -> Any:
+    """Return what is evaluated: leaves of the method's with those of the other roles.
 
     There is a node axis where any of them has one.
+
+    Args:
+      own: a model's leaves that the method holds. one: whether they are one model, without node axis.
     """
-    one = traits(method).one_model
-    rest = [end.personal, end.frozen, end.statistics, end.own_statistics]
-    own = [end.personal, end.own_statistics]
-    if not one:
-        n = tree.leaves(shared)[0].shape[0]
-        return join(
-            shared,
-            *(tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape[1:])), part) for part in rest if part is not None),
-        )
-    if not tree.leaves(own):
-        return join(shared, *(tree.map(lambda x: x[0], part) for part in rest if part is not None))
-    n = tree.leaves(own)[0].shape[0]
-    fixed = [tree.tile(tree.map(lambda x: x[0], part), n) for part in rest[1:3] if part is not None]
-    return join(tree.tile(shared, n), *(part for part in own if part is not None), *fixed)
+    said = traits(method)
+    rows, single = [end.personal, end.own_statistics], []
+    for part, alike in ((end.frozen, said.one_model), (end.statistics, said.channel == "server" or said.pooled)):
+        alike = alike or any(x.shape[0] == 1 for x in tree.leaves(part))
+        (single if alike else rows).append(part)
+    single = [tree.map(lambda x: x[0], part) for part in single if part is not None]
+    rows = [part for part in rows if tree.leaves(part)]
+    if one:
+        single.append(own)
+    else:
+        rows.append(own)
+    if rows:
+        n = tree.leaves(rows[0])[0].shape[0]
+        single = [tree.tile(part, n) for part in single]
+    return join(*rows, *single)
 
 
 __all__ = [
