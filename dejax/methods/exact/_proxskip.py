@@ -52,7 +52,7 @@ class ProxSkip:
     def traits(self) -> Traits:
         """How low eigenvalues may be depends on how far an average goes; arrays are not looked at."""
         bound = 1 - 4 / (3 * self.mix) if isinstance(self.mix, (int, float)) else -1.0
-        return Traits(symmetric=True, spectrum=bound if bound > -1 else None)
+        return Traits(symmetric=True, spectrum=bound if bound > -1 else None, sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ProxSkipState:
         """No correction."""

@@ -64,7 +64,12 @@ class FedAmd:
     @property
     def traits(self) -> Traits:
         """A server that tells anchors from miners; in round 0 all nodes work, whoever is sampled."""
-        return Traits(channel="server", server=self.clients or "all", groups=True)
+        return Traits(
+            channel="server",
+            server=self.clients or "all",
+            groups=True,
+            sums_keep="v = mean(v_i) of the nodes' gradients",
+        )
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedAmdState:
         """v_i = 0, which round 0 replaces."""

@@ -55,7 +55,7 @@ class FedDyn:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, sums_keep="h = mean(d_i) of the nodes' linear terms")
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedDynState:
         """All corrections start at zero."""

@@ -49,7 +49,9 @@ class Scaffnew:
     p: FloatLike = number(default=0.2, check=in_(0, 1, "(]"))
 
     traits = Traits(
-        channel="server", needs_exact="its corrections sum to zero, which changed messages would break; use scaffold"
+        channel="server",
+        needs_exact="its corrections sum to zero, which changed messages would break; use scaffold",
+        sums_keep="sum(h) = 0 of the corrections",
     )
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffnewState:

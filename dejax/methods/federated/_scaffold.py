@@ -55,7 +55,7 @@ class Scaffold:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, sums_keep="c = mean(c_i) of the control variates")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
         """Controls start at zero."""
