@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .arguments import bind
+
 F = TypeVar("F", bound=Callable[..., Any])
 LONGEST = 1000  # entries of a list or mapping that are kept
 _NAME = "_made"
@@ -45,8 +47,8 @@ def recorded(*parts: str) -> Callable[[F], F]:
 
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
+            given = bind(fn.__name__, signature, args, kwargs)
             result = fn(*args, **kwargs)
-            given = signature.bind(*args, **kwargs).arguments
             given |= {name: ... for name in nameless if name in given}
             for part in (result, *(getattr(result, name) for name in parts)):
                 record(part, call, given)
