@@ -57,7 +57,7 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     if view.width is not None and view.width < len(ids) and not view.shared:
         few = np.isin(ids, chosen(view.honest, view.width))
         if few.sum() == view.width:
-            out |= {f"{name}_sample": float(np.nanmean(per_node[few])) for name, per_node in values.items()}
+            out |= {f"{name}_sample": spread(per_node[few], name, False)[name] for name, per_node in values.items()}
     return out
 
 
