@@ -1,7 +1,6 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..core import tree
 from ..core.abstract import width_of
+from ..core.arguments import takes_weight
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
@@ -231,14 +231,6 @@ def refuse_data(data: Any) -> None:
     if isinstance(data, Synthetic):
         says, instead = f"is a {type(data).__name__} problem", "give its parts, Problem(made.task, made.data)"
     raise bad("data", data, owner="Problem", says=says, why="and no data of nodes", instead=instead)
-
-
-def takes_weight(fn: Callable[..., Any]) -> bool:
-    """Whether a loss has an argument `weight`."""
-    try:
-        return "weight" in inspect.signature(fn).parameters
-    except (TypeError, ValueError):
-        return False
 
 
 __all__ = ["Problem", "takes_weight"]

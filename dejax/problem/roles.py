@@ -76,12 +76,12 @@ class WithRoles(NamedTuple):
 
 
 def as_rules(roles: Any) -> Patterns:
-    """A mapping path -> role (or its pairs) as a sorted tuple.
+    """A mapping path -> role (or its pairs) as a sorted tuple; None is no roles.
 
     Raises:
       TypeError: no mapping. ValueError: an unknown role.
     """
-    pairs = roles.items() if isinstance(roles, Mapping) else roles
+    pairs = () if roles is None else roles.items() if isinstance(roles, Mapping) else roles
     try:
         rules = tuple(sorted((str(path).strip("/"), role) for path, role in pairs))
     except (TypeError, ValueError):
@@ -133,7 +133,8 @@ def check_leaves(problem: Problem) -> None:
     """
     found = jax.tree_util.tree_leaves_with_path(split(problem.rules, model_like(problem.task))._replace(frozen=None))
     for (part, *path), x in found:
-        if jnp.issubdtype(x.dtype, jnp.floating) or part.name == "own_statistics":
+        fits = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize > 1  # of 8 bits and fewer JAX adds none
+        if fits or part.name == "own_statistics":
             continue
         name = path_of(tuple(path))
         what = "averaged at a server" if part.name == "statistics" else "trained and averaged"
@@ -143,7 +144,9 @@ def check_leaves(problem: Problem) -> None:
             owner="task",
             says=f"makes {name!r} of dtype {x.dtype}" if name else f"makes one leaf of dtype {x.dtype}",
             why=f"which cannot be {what}",
-            instead="make it frozen, " + keyword("roles", {name: "frozen"}) + ", or give it a floating dtype",
+            instead="make it frozen, "
+            + keyword("roles", {name: "frozen"})
+            + ", or give it a floating dtype of 16 bits or more",
         )
 
 

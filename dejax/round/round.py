@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.checks import whole
 from ..core.random import fold_name
+from ..core.shapes import check_rows
 from ..core.types import Tree
 from ..devices.node_blocks import block_map
-from ..errors import bad
+from ..errors import a_name, bad
 from ..problem import Batch
 from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
@@ -174,6 +175,8 @@ class Round(Rows):
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
         """
+        if not per_edge:
+            check_rows("round.exchange", value, self.n)
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
         return channel.exchange(self, self._name("exchange", name), value, codec)
@@ -195,6 +198,12 @@ class Round(Rows):
             does. Messages take the bits of the entries held, and `mask_bits` each. The method says
             `masks` in its traits.
         """
+        check_rows("round.gossip", value, self.n)
+        if weights is not None and not (isinstance(weights, (tuple, list)) and len(weights) == 2):
+            says = f"is {a_name(weights)}" if not isinstance(weights, (tuple, list)) else f"holds {len(weights)} arrays"
+            raise bad(
+                "weights", owner="round.gossip", says=says, instead="give two arrays: (w [n, k] on ports, own [n])"
+            )
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)

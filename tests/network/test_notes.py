@@ -97,7 +97,9 @@ KEPT = {
 def test_methods_that_keep_a_sum_say_which(name):
     method, kept = KEPT[name]
     served = method.traits.channel == "server"
-    network = dj.Network(None if served else dj.topology.ring(N), rule=dj.aggregation.coordinate_median())
+    network = dj.Network(
+        None if served else dj.topology.ring(N, weights=dj.topology.lazy()), rule=dj.aggregation.coordinate_median()
+    )
     (note,) = notes(method, network)
     assert f"is no sum {'of uploads' if served else 'under W'}, so that it does not keep {kept}" in note
 
