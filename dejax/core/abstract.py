@@ -10,10 +10,10 @@ import numpy as np
 from ..errors import a_name, bad
 from .arguments import called_with
 from .tree import path_of
-from .types import Tree
+from .types import Task, Tree
 
 
-def model_like(task: Any) -> Tree:
+def model_like(task: Task) -> Tree:
     """Return the shapes and dtypes of one model of a task.
 
     Tracing the init of a flax module takes 40 ms, so each task's are kept.
@@ -22,7 +22,7 @@ def model_like(task: Any) -> Tree:
 
 
 @lru_cache(maxsize=64)
-def _traced(task: Any, real: Any) -> Tree:
+def _traced(task: Task, real: Any) -> Tree:
     del real  # part of the cache's key alone: an init may make float64 once JAX is told to
     if takes := called_with(task.init, "key"):
         raise bad("init", owner="task", says=takes, why="but is called with a key", instead="write def init(key)")
@@ -55,7 +55,7 @@ def _checked(params: Tree) -> Tree:
     return params
 
 
-def width_of(task: Any) -> str:
+def width_of(task: Task) -> str:
     """Return the widest real dtype of a task's model, "float32" or "float64"."""
     floating = (x.dtype for x in jax.tree.leaves(model_like(task)) if jnp.issubdtype(x.dtype, jnp.inexact))
     return "float64" if any(jnp.finfo(dtype).dtype == jnp.float64 for dtype in floating) else "float32"

@@ -68,7 +68,7 @@ def record(value: Any, maker: Callable[..., Any], args: Mapping[str, Any]) -> An
     return value
 
 
-def pass_on(old: Any, new: Any) -> Any:
+def pass_on(old: object, new: Any) -> Any:
     """Return `new` with the mark of `old`, if any: for values that were waiting for sizes."""
     mark = made(old)
     if mark is not None:
@@ -76,7 +76,7 @@ def pass_on(old: Any, new: Any) -> Any:
     return new
 
 
-def made(value: Any) -> Made | None:
+def made(value: object) -> Made | None:
     """Return the call that made a value, as far as it is known."""
     mark = getattr(value, "__dict__", {}).get(_NAME)
     return mark if isinstance(mark, Made) else None

@@ -9,7 +9,7 @@ import jax
 
 from ..errors import FieldError, bad
 from .arguments import called_with
-from .types import Round
+from .types import Round, Tree
 
 Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
@@ -25,11 +25,11 @@ class Method(Protocol):
     `round.neighbors`), and neither learns nor sends.
     """
 
-    def init(self, params: Any, key: jax.Array) -> Any:
+    def init(self, params: Tree, key: jax.Array) -> Any:
         """The state before round 0."""
         ...
 
-    def step(self, state: Any, round: Round) -> Any:
+    def step(self, state: Tree, round: Round) -> Any:
         """The state after a round."""
         ...
 

@@ -10,7 +10,7 @@ from ..core import tree
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
-from ..core.types import Method, Tree
+from ..core.types import Layout, Method, Tree
 from ..devices import placement
 from ..errors import a_name, bad
 from ..network import Network
@@ -33,7 +33,7 @@ def typed(value: Tree) -> Any:
 
 
 def prepare(
-    method: Any, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
+    method: Method, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
 ) -> tuple[Any, Problem, Network]:
     """Check the three against each other, and turn their numbers into arrays.
 
@@ -91,7 +91,7 @@ def _check_leaves(method: Method) -> None:
             )
 
 
-def placed(method: Method, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
+def placed(method: Method, problem: Problem, network: Network, layout: Layout) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network

@@ -14,7 +14,7 @@ from jax import lax
 from ..core import tree
 from ..core.checks import whole
 from ..core.method import traits
-from ..core.types import Method, Tree
+from ..core.types import MeshLike, Method, Tree
 from ..devices import placement
 from ..errors import FieldError, bad
 from ..network import Network
@@ -46,7 +46,7 @@ def rollout(
     rounds: int,
     *,
     params: Tree = None,
-    mesh: Any = None,
+    mesh: MeshLike = None,
 ) -> tuple[Any, Meters]:
     """Run `rounds` rounds as one pure JAX function.
 
@@ -105,7 +105,7 @@ def state_of(carry: Carry) -> Any:
     return roles.WithRoles(carry.state, None if personal is None else personal[0], *others)
 
 
-def model(method: Any, state: Any) -> Any:
+def model(method: Method, state: Tree) -> Any:
     """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
     if isinstance(state, roles.WithRoles):
         return roles.model(method, model(method, state.state), state, traits(method).one_model)
@@ -113,7 +113,7 @@ def model(method: Any, state: Any) -> Any:
     return state.params if own is None else own(state)
 
 
-def views(method: Any, state: Any) -> dict[str, Any]:
+def views(method: Method, state: Tree) -> dict[str, Any]:
     """What is evaluated beside `model`, by name: `method.views(state)` where the method has it.
 
     A view is a tree like the model, with or without node axis, or a pair (predict, tree).

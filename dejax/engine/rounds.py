@@ -109,7 +109,7 @@ def _check_same(method: Method, old: Tree, new: Tree) -> None:
             raise bad("step", owner=owner, says=says, why=f"but it was given one of {jnp.shape(a)}", instead=instead)
 
 
-def _firm(x: Any) -> Any:
+def _firm(x: Tree) -> Any:
     """The array without a weak type.
 
     No round gives one back, so that the second call would compile anew.

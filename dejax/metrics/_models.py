@@ -11,7 +11,7 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.random import fold_name
-from ..core.types import Keys, Tree
+from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
 from ..errors import FieldError, bad
 from ..xla.erase_mesh import erase_mesh
@@ -177,7 +177,7 @@ def _need_own(view: View) -> None:
         )
 
 
-def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
+def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
@@ -201,7 +201,7 @@ def _nodes(
     light: Tree,
     owned: Tree,
     ids: jax.Array,
-    place: Any = None,
+    place: Place | None = None,
     at: Any = None,
 ) -> dict[str, jax.Array]:
     """Return the numbers of the nodes `ids`.

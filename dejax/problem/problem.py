@@ -16,7 +16,7 @@ from ..core.arguments import takes_weight
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
-from ..core.types import Keys, NodeFloatLike, Tree
+from ..core.types import Keys, NodeFloatLike, Task, Tree, Values
 from ..data import Dataset, Synthetic
 from ..data.sampling import Epoch, Full, Poisson, Replacement
 from ..devices.node_blocks import BLOCK
@@ -185,7 +185,7 @@ class Problem:
         rows = materialize(rows)  # each row number is read by every number of its sample
         return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
 
-    def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
+    def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Values | None, key: Keys, *extra: Tree) -> Any:
         """Make params -> scalar: the mean of fn's losses [B] over real samples.
 
         A scalar loss passes when nothing is padded. A loss with an argument `weight` gets the
@@ -211,7 +211,7 @@ class Problem:
         return loss
 
 
-def _as_wide(data: Any, task: Any) -> Any:
+def _as_wide(data: Any, task: Task) -> Any:
     """Return the data with float64 arrays in float32 where the model has no float64.
 
     They would widen all that is computed from them.

@@ -248,14 +248,14 @@ def over(fn: Callable[..., Any], pair: bool = False) -> Any:
     """
 
     @wraps(fn)  # whether it takes weight= is read off its signature
-    def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+    def joined(trained: Tree, batch: Tree, key: Keys, fixed: Tree, *extra: Tree, **weight: Any) -> Any:
         parts = trained if pair else (trained,)
         return fn(join(*parts, *fixed), batch, key, *extra, **weight)
 
     return joined
 
 
-def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
+def whole(trained: Tree, fixed: Tree, *extra: Tree) -> Any:
     """A model out of trained leaves (shared, personal) and fixed ones (frozen, statistics)."""
     del extra
     return join(*trained, *fixed)
@@ -290,7 +290,7 @@ class Joined:
         """What no gradient is taken of."""
         return self.frozen, self.statistics, self.own_statistics
 
-    def _rows(self, role: str, default: Any, per_node: bool = True) -> Any:
+    def _rows(self, role: str, default: Tree, per_node: bool = True) -> Any:
         slots = self.round.store.slots
         if SLOT + role not in slots:
             return default
@@ -308,7 +308,7 @@ class Joined:
             step = personal_step(self.round.problem)
             self._put_personal(step(self.round, grads, self.opt, self.personal))
 
-    def observe(self, new: Any) -> None:
+    def observe(self, new: Tree) -> None:
         """The statistics that the model wrote: of a `Split`."""
         for put, values, old in (
             (self._put_statistics, new.statistics, self.statistics),

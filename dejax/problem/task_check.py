@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from ..core.abstract import key_like, model_like
-from ..core.types import Problem, Tree
+from ..core.types import Problem, Task, Tree
 from ..errors import a_name, bad
 
 ROWS = 5  # of the batch that a loss is tried on: a number that no model is likely to have of anything else
 
 
-def check_task(task: Any) -> None:
+def check_task(task: Task) -> None:
     """A task has `init` and `loss`.
 
     Raises:
@@ -50,7 +50,7 @@ def check_fit(problem: Problem) -> None:
 
 
 @lru_cache(maxsize=64)
-def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> None:
+def _fits(task: Task, shapes: Tree, structure: Any, classes: int, name: str) -> None:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
     params, key = model_like(task), key_like()
     said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
@@ -79,7 +79,7 @@ def _fits(task: Any, shapes: Tree, structure: Any, classes: int, name: str) -> N
 
 
 @lru_cache(maxsize=64)
-def _measures(task: Any, shapes: tuple[tuple[tuple[int, ...], Any], ...], structure: Any) -> None:
+def _measures(task: Task, shapes: tuple[tuple[tuple[int, ...], Any], ...], structure: Any) -> None:
     """Check that the task's metrics are numbers by name, one per example.
 
     Where its loss is one per batch they may be so, too.
@@ -141,7 +141,7 @@ class _Other:
         return 0
 
 
-def _check_losses(task: Any, losses: Any) -> None:
+def _check_losses(task: Task, losses: Tree) -> None:
     """One floating number per example, or one per batch."""
     want = "return one loss per example, shape [B]"
     if isinstance(losses, _Other):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Axes
+from ..core.types import Axes, Figure
 from ..errors import bad
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
@@ -119,14 +119,14 @@ def drawable(history: History) -> str | None:
     return next((n for n in ("objective", "loss") if n in history.names), None)
 
 
-def png(fig: Any, dpi: int = 130) -> bytes:
+def png(fig: Figure, dpi: int = 130) -> bytes:
     """A figure as PNG bytes, the same for the same numbers."""
     out = io.BytesIO()
     fig.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
 
 
-def svg(fig: Any) -> str:
+def svg(fig: Figure) -> str:
     """A figure as an SVG element to be pasted into a page, the same for the same numbers."""
     import matplotlib
 

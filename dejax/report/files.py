@@ -53,7 +53,7 @@ def save(history: History, directory: Any, config: str | None = None, title: str
     return directory
 
 
-def check_path(name: str, path: Any) -> None:
+def check_path(name: str, path: object) -> None:
     """Refuse what names no file or directory.
 
     Raises:

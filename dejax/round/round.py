@@ -85,7 +85,7 @@ class Round(Rows):
         return forward.losses(self, self._name("losses", name), params, batch)
 
     def forward(
-        self, fn: Callable[..., Any], params: Tree, *extra: Any, batch: Batch | None = None, name: str | None = None
+        self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
     ) -> Any:
         """Evaluate fn(model_i, batch_i, key_i, *extra_i) at every node: a tree of [n, ...].
 
@@ -239,7 +239,7 @@ class Round(Rows):
         """int32 [n]: how many neighbors each node can hear in this phase."""
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
-    def ask(self, query: Tree, answer: Callable[..., Any], *own: Any, name: str | None = None) -> ReceivedRows:
+    def ask(self, query: Tree, answer: Callable[..., Any], *own: Tree, name: str | None = None) -> ReceivedRows:
         """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
 
         Args:
@@ -341,13 +341,13 @@ class Round(Rows):
         return tree.map(lambda f, r: f.at[at].set(r), value, rows)
 
     # ---- lifted control flow
-    def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
+    def map(self, fn: Callable[..., Any], *trees: Tree) -> Any:
         """vmap over nodes of code that calls no verb."""
         self._check()
         return block_map(fn, self.n, None, self.problem.place)(*trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
+        self, k: int, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None
     ) -> Any:
         """Iterate carry <- fn(inner, carry), k times.
 

@@ -60,12 +60,15 @@ def _draw(
     The very first is taken where disconnected ones are welcome.
     """
     seed = checks.seed(f"{owner}.seed", seed)
-    rng = np.random.default_rng(seed)
+    rng, n = np.random.default_rng(seed), 0
     for _ in range(TRIES):
         graph = draw(int(rng.integers(2**31)))
+        n = graph.n
         if allow_disconnected or _connected(graph):
             return graph
-    text = f"{owner}: {TRIES} graphs of n = {graph.n} were drawn and none is connected; {advice}, or say allow_disconnected=True"
+    text = (
+        f"{owner}: {TRIES} graphs of n = {n} were drawn and none is connected; {advice}, or say allow_disconnected=True"
+    )
     raise FieldError(text, field=f"{owner}.{field}")
 
 

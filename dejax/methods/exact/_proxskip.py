@@ -22,7 +22,7 @@ from ...core import tree
 from ...core.checks import in_, rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 
 
 class ProxSkipState(NamedTuple):
@@ -64,7 +64,7 @@ class ProxSkip:
         adapted = tree.sub(state.params, tree.scale(round.rate(self.lr), round.gradient(state.params)))
         z = tree.add(adapted, state.correction)
 
-        def average(r: Round, z: Any) -> Any:
+        def average(r: Round, z: Tree) -> Any:
             return tree.axpy(self.mix, tree.sub(r.gossip(z), z), z)
 
         x = round.when(jax.random.bernoulli(round.key("coin"), self.p), average, z)

@@ -69,7 +69,7 @@ class FedDyn:
         cohort, alpha = cohort_of(self, round), self.alpha
         x, lr, dual = tree.tile(state.params, cohort.n), cohort.rate(self.lr), cohort.take(state.duals)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             slope = tree.axpy(alpha, tree.sub(y, x), tree.sub(r.gradient(y), dual))
             return r.keep(tree.sub(y, tree.scale(lr, slope)), y)
 

@@ -77,7 +77,7 @@ class Savic:
         scale = tree.map(lambda d: jnp.maximum(jnp.asarray(self.floor, d.dtype), jnp.sqrt(d)), square)
         scale = tree.tile(scale, cohort.n)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             along = tree.map(lambda g, s: g / s, r.gradient(y), scale)
             return r.keep(tree.sub(y, tree.scale(lr, along)), y)
 

@@ -66,7 +66,7 @@ class Scaffnew:
         z = round.keep(tree.sub(state.params, tree.scale(lr, slope)), state.params)
         coin = jax.random.uniform(round.key("coin"), dtype=float) < self.p
 
-        def meet(r: Round, carry: Any) -> Any:
+        def meet(r: Round, carry: Tree) -> Any:
             x, server = carry
             mean = tree.add(server, r.average(tree.sub(x, tree.tile(server, r.n))))
             return tree.tile(mean, r.n), mean

@@ -72,7 +72,7 @@ class Scaffold:
         x, c = tree.tile(state.params, cohort.n), tree.tile(state.control, cohort.n)
         shift = tree.sub(c, mine)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
 
         y = cohort.repeat(k, one, x)

@@ -123,7 +123,7 @@ class FlaxTask:
           TypeError: the module has no `hidden`.
         """
         module = self.module(params)
-        if not hasattr(module, "hidden"):
+        if not callable(getattr(module, "hidden", None)):
             raise TypeError(f"{type(module).__name__} has no method hidden(x), a list of what its hidden units answer")
         return module.hidden(batch["x"])
 
