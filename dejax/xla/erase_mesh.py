@@ -13,12 +13,10 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..core.types import Tree
-
 bare_p = Primitive("dejax_bare")
 
 
-def erase_mesh(values: Tree) -> Any:
+def erase_mesh(values: Any) -> Any:
     """The same tree of traced arrays, with no mesh in their types."""
     return jax.tree.map(bare_p.bind, values)
 

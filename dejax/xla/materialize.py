@@ -8,12 +8,10 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..core.types import Tree
-
 written_p = Primitive("dejax_written")
 
 
-def materialize(value: Tree) -> Any:
+def materialize(value: Any) -> Any:
     """Write `value` to memory, so that XLA:CPU does not recompute it in every reader.
 
     Elsewhere it is just `value`. Nothing is copied. Where a loop reads an element several times
@@ -25,11 +23,11 @@ def materialize(value: Tree) -> Any:
     return jax.tree.map(written_p.bind, value)
 
 
-def _written(value: Tree) -> Any:
+def _written(value: Any) -> Any:
     return value
 
 
-def _call(value: Tree) -> Any:
+def _call(value: Any) -> Any:
     with set_xla_metadata(inlineable="false"):
         return jax.jit(_written)(value)
 

@@ -9,8 +9,6 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..core.types import Tree
-
 fetch_p = Primitive("dejax_fetch")
 
 
@@ -36,11 +34,11 @@ def _call(x: jax.Array, rows: jax.Array) -> jax.Array:
         return jax.jit(take_rows)(x, rows)
 
 
-def _transpose(ct: Tree, x: Tree, rows: jax.Array) -> tuple[jax.Array, None]:
+def _transpose(ct: Any, x: Any, rows: jax.Array) -> tuple[jax.Array, None]:
     return jax.linear_transpose(lambda x: take_rows(x, rows), x.aval)(ct)[0], None
 
 
-def _batch(args: Tree, dims: Any) -> tuple[jax.Array, int]:
+def _batch(args: Any, dims: Any) -> tuple[jax.Array, int]:
     x, rows = args
     if dims[0] is None:  # rows alone have one more axis
         return fetch_p.bind(x, jnp.moveaxis(rows, dims[1], 0)), 0
