@@ -223,7 +223,7 @@ def _of_round(name: str, schedule: Any) -> tuple[int, ...]:
         says = f"cannot be called with the round under jit ({type(error).__name__}: {str(error).splitlines()[0]})"
         instead = "give a function of one whole number, with jnp.where in place of if"
         raise bad(name, schedule, says=says, instead=instead) from error
-    if not hasattr(given, "shape"):
+    if not isinstance(given, jax.ShapeDtypeStruct):
         raise bad(
             name,
             schedule,

@@ -12,7 +12,7 @@ import inspect
 from typing import Any, NamedTuple
 
 from ..errors import Words, bad, call
-from .types import Context
+from .types import Context, Keys, Task, Tree, Values
 
 
 class Codec:
@@ -85,12 +85,12 @@ class LearningRule:
         """Time of one direction, in gradients, as the clock counts it."""
         return 1.0
 
-    def init(self, params: Any, key: Any) -> Any:
+    def init(self, params: Tree, key: Keys) -> Any:
         """No memory."""
         del params, key
         return ()
 
-    def check(self, task: Any) -> None:
+    def check(self, task: Task) -> None:
         """Raise ValueError or TypeError for a task that the rule cannot teach; by default none."""
         del task
 
@@ -104,12 +104,12 @@ class Experience:
     acts = True  # collects with the nodes' present models, so that whoever draws a batch must hand them over
     even = True  # no batch is padded
 
-    def init(self, key: Any, n: int) -> Any:
+    def init(self, key: Keys, n: int) -> Any:
         """No memory."""
         del key, n
         return ()
 
-    def expected(self, count: Any) -> Any:
+    def expected(self, count: int | Values) -> Any:
         """Return the public sizes [n] of batches; None: what their weights say."""
         del count
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import jax
 
 from ..errors import FieldError, bad
-from .types import Round
+from .arguments import called_with
+from .types import Round, Tree
 
 Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
@@ -24,11 +25,11 @@ class Method(Protocol):
     `round.neighbors`), and neither learns nor sends.
     """
 
-    def init(self, params: Any, key: jax.Array) -> Any:
+    def init(self, params: Tree, key: jax.Array) -> Any:
         """The state before round 0."""
         ...
 
-    def step(self, state: Any, round: Round) -> Any:
+    def step(self, state: Tree, round: Round) -> Any:
         """The state after a round."""
         ...
 
@@ -194,6 +195,13 @@ LOOSE = {
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
+CALLS = {
+    "init": ("params", "key"),
+    "step": ("state", "round"),
+    "model": ("state",),
+    "views": ("state",),
+    "start": ("state", "round"),
+}  # what the engine calls, and with what
 FIELDS = {
     "clients",
     "cohort",
@@ -218,12 +226,18 @@ def check_method(method: Method) -> None:
     """A method has `init` and `step`, and says what else it is in `traits`.
 
     Raises:
-      TypeError: no method; traits of another kind, or written as loose attributes.
+      TypeError: no method, or functions of other arguments; traits of another kind, or written as loose attributes.
       ValueError: traits that name a field which the method does not have.
     """
     if isinstance(method, type) or not isinstance(method, Method):
         raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
     cls = type(method).__name__
+    for name, want in CALLS.items():
+        fn = getattr(method, name, None)
+        if callable(fn) and (takes := called_with(fn, *want)):
+            arguments = ", ".join(want)
+            why, instead = f"but is called with ({arguments})", f"write def {name}(self, {arguments})"
+            raise bad(name, owner=cls, says=takes, why=why, instead=instead)
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}
     if "traits" in fields and not fields["traits"].metadata.get("static"):
         instead = "write it without a type: traits = dejax.Traits(...)"

@@ -78,7 +78,7 @@ class Place:
         # jit makes what fn closes over an argument; else a vmap over `runs` would mistake its size
         split = jax.jit(split, inline=True)
 
-        def run(*trees: Any) -> Any:
+        def run(*trees: Tree) -> Any:
             m = tree.leaves(trees)[0].shape[0]
             filled = self.rows(m) * self.devices
             if filled == m:

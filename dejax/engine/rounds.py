@@ -12,7 +12,7 @@ from ..core import stacks, tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
-from ..errors import FieldError
+from ..errors import FieldError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -73,7 +73,11 @@ def begin(
         params is None or tree.leaves(params)[0].shape == tree.leaves(population)[0].shape[1:]
     )
     population = roles.start(problem, method, population, store, same)
-    state = started(method, problem, network, key, method.init(population, fold_name(key, "method")))
+    state = method.init(population, fold_name(key, "method"))
+    if state is None:
+        instead = "return the state before round 0, e.g. a NamedTuple with a field params"
+        raise bad("init", owner=type(method).__name__, says="gives None", instead=instead)
+    state = started(method, problem, network, key, state)
     round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
@@ -81,7 +85,7 @@ def begin(
     before = state
     if network.newcomers(problem.n) is not None:
         before = welcomed(method, problem, network, key, node_axis(method, problem, key, sleeps=True), state, round)
-    method.step(before, round)
+    _check_same(method, state, method.step(before, round))
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
     if stores is not None:
@@ -95,7 +99,22 @@ def begin(
     return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
 
 
-def _firm(x: Any) -> Any:
+def _check_same(method: Method, old: Tree, new: Tree) -> None:
+    """A step gives back what it was given: the same fields, of the same shapes.
+
+    Raises:
+      TypeError: names the first field that is another.
+    """
+    owner, instead = type(method).__name__, "return the same fields as init, of the same shapes"
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise bad("step", owner=owner, says="returns another structure of state than init", instead=instead)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old), tree.leaves(new), strict=True):
+        if jnp.shape(a) != jnp.shape(b):
+            says = f"returns {tree.path_of(path)!r} of shape {jnp.shape(b)}"
+            raise bad("step", owner=owner, says=says, why=f"but it was given one of {jnp.shape(a)}", instead=instead)
+
+
+def _firm(x: Tree) -> Any:
     """The array without a weak type.
 
     No round gives one back, so that the second call would compile anew.

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.checks import Wholes, choice, in_, natural, or_none, seed, whole
 from ..core.kinds import Fault
 from ..core.struct import static, struct
-from ..core.types import Context, NodeMask
+from ..core.types import Context, NodeMask, Values
 from ..errors import FieldError, bad, keyword
 
 SHARE = or_none(in_(0, 1, "[)", "a share of the nodes"))
@@ -93,7 +93,7 @@ class Vanish(Fault):
         if self.back is not None and self.back <= self.at:
             raise bad("back", self.back, owner=self, why=f"but they vanish at {self.at}", instead="give a later round")
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Who is not there in this round, by node id."""
         gone = index >= self.at
         return _some(self, n) & (gone if self.back is None else gone & (index < self.back))
@@ -152,7 +152,7 @@ class Joins(Fault):
         elif min(self.at) > 0:
             raise bad("at", self.at, owner=self, why="so that nobody is there in round 0", instead="let one be 0")
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Who is not there in this round, by node id."""
         if isinstance(self.at, int):
             return _some(self, n) & (index < self.at)

@@ -12,7 +12,7 @@ from .. import population
 from ..core import tree
 from ..core.random import fold_name
 from ..core.stacks import is_stacks
-from ..core.types import Keys, Tree
+from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
 from ..errors import FieldError, bad
 from ..xla.erase_mesh import erase_mesh
@@ -63,7 +63,7 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     if view.width is not None and view.width < len(ids) and not view.shared:
         few = np.isin(ids, chosen(view.honest, view.width))
         if few.sum() == view.width:
-            out |= {f"{name}_sample": float(np.nanmean(per_node[few])) for name, per_node in values.items()}
+            out |= {f"{name}_sample": spread(per_node[few], name, False)[name] for name, per_node in values.items()}
     return out
 
 
@@ -197,7 +197,7 @@ def _need_own(view: View) -> None:
         )
 
 
-def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
+def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
@@ -221,7 +221,7 @@ def _nodes(
     light: Tree,
     owned: Tree,
     ids: jax.Array,
-    place: Any = None,
+    place: Place | None = None,
     at: Any = None,
 ) -> dict[str, jax.Array]:
     """Return the numbers of the nodes `ids`.

@@ -15,7 +15,7 @@ from ..core.abstract import model_like
 from ..core.architectures import Architectures
 from ..core.random import seeded
 from ..core.stacks import is_stacks
-from ..core.types import Keys, NodeTree, Place, Tree
+from ..core.types import Keys, NodeTree, Place, Problem, Task, Tree
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 
@@ -48,8 +48,8 @@ class View:
     """
 
     def __init__(
-        self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
-        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
+        self, params: Tree, problem: Problem, network: Any = None, *, state: Tree = None, index: int = 0,
+        key: Keys | None = None, nodes: int | None = None, width: int | None = None, place: Place | None = None, together: Any = None,
         others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
     ):  # fmt: skip
         self._others, self._predict, self.members = others, predict, members
@@ -219,7 +219,7 @@ class Predicted:
         return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
 
 
-def is_shared(task: Any, params: Tree, n: int) -> bool:
+def is_shared(task: Task, params: Tree, n: int) -> bool:
     """Return whether `params` is one model without node axis rather than n of them.
 
     They are compared with `task.init`.

@@ -174,7 +174,7 @@ class Case:
         }
 
 
-def _only_delays(fault: Any) -> bool:
+def _only_delays(fault: Fault) -> bool:
     """Whether a fault comes late and neither loses a message nor lets a node sleep."""
     hooks = ("awake", "arrives", "uploads")
     acts = [getattr(type(fault), hook, None) not in (None, getattr(Fault, hook)) for hook in hooks]

@@ -15,7 +15,7 @@ from ..core.checks import choice, or_none
 from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
 from ..core.struct import grows, option, static, struct
-from ..core.types import Method, Problem, Topology
+from ..core.types import Method, Problem, Topology, Values
 from ..core.warn import warn
 from ..mixing import EdgeList
 from . import compatibility
@@ -90,7 +90,7 @@ class Network:
         """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
         return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Bool [n] by node id: who is not there in round `index`; None where all are."""
         return self._any_of("absent", index, n)
 

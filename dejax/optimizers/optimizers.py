@@ -130,7 +130,7 @@ def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     """Return whether an argument is a number, an array or a schedule.
 
     Flags, words, dtypes and functions are structure.

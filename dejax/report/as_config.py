@@ -121,7 +121,7 @@ def split_of(data: Any) -> dict[str, Any]:
     return {k: v for k, v in out.items() if v is not None}
 
 
-def call_of(value: Any) -> Any:
+def call_of(value: object) -> Any:
     """Spell a value that keeps its call; None where it keeps none, or has no name."""
     try:
         return None if made(value) is None else spelled(value)

@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def described(value: Any) -> Any:
+def described(value: object) -> Any:
     """Turn a value into what JSON can hold: members by name and arguments."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -115,7 +115,7 @@ def _graph(graph: Topology) -> dict[str, Any]:
     return {graph.name: args | facts}
 
 
-def _network(network: Any) -> Any:
+def _network(network: Network | None) -> Any:
     if not dataclasses.is_dataclass(network):
         return described(network)
     fields = [f.name for f in dataclasses.fields(network) if f.name not in FILLED]

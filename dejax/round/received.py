@@ -132,7 +132,7 @@ class Received:
 
         return self.links.fold(one, carry, self._spread)
 
-    def forward(self, fn: Callable[..., Any], *own: Any, batch: Any = None, name: str | None = None) -> Any:
+    def forward(self, fn: Callable[..., Any], *own: Tree, batch: Tree = None, name: str | None = None) -> Any:
         """Evaluate what arrived: fn(model on port s, batch_i, key_i, *own_i), a tree of [n, k, ...].
 
         Args:
@@ -178,7 +178,7 @@ class Received:
             why = "but the method mixes by weights of its own, which a robust rule cannot replace"
             raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
 
-    def holders(self, owns: Tree, weights: Any = None, self_weights: Any = None) -> Any:
+    def holders(self, owns: Tree, weights: Values | None = None, self_weights: Values | None = None) -> Any:
         """Sum the weights of those who hold each entry: `owns` [n, ...] is 1 where a sender does.
 
         Weights are those of what arrived. An adversary claims all entries.

@@ -11,9 +11,10 @@ from ..core import stacks, tree
 from ..core.architectures import Architectures
 from ..core.checks import whole
 from ..core.random import fold_name
+from ..core.shapes import check_rows
 from ..core.types import Tree
 from ..devices.node_blocks import block_map
-from ..errors import bad
+from ..errors import a_name, bad
 from ..problem import Batch
 from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
 from .live import Live, live_links
@@ -98,7 +99,7 @@ class Round(Rows):
         return forward.losses(self, self._name("losses", name), params, batch)
 
     def forward(
-        self, fn: Callable[..., Any], params: Tree, *extra: Any, batch: Batch | None = None, name: str | None = None
+        self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
     ) -> Any:
         """Evaluate fn(model_i, batch_i, key_i, *extra_i) at every node: a tree of [n, ...].
 
@@ -203,6 +204,8 @@ class Round(Rows):
             to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
             this event computes. The method says `footprint="neighbors"` in its traits.
         """
+        if not per_edge:
+            check_rows("round.exchange", value, self.n)
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
         return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
@@ -225,6 +228,12 @@ class Round(Rows):
             `masks` in its traits.
           heard: as in `exchange`, without `mask`.
         """
+        check_rows("round.gossip", value, self.n)
+        if weights is not None and not (isinstance(weights, (tuple, list)) and len(weights) == 2):
+            says = f"is {a_name(weights)}" if not isinstance(weights, (tuple, list)) else f"holds {len(weights)} arrays"
+            raise bad(
+                "weights", owner="round.gossip", says=says, instead="give two arrays: (w [n, k] on ports, own [n])"
+            )
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
@@ -256,7 +265,7 @@ class Round(Rows):
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
     def ask(
-        self, query: Tree, answer: Callable[..., Any], *own: Any, to: Tree = None, name: str | None = None
+        self, query: Tree, answer: Callable[..., Any], *own: Tree, to: Tree = None, name: str | None = None
     ) -> ReceivedRows:
         """Ask neighbors: each answers the queries that reached it, out of rows of its own.
 
@@ -388,14 +397,14 @@ class Round(Rows):
         return clocks.fastest(self, self._per_node(fold_name(self._key, name)), k)
 
     # ---- lifted control flow
-    def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
+    def map(self, fn: Callable[..., Any], *trees: Tree) -> Any:
         """vmap over nodes of code that calls no verb."""
         self._check()
         run = lambda view, _, trees: block_map(fn, view.n, None, self.problem.place)(*trees)
         return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
+        self, k: int, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None
     ) -> Any:
         """Iterate carry <- fn(inner, carry), k times.
 

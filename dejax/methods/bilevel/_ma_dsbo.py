@@ -103,7 +103,7 @@ class MaDsbo:
 
         y = round.repeat(self.lower_steps, descend, y, name="lower")
 
-        def solve(r: Round, carry: Any) -> Any:
+        def solve(r: Round, carry: Tree) -> Any:
             z, v, last, _ = carry
             z = tree.sub(r.gossip(z, name="solution"), tree.scale(r.rate(self.solve_lr), v))
             u, s = self.split(r.gradient(join(x, y), loss=along, extra=(z,), products=1))

@@ -21,7 +21,7 @@ from ...core.checks import in_, natural, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
 from .._parts import CLIENTS, at_server, check_cohort, cohort_of
 
@@ -72,7 +72,7 @@ class Plexus:
         check_cohort(self, params)
         return PlexusState(at_server(params))
 
-    def step(self, state: PlexusState, round: Any) -> PlexusState:
+    def step(self, state: PlexusState, round: Round) -> PlexusState:
         """Sample, train, average those who finish first."""
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)

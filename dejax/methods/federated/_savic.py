@@ -86,7 +86,7 @@ class Savic:
         kept = tree.map(lambda d, h: (b_t * d + (1 - b_t) * h).astype(d.dtype), state.scale, new)
         scale = tree.tile(tree.map(lambda d: jnp.maximum(jnp.asarray(self.floor, d.dtype), size(d)), kept), cohort.n)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             along = tree.map(lambda g, s: g / s, r.gradient(y), scale)
             return r.keep(tree.sub(y, tree.scale(lr, along)), y)
 

@@ -86,7 +86,7 @@ class Edges(Wire):
         held, _, size = self._two_copies(m.sent)
         return m._replace(sent=held, size=size)
 
-    def _two_copies(self, rows: Any) -> tuple[Any, Any, Any]:
+    def _two_copies(self, rows: Tree) -> tuple[Any, Any, Any]:
         """Update the copies at both ends of every edge.
 
         Returns:
