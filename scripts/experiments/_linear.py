@@ -156,7 +156,7 @@ def rate(one: Map, parts: int, n: int, d: int) -> float:
     return float(np.abs(values[np.abs(values - 1) > 1e-7]).max())
 
 
-def fitted_rate(rounds: np.ndarray, distances: np.ndarray, low: float = 1e-11, high: float = 1e-2) -> float:
+def fitted_rate(rounds: np.ndarray, distances: np.ndarray, low: float = 1e-12, high: float = 1e-5) -> float:
     """Factor per round at which distances [R] fell between `high` of their start and `low`: a line through their logarithms."""
     first = int(np.argmax(distances < high * distances[0]))
     last = int(np.argmax(distances < low)) if (distances < low).any() else len(distances)

@@ -139,7 +139,7 @@ def record(name: str, result: Result, seconds: float, machine: str) -> dict[str,
     return {
         "name": name, "title": title, "intro": intro, "seconds": round(seconds), "machine": machine,
         "seeds": [int(s) for s in result.seeds], "setup": dict(result.setup), "figure": result.figure is not None,
-        "caption": result.caption, "claims": [asdict(c) for c in result.claims], "tables": [asdict(t) for t in result.tables],
+        "caption": result.caption, "claims": [asdict(c) | {"held": bool(c.held)} for c in result.claims], "tables": [asdict(t) for t in result.tables],
     }  # fmt: skip
 
 
