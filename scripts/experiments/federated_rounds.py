@@ -21,17 +21,17 @@ STEPS = {1: 3, 5: 15, 20: 60}  # passes over 28 or 29 samples in batches of 10
 METHODS = {
     "FedSGD": (None, [0.3, 1.0, 3.0], lambda lr: m.fedavg(lr=lr, **kw)),
     "FedAvg, E = 1": (BATCH, [0.1, 0.3, 1.0], lambda lr: m.fedavg(lr=lr, local_steps=STEPS[1], **kw)),
-    "FedAvg, E = 5": (BATCH, [0.03, 0.1, 0.3], lambda lr: m.fedavg(lr=lr, local_steps=STEPS[5], **kw)),
-    "FedAvg, E = 20": (BATCH, [0.03, 0.1, 0.3], lambda lr: m.fedavg(lr=lr, local_steps=STEPS[20], **kw)),
+    "FedAvg, E = 5": (BATCH, [0.1, 0.3, 1.0], lambda lr: m.fedavg(lr=lr, local_steps=STEPS[5], **kw)),
+    "FedAvg, E = 20": (BATCH, [0.1, 0.3, 1.0], lambda lr: m.fedavg(lr=lr, local_steps=STEPS[20], **kw)),
     "FedProx, E = 5, mu = 0.1": (
         BATCH,
-        [0.03, 0.1, 0.3],
+        [0.1, 0.3, 1.0],
         lambda lr: m.fedprox(lr=lr, mu=0.1, local_steps=STEPS[5], **kw),
     ),
-    "SCAFFOLD, E = 5": (BATCH, [0.03, 0.1, 0.3], lambda lr: m.scaffold(lr=lr, local_steps=STEPS[5], **kw)),
+    "SCAFFOLD, E = 5": (BATCH, [0.1, 0.3, 1.0], lambda lr: m.scaffold(lr=lr, local_steps=STEPS[5], **kw)),
     "FedDyn, E = 5, alpha = 0.1": (
         BATCH,
-        [0.03, 0.1, 0.3],
+        [0.1, 0.3, 1.0],
         lambda lr: m.feddyn(lr=lr, alpha=0.1, local_steps=STEPS[5], **kw),
     ),
 }
@@ -44,7 +44,7 @@ def first(at: np.ndarray, values: np.ndarray) -> float:
 
 def run(short: bool) -> Result:
     """Methods, rates and splits; rates and seeds are one program for each split."""
-    seeds, rounds = range(2 if short else 5), 60 if short else 400
+    seeds, rounds = range(2 if short else 5), 60 if short else 200
     source = dj.data.digits(flat=True)
     splits = {"IID": dj.data.iid(), "two classes": dj.data.shards(per_node=2)}
     data = {name: source.partition(split, nodes=N, seed=0) for name, split in splits.items()}
