@@ -72,6 +72,17 @@ class Result:
     caption: str = ""
 
 
+def finished(history: Any) -> Any:
+    """The history of a run that came to its end; Ctrl-C ends the experiment, for half a run proves nothing.
+
+    Raises:
+      KeyboardInterrupt: the run was stopped before its end.
+    """
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return history
+
+
 def experiments() -> list[str]:
     """Names of all experiments, in alphabetical order."""
     names = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))

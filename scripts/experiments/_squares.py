@@ -8,6 +8,8 @@ import numpy as np
 
 import dejax as dj
 
+from ._page import finished
+
 L, MU = 1.0, 0.3
 
 
@@ -52,13 +54,15 @@ def over_data(
     make: the method, of the names in `over`. network: one for all runs.
     """
     build = lambda data, **values: (make(**values), problems[data], network)
-    return dj.sweep(
-        build,
-        {**over, "data": range(len(problems))},
-        rounds,
-        every=every,
-        metrics=[distance, "consensus"],
-        progress=False,
+    return finished(
+        dj.sweep(
+            build,
+            {**over, "data": range(len(problems))},
+            rounds,
+            every=every,
+            metrics=[distance, "consensus"],
+            progress=False,
+        )
     )
 
 

@@ -14,7 +14,7 @@ import yaml
 
 import dejax as dj
 
-from ._page import Claim, Result, Table, figure, spread
+from ._page import Claim, Result, Table, figure, finished, spread
 
 FLOAT64 = False
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "disrupted.yaml"
@@ -92,10 +92,10 @@ def run(short: bool) -> Result:
             problem = dj.Problem(dj.tasks.mlp(hidden=[32]), data, batch_size=config["batch_size"])
             network = dj.Network(graph, faults=() if who is None else vanish(who))
             left = parts_without(graph, [] if who is None else gone[who]["nodes"])
-            history = dj.simulate(
+            history = finished(dj.simulate(
                 method, problem, network, rounds, seeds=list(seeds), every=10, progress=False,
                 metrics=["local_models", "consensus", by_part(left)],
-            )  # fmt: skip
+            ))  # fmt: skip
             got[split, label] = {name: 100 * history.series(f"accuracy/{name}")[1][:, -1] for name in names}
             curves[split, label] = (
                 history.series("accuracy/local")[0],

@@ -112,20 +112,24 @@ def run(short: bool) -> Result:
     found = {label: measure(case, seeds) for label, case in chosen.items()}
     others = {label: measure(case, seeds) for label, case in biased().items() if not short or label == "dsgd"}
     last = {label: got["residual"][:, -1] for label, got in (found | others).items()}
-    ratio = {
-        label: max(abs(math.log(a) / math.log(b) - 1) for a, b in zip(got["seen"], got["expected"], strict=True))
+    gaps = {  # by how much the logarithm of the factor that was seen lies below that of the theory: > 0 is faster
+        label: [math.log(a) / math.log(b) - 1 for a, b in zip(got["seen"], got["expected"], strict=True)]
         for label, got in found.items()
         if got["expected"]
     }
-    worst, slowest = max(found, key=lambda k: last[k].max()), max(ratio, key=lambda k: ratio[k])
+    worst, slowest = max(found, key=lambda k: last[k].max()), max(gaps, key=lambda k: max(map(abs, gaps[k])))
     bound = math.sqrt(1 - min(1.0 * squares.MU, 0.5**2))
     coin = found["scaffnew, p = 0.5, lr = 1"]["seen"]
     stalls = min(others, key=lambda k: last[k].min())
     claims = [
         Claim(f"All {len(found)} exact methods reach the optimum of the mean loss to 1e-12 with a constant step.", "the papers of each", all(last[k].max() < EXACT for k in found),
               f"furthest: {worst} at {number(last[worst].max(), 1)}"),
-        Claim("They converge at the rate of the spectral radius of their round, to 5 % of its logarithm.", "linear algebra on the papers' equations",
-              max(ratio.values()) < 0.05, f"furthest: {slowest} at {100 * ratio[slowest]:.1f} %"),
+        Claim("None is slower than the spectral radius of its round says (by more than 2 % of its logarithm).",
+              "linear algebra on the papers' equations", min(map(min, gaps.values())) > -0.02, f"slowest: {100 * min(map(min, gaps.values())):+.1f} %"),
+        Claim("On all data they are at that radius, to 5 % of its logarithm.", "linear algebra on the papers' equations",
+              max(abs(g) for gap in gaps.values() for g in gap) < 0.05,
+              f"furthest: {slowest} at {100 * max(gaps[slowest], key=abs):+.1f} %, by its median {100 * sorted(gaps[slowest])[len(seeds) // 2]:+.1f} %",
+              "A radius is of the slowest mode. Where a start holds little of it, faster modes lead down to 1e-12, and the run is faster than the radius."),
         Claim("Scaffnew falls at least as fast as (1 - min(lr mu, p^2))^(1/2) a round.", "Mishchenko et al., ProxSkip, 2022",
               max(coin) <= bound, f"{spread(coin)} against {number(bound, 3)}"),
         Claim("D-SGD, local SGD and FedAvg with constant steps stall.", "Lian et al., 2017; Karimireddy et al., 2020",
@@ -153,9 +157,11 @@ def run(short: bool) -> Result:
         for label in labels:
             if label in (found | others):
                 got = (found | others)[label]
-                points = slice(None, None, max(1, len(got["at"]) // 40))
+                points = slice(None, None, max(1, len(got["at"]) // 25))
                 ax.semilogy(got["at"][points], np.maximum(got["residual"][0][points], 1e-16), linewidth=1, label=label)
-        ax.set(xlabel="rounds", ylabel="residual", ylim=(1e-16, 30), xlim=(0, 1500))
+        ax.set(
+            xlabel="rounds", ylabel="residual", ylim=(1e-16, 30), xlim=(0, 1500), yticks=[1e-16, 1e-12, 1e-8, 1e-4, 1]
+        )
         ax.legend(fontsize=5.5, loc="lower right" if ax is axes[1] else "upper right")
     setup = {
         "data": {"least_squares": {"nodes": N, "dim": DIM, "L": squares.L, "mu": squares.MU, "zeta2": ZETA2, "seed": list(seeds)}},

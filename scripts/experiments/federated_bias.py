@@ -12,7 +12,7 @@ import numpy as np
 import dejax as dj
 
 from . import _squares as squares
-from ._page import Claim, Result, Table, figure, number, spread
+from ._page import Claim, Result, Table, figure, finished, number, spread
 
 FLOAT64 = True
 N, DIM, ZETA2, K = 10, 5, 10.0, 10
@@ -61,8 +61,8 @@ def run(short: bool) -> Result:
             [target(one) for one, _ in made] if target else [one.x_star for one, _ in made], problems
         )
         build = lambda data, **kw: (make(**kw), problems[data], None)
-        history = dj.sweep(
-            build, {**over, "data": range(len(problems))}, rounds, every=rounds, metrics=near, progress=False
+        history = finished(
+            dj.sweep(build, {**over, "data": range(len(problems))}, rounds, every=rounds, metrics=near, progress=False)
         )
         for value in values:
             prefix = "" if key is None else f"{key}={value}, "

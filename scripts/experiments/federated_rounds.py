@@ -10,7 +10,7 @@ import numpy as np
 
 import dejax as dj
 
-from ._page import Claim, Result, Table, figure
+from ._page import Claim, Result, Table, figure, finished
 
 FLOAT64 = False
 N, CLIENTS, BATCH, TARGET = 50, 10, 10, 0.9
@@ -54,7 +54,9 @@ def run(short: bool) -> Result:
                     for s in splits}  # fmt: skip
         build = lambda lr, split, make=make, problems=problems: (make(lr), problems[split], None)
         over = {"lr": rates, "split": list(splits)}
-        history = dj.sweep(build, over, rounds, seeds=list(seeds), every=2, metrics="local_models", progress=False)
+        history = finished(
+            dj.sweep(build, over, rounds, seeds=list(seeds), every=2, metrics="local_models", progress=False)
+        )
         for split in splits:
             curves = {lr: history.series("accuracy/local", f"lr={lr}, split={split}") for lr in rates}
             lr = min(rates, key=lambda lr: (first(*curves[lr]), -np.nan_to_num(curves[lr][1][:, -10:]).mean()))

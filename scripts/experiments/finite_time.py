@@ -14,7 +14,7 @@ import numpy as np
 
 import dejax as dj
 
-from ._page import Claim, Result, Table, figure, number
+from ._page import Claim, Result, Table, figure, finished, number
 
 FLOAT64 = True
 SEEDS, DIM, ZERO = range(5), 16, 1e-13
@@ -50,7 +50,7 @@ def run_error(graph: dj.topology.Topology) -> float:
 
 def curve(graph: dj.topology.Topology, steps: int) -> np.ndarray:
     """[steps + 1]: error after 0, 1, ... steps, geometric mean of the seeds, which are one program."""
-    history = dj.simulate(*setting(graph), steps, seeds=SEEDS, every=1, metrics="consensus", progress=False)
+    history = finished(dj.simulate(*setting(graph), steps, seeds=SEEDS, every=1, metrics="consensus", progress=False))
     squares = history.series("consensus")[1]
     return np.exp(np.log(np.sqrt(squares / squares[:, :1]) + 1e-18).mean(0))
 

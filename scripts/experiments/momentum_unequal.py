@@ -9,7 +9,7 @@ import optax
 
 import dejax as dj
 
-from ._page import Claim, Result, Table, figure, spread
+from ._page import Claim, Result, Table, figure, finished, spread
 
 FLOAT64 = False
 N, RATES, PAPER = 16, [0.01, 0.03, 0.1, 0.3], "Lin et al., Quasi-global momentum, 2021"
@@ -38,8 +38,8 @@ def run(short: bool) -> Result:
     for label, make in METHODS.items():
         build = lambda lr, split, make=make: (make(lr), problems[split], network)
         over = {"lr": RATES[1:3] if short else RATES, "split": list(splits)}
-        history = dj.sweep(
-            build, over, rounds, seeds=list(seeds), every=rounds // 20, metrics="local_models", progress=False
+        history = finished(
+            dj.sweep(build, over, rounds, seeds=list(seeds), every=rounds // 20, metrics="local_models", progress=False)
         )
         for split in splits:
             last = {lr: history.series("accuracy/local", f"lr={lr:g}, split={split}") for lr in over["lr"]}

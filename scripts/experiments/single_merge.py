@@ -7,7 +7,7 @@ what a merge at that moment would give.
 
 import dejax as dj
 
-from ._page import Claim, Result, Table, figure, spread
+from ._page import Claim, Result, Table, figure, finished, spread
 
 FLOAT64 = False
 N, ALPHA, STEPS, PAPER = 16, 0.1, 10, "Zhu et al., On the surprising effectiveness of a single global merging, 2026"
@@ -36,7 +36,7 @@ def run(short: bool) -> Result:
     network = dj.Network(dj.topology.random_peers(N, peers=1))
     make = lambda talk: dj.methods.scheduled_sgd(lr=0.1, local_steps=STEPS, talk=talk)
     runs = {label: (make(talk), problem, network) for label, talk in schedules(rounds).items()}
-    history = dj.compare(runs, rounds=rounds, seeds=list(seeds), every=max(1, rounds // 25), progress=False)
+    history = finished(dj.compare(runs, rounds=rounds, seeds=list(seeds), every=max(1, rounds // 25), progress=False))
     local = {k: 100 * history.series("accuracy/local", k)[1] for k in runs}
     mean = {k: 100 * history.series("accuracy/mean_model", k)[1] for k in runs}
     end = {k: float(local[k][:, -1].mean()) for k in runs}
