@@ -51,7 +51,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="small sizes; prints the pages in place of writing them")
     parser.add_argument("--out", type=Path, help="folder to write to (default: docs/results)")
     args = parser.parse_args(argv)
-    dejax.fast_cpu()  # before JAX computes anything
     if args.list:
         for name in names:
             print(f"{name:20} {pages.words(pages.load(name))[0]}")
@@ -76,4 +75,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    dejax.fast_cpu()  # before JAX computes anything
     sys.exit(main())

@@ -158,6 +158,8 @@ def rate(one: Map, parts: int, n: int, d: int) -> float:
 
 def fitted_rate(rounds: np.ndarray, distances: np.ndarray, low: float = 1e-12, high: float = 1e-5) -> float:
     """Factor per round at which distances [R] fell between `high` of their start and `low`: a line through their logarithms."""
+    if not (distances < high * distances[0]).any():
+        return float("nan")
     first = int(np.argmax(distances < high * distances[0]))
     last = int(np.argmax(distances < low)) if (distances < low).any() else len(distances)
     if last - first < 3:

@@ -1,5 +1,6 @@
 """scripts/reproduce.py: its pages are what their records say, its experiments run, and what it refuses."""
 
+import functools
 import json
 import math
 import sys
@@ -11,7 +12,9 @@ import repository
 
 sys.path.insert(0, str(repository.ROOT / "scripts"))
 import reproduce
-from experiments import _linear as linear, _page as pages
+from experiments import _linear as linear, _page as pages, finite_time
+
+import dejax as dj
 
 NAMES = pages.experiments()
 PAGES = [record for record in pages.records(reproduce.RESULTS) if record["name"] in NAMES]
@@ -52,20 +55,43 @@ def test_the_list_of_pages_is_current():
     assert sum(record["seconds"] for record in found) < 3600, "all of it takes at most an hour"
 
 
-def test_graphs_average_exactly_in_finite_time(as_before, tmp_path):
-    """The quickest experiment, short: n = 2 to 16."""
-    found = reproduce.reproduce("finite_time", True, tmp_path)
-    assert [claim["held"] for claim in found["claims"]] == [True] * 5
-    assert (tmp_path / "finite_time.md").read_text() == pages.render(
-        json.loads((tmp_path / "finite_time.json").read_text())
+def test_graphs_average_exactly_in_finite_time(as_before):
+    """The subset of every run: n = 2 to 16 by products of weights, two sizes by runs."""
+    jax.config.update("jax_enable_x64", True)
+    for degree in finite_time.DEGREES:
+        make = functools.partial(dj.topology.base_graph, degree=degree)
+        got = finite_time.row("base", list(range(degree + 1, 17)), make, [5, 12] if degree == 1 else [])
+        assert got["after"] < 1e-15 < 1e-3 < got["before"] and got["run"] < finite_time.ZERO
+        assert (got["run"] > 0) == (degree == 1)
+
+
+def test_a_run_leaves_a_record_a_page_and_a_picture(tmp_path, monkeypatch):
+    drawn, ax = pages.figure()
+    ax.plot([1, 2])
+    claims, tables = [pages.Claim("Up.", "A", np.bool_(True), "1")], [pages.Table("T", ["a"], [["b"]])]
+    made = pages.Result(claims, tables, {"of": f"{math.sqrt}, {pages.tidy}"}, range(2), drawn, "Two points.")
+    monkeypatch.setattr(pages.load("finite_time"), "run", lambda short: made)
+    monkeypatch.setattr(reproduce.harness, "machine_line", lambda machine: "M")
+    reproduce.reproduce("finite_time", False, tmp_path)
+    kept = json.loads((tmp_path / "finite_time.json").read_text())
+    page = (tmp_path / "finite_time.md").read_text()
+    assert (
+        page == pages.render(kept)
+        and "(finite_time.svg)" in page
+        and " at 0x" not in page
+        and kept["claims"][0]["held"] is True
     )
-    assert "finite_time.md" in (tmp_path / "index.md").read_text()
+    assert "finite_time.md" in (tmp_path / "index.md").read_text() and (tmp_path / "finite_time.svg").exists()
+
+
+def test_an_interrupted_run_proves_nothing():
+    with pytest.raises(KeyboardInterrupt):
+        pages.finished(dj.History(interrupted=True))
+    assert len(pages.finished(dj.History())) == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.nightly] * (n in LONG)) for n in NAMES if n != "finite_time"]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.nightly] * (n in LONG)) for n in NAMES])
 def test_a_short_run(name, as_before):
     """It ends, and with exact batches in float64 what holds on the page holds in the short run, too."""
     found = reproduce.reproduce(name, True, None)
