@@ -18,7 +18,16 @@ import dejax as dj
 
 NAMES = pages.experiments()
 PAGES = [record for record in pages.records(reproduce.RESULTS) if record["name"] in NAMES]
-LONG = {"ten_methods_mlp", "ten_methods_lenet", "federated_rounds", "single_merge", "momentum_unequal", "disrupted"}
+LONG = {
+    "ten_methods_mlp",
+    "ten_methods_lenet",
+    "federated_rounds",
+    "single_merge",
+    "momentum_unequal",
+    "disrupted",
+    "federated_bias",
+    "finite_time",
+}
 
 
 @pytest.fixture
