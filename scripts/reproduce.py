@@ -22,6 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from benches import _harness as harness  # noqa: E402
 from experiments import _page as pages  # noqa: E402
 
+import dejax  # noqa: E402
+
 RESULTS = ROOT / "docs" / "results"
 
 
@@ -49,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="small sizes; prints the pages in place of writing them")
     parser.add_argument("--out", type=Path, help="folder to write to (default: docs/results)")
     args = parser.parse_args(argv)
+    dejax.fast_cpu()  # before JAX computes anything
     if args.list:
         for name in names:
             print(f"{name:20} {pages.words(pages.load(name))[0]}")

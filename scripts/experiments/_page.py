@@ -13,6 +13,7 @@ import io
 import json
 import math
 import pkgutil
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,8 +103,7 @@ def spread(values: Sequence[float], form: str = "") -> str:
     if form:
         mean = sum(values) / len(values)
         return f"{mean:{form}} ± {math.sqrt(sum((v - mean) ** 2 for v in values) / len(values)):{form}}"
-    middle = sorted(values)[len(values) // 2]
-    return f"{number(middle)} ({number(min(values))} to {number(max(values))})"
+    return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})"
 
 
 def figure(width: float = 7.0, height: float = 3.4, panels: int = 1) -> tuple[Figure, Any]:

@@ -66,3 +66,17 @@ def by_data(history: dj.History, name: str, problems: int, prefix: str = "") -> 
     """Rounds [R], and a number [problems, R] of the runs "PREFIXdata=0", "PREFIXdata=1", ..."""
     found = [history.series(name, f"{prefix}data={k}") for k in range(problems)]
     return found[0][0], np.concatenate([values for _, values in found])
+
+
+def distance_to(
+    targets: Sequence[np.ndarray], problems: Sequence[dj.Problem]
+) -> Callable[[dj.metrics.View], dict[str, float]]:
+    """A metric: root mean squared distance of the models to the target of their problem, told apart by its targets y."""
+    of = {np.asarray(p.data.arrays["y"]).tobytes(): target for p, target in zip(problems, targets, strict=True)}
+
+    def near(view: dj.metrics.View) -> dict[str, float]:
+        models = np.atleast_2d(np.asarray(view.params["x"]))
+        best = of[np.asarray(view.data.arrays["y"]).tobytes()]
+        return {"distance": float(np.sqrt(((models - best) ** 2).sum(1).mean()))}
+
+    return near
