@@ -174,7 +174,7 @@ def render(found: Mapping[str, Any]) -> str:
         "```yaml\n" + yaml.safe_dump(found["setup"], sort_keys=False, width=120, allow_unicode=True) + "```",
     ]
     parts += [
-        f"Seeds: {', '.join(map(str, found['seeds']))}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s, "
+        f"Seeds: {', '.join(map(str, found['seeds'])) or 'none, as nothing is random'}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s, "
         f"compilation included, on {found['machine']}."
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
