@@ -15,7 +15,7 @@ from ._published import Entry, claim, table
 
 FLOAT64 = True
 EXAMPLES, BATCH, DELTA = 60_000, 256, 1e-5
-SOURCE = "McMahan et al., A general approach to adding differential privacy to iterative training procedures, 2018; numbers: tensorflow/privacy, tutorials/README.md"
+SOURCE = "McMahan et al., A general approach to adding differential privacy, 2018; numbers: tensorflow/privacy, tutorials/README.md"
 PRINTED = {  # (noise multiplier, epochs): epsilon
     "as it stands": {(1.3, 15): "1.19", (1.1, 60): "3.01", (0.7, 45): "7.10", (1.1, 1): "1.03", (1.1, 2): "1.11"},
     "first version": {(1.12, 60): "2.92", (0.6, 30): "9.74", (1.2, 10): "1.20", (1.12, 1): "1.00", (1.12, 2): "1.04"},

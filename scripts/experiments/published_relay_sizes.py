@@ -2,9 +2,10 @@
 
 Figure 2 of RelaySGD: how many steps methods take as the network grows, at zeta^2 = 0.01. The notebook prints steps and rate of every run;
 its first five problems (seeds 0 to 4) are run here at twice the printed rates, for the reason that [figure 7](published_relay_ring.md)
-gives, and steps must be equal at every seed. Two things are not as the notebook says. It names r0 = 10 as the distance of the start to the
-optimum: its numbers are those of a distance of 100 (= r0^2), with which all agree; with 10 none does. And it looks at 1,000 steps up to
-20,000. On the ring D2 has 1e-4 of the identity mixed into W, as there.
+gives; it looks at 1,000 steps up to 20,000. Steps must be equal at every seed.
+
+One thing is not as the notebook says: r0 = 10, the distance of the start to the optimum. Its numbers are those of a distance of 100
+(= r0^2), and none of them is that of 10. D2 runs on the ring with 1e-4 of the identity mixed into W, as for figure 7.
 """
 
 import numpy as np
