@@ -13,6 +13,7 @@ import io
 import json
 import math
 import pkgutil
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -60,7 +61,7 @@ class Result:
 
     Attributes:
       claims, tables: as above. setup: what was run, as plain values; shown as YAML.
-      seeds: of starts, draws or data, as `setup` says. figure: drawn with `figure()`; caption: under it.
+      seeds: of starts, draws or data, as `setup` says; none where nothing is random. figure: drawn with `figure()`; caption: under it.
     """
 
     claims: Sequence[Claim]
@@ -86,6 +87,19 @@ def words(module: ModuleType) -> tuple[str, str]:
     """Title and first words of an experiment's page."""
     title, _, rest = (module.__doc__ or "").strip().partition("\n")
     return title.rstrip("."), rest.strip()
+
+
+def tidy(setup: Any) -> Any:
+    """Plain values, without the addresses of functions in the words of an object."""
+    return json.loads(re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", json.dumps(setup)))
+
+
+class Compact(yaml.SafeDumper):
+    """Short lists in one line; nothing by reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write equal values out."""
+        return True
 
 
 def number(x: float, digits: int = 2) -> str:
@@ -123,6 +137,8 @@ def svg(drawn: Figure, name: str) -> str:
       ValueError: it is larger than 60 kB.
     """
     out = io.StringIO()
+    for ax in drawn.axes:
+        ax.minorticks_off()  # a hundred of them on a logarithmic axis of 16 decades
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": True, "font.size": 8.5}):
         drawn.savefig(out, format="svg", metadata={"Date": None})
     text = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
@@ -137,8 +153,8 @@ def record(name: str, result: Result, seconds: float, machine: str) -> dict[str,
     """What is kept of a run, as plain values."""
     title, intro = words(load(name))
     return {
-        "name": name, "title": title, "intro": intro, "seconds": round(seconds), "machine": machine,
-        "seeds": [int(s) for s in result.seeds], "setup": dict(result.setup), "figure": result.figure is not None,
+        "name": name, "title": title, "intro": intro, "seconds": math.ceil(seconds), "machine": machine,
+        "seeds": [int(s) for s in result.seeds], "setup": tidy(dict(result.setup)), "figure": result.figure is not None,
         "caption": result.caption, "claims": [asdict(c) | {"held": bool(c.held)} for c in result.claims], "tables": [asdict(t) for t in result.tables],
     }  # fmt: skip
 
@@ -171,11 +187,15 @@ def render(found: Mapping[str, Any]) -> str:
         parts += [f"![{found['caption'] or found['title']}]({name}.svg)", found["caption"]]
     parts += [
         "## Set-up",
-        "```yaml\n" + yaml.safe_dump(found["setup"], sort_keys=False, width=120, allow_unicode=True) + "```",
+        "```yaml\n"
+        + yaml.dump(
+            found["setup"], Dumper=Compact, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None
+        )
+        + "```",
     ]
     parts += [
-        f"Seeds: {', '.join(map(str, found['seeds'])) or 'none, as nothing is random'}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s, "
-        f"compilation included, on {found['machine']}."
+        f"Seeds: {', '.join(map(str, found['seeds'])) or 'none, as nothing is random'}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s "
+        f"(programs that an earlier run compiled are kept) on {found['machine']}."
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -187,7 +207,7 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "# Results",
         "Small experiments that ask whether what papers promise is seen here. Each page has the claims, what was seen, a table, a figure, "
-        "seeds and time, and where a claim did not hold, why. `python scripts/reproduce.py NAME` runs one again and writes its page; "
+        "seeds and time, and where a claim did not hold, why. An expectation is what was written down before a method was built. `python scripts/reproduce.py NAME` runs one again and writes its page; "
         "`--all` runs all, `--list` names them.",
         f"Of {len(claims)} claims on {len(records)} pages {sum(c['held'] for c in claims)} held. All of them take {minutes:.0f} minutes "
         "on the machine that each page names.",

@@ -114,10 +114,10 @@ def run(short: bool) -> Result:
               f"{len(left['hubs'])} parts, {alone} of them single nodes, the largest of {len(left['hubs'][0])}; {len(left['leaves'])} part"),
         Claim("Losing connections hurts more than losing data: hubs without data cost more than leaves with theirs.", PAPER,
               all(lost[s, relays] > lost[s, leaves] for s in splits), f"hubs as relays {points(relays)}; leaves with data {points(leaves)}"),
-        Claim("Nodes of small parts do worse than those of the largest.", "card disrupted-p2p",
+        Claim("Nodes of small parts do worse than those of the largest.", "expectation for disrupted networks",
               all(got[s, hubs]["largest"].mean() > got[s, hubs]["others"].mean() for s in splits),
               "; ".join(f"{s}: {got[s, hubs]['others'].mean():.1f} against {got[s, hubs]['largest'].mean():.1f} %" for s in splits)),
-        Claim("Survivors differ more where hubs vanish than where leaves do.", "card disrupted-p2p",
+        Claim("Survivors differ more where hubs vanish than where leaves do.", "expectation for disrupted networks",
               all(got[s, hubs]["local_std"].mean() > got[s, leaves]["local_std"].mean() for s in splits),
               "; ".join(f"{s}: standard deviation {got[s, hubs]['local_std'].mean():.1f} against {got[s, leaves]['local_std'].mean():.1f} points"
                         for s in splits)),

@@ -82,13 +82,13 @@ def run(short: bool) -> Result:
     claims = [
         Claim("A run ends at the fixed point that the equations say, to 1e-6 of the bias.", "Lian et al., 2017; a linear system",
               off < 1e-6, f"furthest: {number(off, 1)}"),
-        Claim("The bias is of order lr: for small rates the slope of their logarithms is 1 (within 0.1).", "Yuan, Ling and Yin, 2016; card d-psgd",
+        Claim("The bias is of order lr: for small rates the slope of their logarithms is 1 (within 0.1).", "Yuan, Ling and Yin, 2016",
               short or all(abs(s - 1) < 0.1 for s in slope.values()),
               ", ".join(f"{o}: {s:.3f} between lr = {rates[-2]:g} and {rates[-1]:g}" for o, s in slope.items())),
-        Claim("On a ring of 8 a tenth of the rate cuts the bias by about 6 to 7 times (5 to 8 here, lr 0.1 to 0.01).", "card d-psgd",
+        Claim("On a ring of 8 a tenth of the rate cuts the bias by about 6 to 7 times (5 to 8 here, lr 0.1 to 0.01).", "expectation for `dsgd`",
               all(5 <= c <= 8 for c in cut.values()), ", ".join(f"{o}: {c:.1f} times" for o, c in cut.items()),
-              "The factor depends on where the rates lie: it tends to 10 for small ones, where the bias is of order lr, and is less for large ones."),
-        Claim("ATC has a smaller bias than AWC at every rate.", "card d-psgd", bool((by_rate["atc"][0] < by_rate["awc"][0]).all()),
+              "The expectation does not say its rates or its data, and the factor depends on where they lie: it tends to 10 for small ones, where the bias is of order lr, and is less for large ones."),
+        Claim("ATC has a smaller bias than AWC at every rate.", "expectation for `dsgd`", bool((by_rate["atc"][0] < by_rate["awc"][0]).all()),
               f"by {number(float((by_rate['awc'][0] / by_rate['atc'][0]).min()), 2)} to "
               f"{number(float((by_rate['awc'][0] / by_rate['atc'][0]).max()), 2)} times"),
         Claim("The bias grows with rho from graph to graph.", "Koloskova et al., A unified theory, 2020", grows,

@@ -71,7 +71,7 @@ def run(short: bool) -> Result:
         Claim("It gains less where nodes hold two classes each.", MCMAHAN, gain["two classes"] < gain["IID"],
               "; ".join(f"{s}: {gain[s]:.1f} times fewer" for s in splits),
               "FedSGD is slowed by that split, too: the cohort of a round holds another mix of classes each time, which its single step follows."),
-        Claim("On two classes each the last rounds swing more for E = 20 than for E = 1.", "card fedavg: too large E is unstable", swing[20] > swing[1],
+        Claim("On two classes each the last rounds swing more for E = 20 than for E = 1.", "expectation for `fedavg`: too large E is unstable", swing[20] > swing[1],
               ", ".join(f"E = {e}: {s:.1f} points" for e, s in swing.items()),
               "With a rate of its own for each E the instability does not show."),
         Claim("SCAFFOLD needs no more rounds than FedAvg on two classes each.", "Karimireddy et al., 2020",

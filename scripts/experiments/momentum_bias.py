@@ -43,9 +43,9 @@ def run(short: bool) -> Result:
     plain, heavy = last["dsgd"], last["dsgd, heavy ball at the nodes"]
     same = float(np.abs(last["decentlam"] / plain - 1).max())
     claims = [
-        Claim("DecentLaM ends where D-SGD ends: momentum adds no bias (1e-9 of it).", "Yuan et al., DecentLaM, 2021; the card saw 7e-15",
+        Claim("DecentLaM ends where D-SGD ends: momentum adds no bias (1e-9 of it).", "Yuan et al., DecentLaM, 2021; 7e-15 in NumPy",
               same < 1e-9, f"the distances differ by {number(same, 1)} of themselves"),
-        Claim("Heavy ball at the nodes makes the bias larger (at least twice here).", "Yuan et al., DecentLaM, 2021; the card saw 5 times",
+        Claim("Heavy ball at the nodes makes the bias larger (at least twice here).", "Yuan et al., DecentLaM, 2021; 5 times in NumPy",
               bool((heavy > 2 * plain).all()), f"{number(float((heavy / plain).min()))} to {number(float((heavy / plain).max()))} times"),
         Claim("Momentum tracking has no bias (1e-12).", "Takezawa et al., Momentum tracking, 2023", last["mt_dsgdm"].max() < 1e-12,
               number(float(last["mt_dsgdm"].max()), 1)),

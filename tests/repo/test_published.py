@@ -38,13 +38,6 @@ def test_quick_tables_are_still_as_published(name):
     assert [c.held for c in pages.load(f"published_{name}").run(True).claims] == written(name)
 
 
-@pytest.mark.slow
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", SLOW)
-def test_runs_take_the_published_steps(name):
-    assert [c.held for c in pages.load(f"published_{name}").run(True).claims] == written(name) == [True]
-
-
 def test_verdicts():
     """Half a unit of the last printed digit, or what the table says; every number of a row counts."""
     verdicts = lambda *args: Entry(["x"], *args).verdicts
