@@ -193,6 +193,19 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", metavar="DIR", help="also write figure, page and merged metrics there; it must not exist"
     )
+    paper = report.add_argument_group("for a paper", "files that exist are replaced")
+    paper.add_argument("--table", metavar="FILE", help="write the table as .tex, .md or .csv, the best in bold")
+    paper.add_argument("--columns", metavar="A,B", help="numbers of the table, e.g. accuracy/local,bytes")
+    paper.add_argument(
+        "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
+    )
+    paper.add_argument("--figure", metavar="FILE", help="draw curves into a .pdf, .svg, .png or .pgf file")
+    paper.add_argument("--metric", metavar="NAME", help="the number to draw, e.g. accuracy or consensus")
+    paper.add_argument("--x", metavar="AXIS", default="round", help="round, bytes, gradients, seconds or wall")
+    paper.add_argument(
+        "--map", metavar="A,B", help="instead of curves: a heat map over two swept numbers, e.g. lr,alpha"
+    )
+    paper.add_argument("--width", metavar="W", default="column", help="column, page, or inches (default: column)")
     for name, sub in commands.choices.items():
         _COMMANDS.extend([name, *sub._option_string_actions])
     return top

@@ -91,7 +91,10 @@ def begin(
 
 
 def _firm(x: Any) -> Any:
-    """The array without a weak type, which no round gives back: the second call would compile anew."""
+    """The array without a weak type.
+
+    No round gives one back, so that the second call would compile anew.
+    """
     return x.astype(x.dtype) if getattr(x, "weak_type", False) else x
 
 
