@@ -263,7 +263,8 @@ def report(args: argparse.Namespace) -> int:
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
     names = None if args.columns is None else [name.strip() for name in args.columns.split(",")]
-    table = reports.table(history, names, band="std" if args.band == "minmax" else args.band)
+    band, target = "std" if args.band == "minmax" else args.band, target_of(args)
+    table = reports.table(history, names, band=band, target=target)
     for_paper(args, history, table)
     if args.out:
         reports.save(history, args.out)
@@ -304,6 +305,21 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
         else:
             figure = paper.curves(history, args.metric, args.x, band=args.band, width=width)
         paper.save_figure(figure, args.figure)
+
+
+def target_of(args: argparse.Namespace) -> tuple[str, float] | None:
+    """`accuracy/local=0.8` -> ("accuracy/local", 0.8).
+
+    Raises:
+      ValueError: another form.
+    """
+    if args.target is None:
+        return None
+    name, _, text = args.target.partition("=")
+    value = number(text)
+    if not name or not isinstance(value, float):
+        raise ValueError(f"--target is {args.target!r}; give a number's name and a value, e.g. accuracy/local=0.8")
+    return name, value
 
 
 def number(text: str) -> Any:

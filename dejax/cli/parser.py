@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--set", action="append", metavar="PATH=VALUE", help="override, e.g. method.dsgd.lr=0.1 (repeatable)"
             )
+            _importing(sub)
         if as_json:
             sub.add_argument("--json", action="store_true", help="print JSON for scripts")
         return sub
@@ -167,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
         "--fallback", action="store_true", help="where the newest checkpoint is damaged, go on from the one before it"
     )
     resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
+    _importing(resume)
     _of_several(resume)
     command("show", "look.show", "print the config with every default filled in", config=True, as_json=True)
     listing = command(
@@ -196,6 +198,7 @@ def parser() -> argparse.ArgumentParser:
     paper = report.add_argument_group("for a paper", "files that exist are replaced")
     paper.add_argument("--table", metavar="FILE", help="write the table as .tex, .md or .csv, the best in bold")
     paper.add_argument("--columns", metavar="A,B", help="numbers of the table, e.g. accuracy/local,bytes")
+    paper.add_argument("--target", metavar="NAME=X", help="add what was spent until a number was there")
     paper.add_argument(
         "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
     )
@@ -212,6 +215,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 _COMMANDS: list[str] = []
+
+
+def _importing(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="MODULE",
+        help="import a module of your own, whose members the config names in full (repeatable); this runs its code",
+    )  # fmt: skip
 
 
 def _of_several(sub: argparse.ArgumentParser) -> None:

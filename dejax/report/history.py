@@ -124,6 +124,18 @@ class History:
             raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
         return float(values[:, -1].mean())
 
+    def peak(self, name: str, run: str | None = None) -> float:
+        """The best value over all evaluations, averaged over seeds; see `report.targets`."""
+        from .targets import peak
+
+        return peak(self, name, run)
+
+    def to_target(self, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+        """What each seed [seeds] had spent at a target; see `report.targets`."""
+        from .targets import to_target
+
+        return to_target(self, name, target, run, by)
+
     def measure(self) -> str | None:
         """Return the name of the number that ranks runs where nothing else is said.
 
@@ -207,7 +219,9 @@ class History:
 
         return draw(self, name, by=by, ax=ax, band=band)
 
-    def table(self, columns: Sequence[str] | None = None, *, band: str = "std") -> Any:
+    def table(
+        self, columns: Sequence[str] | None = None, *, band: str = "std", target: tuple[str, float] | None = None
+    ) -> Any:
         """Return the final numbers, one row a run.
 
         It prints as text and shows as HTML in a notebook; `.rows` are plain dicts, `.save(path)` writes LaTeX, Markdown or CSV.
@@ -215,10 +229,11 @@ class History:
         Args:
           columns: names of numbers, in their order; None: those of `dejax.report.table`.
           band: what stands behind ±, "std" or "ci95", as in `plot`.
+          target: ("accuracy/local", 0.8) adds what was spent until it was there.
         """
         from . import table
 
-        return table(self, columns, band=band)
+        return table(self, columns, band=band, target=target)
 
     def figure(self, *, band: str | None = "std") -> Any:
         """Draw accuracy over rounds and over bytes; `band` as in `plot`."""

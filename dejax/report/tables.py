@@ -77,7 +77,13 @@ class Table:
         return out
 
 
-def table(history: History, columns: Sequence[str] | None = None, *, band: str = "std") -> Table:
+def table(
+    history: History,
+    columns: Sequence[str] | None = None,
+    *,
+    band: str = "std",
+    target: tuple[str, float] | None = None,
+) -> Table:
     """The final numbers of every run, one row each.
 
     Columns, unless chosen (where any run has them): rounds; local steps per round at a node that takes part;
@@ -91,6 +97,8 @@ def table(history: History, columns: Sequence[str] | None = None, *, band: str =
     Args:
       history: one or several runs.
       columns: names of numbers that records hold, "rounds", "local_steps" or "equal" (at equal bytes), in this order.
+      target: a number and a value, ("accuracy/local", 0.8): what was spent until it was there (`History.to_target`), in
+        rounds, bytes and virtual seconds, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
     Raises:
       ValueError: a column that no record holds; another band.
@@ -118,6 +126,8 @@ def table(history: History, columns: Sequence[str] | None = None, *, band: str =
                 history._known(name)
         wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
+    if target is not None:
+        wanted += _until(history, rows, *target, band)
     shown = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
     notes = []
     if any(isinstance(value, tuple) for row in rows for value in row.values()):
@@ -134,6 +144,22 @@ def table(history: History, columns: Sequence[str] | None = None, *, band: str =
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
     return Table(shown, rows, tuple(notes))
+
+
+def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:
+    """Write what each run had spent at its target into its row; give the columns of that."""
+    units = {"round": "rounds", "bytes": "bytes", "seconds": "virtual s"}
+    out = []
+    for by, word in units.items():
+        if by != "round" and not any(r.get(by) is not None for r in history.records):
+            continue
+        for row in rows:
+            held = by == "round" or _has(history, by, row["run"])
+            spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
+            if spent is not None and np.isfinite(spent).all():
+                row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
+        out.append((f"to {by}", f"{word} to {value:g}"))
+    return out
 
 
 def _different_data(history: History) -> list[str]:
@@ -206,6 +232,10 @@ def cell(key: str, value: Any) -> str:
         return "-"
     if isinstance(value, str):
         return value
+    if key.startswith("to "):
+        key = {"to round": "rounds"}.get(key, key.removeprefix("to "))
+        value = tuple(map(round, value)) if key == "rounds" and isinstance(value, tuple) else value
+        value = round(value) if key == "rounds" and isinstance(value, float) else value
     if isinstance(value, tuple):
         mean, std = value
         if key in ("bytes", "wall", "seconds"):

@@ -73,6 +73,21 @@ def test_markdown_and_csv():
     np.testing.assert_allclose(float(rows[1]["accuracy/local ±"]), 12.706 * 0.2 / np.sqrt(2) / np.sqrt(2), rtol=1e-6)
 
 
+def test_what_was_spent_until_a_target():
+    history = runs()
+    np.testing.assert_array_equal(history.to_target("accuracy/local", 0.3, "ring & co"), [10, 5])  # at 5: 0.25 and 0.3
+    np.testing.assert_array_equal(history.to_target("objective", 1.45, "complete_10%", "bytes"), [2000, 2000])
+    np.testing.assert_array_equal(history.to_target("accuracy/local", 0.55, "ring & co", "gradients"), [np.nan, 80])
+    table = history.table(["accuracy/local"], target=("accuracy/local", 0.3))
+    assert table.cells()[0] == ["run", "local accuracy", "rounds to 0.3", "bytes to 0.3"]
+    assert table.cells()[1][2:] == ["8 ± 2", "750 B"] and table.cells()[2][2:] == ["5 ± 0", "1 kB"]
+    assert history.table(target=("accuracy/local", 0.6)).cells()[1][-2:] == ["-", "-"]
+    assert history.peak("accuracy/local", "ring & co") == pytest.approx(0.55)
+    assert history.peak("objective", "complete_10%") == pytest.approx(1.2)
+    with pytest.raises(ValueError, match="hold no virtual seconds"):
+        history.to_target("accuracy/local", 0.3, "ring & co", "seconds")
+
+
 def test_columns_are_checked():
     with pytest.raises(ValueError, match=r"name is 'acuracy/local'.*did you mean 'accuracy/local'"):
         runs().table(["acuracy/local"])
@@ -113,14 +128,32 @@ def test_a_map_of_two_swept_numbers():
 def test_the_command_writes_them(tmp_path, capsys):
     report.save(runs(), tmp_path / "run")
     files = [str(tmp_path / name) for name in ("t.tex", "f.svg")]
-    given = ["--table", files[0], "--columns", "accuracy/local", "--figure", files[1], "--x", "bytes", "--width", "5"]
+    given = [
+        "--table",
+        files[0],
+        "--columns",
+        "accuracy/local",
+        "--target",
+        "accuracy/local=0.3",
+        "--figure",
+        files[1],
+        "--x",
+        "bytes",
+        "--width",
+        "5",
+    ]
     assert cli.main(["report", str(tmp_path / "run"), *given]) == 0
-    assert r"\textbf{0.800}" in (tmp_path / "t.tex").read_text() and "<svg" in (tmp_path / "f.svg").read_text()
+    assert (
+        "rounds to 0.3" in (tmp_path / "t.tex").read_text()
+        and r"\textbf{0.800}" in (tmp_path / "t.tex").read_text()
+        and "<svg" in (tmp_path / "f.svg").read_text()
+    )
     assert f"written to {files[1]}" in capsys.readouterr().out.replace("\n", "")
     for wrong, said in (
         (["--table", str(tmp_path / "t.doc")], "ends in .tex, .md, .csv"),
         (["--figure", str(tmp_path / "f.gif")], "ends in .pdf, .svg, .png or .pgf"),
         (["--metric", "accuracy"], "add --figure FILE"),
+        (["--target", "accuracy/local"], "e.g. accuracy/local=0.8"),
         (["--figure", str(tmp_path / "no" / "f.pdf")], "there is no directory"),
     ):
         assert cli.main(["report", str(tmp_path / "run"), *wrong]) == 2
