@@ -61,7 +61,7 @@ class Result:
 
     Attributes:
       claims, tables: as above. setup: what was run, as plain values; shown as YAML.
-      seeds: of starts, draws or data, as `setup` says. figure: drawn with `figure()`; caption: under it.
+      seeds: of starts, draws or data, as `setup` says; none where nothing is random. figure: drawn with `figure()`; caption: under it.
     """
 
     claims: Sequence[Claim]
@@ -164,7 +164,7 @@ def record(name: str, result: Result, seconds: float, machine: str) -> dict[str,
     """What is kept of a run, as plain values."""
     title, intro = words(load(name))
     return {
-        "name": name, "title": title, "intro": intro, "seconds": round(seconds), "machine": machine,
+        "name": name, "title": title, "intro": intro, "seconds": math.ceil(seconds), "machine": machine,
         "seeds": [int(s) for s in result.seeds], "setup": tidy(dict(result.setup)), "figure": result.figure is not None,
         "caption": result.caption, "claims": [asdict(c) | {"held": bool(c.held)} for c in result.claims], "tables": [asdict(t) for t in result.tables],
     }  # fmt: skip
@@ -205,7 +205,7 @@ def render(found: Mapping[str, Any]) -> str:
         + "```",
     ]
     parts += [
-        f"Seeds: {', '.join(map(str, found['seeds']))}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s "
+        f"Seeds: {', '.join(map(str, found['seeds'])) or 'none, as nothing is random'}. `python scripts/reproduce.py {name}` wrote this page in {found['seconds']:,} s "
         f"(programs that an earlier run compiled are kept) on {found['machine']}."
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -54,7 +54,7 @@ def test_a_page_is_what_its_record_says(record):
     if record["figure"]:
         picture = (reproduce.RESULTS / f"{record['name']}.svg").read_text()
         assert picture.startswith("<?xml") and len(picture.encode()) <= pages.LARGEST
-    assert record["claims"] and record["tables"] and record["seeds"] and record["seconds"] > 0
+    assert record["claims"] and record["tables"] and record["seconds"] > 0
     assert all(claim["why"] for claim in record["claims"] if not claim["held"]), "say why a claim did not hold"
 
 
