@@ -374,28 +374,6 @@ class Round(Rows):
         at = jnp.arange(self.n, dtype=jnp.int32) if self._ids is None else self._ids
         return tree.map(lambda f, r: f.at[at].set(r), value, rows)
 
-    # ---- virtual time
-    @property
-    def seconds(self) -> jax.Array:
-        """Virtual clock of each row [n], seconds since a moment that all share in this round.
-
-        Only differences within a round mean something. Zeros where the network has no clock.
-        """
-        self._check()
-        return clocks.read(self)
-
-    def fastest(self, k: Any, *, name: str | None = None) -> jax.Array:
-        """Bool [n]: the k nodes whose work of this round has ended first, of those that are heard.
-
-        By their clocks; those that are equally fast, as all are where the network has no clock, in
-        an order drawn afresh. As `weights` of `average`, the server waits for no others.
-
-        Args:
-          k: how many, a number that may be traced; all where it is more than there are.
-        """
-        name = self._name("fastest", name)
-        return clocks.fastest(self, self._per_node(fold_name(self._key, name)), k)
-
     # ---- lifted control flow
     def map(self, fn: Callable[..., Any], *trees: Tree) -> Any:
         """vmap over nodes of code that calls no verb."""

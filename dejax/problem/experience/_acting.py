@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import whole
-from ...core.kinds import Experience
+from ...core.kinds import Experience, has
 from ...core.random import draw_index, fold_in, fold_name, uniform
 from ...core.struct import static, struct
 from ...core.types import PRNGKey, Round, Tree
@@ -41,7 +41,7 @@ class Acting(Experience):
 
     def build(self, task: Any) -> "Acting":
         """The source for the worlds of this task."""
-        if not (hasattr(task, "world") and hasattr(task, "act")):
+        if not has(task, "world", "act"):
             raise bad(
                 "source",
                 self,

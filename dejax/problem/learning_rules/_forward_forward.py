@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core.checks import above
-from ...core.kinds import LearningRule
+from ...core.kinds import LearningRule, has
 from ...core.random import fold_name
 from ...core.struct import number, struct
 from ...core.types import FloatLike, Keys, Tree
@@ -40,7 +40,7 @@ class ForwardForward(LearningRule):
 
     def check(self, task: Any) -> None:
         """The task says how good labels are, layer by layer."""
-        if not (hasattr(task, "goodness") and hasattr(task, "classes")):
+        if not has(task, "goodness", "classes"):
             raise bad(
                 "rule",
                 self,
