@@ -138,15 +138,23 @@ class Fault:
         """Bool [n] by node id: who is not there in round `index`, for metrics; None: all are."""
         del index, n
 
+    def newcomers(self, n: int) -> Any:
+        """Bool [n] by id: who begins from its neighbors' models when it joins; None: nobody."""
+        del n
+
     def uploads(self, ctx: Context) -> Any:
         """Bool [n], whose uploads reach a server; None: everybody's."""
         del ctx
 
 
 class Events:
-    """Say who meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan."""
+    """Say who acts, and meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan.
+
+    Those of the footprint "neighbors" have `age`: the most updates of a neighbor not heard of yet.
+    """
 
     stale = False  # gradients at the value after the node's own last event
+    footprint = "pair"  # what an event touches: the "pair" that meets, or a node that heard its "neighbors"
 
 
 def _has(value: object, *names: str) -> bool:
@@ -171,6 +179,7 @@ class Interface(NamedTuple):
         )
 
 
+TOUCHES = (("footprint", ("pair", "neighbors")),)
 KINDS = {
     "topology": Interface((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Interface(
@@ -198,7 +207,7 @@ KINDS = {
     "faults": Interface((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
     "rule": Interface((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
     "clock": Interface((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
-    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events),
+    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events, values=TOUCHES),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .stacks import nodes as nodes, spread
 from .types import Tree
 
 map = jax.tree.map
@@ -22,17 +23,17 @@ def over(c: jax.Array, x: jax.Array) -> jax.Array:
 
 def where(mask: jax.Array, new: Tree, old: object) -> Any:
     """Row-wise choice: mask [n] picks rows of `new`, else of `old`."""
-    return map(lambda a, b: jnp.where(over(mask, a), a, b), new, old)
+    return map(lambda m, a, b: jnp.where(over(m, a), a, b), spread(mask, new), new, old)
 
 
 def scale(c: Tree, tree: Tree) -> Any:
     """c * tree with c scalar or [n], cast to each leaf's dtype."""
 
-    def one(x: jax.Array) -> jax.Array:
+    def one(c: Any, x: jax.Array) -> jax.Array:
         s = jnp.asarray(c).astype(x.dtype)
         return (over(s, x) if s.ndim else s) * x
 
-    return map(one, tree)
+    return map(one, spread(c, tree), tree)
 
 
 def add(*trees: Tree) -> Any:

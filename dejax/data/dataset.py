@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
 from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
+from . import columns
 from .nodes import NodeData
 from .parts import Parts
 
@@ -23,7 +25,7 @@ class Dataset:
     """Arrays for training and testing on the host; `partition` hands them to nodes.
 
     Args:
-      train: name -> [N, ...], by convention "x" and "y".
+      train: name -> [N, ...] or a dict of such, by convention "x" and "y".
       test: the same names, [M, ...], or None.
       num_classes: labels are 0 .. num_classes - 1; 0 for regression.
       name, source: what it is called; where it comes from and under which licence.
@@ -41,7 +43,7 @@ class Dataset:
     @property
     def size(self) -> int:
         """Training samples, N."""
-        return len(next(iter(self.train.values())))
+        return columns.count(self.train)
 
     @property
     def labels(self) -> np.ndarray:
@@ -119,8 +121,8 @@ class Dataset:
         return node_data(dataset, parts, own)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
-        tests = 0 if self.test is None else len(next(iter(self.test.values())))
+        shapes = ", ".join(f"{name} {shape}" for name, shape in columns.shapes(self.train).items())
+        tests = 0 if self.test is None else columns.count(self.test)
         return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
 
 
@@ -176,8 +178,8 @@ def _set_aside(dataset: Dataset, rows: int, seed: int) -> tuple[Dataset, dict[st
     order = np.random.default_rng([seed, 1]).permutation(dataset.size)
     away, kept = np.sort(order[:rows]), np.sort(order[rows:])
     groups = None if dataset.groups is None else dataset.groups[kept]
-    left = replace(dataset, train={k: v[kept] for k, v in dataset.train.items()}, groups=groups)
-    return left, {k: device_array(v[away]) for k, v in dataset.train.items()}
+    left = replace(dataset, train=columns.taken(dataset.train, kept), groups=groups)
+    return left, jax.tree.map(device_array, columns.taken(dataset.train, away))
 
 
 def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:
@@ -203,9 +205,9 @@ def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Gener
     rank = np.arange(len(order)) - np.repeat(parts.offsets[:-1], sizes)
     out = rank < np.repeat(away, sizes)
     held, kept = parts.rows[order[out]], parts.rows[order[~out]]
-    old = dataset.test or {k: v[:0] for k, v in dataset.train.items()}
-    first = len(next(iter(old.values())))
-    test = {k: np.concatenate([old[k], v[held]]) for k, v in dataset.train.items()}
+    old = dataset.test or columns.taken(dataset.train, slice(0))
+    first = columns.count(old)
+    test = columns.joined([old, columns.taken(dataset.train, held)])
     offsets = lambda s: np.concatenate([[0], np.cumsum(s)])
     return (
         replace(dataset, test=test),
@@ -220,7 +222,7 @@ def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> 
 
     index, count = parts.padded()
     test_index, test_count = own_test.padded() if own_test is not None else (None, None)
-    put = lambda tree: {k: device_array(v) for k, v in tree.items()}
+    put = lambda tree: jax.tree.map(device_array, tree)
     return NodeData(
         arrays=put(dataset.train),
         index=device_array(index),

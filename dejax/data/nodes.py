@@ -9,6 +9,7 @@ from ..core import checks
 from ..core.checks import whole
 from ..core.struct import static, struct
 from ..errors import FieldError
+from . import columns
 from .partitions._overlapping import draw_rows
 
 
@@ -19,7 +20,7 @@ class NodeData:
     Axis letters: N samples, M test samples, n nodes, s_max samples at the largest node.
 
     Args:
-      arrays: name -> [N, ...], by convention "x" (float32) and "y" (int32 labels, or float32
+      arrays: name -> [N, ...] or a dict of such, by convention "x" (float32) and "y" (int32 labels, or float32
         targets).
       index: int32 [n, s_max], rows of every node, padded with its own first row.
       count: int32 [n], how many of them are real, >= 1.
@@ -53,7 +54,7 @@ class NodeData:
     @property
     def size(self) -> int:
         """Number of training rows that the arrays hold, N."""
-        return next(iter(self.arrays.values())).shape[0]
+        return columns.count(self.arrays)
 
     def rows(self, node: int) -> np.ndarray:
         """Row numbers of one node, on the host: int32 [count[node]]."""
@@ -64,7 +65,7 @@ class NodeData:
     def node(self, i: int) -> dict[str, np.ndarray]:
         """The training samples of one node, on the host."""
         rows = self.rows(i)
-        return {name: np.asarray(a)[rows] for name, a in self.arrays.items()}
+        return columns.taken(self.arrays, rows)
 
     def label_histogram(self) -> np.ndarray:
         """Samples per node and class, int64 [n, C], on the host.
@@ -190,16 +191,14 @@ class NodeData:
                 if self.test_index is None
                 else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
             )
-            lines.append(f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}")
+            lines.append(f"  test samples: {columns.count(self.test):,}{own}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.summary()
 
     def __repr__(self) -> str:
-        return (
-            f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in self.arrays.items()} })"
-        )
+        return f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in columns.named(self.arrays).items()} })"
 
 
 def _reuse(total: int, rows: int) -> str:

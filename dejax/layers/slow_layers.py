@@ -26,16 +26,17 @@ def warn_if_slow(task: Task, batch: Tree) -> bool:
     each of them.
 
     Args:
-      task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
+      task: has `init` and `loss`. batch: one node's batch, a tree of arrays or shapes [B, ...].
     Returns:
       Whether it holds one.
     """
-    return _has_slow(task, tuple((str(k), v.shape, str(v.dtype)) for k, v in sorted(batch.items())))
+    leaves, structure = jax.tree.flatten(batch)
+    return _has_slow(task, tuple((v.shape, str(v.dtype)) for v in leaves), structure)
 
 
 @functools.lru_cache(maxsize=64)
-def _has_slow(task: Task, shapes: Tree) -> bool:
-    batch = {k: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for k, shape, dtype in shapes}
+def _has_slow(task: Task, shapes: Tree, structure: Any) -> bool:
+    batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for shape, dtype in shapes])
     params, key = model_like(task), key_like()
     jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)
     count = len(jax.tree.leaves(params))

@@ -11,6 +11,7 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.random import fold_name
+from ..core.stacks import is_stacks
 from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
 from ..errors import FieldError, bad
@@ -36,7 +37,8 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
       For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std,
       M/local_worst, M/local_p10 (the value that 10 % of the nodes fall short of: the 10th
       percentile where higher is better, else the 90th; linear interpolation). With `own` the same
-      under M/own_test. Also "evaluated", the number of models; and where they are all, but fewer on
+      under M/own_test. Where nodes have several architectures, also M/local/NAME, the mean over those
+      of one. Also "evaluated", the number of models; and where they are all, but fewer on
       the way, M/local_sample: the mean over those of the way, as which their curve goes on.
     Raises:
       ValueError: the data have no test set.
@@ -51,9 +53,13 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
         }
     else:
         values = _all_nodes(view, ids, own, block)
+    kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
         out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
+        for kind, of in kinds:
+            some = per_node if of is None else per_node[np.isin(ids, of)]
+            out[f"{name}/{kind}"] = float(np.nanmean(some)) if (~np.isnan(some)).any() else float("nan")
     if view.width is not None and view.width < len(ids) and not view.shared:
         few = np.isin(ids, chosen(view.honest, view.width))
         if few.sum() == view.width:
@@ -135,6 +141,8 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) 
     It is for `view.width` nodes. All nodes on a mesh: each device evaluates those that it holds,
     adversaries too, and only numbers leave it.
     """
+    if is_stacks(view.rows):
+        return _by_architecture(view, ids, own, block)
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
@@ -145,10 +153,22 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) 
     static = (view.task, view.shared, own, data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
-        at = None if whole or view.place is None else view.positions[some]
+        own_rows = whole or (view.place is None and view.members is None)
+        at = None if own_rows else view.positions[some]
         parts.append(view.ask(_nodes, static, data.test, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
+
+
+def _by_architecture(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
+    """The same [m] of nodes of several architectures: one program for each."""
+    values: dict[str, np.ndarray] = {}
+    for name, members in view.rows.parts():
+        mine = np.ones(len(ids), bool) if members is None else np.isin(ids, members)
+        if mine.any():
+            for measure, of_mine in _all_nodes(view.of(name), ids[mine], own, block).items():
+                values.setdefault(measure, np.full(len(ids), np.nan))[mine] = of_mine
+    return values
 
 
 def _need_test(view: View) -> None:
@@ -215,7 +235,7 @@ def _nodes(
     task, shared, own, classes, block = static
     if place is not None:
         params, test, light, owned, key = erase_mesh((params, test, light, owned, key))
-    else:
+    elif at is None:
         at = ids
     per_class: Any = None
     present: Any = None

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
-from ..core.abstract import width_of
+from ..core.abstract import model_like, width_of
+from ..core.architectures import Architectures
 from ..core.arguments import takes_weight
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
@@ -168,6 +169,13 @@ class Problem:
     def experience(self) -> Any:
         """Where batches come from: the source, or the node's own samples."""
         return Samples(self.sampler) if self.source is None else self.source
+
+    def of_model(self, measure: Callable[[Tree], float]) -> float:
+        """`measure` of the shapes of one model; of several architectures the mean over the nodes."""
+        like = model_like(self.task)
+        if not isinstance(self.task, Architectures):
+            return measure(like)
+        return sum(len(ids) * measure(like[name]) for name, ids, _ in self.task.items()) / self.n
 
     def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
         """Draw one batch for each node of `ids` [m] (None: all).

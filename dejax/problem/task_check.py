@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core.abstract import key_like, model_like
+from ..core.architectures import tasks_of
 from ..core.types import Problem, Task, Tree
 from ..errors import a_name, bad
 
@@ -43,10 +44,13 @@ def check_fit(problem: Problem) -> None:
     data = problem.data
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
     leaves, structure = jax.tree.flatten(shapes)
-    _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
-    if data.test is not None and callable(getattr(problem.task, "metrics", None)):
+    for task in tasks_of(problem.task):
+        _fits(task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
+    if data.test is not None:
         leaves, structure = jax.tree.flatten(data.test)
-        _measures(problem.task, tuple(((ROWS, *x.shape[1:]), x.dtype) for x in leaves), structure)
+        for task in tasks_of(problem.task):
+            if callable(getattr(task, "metrics", None)):
+                _measures(task, tuple(((ROWS, *x.shape[1:]), x.dtype) for x in leaves), structure)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import topology
 from ..core.types import Method, Network, Problem, Topology
-from ..data import NodeData
+from ..data import NodeData, columns
 from .as_config import call_of, split_of
 
 SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
@@ -126,13 +126,13 @@ def _data(data: Any) -> Any:
     if not isinstance(data, NodeData):
         return described(data)
     count = np.asarray(data.count) if getattr(data.count, "is_fully_addressable", True) else None
-    facts = {name: f"{x.dtype}{list(x.shape)}" for name, x in data.arrays.items()}
+    facts = columns.shapes(data.arrays)
     out: dict[str, Any] = {"name": data.name} | split_of(data)
     out |= {"nodes": int(data.n), "arrays": facts, "classes": data.num_classes}
     if count is not None:
         out["samples_of_a_node"] = [int(count.min()), int(count.max())]
         out["rows_shared"] = int(count.sum()) > data.size
-    out["test_samples"] = 0 if data.test is None else len(next(iter(data.test.values())))
+    out["test_samples"] = 0 if data.test is None else columns.count(data.test)
     out["own_test"] = data.test_index is not None
     return out
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
+from ..core import stacks, tree
 from ..core.types import Received, Round, Tree, Values
 from ..devices.node_blocks import map_nodes
 from ..errors import RefusedError, bad
@@ -100,6 +100,14 @@ def _map(
 ) -> Any:
     """Evaluate fn(*models, data, weight, key, extra) of every row, in blocks."""
     problem = round.problem
+    if stacks.several(models[0]):
+        batch = () if given.public else (given.data, given.weight)
+
+        def of(view: Any, model: Tree, rows: Any) -> Any:
+            batch, keys, extra = rows
+            return _map(view, fn, (model,), Batch(*batch) if batch else given, keys, extra)
+
+        return round._by_architecture(of, models[0], (batch, keys, extra))
     if given.public:
         row = lambda args: fn(*args[0], given.data, given.weight, args[1], args[2])
         return map_nodes(row, (models, keys, extra), problem.block, problem.place)

@@ -34,6 +34,7 @@ class Received:
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
         self._audit, self._forward, self._judging = audit, forward, False
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
+        self.codec: Any = None  # of an exchange between neighbors
 
     @property
     def links(self) -> Any:
@@ -161,6 +162,16 @@ class Received:
         if self._audit is not None:
             self._audit(self)
         return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
+
+    def moved(self, mean: Tree) -> Any:
+        """Move to base + gamma (mean - own), as `Round.gossip` does.
+
+        mean: tree of [n, ...], made of the values by the method. It is the result itself where codec and privacy are plain.
+        """
+        if self.codec.lossless and self.base is self.own:
+            return mean
+        gamma = jnp.asarray(self.codec.gamma)
+        return tree.map(lambda b, r, o: b + gamma.astype(b.dtype) * (r - o), self.base, mean, self.own)
 
     def _check_linear(self) -> None:
         if self.rule is not None and not self.rule.linear and not self._judging:

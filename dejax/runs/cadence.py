@@ -17,7 +17,14 @@ from ..metrics import View
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
 
-OF_THE_MEAN = ("mean_model", "consensus", "objective", "heterogeneity")  # metrics that a mean of models needs
+OF_THE_MEAN = (
+    "mean_model",
+    "consensus",
+    "objective",
+    "heterogeneity",
+    "hessian_trace",
+    "sharpness",
+)  # need a mean of models
 
 
 @dataclasses.dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Ifca:
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)
         x = tree.map(lambda x: x[choice], state.models)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
             cohort.counts.astype(float),

@@ -72,7 +72,7 @@ class FedAvg:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), local_step(self)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(float))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 
