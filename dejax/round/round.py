@@ -11,10 +11,10 @@ from ..core import stacks, tree
 from ..core.architectures import Architectures
 from ..core.checks import whole
 from ..core.random import fold_name
-from ..core.shapes import check_rows
+from ..core.shapes import check_pair, check_rows
 from ..core.types import Tree
 from ..devices.node_blocks import block_map
-from ..errors import a_name, bad
+from ..errors import bad
 from ..problem import Batch
 from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
 from .live import Live, live_links
@@ -204,10 +204,9 @@ class Round(Rows):
             to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
             this event computes. The method says `footprint="neighbors"` in its traits.
         """
-        if not per_edge:
-            check_rows("round.exchange", value, self.n)
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
+        check_rows("round.exchange", value, self.n)
         return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
 
     def gossip(
@@ -229,11 +228,7 @@ class Round(Rows):
           heard: as in `exchange`, without `mask`.
         """
         check_rows("round.gossip", value, self.n)
-        if weights is not None and not (isinstance(weights, (tuple, list)) and len(weights) == 2):
-            says = f"is {a_name(weights)}" if not isinstance(weights, (tuple, list)) else f"holds {len(weights)} arrays"
-            raise bad(
-                "weights", owner="round.gossip", says=says, instead="give two arrays: (w [n, k] on ports, own [n])"
-            )
+        check_pair("round.gossip", "weights", weights, "(w [n, k] on ports, own [n])")
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
