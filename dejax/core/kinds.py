@@ -157,7 +157,7 @@ class Events:
     footprint = "pair"  # what an event touches: the "pair" that meets, or a node that heard its "neighbors"
 
 
-def has(value: object, *names: str) -> bool:
+def _has(value: object, *names: str) -> bool:
     """Whether an object, of any class, has all attributes of these names."""
     return all(hasattr(value, name) for name in names)
 
@@ -174,8 +174,8 @@ class Interface(NamedTuple):
 
     def fits(self, value: object) -> bool:
         """Whether a user's object has what such an option must have, and nothing that it may not."""
-        return all(any(has(value, name) for name in names) for names in self.has) and not any(
-            has(value, name) for name in self.lacks
+        return all(any(_has(value, name) for name in names) for names in self.has) and not any(
+            _has(value, name) for name in self.lacks
         )
 
 
@@ -266,7 +266,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
     if wanted.fits(value):
         _check_facts(field, owner, value, wanted)
         return
-    if field == "codec" and has(value, "apply"):
+    if field == "codec" and _has(value, "apply"):
         raise bad(
             field,
             value,
@@ -274,10 +274,10 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a compressor, but a codec is wanted, which says what becomes of the part that was not sent",
             instead="wrap it: " + call("dejax.compression.copies", value, gamma=0.3) + ", or error_feedback, or direct",
         )
-    if wanted is INNER["learning_rule"] and has(value, "combine"):
+    if wanted is INNER["learning_rule"] and _has(value, "combine"):
         why = "a combination rule, which says how a node combines what it receives, but a learning rule is wanted"
         raise bad(field, value, owner=owner, why=why, instead="give it to the network: Network(rule=...)")
-    if has(value, "encode", "compressor"):
+    if _has(value, "encode", "compressor"):
         raise bad(
             field,
             value,
@@ -285,7 +285,7 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
             why="a codec, but a compressor is wanted",
             instead=f"give the one inside it: {value.compressor!r}",
         )
-    if has(value, "update", "init"):
+    if _has(value, "update", "init"):
         says = "is a finished optax optimizer"
         why = "which would compile anew for every rate"
         raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
@@ -330,7 +330,7 @@ def _check_facts(field: str, owner: str, value: object, wanted: Interface) -> No
     cls, words = type(value), dict(wanted.values)
     known = facts(wanted.base)
     missing, near = _spelling(cls, wanted.base)
-    missing = [fact for fact in missing if not has(value, fact)]
+    missing = [fact for fact in missing if not _has(value, fact)]
     if near:
         raise bad(
             near[0],
@@ -394,5 +394,4 @@ __all__ = [
     "Slot",
     "check_option",
     "facts",
-    "has",
 ]

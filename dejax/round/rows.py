@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import stacks, tree
+from ..core.architectures import Architectures
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
@@ -147,6 +148,29 @@ class Rows:
             self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
+
+    @property
+    def answer(self) -> Callable[[Any, Any], Any]:
+        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
+
+        Raises:
+          TypeError: the task has no `answer`, as those of flax modules have.
+        """
+        return self.of_task("answer")
+
+    def of_task(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """The function `name` of the task, such as "hidden" or "lower"; `default` where it has none.
+
+        Raises:
+          TypeError: it has none, and there is no default.
+        """
+        task = self.problem.task
+        found = (
+            task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
+        )
+        if found is None:
+            raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
+        return found
 
     # ---- virtual time
     @property
