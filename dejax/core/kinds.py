@@ -374,7 +374,7 @@ def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] 
         near = difflib.get_close_matches(name, known, 1, 0.8)
         if near:
             return [], (name, near[0])
-    return [fact for fact in known if not has(cls, fact)], None
+    return [fact for fact in known if not _has(cls, fact)], None
 
 
 __all__ = [
