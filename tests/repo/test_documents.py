@@ -1,11 +1,15 @@
 """What the documents show is run, and what they must not say is not there."""
 
+import inspect
 import re
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from dejax.round import Round
+from dejax.round.received import Received, ReceivedRows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,3 +61,29 @@ def test_nothing_installs_the_foreign_package_or_names_a_machine():
             not re.search(r"pip install (-\S+ )*dejax(?!-sim)\b", text) or name == "README.md" or "tests/repo" in name
         ), name
         assert not re.search(r"/(work|root)/", text) or "tests/repo" in name, name
+
+
+def signatures(page):
+    """{owner: {name: its arguments, or None where it is a property}} of first cells such as `round.loss(params, batch)`."""
+    found = {}
+    for cell in re.findall(r"^\| `(.+?)` \|", (ROOT / page).read_text(), flags=re.MULTILINE):
+        owner, name, arguments = re.fullmatch(r"(\w+)\.(\w+)(?:\((.*)\))?", cell).groups()
+        assert name not in found.setdefault(owner, {}), f"{cell} stands twice"
+        found[owner][name] = arguments
+    return found
+
+
+def test_every_name_of_a_round_stands_in_the_page_with_its_arguments():
+    written = signatures("docs/rounds.md")
+    for owner, cls in {"round": Round, "got": Received, "rows": ReceivedRows}.items():
+        public = [name for name in dir(cls) if not name.startswith("_")]
+        assert sorted(written[owner]) == public
+        for name in public:
+            member, said = getattr(cls, name), written[owner][name]
+            if not callable(member):
+                assert said is None, f"{name} is a property"
+                continue
+            space = {}
+            exec(f"def stated(self, {said}): ...", space)
+            bare = lambda fn: [(p.name, p.kind, p.default) for p in inspect.signature(fn).parameters.values()]
+            assert bare(space["stated"]) == bare(member), name
