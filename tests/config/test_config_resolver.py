@@ -291,6 +291,7 @@ def test_own_members_get_a_name():
         "faults",
         "disrupted",
         "personal",
+        "collaboration",
         "rules",
         "two_models",
         "walk",
