@@ -86,7 +86,7 @@ def methods_table():
         said = traits(known[member.target])
         talks = {"neighbors": "neighbors", "edges": "edges", "server": "server", "none": "nobody"}[said.channel]
         talks += ", and a server" * (said.gossips and said.served)
-        weights = " or ".join(said.weights) if said.channel == "neighbors" else "a tree" if said.gossips else ""
+        weights = "a tree" if said.graph == "tree" else " or ".join(said.weights) if said.gossips else ""
         weights += ", symmetric" * said.symmetric
         weights += "" if said.spectrum is None else f", eigenvalues > {said.spectrum:.3g}"
         body.append([f"`{member.name}`", member.summary, talks, weights, member.reference])
