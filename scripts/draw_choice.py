@@ -19,7 +19,8 @@ STEPS = (
     ("a model of its own\nfor every node?", (("network_lasso", "dispfl"), "or dsgd with roles"), (("ditto", "fedrep"), "nodes of a few kinds: ifca")),
     ("one-way links?", (("sgp",), "on directed_ring(n, weights=push_sum())"), None),
     ("wait for nobody?", (("ad_psgd",), "with events=poisson()"), (("fedbuff", "favano"), "wait for the first k: dbw")),
-    ("few bits?", (("choco",), "or most with codec=copies(top_k(ratio=0.1), gamma=0.3)"), (("fedavg",), "with codec=direct(qsgd(levels=16)); scalars alone: fedes")),
+    ("few bits?", (("choco",), "or most with codec=copies(top_k(ratio=0.1), gamma=0.3)"),
+     (("fedavg",), "with codec=direct(qsgd(levels=16)); scalars alone: fedes")),
     ("unequal data?", (("gradient_tracking",), "half the bytes: exact_diffusion; few rounds: kgt"), (("scaffold",), "no state at nodes: mime")),
     ("none of these", (("dsgd",), "few rounds: local_sgd; one mean now and then: gossip_pga"), (("fedavg",), "")),
 )  # fmt: skip

@@ -5,8 +5,8 @@ Dirichlet(1) and IID. A round of `local_sgd`, `fedavg` and `scaffold` is five lo
 
 *Better* means by more than 1 point.
 
-**One seed and 25 rounds**, for convolutions are slow on a processor: the beginning of a training, and nothing here says how much another
-seed would change. What corrects for unequal data pays later, if at all.
+**One seed and 25 rounds**, for convolutions are slow on a processor: the beginning of a training, and nothing here says how much
+another seed would change. What corrects for unequal data pays later, if at all.
 """
 
 import dejax as dj

@@ -3,8 +3,8 @@
 Accuracy against rounds, bytes and virtual seconds, for labels split by Dirichlet(0.1), Dirichlet(1) and IID. Local models, on common test
 images. A round of `local_sgd`, `fedavg` and `scaffold` is five local steps, of all others one.
 
-*Better* means by more than 1 point, and by more than the standard deviations of both methods over seeds together; for CHOCO at equal bytes,
-where means are compared, by more than 1 point alone.
+*Better* means by more than 1 point, and by more than the standard deviations of both methods over seeds together; for CHOCO at equal
+bytes, where means are compared, by more than 1 point alone.
 """
 
 import dejax as dj

@@ -9,8 +9,8 @@ Wire: 1 model per directed edge and round; every H rounds K up, and K (S2S) or n
 result, which all know; who slept through that one has to fetch it, uncounted. State: x_i, and for S2A the last result.
 Who sleeps keeps its model, in S2S also whose upload is lost; where no upload arrives all do.
 Reference: Rodio, Neglia, Chen and Larsson, A unified convergence analysis for semi-decentralized learning: sampled-to-sampled vs.
-sampled-to-all communication, 2025 (AAAI 2026), after a summary of it; in which rounds of the first H the server meets its nodes is
-taken from no code.
+sampled-to-all communication, 2025 (AAAI 2026), after a summary of it; in which rounds of the first H the server meets its nodes
+is taken from no code.
 """
 
 from typing import Any, NamedTuple
