@@ -313,10 +313,14 @@ class Round(Rows):
         return channel.scatter(self, self._name("scatter", name), rows)
 
     def report(self, name: str, values: jax.Array) -> None:
-        """Record the mean of `values` [n] over the nodes that compute, as `name`."""
-        values, works = jnp.asarray(values, float), self.computes
+        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
+
+        Of several calls in a round the mean over all.
+        """
+        self._check()
+        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
         works = jnp.ones((self.n,), bool) if works is None else works
-        self.store.value(name, jnp.where(works, values, 0).sum() / jnp.maximum(works.sum(), 1))
+        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

@@ -107,7 +107,7 @@ def nodes_of(params):
     return [jax.tree.map(np.asarray, next(iter(params.node(i).values()))) for i in range(N)]
 
 
-def test_two_architectures_follow_the_card():
+def test_two_architectures_follow_the_equations():
     start = m.local_only(lr=0.0)
     models = nodes_of(dj.rollout(start, both(), None, jax.random.key(0), 1)[0].params)
     assert [sorted(p) for p in models] == [["b", "u", "w"] if i in LARGE else ["b", "w"] for i in range(N)]
