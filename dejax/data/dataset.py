@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
 from ..core import checks
@@ -14,6 +15,7 @@ from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
 from .nodes import NodeData
 from .parts import Parts
+from .pixels import Pixels
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +29,9 @@ class Dataset:
       test: the same names, [M, ...], or None.
       num_classes: labels are 0 .. num_classes - 1; 0 for regression.
       name, source: what it is called; where it comes from and under which licence.
-      groups, test_groups: int [N] and [M], the writer or user of each sample, or None.
+      groups, test_groups: [N] and [M], the writer or user of each sample, or None.
+      owners: what the numbers of `groups` stand for, where they are numbers of names.
+      pixels: how "x", kept as bytes, becomes the floats that tasks see; None: x is what they see.
     """
 
     train: dict[str, np.ndarray]
@@ -37,6 +41,8 @@ class Dataset:
     source: str = ""
     groups: np.ndarray | None = None
     test_groups: np.ndarray | None = None
+    pixels: Pixels | None = None
+    owners: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -229,6 +235,7 @@ def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> 
         test_index=None if test_index is None else device_array(test_index),
         test_count=None if test_count is None else device_array(test_count),
         facts={k: device_array(v, np.int32 if v.dtype.kind in "iu" else np.float32) for k, v in parts.facts.items()},
+        pixels=None if dataset.pixels is None else jax.tree.map(device_array, dataset.pixels),
         num_classes=dataset.num_classes,
         name=dataset.name,
         even=bool((count == count[0]).all()),

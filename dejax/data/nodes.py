@@ -3,13 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
-from ..core.struct import static, struct
+from ..core.struct import option, static, struct
 from ..errors import FieldError
 from .partitions._overlapping import draw_rows
+from .pixels import Pixels
 
 
 @struct
@@ -27,6 +29,7 @@ class NodeData:
       test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own
         law, or None.
       public: name -> [P, ...], rows that every node holds, or None.
+      pixels: how "x", kept as bytes, becomes the floats that tasks see (`seen`); None: it is what they see.
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
         "group".
       num_classes: static; 0 for regression. name: static.
@@ -41,6 +44,7 @@ class NodeData:
     test_count: Any = None
     public: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
+    pixels: Pixels | None = option(default=None)
     num_classes: int = static(default=0)
     name: str = static(default="data")
     even: bool = static(default=False)
@@ -55,6 +59,20 @@ class NodeData:
         """Number of training rows that the arrays hold, N."""
         return next(iter(self.arrays.values())).shape[0]
 
+    def seen(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return rows of `arrays`, `test` or `public` as tasks see them: bytes of images as floats."""
+        return batch if self.pixels is None else {**batch, "x": self.pixels.floats(batch["x"])}
+
+    def like(self, rows: int) -> dict[str, Any]:
+        """Shapes and dtypes of a batch of so many samples, as tasks see it."""
+        given = {k: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype) for k, x in self.arrays.items()}
+        return jax.eval_shape(self.seen, given)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every sample has one class; not so in regression, nor for texts."""
+        return self.num_classes > 0 and "y" in self.arrays and self.arrays["y"].ndim == 1
+
     def rows(self, node: int) -> np.ndarray:
         """Row numbers of one node, on the host: int32 [count[node]]."""
         if not -self.n <= node < self.n:
@@ -62,7 +80,7 @@ class NodeData:
         return np.asarray(self.index[node])[: int(self.count[node])]
 
     def node(self, i: int) -> dict[str, np.ndarray]:
-        """The training samples of one node, on the host."""
+        """The training samples of one node, on the host, as they are stored: images as bytes."""
         rows = self.rows(i)
         return {name: np.asarray(a)[rows] for name, a in self.arrays.items()}
 
@@ -72,9 +90,9 @@ class NodeData:
         Raises:
           ValueError: the data have no classes.
         """
-        if self.num_classes < 1 or "y" not in self.arrays:
+        if not self.labelled:
             raise FieldError(
-                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data",
+                f"{self.name} has num_classes={self.num_classes}: no labels to count, one a sample; use it on classification data",
                 field="num_classes",
             )
         count, classes = np.asarray(self.count, np.int64), self.num_classes
@@ -166,13 +184,16 @@ class NodeData:
             lines.append(
                 f"  shared: {shared:,} of {self.size:,} rows are dealt more than once ({often}), so nodes are not independent"
             )
-        if self.num_classes and "y" in self.arrays:
+        if self.labelled:
             h = self.label_histogram()
             mix = h / h.sum(1, keepdims=True)
             distinct = (h > 0).sum(1)
             far = 0.5 * np.abs(mix - h.sum(0) / h.sum()).sum(1).mean()
             lines.append(f"  classes per node: mean {distinct.mean():.1f}, {distinct.min()} to {distinct.max()}")
             lines.append(f"  distance to the overall mix (total variation, mean): {far:.2f}")
+        if self.pixels is not None:
+            how = "x / 255" if self.pixels.mean is None else "(x / 255 - mean) / std"
+            lines.append(f"  images: kept as bytes; tasks see {how}")
         facts = {k: np.asarray(v) for k, v in (self.facts or {}).items()}
         if "drift" in facts:
             share = float((facts["drift"] * count).sum() / count.sum())

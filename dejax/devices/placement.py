@@ -219,6 +219,7 @@ def shard(method: Method, problem: Problem, network: Network, given: Layout) -> 
         data,
         arrays=replicate(data.arrays, mesh),
         public=None if data.public is None else replicate(data.public, mesh),
+        pixels=None if data.pixels is None else replicate(data.pixels, mesh),
         index=rows(data.index),
         count=rows(data.count),
         test=None,

@@ -88,7 +88,7 @@ def mean_model(view: View) -> dict[str, float]:
     """
     _need_test(view)
     _need_mean(view)
-    values = view.ask(_mean_model, (view.task, view.shared), view.data.test, view.weights)
+    values = view.ask(_mean_model, (view.task, view.shared), _test(view), view.weights)
     return {f"{name}/mean_model": float(value) for name, value in values.items()}
 
 
@@ -146,9 +146,19 @@ def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) 
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         at = None if whole or view.place is None else view.positions[some]
-        parts.append(view.ask(_nodes, static, data.test, light, owned, some, view.place, at))
+        parts.append(view.ask(_nodes, static, _test(view), light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
+
+
+def _test(view: View) -> tuple[Any, Any]:
+    """The test part as it is stored, and how tasks see it."""
+    return view.data.test, view.data.pixels
+
+
+def _seen(stored: tuple[Any, Any]) -> Tree:
+    test, pixels = stored
+    return test if pixels is None else {**test, "x": pixels.floats(test["x"])}
 
 
 def _need_test(view: View) -> None:
@@ -170,7 +180,7 @@ def _need_mean(view: View) -> None:
 
 def _need_own(view: View) -> None:
     data = view.data
-    if data.test_index is None and not (data.num_classes and "y" in data.arrays and "y" in data.test):
+    if data.test_index is None and not (data.labelled and "y" in data.test):
         raise FieldError(
             f"own_test needs class labels or own test rows of each node, but {data.name} has neither; leave own_test out",
             field="metrics",
@@ -186,9 +196,9 @@ def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Ar
 
 
 @partial(jax.jit, static_argnums=0)
-def _mean_model(static: Tree, params: Tree, key: Keys, test: Tree, weights: Tree) -> dict[str, jax.Array]:
+def _mean_model(static: Tree, params: Tree, key: Keys, stored: Tree, weights: Tree) -> dict[str, jax.Array]:
     task, shared = static
-    mean = params if shared else population.mean(params, weights)
+    test, mean = _seen(stored), params if shared else population.mean(params, weights)
     return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
 
 
@@ -197,7 +207,7 @@ def _nodes(
     static: Tree,
     params: Tree,
     key: Keys,
-    test: Tree,
+    stored: Tree,
     light: Tree,
     owned: Tree,
     ids: jax.Array,
@@ -214,9 +224,10 @@ def _nodes(
     """
     task, shared, own, classes, block = static
     if place is not None:
-        params, test, light, owned, key = erase_mesh((params, test, light, owned, key))
+        params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
     else:
         at = ids
+    test = _seen(stored)
     per_class: Any = None
     present: Any = None
     if own and owned is None:

@@ -117,8 +117,7 @@ class Case:
         """Whether the task's loss is one number for a whole batch."""
         if self.problem.source is not None:  # whose batches have other forms than the data
             return False
-        one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
-        batch = jax.tree.map(one, self.problem.data.arrays)
+        batch = self.problem.data.like(2)
         return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
 
     @cached_property

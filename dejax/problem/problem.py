@@ -181,9 +181,9 @@ class Problem:
         return self.sampler.draw(memory, count, index, keys, base_keys)
 
     def fetch(self, rows: jax.Array) -> Any:
-        """The samples at these rows [...]: a tree of [..., *sample]."""
+        """The samples at these rows [...], as tasks see them: a tree of [..., *sample]."""
         rows = materialize(rows)  # each row number is read by every number of its sample
-        return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
+        return self.data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays))
 
     def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
         """Make params -> scalar: the mean of fn's losses [B] over real samples.

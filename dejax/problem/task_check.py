@@ -39,8 +39,7 @@ def check_fit(problem: Problem) -> None:
     if problem.source is not None:  # what it collects is seen when the first step is traced
         return
     data = problem.data
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
-    leaves, structure = jax.tree.flatten(shapes)
+    leaves, structure = jax.tree.flatten(data.like(ROWS))
     _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
 
 

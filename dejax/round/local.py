@@ -60,10 +60,10 @@ def public_batch(round: Round, name: str, size: int | None) -> Batch:
             "of", "public", owner="round.batch", why="but the problem's data have no public rows", instead=instead
         )
     if size is None:
-        return Batch(tree.map(jnp.asarray, public), public=True)
+        return Batch(round.problem.data.seen(tree.map(jnp.asarray, public)), public=True)
     rows = tree.leaves(public)[0].shape[0]
     at = draw_index(uniform(round.key(name), (whole("size", size),)), jnp.int32(rows))
-    return Batch(tree.map(lambda x: jnp.asarray(x)[at], public), public=True)
+    return Batch(round.problem.data.seen(tree.map(lambda x: jnp.asarray(x)[at], public)), public=True)
 
 
 def collect(round: Round, name: str, params: Tree) -> Batch:

@@ -16,6 +16,7 @@ from ...errors import bad
 from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
 from ..parts import Parts
+from ..pixels import Normalize, pixels_of
 
 Pair = tuple[Any, Any]
 
@@ -30,17 +31,22 @@ def from_arrays(
     test_groups: Ids = None,
     num_classes: int | None = None,
     name: str = "data",
+    pixels: bool = False,
+    normalize: Normalize = False,
 ) -> Dataset:
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
     Args:
       x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
-        such as tokens (int32). Bytes are refused: scale images yourself, e.g. x / 255.
+        such as tokens (int32). Bytes are refused unless you say that they are pixels.
       y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
       name: for summaries.
+      pixels: x is images uint8 [N, H, W] or [N, H, W, C]. They stay bytes on the device, and tasks see float32 in [0, 1]
+        (`Pixels`).
+      normalize: of pixels. True: less the mean and over the std of each channel of the training part; or (mean, std).
     Raises:
       ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels,
         labels >= num_classes.
@@ -48,8 +54,10 @@ def from_arrays(
       >>> from_arrays(np.zeros((4, 2)), np.array([0, 1, 1, 0])).num_classes
       2
     """
-    train = _door(x, y, "")
-    tests = None if test is None else _door(*_pair(test, "test"), "test ")
+    if normalize is not False and not pixels:
+        raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
+    train = _door(x, y, "", pixels)
+    tests = None if test is None else _door(*_pair(test, "test"), "test ", pixels)
     if tests is not None and (
         tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind
     ):
@@ -63,7 +71,8 @@ def from_arrays(
     groups = _ids(groups, len(train["x"]), "groups")
     test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
     classes = _num_classes([train["y"]] + ([] if tests is None else [tests["y"]]), num_classes)
-    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups)
+    seen = pixels_of(train["x"], normalize, "from_arrays") if pixels else None
+    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen)
 
 
 @recorded()
@@ -109,7 +118,9 @@ def from_clients(
 
 
 @source
-def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
+def from_npz(
+    path: str | os.PathLike[str], name: str | None = None, *, pixels: bool = False, normalize: Normalize = False
+) -> Dataset:
     """Read a data set from an .npz file with arrays x and y.
 
     Optional arrays: x_test, y_test, groups, test_groups. Nothing in the file can run code: pickled
@@ -118,6 +129,7 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
     Args:
       path: of the file.
       name: for summaries; default the file's stem.
+      pixels, normalize: x is bytes of images; as for `from_arrays`.
     Raises:
       FileNotFoundError: no such file. ValueError: not an npz file, arrays missing or pickled, or as
         for `from_arrays`.
@@ -153,6 +165,8 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
         groups=arrays.get("groups"),
         test_groups=arrays.get("test_groups"),
         name=name or path.stem,
+        pixels=pixels,
+        normalize=normalize,
     )
 
 
@@ -162,16 +176,19 @@ def _pair(pair: Any, what: str) -> Pair:
     return pair[0], pair[1]
 
 
-def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
-    """Checked arrays: int32, float32, or float64 where JAX keeps it."""
+def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, np.ndarray]:
+    """Checked arrays: int32, float32, float64 where JAX keeps it, or bytes where x is pixels."""
     x, y = _array(x, what + "x"), _array(y, what + "y")
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
         says = f"is {list(x.shape)} and {what}y is {list(y.shape)}"
         raise bad(f"{what}x", says=says, instead="give one label or target per row of x, x [N, ...], y [N]")
     if len(x) == 0:
         raise bad(f"{what}x", says="is empty", instead="give at least one sample")
-    if x.dtype.itemsize == 1:
-        instead = "give pixels as x / 255.0, symbols as x.astype('int32')"
+    if pixels and (x.dtype != np.uint8 or x.ndim not in (3, 4)):
+        instead = "give bytes of images, uint8 [N, H, W] or [N, H, W, C]"
+        raise bad(f"{what}x", says=f"is {x.dtype}{list(x.shape)}", why="but pixels is True", instead=instead)
+    if x.dtype.itemsize == 1 and not pixels:
+        instead = "give pixels with pixels=True, or as x / 255.0; symbols as x.astype('int32')"
         raise bad(f"{what}x", says=f"is {x.dtype}", why="pixels or symbols?", instead=instead)
     for label, a in (("x", x), ("y", y)):
         if a.dtype.kind not in "iuf":
@@ -191,7 +208,7 @@ def _door(x: Any, y: Any, what: str) -> dict[str, np.ndarray]:
             raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
     real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
     kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
-    return {"x": kind(x), "y": kind(y)}
+    return {"x": np.array(x) if pixels else kind(x), "y": kind(y)}
 
 
 def _array(values: Any, name: str) -> np.ndarray:
