@@ -8,10 +8,13 @@ import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
+from ..core.made import made, record
 from ..core.struct import option, static, struct
-from ..errors import FieldError
+from ..errors import FieldError, bad
 from .partitions._overlapping import draw_rows
+from .parts import Parts
 from .pixels import Pixels
+from .split import check_shares, joined, shares_of_nodes
 
 
 @struct
@@ -28,6 +31,8 @@ class NodeData:
       test: name -> [M, ...] that everybody is tested on, or None.
       test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own
         law, or None.
+      validation: name -> [V, ...] by which runs are chosen (`split`), or None.
+      validation_index, validation_count: int32 [n, v_max] and [n], rows of `validation` of each node, or None: common.
       public: name -> [P, ...], rows that every node holds, or None.
       pixels: how "x", kept as bytes, becomes the floats that tasks see (`seen`); None: it is what they see.
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
@@ -45,6 +50,9 @@ class NodeData:
     public: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     pixels: Pixels | None = option(default=None)
+    validation: dict[str, Any] | None = None
+    validation_index: Any = None
+    validation_count: Any = None
     num_classes: int = static(default=0)
     name: str = static(default="data")
     even: bool = static(default=False)
@@ -100,6 +108,52 @@ class NodeData:
         node = np.repeat(np.arange(self.n), count)
         labels = np.asarray(self.arrays["y"])[np.asarray(self.index)[real]]
         return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
+
+    def split(self, validation: float = 0.0, test: float = 0.0, seed: int = 0) -> "NodeData":
+        """Set random rows of every node aside, for its own validation and testing.
+
+        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`. Common rows for
+        all nodes: `Dataset.split`.
+
+        Args:
+          validation: share of each node's rows by which runs are chosen, 0 <= validation < 1.
+          test: share of them on which its model is tested.
+          seed: 0 to 2**32 - 1, of the choice.
+        Raises:
+          ValueError: shares that are none; a node with too few rows; nodes that share rows; validation or own test rows
+            that there are already.
+        Example:
+          >>> digits().partition(iid(), nodes=8).split(validation=0.1).validation_count
+          Array([18, 18, 18, 18, 18, 18, 18, 18], dtype=int32)
+        """
+        from ..core.arrays import device_array
+
+        given = {"validation": validation, "test": test, "seed": seed}
+        shares = check_shares("split", validation, test)
+        for field, share, held in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
+            if share and held is not None:
+                why = (
+                    f"but {self.name} gives nodes {'own test rows' if field == 'test' else 'a validation part'} already"
+                )
+                raise bad(field, share, owner="split", why=why, instead="leave it out")
+        index, count = np.asarray(self.index), np.asarray(self.count)
+        own = Parts(index[np.arange(index.shape[1]) < count[:, None]], np.concatenate([[0], np.cumsum(count)]))
+        rng = np.random.default_rng([checks.seed("split.seed", seed), 3])
+        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test")
+        put = lambda arrays: {k: device_array(v) for k, v in arrays.items()}
+        left, some = kept.padded()
+        changes: dict[str, Any] = {"index": device_array(left), "count": device_array(some)}
+        changes["even"] = bool((some == some[0]).all())
+        for field, rows, share in zip(("validation", "test"), away, shares, strict=True):
+            if share:
+                part, own = joined(getattr(self, field), self.arrays, rows)
+                at, number = own.padded()
+                changes |= {
+                    field: put(part),
+                    f"{field}_index": device_array(at),
+                    f"{field}_count": device_array(number),
+                }
+        return record(replace(self, **changes), NodeData.split, {"source": made(self), **given})
 
     def matched_test(self, rows: int = 100, seed: int = 0) -> "NodeData":
         """Give each node `rows` test rows in the proportions of its own labels (largest remainders).
@@ -212,6 +266,10 @@ class NodeData:
                 else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
             )
             lines.append(f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}")
+        if self.validation is not None:
+            few = self.validation_count
+            own = "" if few is None else f"; own rows per node: {int(np.min(few))} to {int(np.max(few))}"
+            lines.append(f"  validation samples: {next(iter(self.validation.values())).shape[0]:,}{own}")
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -50,7 +50,10 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
             name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
         }
     else:
-        values = _all_nodes(view, ids, own, block)
+        data = view.data
+        light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
+        owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
+        values = of_nodes(view, ids, block, _test(view), light=light, owned=owned)
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
         out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
@@ -88,8 +91,16 @@ def mean_model(view: View) -> dict[str, float]:
     """
     _need_test(view)
     _need_mean(view)
-    values = view.ask(_mean_model, (view.task, view.shared), _test(view), view.weights)
-    return {f"{name}/mean_model": float(value) for name, value in values.items()}
+    return {f"{name}/mean_model": value for name, value in of_mean_model(view, _test(view)).items()}
+
+
+def of_mean_model(view: View, stored: tuple[Any, Any]) -> dict[str, float]:
+    """Return each measure of the mean model on a part of the data.
+
+    stored: the part, and its `Pixels`.
+    """
+    values = view.ask(_mean_model, (view.task, view.shared), stored, view.weights)
+    return {name: float(value) for name, value in values.items()}
 
 
 def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
@@ -129,24 +140,29 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
     return honest[rng.integers(edges[:-1], edges[1:])]
 
 
-def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
+def of_nodes(
+    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], *,
+    light: dict[str, Any] | None = None, owned: tuple[Any, Any] | None = None, everywhere: bool = True,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Return each measure per node [m], by one compiled program however long `ids` is.
 
     It is for `view.width` nodes. All nodes on a mesh: each device evaluates those that it holds,
     adversaries too, and only numbers leave it.
+
+    Args:
+      stored: a part of the data, and its `Pixels`. everywhere: measure all of its rows, M/local.
+      owned: each node's rows of it and their count, M/own_test. light: index, count and labels of training rows, for
+        M/own_test by the classes of each node; None: neither.
     """
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
-    data = view.data
-    light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
-    owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
     parts = []
-    static = (view.task, view.shared, own, data.num_classes, block)
+    static = (view.task, view.shared, everywhere, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         at = None if whole or view.place is None else view.positions[some]
-        parts.append(view.ask(_nodes, static, _test(view), light, owned, some, view.place, at))
+        parts.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 
@@ -222,7 +238,7 @@ def _nodes(
       place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there;
         None: `ids` are those of all rows.
     """
-    task, shared, own, classes, block = static
+    task, shared, everywhere, classes, block = static
     if place is not None:
         params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
     else:
@@ -230,7 +246,8 @@ def _nodes(
     test = _seen(stored)
     per_class: Any = None
     present: Any = None
-    if own and owned is None:
+    by_classes = light is not None and owned is None
+    if by_classes:
         members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
         per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
 
@@ -238,7 +255,7 @@ def _nodes(
         model, node = args
         model = params if shared else model
         values = _values(task, model, test, key)
-        out = {f"{name}/local": v.mean() for name, v in values.items()}
+        out = {f"{name}/local": v.mean() for name, v in values.items()} if everywhere else {}
         if owned is not None:
             rows, count = owned[0][node], owned[1][node]
             real = jnp.arange(rows.shape[0]) < count
@@ -246,7 +263,7 @@ def _nodes(
                 if v.ndim:
                     mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(v.dtype)
                     out[f"{name}/own_test"] = jnp.where(count > 0, mean, jnp.nan)
-        elif own:
+        elif light is not None:
             real = jnp.arange(light["index"].shape[1]) < light["count"][node]
             labels = light["y"][light["index"][node]]
             share = jnp.where(present, jnp.zeros(classes, jnp.float32).at[labels].add(real.astype(jnp.float32)), 0)
@@ -261,4 +278,13 @@ def _nodes(
     return map_nodes(one, (rows, ids), block, place)
 
 
-__all__ = ["HIGHER_IS_BETTER", "chosen", "local_models", "mean_model", "own_test", "spread"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "chosen",
+    "local_models",
+    "mean_model",
+    "of_mean_model",
+    "of_nodes",
+    "own_test",
+    "spread",
+]

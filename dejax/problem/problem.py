@@ -216,7 +216,7 @@ def _as_wide(data: Any, task: Any) -> Any:
 
     They would widen all that is computed from them.
     """
-    parts = {name: getattr(data, name, None) for name in ("arrays", "test")}
+    parts = {name: getattr(data, name, None) for name in ("arrays", "test", "validation")}
     wide = lambda x: getattr(x, "dtype", None) == jnp.float64
     if not any(map(wide, tree.leaves(parts))) or width_of(task) == "float64":
         return data

@@ -14,11 +14,12 @@ from ..core import tree
 from ..core.checks import whole
 from ..core.random import draw_index, fold_in, fold_name, uniform
 from ..core.types import Round, Tree, Values
-from ..data.sampling import Poisson
+from ..data.sampling import Full, Poisson, Replacement
 from ..devices.node_blocks import block_map, training_block
 from ..errors import bad
 from ..problem import Batch, roles
 from ..problem.lesson import Lesson
+from ..xla.take_rows import fetch_rows
 from . import clocks
 from .forward import check_private, count
 from .meters import NO_NODE
@@ -28,8 +29,10 @@ def batch(round: Round, name: str, of: str = "train", size: int | None = None, p
     """One batch per node of the view; its source's memory moves where the node computes."""
     if of == "public":
         return public_batch(round, name, size)
+    if of == "validation":
+        return validation_batch(round, name, size)
     if of != "train":
-        raise bad("of", of, owner="round.batch", instead="give 'train' or 'public'")
+        raise bad("of", of, owner="round.batch", instead="give 'train', 'validation' or 'public'")
     if size is not None:
         raise bad(
             "size",
@@ -64,6 +67,29 @@ def public_batch(round: Round, name: str, size: int | None) -> Batch:
     rows = tree.leaves(public)[0].shape[0]
     at = draw_index(uniform(round.key(name), (whole("size", size),)), jnp.int32(rows))
     return Batch(round.problem.data.seen(tree.map(lambda x: jnp.asarray(x)[at], public)), public=True)
+
+
+def validation_batch(round: Round, name: str, size: int | None) -> Batch:
+    """Draw `size` validation rows per node with replacement: its own ones, or common ones.
+
+    Raises:
+      ValueError: the data have no validation part; size < 1.
+    """
+    data = round.problem.data
+    if data.validation is None:
+        instead = "set rows aside, e.g. data.split(validation=0.1)"
+        why = "but the problem's data have no validation part"
+        raise bad("of", "validation", owner="round.batch", why=why, instead=instead)
+    if data.validation_index is None:
+        total = tree.leaves(data.validation)[0].shape[0]
+        index = jnp.broadcast_to(jnp.arange(total, dtype=jnp.int32), (round.n, total))
+        count = jnp.full((round.n,), total, jnp.int32)
+    else:
+        index, count = round._rows(data.validation_index), round._rows(data.validation_count)
+    size = round.problem.batch_size if size is None else whole("size", size)
+    sampler = Full(even=data.validation_index is None) if size is None else Replacement(size)
+    rows, weight, _ = sampler.draw((), count, index, round.node_keys(name), round.node_keys(name))
+    return Batch(data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), data.validation)), weight)
 
 
 def collect(round: Round, name: str, params: Tree) -> Batch:

@@ -41,12 +41,14 @@ class Round(Rows):
         Draws advance the cursor of an epoch.
 
         Args:
-          of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node
+          of: "train"; "validation": rows set aside by `split`, a node's own or, where they are common to all, those; or
+            "public": rows that all nodes hold, a tree of [size, ...] without node
             axis. Neither per-example privacy nor attacks on data touch them.
           params: tree of [n, ...], with which a source of experience acts; samples do not need them.
-          size: of a public batch, drawn with replacement; None: all public rows in their order.
+          size: rows of a public or validation batch, drawn with replacement; None: all public rows in their order, and
+            Problem.batch_size validation rows, or all.
         Raises:
-          ValueError: data without public rows; a size for "train"; another kind; no params for a source
+          ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts.
         """
         return local.batch(self, self._name("batch", name), of, size, params)

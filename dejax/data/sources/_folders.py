@@ -15,7 +15,7 @@ from .files import damaged, find_folder, needs
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff")
 TINY = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
-PARTS = {"train": "train", "test": "test"}
+PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 File = tuple[Path, int]  # an image and its class
 
 
@@ -34,7 +34,7 @@ def from_folder(
     [., H, W] where `gray`, which tasks see as float32 (`Pixels`); y int32. Needs Pillow.
 
     Args:
-      folder: of the classes, or of train and maybe test.
+      folder: of the classes, or of train and maybe test and val (or valid, or validation), the part by which runs are chosen.
       size: (H, W), to which every image is resized (bilinear); None: all have one size.
       gray: one channel in place of three.
       name: for summaries; default the folder's.
@@ -119,7 +119,9 @@ def _dataset(
         x = read_images([f for f, _ in some], size, gray, name, shape)
         arrays[part], shape = {"x": x, "y": np.array([c for _, c in some], np.int32)}, x.shape[1:3]
     pixels = pixels_of(arrays["train"]["x"], normalize, name)
-    return Dataset(arrays["train"], arrays.get("test"), classes, name, source, pixels=pixels)
+    return Dataset(
+        arrays["train"], arrays.get("test"), classes, name, source, pixels=pixels, validation=arrays.get("validation")
+    )
 
 
 def read_images(

@@ -33,7 +33,7 @@ def from_huggingface(
     lists of numbers become arrays as in `from_arrays`.
 
     Args:
-      dataset: has `column_names`, a length, and `dataset[column]`; or a mapping with "train" and maybe "test".
+      dataset: has `column_names`, a length, and `dataset[column]`; or a mapping with "train" and maybe "test" and "validation".
       test: the same for testing, or None.
       x, y: columns; None: the first of image, img, pixel_values, x, and of label, labels, fine_label, y.
       group: column of the owner of each row, for `by_group`; None: none.
@@ -45,13 +45,15 @@ def from_huggingface(
     Example:
       >>> from_huggingface(datasets.load_from_disk("cifar10"), x="img")  # doctest: +SKIP
     """
+    chosen = None
     if isinstance(dataset, Mapping):
         parts = dict(dataset)
         if "train" not in parts:
             instead = f"give one of them: {', '.join(map(str, parts))}"
             raise bad("dataset", owner="from_huggingface", says="is a mapping without 'train'", instead=instead)
         dataset, test = parts["train"], parts.get("test") if test is None else test
-    tables = [dataset] if test is None else [dataset, test]
+        chosen = parts.get("validation")
+    tables = [dataset, *(table for table in (test, chosen) if table is not None)]
     for table in tables:
         if not (hasattr(table, "column_names") and hasattr(table, "__len__") and hasattr(table, "__getitem__")):
             says, instead = f"is a {type(table).__name__}", "give a datasets.Dataset, loaded before"
@@ -72,6 +74,7 @@ def from_huggingface(
         None if test is None else arrays[1],
         groups=owners[0],
         test_groups=owners[1] if test is not None else None,
+        validation=None if chosen is None else arrays[-1],
         num_classes=num_classes if num_classes is not None else known,
         name=name,
         pixels=images,

@@ -33,6 +33,7 @@ def from_arrays(
     name: str = "data",
     pixels: bool = False,
     normalize: Normalize = False,
+    validation: Pair | None = None,
 ) -> Dataset:
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
@@ -46,6 +47,7 @@ def from_arrays(
       name: for summaries.
       pixels: x is images uint8 [N, H, W] or [N, H, W, C]. They stay bytes on the device, and tasks see float32 in [0, 1]
         (`Pixels`).
+      validation: (x, y) by which runs are chosen, or None.
       normalize: of pixels. True: less the mean and over the std of each channel of the training part; or (mean, std).
     Raises:
       ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels,
@@ -57,22 +59,12 @@ def from_arrays(
     if normalize is not False and not pixels:
         raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
     train = _door(x, y, "", pixels)
-    tests = None if test is None else _door(*_pair(test, "test"), "test ", pixels)
-    if tests is not None and (
-        tests["x"].shape[1:] != train["x"].shape[1:] or tests["y"].dtype.kind != train["y"].dtype.kind
-    ):
-        shapes = [f"{list(part['x'].shape)} with y {part['y'].dtype}" for part in (tests, train)]
-        raise bad(
-            "test",
-            says=f"x is {shapes[0]}",
-            why=f"but x is {shapes[1]}",
-            instead="give both parts the same shapes and kinds",
-        )
+    tests, chosen = _beside(train, test, "test", pixels), _beside(train, validation, "validation", pixels)
     groups = _ids(groups, len(train["x"]), "groups")
     test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
-    classes = _num_classes([train["y"]] + ([] if tests is None else [tests["y"]]), num_classes)
+    classes = _num_classes([part["y"] for part in (train, tests, chosen) if part is not None], num_classes)
     seen = pixels_of(train["x"], normalize, "from_arrays") if pixels else None
-    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen)
+    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen, validation=chosen)
 
 
 @recorded()
@@ -123,7 +115,7 @@ def from_npz(
 ) -> Dataset:
     """Read a data set from an .npz file with arrays x and y.
 
-    Optional arrays: x_test, y_test, groups, test_groups. Nothing in the file can run code: pickled
+    Optional arrays: x_test, y_test, x_validation, y_validation, groups, test_groups. Nothing in the file can run code: pickled
     arrays are refused.
 
     Args:
@@ -153,21 +145,38 @@ def from_npz(
             "write plain arrays with np.savez(path, x=x, y=y)",
         )
         raise bad("path", path, owner="from_npz", says=says, instead=instead) from e
-    known = {"x", "y", "x_test", "y_test", "groups", "test_groups"}
-    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or ("x_test" in arrays) != ("y_test" in arrays):
+    pairs = {"x_test": "y_test", "x_validation": "y_validation"}
+    known = {"x", "y", *pairs, *pairs.values(), "groups", "test_groups"}
+    alone = any((x in arrays) != (y in arrays) for x, y in pairs.items())
+    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or alone:
         says = f"is {str(path)!r}, which holds {sorted(arrays)}"
-        instead = "it needs x and y, and may hold x_test with y_test, groups, test_groups"
+        instead = (
+            "it needs x and y, and may hold x_test with y_test, x_validation with y_validation, groups, test_groups"
+        )
         raise bad("path", path, owner="from_npz", says=says, instead=instead)
     return from_arrays(
         arrays["x"],
         arrays["y"],
         (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None,
+        validation=(arrays["x_validation"], arrays["y_validation"]) if "x_validation" in arrays else None,
         groups=arrays.get("groups"),
         test_groups=arrays.get("test_groups"),
         name=name or path.stem,
         pixels=pixels,
         normalize=normalize,
     )
+
+
+def _beside(train: dict[str, np.ndarray], pair: Pair | None, what: str, pixels: bool) -> dict[str, np.ndarray] | None:
+    """Another part of the same shapes and kinds."""
+    if pair is None:
+        return None
+    part = _door(*_pair(pair, what), f"{what} ", pixels)
+    if part["x"].shape[1:] != train["x"].shape[1:] or part["y"].dtype.kind != train["y"].dtype.kind:
+        shapes = [f"{list(p['x'].shape)} with y {p['y'].dtype}" for p in (part, train)]
+        instead = "give both parts the same shapes and kinds"
+        raise bad(what, says=f"x is {shapes[0]}", why=f"but x is {shapes[1]}", instead=instead)
+    return part
 
 
 def _pair(pair: Any, what: str) -> Pair:
