@@ -17,7 +17,7 @@ from .registry import Registry
 from .words import nearest, shown
 from .yaml import MAX_BYTES, check_size, dump, parse
 
-_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule")
+_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule", "augment")
 
 
 @dataclasses.dataclass(frozen=True)

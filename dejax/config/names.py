@@ -145,6 +145,7 @@ def experiment(
     personal_lr: _Number = None,
     source: _Experience = None,
     rule: _LearningRule = None,
+    augment: tuple[Any, ...] = (),
     eval: _Eval = None,
     out: str | None = None,
     mesh: _Mesh = None,
@@ -165,6 +166,7 @@ def run(
     personal_lr: _Number = None,
     source: _Experience = None,
     rule: _LearningRule = None,
+    augment: tuple[Any, ...] | None = None,
     rounds: int | None = None,
 ) -> None:
     """Take the names that stand under `methods.LABEL`.

@@ -11,6 +11,7 @@ import jax
 
 from ..core.abstract import key_like, model_like
 from ..core.types import Problem, Tree
+from ..data.augmentations.augment import augmented
 from ..errors import bad
 
 ROWS = 5  # of the batch that a loss is tried on: a number that no model is likely to have of anything else
@@ -39,6 +40,7 @@ def check_fit(problem: Problem) -> None:
     if problem.source is not None:  # what it collects is seen when the first step is traced
         return
     data = problem.data
+    jax.eval_shape(lambda key, batch: augmented(problem.augment, key, batch, None), key_like(), data.like(ROWS))
     leaves, structure = jax.tree.flatten(data.like(ROWS))
     _fits(problem.task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
 

@@ -16,7 +16,7 @@ from ..data import Dataset, NodeData
 from ..problem.learning_rules import back_propagation
 
 ROOMS = (
-    "aggregation", "attacks", "compression", "data", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
+    "aggregation", "attacks", "compression", "data", "data.augmentations", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
     "tasks", "topology",
 )  # fmt: skip
 SCHEDULES = {"Cosine": "cosine", "InverseSqrt": "inverse_sqrt"}
@@ -160,6 +160,7 @@ def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
     out |= {
         name: spelled(value) for name in PROBLEM if (value := getattr(problem, name)) is not None or name == "block"
     }
+    out |= {"augment": [spelled(m) for m in problem.augment]} if problem.augment else {}
     return out | ({"roles": dict(problem.roles)} if problem.roles else {})
 
 

@@ -14,7 +14,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, wires
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -51,7 +51,7 @@ class Round(Rows):
           ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts.
         """
-        return local.batch(self, self._name("batch", name), of, size, params)
+        return batches.batch(self, self._name("batch", name), of, size, params)
 
     def gradient(
         self,
