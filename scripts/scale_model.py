@@ -66,12 +66,12 @@ def built(graph: str, n: int, chips: int) -> Exchange:
     if chips == 1:
         return Exchange(planning.plan(*given, rounds=10), 0, 0, 0, 0)
     ready = engine.prepare(*given, 10, placement.on_paper(chips))
-    wires, e = ready[2].topology.links.wires, given[2].topology.host()
+    routes, e = ready[2].topology.links.routes, given[2].topology.host()
     order = None if ready[1].place.ids is None else mixing.relabel([e], chips)
     at = np.arange(n) if order is None else np.argsort(order)
     crossing = mixing.crossing(at[e.senders], at[e.receivers], n, chips)
-    plan, sends = planning.plan(*given, rounds=10, mesh=chips, placed=ready), wires.rounds[0]
-    return Exchange(plan, crossing, sum(len(pairs) * width for pairs, width in sends), wires.extra, len(sends))
+    plan, sends = planning.plan(*given, rounds=10, mesh=chips, placed=ready), routes.rounds[0]
+    return Exchange(plan, crossing, sum(len(pairs) * width for pairs, width in sends), routes.extra, len(sends))
 
 
 def held(plan: planning.Plan, n: int, chips: int, width: float) -> float:

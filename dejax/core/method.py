@@ -70,6 +70,8 @@ class Traits:
       heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
         False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
+      learns: it computes gradients or losses of samples; False: of the graph or of messages alone, so that no attack on data and no
+        noise on gradients would ever act; default True.
       sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
         "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
@@ -100,6 +102,7 @@ class Traits:
     needs_exact: str = ""
     heads: bool = False
     raw_losses: bool = False
+    learns: bool = True
     sums_keep: str = ""
 
     def __post_init__(self) -> None:
@@ -168,6 +171,7 @@ _VALUES = {
     "needs_exact": (_text, _WHY),
     "heads": _one_of(True, False),
     "raw_losses": _one_of(True, False),
+    "learns": _one_of(True, False),
     "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
 
@@ -179,7 +183,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "heads": "heads=True", "raw_losses": "raw_losses=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 FIELDS = {
     "clients",

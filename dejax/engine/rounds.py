@@ -84,10 +84,18 @@ def begin(
     sent = {name: jnp.zeros((problem.n,), jnp.int32) for name in store.sent}
     if per_node is not None:
         per_node.update(store.per_node)
-    carry = Carry(state, store.initial, sent)  # slots as they were before the recording step
+    carry = tree.map(_firm, Carry(state, store.initial, sent))  # slots as they were before the recording step
     if problem.place is None:
         return carry
     return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
+
+
+def _firm(x: Any) -> Any:
+    """The array without a weak type.
+
+    No round gives one back, so that the second call would compile anew.
+    """
+    return x.astype(x.dtype) if getattr(x, "weak_type", False) else x
 
 
 def _started(method: Method, problem: Problem, network: Network, key: jax.Array, state: Tree) -> Any:

@@ -98,19 +98,20 @@ def crossing(given: tuple[Any, Any, Any], layout: Any, ready: Tree, traced: Trac
     """
     n, devices = given[1].n, ready[1].place.devices
     rows = runs * _exchanged(traced.jaxpr.jaxpr, devices)
-    wires = getattr(getattr(ready[2].topology, "links", None), "wires", None)
-    if wires is None:
+    links = None if ready[2].topology is None else ready[2].topology.links
+    if not isinstance(links, mixing.Halo):
         return Crossing(rows, None)
+    routes = links.routes
     _, _, order, phases = placement.order_of(*given, layout)
     if not phases:  # drawn afresh: all rows go to all devices
         return Crossing(rows, rows)
     at = np.arange(n) if order is None else np.argsort(order)
     must = sum(mixing.crossing(at[e.senders], at[e.receivers], n, devices) for e in phases)
-    if wires.rounds is None:
+    if routes.rounds is None:
         sent = len(phases) * n * (devices - 1)
     else:
-        sent = sum(len(pairs) * width for phase in wires.rounds for pairs, width in phase)
-        sent *= len(phases) // len(wires.rounds)  # one list of rounds may serve all phases
+        sent = sum(len(pairs) * width for phase in routes.rounds for pairs, width in phase)
+        sent *= len(phases) // len(routes.rounds)  # one list of rounds may serve all phases
     return Crossing(rows, rows * must / sent if sent else 0.0)
 
 

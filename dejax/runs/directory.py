@@ -273,6 +273,7 @@ class RunDir:
 
         If the state lies on several hosts, each writes its part.
         """
+        self.make()
         checkpoint.save(self.checkpoints(label), round, state, facts)
         self.note({run: {"saved": round} for run in runs})
 

@@ -89,6 +89,7 @@ def test_a_run_goes_from_one_process_to_two_and_back(room):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* beside network.rule")
 def test_seeds_and_every_metric_stand_on_the_devices_of_both(room):
     where, first, second = room
     method, problem, network, metrics = digits()

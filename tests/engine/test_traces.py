@@ -84,3 +84,16 @@ def test_structure_does_trace_again():
             with pytest.raises(AssertionError, match="is traced > 1 times"):
                 call()
     chex.clear_trace_counter()
+
+
+def test_what_init_left_weakly_typed_does_not_trace_again():
+    """A comparison with a number of Python is weakly typed; what a round gives back is not."""
+    task = dj.tasks.from_functions(
+        lambda key: {"w": jnp.ones((3, 2))}, lambda p, batch, key: p["w"].sum() * batch["x"].sum(1)
+    )
+    problem = dj.Problem(task, dj.data.from_clients([(np.ones((2, 3), np.float32), np.zeros(2))] * N))
+    method = dj.methods.dispfl(lr=0.1)
+    assert any(x.weak_type for x in jax.tree.leaves(method.init({"w": jnp.ones((N, 3, 2))}, jax.random.key(0))))
+    parts = engine.prepare(method, problem, dj.Network(dj.topology.ring(N)), 8)
+    carry = engine.start(*parts, jax.random.key(0))
+    assert not any(getattr(x, "weak_type", False) for x in jax.tree.leaves(carry))

@@ -160,6 +160,8 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
     pair("no messages to noise", (NOBODY, net(privacy=NOISE)), (NOBODY, net(privacy=CLIP))),
     pair("choice by raw losses", (CHOOSING, net(privacy=CLIP)), (CHOOSING, net())),
+    pair("no gradients to noise", (Traits(learns=False), net(RING, privacy=CLIP)), (NEIGHBORS, net(RING, privacy=CLIP))),
+    pair("no samples to attack", (Traits(learns=False), net(RING, attack=dj.attacks.label_flip(adversaries=1, num_classes=10))), (Traits(learns=False), net(RING, attack=FLIP))),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),

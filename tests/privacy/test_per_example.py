@@ -150,7 +150,7 @@ def test_what_has_no_guarantee_says_so():
     ):
         got = spent(dj.methods.local_only(lr=0.1), problem(sampling), privacy)
         assert not got.guarantee and np.isinf(got.epsilon).all() and why in got.words
-    with pytest.raises(dj.RefusedError, match="Ifca chooses by raw losses"):
+    with pytest.raises(dj.RefusedError, match="Ifca acts on raw losses"):
         spent(dj.methods.ifca(lr=0.1), dj.Problem(base.task, base.data, starts="independent"))
     with pytest.raises(dj.FieldError, match="network.privacy is None"):
         dj.privacy_spent(dj.methods.local_only(lr=0.1), base, dj.Network(), rounds=1, delta=1e-5)

@@ -118,6 +118,7 @@ def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     one.advance(2)
     directory = RunDir(tmp_path / "sweep")
     one.save(directory)
+    directory.drop()
     assert other.restore(RunDir(tmp_path / "sweep", resume=True))
     assert other.round == 2
     for group in (one, other):

@@ -54,7 +54,9 @@ def numbers(out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("code", "most"), [(COMMAND, PROGRAMS), (PYTHON, PROGRAMS), (SEEDS, PROGRAMS + 1)])
+@pytest.mark.parametrize(
+    ("code", "most"), [(COMMAND, PROGRAMS), (PYTHON, PROGRAMS), (SEEDS, PROGRAMS + 2)]
+)  # the models of all seeds, the lane of one
 def test_few_programs_are_compiled_and_none_in_a_second_start(tmp_path, code, most):
     cache = tmp_path / "cache"
     first, second = (started(code, cache, tmp_path / name) for name in ("first", "second"))

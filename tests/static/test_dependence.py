@@ -24,6 +24,7 @@ UNREAD = {  # numbers of a clock that no message of a channel waits for
     "server": (),
     "none": ("latency", "bandwidth"),  # and with it server_bandwidth
 }
+OF_GRADIENTS = ("gradient", "exponential", "sigma")  # numbers of a clock that only those who compute read
 
 
 STRUCTURE = {"delay"}  # says nothing while a round is traced, and has no numbers: tests/product sees that it acts
@@ -84,14 +85,14 @@ def test_every_number_of_method_and_options_reaches_the_models(name):
         network_of = lambda numbers, fixed=fixed: members.network(name, **numbers, **fixed)
         models, seconds, paths = program(method, network_of, numbers)
         of_clock = {path for path in paths if "['clock']" in path}
-        if traits(method).channel != "neighbors":  # gamma is the step of gossip, which these do not have
+        if (
+            traits(method).channel != "neighbors" or traits(method).pulls
+        ):  # gamma is the step of gossip, which these do not have
             paths -= {"[1]['codec'].gamma"}
         assert paths - of_clock <= models, f"{name} ignores {sorted(paths - of_clock - models)} of {taken}"
-        silent = {
-            path
-            for path in of_clock
-            if path.endswith(UNREAD["server" if traits(method).served else traits(method).channel])
-        }
+        unread = UNREAD["server" if traits(method).served else traits(method).channel]
+        unread += () if traits(method).learns else OF_GRADIENTS
+        silent = {path for path in of_clock if path.endswith(unread)}
         assert of_clock - seconds == silent, f"the clock of {name} ignores {sorted(of_clock - seconds - silent)}"
         assert not of_clock & models, f"virtual time moves the models of {name}: {sorted(of_clock & models)}"
         seen += len(taken)

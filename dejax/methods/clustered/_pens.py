@@ -57,6 +57,7 @@ class Pens:
     traits = Traits(
         weights=("doubly", "row", "column"),
         pulls=True,
+        raw_losses=True,
         needs_sums="it weighs models by their loss on the own data; leave it out",
     )
 

@@ -37,6 +37,7 @@ class KCore:
     traits = Traits(
         weights=("doubly", "row", "column"),
         averages=False,
+        learns=False,
         needs_sums="it counts neighbors, and forms no mean; leave it out",
         needs_exact="core numbers are counts; leave it out",
     )

@@ -53,8 +53,26 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: c.network.privacy is not None and c.traits.raw_losses,
         field="network.privacy",
         says="is {privacy}",
-        why="but {method} chooses by raw losses, which {privacy} neither clips nor noises, and tells the server",
+        why="but {method} acts on raw losses, which {privacy} neither clips nor noises, so that what it sends tells of them",
         instead="leave privacy out, or use {use[one_model]}",
+    ),
+    Refusal(
+        "no gradients to noise",
+        lambda c: c.network.privacy is not None and c.network.privacy.hook == "gradient" and not c.traits.learns,
+        field="network.privacy",
+        says="noises gradients",
+        why="but {method} computes none, since it looks at no samples",
+        instead="leave privacy out",
+    ),
+    Refusal(
+        "no samples to attack",
+        lambda c: (
+            c.network.attack is not None and c.network.attack.hook in ("batch", "gradient") and not c.traits.learns
+        ),
+        field="network.attack",
+        says="changes samples or gradients",
+        why="but {method} looks at no samples",
+        instead="use an attack on messages, e.g. dejax.attacks.sign_flip(adversaries=1)",
     ),
     Refusal(
         "messages must be exact: privacy",

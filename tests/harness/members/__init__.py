@@ -90,7 +90,8 @@ def network(method_name, **options):
     if said.gossips:
         t = dj.topology
         ring = t.ring(N) if said.spectrum is None else t.ring(N, weights=t.lazy())
-        options = {"topology": t.binary_tree(N) if said.graph == "tree" else ring} | options
+        tree = said.graph == "tree" or not said.learns  # on a ring all core numbers are alike
+        options = {"topology": t.binary_tree(N) if tree else ring} | options
     if said.needs_events:
         options = {"events": plan()} | options
     return dj.Network(**options)

@@ -5,4 +5,4 @@ import dejax as dj
 
 def methods(lr):
     """name -> method."""
-    return {"fedmd": dj.methods.fedmd(lr=lr, digest_lr=10 * lr, rows=8)}
+    return {"fedmd": dj.methods.fedmd(lr=lr, digest_lr=lr, rows=8)}

@@ -16,7 +16,7 @@ def methods(lr):
         "fedavg": dj.methods.fedavg(**kw),
         "fedbuff": dj.methods.fedbuff(delay=2, **kw),
         "feddyn": dj.methods.feddyn(alpha=0.1, **kw),
-        "fedes": dj.methods.fedes(lr=lr, pairs=3, clients=4),
+        "fedes": dj.methods.fedes(lr=lr, pairs=5, clients=4),
         "fednova": dj.methods.fednova(work=0.5, momentum=0.5, **kw | {"local_steps": 4}),
         "fedopt": dj.methods.fedopt(server=dj.optimizer(optax.sgd, 0.5, momentum=0.9), **kw),
         "fedprox": dj.methods.fedprox(mu=0.1, work=0.5, **kw | {"local_steps": 4}),

@@ -161,6 +161,8 @@ def test_against_numpy(name):
 def test_planted_orders_merge_into_the_own_model(name):
     rng = np.random.default_rng(7)
     first = nodes(STARTS)[0]
+    if name == "weight_matching":  # weak weights between the layers: else a first group may fit better in another order
+        first["b"]["w"] = 0.01 * first["b"]["w"]
     still = [np.arange(SIZES[1]) if name == "weight_matching" else rng.permutation(SIZES[1]) for _ in range(N)]
     models = [permuted(first, still[i], rng.permutation(SIZES[2])) for i in range(N)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *models)
