@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         privacy as privacy,
         proximal as proximal,
         report as report,
+        sinks as sinks,
         tasks as tasks,
         testing as testing,
         topology as topology,
@@ -60,7 +61,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "proximal", "report", "tasks", "testing", "topology",
+    "optimizers", "population", "privacy", "proximal", "report", "sinks", "tasks", "testing", "topology",
 )  # fmt: skip
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",

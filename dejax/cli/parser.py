@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--set", action="append", metavar="PATH=VALUE", help="override, e.g. method.dsgd.lr=0.1 (repeatable)"
             )
+            _importing(sub)
         if as_json:
             sub.add_argument("--json", action="store_true", help="print JSON for scripts")
         return sub
@@ -167,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
         "--fallback", action="store_true", help="where the newest checkpoint is damaged, go on from the one before it"
     )
     resume.add_argument("--anyway", action="store_true", help="go on even if it does not seem to fit into memory")
+    _importing(resume)
     _of_several(resume)
     command("show", "look.show", "print the config with every default filled in", config=True, as_json=True)
     listing = command(
@@ -193,12 +195,33 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", metavar="DIR", help="also write figure, page and merged metrics there; it must not exist"
     )
+    paper = report.add_argument_group("for a paper", "files that exist are replaced")
+    paper.add_argument("--table", metavar="FILE", help="write the table as .tex, .md or .csv, the best in bold")
+    paper.add_argument("--columns", metavar="A,B", help="numbers of the table, e.g. accuracy/local,bytes")
+    paper.add_argument("--target", metavar="NAME=X", help="add what was spent until a number was there")
+    paper.add_argument(
+        "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
+    )
+    paper.add_argument("--figure", metavar="FILE", help="draw curves into a .pdf, .svg, .png or .pgf file")
+    paper.add_argument("--metric", metavar="NAME", help="the number to draw, e.g. accuracy or consensus")
+    paper.add_argument("--x", metavar="AXIS", default="round", help="round, bytes, gradients, seconds or wall")
+    paper.add_argument(
+        "--map", metavar="A,B", help="instead of curves: a heat map over two swept numbers, e.g. lr,alpha"
+    )
+    paper.add_argument("--width", metavar="W", default="column", help="column, page, or inches (default: column)")
     for name, sub in commands.choices.items():
         _COMMANDS.extend([name, *sub._option_string_actions])
     return top
 
 
 _COMMANDS: list[str] = []
+
+
+def _importing(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="MODULE",
+        help="import a module of your own, whose members the config names in full (repeatable); this runs its code",
+    )  # fmt: skip
 
 
 def _of_several(sub: argparse.ArgumentParser) -> None:

@@ -6,7 +6,19 @@ from typing import Any
 
 from ..errors import ConfigError
 from . import sweep
-from .shared import DONE, INTERRUPTED, alike, chosen_directory, console, join, load, objects_of, print_table, seed_of
+from .shared import (
+    DONE,
+    INTERRUPTED,
+    alike,
+    chosen_directory,
+    console,
+    imports_of,
+    join,
+    load,
+    objects_of,
+    print_table,
+    seed_of,
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +49,7 @@ def resume(args: argparse.Namespace) -> int:
                 (), f"{args.directory} holds no config.yaml: it was not written by `dejax run`; resume it from Python."
             )
         sets = [*(args.set or ()), *([] if args.rounds is None else [f"rounds={args.rounds}"])]
-        config = read(path / "config.yaml", sets)
+        config = read(path / "config.yaml", sets, imports=imports_of(args))
     directory = RunDir(path, resume=True, fallback=args.fallback)
     swept = directory.about.get("sweep")
     runs: list[Any] = list(config.runs)
@@ -97,6 +109,7 @@ def _execute(
             tasks,
             {run.label: run.rounds for run in config.runs},
             seed=seed_of(config),
+            callbacks=config.sinks,
             progress=not quiet,
             out=out,
             resume=resume,

@@ -120,7 +120,14 @@ def load(args: argparse.Namespace) -> Any:
     """The config that the command names, with its overrides."""
     from ..config import load as read
 
-    return read(args.config, args.set or ())
+    return read(args.config, args.set or (), imports=imports_of(args))
+
+
+def imports_of(args: argparse.Namespace) -> list[str]:
+    """The modules that the command trusts; they are looked for in this folder, too."""
+    if args.imports and "" not in sys.path:
+        sys.path.insert(0, "")
+    return args.imports
 
 
 def objects_of(config: Any) -> dict[str, tuple[Any, Any, Any]]:

@@ -17,7 +17,7 @@ from ..config import blamed, load as read
 from ..config.assign import readers
 from ..config.yaml import parse
 from ..errors import ConfigError
-from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, print_json, print_table
+from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, load, print_json, print_table
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def sweep(args: argparse.Namespace) -> int:
             raise ConfigError((), f"--at-once is {args.at_once}; give a whole number >= 1.")
         if not fields and args.seeds is None:
             raise ConfigError((), "nothing to sweep over; give --over method.dsgd.lr=0.1,0.2 or --seeds 4.")
-        base = read(args.config, args.set or ())
+        base = load(args)
     plan = {"over": fields, "seeds": args.seeds, "at_once": args.at_once}
     out = chosen_directory(args, base)
     return execute(args.config, args.set or (), base, plan, several, args.quiet, args.json, args.anyway, out=out)
@@ -71,6 +71,7 @@ def execute(
             plan["at_once"],
             mesh,
             base.eval,
+            callbacks=base.sinks,
             progress=progress,
             directory=directory,
             check_memory=not anyway,
@@ -169,7 +170,9 @@ def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any
     """The runs of the config with `combo` set."""
     from ..core.yaml_text import inline
 
-    config = read(path, [*sets, *(f"{field}={inline(value)}" for field, value in combo.items())])
+    config = read(
+        path, [*sets, *(f"{field}={inline(value)}" for field, value in combo.items())], imports=base.registry.imports
+    )
     config.share(base)
     short = {field: field.rsplit(".", 1)[-1] for field in combo}
     if len(set(short.values())) < len(short):

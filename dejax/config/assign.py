@@ -75,6 +75,7 @@ def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, regi
         raise ConfigError(
             (*path, *rest), f"{p.name} is a plain value ({hints.spoken(p.hint)}); nothing stands below it."
         )
+    rest = registry.whole(p.kind, rest)
     if not p.many:
         return _slot(old, p.kind, rest, value, path, registry)
     items = list(old) if isinstance(old, list) else [] if old is None else [old]

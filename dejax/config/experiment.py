@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path as FilePath
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigError, FieldError, Path
-from . import assign, calls, hints
+from . import calls, hints
 from .blame import blamed, located
 from .calls import Call
 from .names import experiment, run
 from .registry import Registry
-from .words import nearest, shown
-from .yaml import MAX_BYTES, check_size, dump, parse
+from .words import shown
+from .yaml import dump
 
 _PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule", "augment")
 
@@ -254,13 +252,24 @@ class Config:
     def eval(self) -> dict[str, Any]:
         """Arguments of the evaluation: every, nodes, metrics, as far as given."""
         call = self.top.args.get("eval")
-        return call.build() if call is not None else {}
+        args = call.build() if call is not None else {}
+        own = self.registry.members("metric")
+        return args | (
+            {"metrics": tuple(own[x] if "." in x and x in own else x for x in args["metrics"])}
+            if args.get("metrics")
+            else {}
+        )
 
     @property
     def mesh(self) -> dict[str, Any] | None:
         """The devices, as `compare(mesh=...)` takes them; None for one device."""
         call = self.top.args.get("mesh")
         return None if call is None else call.build()
+
+    @property
+    def sinks(self) -> tuple[Any, ...]:
+        """Where records go, beside the run directory."""
+        return calls.build(self.top.args.get("sinks", ()))
 
     @property
     def out(self) -> str | None:
@@ -329,67 +338,4 @@ def _checked(path: Path, value: object, rule: str = "whole") -> None:
         raise ConfigError(path, error.sentence(path[-1])) from None
 
 
-def load(
-    source: str | os.PathLike[str] | Mapping[str, Any],
-    sets: Iterable[str] = (),
-    members: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None,
-) -> Config:
-    """Read a config.
-
-    Args:
-      source: a YAML (or JSON) file, or the plain values themselves.
-      sets: overrides such as "method.dsgd.lr=0.1", applied in order.
-      members: names of your own, `{"method": {"mine": MyMethod}}`: what a config may then call.
-    Returns:
-      Config, checked; objects are built by `config.runs[i].objects()`.
-    Raises:
-      ConfigError: no such file, not YAML, anything that is not a call with the right arguments, or
-        an override that no run reads.
-    Example:
-      >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
-      >>> method, problem, network = config.runs[0].objects()
-    """
-    lines: dict[Path, int] = {}
-    name = None
-    if isinstance(source, Mapping):
-        values: Any = dict(source)
-    else:
-        name = os.fspath(source)
-        try:
-            with FilePath(name).open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
-            check_size(raw, name)
-            text = raw.decode("utf-8")
-        except FileNotFoundError:
-            near = (
-                sorted(str(p) for p in FilePath(name).parent.glob("*.y*ml")) if FilePath(name).parent.is_dir() else []
-            )
-            raise ConfigError((), f"no config file {name!r}.{nearest(name, near) if near else ''}") from None
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            reason = f"not UTF-8: byte 0x{error.object[error.start]:02x}; save the config as UTF-8"
-            raise ConfigError((), reason, line, name) from None
-        except OSError as error:
-            raise ConfigError((), f"cannot read the config {name!r}: {error}") from None
-        values, lines = parse(text, name)
-        if values is None:
-            raise ConfigError((), f"the config {name!r} is empty; it needs rounds, data, task and method.")
-    registry = Registry(members)
-    written: dict[Path, str] = {}
-    for text in sets:
-        path, value = assign.split(text)
-        try:
-            values = assign.apply(values, [(path, value)], experiment, registry)
-        except ConfigError as error:
-            raise ConfigError(error.path, error.reason, None, f"--set {text}") from None
-        written[path] = f"--set {text}"
-    config = Config(values, registry, name, lines, written)
-    for path in written:
-        try:
-            assign.check_used(config, path)
-        except ConfigError as error:
-            raise config.at(error) from None
-    return config
-
-
-__all__ = ["Config", "RunSpec", "fit", "load"]
+__all__ = ["Config", "RunSpec", "fit"]

@@ -125,6 +125,7 @@ _Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
 _Experience = Annotated[Any, "experience"]
+_Sinks = Annotated[tuple[Any, ...], "sink"]
 _Role = Literal["shared", "personal", "frozen", "statistics"]
 _Starts = Literal["equal", "independent"]
 
@@ -149,6 +150,8 @@ def experiment(
     eval: _Eval = None,
     out: str | None = None,
     mesh: _Mesh = None,
+    sinks: _Sinks = (),
+    imports: list[str] | None = None,
 ) -> None:
     """The names that stand at the top of a config; see docs/config.md."""
 

@@ -4,10 +4,11 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ConfigError
 from . import catalog
 from .catalog import Member
 
@@ -61,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "optimizer": Kind("optimizers", "", lambda m: False),
     "schedule": Kind("schedules", "", lambda m: False),
     "metric": Kind("metrics", "metrics", lambda m: True),
+    "sink": Kind("sinks", "sinks", _returns("Sink")),
 }
 _CLASS_KINDS = {k: k for k in KINDS} | {"partitioner": "partition", "dataset": "source", "fault": "faults"}
 
@@ -72,19 +74,27 @@ class Registry:
       extra: `{kind: {name: callable}}`, added to (and winning over) dejax's own: how a method
         written in a notebook gets a name in a config.
       builtin: False for the extra members alone (tests).
+      imports: modules whose public classes and functions are members of every kind, under their names in full, `package.module.MyMethod`.
     Raises:
-      ValueError: an unknown kind.
+      ValueError: an unknown kind. ConfigError: a module that cannot be imported.
     Example:
       >>> Registry({"method": {"mine": dict}}, builtin=False).members("method")
       {'mine': <class 'dict'>}
     """
 
-    def __init__(self, extra: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None, builtin: bool = True):
+    def __init__(
+        self,
+        extra: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None,
+        builtin: bool = True,
+        imports: Iterable[str] = (),
+    ):
         self.extra = {kind: dict(members) for kind, members in (extra or {}).items()}
         self.builtin = builtin
         unknown = set(self.extra) - set(KINDS)
         if unknown:
             raise ValueError(f"extra names the kind {min(unknown)!r}; give some of {', '.join(KINDS)}")
+        self.imports = tuple(imports)
+        self._imported = {name: value for module in self.imports for name, value in imported(module).items()}
         self._cache: dict[str, dict[str, Callable[..., Any]]] = {}
 
     def kind_of(self, name: str, hint: object) -> str | None:
@@ -110,17 +120,39 @@ class Registry:
         """Name -> callable, in the order of the folder's list."""
         if kind not in self._cache:
             own = self.extra.get(kind, {})
-            self._cache[kind] = own | {
-                k: v for k, v in (_builtin(kind) if self.builtin else {}).items() if k not in own
-            }
+            found = {k: v for k, v in (_builtin(kind) if self.builtin else {}).items() if k not in own}
+            self._cache[kind] = own | found | self._imported
         return self._cache[kind]
+
+    def whole(self, kind: str, path: tuple[str, ...]) -> tuple[str, ...]:
+        """The path with the pieces of a name in full, with which it begins, as one piece."""
+        joined = ((".".join(path[:i]), i) for i in range(len(path), 1, -1))
+        return next(((name, *path[i:]) for name, i in joined if name in self._imported), path) if kind else path
 
     def hint(self, kind: str, name: str) -> str:
         """Where a name of another kind would belong: ` top_k is a compressor.`"""
         for other in KINDS:
             if other != kind and name in (_names(other) if self.builtin else self.extra.get(other, {})):
                 return f" ({name} is a {other}.)"
+        module = name.rpartition(".")[0]
+        if module and module not in self.imports:
+            return f" A config alone imports no code: if you trust {module}, add --import {module}."
         return ""
+
+
+def imported(module: str) -> dict[str, Callable[..., Any]]:
+    """Public classes and functions that a module of the user makes, under their names in full.
+
+    Raises:
+      ConfigError: it cannot be imported.
+    """
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise ConfigError(("imports",), f"cannot import {module}: {type(error).__name__}: {error}") from error
+    names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
+    own = lambda value: callable(value) and getattr(value, "__module__", None) == found.__name__
+    return {f"{module}.{name}": vars(found)[name] for name in names if own(vars(found).get(name))}
 
 
 def _flat(hint: object) -> list[Any]:

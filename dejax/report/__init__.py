@@ -1,8 +1,9 @@
 """Tables, pictures and the page of one or several runs."""
 
+from . import paper as paper
 from .figures import draw as draw, figure as figure
 from .files import load as load, save as save
 from .pages import page as page
 from .tables import Table as Table, table as table
 
-__all__ = ["Table", "draw", "figure", "load", "page", "save", "table"]
+__all__ = ["Table", "draw", "figure", "load", "page", "paper", "save", "table"]

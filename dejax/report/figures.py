@@ -27,7 +27,13 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
 }
 ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6, "ls": "", "zorder": 4}
-AXIS = {"round": "rounds", "bytes": "bytes sent in all", "seconds": "virtual seconds", "wall": "seconds"}
+AXIS = {
+    "round": "rounds",
+    "bytes": "bytes sent in all",
+    "gradients": "gradients of all nodes",
+    "seconds": "virtual seconds",
+    "wall": "seconds",
+}
 
 
 def draw(
@@ -39,7 +45,7 @@ def draw(
       history: one or several runs.
       name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
         "/mean_model" as thin lines.
-      by: "round", "bytes", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "seconds" or "wall".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:

@@ -14,7 +14,7 @@ from ..metrics._models import HIGHER_IS_BETTER
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-BY = {"round": "round", "rounds": "round", "bytes": "bytes", "seconds": "seconds", "wall": "wall"}
+BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "seconds", "wall")}
 
 
 class History:
@@ -94,7 +94,7 @@ class History:
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
-          by: x axis: "round", "bytes", "seconds" or "wall" (the mean over seeds of those).
+          by: x axis: "round", "bytes", "gradients", "seconds" or "wall" (the mean over seeds of those).
         Raises:
           ValueError: unknown name, run or axis.
         """
@@ -123,6 +123,18 @@ class History:
         if values.shape[1] == 0:
             raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
         return float(values[:, -1].mean())
+
+    def peak(self, name: str, run: str | None = None) -> float:
+        """The best value over all evaluations, averaged over seeds; see `report.targets`."""
+        from .targets import peak
+
+        return peak(self, name, run)
+
+    def to_target(self, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+        """What each seed [seeds] had spent at a target; see `report.targets`."""
+        from .targets import to_target
+
+        return to_target(self, name, target, run, by)
 
     def measure(self) -> str | None:
         """Return the name of the number that ranks runs where nothing else is said.
@@ -203,7 +215,7 @@ class History:
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
-          by: "round", "bytes", "seconds" or "wall".
+          by: "round", "bytes", "gradients", "seconds" or "wall".
           ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
           band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
             of the mean by Student's t), or None. The legend names it.
@@ -216,14 +228,21 @@ class History:
 
         return draw(self, name, by=by, ax=ax, band=band)
 
-    def table(self) -> Any:
+    def table(
+        self, columns: Sequence[str] | None = None, *, band: str = "std", target: tuple[str, float] | None = None
+    ) -> Any:
         """Return the final numbers, one row a run.
 
-        It prints as text and shows as HTML in a notebook; `.rows` are plain dicts.
+        It prints as text and shows as HTML in a notebook; `.rows` are plain dicts, `.save(path)` writes LaTeX, Markdown or CSV.
+
+        Args:
+          columns: names of numbers, in their order; None: those of `dejax.report.table`.
+          band: what stands behind ±, "std" or "ci95", as in `plot`.
+          target: ("accuracy/local", 0.8) adds what was spent until it was there.
         """
         from . import table
 
-        return table(self)
+        return table(self, columns, band=band, target=target)
 
     def figure(self, *, band: str | None = "std") -> Any:
         """Draw accuracy over rounds and over bytes; `band` as in `plot`."""
@@ -339,7 +358,7 @@ class History:
 
     def _axis(self, by: str) -> str:
         if by not in BY:
-            raise bad("by", by, instead="give 'round', 'bytes', 'seconds' or 'wall'")
+            raise bad("by", by, instead="give 'round', 'bytes', 'gradients', 'seconds' or 'wall'")
         return BY[by]
 
     def _check_axis(self, by: str, run: str | None = None) -> None:

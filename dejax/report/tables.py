@@ -2,11 +2,14 @@
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..core.types import PathLike
+from ..errors import bad
 from .history import History
 from .seeds import over_seeds
 
@@ -48,6 +51,15 @@ class Table:
     def _repr_html_(self) -> str:
         return to_html(self)
 
+    def save(self, path: PathLike) -> None:
+        """Write it as .tex (booktabs), .md or .csv, by the end of the name.
+
+        The best of each measured column is in bold; see `dejax.report.paper`.
+        """
+        from .paper import save_table
+
+        save_table(self, path)
+
     def rich(self) -> Any:
         """The same as a `rich` table, for terminals."""
         from rich import box
@@ -65,10 +77,16 @@ class Table:
         return out
 
 
-def table(history: History) -> Table:
+def table(
+    history: History,
+    columns: Sequence[str] | None = None,
+    *,
+    band: str = "std",
+    target: tuple[str, float] | None = None,
+) -> Table:
     """The final numbers of every run, one row each.
 
-    Columns (where any run has them): rounds; local steps per round at a node that takes part;
+    Columns, unless chosen (where any run has them): rounds; local steps per round at a node that takes part;
     accuracy of the local models on the global test set (mean over nodes, 10th percentile); accuracy
     of the mean model; accuracy on the validation part, with a note that runs are chosen by it; local accuracy on each node's own distribution; objective; accuracy of local
     models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
@@ -78,7 +96,15 @@ def table(history: History) -> Table:
 
     Args:
       history: one or several runs.
+      columns: names of numbers that records hold, "rounds", "local_steps" or "equal" (at equal bytes), in this order.
+      target: a number and a value, ("accuracy/local", 0.8): what was spent until it was there (`History.to_target`), in
+        rounds, bytes and virtual seconds, as columns more; "-" where a seed never got there.
+      band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
+    Raises:
+      ValueError: a column that no record holds; another band.
     """
+    if band not in ("std", "ci95"):
+        raise bad("band", band, instead="give 'std' or 'ci95'")
     main = _main_metric(history)
     budget = equal_bytes(history)
     wanted = [("run", "run"), ("rounds", "rounds")]
@@ -94,11 +120,20 @@ def table(history: History) -> Table:
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
     wanted += [("consensus", "consensus"), ("bytes", "bytes"), ("seconds", "virtual s"), ("wall", "s")]
-    rows = [_row(history, run, [key for key, _ in wanted], main, budget) for run in history.runs]
-    columns = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
+    if columns is not None:
+        titles = dict(wanted)
+        for name in columns:
+            if name not in ("rounds", "local_steps", "equal"):
+                history._known(name)
+        wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
+    rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
+    if target is not None:
+        wanted += _until(history, rows, *target, band)
+    shown = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
     notes = []
     if any(isinstance(value, tuple) for row in rows for value in row.values()):
-        notes.append("± is the standard deviation over seeds")
+        spread = {"std": "the standard deviation over seeds", "ci95": "half the 95 % interval of the mean over seeds"}
+        notes.append(f"± is {spread[band]}")
     for row in rows:
         status = history.facts.get(row["run"], {}).get("status", "done")
         if status not in ("done", "running"):
@@ -106,11 +141,27 @@ def table(history: History) -> Table:
             notes.append(f"{row['run']}: {status}")
     notes += _chosen_by(history)
     notes += _different_data(history)
-    if budget is not None and any(key == "equal" for key, _ in columns):
+    if budget is not None and any(key == "equal" for key, _ in shown):
         notes.append(
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
-    return Table(columns, rows, tuple(notes))
+    return Table(shown, rows, tuple(notes))
+
+
+def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:
+    """Write what each run had spent at its target into its row; give the columns of that."""
+    units = {"round": "rounds", "bytes": "bytes", "seconds": "virtual s"}
+    out = []
+    for by, word in units.items():
+        if by != "round" and not any(r.get(by) is not None for r in history.records):
+            continue
+        for row in rows:
+            held = by == "round" or _has(history, by, row["run"])
+            spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
+            if spent is not None and np.isfinite(spent).all():
+                row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
+        out.append((f"to {by}", f"{word} to {value:g}"))
+    return out
 
 
 def _chosen_by(history: History) -> list[str]:
@@ -145,7 +196,9 @@ def equal_bytes(history: History) -> float | None:
     return min(sent) if len(sent) > 1 else None
 
 
-def _row(history: History, run: str, keys: list[str], main: str, budget: float | None) -> dict[str, Any]:
+def _row(
+    history: History, run: str, keys: list[str], main: str, budget: float | None, band: str = "std"
+) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run}
     for key in keys:
         if key == "rounds":
@@ -153,23 +206,23 @@ def _row(history: History, run: str, keys: list[str], main: str, budget: float |
         elif key == "local_steps":
             row[key] = history.facts.get(run, {}).get(key, 1)
         elif key == "equal":
-            row[key] = at_bytes(history, f"{main}/local", run, budget)
+            row[key] = at_bytes(history, f"{main}/local", run, budget, band)
         elif key != "run" and _has(history, key, run):
             values = history.series(key, run)[1]
-            row[key] = over_seeds(values[:, -1]) if len(values) > 1 else float(values[0, -1])
+            row[key] = over_seeds(values[:, -1], band) if len(values) > 1 else float(values[0, -1])
     return row
 
 
-def at_bytes(history: History, name: str, run: str, budget: float | None) -> Any:
+def at_bytes(history: History, name: str, run: str, budget: float | None, band: str = "std") -> Any:
     """Return a number of a run when `budget` bytes were sent, by linear interpolation.
 
-    (mean, std) with several seeds.
+    (mean, std) with several seeds, or what `band` asks for.
     """
     if budget is None or not _has(history, name, run) or not _has(history, "bytes", run):
         return None
     x, values = history.series(name, run, by="bytes")
     got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
-    return over_seeds(np.asarray(got)) if len(got) > 1 else got[0]
+    return over_seeds(np.asarray(got), band) if len(got) > 1 else got[0]
 
 
 def _has(history: History, name: str, run: str) -> bool:
@@ -191,6 +244,10 @@ def cell(key: str, value: Any) -> str:
         return "-"
     if isinstance(value, str):
         return value
+    if key.startswith("to "):
+        key = {"to round": "rounds"}.get(key, key.removeprefix("to "))
+        value = tuple(map(round, value)) if key == "rounds" and isinstance(value, tuple) else value
+        value = round(value) if key == "rounds" and isinstance(value, float) else value
     if isinstance(value, tuple):
         mean, std = value
         if key in ("bytes", "wall", "seconds"):

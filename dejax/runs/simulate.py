@@ -16,6 +16,7 @@ from ..errors import DivergenceError, TooLargeError, bad
 from ..report import files
 from ..report.as_config import as_config
 from ..report.history import History, Record
+from ..sinks import Sink
 from ..xla.program_cache import kept_programs
 from . import memory_check
 from .batch import Batch
@@ -250,13 +251,16 @@ def drive_all(
     """
     callbacks = [callbacks] if callable(callbacks) else callbacks
     processes.meet()  # before anything that may be refused on one process alone
-    if directory is None:
-        return _drive_all(todo, callbacks, progress, directory, running, check_memory, order)
-    directory.hold()
+    if directory is not None:
+        directory.hold()
     try:
         return _drive_all(todo, callbacks, progress, directory, running, check_memory, order)
     finally:
-        directory.drop()
+        if directory is not None:
+            directory.drop()
+        for sink in callbacks if isinstance(callbacks, Sequence) else ():
+            if isinstance(sink, Sink):
+                sink.close()
 
 
 def _drive_all(

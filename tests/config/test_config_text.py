@@ -2,8 +2,8 @@
 
 import pytest
 
-from dejax.config.experiment import load
 from dejax.config.hints import convert
+from dejax.config.load import load
 from dejax.config.yaml import MAX_BYTES, MAX_DEPTH, parse
 from dejax.errors import ConfigError
 

@@ -16,10 +16,10 @@ Served = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def serve_by_urns(alpha: float, supply: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> Served:
     """Serve nodes from classes, each by a mix of its own that is never drawn.
 
-    The mix is p_i ~ Dir(alpha C q). Draws from a mix that is itself drawn are those of Polya's urn: the j-th is a copy of one of those before it with
-    probability j / (alpha C + j), else a fresh one from q. Restricted to classes that are left, a Dirichlet mix is one
-    again, so that the urn goes on with what it holds of them, or with a fresh one. Nodes are served in random order; what
-    was not met is drawn again, as in `serve`.
+    The mix is p_i ~ Dir(alpha C q). Draws from a mix that is itself drawn are those of Polya's urn: the j-th is a copy of
+    one of the j before it with probability j / (alpha C + j), else a fresh one from q. Restricted to classes that are
+    left, a Dirichlet mix is one again, so that the urn goes on with what it holds of them, or with a fresh one. Nodes are
+    served in random order; what was not met is drawn again, as in `serve`.
 
     Args:
       supply: samples of each class [C], > 0. sizes: of nodes [n], their sum at most that of supply.

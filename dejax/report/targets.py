@@ -1,0 +1,54 @@
+"""The best of a run, and what it had spent when a number was at its target."""
+
+import math
+
+import numpy as np
+
+from ..errors import bad
+from ..metrics._models import HIGHER_IS_BETTER
+from .history import History
+
+
+def peak(history: History, name: str, run: str | None = None) -> float:
+    """The best value of a number over all evaluations, averaged over seeds.
+
+    Each seed has its own best. Higher is better for accuracy and its like
+    (`metrics.HIGHER_IS_BETTER`), lower for all others.
+
+    Raises:
+      ValueError: a seed of that run has no finite value.
+    """
+    values = history.series(name, run)[1]
+    if not values.size or not np.isfinite(values).any(1).all():
+        why = f"but a seed of run {history._run(run)!r} has no finite {name!r}"
+        raise bad("name", name, why=why, instead="look at its records")
+    best = np.nanmax if name.split("/")[0] in HIGHER_IS_BETTER else np.nanmin
+    return float(best(np.where(np.isfinite(values), values, np.nan), axis=1).mean())
+
+
+def to_target(history: History, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+    """What each seed of a run had spent when a number was first at its target.
+
+    Args:
+      name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
+        for all others.
+      by: "round", "bytes", "gradients", "seconds" or "wall".
+    Returns:
+      float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
+      is interpolated.
+    Raises:
+      ValueError: unknown name, run or axis.
+    """
+    run, by = history._run(run), history._axis(by)
+    history._known(name)
+    history._check_axis(by, run)
+    sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+    first = dict.fromkeys(history.seeds(run), math.nan)
+    for r in sorted((r for r in history.records if r["run"] == run), key=lambda r: r["round"]):
+        there = r.get(name) is not None and sign * r[name] >= sign * target
+        if there and math.isnan(first[r["seed"]]):
+            first[r["seed"]] = float(r.get(by, math.nan))
+    return np.array(list(first.values()), np.float64)
+
+
+__all__ = ["peak", "to_target"]

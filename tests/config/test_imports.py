@@ -1,0 +1,137 @@
+"""A config names classes and functions of the user's own, and imports nothing that the caller does not."""
+
+import sys
+
+import pytest
+
+from dejax import cli
+from dejax.config import ConfigError, load
+
+MODULE = '''
+"""Members of a user's own."""
+
+import jax
+import dejax as dj
+
+RAN = True
+
+
+@dj.struct
+class Half:
+    """D-PSGD at half the rate."""
+
+    lr: float = dj.number(default=0.1)
+
+    def init(self, params, key):
+        return dj.methods.dsgd(lr=self.lr / 2).init(params, key)
+
+    def step(self, state, round):
+        return dj.methods.dsgd(lr=self.lr / 2).step(state, round)
+
+
+def halves(parts: int = 2):
+    """A partition into equal runs of samples."""
+
+    def split(labels, nodes, rng, groups):
+        import numpy as np
+
+        return np.array_split(np.arange(len(labels)), nodes)
+
+    return split
+
+
+def gap(view):
+    """A metric."""
+    return {"gap": 1.5}
+'''
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The name of a module in a package beside the config."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").write_text("")
+    (tmp_path / "lab" / "mine.py").write_text(MODULE)
+    yield "lab.mine"
+    for name in [name for name in sys.modules if name.split(".")[0] == "lab"]:
+        del sys.modules[name]
+
+
+def values(**changes):
+    """A small experiment whose method, partition and metric are the user's."""
+    return {
+        "rounds": 2,
+        "data": {"source": "digits", "nodes": 4, "partition": {"lab.mine.halves": {"parts": 3}}},
+        "task": {"mlp": {"hidden": [4]}},
+        "network": {"topology": "ring"},
+        "method": {"lab.mine.Half": {"lr": 0.2}},
+        "batch_size": 8,
+        "eval": {"metrics": ["consensus", "lab.mine.gap"], "every": 1},
+    } | changes
+
+
+def test_members_are_named_in_full(module, monkeypatch):
+    monkeypatch.syspath_prepend("")
+    config = load(values(), ["method.lab.mine.Half.lr=0.4"], imports=[module])
+    method, problem, _ = config.runs[0].objects()
+    assert type(method).__name__ == "Half" and float(method.lr) == 0.4 and problem.n == 4
+    assert config.eval["metrics"][1].__name__ == "gap"
+    again = load(config.plain(), imports=[module])
+    assert again.plain() == config.plain() and config.plain()["imports"] == [module]
+
+
+def test_a_config_alone_imports_nothing(module, monkeypatch):
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(
+        ConfigError,
+        match=r"no method named 'lab.mine.Half'. A config alone imports no code: if you trust lab.mine, add --import lab.mine",
+    ):
+        load(values(eval=None, data={"source": "digits", "nodes": 4, "partition": "iid"}))
+    with pytest.raises(ConfigError, match=r"imports: the config wants to import lab.mine, .*add --import lab.mine"):
+        load(values(imports=[module]))
+    with pytest.raises(ConfigError, match="imports"):
+        load(values(imports="os"))
+    assert "lab.mine" not in sys.modules
+
+
+def test_what_cannot_be_imported_says_why(module, monkeypatch):
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(
+        ConfigError, match=r"imports: cannot import lab.yours: ModuleNotFoundError: No module named 'lab.yours'"
+    ):
+        load(values(), imports=["lab.yours"])
+    with pytest.raises(
+        ConfigError, match=r"no method named 'lab.mine.Hlaf'.*Did you mean 'lab.mine.Half'|lab.mine.Half"
+    ):
+        load(values(method="lab.mine.Hlaf"), imports=[module])
+
+
+@pytest.mark.slow
+def test_the_command_runs_and_resumes_them(module, tmp_path, capsys):
+    import yaml
+
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values()))
+    assert cli.main(["run", "c.yaml", "--out", "run", "--quiet", "--import", module]) == 0
+    assert '"gap": 1.5' in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert cli.main(["resume", "run", "--rounds", "3", "--quiet"]) == 2
+    assert "add --import lab.mine" in capsys.readouterr().err.replace("\n", " ")
+    assert cli.main(["resume", "run", "--rounds", "3", "--quiet", "--import", module]) == 0
+    assert (
+        cli.main(
+            [
+                "sweep",
+                "c.yaml",
+                "--over",
+                "method.lab.mine.Half.lr=0.1,0.2",
+                "--out",
+                "swept",
+                "--quiet",
+                "--import",
+                module,
+            ]
+        )
+        == 0
+    )
+    assert (tmp_path / "swept" / "metrics.jsonl").read_text().count('"lr=0.2"') == 3

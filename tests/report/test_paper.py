@@ -1,0 +1,160 @@
+"""Tables and figures as papers print them: what stands in the files, and what is in bold."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from dejax import cli, report
+from dejax.report import paper
+from dejax.report.history import History
+
+
+def runs(labels=("ring & co", "complete_10%"), finals=((0.5, 0.6), (0.7, 0.9))):
+    """Two runs of two seeds."""
+    return History(
+        {
+            "run": label,
+            "seed": seed,
+            "round": t,
+            "accuracy/local": final * t / 10,
+            "objective": 2.0 - final * t / 10,
+            "bytes": 100 * t * (i + 1),
+            "gradients": 8 * t,
+            "wall": 0.1 * t,
+        }
+        for i, (label, values) in enumerate(zip(labels, finals, strict=True))
+        for seed, final in enumerate(values)
+        for t in (0, 5, 10)
+    )
+
+
+def swept():
+    """Six runs over two numbers, as a sweep labels and marks them; one ended without a number."""
+    return History(
+        {
+            "run": f"lr={lr}, alpha={alpha}",
+            "seed": 0,
+            "round": t,
+            "method.dsgd.lr": lr,
+            "data.partition.dirichlet.alpha": alpha,
+            "accuracy/local": None if (lr, alpha) == (1.0, 0.1) else lr + alpha + t / 100,
+        }
+        for lr in (0.1, 0.5, 1.0)
+        for alpha in (0.1, 1.0)
+        for t in (0, 10)
+    )
+
+
+def test_latex_is_escaped_and_marks_the_best():
+    text = paper.latex(runs().table())
+    assert r"ring \& co" in text and r"complete\_10\%" in text and "±" not in text.split("%")[0]
+    assert r"\textbf{0.800} $\pm$ 0.100" in text  # the higher accuracy
+    assert r"\textbf{1.2} $\pm$ 0.1" in text  # the lower objective
+    assert text.count(r"\textbf") == 3 and text.count(r"\\") == 3  # and the accuracy at equal bytes
+    assert text.startswith("\\begin{tabular}{lr") and "\\bottomrule\n\\end{tabular}" in text
+
+
+def test_one_run_has_no_best_and_numbers_that_are_not_finite_are_none():
+    assert paper.best_of(runs(("a",), ((0.1, 0.2),)).table()) == {}
+    broken = runs(finals=((float("nan"), 0.1), (0.2, 0.2)))
+    assert set(paper.best_of(broken.table()).values()) == {1}
+
+
+def test_markdown_and_csv():
+    table = runs().table(["accuracy/local", "bytes"], band="ci95")
+    text = paper.markdown(table)
+    assert text.splitlines()[0] == "| run | local accuracy | bytes |" and "**0.800**" in text
+    assert "half the 95 % interval" in text
+    rows = list(csv.DictReader(io.StringIO(paper.comma_separated(table))))
+    assert list(rows[0]) == ["run", "accuracy/local", "accuracy/local ±", "bytes", "bytes ±"]
+    np.testing.assert_allclose(float(rows[1]["accuracy/local"]), 0.8)
+    np.testing.assert_allclose(float(rows[1]["accuracy/local ±"]), 12.706 * 0.2 / np.sqrt(2) / np.sqrt(2), rtol=1e-6)
+
+
+def test_what_was_spent_until_a_target():
+    history = runs()
+    np.testing.assert_array_equal(history.to_target("accuracy/local", 0.3, "ring & co"), [10, 5])  # at 5: 0.25 and 0.3
+    np.testing.assert_array_equal(history.to_target("objective", 1.45, "complete_10%", "bytes"), [2000, 2000])
+    np.testing.assert_array_equal(history.to_target("accuracy/local", 0.55, "ring & co", "gradients"), [np.nan, 80])
+    table = history.table(["accuracy/local"], target=("accuracy/local", 0.3))
+    assert table.cells()[0] == ["run", "local accuracy", "rounds to 0.3", "bytes to 0.3"]
+    assert table.cells()[1][2:] == ["8 ± 2", "750 B"] and table.cells()[2][2:] == ["5 ± 0", "1 kB"]
+    assert history.table(target=("accuracy/local", 0.6)).cells()[1][-2:] == ["-", "-"]
+    assert history.peak("accuracy/local", "ring & co") == pytest.approx(0.55)
+    assert history.peak("objective", "complete_10%") == pytest.approx(1.2)
+    with pytest.raises(ValueError, match="hold no virtual seconds"):
+        history.to_target("accuracy/local", 0.3, "ring & co", "seconds")
+
+
+def test_columns_are_checked():
+    with pytest.raises(ValueError, match=r"name is 'acuracy/local'.*did you mean 'accuracy/local'"):
+        runs().table(["acuracy/local"])
+    with pytest.raises(ValueError, match="band is 'sem'; give 'std' or 'ci95'"):
+        runs().table(band="sem")
+
+
+def test_curves_over_any_axis(tmp_path):
+    for by, label in (("round", "rounds"), ("gradients", "gradients of all nodes"), ("bytes", "bytes sent in all")):
+        figure = paper.curves(runs(), by=by)
+        (axes,) = figure.axes
+        assert axes.get_xlabel() == label and len([x for x in axes.get_lines() if len(x.get_xdata()) > 2]) == 2
+        np.testing.assert_allclose(figure.get_size_inches()[0], 3.25)
+    paper.save_figure(figure, tmp_path / "a.pdf")
+    first = (tmp_path / "a.pdf").read_bytes()
+    assert first.startswith(b"%PDF") and b"/FontFile2" in first  # TrueType, embedded
+    paper.save_figure(paper.curves(runs(), by="bytes"), tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes() == first
+    with pytest.raises(ValueError, match="hold no virtual seconds"):
+        paper.curves(runs(), by="seconds")
+    with pytest.raises(ValueError, match=r"width is 'wide'; give 'column', 'page', or inches"):
+        paper.curves(runs(), width="wide")
+
+
+def test_a_map_of_two_swept_numbers():
+    figure = paper.heat_map(swept(), ("lr", "alpha"))
+    axes = figure.axes[0]
+    grid = axes.images[0].get_array()
+    np.testing.assert_allclose(np.ma.filled(grid, np.nan), [[0.3, 0.7, np.nan], [1.2, 1.6, 2.1]])
+    assert [x.get_text() for x in axes.get_xticklabels()] == ["0.1", "0.5", "1"]
+    assert axes.get_xlabel() == "lr" and axes.get_ylabel() == "alpha" and len(axes.texts) == 5
+    with pytest.raises(ValueError, match=r"map is 'gamma', which no record holds; give one of method.dsgd.lr"):
+        paper.heat_map(swept(), ("lr", "gamma"))
+    with pytest.raises(ValueError, match="give two swept numbers"):
+        paper.heat_map(swept(), ("lr",))
+
+
+def test_the_command_writes_them(tmp_path, capsys):
+    report.save(runs(), tmp_path / "run")
+    files = [str(tmp_path / name) for name in ("t.tex", "f.svg")]
+    given = [
+        "--table",
+        files[0],
+        "--columns",
+        "accuracy/local",
+        "--target",
+        "accuracy/local=0.3",
+        "--figure",
+        files[1],
+        "--x",
+        "bytes",
+        "--width",
+        "5",
+    ]
+    assert cli.main(["report", str(tmp_path / "run"), *given]) == 0
+    assert (
+        "rounds to 0.3" in (tmp_path / "t.tex").read_text()
+        and r"\textbf{0.800}" in (tmp_path / "t.tex").read_text()
+        and "<svg" in (tmp_path / "f.svg").read_text()
+    )
+    assert f"written to {files[1]}" in capsys.readouterr().out.replace("\n", "")
+    for wrong, said in (
+        (["--table", str(tmp_path / "t.doc")], "ends in .tex, .md, .csv"),
+        (["--figure", str(tmp_path / "f.gif")], "ends in .pdf, .svg, .png or .pgf"),
+        (["--metric", "accuracy"], "add --figure FILE"),
+        (["--target", "accuracy/local"], "e.g. accuracy/local=0.8"),
+        (["--figure", str(tmp_path / "no" / "f.pdf")], "there is no directory"),
+    ):
+        assert cli.main(["report", str(tmp_path / "run"), *wrong]) == 2
+        assert said in capsys.readouterr().err
