@@ -161,8 +161,8 @@ class History:
         Runs that diverged, failed or ended with numbers that are not finite are left out; None if no other is there.
 
         Args:
-          name: e.g. "accuracy/local"; None: the first of accuracy/validation, loss/validation, accuracy/local, accuracy/mean_model,
-            objective, loss/local, loss that there is. Higher is better for accuracy and its like
+          name: e.g. "accuracy/local"; None: the first of accuracy/validation, loss/validation, accuracy/local,
+            accuracy/mean_model, objective, loss/local, loss that there is. Higher is better for accuracy and its like
             (`metrics.HIGHER_IS_BETTER`), lower for all others.
         Raises:
           ValueError: unknown name.

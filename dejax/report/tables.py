@@ -88,8 +88,8 @@ def table(
 
     Columns, unless chosen (where any run has them): rounds; local steps per round at a node that takes part;
     accuracy of the local models on the global test set (mean over nodes, 10th percentile); accuracy
-    of the mean model; accuracy on the validation part, with a note that runs are chosen by it; local accuracy on each node's own distribution; objective; accuracy of local
-    models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
+    of the mean model; accuracy on the validation part, with a note that runs are chosen by it; local
+    accuracy on each node's own distribution; objective; accuracy of local models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
     between evaluations; a run that sends nothing stands with its final value); consensus distance;
     directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +-
     standard deviation.
