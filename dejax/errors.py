@@ -42,6 +42,7 @@ def as_command(text: object) -> str:
 
 
 NULL = Words("None", "null")
+LONGEST = 200  # characters of a value that a message shows
 _SPELLED = {None: "null", True: "true", False: "false"}
 
 
@@ -55,6 +56,8 @@ def spelled(value: object) -> str:
     if value is None or isinstance(value, bool):
         return Words(repr(value), _SPELLED[value])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if len(repr(value)) > LONGEST or "\n" in repr(value):
+            return a_name(value)
         inner = [keyword(f.name, getattr(value, f.name)).command for f in dataclasses.fields(value) if f.repr]
         return Words(repr(value), f"{type(value).__name__}({', '.join(inner)})")
     return as_shown(value)
@@ -66,7 +69,26 @@ def as_shown(value: object) -> str:
         return f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1} digits"
     if isinstance(value, list):
         return f"[{', '.join(map(as_shown, value))}]"
-    return repr(value)
+    text = repr(value)
+    return a_name(value) if len(text) > LONGEST or "\n" in text or " at 0x" in text else text
+
+
+def a_name(value: object) -> str:
+    """A value by its name or kind: `a Problem`, `the function loss`.
+
+    For those that would be many lines.
+    """
+    name = getattr(value, "__name__", None)
+    if isinstance(value, type):
+        return f"the class {name}"
+    if isinstance(name, str) and callable(value):
+        return "a lambda" if name == "<lambda>" else f"the function {name}"
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    if isinstance(value, str):
+        return repr(value if len(value) <= LONGEST else value[: LONGEST - 3] + "...")
+    if isinstance(shape, tuple):
+        return f"an array of shape {shape}"
+    return f"{'an' if kind[:1].lower() in 'aeio' else 'a'} {kind}"
 
 
 def keyword(name: str, value: object) -> Words:
@@ -273,6 +295,7 @@ __all__ = [
     "RefusedError",
     "TooLargeError",
     "Words",
+    "a_name",
     "as_command",
     "as_shown",
     "bad",

@@ -3,7 +3,8 @@
 A population is a pytree whose leaves are [n, ...]. The functions here join models into one and take
 it apart (`stack`, `tile`, `unstack`, `node`, `take`), say what it is as a whole (`size`, `mean`,
 `consensus_distance`), view it as a matrix [n, d] (`flat`), and call code for one node at all of
-them (`views`). None assumes that nodes started equal.
+them (`views`). None assumes that nodes started equal. Of several architectures a population is
+`Stacks`, a mapping from their names to trees [n_a, ...].
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 
 from .core import tree
 from .core.shapes import in_words
+from .core.stacks import Stacks as Stacks, held
 from .core.types import NodeTree, Tree
 from .devices.node_blocks import block_map
 
@@ -27,6 +29,8 @@ def size(params: NodeTree) -> int:
       >>> size({"w": jnp.zeros((3, 2))})
       3
     """
+    if isinstance(params, Stacks):
+        return sum(size(stack) for stack in params.values())
     shapes = {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     if not shapes:
         raise ValueError("the population has no leaves, so it has no nodes; give a tree of [n, ...] arrays")
@@ -78,6 +82,8 @@ def unstack(params: NodeTree) -> list[Tree]:
 def node(params: NodeTree, i: Any) -> Tree:
     """The model of node i, a tree without node axis; i may be traced.
 
+    Of several architectures it is `Stacks` with the name of its own alone, and i is a plain number.
+
     Raises:
       IndexError: a Python integer i outside [-n, n).
     Example:
@@ -85,6 +91,8 @@ def node(params: NodeTree, i: Any) -> Tree:
       2.0
     """
     n = size(params)
+    if isinstance(params, Stacks):
+        return params.node(int(i) % n if -n <= int(i) < n else int(i))
     if isinstance(i, int) and not -n <= i < n:
         raise IndexError(f"node {i} is not in a population of {n}; give 0 <= i < {n}")
     return tree.map(lambda x: x[i], params)
@@ -96,6 +104,7 @@ def take(params: NodeTree, ids: Any) -> NodeTree:
     Raises:
       ValueError: ids that are no list of whole numbers, e.g. a mask.
     """
+    _alike("take", params)
     ids = jnp.asarray(ids)
     with in_words(f"take got ids of shape {ids.shape} and dtype {ids.dtype}; give whole numbers [m]") as chex:
         chex.assert_rank(ids, 1)
@@ -131,6 +140,7 @@ def mean(params: NodeTree, weights: Tree = None) -> Tree:
       >>> float(mean({"w": jnp.array([1.0, 3.0])})["w"])
       2.0
     """
+    _alike("mean", params)
     weights = None if weights is None else _per_node("mean", weights, size(params))
 
     def one(x: jax.Array) -> jax.Array:
@@ -163,6 +173,7 @@ def consensus_distance(params: NodeTree, weights: Tree = None) -> jax.Array:
       >>> float(consensus_distance({"w": jnp.array([[0.0], [2.0]])}))
       1.0
     """
+    _alike("consensus_distance", params)
     size(params)
     wide = tree.map(lambda x: x.astype(_wide(x)), params)
     if weights is None:
@@ -189,6 +200,7 @@ def flat(params: NodeTree) -> tuple[jax.Array, Callable[[jax.Array], NodeTree]]:
       >>> matrix.shape
       (3, 3)
     """
+    _alike("flat", params)
     size(params)
     matrix = tree.flat(params)
 
@@ -202,6 +214,7 @@ def flat(params: NodeTree) -> tuple[jax.Array, Callable[[jax.Array], NodeTree]]:
 
 def dimension(params: NodeTree) -> int:
     """Numbers held by one node, d."""
+    _alike("dimension", params)
     size(params)
     return tree.size(params)
 
@@ -222,7 +235,17 @@ def views(fn: Callable[..., Any], *trees: NodeTree, block: int | None = None) ->
     """
     if block is not None and block < 1:
         raise ValueError(f"views got block = {block}; give a number of nodes >= 1, or None for all at once")
+    _alike("views", trees)
     return block_map(fn, size(trees), block)(*trees)
+
+
+def _alike(owner: str, params: Tree) -> None:
+    """Refuse models of several architectures."""
+    if (stacks := held(params)) is not None:
+        names = ", ".join(stacks)
+        raise ValueError(
+            f"{owner} got models of several architectures ({names}), which have no common form; give one of them, e.g. params[{next(iter(stacks))!r}]"
+        )
 
 
 def _per_node(owner: str, weights: Tree, n: int) -> jax.Array:
@@ -239,6 +262,7 @@ def _wide(x: jax.Array) -> Any:
 
 
 __all__ = [
+    "Stacks",
     "consensus_distance",
     "dimension",
     "flat",

@@ -136,12 +136,13 @@ def most_of_data(config: Any, label: str) -> int | None:
 
     None where nodes share samples or make their own.
     """
+    import jax
     import numpy as np
 
     run = next(run for run in config.runs if run.label == label)
     made = run.data()
     data = getattr(made, "data", made)
-    size = len(next(iter(data.arrays.values())))
+    size = len(jax.tree.leaves(data.arrays)[0])
     partition = run.args["data"].args.get("partition")
     shared = getattr(partition, "name", None) == "overlapping" or int(np.asarray(data.count).sum()) > size
     return None if shared or partition is None else size

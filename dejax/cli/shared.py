@@ -181,7 +181,7 @@ def print_json(value: object) -> None:
     write(json.dumps(clean(value), indent=2, default=str, allow_nan=False) + "\n")
 
 
-def clean(value: Any) -> Any:
+def clean(value: object) -> Any:
     """Plain values that JSON can hold."""
     import math
 

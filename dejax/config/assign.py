@@ -75,6 +75,10 @@ def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, regi
         raise ConfigError(
             (*path, *rest), f"{p.name} is a plain value ({hints.spoken(p.hint)}); nothing stands below it."
         )
+    if p.named:
+        named, label, inner = dict(old) if isinstance(old, dict) else {}, rest[0], registry.whole(p.kind, rest[1:])
+        slot = lambda: _slot(named.get(label), p.kind or "", inner, value, (*path, label), registry)
+        return named | {label: slot() if inner else value}
     rest = registry.whole(p.kind, rest)
     if not p.many:
         return _slot(old, p.kind, rest, value, path, registry)

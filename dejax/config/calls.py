@@ -147,6 +147,10 @@ def read_argument(value: object, p: Parameter, path: Path, registry: Registry, p
         return None  # what the default says may be written down
     if p.kind is None:
         return convert(value, p.hint, path)
+    if p.named:
+        if not isinstance(value, Mapping):
+            raise ConfigError(path, f"expected a {p.kind} for each name, {{name: {p.kind}}}; got {shown(value)}.")
+        return {k: read(v, p.kind, (*path, k), registry) for k, v in value.items()}
     if not p.many:
         plain = [o for o in options(p.hint) if o in (bool, int, float, str) or typing.get_origin(o) is Literal]
         if plain and not isinstance(value, (str, Mapping)):
@@ -161,9 +165,11 @@ def read_argument(value: object, p: Parameter, path: Path, registry: Registry, p
 
 # ---- building, and back
 def build(value: object) -> Any:
-    """Calls become objects, also inside tuples; the rest stays."""
+    """Calls become objects, also inside tuples and mappings; the rest stays."""
     if isinstance(value, Call):
         return value.build()
+    if isinstance(value, dict):
+        return {k: build(v) for k, v in value.items()}
     return tuple(build(v) for v in value) if isinstance(value, tuple) else value
 
 

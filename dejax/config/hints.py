@@ -28,7 +28,8 @@ class Parameter:
 
     `kind` is the kind of member that it takes, if any, `many` whether it takes several; `section`
     is the callable whose arguments stand directly under the name (`network: {topology: ring}`);
-    `switch`: without them there is no call, see `Section`.
+    `switch`: without them there is no call, see `Section`; `named`: it takes a mapping from names of
+    the user's choice to members.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Parameter:
     many: bool = False
     section: Callable[..., Any] | None = None
     switch: bool = False
+    named: bool = False
 
     @property
     def required(self) -> bool:
@@ -82,7 +84,8 @@ def parameters(fn: Callable[..., Any], registry: Registry) -> list[Parameter]:
         section, switch = (mark.fn(), mark.switch) if mark else (None, False)
         kind = None if section else registry.kind_of(name, hint)
         many = kind is not None and (isinstance(default, tuple) or _is_list(hint))
-        out.append(Parameter(name, hint, default, kind, many, section, switch))
+        named = kind is not None and any(typing.get_origin(o) is collections.abc.Mapping for o in options(hint))
+        out.append(Parameter(name, hint, default, kind, many, section, switch, named))
     return out
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .types import Tree
+
 
 def assignment(gain: jax.Array) -> jax.Array:
     """Choose one column for every row, all different, so that the sum of `gain` is largest.
@@ -27,7 +29,7 @@ def assignment(gain: jax.Array) -> jax.Array:
     cost = -gain.astype(jnp.promote_types(gain.dtype, jnp.float32))
     nobody, far = jnp.int32(-1), jnp.asarray(jnp.inf, cost.dtype)
 
-    def add_row(row: jax.Array, carry: Any) -> Any:
+    def add_row(row: jax.Array, carry: Tree) -> Any:
         """Give `row` a column, moving others along the cheapest path to a column that is free."""
         u, v, owner = carry  # prices of rows and columns; which row holds a column
 

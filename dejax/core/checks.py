@@ -106,6 +106,20 @@ positive_rate = Number("a finite number > 0 that fits float32", lambda v: 0 < v 
 constant_rate = Number(rate.want, rate.fits)
 
 
+@dataclasses.dataclass(frozen=True)
+class AnyNumber:
+    """Take what a field without a check holds; functions of the round become schedules."""
+
+    want: str = "a number, or a schedule"
+
+    def __call__(self, field: str, value: object, leaf: bool = False) -> Any:
+        """The value, as a schedule where it is a function."""
+        return _schedule(field, value) if callable(value) else value
+
+
+any_number = AnyNumber()
+
+
 LARGEST = 2**31 - 1  # what the device counts to
 
 
@@ -286,6 +300,7 @@ __all__ = [
     "Whole",
     "Wholes",
     "above",
+    "any_number",
     "at_least",
     "choice",
     "constant_rate",

@@ -74,9 +74,9 @@ def check_arrays(*objects: Any) -> None:
 
 
 def check_shapes(n: int, *objects: Any) -> None:
-    """Check that every field that holds a number is a scalar, or [n] where its hint allows it.
+    """Check that every field that holds a number is a scalar, or [n] where the field allows it.
 
-    The hint is `NodeFloatLike`. Of schedules, what they return counts. Gathered by node id, an
+    It does by the hint `NodeFloatLike`; with `number(per_node=True)` also [n, ...]. Of schedules, what they return counts. Gathered by node id, an
     array of another length would be read out of bounds, which JAX clamps without a word.
 
     Raises:
@@ -90,10 +90,10 @@ def check_shapes(n: int, *objects: Any) -> None:
         for field in dataclasses.fields(owner):
             value, name = getattr(owner, field.name), f"{type(owner).__name__}.{field.name}"
             if field.name in kinds:
-                _check_shape(name, value, (n,) if kinds[field.name] else None)
-            elif field.name == "numbers" and isinstance(value, dict):  # of an optimizer
+                _check_shape(name, value, None if kinds[field.name] == _ONE else (n,), kinds[field.name] == _ROWS)
+            elif _are_of_optimizer(field.name, value):
                 for key, number in value.items():
-                    _check_shape(_name_in_dict(owner, key), number, None)
+                    _check_shape(_name_in_dict(owner, key), number, (n,))
             elif dataclasses.is_dataclass(value):
                 check_shapes(n, value)
 
@@ -114,45 +114,90 @@ def _at(error: ValueError, row: str) -> ValueError:
     return bad(error.field, error.got, says=error.says, why=error.why, instead=error.instead + row)
 
 
-def per_node(n: int, *objects: Any) -> bool:
-    """Return whether some number of these objects is given per node, by id.
+def declared(owner: Any) -> Any:
+    """Return a tree of bool like `owner`: which leaves are given per node, as fields say.
 
-    That is a field whose hint allows it (`NodeFloatLike`) and that holds an array, or, where a
-    class says nothing of its field, one that holds an array [n, ...].
+    A field says so by its hint, `NodeFloatLike`, or by `number(per_node=True)`; the numbers of an
+    optimizer are one for all nodes, or one per node. Sizes say nothing.
     """
+    return jax.tree.unflatten(jax.tree.structure(owner), _flags(owner, False))
+
+
+def _flags(value: Any, said: bool) -> list[bool]:
+    leaves = jax.tree.leaves(value)
+    if not _is_struct(value):
+        parts = jax.tree.leaves(value, is_leaf=_is_struct)
+        return [flag for x in parts for flag in (_flags(x, False) if _is_struct(x) else [said and _ndim(x) > 0])]
+    kinds, flags = _kinds(type(value)), []
+    for field in dataclasses.fields(value):
+        if field.init and not field.metadata.get("static"):
+            mine = getattr(value, field.name)
+            flags += _flags(mine, kinds.get(field.name, _ONE) != _ONE or _are_of_optimizer(field.name, mine))
+    return flags if len(flags) == len(leaves) else [False] * len(leaves)
+
+
+def grown(owner: Any) -> Any:
+    """Return `owner` for one node more: arrays given per node repeat their last row."""
+    return jax.tree.map(lambda has, x: jnp.concatenate([x, x[-1:]]) if has else x, declared(owner), owner)
+
+
+def per_node(*objects: Any) -> bool:
+    """Whether some number of these objects is given per node, as its field says."""
+    return any(any(_flags(owner, False)) for owner in objects)
+
+
+def unsaid(n: int, *objects: Any) -> list[str]:
+    """Name the fields of which nothing is said and which hold an array [n, ...].
+
+    These may be rows of nodes or not: a size alone does not tell.
+    """
+    found = []
     for owner in objects:
-        if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
-            if any(getattr(x, "shape", ())[:1] == (n,) for x in jax.tree.leaves(owner)):
-                return True
+        if not _is_struct(owner):
             continue
         kinds = _kinds(type(owner))
         for field in dataclasses.fields(owner):
-            value = getattr(owner, field.name)
-            if field.metadata.get("static"):
+            if field.name in kinds or field.metadata.get("static") or field.metadata.get("per_node") is False:
                 continue
-            if field.name not in kinds:
-                if per_node(n, value):
-                    return True
-            elif kinds[field.name] and any(jnp.ndim(x) for x in jax.tree.leaves(value)):
-                return True
-    return False
+            parts = jax.tree.leaves(getattr(owner, field.name), is_leaf=_is_struct)
+            inner = [name for x in parts if _is_struct(x) for name in unsaid(n, x)]
+            own = any(getattr(x, "shape", ())[:1] == (n,) for x in parts if not _is_struct(x))
+            mine = own and not _are_of_optimizer(field.name, getattr(owner, field.name))
+            found += [f"{type(owner).__name__}.{field.name}"] * mine + inner
+    return found
+
+
+def _is_struct(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _are_of_optimizer(name: str, value: Any) -> bool:
+    return name == "numbers" and isinstance(value, dict)
+
+
+def _ndim(x: Any) -> int:
+    return len(getattr(x, "shape", ()))
+
+
+_ONE, _EACH, _ROWS = "one", "one per node", "rows per node"
 
 
 @lru_cache(maxsize=256)
-def _kinds(cls: type) -> dict[str, bool]:
-    """The fields of a class whose hint is a number, and whether it may be given per node."""
+def _kinds(cls: type) -> dict[str, str]:
+    """The fields of a class that say what they hold: one number, one per node, or rows per node."""
+    rows = {f.name: _ROWS for f in dataclasses.fields(cls) if f.metadata.get("per_node")}
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except (NameError, TypeError, AttributeError):  # hints of a user's class that cannot be evaluated
-        return {}
+        return rows
     marks = {
         name: {m for option in (hint, *typing.get_args(hint)) for m in getattr(option, "__metadata__", ())}
         for name, hint in hints.items()
     }
-    return {name: "[n]" in found for name, found in marks.items() if "number" in found}
+    return {name: _EACH if "[n]" in found else _ONE for name, found in marks.items() if "number" in found} | rows
 
 
-def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
+def _check_shape(name: str, value: Any, per_node: tuple[int] | None, rows: bool = False) -> None:
     if value is None:
         return
     if callable(value) and jax.tree_util.all_leaves([value]):
@@ -163,7 +208,7 @@ def _check_shape(name: str, value: Any, per_node: tuple[int] | None) -> None:
             instead="give a schedule whose numbers are leaves: dejax.Cosine or dejax.InverseSqrt, or a dejax.struct with __call__(t)",
         )
     shape = jnp.shape(value) if not callable(value) else _of_round(name, value)
-    if shape in ((), per_node):
+    if shape in ((), per_node) or (rows and shape[:1] == per_node):
         return
     what = "returns an array of shape" if callable(value) else "has shape"
     want = "one number" if per_node is None else f"one number, or {per_node[0]}, one per node: shape {per_node}"
@@ -178,7 +223,7 @@ def _of_round(name: str, schedule: Any) -> tuple[int, ...]:
         says = f"cannot be called with the round under jit ({type(error).__name__}: {str(error).splitlines()[0]})"
         instead = "give a function of one whole number, with jnp.where in place of if"
         raise bad(name, schedule, says=says, instead=instead) from error
-    if not hasattr(given, "shape"):
+    if not isinstance(given, jax.ShapeDtypeStruct):
         raise bad(
             name,
             schedule,
@@ -216,4 +261,4 @@ def _extremes(value: object) -> list[float]:
     return [*found, *{cast(x) for x in (values.min(), values.max()) if not np.isnan(x)}]
 
 
-__all__ = ["check_arrays", "check_shapes", "listed", "per_node"]
+__all__ = ["check_arrays", "check_shapes", "declared", "grown", "listed", "per_node", "unsaid"]

@@ -12,7 +12,7 @@ import inspect
 from typing import Any, NamedTuple
 
 from ..errors import Words, bad, call
-from .types import Context
+from .types import Context, Keys, Task, Tree, Values
 
 
 class Codec:
@@ -85,12 +85,12 @@ class LearningRule:
         """Time of one direction, in gradients, as the clock counts it."""
         return 1.0
 
-    def init(self, params: Any, key: Any) -> Any:
+    def init(self, params: Tree, key: Keys) -> Any:
         """No memory."""
         del params, key
         return ()
 
-    def check(self, task: Any) -> None:
+    def check(self, task: Task) -> None:
         """Raise ValueError or TypeError for a task that the rule cannot teach; by default none."""
         del task
 
@@ -104,12 +104,12 @@ class Experience:
     acts = True  # collects with the nodes' present models, so that whoever draws a batch must hand them over
     even = True  # no batch is padded
 
-    def init(self, key: Any, n: int) -> Any:
+    def init(self, key: Keys, n: int) -> Any:
         """No memory."""
         del key, n
         return ()
 
-    def expected(self, count: Any) -> Any:
+    def expected(self, count: int | Values) -> Any:
         """Return the public sizes [n] of batches; None: what their weights say."""
         del count
 
@@ -138,15 +138,23 @@ class Fault:
         """Bool [n] by node id: who is not there in round `index`, for metrics; None: all are."""
         del index, n
 
+    def newcomers(self, n: int) -> Any:
+        """Bool [n] by id: who begins from its neighbors' models when it joins; None: nobody."""
+        del n
+
     def uploads(self, ctx: Context) -> Any:
         """Bool [n], whose uploads reach a server; None: everybody's."""
         del ctx
 
 
 class Events:
-    """Say who meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan."""
+    """Say who acts, and meets whom: `plan(topology, rounds)`, or `at(round, n)` of a drawn plan.
+
+    Those of the footprint "neighbors" have `age`: the most updates of a neighbor not heard of yet.
+    """
 
     stale = False  # gradients at the value after the node's own last event
+    footprint = "pair"  # what an event touches: the "pair" that meets, or a node that heard its "neighbors"
 
 
 def _has(value: object, *names: str) -> bool:
@@ -171,6 +179,7 @@ class Interface(NamedTuple):
         )
 
 
+TOUCHES = (("footprint", ("pair", "neighbors")),)
 KINDS = {
     "topology": Interface((("links", "build"),), "topology", call("dejax.topology.ring", 8)),
     "codec": Interface(
@@ -198,7 +207,7 @@ KINDS = {
     "faults": Interface((("arrives",), ("uploads",)), "fault", call("dejax.faults.churn", p=0.1), base=Fault),
     "rule": Interface((("combine",),), "combination rule", call("dejax.aggregation.coordinate_median"), base=Rule),
     "clock": Interface((("compute",), ("messages",)), "clock", call("dejax.faults.clock", latency=0.01)),
-    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events),
+    "events": Interface((("plan", "at"),), "timetable", call("dejax.events.poisson"), base=Events, values=TOUCHES),
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .arguments import bind
+
 F = TypeVar("F", bound=Callable[..., Any])
 LONGEST = 1000  # entries of a list or mapping that are kept
 _NAME = "_made"
@@ -45,8 +47,8 @@ def recorded(*parts: str) -> Callable[[F], F]:
 
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
+            given = bind(fn.__name__, signature, args, kwargs)
             result = fn(*args, **kwargs)
-            given = signature.bind(*args, **kwargs).arguments
             given |= {name: ... for name in nameless if name in given}
             for part in (result, *(getattr(result, name) for name in parts)):
                 record(part, call, given)
@@ -66,7 +68,7 @@ def record(value: Any, maker: Callable[..., Any], args: Mapping[str, Any]) -> An
     return value
 
 
-def pass_on(old: Any, new: Any) -> Any:
+def pass_on(old: object, new: Any) -> Any:
     """Return `new` with the mark of `old`, if any: for values that were waiting for sizes."""
     mark = made(old)
     if mark is not None:
@@ -74,7 +76,7 @@ def pass_on(old: Any, new: Any) -> Any:
     return new
 
 
-def made(value: Any) -> Made | None:
+def made(value: object) -> Made | None:
     """Return the call that made a value, as far as it is known."""
     mark = getattr(value, "__dict__", {}).get(_NAME)
     return mark if isinstance(mark, Made) else None

@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import jax
 
 from ..errors import FieldError, bad
-from .types import Round
+from .arguments import called_with
+from .types import Round, Tree
 
 Channel = Literal["neighbors", "edges", "server", "none"]
 Stochastic = Literal["doubly", "row", "column"]
@@ -24,11 +25,11 @@ class Method(Protocol):
     `round.neighbors`), and neither learns nor sends.
     """
 
-    def init(self, params: Any, key: jax.Array) -> Any:
+    def init(self, params: Tree, key: jax.Array) -> Any:
         """The state before round 0."""
         ...
 
-    def step(self, state: Any, round: Round) -> Any:
+    def step(self, state: Tree, round: Round) -> Any:
         """The state after a round."""
         ...
 
@@ -53,8 +54,9 @@ class Traits:
       groups: it averages by groups, keeping several models at the server; default False.
       own_starts: its models are told apart by their starts, so that these may not be equal; default
         False.
-      footprint: "pair" if one event touches the two nodes that meet, so that events may drive it;
-        None (default): they may not.
+      footprint: what one event touches, so that events may drive it: "pair" if the two nodes that meet,
+        "neighbors" if one node, with what it heard of its neighbors (`heard=True` of `exchange` and
+        `gossip`); None (default): no events may.
       needs_events: it runs on events alone; default False.
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
         default False.
@@ -63,10 +65,11 @@ class Traits:
       averages: it averages models; False: it sends answers or the like, so that models need no mean; default True.
       needs_sums: why no rule but a sum may stand in for W, the end of a sentence that users read;
         "" (default): any rule may.
-      gathers: it looks at single uploads (`round.gather`), so that the server may not form sums
-        alone; default False.
+      gathers: it looks at single uploads (`round.gather`), or sends every node a value of its own
+        (`round.scatter`), so that the server may not form sums alone; default False.
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
+      asks: it asks neighbors, which answer within the phase (`round.ask`); default False.
       heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
         False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
@@ -90,13 +93,14 @@ class Traits:
     pooled: bool = False
     groups: bool = False
     own_starts: bool = False
-    footprint: Literal["pair"] | None = None
+    footprint: Literal["pair", "neighbors"] | None = None
     needs_events: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
     gathers: bool = False
     masks: bool = False
     pulls: bool = False
+    asks: bool = False
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
@@ -117,6 +121,11 @@ class Traits:
     def gossips(self) -> bool:
         """Whether it talks to the neighbors of a topology."""
         return self.channel in ("neighbors", "edges")
+
+    @property
+    def rows(self) -> bool:
+        """Whether it sends or keeps rows per edge."""
+        return self.channel == "edges" or (self.gossips and self.footprint == "neighbors")
 
     @property
     def served(self) -> bool:
@@ -159,13 +168,14 @@ _VALUES = {
     "pooled": _one_of(True, False),
     "groups": _one_of(True, False),
     "own_starts": _one_of(True, False),
-    "footprint": _one_of("pair", None),
+    "footprint": _one_of("pair", "neighbors", None),
     "needs_events": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
     "gathers": _one_of(True, False),
     "masks": _one_of(True, False),
     "pulls": _one_of(True, False),
+    "asks": _one_of(True, False),
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
@@ -182,9 +192,16 @@ LOOSE = {
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "server": "server='all'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
-    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
+    "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
     "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
+CALLS = {
+    "init": ("params", "key"),
+    "step": ("state", "round"),
+    "model": ("state",),
+    "views": ("state",),
+    "start": ("state", "round"),
+}  # what the engine calls, and with what
 FIELDS = {
     "clients",
     "cohort",
@@ -209,12 +226,18 @@ def check_method(method: Method) -> None:
     """A method has `init` and `step`, and says what else it is in `traits`.
 
     Raises:
-      TypeError: no method; traits of another kind, or written as loose attributes.
+      TypeError: no method, or functions of other arguments; traits of another kind, or written as loose attributes.
       ValueError: traits that name a field which the method does not have.
     """
     if isinstance(method, type) or not isinstance(method, Method):
         raise bad("method", method, instead="give an object with init and step, e.g. dejax.methods.dsgd(lr=0.1)")
     cls = type(method).__name__
+    for name, want in CALLS.items():
+        fn = getattr(method, name, None)
+        if callable(fn) and (takes := called_with(fn, *want)):
+            arguments = ", ".join(want)
+            why, instead = f"but is called with ({arguments})", f"write def {name}(self, {arguments})"
+            raise bad(name, owner=cls, says=takes, why=why, instead=instead)
     fields = {f.name: f for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else {}
     if "traits" in fields and not fields["traits"].metadata.get("static"):
         instead = "write it without a type: traits = dejax.Traits(...)"

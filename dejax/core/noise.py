@@ -16,6 +16,13 @@ def normal(key: PRNGKey, like: Tree) -> Any:
     return jax.tree.unflatten(form, [draw(i, x) for i, x in enumerate(leaves)])
 
 
+def signs(key: PRNGKey, like: Tree) -> Any:
+    """A tree of independent numbers that are +1 or -1 alike often."""
+    leaves, form = jax.tree.flatten(like)
+    draw = lambda i, x: jax.random.rademacher(jax.random.fold_in(key, i), x.shape, x.dtype)
+    return jax.tree.unflatten(form, [draw(i, x) for i, x in enumerate(leaves)])
+
+
 def rebuilt(seed: PRNGKey, scores: jax.Array, like: Tree) -> Any:
     """The direction (1 / K) sum_k s_k e_k out of its scores [K] and the seed of its e_k."""
 
@@ -25,4 +32,4 @@ def rebuilt(seed: PRNGKey, scores: jax.Array, like: Tree) -> Any:
     return lax.scan(one, tree.zeros(like), jnp.arange(scores.shape[0], dtype=jnp.int32))[0]
 
 
-__all__ = ["normal", "rebuilt"]
+__all__ = ["normal", "rebuilt", "signs"]

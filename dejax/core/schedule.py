@@ -15,7 +15,7 @@ class Schedule:
 
     __array_ufunc__ = None  # so that NumPy leaves arithmetic to the methods below
 
-    def _no_number(self, *others: Any) -> Any:
+    def _no_number(self, *others: object) -> Any:
         """Say how to read a schedule."""
         del others
         why = "a schedule and no number by itself"

@@ -7,6 +7,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
+from ..errors import bad
+from .tree import path_of
+from .types import Tree
+
 
 @contextlib.contextmanager
 def in_words(text: str, error: type[Exception] = ValueError) -> Iterator[Any]:
@@ -28,6 +35,21 @@ def in_words(text: str, error: type[Exception] = ValueError) -> Iterator[Any]:
         raise error(f"{text} ({_finding(str(found))})") from None
 
 
+def check_rows(owner: str, value: Tree, n: int) -> None:
+    """Check that all leaves of a value have the node axis.
+
+    Raises:
+      ValueError: names the path of one that has not, its shape, and n.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(value):
+        if jnp.shape(leaf)[:1] != (n,):
+            what = f"has {path_of(path)!r} of shape" if path else "has shape"
+            why = f"but there is one row for each of the n = {n} nodes"
+            raise bad(
+                "value", owner=owner, says=f"{what} {jnp.shape(leaf)}", why=why, instead=f"give leaves [{n}, ...]"
+            )
+
+
 def _finding(text: str) -> str:
     """The first sentences of what chex says, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -35,4 +57,4 @@ def _finding(text: str) -> str:
     return said[:240] + ("..." if len(said) > 240 else "")
 
 
-__all__ = ["in_words"]
+__all__ = ["check_rows", "in_words"]

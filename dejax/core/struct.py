@@ -7,7 +7,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
-from .checks import Check
+from .arguments import worded
+from .checks import Check, any_number
 
 T = TypeVar("T")
 
@@ -20,12 +21,21 @@ def static(default: object = dataclasses.MISSING, check: Check | None = None, **
     return _field(default, check, {"static": True}, kw)
 
 
-def number(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
+def number(
+    default: object = dataclasses.MISSING, check: Check | None = None, per_node: bool | None = None, **kw: Any
+) -> Any:
     """Declare a dataclass field that holds a number: a leaf, so that a sweep is a vmap.
 
-    Plain Python numbers and arrays pass `check`.
+    Plain Python numbers and arrays pass `check`. Without one the field takes schedules, too: functions of the round, read by
+    `round.rate(self.lr)`.
+
+    Args:
+      per_node: True: an array in the field has one row per node, [n, ...], by id. False: whatever its
+        length, it is the same for all nodes. None (default): as its hint says; an array of which
+        neither says anything is the same for all nodes, too, but if it has n rows, nodes on a mesh keep their order.
     """
-    return _field(default, check, {}, kw)
+    told = {} if check is not None else {"any_number": True}
+    return _field(default, check, told if per_node is None else told | {"per_node": per_node}, kw)
 
 
 def option(default: object = dataclasses.MISSING, check: Check | None = None, **kw: Any) -> Any:
@@ -68,9 +78,12 @@ def _checked(cls: type[T], leaves: bool) -> type[T]:
     __post_init__.own = own  # pyright: ignore[reportFunctionMemberAccess]
     cls.__post_init__ = __post_init__  # pyright: ignore[reportAttributeAccessIssue]
     made: Any = dataclasses.dataclass(frozen=True)(cls)
+    worded(made)
     for field in dataclasses.fields(made):
         if "check" in field.metadata:
             checks.append((field.name, field.metadata["check"], leaves and not field.metadata.get("static")))
+        elif field.metadata.get("any_number"):
+            checks.append((field.name, any_number, leaves))
     return made
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .stacks import nodes as nodes, spread
 from .types import Tree
 
 map = jax.tree.map
@@ -20,32 +21,32 @@ def over(c: jax.Array, x: jax.Array) -> jax.Array:
     return c.reshape(c.shape + (1,) * (x.ndim - c.ndim))
 
 
-def where(mask: jax.Array, new: Any, old: object) -> Any:
+def where(mask: jax.Array, new: Tree, old: object) -> Any:
     """Row-wise choice: mask [n] picks rows of `new`, else of `old`."""
-    return map(lambda a, b: jnp.where(over(mask, a), a, b), new, old)
+    return map(lambda m, a, b: jnp.where(over(m, a), a, b), spread(mask, new), new, old)
 
 
 def scale(c: Tree, tree: Tree) -> Any:
     """c * tree with c scalar or [n], cast to each leaf's dtype."""
 
-    def one(x: jax.Array) -> jax.Array:
+    def one(c: Any, x: jax.Array) -> jax.Array:
         s = jnp.asarray(c).astype(x.dtype)
         return (over(s, x) if s.ndim else s) * x
 
-    return map(one, tree)
+    return map(one, spread(c, tree), tree)
 
 
-def add(*trees: Any) -> Any:
+def add(*trees: Tree) -> Any:
     """Leafwise sum of one or more trees."""
     return map(lambda first, *rest: sum(rest, first), *trees)
 
 
-def sub(a: Any, b: Any) -> Any:
+def sub(a: Tree, b: Tree) -> Any:
     """a - b, leafwise."""
     return map(lambda x, y: x - y, a, b)
 
 
-def axpy(c: Tree, x: Tree, y: Any) -> Any:
+def axpy(c: Tree, x: Tree, y: Tree) -> Any:
     """y + c * x with c scalar or [n]."""
     return add(y, scale(c, x))
 
@@ -80,7 +81,7 @@ def flat(tree: Tree) -> jax.Array:
     )
 
 
-def unflat(matrix: jax.Array, like: Any) -> Any:
+def unflat(matrix: jax.Array, like: Tree) -> Any:
     """The inverse of `flat`: rows of [n, d] back into the shapes and dtypes of `like`."""
     out, start = [], 0
     for x in leaves(like):
@@ -108,7 +109,7 @@ def path_of(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def join(first: Any, *others: Any) -> Any:
+def join(first: Tree, *others: Tree) -> Any:
     """Join trees that have None in each other's places."""
     for other in others:
         first = map(lambda a, b: b if a is None else a, first, other, is_leaf=lambda x: x is None)

@@ -5,7 +5,7 @@ nodes, T rounds. Classes of rooms above are names for type checkers alone: at ru
 those below it.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -48,10 +48,19 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
     MeshLike = Layout | int | Mapping[str, int] | Sequence[jax.Device] | jax.sharding.Mesh | None  # devices to run on
     Precision = jax.lax.PrecisionLike
+    Dtype = jax.typing.DTypeLike
     Ids = np.ndarray | None  # one id per row
     Keys = jax.Array  # one typed key, or an array of them
     Values = jax.Array  # an array inside a traced function
+
+    class Task(Protocol):
+        """What one node learns."""
+
+        def init(self, key: Keys) -> Any: ...
+        def loss(self, params: Tree, batch: Tree, key: Keys) -> Any: ...
+        def metrics(self, params: Tree, batch: Tree) -> dict[str, Any]: ...
+
 else:
-    Attack = Axes = Codec = Compressor = Context = Fault = Figure = Ids = Keys = Layout = Links = MeshLike = Any
+    Attack = Axes = Codec = Compressor = Context = Dtype = Fault = Figure = Ids = Keys = Layout = Links = MeshLike = Any
     Method = Module = Network = PathLike = Place = Precision = Privacy = Problem = Received = Round = Rule = Any
-    Topology = Values = Any
+    Task = Topology = Values = Any

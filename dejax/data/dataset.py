@@ -13,6 +13,7 @@ from ..core import checks
 from ..core.checks import whole
 from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
+from . import columns
 from .nodes import NodeData
 from .parts import Parts
 from .pixels import Pixels
@@ -26,7 +27,7 @@ class Dataset:
     """Arrays for training and testing on the host; `partition` hands them to nodes.
 
     Args:
-      train: name -> [N, ...], by convention "x" and "y".
+      train: name -> [N, ...] or a dict of such, by convention "x" and "y".
       test: the same names, [M, ...], or None.
       num_classes: labels are 0 .. num_classes - 1; 0 for regression.
       name, source: what it is called; where it comes from and under which licence.
@@ -52,7 +53,7 @@ class Dataset:
     @property
     def size(self) -> int:
         """Training samples, N."""
-        return len(next(iter(self.train.values())))
+        return columns.count(self.train)
 
     @property
     def labels(self) -> np.ndarray:
@@ -111,7 +112,7 @@ class Dataset:
                 why = f"but {self.name} has a {field} part already"
                 raise bad(field, share, owner="split", why=why, instead="leave it out")
         kept, *away = shares_of_rows(self.size, shares, rng, self.name)
-        take = lambda rows: {k: v[rows] for k, v in self.train.items()}
+        take = lambda rows: columns.taken(self.train, rows)
         of = lambda rows: None if self.groups is None else self.groups[rows]
         changes: dict[str, Any] = {"train": take(kept), "groups": of(kept)}
         for field, rows in zip(("validation", "test"), away, strict=True):
@@ -164,10 +165,9 @@ class Dataset:
         return node_data(dataset, parts, own, own_validation)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in self.train.items())
-        tests = 0 if self.test is None else len(next(iter(self.test.values())))
-        few = 0 if self.validation is None else len(next(iter(self.validation.values())))
-        more = f"{few} validation samples; " if few else ""
+        shapes = ", ".join(f"{name} {shape}" for name, shape in columns.shapes(self.train).items())
+        tests = 0 if self.test is None else columns.count(self.test)
+        more = "" if self.validation is None else f"{columns.count(self.validation)} validation samples; "
         return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes)"
 
 
@@ -220,8 +220,8 @@ def _set_aside(dataset: Dataset, rows: int, seed: int) -> tuple[Dataset, dict[st
     order = np.random.default_rng([seed, 1]).permutation(dataset.size)
     away, kept = np.sort(order[:rows]), np.sort(order[rows:])
     groups = None if dataset.groups is None else dataset.groups[kept]
-    left = replace(dataset, train={k: v[kept] for k, v in dataset.train.items()}, groups=groups)
-    return left, {k: device_array(v[away]) for k, v in dataset.train.items()}
+    left = replace(dataset, train=columns.taken(dataset.train, kept), groups=groups)
+    return left, jax.tree.map(device_array, columns.taken(dataset.train, away))
 
 
 def _validation(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
@@ -259,7 +259,7 @@ def node_data(
     index, count = parts.padded()
     rows = lambda own: (None, None) if own is None else tuple(map(device_array, own.padded()))
     (test_index, test_count), (validation_index, validation_count) = rows(own_test), rows(own_validation)
-    put = lambda tree: {k: device_array(v) for k, v in tree.items()}
+    put = lambda tree: jax.tree.map(device_array, tree)
     return NodeData(
         arrays=put(dataset.train),
         index=device_array(index),

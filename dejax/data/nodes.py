@@ -11,6 +11,7 @@ from ..core.checks import whole
 from ..core.made import made, record
 from ..core.struct import option, static, struct
 from ..errors import FieldError, bad
+from . import columns
 from .partitions._overlapping import draw_rows
 from .parts import Parts
 from .pixels import Pixels
@@ -24,7 +25,7 @@ class NodeData:
     Axis letters: N samples, M test samples, n nodes, s_max samples at the largest node.
 
     Args:
-      arrays: name -> [N, ...], by convention "x" (float32) and "y" (int32 labels, or float32
+      arrays: name -> [N, ...] or a dict of such, by convention "x" (float32) and "y" (int32 labels, or float32
         targets).
       index: int32 [n, s_max], rows of every node, padded with its own first row.
       count: int32 [n], how many of them are real, >= 1.
@@ -65,16 +66,16 @@ class NodeData:
     @property
     def size(self) -> int:
         """Number of training rows that the arrays hold, N."""
-        return next(iter(self.arrays.values())).shape[0]
+        return columns.count(self.arrays)
 
     def seen(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return rows of `arrays`, `test` or `public` as tasks see them: bytes of images as floats."""
         return batch if self.pixels is None else {**batch, "x": self.pixels.floats(batch["x"])}
 
-    def like(self, rows: int) -> dict[str, Any]:
-        """Shapes and dtypes of a batch of so many samples, as tasks see it."""
-        given = {k: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype) for k, x in self.arrays.items()}
-        return jax.eval_shape(self.seen, given)
+    def like(self, rows: int, of: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Shapes and dtypes of so many samples as tasks see them, of `arrays` or another part."""
+        one = lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype)
+        return jax.eval_shape(self.seen, jax.tree.map(one, self.arrays if of is None else of))
 
     @property
     def labelled(self) -> bool:
@@ -90,7 +91,7 @@ class NodeData:
     def node(self, i: int) -> dict[str, np.ndarray]:
         """The training samples of one node, on the host, as they are stored: images as bytes."""
         rows = self.rows(i)
-        return {name: np.asarray(a)[rows] for name, a in self.arrays.items()}
+        return columns.taken(self.arrays, rows)
 
     def label_histogram(self) -> np.ndarray:
         """Samples per node and class, int64 [n, C], on the host.
@@ -140,7 +141,7 @@ class NodeData:
         own = Parts(index[np.arange(index.shape[1]) < count[:, None]], np.concatenate([[0], np.cumsum(count)]))
         rng = np.random.default_rng([checks.seed("split.seed", seed), 3])
         kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test")
-        put = lambda arrays: {k: device_array(v) for k, v in arrays.items()}
+        put = lambda arrays: jax.tree.map(device_array, arrays)
         left, some = kept.padded()
         changes: dict[str, Any] = {"index": device_array(left), "count": device_array(some)}
         changes["even"] = bool((some == some[0]).all())
@@ -265,20 +266,18 @@ class NodeData:
                 if self.test_index is None
                 else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
             )
-            lines.append(f"  test samples: {next(iter(self.test.values())).shape[0]:,}{own}")
+            lines.append(f"  test samples: {columns.count(self.test):,}{own}")
         if self.validation is not None:
             few = self.validation_count
             own = "" if few is None else f"; own rows per node: {int(np.min(few))} to {int(np.max(few))}"
-            lines.append(f"  validation samples: {next(iter(self.validation.values())).shape[0]:,}{own}")
+            lines.append(f"  validation samples: {columns.count(self.validation):,}{own}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.summary()
 
     def __repr__(self) -> str:
-        return (
-            f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in self.arrays.items()} })"
-        )
+        return f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in columns.named(self.arrays).items()} })"
 
 
 def _reuse(total: int, rows: int) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.checks import in_
 from ..errors import FieldError, bad
+from . import columns
 from .parts import Parts
 
 SHARE = in_(0, 1, "[)", "a share")
@@ -82,15 +83,14 @@ def shares_of_nodes(parts: Parts, shares: tuple[float, ...], rng: np.random.Gene
     return [Parts(kept, np.concatenate([[0], np.cumsum(sizes - first)]), parts.facts), *out]
 
 
-def joined(old: dict[str, Any] | None, arrays: dict[str, Any], rows: Parts) -> tuple[dict[str, np.ndarray], Parts]:
+def joined(old: dict[str, Any] | None, arrays: dict[str, Any], rows: Parts) -> tuple[dict[str, Any], Parts]:
     """Put rows of `arrays` behind those of a part.
 
     Returns the part, and where the rows of each node now lie.
     """
-    held = {k: np.asarray(v)[rows.rows] for k, v in arrays.items()}
-    first = 0 if old is None else len(next(iter(old.values())))
-    if old is not None:
-        held = {k: np.concatenate([np.asarray(old[k]), v]) for k, v in held.items()}
+    held = columns.taken(arrays, rows.rows)
+    first = 0 if old is None else columns.count(old)
+    held = held if old is None else columns.joined([old, held])
     return held, Parts(first + np.arange(len(rows.rows)), rows.offsets)
 
 

@@ -61,7 +61,7 @@ def block_map(fn: Callable[..., Any], n: int, block: int | None, place: Place | 
     return lambda *trees: lax.map(lambda row: fn(*row), trees, batch_size=None if block == 1 else block)
 
 
-def residual_bytes(loss: Callable[..., Any], *trees: Any) -> int:
+def residual_bytes(loss: Callable[..., Any], *trees: Tree) -> int:
     """Return the bytes that one node's backward pass of `loss` reads from its forward pass.
 
     They are found by tracing.
@@ -75,7 +75,7 @@ def residual_bytes(loss: Callable[..., Any], *trees: Any) -> int:
     return sum(map(array_bytes, tree.leaves(pullback)))
 
 
-def evaluation_bytes(fn: Callable[..., Any], *trees: Any) -> int:
+def evaluation_bytes(fn: Callable[..., Any], *trees: Tree) -> int:
     """Return the bytes that `fn` of one node's part of `trees` [n, ...] is taken to hold.
 
     That is twice its largest array, for an operand and a result.
@@ -83,7 +83,7 @@ def evaluation_bytes(fn: Callable[..., Any], *trees: Any) -> int:
     return 2 * _largest_array(jax.make_jaxpr(fn)(*_one_row(trees)).jaxpr)
 
 
-def _one_row(trees: Any) -> Any:
+def _one_row(trees: Tree) -> Any:
     return tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), trees)
 
 
@@ -94,7 +94,7 @@ def _largest_array(jaxpr: Any) -> int:
     """
     made = (array_bytes(v.aval) for eqn in jaxpr.eqns for v in eqn.outvars)
     inner = (_largest_array(program) for eqn in jaxpr.eqns for program in inner_programs(eqn))
-    return max(0, *made, *inner)
+    return max((0, *made, *inner))  # a program that hands on what it got makes none
 
 
 def training_block(loss: Callable[..., Any], trees: tuple[Any, ...], rows: int) -> int | None:

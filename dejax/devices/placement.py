@@ -19,7 +19,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
 from .. import mixing
 from ..core import tree
 from ..core.byte_sizes import array_bytes
-from ..core.fields import per_node
+from ..core.fields import per_node, unsaid
 from ..core.struct import static, struct
 from ..core.types import Method, Network, Problem, Topology, Tree, Values
 from ..xla.erase_mesh import erase_mesh
@@ -78,7 +78,7 @@ class Place:
         # jit makes what fn closes over an argument; else a vmap over `runs` would mistake its size
         split = jax.jit(split, inline=True)
 
-        def run(*trees: Any) -> Any:
+        def run(*trees: Tree) -> Any:
             m = tree.leaves(trees)[0].shape[0]
             filled = self.rows(m) * self.devices
             if filled == m:
@@ -249,13 +249,18 @@ def order_of(method: Method, problem: Problem, network: Network, given: Layout) 
     if not _halo(network, mesh):
         return mesh, topology, None, []
     phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
-    if (
-        phases
-        and given.relabel
-        and not per_node(problem.n, method, dataclasses.replace(network, topology=None, messages=None))
-    ):
+    if phases and given.relabel and not _by_row(problem.n, method, network):
         order = mixing.relabel(phases, mesh.shape[NODES])
     return mesh, topology, order, phases
+
+
+def _by_row(n: int, method: Method, network: Network) -> bool:
+    """Return whether numbers are, or may be, given per node: then row i must stay node i.
+
+    A field of n rows of which nothing is said is right in either reading where nodes keep their order.
+    """
+    given = method, dataclasses.replace(network, topology=None, messages=None)
+    return per_node(*given) or bool(unsaid(n, *given))
 
 
 def _halo(network: Network, mesh: Mesh) -> bool:

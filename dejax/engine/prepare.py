@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import jax
 import numpy as np
+from jax.tree_util import tree_leaves_with_path
 
 from ..core import tree
+from ..core.architectures import Architectures
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
-from ..core.types import Method, Tree
+from ..core.types import Layout, Method, Tree
 from ..devices import placement
-from ..errors import bad
+from ..errors import RefusedError, a_name, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..problem.rule_check import check_rule
@@ -31,7 +34,7 @@ def typed(value: Tree) -> Any:
 
 
 def prepare(
-    method: Any, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
+    method: Method, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
 ) -> tuple[Any, Problem, Network]:
     """Check the three against each other, and turn their numbers into arrays.
 
@@ -56,13 +59,51 @@ def prepare(
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
+    _check_leaves(method)
     if mesh is None:
         return method, problem, network
     return placed(method, problem, network, mesh)
 
 
-def placed(method: Method, problem: Problem, network: Network, layout: Any) -> tuple[Any, Problem, Network]:
+def _check_leaves(method: Method) -> None:
+    """Check that what a method holds beside its structure are arrays.
+
+    Raises:
+      TypeError: a class that is no pytree; a field with a function, text or another object.
+    """
+    name = type(method).__name__
+    for path, leaf in tree_leaves_with_path(method):
+        if leaf is method:
+            raise bad(
+                "method",
+                method,
+                says=f"is {a_name(method)}",
+                why="a plain class, which no compiled program takes apart into numbers and structure",
+                instead="write @dejax.struct above the class",
+            )
+        if not isinstance(leaf, (jax.Array, np.ndarray)):
+            raise bad(
+                tree.path_of(path),
+                leaf,
+                owner=name,
+                says=f"holds {a_name(leaf)}",
+                why="which stands among the numbers of a compiled program",
+                instead="declare the field as structure, dejax.static(), or give a number, an array or a schedule to a dejax.number()",
+            )
+
+
+def placed(method: Method, problem: Problem, network: Network, layout: Layout) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
+    if isinstance(problem.task, Architectures):
+        why = "but the stacks of several architectures do not divide along one axis of nodes"
+        raise bad(
+            "mesh",
+            layout,
+            says="is given",
+            why=why,
+            instead="leave it out: such a run takes one device",
+            error=RefusedError,
+        )
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network
 

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..core import tree
 from ..core.checks import whole
-from ..core.types import Method, Tree
+from ..core.method import traits
+from ..core.types import MeshLike, Method, Tree
 from ..devices import placement
 from ..errors import FieldError, bad
 from ..network import Network
@@ -44,7 +46,7 @@ def rollout(
     rounds: int,
     *,
     params: Tree = None,
-    mesh: Any = None,
+    mesh: MeshLike = None,
 ) -> tuple[Any, Meters]:
     """Run `rounds` rounds as one pure JAX function.
 
@@ -103,22 +105,23 @@ def state_of(carry: Carry) -> Any:
     return roles.WithRoles(carry.state, None if personal is None else personal[0], *others)
 
 
-def model(method: Any, state: Any) -> Any:
+def model(method: Method, state: Tree) -> Any:
     """What is evaluated: `method.model(state)` where the method has it, else `state.params`."""
     if isinstance(state, roles.WithRoles):
-        return roles.model(method, model(method, state.state), state)
+        return roles.model(method, model(method, state.state), state, traits(method).one_model)
     own = getattr(method, "model", None)
     return state.params if own is None else own(state)
 
 
-def views(method: Any, state: Any) -> dict[str, Any]:
+def views(method: Method, state: Tree) -> dict[str, Any]:
     """What is evaluated beside `model`, by name: `method.views(state)` where the method has it.
 
     A view is a tree like the model, with or without node axis, or a pair (predict, tree).
     """
     if isinstance(state, roles.WithRoles):
-        found = views(method, state.state)
-        return {k: v if isinstance(v, tuple) else roles.model(method, v, state) for k, v in found.items()}
+        found, like = views(method, state.state), tree.leaves(model(method, state.state))[0]
+        one = lambda v: traits(method).one_model == (tree.leaves(v)[0].ndim == like.ndim)
+        return {k: v if isinstance(v, tuple) else roles.model(method, v, state, one(v)) for k, v in found.items()}
     find = getattr(method, "views", None)
     return {} if find is None else find(state)
 

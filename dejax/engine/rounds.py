@@ -8,15 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..core import tree
+from ..core import stacks, tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
-from ..errors import FieldError
+from ..errors import FieldError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
+from ..round.newcomers import settle
 from ..xla.erase_mesh import erase_mesh
+from .newcomers import started, welcomed
 from .node_axis import node_axis
 from .starts import starts
 
@@ -71,12 +73,19 @@ def begin(
         params is None or tree.leaves(params)[0].shape == tree.leaves(population)[0].shape[1:]
     )
     population = roles.start(problem, method, population, store, same)
-    state = _started(method, problem, network, key, method.init(population, fold_name(key, "method")))
+    state = method.init(population, fold_name(key, "method"))
+    if state is None:
+        instead = "return the state before round 0, e.g. a NamedTuple with a field params"
+        raise bad("init", owner=type(method).__name__, says="gives None", instead=instead)
+    state = started(method, problem, network, key, state)
     round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
         store.per_node["view"] = True
-    method.step(state, round)
+    before = state
+    if network.newcomers(problem.n) is not None:
+        before = welcomed(method, problem, network, key, node_axis(method, problem, key, sleeps=True), state, round)
+    _check_same(method, state, method.step(before, round))
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
     if stores is not None:
@@ -90,39 +99,27 @@ def begin(
     return problem.place.constrain(carry_axes(method, problem, network, key, params), carry)
 
 
-def _firm(x: Any) -> Any:
+def _check_same(method: Method, old: Tree, new: Tree) -> None:
+    """A step gives back what it was given: the same fields, of the same shapes.
+
+    Raises:
+      TypeError: names the first field that is another.
+    """
+    owner, instead = type(method).__name__, "return the same fields as init, of the same shapes"
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise bad("step", owner=owner, says="returns another structure of state than init", instead=instead)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(old), tree.leaves(new), strict=True):
+        if jnp.shape(a) != jnp.shape(b):
+            says = f"returns {tree.path_of(path)!r} of shape {jnp.shape(b)}"
+            raise bad("step", owner=owner, says=says, why=f"but it was given one of {jnp.shape(a)}", instead=instead)
+
+
+def _firm(x: Tree) -> Any:
     """The array without a weak type.
 
     No round gives one back, so that the second call would compile anew.
     """
     return x.astype(x.dtype) if getattr(x, "weak_type", False) else x
-
-
-def _started(method: Method, problem: Problem, network: Network, key: jax.Array, state: Tree) -> Any:
-    """Return the state after `method.start`, where the method has it.
-
-    All nodes are awake, and may look at the graph of round 0.
-
-    Raises:
-      RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure.
-    """
-    begin = getattr(method, "start", None)
-    if begin is None:
-        return state
-    store = Store({}, record=True)
-    everyone = dataclasses.replace(network, faults=(), events=None)
-    new = begin(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0)))
-    if store.used:
-        raise RuntimeError(
-            f"{type(method).__name__}.start calls {min(store.used)!r}; before round 0 nothing is learned or sent: it may read "
-            "round.degree, round.neighbors, round.counts and keys; the rest belongs into step, e.g. round.when(round.index == 0, ...)"
-        )
-    if jax.tree.structure(new) != jax.tree.structure(state):
-        raise FieldError(
-            f"{type(method).__name__}.start returned another structure of state than init; return the same fields",
-            field="state",
-        )
-    return tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, state)
 
 
 @jax.jit
@@ -148,7 +145,8 @@ def one_round(
         )
     store = Store(carry.slots)
     round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
-    state = method.step(carry.state, round)
+    before = welcomed(method, problem, network, key, axes.state, carry.state, round)
+    state = method.step(before, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)
     if not same:
         raise FieldError(
@@ -158,13 +156,15 @@ def one_round(
     state = tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
     if round.awake is not None:  # asleep: nothing changes
         state = tree.map(
-            lambda has, new, old: jnp.where(tree.over(round.awake, new), new, old) if has else new,
+            lambda has, up, new, old: jnp.where(tree.over(up, new), new, old) if has else new,
             axes.state,
+            stacks.spread(round.awake, state),
             state,
             carry.state,
         )
     if "view" in store.slots:
         store.slots["view"] = round.keep(state.params, store.slots["view"])
+    settle(round)
     if set(store.slots) != set(carry.slots):
         raise RuntimeError("a verb of this step was not seen when it was recorded; call the same verbs in every round")
     sent = {name: carry.sent[name] + count for name, count in store.sent.items()}

@@ -1,5 +1,6 @@
 """Node models before round 0."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -7,11 +8,13 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.architectures import Architectures
 from ..core.method import traits
 from ..core.random import fold_in, fold_name
+from ..core.stacks import Stacks
 from ..core.types import Method, Tree
 from ..devices import placement
-from ..errors import FieldError
+from ..errors import FieldError, bad
 from ..problem import Problem
 
 
@@ -24,6 +27,8 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
     """
     n = problem.n if n is None else n
     key = fold_name(key, "init")
+    if isinstance(problem.task, Architectures):
+        return _of_architectures(problem, key, params, n - problem.n)
     one = model_like(problem.task)
     if params is None:
         if problem.starts == "equal":
@@ -47,6 +52,29 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
     return population
 
 
+def _of_architectures(problem: Problem, key: jax.Array, params: Tree, more: int) -> Stacks:
+    """A stack [n_a + more, ...] for each architecture; `params`: starts by their names."""
+    task: Any = problem.task
+    if params is not None and (not isinstance(params, Mapping) or set(params) != set(task.names)):
+        says = f"is a {type(params).__name__}" + (f" of {', '.join(map(str, params))}" * isinstance(params, Mapping))
+        way = f"give starts by the names of the architectures: {', '.join(task.names)}"
+        raise bad("params", params, says=says, instead=way)
+    stacks = {}
+    for name, ids, own in task.items():
+        rows, one = len(ids) + more, model_like(own)
+        if params is None and problem.starts == "equal":
+            stacks[name] = tree.tile(tree.map(jnp.asarray, own.init(key)), rows)
+        elif params is None:
+            keys = fold_in(key, jnp.asarray(ids + (problem.n,) * more, jnp.int32))
+            stacks[name] = jax.vmap(lambda key, own=own: tree.map(jnp.asarray, own.init(key)))(keys)
+        else:
+            given = params[name]
+            given = given if _has_axis(len(ids), one, given, f"params[{name!r}]") else tree.tile(given, rows)
+            whole = lambda x, rows=rows: jnp.broadcast_to(x[:1], (rows, *x.shape[1:])) if rows != x.shape[0] else x
+            stacks[name] = tree.map(_like, tree.map(whole, given), one)
+    return Stacks(stacks, task.ids)
+
+
 def _like(x: Any, one: Any) -> jax.Array:
     """Cast a given leaf to the dtype that the task makes."""
     x = jnp.asarray(x)
@@ -61,19 +89,23 @@ def is_population(problem: Problem, one: Tree, params: Tree) -> bool:
     Raises:
       ValueError: neither.
     """
+    return _has_axis(problem.n, one, params)
+
+
+def _has_axis(n: int, one: Tree, params: Tree, field: str = "params") -> bool:
     if jax.tree.structure(params) != jax.tree.structure(one):
         raise FieldError(
-            f"params has structure {jax.tree.structure(params)}, but the task makes {jax.tree.structure(one)}; give a tree like "
+            f"{field} has structure {jax.tree.structure(params)}, but the task makes {jax.tree.structure(one)}; give a tree like "
             "task.init(key), or that with a leading node axis",
             field="params",
         )
     have = [(tuple(jnp.shape(p)), s.shape) for p, s in zip(tree.leaves(params), tree.leaves(one), strict=True)]
     if all(p == s for p, s in have):
         return False
-    bad = [pair for pair in have if pair[0] != (problem.n, *pair[1])]
-    if bad:
+    other = [pair for pair in have if pair[0] != (n, *pair[1])]
+    if other:
         raise FieldError(
-            f"a leaf of params has shape {bad[0][0]}; give {bad[0][1]} (one model for all) or {(problem.n, *bad[0][1])}",
+            f"a leaf of {field} has shape {other[0][0]}; give {other[0][1]} (one model for all) or {(n, *other[0][1])}",
             field="params",
         )
     return True

@@ -1,6 +1,7 @@
-"""Asynchronous schedules: who meets whom, and when, packed into rounds of disjoint events."""
+"""Asynchronous schedules: which nodes act, and when, packed into rounds of events."""
 
 from ._poisson import Poisson as poisson
 from ._timetable import Timetable as plan
+from ._updates import Updates as updates, UpdateTable as update_plan
 
-__all__ = ["plan", "poisson"]
+__all__ = ["plan", "poisson", "update_plan", "updates"]

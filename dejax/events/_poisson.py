@@ -10,7 +10,8 @@ from ..core.checks import Several, above, or_none, whole
 from ..core.kinds import Events
 from ..core.struct import static, struct
 from ..core.types import Topology
-from ..errors import NULL, bad
+from ..errors import NULL
+from ._clocks import Packed, first_rounds, neighbors_of
 from ._timetable import Timetable, pack
 
 
@@ -41,52 +42,17 @@ class Poisson(Events):
 
     def plan(self, topology: Topology, rounds: int | None) -> Timetable:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
-        if rounds is None:
-            raise bad(
-                "events",
-                self,
-                owner="network",
-                says="needs the number of rounds to draw its plan",
-                instead="give rounds",
-            )
-        n = topology.n
+        n, near = topology.n, neighbors_of(topology)
         width = max(1, n // 8) if self.width is None else self.width
-        rates = (
-            np.broadcast_to(np.asarray(self.rate, float), (n,))
-            if np.ndim(self.rate) == 0
-            else np.asarray(self.rate, float)
-        )
-        if rates.shape != (n,) or (rates <= 0).any():
-            raise bad(
-                "rate",
-                self.rate,
-                owner="Poisson",
-                says=f"has shape {rates.shape} for n = {n} nodes, or a rate <= 0",
-                instead="give one number > 0 per node",
-            )
-        edges = topology.edges()
-        order = np.argsort(edges[:, 0], kind="stable")
-        receivers, senders = edges[order, 0], edges[order, 1]
-        degree = np.bincount(receivers, minlength=n)
-        start = np.concatenate([[0], np.cumsum(degree)[:-1]])
-        if (degree == 0).any():
-            raise ValueError(
-                f"node {int(np.argmin(degree))} of {topology.name!r} has no neighbor to meet; use a connected graph"
-            )
-        rng, parts, done, time, ticks = np.random.default_rng(self.seed), [], 0, 0.0, 0
-        while done < rounds:  # blocks of events, each packed on its own, so that a longer plan has the same beginning
-            events = 8 * n
-            time_of = time + np.cumsum(rng.exponential(1 / rates.sum(), events))
-            first = rng.choice(n, events, p=rates / rates.sum())
-            second = senders[
-                start[first] + np.minimum((rng.random(events) * degree[first]).astype(int), degree[first] - 1)
-            ]
-            block = pack(first, second, time_of, n, width)
-            block["ticks"] = block["ticks"] + np.int32(ticks)
-            parts.append(block)
-            time, ticks, done = float(time_of[-1]), ticks + events, done + len(block["times"])
-        joined = {k: np.concatenate([b[k] for b in parts])[:rounds] for k in parts[0]}
-        return Timetable(**{k: device_array(v) for k, v in joined.items()}, stale=self.stale)
+        degree = np.array([len(others) for others in near])
+
+        def block(rng: np.random.Generator, first: np.ndarray, times: np.ndarray) -> Packed:
+            at = np.minimum((rng.random(len(first)) * degree[first]).astype(int), degree[first] - 1)
+            second = np.array([near[i][k] for i, k in zip(first, at, strict=True)])
+            return pack(first, second, times, n, width)
+
+        found = first_rounds(self, n, rounds, block)
+        return Timetable(**{k: device_array(v) for k, v in found.items()}, stale=self.stale)
 
 
 __all__ = ["Poisson"]

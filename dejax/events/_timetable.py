@@ -10,6 +10,7 @@ from ..core.arrays import device_array
 from ..core.kinds import Events
 from ..core.struct import grows, static, struct
 from ..mixing import NeighborLists
+from ._clocks import Packed, packed
 
 
 @struct
@@ -69,7 +70,7 @@ class EventRound:
         return NeighborLists(self.partner[:, None], half[:, None], 1 - half)
 
 
-def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> dict[str, np.ndarray]:
+def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> Packed:
     """Put each event into the earliest round after the last ones of its two nodes that has room.
 
     Running the rounds in order then equals running the events one at a time: events of a round
@@ -82,31 +83,8 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
       initiators, partners, ticks int32 [T, width] (padded with n) times float64 [T] and whole int32
       [T], which add up to seconds.
     """
-    last = np.zeros(n, np.int64)  # first round that is free for the node
-    filled: list[int] = []
-    where = np.empty((len(initiators), 2), np.int64)
-    open_from = 0
-    for e, (i, j) in enumerate(zip(initiators.tolist(), partners.tolist(), strict=True)):
-        t = max(int(last[i]), int(last[j]), open_from)
-        while t < len(filled) and filled[t] >= width:
-            t += 1
-        while t >= len(filled):
-            filled.append(0)
-        where[e] = t, filled[t]
-        filled[t] += 1
-        last[i] = last[j] = t + 1
-        while open_from < len(filled) and filled[open_from] >= width:
-            open_from += 1
-    rounds = len(filled)
-    out = {name: np.full((rounds, width), n, np.int32) for name in ("initiators", "partners")}
-    out["ticks"] = np.zeros((rounds, width), np.int32)
-    end = np.zeros(rounds)
-    for name, values in (("initiators", initiators), ("partners", partners), ("ticks", np.arange(len(initiators)))):
-        out[name][where[:, 0], where[:, 1]] = values
-    np.maximum.at(end, where[:, 0], times)
-    end = np.maximum.accumulate(end)
-    whole = np.floor(end)
-    return out | {"times": end - whole, "whole": whole.astype(np.int32)}
+    pairs = list(zip(initiators.tolist(), partners.tolist(), strict=True))
+    return packed({"initiators": initiators, "partners": partners}, pairs, pairs, times, n, width)
 
 
 def timetable_of(

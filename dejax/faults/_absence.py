@@ -5,15 +5,15 @@ peer-to-peer communications on fully decentralized learning in disaster scenario
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 
-from ..core.checks import Wholes, in_, natural, or_none, seed, whole
+from ..core.checks import Wholes, choice, in_, natural, or_none, seed, whole
 from ..core.kinds import Fault
 from ..core.struct import static, struct
-from ..core.types import Context, NodeMask
+from ..core.types import Context, NodeMask, Values
 from ..errors import FieldError, bad, keyword
 
 SHARE = or_none(in_(0, 1, "[)", "a share of the nodes"))
@@ -93,33 +93,43 @@ class Vanish(Fault):
         if self.back is not None and self.back <= self.at:
             raise bad("back", self.back, owner=self, why=f"but they vanish at {self.at}", instead="give a later round")
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Who is not there in this round, by node id."""
         gone = index >= self.at
         return _some(self, n) & (gone if self.back is None else gone & (index < self.back))
 
-    def awake(self, ctx: Context) -> NodeMask:
-        """Who takes part in this round."""
+    def awake(self, ctx: Context) -> NodeMask | None:
+        """Who takes part in this round; None where nobody vanishes."""
+        if not _some(self, len(ctx.ids)).any():
+            return None
         return ~jnp.asarray(self.absent(ctx.index, len(ctx.ids)))[ctx.ids]
 
 
 @struct
 class Joins(Fault):
-    """Nodes that join at round `at`, with their own starts.
+    """Nodes that join at round `at`, from their own starts or from what their neighbors hold.
 
-    Before that they compute, send and change nothing, and metrics leave them out. A node that joins
-    begins from its own start and agrees with the others by what it hears.
+    Before that they compute, send and change nothing, and metrics leave them out. In its first round
+    a node that joins begins from its own start, or from the mean of its neighbors' models:
+
+        x_i <- sum_j W_ij x_j / sum_j W_ij     over neighbors j that were there before and are awake
+
+    The rest of its state is what the method's `init` makes of that model. Where no neighbor was there
+    before, or no model arrives, it begins from its own start.
 
     Args:
       at: the first round with them, counted from 0; or one round for each node, 0 for those that are
         there from the start.
       nodes: ids of those that join later; or
       share: in [0, 1), of all nodes, drawn at random. Neither where `at` is one round for each node.
+      start: "own" (default), or "neighbors": each neighbor sends its whole model once, which no codec
+        shortens; who sends is counted, and links, adversaries and the clock act on it.
       seed: of the draw. All of these are static.
     Raises:
       ValueError: neither or both of nodes and share; nobody is there from the start; another number
-        of rounds than nodes.
-    Identity: at = 0 is no fault.
+        of rounds than nodes; another start.
+    Identity: at = 0, or nobody who joins, is no fault, bit for bit; where all neighbors hold one
+      model, a node that joins with start="neighbors" holds it, too.
     Example:
       >>> Joins(at=(0, 4, 9)).absent(4, 3).tolist()
       [False, False, True]
@@ -128,6 +138,7 @@ class Joins(Fault):
     at: int | Sequence[int] = static(check=Rounds())
     nodes: Sequence[int] | None = static(default=None, check=IDS)
     share: float | None = static(default=None, check=SHARE)
+    start: Literal["own", "neighbors"] = static(default="own", check=choice("own", "neighbors"))
     seed: int = static(default=0, check=seed)
 
     sleeps = True
@@ -141,7 +152,7 @@ class Joins(Fault):
         elif min(self.at) > 0:
             raise bad("at", self.at, owner=self, why="so that nobody is there in round 0", instead="let one be 0")
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Who is not there in this round, by node id."""
         if isinstance(self.at, int):
             return _some(self, n) & (index < self.at)
@@ -150,8 +161,19 @@ class Joins(Fault):
             raise bad("at", self.at, owner=self, says=says, why=why, instead="give one per node")
         return np.asarray(self.at) > index
 
-    def awake(self, ctx: Context) -> NodeMask:
-        """Who takes part in this round."""
+    def newcomers(self, n: int) -> np.ndarray | None:
+        """Who joins later and begins from its neighbors' models, by node id; None: nobody."""
+        later = self._later(n)
+        return later if later.any() and self.start == "neighbors" else None
+
+    def _later(self, n: int) -> np.ndarray:
+        """Bool [n]: who is not there from the start."""
+        return np.asarray(self.absent(0, n))
+
+    def awake(self, ctx: Context) -> NodeMask | None:
+        """Who takes part in this round; None where nobody joins later."""
+        if not self._later(len(ctx.ids)).any():
+            return None
         return ~jnp.asarray(self.absent(ctx.index, len(ctx.ids)))[ctx.ids]
 
 

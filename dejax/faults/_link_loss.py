@@ -6,6 +6,8 @@ because then links fail in both directions at once.
 Reference: Boyd et al., Randomized gossip algorithms, 2006 (gossip under random links).
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -13,7 +15,7 @@ from ..core.checks import in_
 from ..core.kinds import Fault
 from ..core.random import fold_name, uniform
 from ..core.struct import number, struct
-from ..core.types import Context, FloatLike, Links, NodeMask
+from ..core.types import Context, FloatLike, Links, NodeMask, Values
 from .pairs import uniform_of_pairs
 
 PROBABILITY = in_(0, 1, what="a probability")
@@ -44,7 +46,7 @@ class LinkLoss(Fault):
         """Which ports deliver in this phase."""
         receivers, senders = links.ends()
         low, high = jnp.minimum(receivers, senders), jnp.maximum(receivers, senders)
-        return uniform_of_pairs(fold_name(ctx.key, "link_loss"), low, high, links.n, ctx.ticks) >= self.p
+        return uniform_of_pairs(fold_name(ctx.key, "link_loss"), low, high, links.n, _ticks(ctx, receivers)) >= self.p
 
     def uploads(self, ctx: Context) -> NodeMask:
         """Which uploads reach a server."""
@@ -78,13 +80,17 @@ class DirectedLinkLoss(Fault):
     def arrives(self, ctx: Context, links: Links) -> Bool[Array, "n k"]:
         """Which ports deliver in this phase."""
         receivers, senders = links.ends()
-        return (
-            uniform_of_pairs(fold_name(ctx.key, "directed_link_loss"), receivers, senders, links.n, ctx.ticks) >= self.p
-        )
+        key, ticks = fold_name(ctx.key, "directed_link_loss"), _ticks(ctx, receivers)
+        return uniform_of_pairs(key, receivers, senders, links.n, ticks) >= self.p
 
     def uploads(self, ctx: Context) -> NodeMask:
         """Which uploads reach a server."""
         return _uploads(ctx, self.p)
+
+
+def _ticks(ctx: Context, receivers: Values) -> Any:
+    """The numbers of the events in which nodes receive; None without a timetable."""
+    return None if ctx.ticks is None else ctx.ticks[receivers]
 
 
 def _uploads(ctx: Context, p: FloatLike) -> NodeMask:

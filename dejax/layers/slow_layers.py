@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from ..core.abstract import key_like, model_like
-from ..core.types import Tree
+from ..core.types import Task, Tree
 from ..core.warn import warn
 from ..xla.traced import inner_programs
 from .pool import FEW, Grid, is_flax
@@ -18,7 +18,7 @@ from .pool import FEW, Grid, is_flax
 _TRANSPARENT = {"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
 
-def warn_if_slow(task: Any, batch: Tree) -> bool:
+def warn_if_slow(task: Task, batch: Tree) -> bool:
     """Warn once per task whose loss holds a convolution or pool that is slow under a node axis.
 
     A plain convolution of learned weights becomes a grouped one; the gradient of a plain maximum over
@@ -26,16 +26,17 @@ def warn_if_slow(task: Any, batch: Tree) -> bool:
     each of them.
 
     Args:
-      task: has `init` and `loss`. batch: one node's batch, name -> array or shape [B, ...].
+      task: has `init` and `loss`. batch: one node's batch, a tree of arrays or shapes [B, ...].
     Returns:
       Whether it holds one.
     """
-    return _has_slow(task, tuple((str(k), v.shape, str(v.dtype)) for k, v in sorted(batch.items())))
+    leaves, structure = jax.tree.flatten(batch)
+    return _has_slow(task, tuple((v.shape, str(v.dtype)) for v in leaves), structure)
 
 
 @functools.lru_cache(maxsize=64)
-def _has_slow(task: Any, shapes: Tree) -> bool:
-    batch = {k: jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for k, shape, dtype in shapes}
+def _has_slow(task: Task, shapes: Tree, structure: Any) -> bool:
+    batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for shape, dtype in shapes])
     params, key = model_like(task), key_like()
     jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)
     count = len(jax.tree.leaves(params))

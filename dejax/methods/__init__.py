@@ -2,6 +2,7 @@
 
 from . import (
     asynchronous,
+    bandits,
     baselines,
     bilevel,
     clustered,
@@ -18,6 +19,7 @@ from . import (
     tracking,
 )
 from .asynchronous import *
+from .bandits import *
 from .baselines import *
 from .bilevel import *
 from .clustered import *
@@ -35,6 +37,7 @@ from .tracking import *
 
 __all__ = [
     *asynchronous.__all__,
+    *bandits.__all__,
     *baselines.__all__,
     *bilevel.__all__,
     *clustered.__all__,

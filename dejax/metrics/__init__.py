@@ -3,6 +3,7 @@
 A metric is any function `fn(view) -> {name: number}`.
 """
 
+from ._curvature import hessian_trace as hessian_trace, sharpness as sharpness
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
 from ._validation import validation as validation
@@ -12,10 +13,12 @@ __all__ = [
     "Metric",
     "View",
     "consensus",
+    "hessian_trace",
     "heterogeneity",
     "local_models",
     "mean_model",
     "objective",
     "own_test",
+    "sharpness",
     "validation",
 ]

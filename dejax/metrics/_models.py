@@ -11,7 +11,8 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.random import fold_name
-from ..core.types import Keys, Tree
+from ..core.stacks import is_stacks
+from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
 from ..errors import FieldError, bad
 from ..xla.erase_mesh import erase_mesh
@@ -36,7 +37,8 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
       For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std,
       M/local_worst, M/local_p10 (the value that 10 % of the nodes fall short of: the 10th
       percentile where higher is better, else the 90th; linear interpolation). With `own` the same
-      under M/own_test. Also "evaluated", the number of models; and where they are all, but fewer on
+      under M/own_test. Where nodes have several architectures, also M/local/NAME, the mean over those
+      of one. Also "evaluated", the number of models; and where they are all, but fewer on
       the way, M/local_sample: the mean over those of the way, as which their curve goes on.
     Raises:
       ValueError: the data have no test set.
@@ -54,13 +56,17 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
         light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
         owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
         values = of_nodes(view, ids, block, _test(view), light=light, owned=owned)
+    kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
         out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
+        for kind, of in kinds:
+            some = per_node if of is None else per_node[np.isin(ids, of)]
+            out[f"{name}/{kind}"] = float(np.nanmean(some)) if (~np.isnan(some)).any() else float("nan")
     if view.width is not None and view.width < len(ids) and not view.shared:
         few = np.isin(ids, chosen(view.honest, view.width))
         if few.sum() == view.width:
-            out |= {f"{name}_sample": float(np.nanmean(per_node[few])) for name, per_node in values.items()}
+            out |= {f"{name}_sample": spread(per_node[few], name, False)[name] for name, per_node in values.items()}
     return out
 
 
@@ -154,6 +160,8 @@ def of_nodes(
       owned: each node's rows of it and their count, M/own_test. light: index, count and labels of training rows, for
         M/own_test by the classes of each node; None: neither.
     """
+    if is_stacks(view.rows):
+        return _by_architecture(view, ids, block, stored, light=light, owned=owned, everywhere=everywhere)
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
@@ -161,10 +169,24 @@ def of_nodes(
     static = (view.task, view.shared, everywhere, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
-        at = None if whole or view.place is None else view.positions[some]
+        own_rows = whole or (view.place is None and view.members is None)
+        at = None if own_rows else view.positions[some]
         parts.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
+
+
+def _by_architecture(
+    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], **parts: Any
+) -> dict[str, np.ndarray]:
+    """The same [m] of nodes of several architectures: one program for each."""
+    values: dict[str, np.ndarray] = {}
+    for name, members in view.rows.parts():
+        mine = np.ones(len(ids), bool) if members is None else np.isin(ids, members)
+        if mine.any():
+            for measure, of_mine in of_nodes(view.of(name), ids[mine], block, stored, **parts).items():
+                values.setdefault(measure, np.full(len(ids), np.nan))[mine] = of_mine
+    return values
 
 
 def _test(view: View) -> tuple[Any, Any]:
@@ -203,7 +225,7 @@ def _need_own(view: View) -> None:
         )
 
 
-def _values(task: Any, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
+def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
@@ -227,7 +249,7 @@ def _nodes(
     light: Tree,
     owned: Tree,
     ids: jax.Array,
-    place: Any = None,
+    place: Place | None = None,
     at: Any = None,
 ) -> dict[str, jax.Array]:
     """Return the numbers of the nodes `ids`.
@@ -241,7 +263,7 @@ def _nodes(
     task, shared, everywhere, classes, block = static
     if place is not None:
         params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
-    else:
+    elif at is None:
         at = ids
     test = _seen(stored)
     per_class: Any = None

@@ -60,7 +60,7 @@ def _asked(view: View) -> tuple[Any, ...]:
     return view.problem, view.mean, view.honest, view.key, view.place
 
 
-def _local_loss(problem: Problem, params: Tree, node: Any, key: Keys) -> jax.Array:
+def local_loss(problem: Problem, params: Tree, node: Any, key: Keys) -> jax.Array:
     """f_i: the mean loss of one model over node i's own training samples."""
     data = problem.data
     rows = data.index[node]
@@ -75,7 +75,7 @@ def _gradients(
 ) -> tuple[jax.Array, jax.Array]:
     if place is not None:
         problem, at, key = erase_mesh((problem, at, key))
-    gradient = jax.grad(lambda p, node: _local_loss(problem, p, node, key))
+    gradient = jax.grad(lambda p, node: local_loss(problem, p, node, key))
     center = tree.map(lambda g: g / len(ids), sum_nodes(lambda node: gradient(at, node), ids, block, place))
 
     def off(node: Any) -> jax.Array:
@@ -90,7 +90,7 @@ def _objective(
 ) -> jax.Array:
     if place is not None:
         problem, at, key = erase_mesh((problem, at, key))
-    return sum_nodes(lambda node: _local_loss(problem, at, node, key), ids, block, place) / len(ids)
+    return sum_nodes(lambda node: local_loss(problem, at, node, key), ids, block, place) / len(ids)
 
 
-__all__ = ["consensus", "heterogeneity", "objective"]
+__all__ = ["consensus", "heterogeneity", "local_loss", "objective"]

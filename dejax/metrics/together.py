@@ -13,6 +13,7 @@ from jax import lax
 
 from ..core import tree
 from ..core.byte_sizes import array_bytes
+from ..core.stacks import held
 from ..core.types import Keys, Tree
 from ..devices.processes import to_host
 
@@ -40,8 +41,8 @@ class Together:
 
     @staticmethod
     def pays(states: Tree) -> bool:
-        """Whether the states of all runs are small enough."""
-        return sum(array_bytes(x) for x in tree.leaves(states)) <= MOST
+        """Whether the states of all runs are small enough, and of one architecture."""
+        return held(states) is None and sum(array_bytes(x) for x in tree.leaves(states)) <= MOST
 
     def ask(self, run: int, program: Callable[..., Any], static: Hashable, shared: Tree) -> Any:
         """Return `program(static, rows, key, *shared)` of one run, on the host.

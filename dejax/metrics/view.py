@@ -12,8 +12,10 @@ import numpy as np
 from .. import population
 from ..core import tree
 from ..core.abstract import model_like
+from ..core.architectures import Architectures
 from ..core.random import seeded
-from ..core.types import Keys, NodeTree, Place, Tree
+from ..core.stacks import is_stacks
+from ..core.types import Keys, NodeTree, Place, Problem, Task, Tree
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 
@@ -39,22 +41,26 @@ class View:
       together: (`Together`, which of its runs this is), where several runs are measured at once;
         else None.
       others: further models that the method asks to evaluate, as views by name.
+      members: int32 [m] ids of the nodes that `rows` are of, where they are those of one architecture
+        (see `of`); None: all.
       averageable: the mean of the models is a model; not so where they answer together, or where
         the task says `averageable = False`.
     """
 
     def __init__(
-        self, params: Tree, problem: Any, network: Any = None, *, state: Any = None, index: int = 0,
-        key: Any = None, nodes: int | None = None, width: int | None = None, place: Any = None, together: Any = None,
-        others: Callable[[], dict[str, Any]] | None = None, predict: Any = None,
+        self, params: Tree, problem: Problem, network: Any = None, *, state: Tree = None, index: int = 0,
+        key: Keys | None = None, nodes: int | None = None, width: int | None = None, place: Place | None = None, together: Any = None,
+        others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
     ):  # fmt: skip
-        self._others, self._predict = others, predict
+        self._others, self._predict, self.members = others, predict, members
         self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.together = together
         self.key = seeded(0) if key is None else key
         self.averageable = predict is None and getattr(problem.task, "averageable", True)
-        if predict is not None:
+        if members is not None:
+            self.shared = False
+        elif predict is not None:
             self.shared = any(np.shape(x)[:1] != (problem.n,) for x in tree.leaves(params))
         else:
             self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
@@ -93,8 +99,19 @@ class View:
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """[n]: the row of each node."""
-        return np.argsort(self.ids)
+        """[n]: the row of each node; where nodes of other architectures have none, of them the last."""
+        if self.members is None:
+            return np.argsort(self.ids)
+        return np.minimum(np.searchsorted(self.members, self.ids), len(self.members) - 1)
+
+    def of(self, name: str) -> "View":
+        """The nodes of one architecture, as a view whose `rows` are its stack and `task` its task."""
+        stacks: Any = self.rows
+        at = list(stacks).index(name)
+        return View(
+            stacks[name], dataclasses.replace(self.problem, task=self.problem.task.tasks[at]), self.network, key=self.key,
+            index=self.index, nodes=self.nodes, width=self.width, members=np.asarray(stacks.ids[at], np.int32),
+        )  # fmt: skip
 
     @property
     def task(self) -> Any:
@@ -163,6 +180,11 @@ class View:
 
         None if all have; a shared model is node 0.
         """
+        if is_stacks(self.rows):
+            names = list(zip(self.rows, self.rows.ids, strict=True))
+            found = ((self.of(name).ask(_not_finite, False), ids) for name, ids in names)
+            broken = {i for bad, ids in found for i, b in zip(ids, bad, strict=True) if b}
+            return next((int(i) for i in self.honest if i in broken), None)
         bad = self.ask(_not_finite, self.shared)
         if self.shared:
             return 0 if bad.any() else None
@@ -197,7 +219,7 @@ class Predicted:
         return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
 
 
-def is_shared(task: Any, params: Tree, n: int) -> bool:
+def is_shared(task: Task, params: Tree, n: int) -> bool:
     """Return whether `params` is one model without node axis rather than n of them.
 
     They are compared with `task.init`.
@@ -205,6 +227,13 @@ def is_shared(task: Any, params: Tree, n: int) -> bool:
     Raises:
       ValueError: it is neither.
     """
+    if isinstance(task, Architectures):
+        for name, ids, own in task.items():
+            stack = params.get(name) if is_stacks(params) else None
+            if stack is None or is_shared(own, stack, len(ids)):
+                says = f"method.model(state) gave no models [n, ...] of the architecture {name!r}"
+                raise FieldError(says + "; give the trees that round's verbs gave", field="model")
+        return False
     one = [x.shape for x in tree.leaves(model_like(task))]
     got = [np.shape(x) for x in tree.leaves(params)]
     if got == one:

@@ -15,7 +15,7 @@ import numpy as np
 from ..core import tree
 from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
-from ..core.types import Tree, Values
+from ..core.types import Dtype, Tree, Values
 from .links import Links, accumulator, silenced
 
 
@@ -80,7 +80,7 @@ class EdgeList:
         """[n]: int32 counts [m] added up per node."""
         return self._sum(rows, jnp.int32)
 
-    def _sum(self, x: jax.Array, dtype: Any) -> jax.Array:
+    def _sum(self, x: jax.Array, dtype: Dtype) -> jax.Array:
         return jax.ops.segment_sum(x.astype(dtype), self.receiver, self.n, indices_are_sorted=True)
 
     def by_port(self, per_port: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..core import tree
-from ..core.types import NodeFloat, NodeTree, Tree, Values
+from ..core.types import Dtype, NodeFloat, NodeTree, Tree, Values
 from .edges import Edges
 
 UNROLL = 16  # ports written out one after another, so that XLA fuses them into one loop; more are scanned
@@ -116,7 +116,7 @@ class Links(ABC):
         # once (measured: k copies of X)
         return jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)).T
 
-    def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Any, values: NodeTree) -> Any:
+    def fold(self, fn: Callable[[Any, NodeTree, Any], Any], carry: Tree, values: NodeTree) -> Any:
         """Iterate carry <- fn(carry, take(values, s), s) over all ports in order.
 
         Up to 16 ports are unrolled; more are scanned.
@@ -183,7 +183,7 @@ def sum_ports(
     self_weight: jax.Array,
     k: int,
     times: Callable[[jax.Array, jax.Array], jax.Array] = plain,
-    out_dtype: Any = None,
+    out_dtype: Dtype | None = None,
 ) -> jax.Array:
     """Return self_weight own + sum_s weight(s) take(x, s) for one leaf.
 

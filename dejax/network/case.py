@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ..core.abstract import key_like, model_like
+from ..core.architectures import Architectures, tasks_of
 from ..core.kinds import Fault
 from ..core.method import Traits, traits
 from ..core.types import Method, Network, Problem
@@ -73,7 +74,7 @@ class Case:
     @property
     def rows(self) -> bool:
         """Whether rows per edge are sent or kept."""
-        return self.gossips and (self.channel == "edges" or self.network.codec.per_edge)
+        return self.gossips and (self.traits.rows or self.network.codec.per_edge)
 
     @property
     def sharded(self) -> bool:
@@ -81,9 +82,20 @@ class Case:
         return self.network.attack is not None and self.network.attack.needs_spread
 
     @property
+    def meets(self) -> bool:
+        """Whether events let two nodes meet."""
+        return self.network.events is not None and self.network.events.footprint == "pair"
+
+    @property
     def late(self) -> Any:
         """The fault that delays messages, or None."""
         return self.network.late
+
+    @property
+    def newcomers(self) -> dict[str, str] | None:
+        """Name the first fault by which nodes begin from their neighbors' models."""
+        ask = lambda fault: getattr(fault, "newcomers", lambda n: None)(self.n) is not None
+        return self.fault(ask)
 
     @property
     def unlinked(self) -> bool:
@@ -112,13 +124,20 @@ class Case:
         """Roles that some leaf of the model has."""
         return roles.present(self.problem)
 
+    @property
+    def architectures(self) -> dict[str, str] | None:
+        """The names of several architectures, as reasons say them; None where all have one."""
+        task = self.problem.task
+        return {"names": ", ".join(task.names)} if isinstance(task, Architectures) else None
+
     @cached_property
     def loss_per_batch(self) -> bool:
         """Whether the task's loss is one number for a whole batch."""
         if self.problem.source is not None:  # whose batches have other forms than the data
             return False
         batch = self.problem.data.like(2)
-        return jax.eval_shape(self.problem.task.loss, model_like(self.problem.task), batch, key_like()).ndim == 0
+        losses = (jax.eval_shape(t.loss, model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
+        return any(loss.ndim == 0 for loss in losses)
 
     @cached_property
     def rule_with_memory(self) -> bool:
@@ -142,7 +161,7 @@ class Case:
 
     def words(self) -> dict[str, Any]:
         """What every reason may name."""
-        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy")}
+        names = {field: self.option(field) for field in ("codec", "rule", "attack", "privacy", "events")}
         return {
             "method": self.method,
             "top": None if self.top is None else getattr(self.top, "name", self.top),
@@ -154,7 +173,7 @@ class Case:
         }
 
 
-def _only_delays(fault: Any) -> bool:
+def _only_delays(fault: Fault) -> bool:
     """Whether a fault comes late and neither loses a message nor lets a node sleep."""
     hooks = ("awake", "arrives", "uploads")
     acts = [getattr(type(fault), hook, None) not in (None, getattr(Fault, hook)) for hook in hooks]

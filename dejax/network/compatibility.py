@@ -49,18 +49,21 @@ def notes(method: Method, problem: Problem, network: Network) -> list[str]:
     case = Case.of(method, problem, network)
     rule, found = case.option("rule"), []
     if case.traits.sums_keep and not network.rule.linear:
+        what = "sum under W" if case.gossips else "sum of uploads"
         found.append(
-            f"{case.method} beside network.rule {rule}: a robust rule is no sum under W, so that it does not keep {case.traits.sums_keep}; "
+            f"{case.method} beside network.rule {rule}: a robust rule is no {what}, so that it does not keep {case.traits.sums_keep}; "
             "the models need not meet the optimum even without adversaries"
         )
     f = getattr(network.rule, "f", None)
-    if case.served and case.hostile and f is not None and not isinstance(f, Tracer):
+    if case.served and case.hostile and not network.rule.linear and not isinstance(f, Tracer):
         sampled = case.uploads
         most = min(sampled, int(np.sum(network.attack.is_adversary(case.n))))
-        if most > int(np.max(np.asarray(f))):
+        bears = (sampled - 1) // 2 if f is None else int(np.max(np.asarray(f)))
+        if most > bears:
+            said = f"{rule} bears fewer than half" if f is None else f"{rule}.f is {f}"
             found.append(
-                f"{rule}.f is {f}, but {most} of the {sampled} nodes that {case.method} combines in a round may be adversaries: f bounds those "
-                "sampled; raise f, or sample more nodes"
+                f"{said}, but {most} of the {sampled} nodes that {case.method} combines in a round may be adversaries: "
+                + ("sample more nodes" if f is None else "f bounds those sampled; raise f, or sample more nodes")
             )
     return found
 

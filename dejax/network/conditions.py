@@ -39,9 +39,19 @@ def rows(case: Case) -> Any:
 
 
 def who(case: Case) -> dict[str, str]:
-    return {
-        "what": f"{case.method} sends" if case.channel == "edges" else "network.codec with per_edge=True keeps",
-    }
+    """Who sends or keeps rows per edge."""
+    if not case.traits.rows:
+        return {"what": "network.codec with per_edge=True keeps"}
+    return {"what": f"{case.method} {'sends' if case.channel == 'edges' else 'keeps'}"}
+
+
+def footprints(case: Case) -> Any:
+    """What events touch, where the method's events touch something else."""
+    events, own = case.network.events, case.traits.footprint
+    if not case.gossips or events is None or own in (None, events.footprint):
+        return None
+    does = {"pair": "lets two nodes meet", "neighbors": "lets one node act on what it heard of its neighbors"}
+    return {"does": does[events.footprint], "want": own}
 
 
 def cycles(case: Case) -> Any:
@@ -122,4 +132,15 @@ def statistics(case: Case) -> Any:
     return None
 
 
-__all__ = ["adversaries", "all_reduce", "cycles", "eigenvalues", "ignored", "rows", "rule_size", "statistics", "who"]
+__all__ = [
+    "adversaries",
+    "all_reduce",
+    "cycles",
+    "eigenvalues",
+    "footprints",
+    "ignored",
+    "rows",
+    "rule_size",
+    "statistics",
+    "who",
+]

@@ -15,7 +15,7 @@ from ..core.checks import choice, or_none
 from ..core.kinds import Slot, check_option
 from ..core.method import check_method, traits
 from ..core.struct import grows, option, static, struct
-from ..core.types import Method, Problem, Topology
+from ..core.types import Method, Problem, Topology, Values
 from ..core.warn import warn
 from ..mixing import EdgeList
 from . import compatibility
@@ -90,14 +90,22 @@ class Network:
         """The fault that delays messages by up to `span[1]` phases; None: nothing is late."""
         return next((fault for fault in self.faults if fault.span[1] > 0), None)
 
-    def absent(self, index: Any, n: int) -> Any:
+    def absent(self, index: int | Values, n: int) -> Any:
         """Bool [n] by node id: who is not there in round `index`; None where all are."""
-        absent = None
+        return self._any_of("absent", index, n)
+
+    def newcomers(self, n: int) -> Any:
+        """Bool [n] by node id: who begins from its neighbors' models when it joins; None: nobody."""
+        return self._any_of("newcomers", n)
+
+    def _any_of(self, hook: str, *args: Any) -> Any:
+        """Bool [n]: where the hook of some fault says so; None where none does."""
+        said = None
         for fault in self.faults:
-            away = fault.absent(index, n) if hasattr(fault, "absent") else None
-            if away is not None:
-                absent = away if absent is None else absent | away
-        return absent
+            mask = getattr(fault, hook)(*args) if hasattr(fault, hook) else None
+            if mask is not None:
+                said = mask if said is None else said | mask
+        return said
 
     def check(self, method: Method, problem: Problem) -> None:
         """Refuse, before anything is compiled, what cannot work.
@@ -126,7 +134,7 @@ class Network:
             changes["topology"] = None
         elif topology is not None and self.messages is None and topology.period:
             changes["messages"] = _messages(topology)
-        if topology is not None and said.gossips and (said.channel == "edges" or self.codec.per_edge):
+        if topology is not None and said.gossips and (said.rows or self.codec.per_edge):
             with jax.ensure_compile_time_eval():
                 changes["edges"] = EdgeList.of(topology.at(0))
         plan = getattr(self.events, "plan", None)

@@ -6,7 +6,7 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from ..core import tree
 from ..core.checks import above, at_least, rate
 from ..core.kinds import ADAM
 from ..core.schedule import ByRound, Schedule
+from ..core.stacks import Stacks
 from ..core.struct import number, static, struct
 from ..core.types import FloatLike, NodeFloatLike, Round, Tree
 from ..errors import bad, keyword
@@ -30,10 +31,41 @@ class Optimizer:
     numbers: dict[str, Any]  # leaves: floats, arrays, schedules
     structure: tuple[tuple[str, Any], ...] = static(default=())  # flags such as nesterov
 
-    def make(self, round: Any = None) -> optax.GradientTransformation:
-        """The optax transformation, its schedules read at this round."""
-        numbers = {k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()}
-        return self.factory(**numbers, **dict(self.structure))
+    def make(self, round: Any = None) -> Any:
+        """The optax transformation, its schedules read at this round; `PerNode` where numbers are."""
+        numbers: dict[str, Any] = {
+            k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()
+        }
+        rows = {k: v if round is None else round.by_id(v) for k, v in numbers.items() if jnp.ndim(v)}
+        one = lambda row: self.factory(**numbers | row, **dict(self.structure))
+        return PerNode(one, rows) if rows else one({})
+
+
+class PerNode(NamedTuple):
+    """An optimizer with numbers of its own at each node: `one(row)` is that of a node.
+
+    `Round.descend` and `Round.local_steps` take it as any other.
+    """
+
+    one: Callable[[Any], optax.GradientTransformation]
+    rows: dict[str, Any]  # arrays [n] of the view's rows
+
+    def init(self, params: Tree) -> Any:
+        """Raise: a state of one model alone."""
+        del params
+        raise self._refused()
+
+    def update(self, grads: Tree, state: Tree, params: Tree = None) -> Any:
+        """Raise: a step of one model alone."""
+        del grads, state, params
+        raise self._refused()
+
+    def _refused(self) -> Exception:
+        name, value = next(iter(self.rows.items()))
+        why = "one number per node, but this optimizer steps one model for all nodes"
+        return bad(
+            name, value, owner="optimizer", says=f"has shape {jnp.shape(value)}", why=why, instead="give one number"
+        )
 
 
 def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Optimizer:
@@ -41,7 +73,7 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
 
     Args:
       factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept
-        without recompiling. Schedules are called with the round: `dejax.Cosine`, those of optax, or
+        without recompiling, and be arrays [n], one per node, where every node has a step of its own. Schedules are called with the round: `dejax.Cosine`, those of optax, or
         any function where the factory takes a schedule. Other functions (masks), flags, words and
         dtypes are structure.
     Raises:
@@ -98,7 +130,7 @@ def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     """Return whether an argument is a number, an array or a schedule.
 
     Flags, words, dtypes and functions are structure.
@@ -173,9 +205,22 @@ class LocalStep:
     lr: Any
     optimizer: Any
 
-    def init(self, params: Tree) -> Any:
-        """Optimizer state per node, () for plain SGD."""
-        return () if self.optimizer is None else jax.vmap(self.optimizer.make().init)(params)
+    def init(self, params: Tree, round: Any = None) -> Any:
+        """Optimizer state per node, () for plain SGD.
+
+        round: the view whose rows `params` are; None: before round 0, all nodes.
+        """
+        if self.optimizer is None:
+            return ()
+        made = self.optimizer.make(round)
+        if not isinstance(made, PerNode):
+            start = jax.vmap(made.init)
+            return params.map(start) if isinstance(params, Stacks) else start(params)
+        each = jax.vmap(lambda row, x: made.one(row).init(x))
+        if not isinstance(params, Stacks):
+            return each(made.rows, params)
+        mine = lambda ids: made.rows if ids is None else tree.map(lambda x: x[ids], made.rows)
+        return Stacks({name: each(mine(ids), params[name]) for name, ids in params.parts()}, params.ids)
 
     def __call__(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """(params, opt_state) after one step at the nodes that compute."""

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from .. import engine
-from ..core.abstract import model_like
 from ..core.byte_sizes import array_bytes, machine_memory, parse_bytes, spoken_bytes
 from ..core.types import MeshLike, Method, Network, Place, Problem, Tree
 from ..devices import placement
@@ -185,7 +184,7 @@ def plan(
     has_axis = zip(jax.tree.leaves(carry.state), jax.tree.leaves(axes.state), strict=True)
     all_nodes = sum(size(x) for x, has in has_axis if has)
     node, shared = slot_bytes(axes, carry, ready[2], n, divided)
-    data, model = given[1].data, size(model_like(given[1].task))
+    data, model = given[1].data, given[1].of_model(size)
     on_cpu = jax.default_backend() == "cpu"
     parts = (
         Part(
@@ -207,7 +206,7 @@ def plan(
         label=label,
         n=n,
         rounds=rounds,
-        parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(model_like(given[1].task))),
+        parameters=round(given[1].of_model(numbers)),
         parts=tuple(p for p in parts if p.total(n) > 0),
         memory=device_memory(place) if memory is None else memory,
         devices=None if place is None else (runs, divided),
@@ -259,6 +258,11 @@ def device_memory(place: Place | None) -> int:
 def size(tree: Tree) -> int:
     """Bytes of all arrays (or shapes) in a tree."""
     return sum(array_bytes(x) for x in jax.tree.leaves(tree))
+
+
+def numbers(model: Tree) -> int:
+    """Numbers in a model, by its shapes."""
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(model))
 
 
 def slot_bytes(axes: Tree, carry: Tree, network: Network, n: int, devices: int) -> tuple[float, float]:

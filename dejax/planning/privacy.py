@@ -9,6 +9,7 @@ import numpy as np
 from ..core.checks import whole
 from ..core.method import traits
 from ..core.random import seeded
+from ..core.types import Method, Problem
 from ..data.sampling import Epoch, Full, Poisson
 from ..engine import prepare
 from ..engine.rounds import begin
@@ -37,7 +38,7 @@ class Spent(NamedTuple):
     clients: float
 
 
-def privacy_spent(method: Any, problem: Any, network: Any, *, rounds: int, delta: float) -> Spent:
+def privacy_spent(method: Method, problem: Problem, network: Any, *, rounds: int, delta: float) -> Spent:
     """Account for the privacy of a whole run: (epsilon, delta) of every node.
 
     A round of K mechanisms in which a node takes part with probability p has the moment 1 - p + p M^K, where M is that of one
@@ -84,7 +85,7 @@ def privacy_spent(method: Any, problem: Any, network: Any, *, rounds: int, delta
 
 
 def _of_batches(
-    problem: Any, adjacency: str, rounds: int, per_round: int, count: np.ndarray
+    problem: Problem, adjacency: str, rounds: int, per_round: int, count: np.ndarray
 ) -> tuple[Any, Any, str, str]:
     """(rates, repeats, why there is no guarantee or "", what is protected)."""
     sampler, n = problem.sampler, len(count)
@@ -134,7 +135,7 @@ def _epsilon(noise: float, q: float, clients: float, runs: list[tuple[int, int]]
     return accountant.converted(rounds * one, orders, delta)
 
 
-def _queries(method: Any, problem: Any, network: Any) -> list[tuple[int, int]]:
+def _queries(method: Method, problem: Problem, network: Any) -> list[tuple[int, int]]:
     """(times, uses of one batch) of the mechanisms of one round, by recording it."""
     stores: list[Any] = []
     jax.eval_shape(lambda key: begin(method, problem, network, key, None, stores=stores).state, seeded(0))

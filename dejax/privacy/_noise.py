@@ -1,15 +1,13 @@
 """Gaussian noise for node-axis trees: by name and node, not by place."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from ..core.random import fold_name
-from ..core.types import NodeTree
+from ..core.types import FloatLike, NodeTree
 
 
-def add_noise(keys: jax.Array, name: str, value: NodeTree, std: Any) -> NodeTree:
+def add_noise(keys: jax.Array, name: str, value: NodeTree, std: FloatLike) -> NodeTree:
     """Add N(0, std^2) to value, independent for every node, leaf and coordinate.
 
     One draw serves all leaves, since a generator of its own for each multiplies the time to compile.

@@ -29,7 +29,7 @@ class Lesson:
         """The problem's own task."""
         return self.problem.task
 
-    def loss(self, params: Tree, batch: Any, key: Keys) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: Keys) -> jax.Array:
         """Mean loss of a batch over its real samples, scalar: to be descended.
 
         params: the leaves that are trained, as `direction` gets them. batch: a `Batch` of one node,

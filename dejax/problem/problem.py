@@ -1,7 +1,6 @@
 """The problem: what every node learns, from which samples, and by which rule."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -12,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
-from ..core.abstract import width_of
+from ..core.abstract import model_like, width_of
+from ..core.architectures import Architectures
+from ..core.arguments import takes_weight
 from ..core.checks import choice, or_none, rate, whole
 from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
-from ..core.types import Keys, NodeFloatLike, Tree
+from ..core.types import Keys, NodeFloatLike, Task, Tree, Values
 from ..data import Dataset, Synthetic
 from ..data.augmentations.augment import as_members
 from ..data.sampling import Epoch, Full, Poisson, Replacement
@@ -178,6 +179,13 @@ class Problem:
         """Where batches come from: the source, or the node's own samples."""
         return Samples(self.sampler) if self.source is None else self.source
 
+    def of_model(self, measure: Callable[[Tree], float]) -> float:
+        """`measure` of the shapes of one model; of several architectures the mean over the nodes."""
+        like = model_like(self.task)
+        if not isinstance(self.task, Architectures):
+            return measure(like)
+        return sum(len(ids) * measure(like[name]) for name, ids, _ in self.task.items()) / self.n
+
     def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
         """Draw one batch for each node of `ids` [m] (None: all).
 
@@ -194,7 +202,7 @@ class Problem:
         rows = materialize(rows)  # each row number is read by every number of its sample
         return self.data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays))
 
-    def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Any, key: Keys, *extra: Any) -> Any:
+    def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Values | None, key: Keys, *extra: Tree) -> Any:
         """Make params -> scalar: the mean of fn's losses [B] over real samples.
 
         A scalar loss passes when nothing is padded. A loss with an argument `weight` gets the
@@ -220,7 +228,7 @@ class Problem:
         return loss
 
 
-def _as_wide(data: Any, task: Any) -> Any:
+def _as_wide(data: Any, task: Task) -> Any:
     """Return the data with float64 arrays in float32 where the model has no float64.
 
     They would widen all that is computed from them.
@@ -240,14 +248,6 @@ def refuse_data(data: Any) -> None:
     if isinstance(data, Synthetic):
         says, instead = f"is a {type(data).__name__} problem", "give its parts, Problem(made.task, made.data)"
     raise bad("data", data, owner="Problem", says=says, why="and no data of nodes", instead=instead)
-
-
-def takes_weight(fn: Callable[..., Any]) -> bool:
-    """Whether a loss has an argument `weight`."""
-    try:
-        return "weight" in inspect.signature(fn).parameters
-    except (TypeError, ValueError):
-        return False
 
 
 __all__ = ["Problem", "takes_weight"]

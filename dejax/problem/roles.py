@@ -76,12 +76,12 @@ class WithRoles(NamedTuple):
 
 
 def as_rules(roles: Any) -> Patterns:
-    """A mapping path -> role (or its pairs) as a sorted tuple.
+    """A mapping path -> role (or its pairs) as a sorted tuple; None is no roles.
 
     Raises:
       TypeError: no mapping. ValueError: an unknown role.
     """
-    pairs = roles.items() if isinstance(roles, Mapping) else roles
+    pairs = () if roles is None else roles.items() if isinstance(roles, Mapping) else roles
     try:
         rules = tuple(sorted((str(path).strip("/"), role) for path, role in pairs))
     except (TypeError, ValueError):
@@ -133,7 +133,8 @@ def check_leaves(problem: Problem) -> None:
     """
     found = jax.tree_util.tree_leaves_with_path(split(problem.rules, model_like(problem.task))._replace(frozen=None))
     for (part, *path), x in found:
-        if jnp.issubdtype(x.dtype, jnp.floating) or part.name == "own_statistics":
+        fits = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize > 1  # of 8 bits and fewer JAX adds none
+        if fits or part.name == "own_statistics":
             continue
         name = path_of(tuple(path))
         what = "averaged at a server" if part.name == "statistics" else "trained and averaged"
@@ -143,7 +144,9 @@ def check_leaves(problem: Problem) -> None:
             owner="task",
             says=f"makes {name!r} of dtype {x.dtype}" if name else f"makes one leaf of dtype {x.dtype}",
             why=f"which cannot be {what}",
-            instead="make it frozen, " + keyword("roles", {name: "frozen"}) + ", or give it a floating dtype",
+            instead="make it frozen, "
+            + keyword("roles", {name: "frozen"})
+            + ", or give it a floating dtype of 16 bits or more",
         )
 
 
@@ -245,14 +248,14 @@ def over(fn: Callable[..., Any], pair: bool = False) -> Any:
     """
 
     @wraps(fn)  # whether it takes weight= is read off its signature
-    def joined(trained: Any, batch: Tree, key: Keys, fixed: Any, *extra: Any, **weight: Any) -> Any:
+    def joined(trained: Tree, batch: Tree, key: Keys, fixed: Tree, *extra: Tree, **weight: Any) -> Any:
         parts = trained if pair else (trained,)
         return fn(join(*parts, *fixed), batch, key, *extra, **weight)
 
     return joined
 
 
-def whole(trained: Any, fixed: Any, *extra: Any) -> Any:
+def whole(trained: Tree, fixed: Tree, *extra: Tree) -> Any:
     """A model out of trained leaves (shared, personal) and fixed ones (frozen, statistics)."""
     del extra
     return join(*trained, *fixed)
@@ -287,7 +290,7 @@ class Joined:
         """What no gradient is taken of."""
         return self.frozen, self.statistics, self.own_statistics
 
-    def _rows(self, role: str, default: Any, per_node: bool = True) -> Any:
+    def _rows(self, role: str, default: Tree, per_node: bool = True) -> Any:
         slots = self.round.store.slots
         if SLOT + role not in slots:
             return default
@@ -305,7 +308,7 @@ class Joined:
             step = personal_step(self.round.problem)
             self._put_personal(step(self.round, grads, self.opt, self.personal))
 
-    def observe(self, new: Any) -> None:
+    def observe(self, new: Tree) -> None:
         """The statistics that the model wrote: of a `Split`."""
         for put, values, old in (
             (self._put_statistics, new.statistics, self.statistics),
@@ -332,25 +335,29 @@ def average_statistics(round: Round, name: str, mean: Callable[..., Any], weight
     slots[slot], slots[slot + ".server"] = tree.map(lambda x, r: jnp.broadcast_to(x, r.shape), new, slots[slot]), new
 
 
-def model(method: Method, shared: Tree, end: WithRoles) -> Any:
-    """Return what is evaluated: the method's own leaves with those of the other roles.
+def model(method: Method, own: Tree, end: WithRoles, one: bool) -> Any:
+    """Return what is evaluated: leaves of the method's with those of the other roles.
 
     There is a node axis where any of them has one.
+
+    Args:
+      own: a model's leaves that the method holds. one: whether they are one model, without node axis.
     """
-    one = traits(method).one_model
-    rest = [end.personal, end.frozen, end.statistics, end.own_statistics]
-    own = [end.personal, end.own_statistics]
-    if not one:
-        n = tree.leaves(shared)[0].shape[0]
-        return join(
-            shared,
-            *(tree.map(lambda x: jnp.broadcast_to(x, (n, *x.shape[1:])), part) for part in rest if part is not None),
-        )
-    if not tree.leaves(own):
-        return join(shared, *(tree.map(lambda x: x[0], part) for part in rest if part is not None))
-    n = tree.leaves(own)[0].shape[0]
-    fixed = [tree.tile(tree.map(lambda x: x[0], part), n) for part in rest[1:3] if part is not None]
-    return join(tree.tile(shared, n), *(part for part in own if part is not None), *fixed)
+    said = traits(method)
+    rows, single = [end.personal, end.own_statistics], []
+    for part, alike in ((end.frozen, said.one_model), (end.statistics, said.channel == "server" or said.pooled)):
+        alike = alike or any(x.shape[0] == 1 for x in tree.leaves(part))
+        (single if alike else rows).append(part)
+    single = [tree.map(lambda x: x[0], part) for part in single if part is not None]
+    rows = [part for part in rows if tree.leaves(part)]
+    if one:
+        single.append(own)
+    else:
+        rows.append(own)
+    if rows:
+        n = tree.leaves(rows[0])[0].shape[0]
+        single = [tree.tile(part, n) for part in single]
+    return join(*rows, *single)
 
 
 __all__ = [

@@ -5,6 +5,7 @@ import inspect
 import jax
 
 from ..core.abstract import key_like, model_like
+from ..core.architectures import Architectures
 from ..core.types import Problem, Tree
 from ..errors import bad
 from .batch import Batch
@@ -29,6 +30,8 @@ def check_rule(problem: Problem) -> None:
         except TypeError as error:
             says, way = f"cannot be called with {want}: {error}", f"write def {fn}(self, {want[1:]}"
             raise bad(f"{name}.{fn}", says=says, instead=way) from None
+    if isinstance(task, Architectures):  # whose other rules a run refuses: see dejax.network.refusals
+        return
     rule.check(task)
     if problem.source is not None or type(rule) is BackPropagation:  # which fits every loss
         return

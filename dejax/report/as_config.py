@@ -135,7 +135,7 @@ def _sections(mark: Made | None) -> dict[str, Any] | None:
     return {**mark.args, "source": source.args["source"], "split": {**split, "of": "all"}}
 
 
-def call_of(value: Any) -> Any:
+def call_of(value: object) -> Any:
     """Spell a value that keeps its call; None where it keeps none, or has no name."""
     try:
         return None if made(value) is None else spelled(value)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Axes
+from ..core.types import Axes, Figure
 from ..errors import bad
 from .history import BY, History
-from .seeds import BANDS, band_of, check_band
+from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
@@ -119,14 +119,14 @@ def drawable(history: History) -> str | None:
     return next((n for n in ("objective", "loss") if n in history.names), None)
 
 
-def png(fig: Any, dpi: int = 130) -> bytes:
+def png(fig: Figure, dpi: int = 130) -> bytes:
     """A figure as PNG bytes, the same for the same numbers."""
     out = io.BytesIO()
     fig.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
 
 
-def svg(fig: Any) -> str:
+def svg(fig: Figure) -> str:
     """A figure as an SVG element to be pasted into a page, the same for the same numbers."""
     import matplotlib
 
@@ -163,7 +163,7 @@ def _lines(ax: Axes, history: History, members: list[str], by: str, band: str | 
             if not _has(history, name, run) or not (by == "round" or _has(history, by, run)):
                 continue
             x, values = history.series(name, run, by=by)
-            whole, ends = np.nanmean(values, 0), []
+            whole, ends = mean_over(values), []
             if _has(history, f"{name}_sample", run):  # the curve is of some nodes throughout, all of them are points
                 column = {t: i for i, t in enumerate(history.series(name, run)[0])}
                 rounds, sampled = history.series(f"{name}_sample", run)
@@ -177,7 +177,7 @@ def _lines(ax: Axes, history: History, members: list[str], by: str, band: str | 
                 x = np.where(x > 0, x, np.nan)
             if not np.isfinite(x).any():
                 continue
-            ax.plot(x, np.nanmean(values, 0), color=color, solid_capstyle="round", **look)
+            ax.plot(x, mean_over(values), color=color, solid_capstyle="round", **look)
             if ends:
                 ax.plot(x[ends], whole[ends], color=color, **ALL_NODES)
             if len(values) > 1 and not thin and band is not None:

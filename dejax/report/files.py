@@ -18,7 +18,10 @@ from .history import KEYS, History, Record, join
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
-    """Write metrics.jsonl, metrics.csv, figure.png and report.html, each whole or not at all.
+    """Write records, facts, figure and page of a history, each file whole or not at all.
+
+    They are metrics.jsonl, metrics.csv, run.json, figure.png and report.html. run.json holds the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
+    stays: it is that of the run itself.
 
     Args:
       history: one or several runs.
@@ -38,6 +41,8 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         directory.mkdir(parents=True, exist_ok=True)
     write(directory / "metrics.jsonl", jsonl(history.records))
     write(directory / "metrics.csv", csv_text(history.records))
+    if not (directory / "run.json").is_file():
+        write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
         write(directory / "config.yaml", config)
     fig = figures.figure(history) if figures.drawable(history) else None
@@ -48,7 +53,7 @@ def save(history: History, directory: Any, config: str | None = None, title: str
     return directory
 
 
-def check_path(name: str, path: Any) -> None:
+def check_path(name: str, path: object) -> None:
     """Refuse what names no file or directory.
 
     Raises:

@@ -251,7 +251,7 @@ class History:
         return figure(self, band=band)
 
     def save(self, directory: PathLike | None, config: str | None = None) -> Any:
-        """Write metrics.jsonl, metrics.csv, figure.png and report.html; see `dejax.report.save`."""
+        """Write records, run.json, figure.png and report.html; see `dejax.report.save`."""
         from . import save
 
         return save(self, directory, config=config)
@@ -291,7 +291,7 @@ class History:
         Returns:
           What `task.module(params)` gives, or the tree of parameters if the task has no modules.
         Raises:
-          IndexError: no such node. ValueError: no such run or seed. TypeError: a node that is no whole number.
+          FieldError: no such node, run or seed; a node that is no whole number.
         """
         live = self._live(run)
         if node is not None and (isinstance(node, bool) or not isinstance(node, SupportsIndex)):
@@ -302,9 +302,10 @@ class History:
                 instead="give the id of a node, a whole number, or " + NULL + " for the mean model",
             )
         view = live.view(seed)
+        if node is not None and not 0 <= node < view.n:
+            why = f"which is not in a population of {view.n}"
+            raise bad("node", node, owner="history.model", why=why, instead=f"give 0 <= node < {view.n}")
         params = view.mean if node is None or view.shared else population.node(view.params, node)
-        if node is not None and not -view.n <= node < view.n:
-            raise IndexError(f"node {node} is not in a population of {view.n}; give 0 <= node < {view.n}")
         if processes.count() > 1:  # arrays that this process can use by itself
             params = processes.to_host(params)
         module = getattr(view.task, "module", None)
@@ -354,7 +355,7 @@ class History:
 
             near = difflib.get_close_matches(name, self.names, 1, 0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise bad("name", name, why="which no record holds", instead=f"{hint}There are: {', '.join(self.names)}")
+            raise bad("name", name, why="which no record holds", instead=f"{hint}there are: {', '.join(self.names)}")
 
     def _axis(self, by: str) -> str:
         if by not in BY:

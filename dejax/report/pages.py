@@ -3,6 +3,7 @@
 import html
 from typing import Any
 
+from ..core.types import Figure
 from . import figures
 from .history import History
 from .tables import table, to_html
@@ -18,7 +19,7 @@ pre{background:#f6f6f6;padding:.8rem 1rem;overflow-x:auto;font-size:.85rem}summa
 """
 
 
-def page(history: History, config: str | None = None, title: str = "dejax", fig: Any = None) -> str:
+def page(history: History, config: str | None = None, title: str = "dejax", fig: Figure | None = None) -> str:
     """Make a self-contained HTML page: table, figure as inline SVG, facts of each run, config.
 
     Args:

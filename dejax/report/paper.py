@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import PathLike
+from ..core.types import Axes, Figure, PathLike
 from ..errors import bad
 from ..metrics._models import HIGHER_IS_BETTER
 from . import figures
@@ -153,7 +153,7 @@ def curves(
         )
     members = figures._family(history, name)
 
-    def draw(ax: Any, fig: Any) -> None:
+    def draw(ax: Axes, fig: Figure) -> None:
         figures._lines(ax, history, members, BY[by], band, positive=by == "bytes" and figures._wide(history))
         for line in ax.get_lines():
             line.set_linewidth(0.55 * line.get_linewidth())
@@ -198,7 +198,7 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
         grid[y.index(b), x.index(a)] = np.mean(values)
     grid[~np.isfinite(grid)] = np.nan
 
-    def draw(ax: Any, fig: Any) -> None:
+    def draw(ax: Axes, fig: Figure) -> None:
         shown = ax.imshow(grid, origin="lower", aspect="auto", cmap="cividis")
         ax.grid(False)
         ax.set_xticks(range(len(x)), [f"{v:g}" for v in x])
@@ -216,7 +216,7 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
     return _figure(draw, width, 0.8)
 
 
-def save_figure(figure: Any, path: PathLike) -> None:
+def save_figure(figure: Figure, path: PathLike) -> None:
     """Write a figure as .pdf, .svg, .png or .pgf, by the end of the name.
 
     Raises:

@@ -33,6 +33,13 @@ def over_lanes(values: Sequence[float]) -> Any:
     return over_seeds(np.asarray(values, float))
 
 
+def mean_over(values: np.ndarray) -> np.ndarray:
+    """Give the mean over the first axis of the values that are there; NaN where none is."""
+    there = ~np.isnan(values)
+    with np.errstate(all="ignore"):  # of what is not finite
+        return np.where(there, values, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
+
+
 def check_band(band: str | None) -> None:
     """Refuse a band that is none.
 
@@ -50,11 +57,12 @@ def band_of(values: np.ndarray, band: str) -> tuple[np.ndarray, np.ndarray]:
       band: "std": the standard deviation, as in tables; "minmax": lowest and highest seed; "ci95": the 95 % interval of the mean
         by Student's t, t(seeds - 1) s / sqrt(seeds) with the squares of s divided by seeds - 1.
     """
+    there = np.sum(~np.isnan(values), 0)
     if band == "minmax":
-        return np.nanmin(values, 0), np.nanmax(values, 0)
-    mean, there = np.nanmean(values, 0), np.sum(~np.isnan(values), 0)
+        return np.fmin.reduce(values, 0), np.fmax.reduce(values, 0)
+    mean = mean_over(values)
     if band == "std":
-        half = np.nanstd(values, 0)
+        half = np.sqrt(mean_over((values - mean) ** 2))
     else:
         free = np.maximum(there - 1, 1)
         squares = np.nansum((values - mean) ** 2, 0) / free
@@ -69,4 +77,4 @@ def student(free: np.ndarray) -> np.ndarray:
     return np.where(free <= len(T975), np.asarray(T975)[np.minimum(free, len(T975)) - 1], far)
 
 
-__all__ = ["BANDS", "band_of", "check_band", "over_lanes", "over_seeds", "student"]
+__all__ = ["BANDS", "band_of", "check_band", "mean_over", "over_lanes", "over_seeds", "student"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import topology
 from ..core.types import Method, Network, Problem, Topology
-from ..data import NodeData
+from ..data import NodeData, columns
 from .as_config import call_of, split_of
 
 SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def described(value: Any) -> Any:
+def described(value: object) -> Any:
     """Turn a value into what JSON can hold: members by name and arguments."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -115,7 +115,7 @@ def _graph(graph: Topology) -> dict[str, Any]:
     return {graph.name: args | facts}
 
 
-def _network(network: Any) -> Any:
+def _network(network: Network | None) -> Any:
     if not dataclasses.is_dataclass(network):
         return described(network)
     fields = [f.name for f in dataclasses.fields(network) if f.name not in FILLED]
@@ -126,13 +126,13 @@ def _data(data: Any) -> Any:
     if not isinstance(data, NodeData):
         return described(data)
     count = np.asarray(data.count) if getattr(data.count, "is_fully_addressable", True) else None
-    facts = {name: f"{x.dtype}{list(x.shape)}" for name, x in data.arrays.items()}
+    facts = columns.shapes(data.arrays)
     out: dict[str, Any] = {"name": data.name} | split_of(data)
     out |= {"nodes": int(data.n), "arrays": facts, "classes": data.num_classes}
     if count is not None:
         out["samples_of_a_node"] = [int(count.min()), int(count.max())]
         out["rows_shared"] = int(count.sum()) > data.size
-    out["test_samples"] = 0 if data.test is None else len(next(iter(data.test.values())))
+    out["test_samples"] = 0 if data.test is None else columns.count(data.test)
     out["own_test"] = data.test_index is not None
     if data.validation is not None:
         out["validation_samples"] = len(next(iter(data.validation.values())))

@@ -39,6 +39,11 @@ def batch(round: Round, name: str, of: str = "train", size: int | None = None, p
     if drawn.rows:
         source, weight, fetch = looked_up(round, name, drawn)
         drawn = Batch(fetch(source) if not round.problem.augment else jax.vmap(fetch)(source), weight)
+    return attacked(round, name, drawn)
+
+
+def attacked(round: Round, name: str, drawn: Batch) -> Batch:
+    """The batch, of adversaries as an attack on data leaves it."""
     attack = round.network.attack
     if attack is not None and attack.hook == "batch":
         ctx = round._context(round.key(name + ".attack"), is_adversary=rows_of_adversaries(round))
@@ -139,4 +144,4 @@ def rows_of_adversaries(round: Round) -> jax.Array:
     return round.by_id(round.network.attack.is_adversary(round.n_all))
 
 
-__all__ = ["batch", "collect", "looked_up", "public_batch", "rows_of_adversaries", "validation_batch"]
+__all__ = ["attacked", "batch", "collect", "looked_up", "public_batch", "rows_of_adversaries", "validation_batch"]

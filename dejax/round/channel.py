@@ -18,13 +18,14 @@ from ..compression import direct, identity
 from ..core import tree
 from ..core.checks import whole
 from ..core.kinds import check_option
+from ..core.stacks import held
 from ..core.types import Codec, Round, Tree, Values
 from ..errors import bad
 from ..problem.roles import average_statistics
 from . import audit, clocks, delay
 from .message import Message
 from .received import Received, ReceivedRows
-from .wires import CopiesPerEdge, Edges, Neighbors, Server, Wire
+from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
 
 
 def private(wire: Wire, m: Message) -> Message:
@@ -74,6 +75,12 @@ STAGES: tuple[Stage, ...] = (private, encoded, attacked, lossy, audit.stage, del
 
 def send(wire: Wire, message: Message) -> Message:
     """What receivers hold of a message, stage after stage."""
+    if (stacks := held(message.value)) is not None:
+        says = f"holds models of several architectures ({', '.join(stacks)})"
+        way = "send what has one form, such as answers on public rows (round.forward)"
+        raise bad(
+            "value", owner=f"round ({wire.name})", says=says, why="and no node can read those of another", instead=way
+        )
     for stage in STAGES:
         message = stage(wire, message)
     return message
@@ -95,17 +102,45 @@ def _codec(round: Round, given: Any) -> Any:
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None) -> Received:
+def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None, heard: bool = False) -> Received:
     """See `Round.exchange`. size: of the messages, where not the codec knows it."""
     codec = _codec(round, codec)
-    wire = (CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
+    _check_heard(round, heard, codec)
+    wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size
-    return wire.received(send(wire, wire.message(value)))
+    got = wire.received(send(wire, wire.message(value)))
+    got.codec = codec
+    return got
 
 
-def exchange_rows(round: Round, name: str, rows: Tree, codec: Any) -> ReceivedRows:
-    """See `Round.exchange(per_edge=True)`."""
+def _check_heard(round: Round, heard: bool, codec: Any) -> None:
+    """Raise where a call asks for what was heard and has no memory of it, or does not ask."""
+    if heard and round.network.edges is None:
+        why = "but the method does not say that it keeps what it hears"
+        raise bad(
+            "heard",
+            heard,
+            owner="round.exchange",
+            why=why,
+            instead='write traits = dejax.Traits(footprint="neighbors") in its class',
+        )
+    if heard and codec.per_edge:
+        why = f"beside {type(codec).__name__} with copies per edge"
+        raise bad("heard", heard, owner="round.exchange", why=why, instead="leave per_edge out of the codec")
+    if round.plan is not None and heard != (round.network.events.footprint == "neighbors"):
+        what = "where two nodes meet" if heard else "where a node acts on what it heard of its neighbors"
+        instead = "leave heard out" if heard else "give heard=True"
+        raise bad("heard", heard, owner="round.exchange", why="in a timetable " + what, instead=instead)
+
+
+def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
+    """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
+    if round.plan is not None:
+        why = "but in a timetable few nodes act at a time, and rows go over all edges at once"
+        raise bad("per_edge", True, owner="round.exchange", why=why, instead="use synchronous rounds")
     wire = Edges(round, name, _codec(round, codec))
+    if only is not None:
+        wire.send_only(only)
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
@@ -185,11 +220,27 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
 
 def broadcast(round: Round, name: str, value: Tree) -> Any:
     """See `Round.broadcast`."""
-    awake, bits = round.awake, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value))
+    _download(round, name, 8 * sum(x.size * x.dtype.itemsize for x in tree.leaves(value)))
+    return tree.tile(value, round.n)
+
+
+def scatter(round: Round, name: str, rows: Tree) -> Any:
+    """See `Round.scatter`."""
+    star(Server(round, name, round.network.codec, None, 0), "sends every node a value of its own")
+    wrong = [jnp.shape(x) for x in tree.leaves(rows) if jnp.shape(x)[:1] != (round.n,)]
+    if wrong:
+        way = f"give one row per node of this view, ({round.n}, ...); `broadcast` sends one value to all"
+        raise bad("rows", owner="round.scatter", says=f"has a leaf of shape {wrong[0]}", instead=way)
+    _download(round, name, tree.dense_bits(rows))
+    return rows
+
+
+def _download(round: Round, name: str, bits: int) -> None:
+    """Count one message of `bits` from the server to each awake node, and its time."""
+    awake = round.awake
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
     round.meter("down/" + name, count, bits)
     clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
-    return tree.tile(value, round.n)
 
 
 def star(wire: Server, does: str) -> None:
@@ -199,4 +250,15 @@ def star(wire: Server, does: str) -> None:
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
 
 
-__all__ = ["STAGES", "average", "broadcast", "exchange", "exchange_rows", "gather", "merge", "send", "uploads"]
+__all__ = [
+    "STAGES",
+    "average",
+    "broadcast",
+    "exchange",
+    "exchange_rows",
+    "gather",
+    "merge",
+    "scatter",
+    "send",
+    "uploads",
+]

@@ -8,22 +8,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..core.random import uniform
 from ..core.types import Links, Round, Values
 from ..faults import rebase
 
 WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 
 
-def _slot(round: Round) -> tuple[Any, Any]:
+def _slot(round: Round, frozen: bool = True) -> tuple[Any, Any]:
     """Return the clocks [n] of the view's nodes, and their setter.
 
-    A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
+    Those of sleepers stay if `frozen`. A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
     they are those of the population.
     """
     if round._clock is not None:
         return round.slot(round._clock, lambda n: None, per_node=False)
     _whole(round)
-    return round.slot("clock", lambda n: jnp.zeros((n,), float))
+    return round.slot("clock", lambda n: jnp.zeros((n,), float), frozen=frozen)
 
 
 def _server(round: Round) -> tuple[Any, Any]:
@@ -43,6 +44,21 @@ def compute(round: Round, name: str, share: jax.Array | None = None) -> None:
     time, write = _slot(round)
     done = clock.compute(round._context(round.key(name + ".seconds")), time, round.computes)
     write(done if share is None else time + share * (done - time))
+
+
+def read(round: Round) -> jax.Array:
+    """See `Round.seconds`."""
+    return jnp.zeros((round.n,), float) if round.network.clock is None else _slot(round)[0]
+
+
+def fastest(round: Round, keys: jax.Array, k: Any) -> jax.Array:
+    """See `Round.fastest`. keys: [n], which order those that are equally fast."""
+    ends, heard = read(round), round.uploads
+    if heard is not None:
+        ends = jnp.where(heard, ends, jnp.inf)
+    order = jnp.lexsort((uniform(keys), ends))
+    first = jnp.zeros((round.n,), bool).at[order].set(jnp.arange(round.n) < k)
+    return first if heard is None else first & heard
 
 
 def messages(round: Round, name: str, links: Links, mask: Values, bits: jax.Array) -> None:
@@ -72,12 +88,13 @@ def start_cohort(view: Round, name: str) -> None:
 def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
     """Charge the time of upload, mean and download.
 
-    The server waits for the slowest upload that arrives; then everybody has the result.
+    The server waits for the slowest upload that arrives; then everybody has the result. Where nodes
+    meet nowhere else, who sleeps begins, once awake, when the server does.
     """
     clock = round.network.clock
     if clock is None:
         return
-    time, write = _slot(round)
+    time, write = _slot(round, frozen=round.network.topology is not None)
     _, put_server = _server(round)
     done = clock.server(round._context(round.key(name + ".seconds")), time, up, down, arrived, kind)
     put_server(done)
@@ -103,4 +120,4 @@ def settle(round: Round) -> tuple[jax.Array, jax.Array]:
     return slots[WHOLE], jnp.stack([jnp.max(x) for x in clocks.values()]).max()
 
 
-__all__ = ["compute", "messages", "server", "settle", "start_cohort"]
+__all__ = ["compute", "fastest", "messages", "read", "server", "settle", "start_cohort"]

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
-from ..core.types import Round, Tree, Values
+from ..core import stacks, tree
+from ..core.types import Received, Round, Tree, Values
 from ..devices.node_blocks import map_nodes
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles
@@ -38,7 +38,7 @@ def losses(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
         joined = roles.Joined(round, params)
         fn, fixed = joined.loss(fn), (joined.personal, *joined.fixed)
 
-    def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Any) -> jax.Array:
+    def one(params: Tree, data: Tree, weight: Values, key: jax.Array, fixed: Tree) -> jax.Array:
         if fixed:
             own, *rest = fixed
             mean = problem.scalar_loss(fn, data, weight, key, tuple(rest))
@@ -49,7 +49,7 @@ def losses(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
 
 
 def of_neighbors(
-    round: Round, name: str, got: Any, fn: Callable[..., Any], own: tuple[Any, ...], given: Batch | None
+    round: Round, name: str, got: Received, fn: Callable[..., Any], own: tuple[Any, ...], given: Batch | None
 ) -> Any:
     """See `Received.forward`. One port after another: one [n, ...] of models at a time."""
     from .batches import batch
@@ -95,9 +95,19 @@ def _rows(
     return _map(round, one, (params, joined.personal, fixed), given, keys, extra)
 
 
-def _map(round: Any, fn: Callable[..., Any], models: tuple[Any, ...], given: Batch, keys: jax.Array, extra: Any) -> Any:
+def _map(
+    round: Round, fn: Callable[..., Any], models: tuple[Any, ...], given: Batch, keys: jax.Array, extra: Tree
+) -> Any:
     """Evaluate fn(*models, data, weight, key, extra) of every row, in blocks."""
     problem = round.problem
+    if stacks.several(models[0]):
+        batch = () if given.public else (given.data, given.weight)
+
+        def of(view: Any, model: Tree, rows: Any) -> Any:
+            batch, keys, extra = rows
+            return _map(view, fn, (model,), Batch(*batch) if batch else given, keys, extra)
+
+        return round._by_architecture(of, models[0], (batch, keys, extra))
     if given.public:
         row = lambda args: fn(*args[0], given.data, given.weight, args[1], args[2])
         return map_nodes(row, (models, keys, extra), problem.block, problem.place)

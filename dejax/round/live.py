@@ -51,12 +51,13 @@ def live_links(round: Round) -> Live:
 def _links(round: Round) -> Links:
     """Return W of the phase before faults.
 
-    That of whom the method chose, of pairs that meet, or of the graph.
+    That of whom the method chose, of pairs that meet, or of the graph, where events update nodes one by one.
     """
     if round._pulled is not None:
         return round._pulled
-    if round.plan is not None:
-        return round.plan.links(round.n_all)
+    met = None if round.plan is None else round.plan.links(round.n_all)
+    if met is not None:
+        return met
     return round.network.topology.at(round.phase, _graph_key(round))
 
 
@@ -83,7 +84,11 @@ def chosen(round: Round, ids: jax.Array) -> Links:
         )
     real = ids != round.ids[:, None]
     own = 1 / (1 + real.sum(1).astype(width_of(round.problem.task)))
-    lists = NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own)
+    return gathered_lists(round, NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own))
+
+
+def gathered_lists(round: Round, lists: NeighborLists) -> Links:
+    """Return the lists as they can be read on a mesh: any row may be another device's."""
     place = round.problem.place
     return lists if place is None else gathered(lists, Routes(place.mesh, NODES, None, 0))
 
@@ -121,4 +126,4 @@ def _graph_key(round: Round) -> jax.Array:
     return fold_in(round.run_key, round.phase)
 
 
-__all__ = ["Live", "chosen", "kind", "live_links", "repaired", "under_way"]
+__all__ = ["Live", "chosen", "gathered_lists", "kind", "live_links", "repaired", "under_way"]

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
+from ..core import stacks, tree
+from ..core.checks import natural
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
@@ -23,11 +24,15 @@ from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
 from .meters import NO_NODE
 
+PRODUCT = 2  # of a gradient's time: the derivative of a gradient along a direction does twice its work
+
 
 def gradient(
-    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None
-) -> Any:
+    round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None,
+    products: int = 0,
+) -> Any:  # fmt: skip
     """See `Round.gradient`."""
+    products = natural("round.gradient.products", products)
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
@@ -35,7 +40,7 @@ def gradient(
         of = lambda part: tree.map(lambda p, v: None if p is None else v, part, whole, is_leaf=lambda x: x is None)
         params, fixed = (whole, None) if fixed is None else (of(params), of(fixed))
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
-        return _gradient_of_events(round, name, params, loss_fn, extra, fixed)
+        return _gradient_of_events(round, name, params, loss_fn, extra, fixed, products)
     network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # what each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
@@ -47,7 +52,8 @@ def gradient(
     else:
         given = batch(round, name + ".batch", params=whole) if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
-    if given is not None and given.public:  # the same rows for all, which hold nothing private
+    public = given is not None and given.public
+    if given is not None and public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
@@ -64,14 +70,22 @@ def gradient(
     elif round.problem.rules:
         loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
     else:
-        loss, grads = _per_node(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
+
+        def one(view: Any, params: Tree, rows: Any) -> tuple[jax.Array, Any]:
+            source, weight, keys, extra = rows
+            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+
+        loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":
-        ctx = round._context(round.key(name + ".attack"), is_adversary=rows_of_adversaries(round))
-        grads = network.attack.gradient(ctx, grads)
-    _observe(round, loss, weight, "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss")
+        attacked = lambda view, grads, _: network.attack.gradient(
+            view._context(view.key(name + ".attack"), is_adversary=rows_of_adversaries(view)), grads
+        )
+        grads = round._by_architecture(attacked, grads, ())
+    record = "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss/public" if public else "loss"
+    _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
-    work = round.problem.rule.work
+    work = round.problem.rule.work + PRODUCT * products
     clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
 
@@ -216,8 +230,10 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
 
     if given.public:
         shared = lambda params, key, fixed: problem.scalar_loss(fn, given.data, given.weight, key, *fixed)(params)
-        return _each(round, shared, shared, params, round.node_keys(name), fixed)
-    return _each(round, one, one, params, given.data, given.weight, round.node_keys(name), fixed)
+        of = lambda view, params, rows: _each(view, shared, shared, params, *rows)
+        return round._by_architecture(of, params, (round.node_keys(name), fixed))
+    of = lambda view, params, rows: _each(view, one, one, params, *rows)
+    return round._by_architecture(of, params, (given.data, given.weight, round.node_keys(name), fixed))
 
 
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
@@ -233,7 +249,9 @@ def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     return block_map(fn, n, block, place)(*args)
 
 
-def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...], fixed: Any) -> Any:
+def _gradient_of_events(
+    round: Any, name: str, params: Tree, loss_fn: Any, extra: tuple[Any, ...], fixed: Any, products: int
+) -> Any:
     """Compute the m gradients of a timetable's initiators, and scatter them into the node axis.
 
     m is the width of the timetable; rows of other nodes are zero.
@@ -246,15 +264,18 @@ def _gradient_of_events(round: Any, name: str, params: Tree, loss_fn: Any, extra
     params_m, extra_m, fixed_m = (tree.map(lambda x: x[rows], t) for t in (params, extra, fixed))
     models = params_m if fixed is None else roles.joint(params_m, fixed_m, gaps=bool(round.problem.rules))
     drawn = batch(view, name + ".batch", params=models)
-    grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m)
+    grads = gradient(view, name, params_m, drawn, loss_fn, extra_m, fixed_m, products)
     return tree.map(lambda g, x: jnp.zeros_like(x).at[ids].set(g, mode="drop"), grads, params)
 
 
-def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
+def _observe(round: Round, loss: jax.Array, weight: Any, record: str, meter: str, products: int) -> None:
     """Meter gradients and `record`, the mean loss, of honest nodes; the first not finite."""
     store, works = round.store, round.of_honest(round.computes)
     loss = loss.astype(jnp.promote_types(loss.dtype, jnp.float32))
-    store.meter("gradients", jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32), 1)
+    nodes = jnp.int32(round.n) if works is None else works.sum(dtype=jnp.int32)
+    store.meter(meter, nodes, 1)
+    if products:
+        store.meter("products", products * nodes, 1)
     finite = jnp.isfinite(loss.astype(jnp.float32))  # of any width: past 3e38 a run has diverged
     if works is not None:
         finite = finite | ~works
@@ -269,11 +290,20 @@ def _observe(round: Round, loss: jax.Array, weight: Any, record: str) -> None:
 def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
     """See `Round.descend`."""
 
-    def one(g: Any, s: Values, p: Any) -> tuple[Any, Any]:
-        updates, s = optimizer.update(g, s, p)
+    rows = getattr(optimizer, "rows", {})  # of an optimizer whose numbers are given per node
+
+    def one(row: Any, g: Any, s: Values, p: Any) -> tuple[Any, Any]:
+        updates, s = (optimizer.one(row) if row else optimizer).update(g, s, p)
         return tree.map(lambda p, u: p + u.astype(p.dtype), p, updates), s
 
-    new_params, new_state = round.map(one, grads, opt_state, params)
+    def of(view: Any, params: Tree, given: Any) -> Any:
+        if not stacks.is_stacks(params):
+            return view.map(one, *given, params)
+        ((name, own),) = params.items()  # an optimizer sees the stack itself
+        found = view.map(one, *[part[name] if stacks.is_stacks(part) else part for part in given], own)
+        return tuple(stacks.Stacks({name: x}) for x in found)
+
+    new_params, new_state = round._by_architecture(of, params, (rows, grads, opt_state))
     return round.keep(new_params, params), round.keep(new_state, opt_state)
 
 

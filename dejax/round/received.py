@@ -34,6 +34,7 @@ class Received:
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
         self._audit, self._forward, self._judging = audit, forward, False
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
+        self.codec: Any = None  # of an exchange between neighbors
 
     @property
     def links(self) -> Any:
@@ -131,7 +132,7 @@ class Received:
 
         return self.links.fold(one, carry, self._spread)
 
-    def forward(self, fn: Callable[..., Any], *own: Any, batch: Any = None, name: str | None = None) -> Any:
+    def forward(self, fn: Callable[..., Any], *own: Tree, batch: Tree = None, name: str | None = None) -> Any:
         """Evaluate what arrived: fn(model on port s, batch_i, key_i, *own_i), a tree of [n, k, ...].
 
         Args:
@@ -162,12 +163,22 @@ class Received:
             self._audit(self)
         return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
 
+    def moved(self, mean: Tree) -> Any:
+        """Move to base + gamma (mean - own), as `Round.gossip` does.
+
+        mean: tree of [n, ...], made of the values by the method. It is the result itself where codec and privacy are plain.
+        """
+        if self.codec.lossless and self.base is self.own:
+            return mean
+        gamma = jnp.asarray(self.codec.gamma)
+        return tree.map(lambda b, r, o: b + gamma.astype(b.dtype) * (r - o), self.base, mean, self.own)
+
     def _check_linear(self) -> None:
         if self.rule is not None and not self.rule.linear and not self._judging:
             why = "but the method mixes by weights of its own, which a robust rule cannot replace"
             raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
 
-    def holders(self, owns: Tree, weights: Any = None, self_weights: Any = None) -> Any:
+    def holders(self, owns: Tree, weights: Values | None = None, self_weights: Values | None = None) -> Any:
         """Sum the weights of those who hold each entry: `owns` [n, ...] is 1 where a sender does.
 
         Weights are those of what arrived. An adversary claims all entries.

@@ -7,14 +7,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core import tree
+from ..core import stacks, tree
+from ..core.architectures import Architectures
 from ..core.checks import whole
 from ..core.random import fold_name
+from ..core.shapes import check_rows
 from ..core.types import Tree
 from ..devices.node_blocks import block_map
-from ..errors import bad
+from ..errors import a_name, bad
 from ..problem import Batch
-from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, wires
+from . import (
+    aligned as same_places,
+    batches,
+    channel,
+    clocks,
+    cohort,
+    forward,
+    lifted,
+    live,
+    local,
+    masked,
+    newcomers,
+    wires,
+)
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -34,8 +49,9 @@ class Round(Rows):
 
     # ---- local work
     def batch(
-        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None
-    ) -> Batch:
+        self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
+        aligned: bool = False,
+    ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
         Draws advance the cursor of an epoch.
@@ -47,11 +63,17 @@ class Round(Rows):
           params: tree of [n, ...], with which a source of experience acts; samples do not need them.
           size: rows of a public or validation batch, drawn with replacement; None: all public rows in their order, and
             Problem.batch_size validation rows, or all.
+          aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
+            sample, of which each holds other columns.
         Raises:
           ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
-            that acts.
+            that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
+            sampling, or from a source of experience.
         """
-        return batches.batch(self, self._name("batch", name), of, size, params)
+        name = self._name("batch", name)
+        if aligned:
+            return same_places.batch(self, name, of, size)
+        return batches.batch(self, name, of, size, params)
 
     def gradient(
         self,
@@ -61,9 +83,12 @@ class Round(Rows):
         loss: Tree = None,
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
+        products: int = 0,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
+
+        Counted as `gradients`, on public rows as `public_gradients`, which no account of privacy sees.
 
         Args:
           params: tree of [n, ...].
@@ -73,9 +98,12 @@ class Round(Rows):
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
             trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
+          products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
+            counted as one of `products` besides, and takes the time of two gradients. Clipped and
+            noised together with the rest, they are one mechanism of privacy.
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed)
+        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
@@ -86,7 +114,7 @@ class Round(Rows):
         return forward.losses(self, self._name("losses", name), params, batch)
 
     def forward(
-        self, fn: Callable[..., Any], params: Tree, *extra: Any, batch: Batch | None = None, name: str | None = None
+        self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
     ) -> Any:
         """Evaluate fn(model_i, batch_i, key_i, *extra_i) at every node: a tree of [n, ...].
 
@@ -115,9 +143,12 @@ class Round(Rows):
         Raises:
           TypeError: it has none, and there is no default.
         """
-        found = getattr(self.problem.task, name, None) or default
+        task = self.problem.task
+        found = (
+            task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
+        )
         if found is None:
-            raise TypeError(f"the method needs a task with {name}(params, batch), and {self.problem.task!r} has none")
+            raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
         return found
 
     @property
@@ -143,6 +174,11 @@ class Round(Rows):
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
+    @property
+    def fresh(self) -> jax.Array:
+        """Bool [n]: nodes whose first round this is: in round 0 who is awake, later who joins."""
+        return newcomers.fresh(self)
+
     # ---- communication
     @cached_property
     def links(self) -> Live:
@@ -166,7 +202,9 @@ class Round(Rows):
         """
         return wires.edge_slot(self, self._prefix + name, init)
 
-    def exchange(self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False) -> Any:
+    def exchange(
+        self, value: Tree, *, name: str | None = None, codec: Any = None, per_edge: bool = False, heard: bool = False
+    ) -> Any:
         """Send each node's value to its neighbors.
 
         The result is what receivers hold after privacy, codec, adversaries and links.
@@ -175,14 +213,21 @@ class Round(Rows):
           value: tree of [n, ...]; with `per_edge` of [m, ...], rows as in `edges`: row e goes from
             edges.receiver[e] to edges.sender[e], where it arrives as row edges.reverse[e].
           codec: used instead of the network's for this call.
+          heard: whether receivers keep what they heard last of each neighbor, where nothing comes in this
+            phase, since a message is lost or its sender asleep; before the first one its weight is the
+            receiver's own. In events of the footprint "neighbors", what a node reads in its own event, up
+            to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
+            this event computes. The method says `footprint="neighbors"` in its traits.
         """
+        if not per_edge:
+            check_rows("round.exchange", value, self.n)
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
-        return channel.exchange(self, self._name("exchange", name), value, codec)
+        return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
 
     def gossip(
         self, value: Tree, *, name: str | None = None, codec: Any = None,
-        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0,
+        weights: tuple[jax.Array, jax.Array] | None = None, mask: Tree = None, mask_bits: int = 0, heard: bool = False,
     ) -> Any:  # fmt: skip
         """Exchange, then move to base + gamma (combine(own, received) - own).
 
@@ -196,17 +241,19 @@ class Round(Rows):
             becomes the mean over those of the neighborhood that hold it, and stays where nobody
             does. Messages take the bits of the entries held, and `mask_bits` each. The method says
             `masks` in its traits.
+          heard: as in `exchange`, without `mask`.
         """
+        check_rows("round.gossip", value, self.n)
+        if weights is not None and not (isinstance(weights, (tuple, list)) and len(weights) == 2):
+            says = f"is {a_name(weights)}" if not isinstance(weights, (tuple, list)) else f"holds {len(weights)} arrays"
+            raise bad(
+                "weights", owner="round.gossip", says=says, instead="give two arrays: (w [n, k] on ports, own [n])"
+            )
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
-        got = channel.exchange(self, name, value, codec)
-        codec = self.network.codec if codec is None else codec
-        out = got.combine() if weights is None else got.average(*weights)
-        if codec.lossless and got.base is got.own:
-            return out
-        gamma = codec.gamma
-        return tree.map(lambda b, r, o: b + jnp.asarray(gamma).astype(b.dtype) * (r - o), got.base, out, got.own)
+        got = channel.exchange(self, name, value, codec, heard=heard)
+        return got.moved(got.combine() if weights is None else got.average(*weights))
 
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
         """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.
@@ -232,26 +279,27 @@ class Round(Rows):
         """int32 [n]: how many neighbors each node can hear in this phase."""
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
-    def ask(self, query: Tree, answer: Callable[..., Any], *own: Any, name: str | None = None) -> ReceivedRows:
-        """Ask all neighbors: each answers the queries that reached it, out of rows of its own.
+    def ask(
+        self, query: Tree, answer: Callable[..., Any], *own: Tree, to: Tree = None, name: str | None = None
+    ) -> ReceivedRows:
+        """Ask neighbors: each answers the queries that reached it, out of rows of its own.
 
         Args:
           query: tree of [n, ...]; what node i asks. answer: `fn(query_i, *own_j)` -> what neighbor
             j answers.
           own: trees of [n, ...].
+          to: bool [m], by `edges`: whether edges.receiver[e] asks edges.sender[e]; None: everybody.
+            Only these queries, and answers to those that arrived, are sent and counted.
         Returns:
-          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; lost where
-            query or answer was.
-        The method sends on edges: `Traits(channel="edges")`.
+          `ReceivedRows`: row e is what edges.sender[e] answered to edges.receiver[e]; not there where
+            nothing was asked, or query or answer was lost.
+        The method says `asks` in its traits, and sends on edges: `Traits(channel="edges", asks=True)`.
         """
         name = self._name("ask", name)
         edges, mine = self.edges, lambda x: tree.map(lambda leaf: leaf[self.edges.receiver], x)
-        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None)
+        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None, only=to)
         answers = jax.vmap(answer)(asked.rows, *map(mine, own))
-        got = channel.exchange_rows(self, name + "/answer", answers, None)
-        if asked.mask is not None:
-            got.mask = got.mask & edges.deliver(asked.mask)
-        return got
+        return channel.exchange_rows(self, name + "/answer", answers, None, only=asked.mask)
 
     def average(
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
@@ -259,8 +307,9 @@ class Round(Rows):
     ) -> Any:  # fmt: skip
         """Form one weighted mean over the nodes of this view, through the server: no node axis.
 
-        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive. The
-        mean of none is zero, so send differences to the server's value rather than models.
+        Rows are weighted by `weights` [n] (default: equal), normalised over those that arrive; the
+        clock waits for none of weight 0. The mean of none is zero, so send differences to the
+        server's value rather than models.
 
         Args:
           value: tree of [n, ...].
@@ -300,6 +349,13 @@ class Round(Rows):
         """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
         return channel.broadcast(self, self._name("broadcast", name), value)
 
+    def scatter(self, rows: Tree, *, name: str | None = None) -> Any:
+        """Send each node a value of its own from the server: `rows` [n, ...], as they arrive.
+
+        The counterpart of `gather`; rows travel as they are. The method says `gathers` in its traits.
+        """
+        return channel.scatter(self, self._name("scatter", name), rows)
+
     def report(self, name: str, values: jax.Array) -> None:
         """Record the mean of `values` [n] over the nodes that compute, as `name`."""
         values, works = jnp.asarray(values, float), self.computes
@@ -333,14 +389,37 @@ class Round(Rows):
         at = jnp.arange(self.n, dtype=jnp.int32) if self._ids is None else self._ids
         return tree.map(lambda f, r: f.at[at].set(r), value, rows)
 
+    # ---- virtual time
+    @property
+    def seconds(self) -> jax.Array:
+        """Virtual clock of each row [n], seconds since a moment that all share in this round.
+
+        Only differences within a round mean something. Zeros where the network has no clock.
+        """
+        self._check()
+        return clocks.read(self)
+
+    def fastest(self, k: Any, *, name: str | None = None) -> jax.Array:
+        """Bool [n]: the k nodes whose work of this round has ended first, of those that are heard.
+
+        By their clocks; those that are equally fast, as all are where the network has no clock, in
+        an order drawn afresh. As `weights` of `average`, the server waits for no others.
+
+        Args:
+          k: how many, a number that may be traced; all where it is more than there are.
+        """
+        name = self._name("fastest", name)
+        return clocks.fastest(self, self._per_node(fold_name(self._key, name)), k)
+
     # ---- lifted control flow
-    def map(self, fn: Callable[..., Any], *trees: Any) -> Any:
+    def map(self, fn: Callable[..., Any], *trees: Tree) -> Any:
         """vmap over nodes of code that calls no verb."""
         self._check()
-        return block_map(fn, self.n, None, self.problem.place)(*trees)
+        run = lambda view, _, trees: block_map(fn, view.n, None, self.problem.place)(*trees)
+        return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Any, *, steps: Tree = None, name: str | None = None
+        self, k: int, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None
     ) -> Any:
         """Iterate carry <- fn(inner, carry), k times.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core import tree
+from ..core import stacks, tree
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
@@ -231,6 +231,20 @@ class Rows:
         for cached in CACHED:
             child.__dict__.pop(cached, None)
         return child
+
+    def _by_architecture(self, fn: Callable[[Any, Tree, Any], Any], params: Tree, rows: Tree) -> Any:
+        """fn(view, params, rows) of all nodes; of each architecture, and joined by node id."""
+        if not stacks.several(params):
+            return fn(self, params, rows)
+        return stacks.each(lambda ids, part, rest: fn(self._at(ids), part, rest), params, rows)
+
+    def _at(self, ids: Any) -> Any:
+        """The view of some nodes, int32 [m]; of all where `ids` is None."""
+        if ids is None:
+            return self
+        view = self._fresh()
+        view._ids = jnp.asarray(ids)
+        return view
 
     def _child(self, store: Store, key: jax.Array, prefix: str, **changes: Any) -> Any:
         child = self._fresh()

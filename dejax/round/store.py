@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import tree
+from ..core.types import Tree
 from ..errors import bad
 from .meters import NO_NODE, Meters, limbs
 
@@ -67,7 +68,7 @@ class Store:
         """Add messages (or units) [n] that each node sent under `name`."""
         self.sent[name] = self.sent[name] + count if name in self.sent else count
 
-    def ask(self, batch: Any = None) -> None:
+    def ask(self, batch: Tree = None) -> None:
         """Count a mechanism of privacy, on a fresh batch (None) or on one that others may use too."""
         known = next((entry for entry in self.asked if batch is not None and entry[0] is batch), None)
         if known is None:
@@ -98,7 +99,7 @@ class Store:
         """What an inner scan or cond must hand out as arrays."""
         return self.counts, self.values, self.bad_node, self.sent, self.shares
 
-    def absorb(self, observed: Any, units: dict[str, int]) -> None:
+    def absorb(self, observed: Tree, units: dict[str, int]) -> None:
         """Add what an inner round observed."""
         counts, values, bad_node, sent, shares = observed
         for name, count in counts.items():

@@ -8,15 +8,23 @@ from functools import partial
 from typing import Any
 
 from .. import metrics as metrics_room
+from ..core.arguments import called_with
 from ..core.checks import or_none, whole
 from ..core.types import Problem
-from ..errors import NULL, bad
+from ..errors import NULL, a_name, bad
 from ..metrics import View
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
 
-OF_THE_MEAN = ("mean_model", "consensus", "objective", "heterogeneity")  # metrics that a mean of models needs
+OF_THE_MEAN = (
+    "mean_model",
+    "consensus",
+    "objective",
+    "heterogeneity",
+    "hessian_trace",
+    "sharpness",
+)  # need a mean of models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +109,9 @@ class Cadence:
                     says=f"holds {metric!r}",
                     instead="give functions fn(view) -> {name: number}, or names of built-in ones",
                 )
+            if takes := called_with(metric, "view"):
+                says = f"holds {a_name(metric)}, which {takes}"
+                raise bad("metrics", metric, says=says, instead="give functions fn(view) -> {name: number}")
             out.append(metric)
         if metrics_room.local_models in out and metrics_room.own_test in out:  # one pass over the test set serves both
             out[out.index(metrics_room.local_models)] = partial(metrics_room.local_models, own=True)

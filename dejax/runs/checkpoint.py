@@ -297,7 +297,7 @@ def _empty(like: Tree) -> Any:
     return jnp.zeros(like.shape, like.dtype)
 
 
-def _unwrap(got: Any, like: Tree) -> Any:
+def _unwrap(got: Tree, like: Tree) -> Any:
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         kinds: list[Any] = []
         jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)  # `like` may be a mere shape

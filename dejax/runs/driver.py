@@ -4,7 +4,6 @@ It drives one run, or several in one program.
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..core import tree
-from ..core.abstract import model_like
 from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, DivergenceError, bad
+from ..planning.plan import numbers
 from ..report.history import KEYS, Record
 from . import batch, checkpoint, memory_check
 from .batch import Batch
@@ -211,8 +210,7 @@ def _record(
         for i, view in views:
             label, seed = run.lanes[i]
             if not run.shape:
-                one = model_like(run.problem.task)
-                run.shape = {"parameters": sum(math.prod(x.shape) for x in tree.leaves(one))}
+                run.shape = {"parameters": round(run.problem.of_model(numbers))}
             node = None if i in run.broken else view.bad_node()
             if node is not None:
                 run.diverged(DivergenceError(label, seed, "model", run.round, node), i)

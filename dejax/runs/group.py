@@ -187,7 +187,7 @@ def grouped(
     members: Sequence[Member],
     seeds: Sequence[int],
     at_once: int | None = None,
-    mesh: Any = None,
+    mesh: MeshLike = None,
     before: Sequence[Sequence[str]] = (),
 ) -> list[Group]:
     """Place members on devices, and group them by structure into programs.

@@ -139,7 +139,7 @@ def compare(
     config: str | None = None,
     fallback: bool = False,
     check_memory: bool = True,
-    mesh: Any = None,
+    mesh: MeshLike = None,
 ) -> History:
     """Run several experiments one after another, into one history, table and run directory.
 

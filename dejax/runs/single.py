@@ -88,10 +88,11 @@ class SingleRun(Batch):
     def _seed(self, seed: int | None) -> int:
         if seed is None:
             if len(self.seeds) > 1:
-                raise ValueError(f"run {self.label!r} has seeds {self.seeds}; say which: seed=...")
+                why = f"but run {self.label!r} has seeds {self.seeds}"
+                raise bad("seed", None, why=why, instead="say which: seed=...")
             return 0
         if seed not in self.seeds:
-            raise ValueError(f"run {self.label!r} has no seed {seed}; it has {self.seeds}")
+            raise bad("seed", seed, why=f"but run {self.label!r} has seeds {self.seeds}", instead="give one of them")
         return self.seeds.index(seed)
 
     def continue_(self, history: Any, rounds: int, options: dict[str, Any]) -> Any:

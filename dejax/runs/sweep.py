@@ -207,9 +207,8 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
         given = build(**{name: value for name, (_, value) in values.items()})
         if not isinstance(given, (tuple, list)) or len(given) != 3:
             length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
-            raise TypeError(
-                f"build returned a {type(given).__name__}{length} for {label}; return (method, problem, network)"
-            )
+            says = f"returned a {type(given).__name__}{length} for {label}"
+            raise bad("build", given, says=says, instead="return (method, problem, network)")
     return Member(label, tuple(given), rounds, marks)
 
 

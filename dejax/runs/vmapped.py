@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import engine
 from ..core import tree
 from ..core.random import seeded
-from ..core.types import Keys, Method, Network, Place, Problem, Tree
+from ..core.types import Keys, Method, Network, Place, Problem, Tree, Values
 from ..devices import placement
 
 
@@ -59,7 +59,7 @@ def over_lanes(name: str, mesh: bool, varying: tuple[int, ...]) -> Any:
 
     def run_chunk(
         method: Method, problem: Problem, network: Network, carry: Tree, values: Tree, keys: Keys,
-        first: Any, count: Any, length: int, horizon: Any,
+        first: Any, count: Any, length: int, horizon: int | Values,
     ) -> Any:  # fmt: skip
         def one(carry: Tree, values: Tree, key: Keys) -> Any:
             own, graph = of(method, network, values)

@@ -43,6 +43,10 @@ class Sized:
           ValueError: data without classes, or sizes that differ from those the caller fixed.
         """
         arrays = getattr(data, "arrays", None) or data.train
+        if isinstance(arrays["x"], dict):
+            why = f"but x of {data.name!r} is a dict of {', '.join(arrays['x'])}, which this task cannot join"
+            instead = "write a module that takes it, in dejax.tasks.flax(...)"
+            raise bad(self.field, says="is taken from the data", why=why, instead=instead)
         size, classes = self.measure(tuple(arrays["x"].shape[1:])), data.num_classes
         if not (self.classes or classes):
             raise ValueError(

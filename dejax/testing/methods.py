@@ -26,7 +26,7 @@ from .runs import (
 )
 
 
-def check_method(method: Any, problem: Any = None, network: Any = None) -> None:
+def check_method(method: Method, problem: Any = None, network: Network | None = None) -> None:
     """Check that a method keeps what dejax builds on.
 
     These are types, purity, numbers, and that it works through verbs alone. Takes about two

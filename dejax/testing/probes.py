@@ -54,7 +54,7 @@ class Listen(Gossip):
     whom [n, k].
     """
 
-    def step(self, state: Models, round: Any) -> Models:
+    def step(self, state: Models, round: Round) -> Models:
         """Draw, compute, exchange; keep what was seen."""
         received = round.exchange(state.params)
         heard, mask = received.each()
@@ -82,7 +82,7 @@ class Average:
         del key
         return Models(params)
 
-    def step(self, state: Models, round: Any) -> Models:
+    def step(self, state: Models, round: Round) -> Models:
         """Two averages of a value that every node has of its own."""
         value = tree.map(lambda x: x + by_node(round.ids, x), state.params)
         for name, weights in (("all", None), ("some", round.by_id(self.weights))):

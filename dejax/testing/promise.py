@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..core.types import Tree
+from ..core.types import Dtype, Tree
 from ..errors import PromiseError
 
 
@@ -82,7 +82,7 @@ def host(tree: Tree) -> Any:
     return jax.tree.map(one, tree)
 
 
-def rounding(dtype: Any) -> float:
+def rounding(dtype: Dtype) -> float:
     """What sums of some dozen numbers may be off by, relative to the largest."""
     if not np.issubdtype(dtype, np.floating):
         return 0.0

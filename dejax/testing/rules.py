@@ -1,7 +1,6 @@
 """What a combination rule must satisfy."""
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from .runs import one_step
 FAR = 1e6
 
 
-def check_rule(rule: Any) -> None:
+def check_rule(rule: Rule) -> None:
     """Check that a rule treats neighbors alike and ignores what did not arrive.
 
     And that it agrees with neighbors who agree. It is run by gossip on 14 nodes with 4 neighbors
@@ -99,7 +98,7 @@ def _robust(promises: Promises, rule: Rule, run: OneRound) -> None:
                 require(honest.max() < 1e-3 * FAR, f"{f} {what} values carry an honest node to {honest.max():.3g}")
 
 
-def _server(promises: Promises, rule: Any) -> None:
+def _server(promises: Promises, rule: Rule) -> None:
     """The mean of a server, or what stands in for it."""
     rule.check(NODES, server=True)
     share = np.arange(1.0, NODES + 1)

@@ -30,7 +30,7 @@ class Runs:
         self._chunk = jax.jit(self._rounds, donate_argnums=(3,))
 
     def _rounds(
-        self, method: Method, problem: Problem, network: Network, carry: Tree, key: Keys, first: Any, count: Any
+        self, method: Method, problem: Problem, network: Network, carry: Tree, key: Keys, first: Tree, count: Any
     ) -> Any:
         self.traces += 1
         return engine.run_chunk(method, problem, network, carry, key, first, count, toys.ROUNDS, jnp.float32(7))[0]

@@ -1,17 +1,15 @@
 """What a task must satisfy."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
-from ..core.types import Tree
+from ..core.types import Task, Tree
 from .promise import Promises, close, require, rounding, same
 
 
-def check_task(task: Any, batch: Tree) -> None:
+def check_task(task: Task, batch: Tree) -> None:
     """Check a task: it is pure, each example stands for itself, and it bears a node axis.
 
     Args:
@@ -63,7 +61,7 @@ def check_task(task: Any, batch: Tree) -> None:
             require(np.shape(measured)[:1] == (size,), f"metric {name!r} has shape {np.shape(measured)}")
 
 
-def _draws(task: Any, params: Tree, batch: Tree, value: Tree) -> bool:
+def _draws(task: Task, params: Tree, batch: Tree, value: Tree) -> bool:
     """Whether the loss depends on its key."""
     return bool((np.asarray(task.loss(params, batch, jax.random.key(1))) != np.asarray(value)).any())
 

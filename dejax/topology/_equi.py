@@ -57,7 +57,7 @@ def equi_static(n: int = FROM_DATA, *, draws: int = 8, directed: bool = True, se
         i = np.arange(n)
         return Graph.directed(n, np.tile(i, draws), np.concatenate([(i + u) % n for u in offsets(s)]))
 
-    _draw("equi_static", graph, seed, False, f"draws is {draws}; give more")
+    _draw("equi_static", graph, seed, False, f"draws is {draws}; give more", "draws")
     return build("equi_static", equi_edges(n, offsets(seeds[-1]), directed))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.checks import choice, or_none, whole
 from ..core.made import recorded
 from ..core.warn import warn
-from ..errors import bad
+from ..errors import a_name, bad
 from ..mixing import Dense, Edges
 from ._graph import Graph
 from ._topology import TOLERANCE, Topology, build
@@ -95,7 +95,7 @@ def from_matrix(
     differentiate through it; values are then not checked.
 
     Args:
-      matrix: [n, n], or [P, n, n] for a sequence of period P; NumPy or JAX.
+      matrix: [n, n], or [P, n, n] for a sequence of period P; NumPy, JAX or sparse of SciPy.
       kind: demand that W be "doubly", "row" or "column" stochastic; of a traced W it is believed
         ("doubly" if left out).
       allow_disconnected: accept a W whose graph falls into parts.
@@ -109,6 +109,10 @@ def from_matrix(
       'doubly'
     """
     or_none(choice("doubly", "row", "column"), "or leave it out")("from_matrix.kind", kind)
+    if callable(getattr(matrix, "is_directed", None)):
+        says, instead = f"is {a_name(matrix)} of networkx", "give it to dejax.topology.from_networkx"
+        raise bad("matrix", matrix, owner="from_matrix", says=says, instead=instead)
+    matrix = [_as_dense(w) for w in matrix] if isinstance(matrix, (list, tuple)) else _as_dense(matrix)
     shape = tuple(np.shape(matrix))
     if len(shape) not in (2, 3) or shape[-1] != shape[-2] or 0 in shape:
         raise bad(
@@ -149,6 +153,12 @@ def from_matrix(
     rounded = given.dtype != np.float64 or bool((given == given.astype(np.float32)).all())  # as `matrix()` gives them
     tolerance = TOLERANCE if not rounded else 10 * shape[-1] ** 0.5 * 1.2e-7
     return build(name, [Edges.from_matrix(w) for w in dense], allow_disconnected, kind, tolerance)
+
+
+def _as_dense(matrix: Any) -> Any:
+    """A sparse matrix of SciPy as an array; others as they are."""
+    dense = getattr(matrix, "toarray", None)
+    return matrix if dense is None else dense()
 
 
 @recorded()
@@ -218,16 +228,18 @@ def from_networkx(
 
 
 def _warn_unused(graph: Any, numbers: bool) -> None:
-    """Warn of self loops, and where `numbers` of numbers on edges."""
+    """Warn of self loops and parallel edges, and where `numbers` of numbers on edges."""
     loops = sum(u == v for u, v in graph.edges())
     named = {k for *_, held in graph.edges(data=True) for k, v in held.items() if _is_number(v)} if numbers else set()
     unused = [f"{loops} self loop{'s' * (loops > 1)}"] if loops else []
+    parallel = graph.number_of_edges() - len({(u, v) for u, v, *_ in graph.edges()}) if graph.is_multigraph() else 0
+    unused += [f"{parallel} parallel edge{'s' * (parallel > 1)}"] if parallel else []
     unused += [f"the edge attribute {k!r}" for k in sorted(map(str, named))]
     if unused:
         key = "weight" if "weight" in named or not named else min(map(str, named))
         warn(
             f"from_networkx does not use {' and '.join(unused)} of the graph: the weights of W are made by a rule. Give weight={key!r} and "
-            "normalize= to use them, or weights=metropolis() and a graph without self loops if a rule is meant."
+            "normalize= to use them, or weights=metropolis() and a graph without self loops and parallel edges if a rule is meant."
         )
 
 

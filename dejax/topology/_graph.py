@@ -1,7 +1,6 @@
 """A graph on the host: who may send to whom, before weights."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -21,13 +20,13 @@ class Graph:
     senders: np.ndarray
 
     @staticmethod
-    def undirected(n: int, a: Any, b: Any) -> "Graph":
+    def undirected(n: int, a: np.ndarray, b: np.ndarray) -> "Graph":
         """From undirected edges (a[e], b[e]), each given once or more; self loops are dropped."""
         a, b = np.asarray(a, np.int64).ravel(), np.asarray(b, np.int64).ravel()
         return Graph.directed(n, np.concatenate([a, b]), np.concatenate([b, a]))
 
     @staticmethod
-    def directed(n: int, receivers: Any, senders: Any) -> "Graph":
+    def directed(n: int, receivers: np.ndarray, senders: np.ndarray) -> "Graph":
         """From directed edges in any order; repeated ones count once, self loops are dropped."""
         receivers, senders = np.asarray(receivers, np.int64).ravel(), np.asarray(senders, np.int64).ravel()
         keep = receivers != senders

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.checks import in_, whole
-from ..errors import bad
+from ..errors import FieldError, bad
 from ._graph import Graph
 from ._sized import FROM_DATA, sized
 from ._topology import Topology, build
@@ -53,25 +53,27 @@ def _connected(graph: Graph) -> bool:
 
 
 def _draw(
-    owner: str, draw: Callable[[int], Graph], seed: int, allow_disconnected: bool, advice: str
+    owner: str, draw: Callable[[int], Graph], seed: int, allow_disconnected: bool, advice: str, field: str
 ) -> Graph:  # fmt: skip
     """Draw graphs from `seed` until one is connected.
 
     The very first is taken where disconnected ones are welcome.
     """
     seed = checks.seed(f"{owner}.seed", seed)
-    rng = np.random.default_rng(seed)
+    rng, n = np.random.default_rng(seed), 0
     for _ in range(TRIES):
         graph = draw(int(rng.integers(2**31)))
+        n = graph.n
         if allow_disconnected or _connected(graph):
             return graph
-    raise ValueError(
-        f"{owner}: {TRIES} graphs of n = {graph.n} were drawn and none is connected; {advice}, or say allow_disconnected=True"
+    text = (
+        f"{owner}: {TRIES} graphs of n = {n} were drawn and none is connected; {advice}, or say allow_disconnected=True"
     )
+    raise FieldError(text, field=f"{owner}.{field}")
 
 
 @sized
-def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
+def random_regular(n: int = FROM_DATA, degree: int = 4, *, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
     """A random connected graph in which each node has exactly `degree` neighbors.
 
     Weights are 1 / (degree + 1). With high probability
@@ -100,6 +102,7 @@ def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weight
         seed,
         False,
         "give degree >= 3 (a graph of degree 1 is pairs, of degree 2 is cycles)",
+        "degree",
     )
     return build("random_regular", weighted(graph, weights))
 
@@ -107,8 +110,8 @@ def random_regular(n: int = FROM_DATA, *, degree: int = 4, seed: int = 0, weight
 @sized
 def erdos_renyi(
     n: int = FROM_DATA,
-    *,
     p: float | None = None,
+    *,
     seed: int = 0,
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
@@ -135,12 +138,13 @@ def erdos_renyi(
         seed,
         allow_disconnected,
         f"p is {p:.4g}: connected graphs need about p > ln(n) / n = {math.log(n) / n:.4g}; give a larger p",
+        "p",
     )
     return build("erdos_renyi", weighted(graph, weights), allow_disconnected)
 
 
 @sized
-def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
+def barabasi_albert(n: int = FROM_DATA, m: int = 2, *, seed: int = 0, weights: Weights = Metropolis()) -> Topology:
     """Preferential attachment: a few hubs, many nodes of small degree.
 
     Each new node joins m earlier ones. Starts from a star of m + 1 nodes, so that there are m (n -
@@ -166,9 +170,9 @@ def barabasi_albert(n: int = FROM_DATA, *, m: int = 2, seed: int = 0, weights: W
 @sized
 def watts_strogatz(
     n: int = FROM_DATA,
-    *,
     k: int = 4,
     beta: float = 0.1,
+    *,
     seed: int = 0,
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
@@ -208,6 +212,7 @@ def watts_strogatz(
         seed,
         allow_disconnected,
         f"k is {k}; give a larger even k",
+        "k",
     )
     return build("watts_strogatz", weighted(graph, weights), allow_disconnected)
 
@@ -260,6 +265,7 @@ def stochastic_block(
         seed,
         allow_disconnected,
         f"p_in is {p_in:g} and p_out is {p_out:g}; give larger ones",
+        "p_in",
     )
     return build("stochastic_block", weighted(graph, weights), allow_disconnected)
 
@@ -267,8 +273,8 @@ def stochastic_block(
 @sized
 def geometric(
     n: int = FROM_DATA,
-    *,
     radius: float | None = None,
+    *,
     seed: int = 0,
     weights: Weights = Metropolis(),
     allow_disconnected: bool = False,
@@ -300,12 +306,12 @@ def geometric(
         pairs = cKDTree(points).query_pairs(radius, output_type="ndarray").reshape(-1, 2)
         return Graph.undirected(n, pairs[:, 0], pairs[:, 1])
 
-    graph = _draw("geometric", draw, seed, allow_disconnected, f"radius is {radius:.4g}; give a larger one")
+    graph = _draw("geometric", draw, seed, allow_disconnected, f"radius is {radius:.4g}; give a larger one", "radius")
     return build("geometric", weighted(graph, weights), allow_disconnected)
 
 
 @sized
-def random_digraph(n: int = FROM_DATA, *, degree: int = 2, seed: int = 0, weights: Weights = PushSum()) -> Topology:
+def random_digraph(n: int = FROM_DATA, degree: int = 2, *, seed: int = 0, weights: Weights = PushSum()) -> Topology:
     """A random directed graph: each node sends to the next on a circle and to random others.
 
     The circle is drawn, and so are the `degree` - 1 others. Strongly connected by the circle;

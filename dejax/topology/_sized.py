@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.arguments import bind
 from ..core.checks import whole
 from ..core.made import record
 from ._topology import Topology
@@ -59,7 +60,7 @@ def sized(
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        given = dict(signature.bind(*args, **kwargs).arguments)
+        given = bind(fn.__name__, signature, args, kwargs)
         said = dict(given)
         n = given.pop("n", None)
         if n is None and infer is not None:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import mixing
 from ..core.arrays import device_array
 from ..core.struct import static, struct
-from ..core.types import Keys
+from ..core.types import Dtype, Keys, Values
 from ..errors import bad
 from ..mixing import Edges, Links
 
@@ -54,7 +54,7 @@ class Topology:
     period: int = static(default=1)
     dtype: str | None = static(default=None)
 
-    def at(self, phase: Any = 0, key: Keys | None = None) -> Links:
+    def at(self, phase: int | Values = 0, key: Keys | None = None) -> Links:
         """W of this phase, its weights in `dtype`.
 
         Args:
@@ -82,7 +82,7 @@ class Topology:
     def _width(self) -> str:
         return jnp.result_type(float).name if self.dtype is None else self.dtype
 
-    def astype(self, dtype: Any) -> "Topology":
+    def astype(self, dtype: Dtype) -> "Topology":
         """The same graph with weights in float64 (needs jax x64) or float32, whatever the model."""
         name = np.dtype(dtype).name
         if name == "float64" and not jax.config.jax_enable_x64:

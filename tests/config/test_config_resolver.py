@@ -282,7 +282,20 @@ def test_own_members_get_a_name():
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart", "digits", "compression", "attack", "faults", "disrupted", "personal", "rules", "walk"]
+    "name",
+    [
+        "quickstart",
+        "digits",
+        "compression",
+        "attack",
+        "faults",
+        "disrupted",
+        "personal",
+        "rules",
+        "two_models",
+        "walk",
+        "asynchronous",
+    ],
 )
 def test_the_configs_of_the_repository_read_back(name, monkeypatch):
     monkeypatch.undo()  # the real network

@@ -32,9 +32,18 @@ def by_day(name):
     )
 
 
+def bandit():
+    """Rewards of arms of five features, linear in a model of five numbers."""
+    made = dj.data.least_squares(nodes=members.N, dim=5, samples=40)
+    answer = lambda params, batch: batch["x"] @ params["x"]
+    return dj.Problem(dj.tasks.from_functions(made.task.init, made.task.loss, answer=answer), made.data, batch_size=16)
+
+
 @pytest.mark.parametrize("name", [by_day(name) for name in METHODS])
 def test_methods(name):
-    if name in ("heterofl", "fedmd"):  # sub-models of hidden layers; public rows
+    if name == "fed_go_ucb":  # answers, and matrices of the model's size squared
+        return testing.check_method(METHODS[name], bandit(), members.network(name))
+    if name in ("heterofl", "fedmd", "one_nn"):  # sub-models of hidden layers; public rows
         return testing.check_method(METHODS[name], members.problem(), members.network(name))
     return testing.check_method(METHODS[name])
 

@@ -79,7 +79,7 @@ def with_attributes(**said):
         ({"symmetric": "W"}, "symmetric is 'W'; give True or False"),
         ({"spectrum": 1}, r"spectrum is 1; give a number in \[-1, 1\) or None"),
         ({"pooled": 1}, "pooled is 1; give True or False"),
-        ({"footprint": "all"}, "footprint is 'all'; give 'pair' or None"),
+        ({"footprint": "all"}, "footprint is 'all'; give 'pair' or 'neighbors' or None"),
         ({"cohort": True}, "cohort is True; give a whole number or None"),
         ({"server": 0}, "server is 0; give 'all', a whole number >= 1, or None"),
         ({"server": 2, "channel": "none"}, "server is 2, but channel is 'none'; leave it out"),

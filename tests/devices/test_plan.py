@@ -136,9 +136,10 @@ def test_numbers_per_node_are_told_by_what_fields_declare():
         table: object
 
     rates, vector = jnp.full(8, 0.1), jnp.zeros(8)
-    assert placement.per_node(8, m.dsgd(lr=rates))
-    assert not placement.per_node(8, m.dsgd(lr=0.1), dj.Network(T.ring(8)))
-    assert placement.per_node(8, Own(vector)) and not placement.per_node(9, Own(vector))
+    assert placement.per_node(m.dsgd(lr=rates))
+    assert not placement.per_node(m.dsgd(lr=0.1), dj.Network(T.ring(8)))
+    assert not placement.per_node(Own(vector))  # a size says nothing
+    assert placement.unsaid(8, Own(vector)) == ["Own.table"] and placement.unsaid(9, Own(vector)) == []
 
 
 def test_a_graph_grows_by_what_its_fields_declare():

@@ -200,7 +200,8 @@ def test_metrics_are_those_of_one_device(nodes):
         return {"first": kernel(view.params)[0].sum(), "second": kernel(view.state.params)[1].sum()}
 
     measures = [
-        metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, metrics.objective, metrics.heterogeneity, whose
+        metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, metrics.objective, metrics.heterogeneity,
+        metrics.sharpness, metrics.hessian_trace, whose,
     ]  # fmt: skip
     one, many = (
         dj.simulate(

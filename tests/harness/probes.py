@@ -24,9 +24,14 @@ MORE = (
     "pens",
     "fedmd",
     "k_core",
+    "quadratic_energy",
     "semi_decentralized_s2a",
     "dimat",
     "fedes",
+    "pfedhn",
+    "l2c",
+    "one_nn",
+    "dbw",
 )  # verbs that few methods call
 FAMILIES = (
     "exact_diffusion",

@@ -24,6 +24,7 @@ GRAPHS = {
     "one_peer": lambda: T.one_peer_exponential(N),
     "matching": lambda: T.random_matching(N),
     "events": lambda: T.ring(N),
+    "updates": lambda: T.ring(N),
     "server": lambda: None,
 }
 
@@ -61,6 +62,13 @@ def recommender():
     )
 
 
+def two_models():
+    """A linear model at six nodes and one hidden layer at two: what answers alone have in common."""
+    tasks = {"linear": dj.tasks.mlp(64, 10), "hidden": dj.tasks.mlp(64, 4, 10)}
+    both = dj.tasks.architectures(tasks, nodes={"linear": 6, "hidden": [1, 4]})
+    return dj.Problem(both, digits(True), batch_size=4, starts="independent")
+
+
 TASKS = {
     "mlp": lambda: dj.Problem(dj.tasks.mlp(64, 4, 10), digits(True), batch_size=4, starts="independent"),
     "cnn": lambda: dj.Problem(
@@ -68,6 +76,7 @@ TASKS = {
     ),
     "regression": regression,
     "personal": recommender,
+    "two_models": two_models,
 }
 
 
@@ -87,4 +96,6 @@ def network(graph, options):
         given |= one
     if graph == "events":
         given["events"] = timetable_of([0, 3, 1, 4, 2, 5, 6, 7], [1, 2, 2, 5, 3, 4, 7, 0], n=N, width=2)
+    if graph == "updates":
+        given["events"] = dj.events.updates(age=2, width=2)
     return dj.Network(GRAPHS[graph](), **given)

@@ -17,7 +17,7 @@ QUICK = {
 }
 BY_DAY = QUICK | {  # what stands for its like in CI; the others run at night
     "test_local_sgd", "test_dfedavgm", "test_relaysgd", "test_scaffold", "test_ifca", "test_baselines", "test_feddyn", "test_fedadam", "test_extra",
-    "test_nids", "test_qg_dsgdm", "test_kgt", "test_apfl", "test_pens", "test_fedmd", "test_k_core", "test_gossip_pga", "test_dproxsgt", "test_ma_dsbo",
+    "test_nids", "test_qg_dsgdm", "test_kgt", "test_apfl", "test_pens", "test_fedmd", "test_k_core", "test_quadratic_energy", "test_gossip_pga", "test_dproxsgt", "test_ma_dsbo",
 }  # fmt: skip
 HERE = pathlib.Path(__file__).parent
 

@@ -66,6 +66,44 @@ def test_cohorts_that_may_hold_more_adversaries_than_f():
         dj.Network(rule=dj.aggregation.trimmed_mean(f=2)).check(dj.methods.fedavg(lr=0.1, clients=4), PROBLEM)
 
 
+def test_a_median_of_too_few_says_so_as_a_trimmed_mean_does():
+    four, rule = dj.attacks.sign_flip(adversaries=4), dj.aggregation.coordinate_median()
+    for clients, most in ((3, 3), (None, 4), (7, 4)):
+        (note,) = notes(dj.methods.fedavg(lr=0.1, clients=clients), dj.Network(rule=rule, attack=four))
+        assert note.startswith(
+            f"CoordinateMedian bears fewer than half, but {most} of the {clients or N} nodes that FedAvg combines"
+        )
+    two = dj.attacks.sign_flip(adversaries=2)
+    assert not notes(dj.methods.fedavg(lr=0.1, clients=5), dj.Network(rule=rule, attack=two))
+
+
+KEPT = {
+    "gt": (dj.methods.gradient_tracking(lr=0.1), "mean(y) = mean(g)"),
+    "augdgm": (dj.methods.augdgm(lr=0.1), "mean(y) = mean(g)"),
+    "kgt": (dj.methods.kgt(lr=0.1), "sum(c) = 0"),
+    "mt_dsgdm": (dj.methods.mt_dsgdm(lr=0.1), "sum(c) = 0"),
+    "gt_hsgd": (dj.methods.gt_hsgd(lr=0.1), "mean(y) = mean(v)"),
+    "d2": (dj.methods.d2(lr=0.1), "sum(c) = 0"),
+    "exact_diffusion": (dj.methods.exact_diffusion(lr=0.1), "sum(c) = 0"),
+    "extra": (dj.methods.extra(lr=0.1), "sum(q) = 0"),
+    "nids": (dj.methods.nids(lr=0.1), "sum(d) = 0"),
+    "scaffold": (dj.methods.scaffold(lr=0.1), "c = mean(c_i)"),
+    "feddyn": (dj.methods.feddyn(lr=0.1), "h = mean(d_i)"),
+    "scaffnew": (dj.methods.scaffnew(lr=0.1), "sum(h) = 0"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_methods_that_keep_a_sum_say_which(name):
+    method, kept = KEPT[name]
+    served = method.traits.channel == "server"
+    network = dj.Network(
+        None if served else dj.topology.ring(N, weights=dj.topology.lazy()), rule=dj.aggregation.coordinate_median()
+    )
+    (note,) = notes(method, network)
+    assert f"is no sum {'of uploads' if served else 'under W'}, so that it does not keep {kept}" in note
+
+
 def test_tracking_under_a_robust_rule_says_what_is_gone():
     ring, tracking = dj.topology.ring(N), dj.methods.gradient_tracking(lr=0.1)
     for rule in (dj.aggregation.coordinate_median(), dj.aggregation.nna(f=1)):

@@ -30,7 +30,9 @@ NOISE, CLIP = (
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
-PAIR = Traits(footprint="pair")
+PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
+ANSWERS = Traits(averages=False)
+UPDATES = dj.events.updates(age=1)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -45,6 +47,12 @@ def per_batch():
 
 def no_mean():
     return dataclasses.replace(BASE, task=Unaveraged())
+
+
+def two_models(**more):
+    """Nodes of two architectures."""
+    tasks = {"small": dj.tasks.mlp(64, 10), "large": dj.tasks.mlp(64, 4, 10)}
+    return dataclasses.replace(BASE, task=dj.tasks.architectures(tasks, nodes={"small": 2, "large": N - 2}), **more)
 
 
 def statistics(**more):
@@ -83,6 +91,7 @@ class Mute(dj.Rule):
 
 LATE, MUTE = f.delay(phases=1), Mute()
 COLUMNS = Traits(weights=("column",))
+COMES, ASKS = f.joins(at=1, nodes=(0,)), f.joins(at=1, nodes=(0,), start="neighbors")
 
 
 CHOOSING = Traits(channel="server", raw_losses=True)
@@ -116,12 +125,31 @@ class Whole(dj.LearningRule):
         raise NotImplementedError
 
 
+@dj.struct
+class Stream(dj.Experience):
+    """A source of a user's own."""
+
+    acts = False
+
+    def init(self, key, n):
+        return ()
+
+    def collect(self, task, params, memory, round):
+        raise NotImplementedError
+
+
 def pair(name, refused, passes):
     return pytest.param(name, refused, passes, id=name)
 
 
 net = dj.Network
 CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
+    pair("one model of several architectures", (NEIGHBORS, net(RING), two_models()), (ANSWERS, net(RING), two_models())),
+    pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
+    pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
+    pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
+    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
+    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
@@ -139,8 +167,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("rows per edge without edges", (EDGES, net(t.isolated(N))), (NEIGHBORS, net(t.isolated(N)))),
     pair("rule on rows per edge", (EDGES, net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
     pair("attack in the spread of rows per edge", (EDGES, net(RING, attack=ALIE)), (EDGES, net(RING, attack=FLIP))),
+    pair("copies per edge of values heard", (HEARD, net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (HEARD, net(RING, codec=COPIES))),
     pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
     pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("events of another footprint", (PAIR, net(RING, events=UPDATES)), (HEARD, net(RING, events=UPDATES))),
     pair("a server in events", (Traits(server="all", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
     pair("rows per edge in events", (Traits(channel="edges", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
@@ -148,6 +178,10 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("copies in events", (PAIR, net(RING, events=PLAN, codec=COPIES)), (PAIR, net(RING, events=PLAN, codec=LOSSY))),
     pair("attack in the spread of an event", (PAIR, net(RING, events=PLAN, attack=ALIE)), (PAIR, net(RING, events=PLAN, attack=FLIP))),
     pair("sleepers beside events", (PAIR, net(RING, events=PLAN, faults=f.churn(p=0.1))), (PAIR, net(RING, events=PLAN, faults=f.link_loss(p=0.1)))),
+    pair("newcomers without neighbors", (SERVER, net(faults=ASKS)), (SERVER, net(faults=COMES))),
+    pair("newcomers under a robust rule", (NEIGHBORS, net(RING, rule=MEDIAN, faults=ASKS)), (NEIGHBORS, net(RING, rule=MEDIAN, faults=COMES))),
+    pair("newcomers of noised models", (NEIGHBORS, net(RING, privacy=NOISE, faults=ASKS)), (NEIGHBORS, net(RING, privacy=CLIP, faults=ASKS))),
+    pair("newcomers beside late messages", (NEIGHBORS, net(RING, faults=(LATE, ASKS))), (NEIGHBORS, net(RING, faults=(LATE, COMES)))),
     pair("unused topology", (SERVER, net(RING)), (SERVER, net(t.isolated()))),
     pair("no messages to change", (NOBODY, net(faults=f.churn(p=0.1))), (NOBODY, net(clock=f.clock()))),
     pair("distances at a server", (SERVER, net(rule=NNA)), (SERVER, net(rule=MEDIAN))),
@@ -168,6 +202,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
+    pair("late single uploads of a cohort", (Traits(channel="server", gathers=True, cohort=3), net(faults=LATE)), (Traits(channel="server", gathers=True), net(faults=LATE))),
     pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
     pair("compressed parts", (Traits(masks=True), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
     pair("late parts", (Traits(masks=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
@@ -180,6 +215,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("late partial sums", (SERVER, net(server="all_reduce", faults=LATE)), (SERVER, net(server="star", faults=LATE))),
     pair("late at a server now and then", (SEMI, net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late on a graph that changes", (NEIGHBORS, net(CHANGING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
+    pair("late answers", (Traits(channel="edges", asks=True), net(RING, faults=LATE)), (EDGES, net(RING, faults=LATE))),
     pair("losses under way", (COLUMNS, net(COLUMN, faults=(LATE, f.link_loss(p=0.1)))), (COLUMNS, net(COLUMN, faults=LATE))),
     pair("attack in the spread of several ages", (NEIGHBORS, net(RING, attack=ALIE, faults=f.delay(phases=(0, 2)))), (NEIGHBORS, net(RING, attack=ALIE, faults=LATE))),
     pair("no messages to audit", (NOBODY, net(audit=True)), (NEIGHBORS, net(RING, audit=True))),
@@ -211,6 +247,19 @@ def test_a_refusal_meets_its_case_and_lets_a_neighbor_pass(name, refused, passes
 
 def test_every_refusal_has_its_case_here():
     assert [case.values[0] for case in CASES] == [refusal.name for refusal in REFUSALS]
+
+
+def test_updates_let_through_what_a_meeting_of_two_does_not():
+    for kw in ({"rule": MEDIAN}, {"codec": COPIES}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is None
+        assert judged(PAIR, net(RING, events=PLAN, **kw)) is not None
+    for kw in ({"attack": ALIE}, {"faults": LATE}, {"faults": f.churn(p=0.1)}, {"clock": f.clock()}):
+        assert judged(HEARD, net(RING, events=UPDATES, **kw)) is not None
+    assert (
+        "an event of Mine has the footprint 'neighbors'; use poisson for pairs, updates for neighbors"
+        in judged(HEARD, net(RING, events=PLAN)).text
+    )
+    assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
 
 
 @pytest.mark.parametrize(

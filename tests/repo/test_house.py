@@ -41,3 +41,38 @@ def test_first_lines_of_docstrings_fit():
     ]
     longest = "\n".join(line for _, line in sorted(long, reverse=True)[:20])
     assert not long, f"{len(long)} first lines over {COLUMNS} columns. The longest:\n{longest}"
+
+
+ANY, LADDERS = 0.10, 8  # most that may be; both may only shrink
+
+
+def parameters():
+    """(file, function, parameter) of all functions but for self and cls."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                a = node.args
+                for parameter in (*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))):
+                    if parameter.arg not in ("self", "cls"):
+                        yield path, node, parameter
+
+
+def test_few_parameters_are_of_any_type():
+    found = list(parameters())
+    loose = [
+        f"{name(p)}:{fn.lineno} {fn.name}({a.arg})"
+        for p, fn, a in found
+        if a.annotation and ast.unparse(a.annotation) == "Any"
+    ]
+    assert len(found) > 3000 and len(loose) > 10  # it looks at something
+    assert len(loose) < ANY * len(found), f"{len(loose)} of {len(found)} parameters are Any: {loose}"
+
+
+def test_few_places_ask_what_a_value_has():
+    asked = [
+        f"{name(path)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr"
+    ]
+    assert len(asked) <= LADDERS, f"write a Protocol or a base class in place of hasattr: {asked}"

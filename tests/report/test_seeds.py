@@ -10,7 +10,7 @@ import toy
 from dejax import report
 from dejax.report import figures
 from dejax.report.history import History
-from dejax.report.seeds import band_of, student
+from dejax.report.seeds import band_of, mean_over, student
 from dejax.report.setup import described
 from dejax.runs.simulate import compare, simulate
 from dejax.runs.sweep import sweep
@@ -159,3 +159,39 @@ def test_the_directory_of_a_run_from_python_tells_its_setup(tmp_path):
     compare({"a": parts, "b": toy.experiment(0.2)}, 2, progress=False, resume=tmp_path / "run")
     again = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (again["date"], again["runs"]["a"]["setup"]["date"]) == date
+
+
+def test_numbers_that_are_nan_leave_gaps_and_no_warnings():
+    """A metric that is NaN at one round, or at all, is drawn and banded without a word of NumPy's."""
+    row = lambda seed, t, a, b: {
+        "run": "r",
+        "seed": seed,
+        "round": t,
+        "loss": 1.0,
+        "a/local": a,
+        "b/local": b,
+        "bytes": 8 * t,
+    }
+    nan = math.nan
+    history = History([row(s, t, nan if t == 1 else s + t, nan) for s in (0, 1) for t in range(3)])
+    for by in ("round", "bytes"):
+        for name in ("a/local", "b/local"):
+            history.plot(name, by=by)
+    values = np.array([[0.0, nan, 2.0], [2.0, nan, nan]])
+    np.testing.assert_array_equal(mean_over(values), [1.0, nan, 2.0])
+    for kind in ("std", "minmax", "ci95"):
+        low, high = band_of(values, kind)
+        assert np.isnan(low[1]) and np.isnan(high[1]) and low[2] == high[2] == 2.0
+    assert (band_of(values, "std")[0][0], band_of(values, "minmax")[1][0]) == (0.0, 2.0)
+
+
+def test_a_history_kept_in_memory_saves_what_its_runs_were_made_of(tmp_path):
+    facts = {"r": {"seeds": [0], "setup": {"method": {"dsgd": {"lr": 0.1}}, "jax": "0"}}}
+    history = History([{"run": "r", "seed": 0, "round": 0, "loss": 1.0}], facts)
+    history.save(tmp_path / "a")
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["runs"] == facts
+    assert report.load(tmp_path / "a").facts == facts
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.json").write_text('{"runs": {"r": {"status": "done"}}}')  # that of the run itself
+    history.save(tmp_path / "b")
+    assert json.loads((tmp_path / "b" / "run.json").read_text())["runs"] == {"r": {"status": "done"}}

@@ -83,7 +83,9 @@ def test_public_rows_are_the_same_at_all_nodes_and_touch_no_copy():
     np.testing.assert_allclose(state.seen[1], total**2 * mean, rtol=1e-12)
     np.testing.assert_allclose(state.seen[2], np.stack([total**2, 4 * total**2], 1) * mean, rtol=1e-12)
     np.testing.assert_allclose(state.seen[3], np.repeat((2 * total * mean)[:, None], D, 1), rtol=1e-12)
-    assert meters.totals()["forwards"] == N * (1 + 1 + 2) and meters.totals()["gradients"] == N
+    totals = meters.totals()
+    assert totals["forwards"] == N * (1 + 1 + 2) and totals["public_gradients"] == N and "gradients" not in totals
+    assert set(meters.values) >= {"loss/public"} and "loss" not in meters.values
 
 
 def test_public_rows_are_set_aside_before_the_split():
@@ -219,6 +221,26 @@ def test_a_server_sees_single_uploads_and_answers_by_broadcast():
     for network in (dj.Network(server="shards"), dj.Network(rule=dj.aggregation.coordinate_median())):
         with pytest.raises(dj.RefusedError, match="Probe"):
             zoo.run(probe, PROBLEM, network, 1, X0)
+
+
+def test_a_server_sends_each_node_a_value_of_its_own():
+    def step(x, round):
+        return (round.scatter({"x": x["x"] * (1.0 + round.ids[:, None])}),)
+
+    said = Traits(channel="server", gathers=True, heads=True)
+    state, meters = once(step, traits=said)
+    np.testing.assert_allclose(state.params["x"], X0.mean(0) * np.arange(1.0, N + 1)[:, None], rtol=1e-14)
+    assert meters.totals()["down/scatter"] == N * D * 64 == 8 * meters.bytes()
+    network = dj.Network(clock=dj.faults.clock(bandwidth=D * 64.0, latency=0.5))
+    _, meters = once(step, network, traits=said)
+    np.testing.assert_allclose(
+        meters.seconds, once(lambda x, r: (r.broadcast({"x": x["x"][0]}),), network, traits=said)[1].seconds
+    )
+    assert meters.seconds[-1] > 0
+    with pytest.raises(dj.FieldError, match=r"round\.scatter\.rows has a leaf of shape .*broadcast"):
+        once(lambda x, round: (round.scatter({"x": x["x"][0]}),), traits=said)
+    with pytest.raises(dj.FieldError, match="sends every node a value of its own"):
+        once(step, dj.Network(server="shards"), traits=Traits(channel="server", heads=True))
 
 
 def test_a_node_hears_whom_it_chose():

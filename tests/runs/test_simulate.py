@@ -238,7 +238,7 @@ def test_models_come_out(seven):
     same_bits(seven.params(), seven.state() if not hasattr(seven.state(), "params") else seven.state().params)
     jax.tree.map(lambda m, p: np.testing.assert_allclose(m, p.mean(0), rtol=1e-12), seven.model(), params)
     same_bits(seven.model(node=3), jax.tree.map(lambda p: p[3], params))
-    with pytest.raises(IndexError, match="node 6 is not in a population of 6"):
+    with pytest.raises(ValueError, match="node is 6, which is not in a population of 6"):
         seven.model(node=6)
 
 

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import pathlib
+import re
 
 import pytest
 
@@ -131,3 +132,27 @@ def test_the_verbs_are_those_that_the_class_documents():
         member = inspect.getattr_static(Round, name)
         function = getattr(member, "fget", None) or getattr(member, "func", None) or member
         assert inspect.getdoc(function), name
+
+
+KEEPS = re.compile(r"mean\(\S+\) = mean\(|= mean_i|sum_i \w+ = 0|sum\(\w+\) = (0|n)|keeps the mean of \w+ and of")
+
+
+def keepers():
+    """Classes of methods whose docstring names a sum or a mean that stays: (file, class)."""
+    for path in METHODS:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and KEEPS.search(
+                (ast.get_docstring(node) or "").partition("Identity:")[2]
+            ):
+                yield path, node
+
+
+def test_a_method_that_names_a_kept_sum_warns_of_rules_that_are_no_sums():
+    found = list(keepers())
+    assert {"GradientTracking", "D2", "Scaffold", "CompressedDProxSgt", "Sgp"} <= {node.name for _, node in found}
+    silent = [
+        f"{relative(path)}: {node.name}"
+        for path, node in found
+        if not {"sums_keep", "needs_sums"} & {k.arg for k in ast.walk(node) if isinstance(k, ast.keyword)}
+    ]
+    assert not silent, silent

@@ -1,5 +1,7 @@
 """Feature shift: nodes see the same world turned by quarter turns."""
 
+from typing import Any
+
 import numpy as np
 
 from ...core.checks import Whole, or_none, whole
@@ -75,7 +77,15 @@ class Rotation:
         )  # one choice for all nodes: comparable
         return turned, Parts.from_matrix(chosen[None, :] + rows * parts.facts["turn"][:, None])
 
-    def _check_images(self, x: np.ndarray) -> None:
+    def _check_images(self, x: Any) -> None:
+        if isinstance(x, dict):
+            why = f"but x is a dict of {', '.join(x)}"
+            raise bad(
+                "rotation",
+                says="turns square images",
+                why=why,
+                instead="give one array [N, H, H], or turn them yourself",
+            )
         if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
             raise bad(
                 "rotation",

@@ -3,7 +3,7 @@
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ...core.made import recorded
 from ...core.types import Ids
 from ...errors import bad
+from .. import columns
 from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
 from ..parts import Parts
@@ -39,7 +40,8 @@ def from_arrays(
 
     Args:
       x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
-        such as tokens (int32). Bytes are refused unless you say that they are pixels.
+        such as tokens (int32). Bytes are refused unless you say that they are pixels. Or a dict of
+        such arrays of one length N, as modules of several inputs take them.
       y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
@@ -60,8 +62,8 @@ def from_arrays(
         raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
     train = _door(x, y, "", pixels)
     tests, chosen = _beside(train, test, "test", pixels), _beside(train, validation, "validation", pixels)
-    groups = _ids(groups, len(train["x"]), "groups")
-    test_groups = _ids(test_groups, 0 if tests is None else len(tests["x"]), "test_groups")
+    groups = _ids(groups, len(train["y"]), "groups")
+    test_groups = _ids(test_groups, 0 if tests is None else len(tests["y"]), "test_groups")
     classes = _num_classes([part["y"] for part in (train, tests, chosen) if part is not None], num_classes)
     seen = pixels_of(train["x"], normalize, "from_arrays") if pixels else None
     return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen, validation=chosen)
@@ -77,6 +79,8 @@ def from_clients(
     name: str = "clients",
 ) -> NodeData:
     """The data of nodes that are already split: client i has (x_i [N_i, ...], y_i [N_i]).
+
+    x_i may be a dict of arrays, as for `from_arrays`.
 
     Args:
       clients: one (x, y) per node, N_i >= 1.
@@ -100,11 +104,11 @@ def from_clients(
         )
     everybody = None if test is None else _door(*_pair(test, "test"), "test ")
     if everybody is not None and own is not None and own_parts is not None:  # common rows first, then own rows
-        own_parts = Parts(own_parts.rows + len(everybody["x"]), own_parts.offsets)
+        own_parts = Parts(own_parts.rows + len(everybody["y"]), own_parts.offsets)
         own = {k: _join([everybody[k], own[k]], f"test {k}") for k in own}
     both = own if own is not None else everybody
     if both is not None:
-        _join([train["x"][:1], both["x"][:1]], "test x beside x")
+        _join([columns.taken(part["x"], slice(1)) for part in (train, both)], "test x beside x")
     classes = _num_classes([train["y"]] + ([] if both is None else [both["y"]]), num_classes)
     return node_data(Dataset(train, both, classes, name, "given by the user"), parts, own_parts)
 
@@ -167,13 +171,14 @@ def from_npz(
     )
 
 
-def _beside(train: dict[str, np.ndarray], pair: Pair | None, what: str, pixels: bool) -> dict[str, np.ndarray] | None:
+def _beside(train: dict[str, Any], pair: Pair | None, what: str, pixels: bool) -> dict[str, Any] | None:
     """Another part of the same shapes and kinds."""
     if pair is None:
         return None
     part = _door(*_pair(pair, what), f"{what} ", pixels)
-    if part["x"].shape[1:] != train["x"].shape[1:] or part["y"].dtype.kind != train["y"].dtype.kind:
-        shapes = [f"{list(p['x'].shape)} with y {p['y'].dtype}" for p in (part, train)]
+    form = lambda part: {name: a.shape[1:] for name, a in columns.named(part["x"]).items()}
+    if form(part) != form(train) or part["y"].dtype.kind != train["y"].dtype.kind:
+        shapes = [f"{_shown(p['x'])} with y {p['y'].dtype}" for p in (part, train)]
         instead = "give both parts the same shapes and kinds"
         raise bad(what, says=f"x is {shapes[0]}", why=f"but x is {shapes[1]}", instead=instead)
     return part
@@ -185,26 +190,31 @@ def _pair(pair: Any, what: str) -> Pair:
     return pair[0], pair[1]
 
 
-def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, np.ndarray]:
-    """Checked arrays: int32, float32, float64 where JAX keeps it, or bytes where x is pixels."""
-    x, y = _array(x, what + "x"), _array(y, what + "y")
-    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
-        says = f"is {list(x.shape)} and {what}y is {list(y.shape)}"
-        raise bad(f"{what}x", says=says, instead="give one label or target per row of x, x [N, ...], y [N]")
-    if len(x) == 0:
-        raise bad(f"{what}x", says="is empty", instead="give at least one sample")
-    if pixels and (x.dtype != np.uint8 or x.ndim not in (3, 4)):
-        instead = "give bytes of images, uint8 [N, H, W] or [N, H, W, C]"
-        raise bad(f"{what}x", says=f"is {x.dtype}{list(x.shape)}", why="but pixels is True", instead=instead)
-    if x.dtype.itemsize == 1 and not pixels:
-        instead = "give pixels with pixels=True, or as x / 255.0; symbols as x.astype('int32')"
-        raise bad(f"{what}x", says=f"is {x.dtype}", why="pixels or symbols?", instead=instead)
-    for label, a in (("x", x), ("y", y)):
+def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, Any]:
+    """Checked arrays: int32, float32, float64 where JAX keeps it, or bytes where x is pixels.
+
+    x may be a dict of arrays, but not of pixels.
+    """
+    x, y = _arrays(x, what + "x"), _array(y, what + "y")
+    parts = [(f"{what}x" + (f".{path.replace('/', '.')}" if path else ""), a) for path, a in columns.named(x).items()]
+    for name, a in parts:
+        if a.ndim < 1 or y.ndim < 1 or len(a) != len(y):
+            says = f"is {list(a.shape)} and {what}y is {list(y.shape)}"
+            raise bad(name, says=says, instead="give one label or target per row of x, x [N, ...], y [N]")
+        if len(a) == 0:
+            raise bad(name, says="is empty", instead="give at least one sample")
+        if pixels and (a is not x or a.dtype != np.uint8 or a.ndim not in (3, 4)):
+            instead = "give bytes of images, one array uint8 [N, H, W] or [N, H, W, C]"
+            raise bad(name, says=f"is {a.dtype}{list(a.shape)}", why="but pixels is True", instead=instead)
+        if a.dtype.itemsize == 1 and not pixels:
+            instead = "give pixels with pixels=True, or as x / 255.0; symbols as x.astype('int32')"
+            raise bad(name, says=f"is {a.dtype}", why="pixels or symbols?", instead=instead)
+    for name, a in (*parts, (f"{what}y", y)):
         if a.dtype.kind not in "iuf":
-            raise bad(f"{what}{label}", says=f"is {a.dtype}", instead="give numbers")
+            raise bad(name, says=f"is {a.dtype}", instead="give numbers")
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             row = int(np.argwhere(~np.isfinite(a))[0, 0])
-            raise bad(f"{what}{label}", says=f"is not finite in row {row}", instead="remove or fill such rows first")
+            raise bad(name, says=f"is not finite in row {row}", instead="remove or fill such rows first")
     if y.dtype.kind in "iu":
         if y.ndim != 1:
             says = f"is whole numbers {list(y.shape)}"
@@ -217,7 +227,23 @@ def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, np.ndarr
             raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
     real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
     kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
-    return {"x": np.array(x) if pixels else kind(x), "y": kind(y)}
+    return {"x": np.array(x) if pixels else jax.tree.map(kind, x), "y": kind(y)}
+
+
+def _arrays(values: Any, name: str) -> Any:
+    """An array, or a dict of them, in turn of dicts."""
+    if not isinstance(values, Mapping):
+        return _array(values, name)
+    if not values or not all(isinstance(key, str) for key in values):
+        raise bad(
+            name, list(values), says=f"has the keys {list(values)}", instead="give a dict of arrays by their names"
+        )
+    return {key: _arrays(v, f"{name}.{key}") for key, v in values.items()}
+
+
+def _shown(x: Any) -> Any:
+    """The shape of an array, or those of a dict."""
+    return list(x.shape) if isinstance(x, np.ndarray) else {name: list(a.shape) for name, a in columns.named(x).items()}
 
 
 def _array(values: Any, name: str) -> np.ndarray:
@@ -263,16 +289,25 @@ def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Par
     if not len(pairs):
         raise bad(what + "s", says="is empty", instead="give at least one pair (x, y)")
     doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)]
-    offsets = np.cumsum([0] + [len(d["x"]) for d in doors])
+    offsets = np.cumsum([0] + [len(d["y"]) for d in doors])
     joined = {k: _join([d[k] for d in doors], f"{k} of {what}") for k in ("x", "y")}
     return joined, Parts(np.arange(offsets[-1]), offsets)
 
 
-def _join(arrays: list[np.ndarray], what: str) -> np.ndarray:
-    first = arrays[0]
-    for i, a in enumerate(arrays):
-        if a.shape[1:] != first.shape[1:] or a.dtype.kind != first.dtype.kind:
-            why = f"but {what} 0 is {first.dtype}{list(first.shape)}"
-            instead = "give all the same trailing shape and kind"
-            raise bad(f"{what} {i}", says=f"is {a.dtype}{list(a.shape)}", why=why, instead=instead)
-    return np.concatenate(arrays)
+def _join(arrays: list[Any], what: str) -> Any:
+    """Arrays, or equal dicts of them, one after the other."""
+    forms = [columns.named(a) for a in arrays]
+    for i, form in enumerate(forms):
+        if form.keys() != forms[0].keys():
+            says, why = (
+                f"has {', '.join(form) or 'one array'}",
+                f"but {what} 0 has {', '.join(forms[0]) or 'one array'}",
+            )
+            raise bad(f"{what} {i}", says=says, why=why, instead="give all the same arrays")
+        for name, first in forms[0].items():
+            a, of = form[name], f"{name} of " if name else ""
+            if a.shape[1:] != first.shape[1:] or a.dtype.kind != first.dtype.kind:
+                why = f"but {of}{what} 0 is {first.dtype}{list(first.shape)}"
+                instead = "give all the same trailing shape and kind"
+                raise bad(f"{of}{what} {i}", says=f"is {a.dtype}{list(a.shape)}", why=why, instead=instead)
+    return columns.joined(arrays)

@@ -102,7 +102,7 @@ class Centralized:
         return CentralizedState(x, tree.map(lambda p: p[None], opt))
 
 
-def _weighted_mean(counts: Any, g: Any) -> Any:
+def _weighted_mean(counts: Any, g: Tree) -> Any:
     """sum_i (m_i / m) g_i, accumulated in at least float32."""
     wide = jnp.promote_types(g.dtype, jnp.float32)
     share = counts.astype(wide)

@@ -12,7 +12,7 @@ z tracks the solution of (mean_i grad_yy g_i) z = mean_i grad_y f_i. A node's ow
 do: the mean of inverses is not the inverse of the mean. z, v and the last s go on from round to
 round, as a tracker that starts afresh leaves a bias. They start at zero, so that the first of all N
 steps only fills v. s and u come out of one gradient, that of the derivative of g_i along z less
-f_i; it counts as one, and enters the mean loss of a round as the value that it has.
+f_i; it counts as one gradient and one product, and enters `loss/gradient` as the value that it has.
 
 x and y have errors of the order of their steps where nodes differ, as those of D-PSGD; z has none.
 W: doubly stochastic. lower_lr and solve_lr below 1 / L, L the curvature of the g_i in y.
@@ -103,10 +103,10 @@ class MaDsbo:
 
         y = round.repeat(self.lower_steps, descend, y, name="lower")
 
-        def solve(r: Round, carry: Any) -> Any:
+        def solve(r: Round, carry: Tree) -> Any:
             z, v, last, _ = carry
             z = tree.sub(r.gossip(z, name="solution"), tree.scale(r.rate(self.solve_lr), v))
-            u, s = self.split(r.gradient(join(x, y), loss=along, extra=(z,)))
+            u, s = self.split(r.gradient(join(x, y), loss=along, extra=(z,), products=1))
             v = tree.add(r.gossip(v, name="tracker"), tree.sub(s, last))
             return r.keep((z, v, s, tree.scale(-1, u)), carry)
 

@@ -19,7 +19,7 @@ from ...core.checks import rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree
 from ...errors import bad
 from ...optimizers import check_step, local_step
 from .._parts import CLIENTS
@@ -83,7 +83,7 @@ class Ifca:
         """Each node's choice."""
         return tree.map(lambda x: x[state.choice], state.models)
 
-    def step(self, state: IfcaState, round: Any) -> IfcaState:
+    def step(self, state: IfcaState, round: Round) -> IfcaState:
         """Sample, choose, train, average by choice."""
         cohort = round if self.clients is None else round.sample(self.clients)
         batch, descend = cohort.batch(name="choose"), local_step(self)
@@ -91,7 +91,7 @@ class Ifca:
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)
         x = tree.map(lambda x: x[choice], state.models)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
             cohort.counts.astype(float),

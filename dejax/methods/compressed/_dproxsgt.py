@@ -79,7 +79,7 @@ class DProxSgt:
     prox: Any = option(default=none(), check=Slot("prox"))
     clip: FloatLike = number(default=None, check=CLIP)
 
-    traits = Traits()
+    traits = Traits(sums_keep="mean(y) = mean(g), the mean of the trackers and of the gradients")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ProxState:
         """Trackers and last gradients at zero: the first round sets y = W g."""
@@ -115,7 +115,9 @@ class CompressedDProxSgt:
     prox: Any = option(default=none(), check=Slot("prox"))
     clip: FloatLike = number(default=None, check=CLIP)
 
-    traits = Traits(own_codec="compressor")
+    traits = Traits(
+        own_codec="compressor", sums_keep="mean(y) = mean(g), the mean of the trackers and of the gradients"
+    )
 
     def init(self, params: NodeTree, key: PRNGKey) -> ProxState:
         """Trackers, last gradients and copies at zero."""

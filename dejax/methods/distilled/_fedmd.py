@@ -18,7 +18,7 @@ from ...core import tree
 from ...core.checks import constant_rate, or_none, rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...errors import NULL
 from ...optimizers import LocalStep
 
@@ -67,11 +67,11 @@ class Fedmd:
         logits = round.forward(lambda p, batch, key: answer(p, batch), state.params, batch=public)
         target = round.gossip(logits)
 
-        def apart(params: Any, batch: Any, key: jax.Array, target: jax.Array) -> jax.Array:
+        def apart(params: Tree, batch: Tree, key: jax.Array, target: jax.Array) -> jax.Array:
             gap = jnp.abs(answer(params, batch) - target)
             return gap.reshape(gap.shape[0], -1).mean(1)
 
-        def digest(r: Round, x: Any) -> Any:
+        def digest(r: Round, x: Tree) -> Any:
             slope = r.gradient(x, public, loss=apart, extra=(target,), name="answers")
             return r.keep(tree.sub(x, tree.scale(r.rate(self.digest_lr), slope)), x)
 

@@ -47,7 +47,7 @@ class D2:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits(symmetric=True, spectrum=-1 / 3)
+    traits = Traits(symmetric=True, spectrum=-1 / 3, sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> D2State:
         """No correction: the first round is one of D-PSGD (atc)."""
@@ -73,7 +73,7 @@ class ExactDiffusion:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits(symmetric=True)
+    traits = Traits(symmetric=True, sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> D2State:
         """No correction: the first round is one of D-PSGD (atc) on (I + W) / 2."""

@@ -51,7 +51,7 @@ class DAdmm:
     penalty: FloatLike = number(default=0.5, check=constant_rate)
     local_steps: int = static(default=5, check=whole)
 
-    traits = Traits(symmetric=True)
+    traits = Traits(symmetric=True, sums_keep="sum(f) = 0 of the duals")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DAdmmState:
         """Duals at zero."""

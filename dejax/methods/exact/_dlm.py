@@ -47,7 +47,7 @@ class Dlm:
     lr: NodeFloatLike = number(check=rate)
     penalty: FloatLike = number(default=0.5, check=constant_rate)
 
-    traits = Traits(symmetric=True)
+    traits = Traits(symmetric=True, sums_keep="sum(f) = 0 of the duals")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DlmState:
         """Duals at zero."""

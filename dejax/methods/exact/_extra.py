@@ -41,7 +41,7 @@ class Extra:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits(symmetric=True, spectrum=-1.0)
+    traits = Traits(symmetric=True, spectrum=-1.0, sums_keep="sum(q) = 0 of the duals")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ExtraState:
         """No past: the first round is one of D-PSGD (awc)."""

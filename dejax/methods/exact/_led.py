@@ -40,7 +40,7 @@ class Led:
     lr: NodeFloatLike = number(check=rate)
     local_steps: int = static(default=5, check=whole)
 
-    traits = Traits(symmetric=True, spectrum=-1 / 3)
+    traits = Traits(symmetric=True, spectrum=-1 / 3, sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> LedState:
         """No correction: the first round is one of local SGD."""

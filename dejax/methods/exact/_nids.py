@@ -45,7 +45,7 @@ class Nids:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits(symmetric=True)
+    traits = Traits(symmetric=True, sums_keep="sum(d) = 0 of the duals")
 
     def init(self, params: NodeTree, key: PRNGKey) -> NidsState:
         """Duals at zero."""

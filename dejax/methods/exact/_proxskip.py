@@ -22,7 +22,7 @@ from ...core import tree
 from ...core.checks import in_, rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 
 
 class ProxSkipState(NamedTuple):
@@ -52,7 +52,7 @@ class ProxSkip:
     def traits(self) -> Traits:
         """How low eigenvalues may be depends on how far an average goes; arrays are not looked at."""
         bound = 1 - 4 / (3 * self.mix) if isinstance(self.mix, (int, float)) else -1.0
-        return Traits(symmetric=True, spectrum=bound if bound > -1 else None)
+        return Traits(symmetric=True, spectrum=bound if bound > -1 else None, sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ProxSkipState:
         """No correction."""
@@ -64,7 +64,7 @@ class ProxSkip:
         adapted = tree.sub(state.params, tree.scale(round.rate(self.lr), round.gradient(state.params)))
         z = tree.add(adapted, state.correction)
 
-        def average(r: Round, z: Any) -> Any:
+        def average(r: Round, z: Tree) -> Any:
             return tree.axpy(self.mix, tree.sub(r.gossip(z), z), z)
 
         x = round.when(jax.random.bernoulli(round.key("coin"), self.p), average, z)

@@ -1,5 +1,6 @@
 """Federated: local steps between averages at a server."""
 
+from ._dbw import Dbw as dbw
 from ._favano import Favano as favano
 from ._fedadam import FedAdagrad as fedadagrad, FedAdam as fedadam, FedYogi as fedyogi
 from ._fedamd import FedAmd as fedamd
@@ -18,6 +19,7 @@ from ._scaffnew import Scaffnew as scaffnew
 from ._scaffold import Scaffold as scaffold
 
 __all__ = [
+    "dbw",
     "favano",
     "fedadagrad",
     "fedadam",

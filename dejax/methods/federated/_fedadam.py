@@ -82,7 +82,7 @@ class FedAdagrad:
         """Sample, train, step adaptively along the mean difference."""
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
         mean = tree.map(lambda m, d: self.b1 * m + (1 - self.b1) * d, state.mean, change)
         square = tree.map(self.square, state.square, change)

@@ -64,7 +64,12 @@ class FedAmd:
     @property
     def traits(self) -> Traits:
         """A server that tells anchors from miners; in round 0 all nodes work, whoever is sampled."""
-        return Traits(channel="server", server=self.clients or "all", groups=True)
+        return Traits(
+            channel="server",
+            server=self.clients or "all",
+            groups=True,
+            sums_keep="v = mean(v_i) of the nodes' gradients",
+        )
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedAmdState:
         """v_i = 0, which round 0 replaces."""
@@ -85,7 +90,7 @@ class FedAmd:
         v_new, anchors, moved = self.refresh(cohort, x, (v, anchors), mines)
         return FedAmdState(tree.axpy(self.server_lr, moved, x), v_new, anchors)
 
-    def refresh(self, r: Round, x: Tree, carry: Any, mines: Any) -> tuple[Any, Any, Any]:
+    def refresh(self, r: Round, x: Tree, carry: Tree, mines: Tree) -> tuple[Any, Any, Any]:
         """(v, v_i, mean move of the miners) after a view's nodes have uploaded.
 
         mines: int32 [m], 1 for miners; None where all are anchors.
@@ -106,10 +111,10 @@ class FedAmd:
         v = tree.map(lambda v, m: v + (share * m[0]).astype(v.dtype), v, means)
         return v, r.put(anchors, tree.where(arrived, fresh, own)), tree.map(lambda m: m[1], means)
 
-    def _mined(self, r: Round, x: NodeTree, v: Tree, mines: Any) -> Any:
+    def _mined(self, r: Round, x: NodeTree, v: Tree, mines: Tree) -> Any:
         lr = r.rate(self.lr)
 
-        def one(r: Round, carry: Any) -> Any:
+        def one(r: Round, carry: Tree) -> Any:
             y, last, h = carry
             batch = r.batch()
             change = tree.sub(r.gradient(y, batch, name="here"), r.gradient(last, batch, name="there"))

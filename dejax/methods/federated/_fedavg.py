@@ -14,7 +14,7 @@ from ...core.checks import constant_rate, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
 from .._parts import CLIENTS, check_cohort
 
@@ -68,11 +68,11 @@ class FedAvg:
         check_cohort(self, params)
         return FedAvgState(tree.map(lambda x: x[0], params))
 
-    def step(self, state: FedAvgState, round: Any) -> FedAvgState:
+    def step(self, state: FedAvgState, round: Round) -> FedAvgState:
         """Sample, train, average the differences."""
         cohort = round if self.clients is None else round.sample(self.clients)
         x, descend = tree.tile(state.params, cohort.n), local_step(self)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(float))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 

@@ -55,7 +55,7 @@ class FedDyn:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, sums_keep="h = mean(d_i) of the nodes' linear terms")
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedDynState:
         """All corrections start at zero."""
@@ -69,7 +69,7 @@ class FedDyn:
         cohort, alpha = cohort_of(self, round), self.alpha
         x, lr, dual = tree.tile(state.params, cohort.n), cohort.rate(self.lr), cohort.take(state.duals)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             slope = tree.axpy(alpha, tree.sub(y, x), tree.sub(r.gradient(y), dual))
             return r.keep(tree.sub(y, tree.scale(lr, slope)), y)
 

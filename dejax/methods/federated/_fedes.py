@@ -69,7 +69,7 @@ class Fedes:
         cohort, x, seed = cohort_of(self, round), state.params, round.key("directions")
         batch = cohort.batch()
 
-        def one(r: Round, carry: Any) -> Any:
+        def one(r: Round, carry: Tree) -> Any:
             k, scores = carry
             noise = normal(fold_in(seed, k), x)
             pair = tree.map(lambda x, e: jnp.stack([x + self.at(x) * e, x - self.at(x) * e]), x, noise)

@@ -68,7 +68,7 @@ class FedNova:
         x, lr = tree.tile(state.params, cohort.n), cohort.rate(self.lr)
         steps = own_steps(cohort, self.work, self.local_steps)
 
-        def one(r: Round, carry: Any) -> Any:
+        def one(r: Round, carry: Tree) -> Any:
             y, m = carry
             m = r.keep(tree.axpy(b, m, r.gradient(y)), m)
             return r.keep(tree.sub(y, tree.scale(lr, m)), y), m

@@ -74,7 +74,7 @@ class FedOpt:
         """Sample, train, hand the mean difference to the server's optimizer."""
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
         gradient = tree.map(jnp.negative, change)
         update, server = self.server.make(round).update(gradient, state.server, state.params)

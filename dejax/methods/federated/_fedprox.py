@@ -65,7 +65,7 @@ class FedProx:
         cohort = cohort_of(self, round)
         x, lr = tree.tile(state.params, cohort.n), cohort.rate(self.lr)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             pulled = tree.axpy(self.mu, tree.sub(y, x), r.gradient(y))
             return r.keep(tree.sub(y, tree.scale(lr, pulled)), y)
 

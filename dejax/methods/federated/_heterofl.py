@@ -71,7 +71,7 @@ class Heterofl:
         share = jnp.broadcast_to(cohort.rate(self.width), (cohort.n,))
         mask = jax.vmap(lambda r: first_units(state.params, r))(share)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             slope = tree.map(jnp.multiply, r.gradient(y), mask)
             return r.keep(tree.sub(y, tree.scale(lr, slope)), y)
 

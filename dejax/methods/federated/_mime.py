@@ -71,7 +71,7 @@ class Mime:
         c = cohort.average(cohort.gradient(x, name="at server"), shares, name="gradient")
         mean = tree.tile(c, cohort.n)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             batch = r.batch()
             d = r.gradient(y, batch)
             if not self.lite:

@@ -5,8 +5,8 @@
 
 All nodes hash ids and the round's number to the same order, so that nobody coordinates; the first node of the next order averages.
 Simulated: the order, drawn from the run's key; that nodes asleep do not answer and are passed over; messages. Not simulated: views of
-the membership that differ, aggregators that vanish, timeouts. Who finishes first is drawn uniformly, as no method reads the clock; all
-s nodes are counted as if they uploaded, and a clock waits for all of them.
+the membership that differ, aggregators that vanish, timeouts. Who finishes first is said by the clock, which waits for no others; without
+one it is drawn uniformly. All s nodes are counted as if they uploaded.
 Wire: 1 model up and 1 down per sampled node and round, and a view of n entries with each. State: one model.
 Reference: de Vos, Dhasade, Kermarrec, Lavoie, Pouwelse and Sharma, MoDeST, 2023; Plexus, 2025. Defaults after their code; the size of an
 entry of a view is not.
@@ -14,7 +14,6 @@ entry of a view is not.
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ...core import tree
@@ -22,7 +21,7 @@ from ...core.checks import in_, natural, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
 from .._parts import CLIENTS, at_server, check_cohort, cohort_of
 
@@ -73,23 +72,17 @@ class Plexus:
         check_cohort(self, params)
         return PlexusState(at_server(params))
 
-    def step(self, state: PlexusState, round: Any) -> PlexusState:
+    def step(self, state: PlexusState, round: Round) -> PlexusState:
         """Sample, train, average those who finish first."""
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         view = jnp.ones((cohort.n,), jnp.int32) if cohort.awake is None else cohort.awake.astype(jnp.int32)
         for way in ("up/", "down/") if self.entry_bytes else ():
             cohort.meter(way + "view", view, 8 * self.entry_bytes * round.n)
-        change = cohort.average(tree.sub(y, x), self.first_of(cohort))
+        wanted = jnp.maximum(1, jnp.floor(jnp.asarray(self.success, float) * cohort.n + 1e-5))
+        change = cohort.average(tree.sub(y, x), cohort.fastest(wanted, name="finish").astype(float))
         return PlexusState(tree.add(state.params, change))
-
-    def first_of(self, cohort: Any) -> Any:
-        """Weights [s]: 1 for those who finish first, 0 for others."""
-        count = jnp.maximum(1, jnp.floor(jnp.asarray(self.success, float) * cohort.n + 1e-5))
-        time = jax.vmap(jax.random.uniform)(cohort.node_keys("finish"))
-        time = time if cohort.uploads is None else jnp.where(cohort.uploads, time, 2)  # who is not heard is not first
-        return (jnp.argsort(jnp.argsort(time)) < count).astype(float)
 
 
 __all__ = ["Plexus", "PlexusState"]

@@ -49,7 +49,9 @@ class Scaffnew:
     p: FloatLike = number(default=0.2, check=in_(0, 1, "(]"))
 
     traits = Traits(
-        channel="server", needs_exact="its corrections sum to zero, which changed messages would break; use scaffold"
+        channel="server",
+        needs_exact="its corrections sum to zero, which changed messages would break; use scaffold",
+        sums_keep="sum(h) = 0 of the corrections",
     )
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffnewState:
@@ -64,7 +66,7 @@ class Scaffnew:
         z = round.keep(tree.sub(state.params, tree.scale(lr, slope)), state.params)
         coin = jax.random.uniform(round.key("coin"), dtype=float) < self.p
 
-        def meet(r: Round, carry: Any) -> Any:
+        def meet(r: Round, carry: Tree) -> Any:
             x, server = carry
             mean = tree.add(server, r.average(tree.sub(x, tree.tile(server, r.n))))
             return tree.tile(mean, r.n), mean

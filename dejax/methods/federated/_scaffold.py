@@ -55,7 +55,7 @@ class Scaffold:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, sums_keep="c = mean(c_i) of the control variates")
 
     def init(self, params: NodeTree, key: PRNGKey) -> ScaffoldState:
         """Controls start at zero."""
@@ -72,7 +72,7 @@ class Scaffold:
         x, c = tree.tile(state.params, cohort.n), tree.tile(state.control, cohort.n)
         shift = tree.sub(c, mine)
 
-        def one(r: Round, y: Any) -> Any:
+        def one(r: Round, y: Tree) -> Any:
             return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
 
         y = cohort.repeat(k, one, x)

@@ -4,6 +4,7 @@ from ._decent_adam import DecentAdam as decent_adam
 from ._decentlam import DecentLam as decentlam
 from ._dfedsam import DFedSam as dfedsam
 from ._dsgd import Dsgd as dsgd
+from ._gossip_aga import GossipAga as gossip_aga
 from ._gossip_learning import GossipLearning as gossip_learning
 from ._gossip_pga import GossipPga as gossip_pga
 from ._local_sgd import DFedAvgM as dfedavgm, LocalSgd as local_sgd
@@ -19,6 +20,7 @@ __all__ = [
     "dfedavgm",
     "dfedsam",
     "dsgd",
+    "gossip_aga",
     "gossip_learning",
     "gossip_pga",
     "local_sgd",

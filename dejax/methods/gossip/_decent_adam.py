@@ -12,7 +12,7 @@ matchings of nodes for W; `dejax.topology.one_peer_hypercube` and `one_peer_ring
 Reference: Wang, Zhang, Wu and Johansson, From promise to practice: realizing high-performance decentralized training, 2025.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -20,7 +20,7 @@ from ...core import tree
 from ...core.checks import above, at_least, in_, rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree
 
 BETA = in_(0, 1, "[)")
 
@@ -69,7 +69,7 @@ class DecentAdam:
             params, tree.zeros(params), tree.zeros(params), tree.zeros(params), jnp.zeros((n,), jnp.int32)
         )
 
-    def step(self, state: DecentAdamState, round: Any) -> DecentAdamState:
+    def step(self, state: DecentAdamState, round: Round) -> DecentAdamState:
         """Gradient and gossip side by side, then Adam's step at the mixed models."""
         x, s = state.params, self.accumulate
         grads, z = round.both(lambda r: r.gradient(x), lambda r: r.gossip(x))

@@ -21,7 +21,7 @@ from ...core.checks import rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Tree
+from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree, Values
 from ...optimizers import check_step, local_step
 
 AGES = "models merge by ages that must have travelled with them unharmed; use local_sgd"
@@ -64,12 +64,12 @@ class GossipLearning:
         n = tree.leaves(params)[0].shape[0]
         return GossipLearningState(params, local_step(self).init(params), jnp.zeros((n,), jnp.int32))
 
-    def step(self, state: GossipLearningState, round: Any) -> GossipLearningState:
+    def step(self, state: GossipLearningState, round: Round) -> GossipLearningState:
         """Merge, then train."""
         x, age = state.params, state.age
         wide = jnp.promote_types(tree.leaves(x)[0].dtype, jnp.float32)
 
-        def hear(carry: Any, value: Any, weight: jax.Array, mask: jax.Array, s: Any) -> Any:
+        def hear(carry: Tree, value: Any, weight: jax.Array, mask: jax.Array, s: int | Values) -> Any:
             del weight, s
             total, weights, oldest = carry
             theirs, heard = value[0], jnp.where(mask, value[1], 0)

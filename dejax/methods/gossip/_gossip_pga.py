@@ -15,7 +15,7 @@ from ...core.checks import rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 from ...optimizers import check_step, local_step
 
 
@@ -54,7 +54,7 @@ class GossipPga:
         del key
         return GossipPgaState(params, local_step(self).init(params))
 
-    def step(self, state: GossipPgaState, round: Any) -> GossipPgaState:
+    def step(self, state: GossipPgaState, round: Round) -> GossipPgaState:
         """One step, then an average with neighbors or with all."""
         z, opt = round.local_steps(state.params, state.opt, local_step(self), 1)
         everyone = (round.index + 1) % self.every == 0

@@ -58,7 +58,7 @@ class LocalSgd:
         del key
         return LocalSgdState(params, local_step(self).init(params))
 
-    def step(self, state: LocalSgdState, round: Any) -> LocalSgdState:
+    def step(self, state: LocalSgdState, round: Round) -> LocalSgdState:
         """K steps, then gossip."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         return LocalSgdState(round.gossip(y), opt)

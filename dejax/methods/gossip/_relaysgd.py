@@ -16,7 +16,7 @@ Reference: Vogels, He, Koloskova, Lin, Karimireddy, Stich and Jaggi, RelaySum fo
 learning on heterogeneous data, 2021.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -24,7 +24,7 @@ from ...core import tree
 from ...core.checks import rate
 from ...core.method import Traits
 from ...core.struct import number, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 
 
 class RelayState(NamedTuple):
@@ -58,7 +58,7 @@ class RelaySgd:
         del key
         return RelayState(params, tree.map(jnp.copy, params))
 
-    def step(self, state: RelayState, round: Any) -> RelayState:
+    def step(self, state: RelayState, round: Round) -> RelayState:
         """Local step, relay, mean."""
         edges, n = round.edges, round.n
         half = tree.sub(state.params, tree.scale(round.rate(self.lr), round.gradient(state.params)))

@@ -130,7 +130,7 @@ class ScheduledSgd:
         del key
         return ScheduledState(params, local_step(self).init(params))
 
-    def step(self, state: ScheduledState, round: Any) -> ScheduledState:
+    def step(self, state: ScheduledState, round: Round) -> ScheduledState:
         """K steps, then as many averages as the schedule says."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         windows: Any = self.talk  # as `Windows` makes them

@@ -73,12 +73,12 @@ class SemiDecentralized:
         now = (round.index + 1) % self.every == 0
         return SemiDecentralizedState(*round.when(now, meet, (x, state.server)))
 
-    def sampled_to_sampled(self, round: Round, carry: Any) -> Any:
+    def sampled_to_sampled(self, round: Round, carry: Tree) -> Any:
         x, server = carry
         cohort = cohort_of(self, round)
         return cohort.put(x, cohort.merge(cohort.take(x))), server
 
-    def sampled_to_all(self, round: Round, carry: Any) -> Any:
+    def sampled_to_all(self, round: Round, carry: Tree) -> Any:
         x, server = carry
         cohort = cohort_of(self, round)
         far = tree.sub(cohort.take(x), tree.tile(server, cohort.n))

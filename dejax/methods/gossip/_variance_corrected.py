@@ -22,7 +22,7 @@ from ...core.checks import above, in_, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Tree
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree, Values
 from ...optimizers import check_step, local_step
 
 EXACT = "variances are of models as they were sent, which codecs, noise and forgers change; use local_sgd"
@@ -68,12 +68,12 @@ class VarianceCorrected:
         del key
         return VarianceCorrectedState(params, local_step(self).init(params))
 
-    def step(self, state: VarianceCorrectedState, round: Any) -> VarianceCorrectedState:
+    def step(self, state: VarianceCorrectedState, round: Round) -> VarianceCorrectedState:
         """K steps, an average, and its tensors spread out again."""
         y, opt = round.local_steps(state.params, state.opt, local_step(self), self.local_steps)
         got, own = round.exchange(y), tree.map(variance, y)
 
-        def hear(carry: Any, value: Tree, weight: jax.Array, mask: jax.Array, s: Any) -> Any:
+        def hear(carry: Tree, value: Tree, weight: jax.Array, mask: jax.Array, s: int | Values) -> Any:
             del weight, s
             total, count = carry
             more = tree.map(lambda t, v: t + jnp.where(mask, variance(v), 0), total, value)

@@ -45,7 +45,7 @@ class KCore:
     def init(self, params: NodeTree, key: PRNGKey) -> KCoreState:
         """Nothing is known before the graph is seen."""
         del key
-        n = tree.leaves(params)[0].shape[0]
+        n = tree.nodes(params)
         return KCoreState(params, jnp.zeros((n,)))
 
     def start(self, state: KCoreState, round: Round) -> KCoreState:

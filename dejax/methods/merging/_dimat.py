@@ -29,7 +29,7 @@ from ...core.checks import choice, rate, whole
 from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree, Values
 from ...optimizers import check_step, local_step
 from .units import WHY, UnitsCheck, merged, product, reordered, units_of
 
@@ -97,7 +97,7 @@ class Dimat:
             jax.vmap(lambda gains: [assignment(gain) for gain in gains]), got.forward(links, own, batch=batch)
         )
 
-        def bring(value: Tree, s: Any) -> Any:
+        def bring(value: Tree, s: int | Values) -> Any:
             return round.map(
                 lambda model, order: _reorder(model, groups, order), value, [order[:, s] for order in orders]
             )
@@ -105,7 +105,7 @@ class Dimat:
         return DimatState(round.keep(merged(got, bring), state.params), opt)
 
 
-def _standard(hidden: Any) -> list[jax.Array]:
+def _standard(hidden: Tree) -> list[jax.Array]:
     """Activations [samples, w] of each group, without their mean, over std sqrt(samples).
 
     All but the last axis count as samples. Products of two such columns are correlations.

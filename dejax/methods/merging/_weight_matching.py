@@ -86,7 +86,7 @@ class WeightMatching:
 def matched(own: Tree, theirs: Tree, groups: Units, sweeps: int) -> Any:
     """`theirs` with its units in the order that fits `own`; one model each."""
 
-    def sweep(carry: Any) -> Any:
+    def sweep(carry: Tree) -> Any:
         model, _, k = carry
         moved = jnp.zeros((), bool)
         for group in groups:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.tree import path_of
-from ...core.types import Tree
+from ...core.types import Tree, Values
 from ...errors import NULL, bad
 
 Group = tuple[tuple[str, int], ...]
@@ -132,10 +132,10 @@ def blank(params: Tree, groups: Units) -> list[jax.Array]:
     return [jnp.arange(width(group, params), dtype=jnp.int32) for group in groups]
 
 
-def merged(got: Any, bring: Any) -> Any:
+def merged(got: Tree, bring: Any) -> Any:
     """The mean under W of the own model and of `bring(model of port s, s)`, in the own order."""
 
-    def add(total: Any, value: Any, weight: jax.Array, mask: jax.Array, s: Any) -> Any:
+    def add(total: Any, value: Any, weight: jax.Array, mask: jax.Array, s: int | Values) -> Any:
         weight = jnp.where(mask, weight, 0)
         return tree.add(total, tree.where(weight != 0, tree.scale(weight, bring(value, s)), tree.zeros(total)))
 

@@ -78,7 +78,7 @@ class Apfl:
         x, lr = tree.tile(state.params, cohort.n), cohort.rate(self.lr)
         v, a = cohort.take(state.personal), cohort.take(state.share)
 
-        def one(r: Round, carry: Any) -> Any:
+        def one(r: Round, carry: Tree) -> Any:
             w, v, a = carry
             batch = r.batch()
             slope = r.gradient(_mixture(a, v, w), batch, name="mixture")

@@ -21,7 +21,7 @@ from ...core import tree
 from ...core.checks import in_, rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
-from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
+from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 
 
 class DispflState(NamedTuple):
@@ -77,7 +77,7 @@ class Dispfl:
         bits = sum(x[0].size for x in tree.leaves(mask) if x.ndim >= 3)
         x = tree.map(jnp.multiply, round.gossip(state.params, mask=mask, mask_bits=bits), mask)
 
-        def one(r: Round, x: Any) -> Any:
+        def one(r: Round, x: Tree) -> Any:
             slope = tree.map(jnp.multiply, r.gradient(x), mask)
             return r.keep(tree.sub(x, tree.scale(lr, slope)), x)
 

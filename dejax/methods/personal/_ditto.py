@@ -70,7 +70,7 @@ class Ditto:
         x, v, lr = tree.tile(state.params, cohort.n), cohort.take(state.personal), cohort.rate(self.lr)
         y, _ = cohort.local_steps(x, (), LocalStep(self.lr, None), self.local_steps, name="global")
 
-        def pulled(r: Round, v: Any) -> Any:
+        def pulled(r: Round, v: Tree) -> Any:
             slope = tree.axpy(self.lam, tree.sub(v, x), r.gradient(v))
             return r.keep(tree.sub(v, tree.scale(lr, slope)), v)
 

@@ -77,7 +77,7 @@ class Fedrep:
         cohort = cohort_of(self, round)
         x, head = tree.tile(state.body, cohort.n), cohort.take(state.head)
 
-        def moved(r: Round, own: Any, rest: Any, lr: Any) -> Any:
+        def moved(r: Round, own: Tree, rest: Tree, lr: Any) -> Any:
             slope = r.gradient(own, fixed=rest)
             return r.keep(tree.sub(own, tree.scale(r.rate(lr), slope)), own)
 

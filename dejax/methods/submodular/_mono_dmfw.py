@@ -28,7 +28,7 @@ from ...core import tree
 from ...core.checks import rate, whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
-from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
+from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...proximal import none
 
 
@@ -68,7 +68,7 @@ class MonoDmfw:
         """Play, then learn from each reward of the block."""
         answers, lr = state.answers, round.rate(self.lr)
 
-        def walk(r: Round, carry: Any) -> Any:
+        def walk(r: Round, carry: Tree) -> Any:
             x, path, k = carry
             path = tree.map(lambda all_, one: all_.at[:, k].set(one), path, x)
             step = tree.scale(1 / self.block, tree.map(lambda v: v[:, k], answers))
@@ -77,7 +77,7 @@ class MonoDmfw:
         start = tree.zeros(state.params), tree.zeros(answers), jnp.int32(0)
         x, path, _ = round.repeat(self.block, walk, start, name="play")
 
-        def learn(r: Round, carry: Any) -> Any:
+        def learn(r: Round, carry: Tree) -> Any:
             v, d, last, s, k = carry
             h = r.gradient(tree.map(lambda p: p[:, k], path))
             d = r.gossip(tree.add(d, tree.sub(h, last)))

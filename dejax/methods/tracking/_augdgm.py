@@ -40,7 +40,7 @@ class AugDgm:
 
     lr: NodeFloatLike = number(check=rate)
 
-    traits = Traits()
+    traits = Traits(sums_keep="mean(y) = mean(g), the mean of the trackers and of the gradients")
 
     def init(self, params: NodeTree, key: PRNGKey) -> AugDgmState:
         """Trackers and last gradients at zero: the first round sets y = g."""

@@ -75,7 +75,7 @@ class GtSarah:
     period: int = static(default=20, check=whole)
     anchor: int = static(default=1, check=whole)
 
-    traits = Traits()
+    traits = Traits(sums_keep="mean(y) = mean(v), the mean of the trackers and of the gradients' estimates")
 
     def init(self, params: NodeTree, key: PRNGKey) -> SarahState:
         """Trackers and estimates at zero."""
@@ -109,7 +109,7 @@ class GtHsgd:
     lr: NodeFloatLike = number(check=rate)
     beta: FloatLike = number(default=0.1, check=in_(0, 1))
 
-    traits = Traits()
+    traits = Traits(sums_keep="mean(y) = mean(v), the mean of the trackers and of the gradients' estimates")
 
     def init(self, params: NodeTree, key: PRNGKey) -> SarahState:
         """Trackers and estimates at zero."""

@@ -46,7 +46,7 @@ class Kgt:
     local_steps: int = static(default=5, check=whole)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
-    traits = Traits()
+    traits = Traits(sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> KgtState:
         """Corrections at zero."""

@@ -44,7 +44,7 @@ class MomentumTracking:
     lr: NodeFloatLike = number(check=rate)
     momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
 
-    traits = Traits()
+    traits = Traits(sums_keep="sum(c) = 0 of the corrections")
 
     def init(self, params: NodeTree, key: PRNGKey) -> MomentumTrackingState:
         """Momenta and corrections at zero."""

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from ...core import tree
 from ...core.struct import grows, static, struct
-from ...core.types import Keys, Tree, Values
+from ...core.types import Dtype, Keys, Tree, Values
 from ...xla.erase_mesh import erase_mesh
 from ...xla.take_rows import take_rows
 from ..edges import Edges
@@ -176,10 +176,10 @@ class Halo(Links):
         """W values."""
         return self._local(lambda me, x: me._sum(me._extend(x), x, me.weight, me.own, plain), values)
 
-    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Any = None) -> Any:
+    def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
         """Weights [n, k] of the caller's own on these links."""
 
-        def local(me: "Halo", ext: Any, weights: jax.Array, self_weights: jax.Array, own: Any) -> Any:
+        def local(me: "Halo", ext: Any, weights: jax.Array, self_weights: jax.Array, own: Tree) -> Any:
             own = me._mine(ext) if own is None else own
             return me._sum(ext, own, me._by_level(weights), self_weights, silenced)
 
@@ -243,7 +243,7 @@ class Halo(Links):
             out.append(weights[:, span] if b == 0 else weights[:, span].at[self.rows[b - 1]].get(mode="clip"))
         return tuple(out)
 
-    def _local(self, fn: Callable[..., Any], *trees: Any) -> Any:
+    def _local(self, fn: Callable[..., Any], *trees: Tree) -> Any:
         """Call fn(this device's part of the kernel, its rows of trees) on every device."""
         nodes = P(self.routes.axis)
         mine = tree.map(lambda x: nodes if jnp.ndim(x) else P(), self)
@@ -380,7 +380,7 @@ def _padded(tables: Any, tall: list[int], devices: int, block: int) -> Any:
 
 
 def _stacked(phases: list[Any]) -> Any:
-    def kind(which: int, dtype: Any) -> Any:
+    def kind(which: int, dtype: Dtype) -> Any:
         levels = zip(*(p[which] for p in phases), strict=True)
         return tuple(np.stack(x).astype(dtype) for x in levels)
 

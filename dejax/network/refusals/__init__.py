@@ -5,6 +5,7 @@ them, and knows neither by name: a method or option of your own is refused where
 would be.
 """
 
+from .architectures import ARCHITECTURES
 from .gossip import GOSSIP
 from .late import LATE
 from .messages import MESSAGES
@@ -13,6 +14,6 @@ from .problems import PROBLEMS
 from .refusal import ADVICE as ADVICE, Refusal as Refusal
 from .servers import SERVERS
 
-REFUSALS: tuple[Refusal, ...] = (*GOSSIP, *SERVERS, *MESSAGES, *PARTS, *LATE, *PROBLEMS)
+REFUSALS: tuple[Refusal, ...] = (*ARCHITECTURES, *GOSSIP, *SERVERS, *MESSAGES, *PARTS, *LATE, *PROBLEMS)
 
 __all__ = ["ADVICE", "REFUSALS", "Refusal"]

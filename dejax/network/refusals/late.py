@@ -29,7 +29,7 @@ LATE: tuple[Refusal, ...] = (
         lambda c: c.late is not None and c.network.events is not None,
         field="network.faults",
         says="has {late} beside network.events",
-        why="where two nodes meet and no message travels",
+        why="which says when nodes meet, or how old what they heard may be",
         instead="leave it out",
     ),
     Refusal(
@@ -63,6 +63,14 @@ LATE: tuple[Refusal, ...] = (
         says="has {late}",
         why="but {top!r} changes its neighbors from phase to phase: a message would arrive when its link is gone",
         instead="use a fixed graph",
+    ),
+    Refusal(
+        "late answers",
+        lambda c: c.late is not None and c.traits.asks,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} asks neighbors, and an answer would come when another question was asked",
+        instead="leave it out",
     ),
     Refusal(
         "losses under way",

@@ -22,7 +22,7 @@ MESSAGES: tuple[Refusal, ...] = (
         "events without gossip",
         lambda c: c.network.events is not None and not c.gossips,
         field="network.events",
-        says="pairs neighbors",
+        says="lets neighbors meet or hear each other",
         why="but {method} does not gossip",
         instead="leave it out",
     ),
@@ -53,7 +53,7 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: c.network.privacy is not None and c.traits.raw_losses,
         field="network.privacy",
         says="is {privacy}",
-        why="but {method} acts on raw losses, which {privacy} neither clips nor noises, so that what it sends tells of them",
+        why="but {method} acts on raw losses or samples, which {privacy} neither clips nor noises, so that what it sends tells of them",
         instead="leave privacy out, or use {use[one_model]}",
     ),
     Refusal(

@@ -39,6 +39,14 @@ PARTS: tuple[Refusal, ...] = (
         instead="leave it out",
     ),
     Refusal(
+        "late single uploads of a cohort",
+        lambda c: c.late is not None and c.traits.gathers and c.traits.cohort is not None and c.uploads < c.n,
+        field="network.faults",
+        says="has {late}",
+        why="but {method} looks at single uploads of a cohort, where a late one stands in the place of another node",
+        instead="leave it out, or let all nodes upload",
+    ),
+    Refusal(
         "rule over parts",
         lambda c: c.traits.masks and not c.network.rule.linear,
         field="network.rule",

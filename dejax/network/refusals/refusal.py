@@ -8,9 +8,12 @@ from ..case import Case
 
 ADVICE = {  # the only place where reasons name members, as the way out
     "directed": "sgp",
+    "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
-    "event_driven": "ad_psgd or dsgd('awc')",
+    "event_driven": "ad_psgd, dsgd('awc') or quadratic_energy",
+    "pair_events": "poisson",
+    "own_events": "updates",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",

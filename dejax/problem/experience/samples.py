@@ -5,7 +5,7 @@ from typing import Any
 from ...core.kinds import Experience
 from ...core.random import fold_in, fold_name
 from ...core.struct import option, struct
-from ...core.types import PRNGKey, Round, Tree
+from ...core.types import PRNGKey, Round, Task, Tree, Values
 from ..batch import Batch
 
 
@@ -22,7 +22,7 @@ class Samples(Experience):
         """Whether no batch is padded."""
         return self.sampler.even
 
-    def expected(self, count: Any) -> Any:
+    def expected(self, count: int | Values) -> Any:
         """The sampler's."""
         return self.sampler.expected(count)
 
@@ -31,7 +31,7 @@ class Samples(Experience):
         del key
         return self.sampler.init(n)
 
-    def collect(self, task: Any, params: Tree, memory: Tree, round: Round) -> tuple[Batch, Any]:
+    def collect(self, task: Task, params: Tree, memory: Tree, round: Round) -> tuple[Batch, Any]:
         """Row numbers, which each block of nodes looks up for itself."""
         del task, params
         base_keys = fold_in(fold_name(round.run_key, "epochs"), round.ids)

@@ -51,7 +51,7 @@ class Evolution(LearningRule):
         """2 K forward passes, each a third of a gradient."""
         return 2 * self.pairs / 3
 
-    def direction(self, task: Any, params: Tree, batch: Any, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
+    def direction(self, task: Any, params: Tree, batch: Tree, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """Mean loss at the points, direction and memory of one node."""
         seed = task.common if self.shared else fold_name(key, "noise")
         loss: Callable[[Tree], jax.Array] = lambda p: task.loss(p, batch, key)

@@ -49,7 +49,7 @@ class ForwardForward(LearningRule):
                 instead="give a task that has it, e.g. " + call("dejax.tasks.goodness_mlp", hidden=[64, 64]),
             )
 
-    def direction(self, task: Any, params: Tree, batch: Any, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
+    def direction(self, task: Any, params: Tree, batch: Tree, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """Sum of the local losses, their gradients and memory of one node."""
         x, y, classes = batch.data["x"], batch.data["y"], task.task.classes
         other = jax.random.randint(fold_name(key, "wrong"), y.shape, 1, classes, y.dtype)

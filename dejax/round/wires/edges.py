@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.random import fold_in
 from ...core.types import Attack, Round, Tree, Values
-from ...errors import bad
+from ...errors import RefusedError, bad
 from .. import clocks
 from ..context import Context
 from ..message import Message
@@ -23,9 +23,28 @@ class Edges(Wire):
     A permutation delivers them.
     """
 
+    only: Any = None  # bool [m], by the node that holds the row: it is sent; None: all are
+
     def __init__(self, round: Round, name: str, codec: Any):
         super().__init__(round, name, codec)
         self.edges, self.live = round.edges, round.links
+
+    def send_only(self, rows: jax.Array) -> None:
+        """Send only some of the rows, bool [m]."""
+        if jnp.shape(rows) != (self.edges.m,) or rows.dtype != bool:
+            way = f"give bool [{self.edges.m}], one for each directed edge in the order of round.edges"
+            raise bad("to", rows, owner="round.ask", says=f"is {rows.dtype} of shape {jnp.shape(rows)}", instead=way)
+        if self.codec.memory != "none":
+            why = "whose memory would take rows for sent that are not, as the method asks some neighbors alone"
+            raise bad(
+                "network.codec",
+                self.codec,
+                says=f"is {type(self.codec).__name__}",
+                why=why,
+                instead="leave it out",
+                error=RefusedError,
+            )
+        self.only = rows
 
     def message(self, value: Tree) -> Message:
         """Of rows [m, ...]."""
@@ -67,7 +86,7 @@ class Edges(Wire):
         held, _, size = self._two_copies(m.sent)
         return m._replace(sent=held, size=size)
 
-    def _two_copies(self, rows: Any) -> tuple[Any, Any, Any]:
+    def _two_copies(self, rows: Tree) -> tuple[Any, Any, Any]:
         """Update the copies at both ends of every edge.
 
         Returns:
@@ -99,12 +118,17 @@ class Edges(Wire):
 
     def lose(self, m: Message) -> Message:
         """[m]; W is not used."""
-        return m._replace(mask=self.arrivals())
+        mask = self.arrivals()
+        if self.only is not None:
+            sent = self.edges.deliver(self.only)
+            mask = sent if mask is None else mask & sent
+        return m._replace(mask=mask)
 
     def due(self) -> jax.Array:
         """[m]."""
         awake = self.round.awake
-        return jnp.ones((self.edges.m,), bool) if awake is None else awake[self.edges.sender]
+        due = jnp.ones((self.edges.m,), bool) if awake is None else awake[self.edges.sender]
+        return due if self.only is None else due & self.edges.deliver(self.only)
 
     def ages(self, fault: Any) -> jax.Array:
         """[m]: of the directed edge, as on the other wires."""
@@ -113,7 +137,7 @@ class Edges(Wire):
     def meter(self, m: Message) -> None:
         """One message per row."""
         round, edges = self.round, self.edges
-        units = jnp.ones((edges.m,), jnp.int32) if m.size.units is None else m.size.units
+        units = self._units(m)
         count = edges.count(units)
         if round.awake is not None:
             count = jnp.where(round.awake, count, 0)
@@ -122,11 +146,19 @@ class Edges(Wire):
 
     def wait(self, m: Message) -> None:
         """A node's uplink carries the sum of its messages."""
-        edges = self.edges
-        units = jnp.ones((edges.m,), jnp.int32) if m.size.units is None else m.size.units
+        edges, mask = self.edges, self.live.mask
         degree = jnp.maximum(edges.count(jnp.ones((edges.m,), jnp.int32)), 1)
-        mean = edges.count(units).astype(float) / degree.astype(float)
-        clocks.messages(self.round, self.name, self.live.links, self.live.mask, mean * m.size.bits)
+        mean = edges.count(self._units(m)).astype(float) / degree.astype(float)
+        if self.only is not None:  # nobody waits for what is not sent
+            there = jnp.zeros((edges.n, self.live.links.num_ports), bool)
+            there = there.at[edges.receiver, edges.port].set(edges.deliver(self.only))
+            mask = there if mask is None else mask & there
+        clocks.messages(self.round, self.name, self.live.links, mask, mean * m.size.bits)
+
+    def _units(self, m: Message) -> jax.Array:
+        """int32 [m]: what is counted of each row."""
+        units = jnp.ones((self.edges.m,), jnp.int32) if m.size.units is None else m.size.units
+        return units if self.only is None else jnp.where(self.only, units, 0)
 
     def received(self, m: Message) -> Received:
         """Rows are different messages: no rule combines them."""

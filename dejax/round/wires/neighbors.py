@@ -102,7 +102,7 @@ class Neighbors(Wire):
             audit=audit.of_rule(self, judges(self.round, hostile)), forward=self._forward,
         )  # fmt: skip
 
-    def _forward(self, got: Received, fn: Any, own: tuple[Any, ...], batch: Any, name: str | None) -> Any:
+    def _forward(self, got: Received, fn: Any, own: tuple[Any, ...], batch: Tree, name: str | None) -> Any:
         full = self.round._name("forward", f"{self.name}.forward" if name is None else name)
         return forward.of_neighbors(self.round, full, got, fn, own, batch)
 

@@ -28,9 +28,11 @@ class Server(Wire):
         super().__init__(round, name, codec)
         self.kind = self.network.server or "star"
         self.num_groups, self.downloads = num_groups, downloads
+        self.weighted = False  # whether the method weighs uploads
 
     def message(self, value: Tree, weights: Any, groups: Tree) -> Message:
         """Of a value [n, ...], with weights [n] or None and groups [n] or None."""
+        self.weighted = weights is not None
         value = materialize(value)  # else XLA on CPUs computes it anew within the product of the mean
         return Message(value, along={"share": weights, "group": groups, "hostile": None})
 
@@ -85,18 +87,20 @@ class Server(Wire):
         return up, down * self.downloads
 
     def wait(self, m: Message) -> None:
-        """The server for the slowest upload, the nodes for the server."""
-        units = m.size.units
+        """The server for the slowest upload that has weight, the nodes for the server."""
+        units, weight, heard = m.size.units, m.along["share"], m.mask
+        if self.weighted:
+            heard = weight > 0 if heard is None else heard & (weight > 0)
         units = jnp.ones((self.round.n,), float) if units is None else units.astype(float)
         up, down = self._bits(m)
-        clocks.server(self.round, self.name, units * up, down, m.mask, self.kind)
+        clocks.server(self.round, self.name, units * up, down, heard, self.kind)
 
     def received(self, m: Message) -> Received:
         """One receiver per mean; shares are of what arrives, and sum to one."""
         share, group, hostile = m.along["share"], m.along["group"], m.along["hostile"]
         if m.mask is not None:
             share = jnp.where(m.mask, share, 0)
-        mask = None if m.mask is None else m.mask[None]
+        mask = None if m.mask is None else (m.mask & (share != 0) if self.weighted else m.mask)[None]
         share = share[None]
         if group is not None:
             member = group[None] == jnp.arange(self.num_groups, dtype=group.dtype)[:, None]

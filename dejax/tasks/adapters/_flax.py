@@ -19,7 +19,7 @@ from ...core.abstract import key_like
 from ...core.made import recorded
 from ...core.random import fold_name
 from ...core.types import Tree
-from ...errors import bad
+from ...errors import a_name, bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from .. import objectives
@@ -44,20 +44,27 @@ class FlaxTask:
     def __init__(self, factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None):
         self._factory = factory = _as_factory(factory)
         self._loss, self._metrics = loss, metrics
+        made: list[Any] = []
+
+        def one() -> Any:
+            made.append(factory(nnx.Rngs(0)))
+            return made[-1] if isinstance(made[-1], nnx.Module) else None
+
         try:
-            abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+            abstract = nnx.eval_shape(one)
         except Exception as error:
             says = f"{_named(factory)} raised {type(error).__name__} when it was called with nnx.Rngs: {error}"
             raise bad(
                 "factory", factory, says=says, instead="give a function from nnx.Rngs to a flax nnx module"
             ) from error
-        if not isinstance(abstract, nnx.Module):
+        if abstract is None:
+            what = _named(made[-1]) + _of_library(made[-1]) if _way(made[-1]) else a_name(made[-1])
             raise bad(
                 "factory",
-                abstract,
-                says=f"gives {abstract!r} ({type(abstract).__name__})",
+                made[-1],
+                says=f"gives {what}",
                 why="but a task needs a flax nnx module",
-                instead="give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
+                instead=_way(made[-1]) or "give e.g. lambda rngs: dj.tasks.MLP(16, 64, 26, rngs=rngs)",
             )
         _quicken(abstract)
         self._kinds, self._streams = _check(abstract)
@@ -116,7 +123,7 @@ class FlaxTask:
           TypeError: the module has no `hidden`.
         """
         module = self.module(params)
-        if not hasattr(module, "hidden"):
+        if not callable(getattr(module, "hidden", None)):
             raise TypeError(f"{type(module).__name__} has no method hidden(x), a list of what its hidden units answer")
         return module.hidden(batch["x"])
 
@@ -233,11 +240,9 @@ def _nested(leaves: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
 def _as_factory(factory: Any) -> Factory:
     if isinstance(factory, nnx.Module):
         return _Built(factory)
-    for library, way in FOREIGN.items():
-        kin = factory.__mro__ if inspect.isclass(factory) else type(factory).__mro__
-        if any(c.__module__.startswith(library) for c in kin):
-            what = f"is {_named(factory)}, a {'class' if inspect.isclass(factory) else 'module'} of {library}"
-            raise bad("factory", factory, says=what, why="but a task needs a flax nnx module", instead=way)
+    if way := _way(factory):
+        what = f"is {_named(factory)}{_of_library(factory)}"
+        raise bad("factory", factory, says=what, why="but a task needs a flax nnx module", instead=way)
     if not callable(factory):
         raise bad(
             "factory",
@@ -249,9 +254,11 @@ def _as_factory(factory: Any) -> Factory:
     try:
         inspect.signature(factory.__init__ if is_class else factory).bind(*[None] * (1 + is_class))
     except TypeError as e:
-        raise TypeError(
-            f"factory {getattr(factory, '__name__', factory)!r} cannot be called with one argument, nnx.Rngs ({e}); "
-            "wrap it: lambda rngs: MyModule(sizes, rngs=rngs)"
+        raise bad(
+            "factory",
+            factory,
+            says=f"{_named(factory)!r} cannot be called with one argument, nnx.Rngs ({e})",
+            instead="wrap it: lambda rngs: MyModule(sizes, rngs=rngs)",
         ) from None
     except ValueError:  # a builtin without a signature
         pass
@@ -267,8 +274,24 @@ FOREIGN = {
 }
 
 
-def _named(factory: Any) -> str:
-    return getattr(factory, "__name__", None) or repr(factory).split("\n")[0]
+def _named(factory: object) -> str:
+    """Its name, or that of its class: modules print over many lines."""
+    return getattr(factory, "__name__", None) or type(factory).__name__
+
+
+def _library(factory: object) -> str:
+    """The foreign library that a module or its class is of; "" for any other."""
+    kin = factory.__mro__ if isinstance(factory, type) else type(factory).__mro__
+    return next((library for library in FOREIGN if any(c.__module__.startswith(library) for c in kin)), "")
+
+
+def _of_library(factory: object) -> str:
+    library = _library(factory)
+    return f", a {'class' if inspect.isclass(factory) else 'module'} of {library}" if library else ""
+
+
+def _way(factory: object) -> str:
+    return FOREIGN.get(_library(factory), "")
 
 
 class _Built:

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 
+from ...core.arguments import called_with, takes_weight
 from ...core.made import recorded
 from ...core.types import Tree
+from ...errors import a_name, bad
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class FunctionTask:
     measured: Callable[[Any, Any], dict[str, jax.Array]] | None = None
     answer: Callable[[Any, Any], Any] | None = None
     lower: Callable[[Any, Any, jax.Array], jax.Array] | None = None  # of a bilevel problem, whose upper loss is `loss`
+
+    def __repr__(self) -> str:
+        return f"FunctionTask({a_name(self.init)}, loss={a_name(self.loss)})"
 
     def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Name -> [B]; {} when the task has none."""
@@ -45,7 +50,7 @@ def from_functions(
       lower: the lower loss of a bilevel problem, as `loss`, which is then the upper one; read by
         `dejax.methods.ma_dsbo` alone.
     Raises:
-      TypeError: something that is not callable.
+      FieldError: something that is not callable, or that takes other arguments.
     Example:
       >>> import jax.numpy as jnp
       >>> def init(key):
@@ -56,5 +61,18 @@ def from_functions(
     """
     for name, fn in (("init", init), ("loss", loss), ("metrics", metrics), ("answer", answer), ("lower", lower)):
         if not callable(fn) and not (name in ("metrics", "answer", "lower") and fn is None):
-            raise TypeError(f"from_functions.{name} is {fn!r}, but it must be a function; give {name}=a named function")
+            raise bad(name, fn, owner="from_functions", instead=f"give {name}=a named function")
+        want = (
+            ("key",)
+            if name == "init"
+            else ("params", "batch")
+            if name in ("metrics", "answer")
+            else ("params", "batch", "key")
+        )
+        if fn is None or (name in ("loss", "lower") and takes_weight(fn)):
+            continue
+        if takes := called_with(fn, *want):
+            arguments = ", ".join(want)
+            why = f"but is called with ({arguments})"
+            raise bad(name, fn, owner="from_functions", says=takes, why=why, instead=f"write def {name}({arguments})")
     return FunctionTask(init, loss, metrics, answer, lower)

@@ -11,7 +11,7 @@ from jax import lax
 
 from ...core.checks import Wholes, whole
 from ...core.made import recorded
-from ...core.types import Tree
+from ...core.types import Keys, Tree
 from ...layers.matmul import matmul
 from ..objectives import cross_entropy
 from ..sized import Sized
@@ -54,7 +54,7 @@ class GoodnessMLP:
         each = lambda c: self.goodness(params, x, jnp.full(x.shape[:1], c, jnp.int32)).sum(0)
         return jax.vmap(each, out_axes=1)(jnp.arange(self.classes, dtype=jnp.int32))
 
-    def loss(self, params: Tree, batch: Tree, key: Any = None) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: Keys | None = None) -> jax.Array:
         """Cross entropy [B] of what the task answers; its gradient is cut between layers, too."""
         del key
         return cross_entropy(self.answer(params, batch), batch["y"])

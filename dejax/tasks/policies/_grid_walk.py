@@ -10,7 +10,7 @@ from jax import lax
 from ...core.checks import choice, in_, whole
 from ...core.made import recorded
 from ...core.struct import frozen, static
-from ...core.types import Tree
+from ...core.types import Keys, Tree
 
 MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 LIMIT = 4  # an episode ends after LIMIT * size steps
@@ -104,7 +104,7 @@ class GridWalk:
         action = jax.random.categorical(key, log_p)
         return action, {"log_p": jnp.take_along_axis(log_p, action[..., None], -1)[..., 0]}
 
-    def loss(self, params: Tree, batch: Tree, key: Any = None) -> jax.Array:
+    def loss(self, params: Tree, batch: Tree, key: Keys | None = None) -> jax.Array:
         """[copies]: one loss for each world's path, leaves [copies, T, ...]."""
         del key
         log_p, v = self._both(params, batch["observation"])
@@ -125,7 +125,7 @@ class GridWalk:
         world = self.world
         state = jax.vmap(world.reset)(batch["x"])
 
-        def step(carry: Any, t: jax.Array) -> tuple[Any, None]:
+        def step(carry: Tree, t: jax.Array) -> tuple[Any, None]:
             state, running, total = carry
             action = self._both(params, jax.vmap(world.observe)(state))[0].argmax(-1)
             state, reward, over = jax.vmap(world.step)(state, action)

@@ -12,7 +12,7 @@ from dejax.core.method import traits
 from dejax.events._timetable import timetable_of
 
 N = 6
-_METHODS = "gossip tracking exact compressed push asynchronous federated clustered personal bilevel merging submodular distilled graphs baselines"
+_METHODS = "gossip tracking exact compressed push asynchronous federated clustered personal bilevel merging submodular bandits distilled graphs baselines"
 _OPTIONS = "compression attacks aggregation privacy faults audit clock"
 _MODULES = [importlib.import_module(f"{__name__}.{name}") for name in (_METHODS + " " + _OPTIONS).split()]
 
@@ -71,6 +71,7 @@ def graphs():
         "row_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.uniform_neighbour())},
         "column_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.push_sum())},
         "poisson": {"events": dj.events.poisson()},
+        "updates": {"events": dj.events.updates(age=1)},
         "star": {"server": "star"},
         "shards": {"server": "shards"},
         "all_reduce": {"server": "all_reduce"},
@@ -81,7 +82,7 @@ def probe(graph):
     """A method that goes with an entry of `graphs`, to try options on it."""
     if "server" in graphs()[graph]:
         return "fedavg"
-    return "sgp" if graph == "column_stochastic" else "dsgd_awc"
+    return {"column_stochastic": "sgp", "updates": "quadratic_energy"}.get(graph, "dsgd_awc")
 
 
 def network(method_name, **options):

@@ -9,6 +9,7 @@ def methods(lr):
     """name -> method."""
     kw = {"lr": lr, "clients": 4, "local_steps": 2}
     return {
+        "dbw": dj.methods.dbw(lr=lr),
         "favano": dj.methods.favano(speed=0.5, interval=3, **kw),
         "fedadagrad": dj.methods.fedadagrad(server_lr=0.1, **kw),
         "fedadam": dj.methods.fedadam(server_lr=0.1, **kw),
@@ -25,6 +26,7 @@ def methods(lr):
         "mime": dj.methods.mime(**kw),
         "plexus": dj.methods.plexus(success=0.75, **kw),
         "savic": dj.methods.savic(floor=0.1, **kw),
+        "savic_oasis": dj.methods.savic(floor=0.1, scaling="oasis", **kw),
         "scaffnew": dj.methods.scaffnew(lr=lr, p=0.7),
         "scaffold": dj.methods.scaffold(**kw),
     }

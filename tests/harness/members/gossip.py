@@ -21,6 +21,7 @@ def methods(lr):
         "decentlam": m.decentlam(lr=lr),
         "dfedsam": m.dfedsam(lr=lr, rho=0.05, local_steps=2),
         "dfedsam_mgs": m.dfedsam(lr=lr, rho=0.05, local_steps=2, gossips=2),
+        "gossip_aga": m.gossip_aga(lr=lr, every=1, warm_up=1),
         "gossip_learning": m.gossip_learning(lr=lr, local_steps=2),
         "gossip_pga": m.gossip_pga(lr=lr, every=2),
         "qg_dsgdm": m.qg_dsgdm(lr=lr),

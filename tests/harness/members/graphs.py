@@ -5,5 +5,4 @@ import dejax as dj
 
 def methods(lr):
     """name -> method."""
-    del lr
-    return {"k_core": dj.methods.k_core()}
+    return {"k_core": dj.methods.k_core(), "quadratic_energy": dj.methods.quadratic_energy(lr=lr)}

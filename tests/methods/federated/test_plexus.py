@@ -15,7 +15,7 @@ m = dj.methods
 def finish(t, ids):
     """When the sampled nodes of round t finish."""
     key = fold_name(jax.random.fold_in(jax.random.key(0), t), "sample/finish")
-    return np.array([float(jax.random.uniform(fold_in(key, np.int32(i)))) for i in ids])
+    return np.array([float(jax.random.uniform(fold_in(key, np.int32(i)), (), np.float32)) for i in ids])
 
 
 def test_rounds_follow_the_protocol():
@@ -44,6 +44,23 @@ def test_models_and_views_are_counted():
     totals, model = meters.totals(), 64 * X0.shape[1]
     assert totals["up/sample/average"] == totals["down/sample/average"] == 2 * 3 * model
     assert totals["up/view"] == totals["down/view"] == 2 * 3 * 80 * N
+
+
+def test_the_clock_says_who_is_first_and_waits_for_no_others():
+    """Two local steps take twice as long; of five nodes the two slowest are left."""
+    speed = np.array([1.0, 7.0, 2.0, 8.0, 3.0])
+    method = m.plexus(lr=0.1, clients=None, local_steps=2, success=0.6)
+    network = dj.Network(clock=dj.faults.clock(gradient=speed))
+    state, meters = zoo.run(method, zoo.squares()[0], network, 2, X0)
+    x = X0.mean(0)
+    for _ in range(2):
+        ends = []
+        for i in (0, 2, 4):
+            y = x - 0.1 * grad(i, x)
+            ends.append(y - 0.1 * grad(i, y))
+        x = np.mean(ends, 0)
+    close(np.asarray(state.params["x"]), x)
+    np.testing.assert_allclose(meters.seconds, [6.0, 12.0])
 
 
 @pytest.mark.slow

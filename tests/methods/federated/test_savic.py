@@ -1,10 +1,12 @@
 """SAVIC against NumPy, its limits, and a badly scaled problem."""
 
+import jax
 import numpy as np
 import pytest
-from references import X0, N, close, grad, run, sampled
+from references import MADE, X0, N, close, grad, run, sampled
 
 import dejax as dj
+from dejax.core.random import fold_name
 
 m = dj.methods
 
@@ -32,7 +34,7 @@ def test_rounds_follow_the_paper(scaling, clients):
     state, x = run(method, rounds=5)
     want, square = rounds(scaling, clients, 3, 5)
     close(x, want)
-    close(state.square["x"], square)
+    close(state.scale["x"], square)
 
 
 def test_adams_scaling_is_the_mean_of_all_squares():
@@ -42,6 +44,43 @@ def test_adams_scaling_is_the_mean_of_all_squares():
         b_t = (b - b ** (t + 1)) / (1 - b ** (t + 1))
         d = b_t * d + (1 - b_t) * h
     close(d, (squares * b ** np.arange(3, -1, -1)).sum() * (1 - b) / (1 - b**4))
+
+
+def directions(t):
+    """The signs of round t, from the run's key by name."""
+    key = fold_name(jax.random.fold_in(jax.random.key(0), t), "sample/directions")
+    return np.asarray(jax.random.rademacher(jax.random.fold_in(key, 0), (4,), np.float64))
+
+
+HESSIANS = np.stack([MADE.gradients(e) - MADE.gradients(np.zeros(4)) for e in np.eye(4)], 2)  # [n, d, d]
+
+
+def test_oasis_follows_the_paper():
+    """v * H v, H the mean of the sampled nodes' Hessians."""
+    method = m.savic(lr=0.05, beta=0.8, floor=0.3, scaling="oasis", clients=3, local_steps=2)
+    x, diagonal = X0.mean(0), 0
+    for t in range(4):
+        ids = sampled(t, 3)
+        v = directions(t)
+        h = v * (HESSIANS[ids].mean(0) @ v)
+        diagonal = 0.8 * diagonal + 0.2 * h if t else h
+        s, ends = np.maximum(0.3, np.abs(diagonal)), []
+        for i in ids:
+            y = x
+            for _ in range(2):
+                y = y - 0.05 * grad(i, y) / s
+            ends.append(y)
+        x = np.mean(ends, 0)
+    state, got = run(method, rounds=4)
+    close(got, x)
+    close(state.scale["x"], diagonal)
+
+
+@pytest.mark.slow
+def test_oasis_on_diagonal_hessians_is_newtons_method():
+    made = dj.data.quadratics(nodes=N, dim=4, dtype="float64")
+    x = run(m.savic(lr=1.0, scaling="oasis", local_steps=1), rounds=1, problem=dj.Problem(made.task, made.data))[1]
+    close(x, made.x_star)
 
 
 @pytest.mark.slow

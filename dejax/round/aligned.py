@@ -1,0 +1,38 @@
+"""Batches of the same places at all nodes, which hold other columns of the same samples."""
+
+import jax.numpy as jnp
+
+from ..core.random import draw_index, uniform
+from ..core.types import Round
+from ..data.sampling import Full, Replacement
+from ..errors import bad
+from ..problem import Batch
+from .batches import attacked
+
+
+def batch(round: Round, name: str, of: str, size: int | None) -> Batch:
+    """See `Round.batch(aligned=True)`: places from a key that all nodes share."""
+    problem = round.problem
+    why, instead = None, "leave aligned out"
+    if of != "train" or size is not None:
+        why = "but public rows are the same for all as they are"
+    elif problem.source is not None:
+        why = f"but batches come from {type(problem.source).__name__}, which has no places"
+    elif round.plan is not None:
+        why = "but in a timetable nodes act at times of their own"
+    elif not isinstance(problem.sampler, (Full, Replacement)):
+        why = f"but each node goes its own way with sampling={problem.sampling!r}"
+        instead = "use sampling='replacement', or all samples"
+    elif not problem.data.even:
+        why = "but nodes hold unequal numbers of rows, so that place k of one is no sample of another"
+        instead = "give every node the same samples in the same order (NodeData with even=True)"
+    if why is not None:
+        raise bad("aligned", True, owner="round.batch", why=why, instead=instead)
+    index = round._rows(problem.data.index)
+    if problem.batch_size is not None:
+        places = draw_index(uniform(round.key(name), (problem.batch_size,)), jnp.int32(index.shape[1]))
+        index = index[:, places]
+    return attacked(round, name, Batch(problem.fetch(index)))
+
+
+__all__ = ["batch"]

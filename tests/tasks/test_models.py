@@ -1,0 +1,156 @@
+"""Models that papers use: their published numbers of parameters, what a place may see, and that they learn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import dejax as dj
+from dejax.tasks.models._normal import EvoNorm
+
+t = dj.tasks
+IMAGE = (32, 32, 3)
+
+
+def parameters(task):
+    """Numbers of trained entries; statistics are none."""
+    statistics = {path for path, role in task.roles if role == "statistics"}
+    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(task.init, jax.random.key(0)))
+    return sum(x.size for path, x in leaves if "/".join(k.key for k in path) not in statistics)
+
+
+def resnet(widths, blocks, classes, norm):
+    """Counted layer by layer, shortcuts by projection."""
+    total, channels = 27 * widths[0] + norm * widths[0], widths[0]
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for i in range(count):
+            total += 9 * channels * width + 9 * width * width + 2 * norm * width
+            total += (channels * width + norm * width) if channels != width or (stage and not i) else 0
+            channels = width
+    return total + channels * classes + classes
+
+
+@pytest.mark.parametrize(
+    ("task", "count"),
+    [
+        (t.mlp(784, 200, 200, 10), 199_210),  # McMahan et al., 2017: the 2NN
+        (t.fedavg_cnn((28, 28), 10), 1_663_370),  # the same: the CNN
+        (t.lenet5((28, 28), 10), 61_706),
+        (t.vgg11(IMAGE, 10, norm="none"), 9_225_610),
+        (t.resnet(20, IMAGE, 10), resnet((16, 32, 64), (3, 3, 3), 10, 2)),
+        (t.resnet(8, IMAGE, 10, norm="evo"), resnet((16, 32, 64), (1, 1, 1), 10, 3)),
+        (t.resnet(18, IMAGE, 10, norm="batch"), 11_173_962),
+        (t.logistic(784, 10), 7_850),
+        (t.linear(5), 6),
+        (t.lstm(length=80, vocabulary=80), 8 * 80 + 4 * 256 * (8 + 256 + 1) + 4 * 256 * (256 + 256 + 1) + 257 * 80),
+        (
+            t.transformer(32, 2, 2, length=16, vocabulary=40),
+            2 * 32 * 40 + 16 * 32 + 2 * (12 * 32**2 + 13 * 32) + 2 * 32,
+        ),
+    ],
+    ids=lambda x: str(x) if isinstance(x, int) else "",
+)
+def test_parameters_are_those_of_the_papers(task, count):
+    assert parameters(task) == count
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+def test_a_place_sees_what_came_before_alone(name):
+    task = (
+        t.lstm(4, 8, 2, length=6, vocabulary=11) if name == "lstm" else t.transformer(8, 2, 2, length=6, vocabulary=11)
+    )
+    params = task.init(jax.random.key(0))
+    x = jax.random.randint(jax.random.key(1), (2, 6), 0, 11)
+    scores = task.answer(params, {"x": x})
+    later = task.answer(params, {"x": x.at[:, 4].set((x[:, 4] + 1) % 11)})
+    np.testing.assert_allclose(scores[:, :4], later[:, :4], atol=1e-6)
+    assert np.abs(scores[:, 4:] - later[:, 4:]).max(axis=(0, 2)).min() > 1e-4
+    every, last = {"x": x, "y": jnp.roll(x, -1, 1)}, {"x": x, "y": x[:, 0]}
+    by_hand = jax.nn.log_softmax(scores)
+    np.testing.assert_allclose(
+        task.loss(params, every), -np.take_along_axis(by_hand, every["y"][..., None], -1)[..., 0].mean(1), rtol=1e-5
+    )
+    np.testing.assert_allclose(task.loss(params, last), -by_hand[jnp.arange(2), -1, last["y"]], rtol=1e-5)
+
+
+def test_an_lstm_against_numpy():
+    task = t.lstm(3, 4, 1, length=5, vocabulary=7)
+    params = jax.tree.map(np.asarray, task.init(jax.random.key(2)))
+    x = np.array([[1, 5, 0, 3, 6]])
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))
+    h, c, want = np.zeros(4), np.zeros(4), []
+    for symbol in x[0]:
+        z = params["embed"]["embedding"][symbol] @ params["inward0"]["kernel"] + params["inward0"]["bias"]
+        i, f, g, o = np.split(z + h @ params["around0"]["kernel"], 4)
+        c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        want.append(h @ params["out"]["kernel"] + params["out"]["bias"])
+    np.testing.assert_allclose(task.answer(params, {"x": jnp.asarray(x)})[0], want, atol=1e-5)
+
+
+def test_evonorm_against_numpy():
+    layer = EvoNorm(4, 2, nnx.Rngs(0))
+    x = np.random.default_rng(0).standard_normal((3, 5, 5, 4)).astype(np.float32)
+    std = np.sqrt(x.reshape(3, 25, 2, 2).var((1, 3)) + 1e-5)  # of each example and group
+    want = x / (1 + np.exp(-x)) / np.repeat(std, 2, 1)[:, None, None]
+    np.testing.assert_allclose(layer(jnp.asarray(x)), want, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["group", "evo", "layer", "none"])
+def test_an_example_is_answered_alike_in_every_batch(norm):
+    task = t.resnet(8, (8, 8, 1), 3, norm=norm)
+    params = task.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    np.testing.assert_allclose(task.answer(params, {"x": x})[:1], task.answer(params, {"x": x[:1]}), atol=2e-5)
+
+
+def test_sizes_are_those_of_the_data_and_misfits_are_named():
+    data = dj.data.digits()
+    assert parameters(t.resnet(8).build(data)) == parameters(t.resnet(8, (8, 8), 10))
+    for make, words in (
+        (lambda: t.resnet(19), r"resnet.depth is 19; give 6 n \+ 2, such as 8, 14 or 20, or 18"),
+        (lambda: t.resnet(8, norm="batchnorm"), "resnet.norm is 'batchnorm'"),
+        (lambda: t.vgg11((16, 16, 3), 10), "which its windows and pools use up"),
+        (lambda: t.transformer(30, 4), "heads is 4, which do not divide width 30"),
+        (lambda: t.lstm().build(data), r"text is \[T\] symbols"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["lenet5", "lstm", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("resnet", "transformer"))]
+)
+def test_they_learn_under_a_node_axis(name):
+    """Four nodes on a ring: the loss falls well below that of the start."""
+    if name in ("lstm", "transformer"):
+        x = np.arange(24 * 9).reshape(24, 9) * 5 % 13  # a text in which every symbol follows from the one before
+        data = dj.data.from_arrays(x[:, :-1], x[:, -1], num_classes=13)
+        task = t.lstm(4, 16, 1) if name == "lstm" else t.transformer(16, 2, 1)
+    else:
+        small = dj.data.digits().train
+        x = np.pad(np.asarray(small["x"]).reshape(-1, 8, 8)[:60], ((0, 0), (2, 2), (2, 2)))
+        data = dj.data.from_arrays(x, np.asarray(small["y"])[:60], num_classes=10)
+        task = t.lenet5() if name == "lenet5" else t.resnet(8)
+    problem = dj.Problem(task.build(data), data.partition(dj.data.iid(), nodes=4, seed=0), batch_size=6)
+    method = dj.methods.local_sgd(optimizer=dj.optimizer(__import__("optax").adam, 1e-2))
+    history = dj.simulate(
+        method, problem, dj.Network(dj.topology.ring(4)), 40, every=20, metrics=["objective"], progress=False
+    )
+    start, end = (r["objective"] for r in (history.records[0], history.records[-1]))
+    assert end < 0.6 * start
+
+
+@pytest.mark.slow
+def test_dropout_is_off_where_models_are_measured():
+    task = t.transformer(8, 2, 1, dropout=0.5, length=4, vocabulary=5)
+    params, x = task.init(jax.random.key(0)), jnp.zeros((2, 4), jnp.int32)
+    batch = {"x": x, "y": x}
+    assert (
+        float(jnp.abs(task.loss(params, batch, jax.random.key(1)) - task.loss(params, batch, jax.random.key(2))).max())
+        > 1e-4
+    )
+    np.testing.assert_array_equal(task.metrics(params, batch)["loss"], task.metrics(params, batch)["loss"])
