@@ -18,7 +18,7 @@ from ._weights import BestConstant, MaxDegree, Metropolis, rows_of, undirected
 GAP = 1e-9  # how far s is from its minimum at the end, at most
 EDGES = 4000  # a Newton step solves a system of this many unknowns
 UNUSED = 1e-7  # weights below are those of edges that the optimum leaves out
-FADING = 20.0  # by how much the barrier fades from one problem to the next
+FADING = 5.0  # by how much the barrier fades from one problem to the next
 
 
 @frozen
@@ -132,7 +132,7 @@ def _solve(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     t, count = 10.0, 3 * n + m  # logarithms in the barrier: s is within count / t of its minimum
     while True:
-        for _ in range(50):
+        for _ in range(200):
             step, promise = newton(x, t)
             if promise < 1e-3:  # s is then within 1e-3 / t of this problem's minimum
                 break

@@ -80,6 +80,15 @@ def test_no_other_weights_are_faster():
     assert bound.status == 0 and s - 1e-5 <= -bound.fun <= s + 1e-9
 
 
+def test_a_published_optimum_on_a_grid_with_a_cut():
+    """64 nodes and 95 edges; two interior-point solvers print 0.98882616 (cvxr/CVX, examples/graph_laplacian, cut_grid_example)."""
+    edges = tp.grid(64).edges()
+    cut = [(i, i + 8) for i in (4, 5, 6, 7, 12, 13, 14, 15, 40, 41, 42, 43, 44, 45)] + [(24, 25), (32, 33), (40, 41)]
+    left = [(i, j) for i, j in edges.tolist() if i < j and (i, j) not in cut]
+    assert len(left) == 95
+    assert tp.rho(tp.from_edges(left, weights=tp.fmmc())) == pytest.approx(0.98882616, abs=2e-8)
+
+
 def test_a_directed_graph_is_refused():
     with pytest.raises(ValueError, match="needs an undirected graph"):
         tp.directed_ring(4, weights=tp.fmmc())
