@@ -71,12 +71,11 @@ def data(
             raise bad(field, value, why=why, instead=f"leave {field} out")
     if split is None:
         return source
-    if split["of"] == "all" or not hasattr(source, "split"):
+    own = getattr(source, "split", None)
+    if split["of"] == "all" or own is None:
         why = "but the source makes its own nodes"
-        raise bad(
-            "split.of", split["of"], why=why, instead="give nodes" if hasattr(source, "split") else "leave split out"
-        )
-    return source.split(**{k: v for k, v in split.items() if k != "of"})
+        raise bad("split.of", split["of"], why=why, instead="leave split out" if own is None else "give nodes")
+    return own(**{k: v for k, v in split.items() if k != "of"})
 
 
 def evaluation(

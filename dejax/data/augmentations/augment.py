@@ -56,7 +56,7 @@ def _member(value: Any) -> Any:
             why="which was not called",
             instead=f"give {name}(...)",
         )
-    if hasattr(value, "mix") or hasattr(value, "apply"):
+    if any(getattr(value, hook, None) is not None for hook in ("mix", "apply")):
         return value
     if not callable(value):
         says = f"is {value!r} ({type(value).__name__})"
@@ -91,9 +91,10 @@ def augmented(members: Sequence[Any], key: PRNGKey, batch: Any, weight: Any) -> 
             continue
         x = batch["x"]
         made = jax.vmap(member.apply)(fold_in(own, jnp.arange(x.shape[0], dtype=jnp.int32)), x)
-        if getattr(made, "shape", None) != x.shape or made.dtype != x.dtype:
+        one = isinstance(made, jax.Array)
+        if not one or made.shape != x.shape or made.dtype != x.dtype:
             name = getattr(getattr(member, "fn", None), "__name__", type(member).__name__)
-            got = f"{made.dtype}{list(made.shape[1:])}" if hasattr(made, "shape") else type(made).__name__
+            got = f"{made.dtype}{list(made.shape[1:])}" if one else type(made).__name__
             raise FieldError(
                 f"augmentation {name} makes {got} of a sample {x.dtype}{list(x.shape[1:])}; return the shape and dtype it got",
                 field="augment",

@@ -1,7 +1,7 @@
 """A `datasets.Dataset` that the user holds already, as a data set of dejax."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,24 @@ from ..pixels import Normalize
 from ._own import from_arrays
 
 IMAGES, LABELS = ("image", "img", "pixel_values", "x"), ("label", "labels", "fine_label", "y")
+
+
+@runtime_checkable
+class Table(Protocol):
+    """What is used of a `datasets.Dataset`."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns."""
+        ...
+
+    def __len__(self) -> int:
+        """Rows."""
+        ...
+
+    def __getitem__(self, key: str) -> Any:
+        """The values of a column."""
+        ...
 
 
 @source
@@ -55,7 +73,7 @@ def from_huggingface(
         chosen = parts.get("validation")
     tables = [dataset, *(table for table in (test, chosen) if table is not None)]
     for table in tables:
-        if not (hasattr(table, "column_names") and hasattr(table, "__len__") and hasattr(table, "__getitem__")):
+        if not isinstance(table, Table):
             says, instead = f"is a {type(table).__name__}", "give a datasets.Dataset, loaded before"
             raise bad("dataset", owner="from_huggingface", says=says, instead=instead)
     names = list(dataset.column_names)
