@@ -35,6 +35,8 @@ def worded(cls: type[Any]) -> None:
                 bind(cls.__name__, inspect.signature(cls), args, kwargs)
             raise
 
+    vars(__init__).pop("__wrapped__")  # so that it looks like any other constructor
+    vars(__init__)["__signature__"] = inspect.signature(init)
     cls.__init__ = __init__
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..errors import bad
+from ..errors import a_name, bad
 from .tree import path_of
 from .types import Tree
 
@@ -50,6 +50,19 @@ def check_rows(owner: str, value: Tree, n: int) -> None:
             )
 
 
+def check_pair(owner: str, field: str, pair: object, want: str) -> None:
+    """Check that an argument is None or two arrays, which `want` names.
+
+    Raises:
+      ValueError: says what came in their place.
+    """
+    several = isinstance(pair, (tuple, list))
+    if pair is None or (several and len(pair) == 2):
+        return
+    says = f"holds {len(pair)} arrays" if several else f"is {a_name(pair)}"
+    raise bad(field, owner=owner, says=says, instead="give two arrays: " + want)
+
+
 def _finding(text: str) -> str:
     """The first sentences of what chex says, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -57,4 +70,4 @@ def _finding(text: str) -> str:
     return said[:240] + ("..." if len(said) > 240 else "")
 
 
-__all__ = ["check_rows", "in_words"]
+__all__ = ["check_pair", "check_rows", "in_words"]

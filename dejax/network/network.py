@@ -102,7 +102,7 @@ class Network:
         """Bool [n]: where the hook of some fault says so; None where none does."""
         said = None
         for fault in self.faults:
-            mask = getattr(fault, hook)(*args) if hasattr(fault, hook) else None
+            mask = getattr(fault, hook)(*args)
             if mask is not None:
                 said = mask if said is None else said | mask
         return said

@@ -3,7 +3,7 @@
 The clocks are slots of the round. They follow a cost model; nothing is measured.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,13 @@ from ..core.random import uniform
 from ..core.types import Links, Round, Values
 from ..faults import rebase
 
+if TYPE_CHECKING:
+    from .rows import Rows
+
 WHOLE = "clock_seconds"  # int32: whole seconds that all clocks have passed
 
 
-def _slot(round: Round, frozen: bool = True) -> tuple[Any, Any]:
+def _slot(round: "Rows", frozen: bool = True) -> tuple[Any, Any]:
     """Return the clocks [n] of the view's nodes, and their setter.
 
     Those of sleepers stay if `frozen`. A cohort has clocks of its own, which start at the server's; otherwise, and where nodes gossip,
@@ -32,7 +35,7 @@ def _server(round: Round) -> tuple[Any, Any]:
     return round.slot("server_clock", lambda n: jnp.zeros((), float), per_node=False)
 
 
-def _whole(round: Round) -> None:
+def _whole(round: "Rows") -> None:
     round.slot(WHOLE, lambda n: jnp.zeros((), jnp.int32), per_node=False)
 
 
@@ -46,12 +49,12 @@ def compute(round: Round, name: str, share: jax.Array | None = None) -> None:
     write(done if share is None else time + share * (done - time))
 
 
-def read(round: Round) -> jax.Array:
+def read(round: "Rows") -> jax.Array:
     """See `Round.seconds`."""
     return jnp.zeros((round.n,), float) if round.network.clock is None else _slot(round)[0]
 
 
-def fastest(round: Round, keys: jax.Array, k: Any) -> jax.Array:
+def fastest(round: "Rows", keys: jax.Array, k: Any) -> jax.Array:
     """See `Round.fastest`. keys: [n], which order those that are equally fast."""
     ends, heard = read(round), round.uploads
     if heard is not None:

@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from ..core import stacks, tree
-from ..core.architectures import Architectures
 from ..core.checks import whole
 from ..core.random import fold_name
-from ..core.shapes import check_rows
+from ..core.shapes import check_pair, check_rows
 from ..core.types import Tree
 from ..devices.node_blocks import block_map
-from ..errors import a_name, bad
+from ..errors import bad
 from ..problem import Batch
 from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
 from .aligned import batch as same_places
@@ -116,29 +115,6 @@ class Round(Rows):
         return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
 
     @property
-    def answer(self) -> Callable[[Any, Any], Any]:
-        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
-
-        Raises:
-          TypeError: the task has no `answer`, as those of flax modules have.
-        """
-        return self.of_task("answer")
-
-    def of_task(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any]:
-        """The function `name` of the task, such as "hidden" or "lower"; `default` where it has none.
-
-        Raises:
-          TypeError: it has none, and there is no default.
-        """
-        task = self.problem.task
-        found = (
-            task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
-        )
-        if found is None:
-            raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
-        return found
-
-    @property
     def mean_loss(self) -> Callable[..., jax.Array]:
         """`mean_loss(model, batch, key)` of the task: one number, for `forward`."""
         loss = self.problem.task.loss
@@ -206,10 +182,9 @@ class Round(Rows):
             to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
             this event computes. The method says `footprint="neighbors"` in its traits.
         """
-        if not per_edge:
-            check_rows("round.exchange", value, self.n)
         if per_edge:
             return channel.exchange_rows(self, self._name("exchange", name), value, codec)
+        check_rows("round.exchange", value, self.n)
         return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
 
     def gossip(
@@ -231,11 +206,7 @@ class Round(Rows):
           heard: as in `exchange`, without `mask`.
         """
         check_rows("round.gossip", value, self.n)
-        if weights is not None and not (isinstance(weights, (tuple, list)) and len(weights) == 2):
-            says = f"is {a_name(weights)}" if not isinstance(weights, (tuple, list)) else f"holds {len(weights)} arrays"
-            raise bad(
-                "weights", owner="round.gossip", says=says, instead="give two arrays: (w [n, k] on ports, own [n])"
-            )
+        check_pair("round.gossip", "weights", weights, "(w [n, k] on ports, own [n])")
         name = self._name("gossip", name)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits)
@@ -375,28 +346,6 @@ class Round(Rows):
             rows = tree.where(self.awake, rows, self.take(value))
         at = jnp.arange(self.n, dtype=jnp.int32) if self._ids is None else self._ids
         return tree.map(lambda f, r: f.at[at].set(r), value, rows)
-
-    # ---- virtual time
-    @property
-    def seconds(self) -> jax.Array:
-        """Virtual clock of each row [n], seconds since a moment that all share in this round.
-
-        Only differences within a round mean something. Zeros where the network has no clock.
-        """
-        self._check()
-        return clocks.read(self)
-
-    def fastest(self, k: Any, *, name: str | None = None) -> jax.Array:
-        """Bool [n]: the k nodes whose work of this round has ended first, of those that are heard.
-
-        By their clocks; those that are equally fast, as all are where the network has no clock, in
-        an order drawn afresh. As `weights` of `average`, the server waits for no others.
-
-        Args:
-          k: how many, a number that may be traced; all where it is more than there are.
-        """
-        name = self._name("fastest", name)
-        return clocks.fastest(self, self._per_node(fold_name(self._key, name)), k)
 
     # ---- lifted control flow
     def map(self, fn: Callable[..., Any], *trees: Tree) -> Any:

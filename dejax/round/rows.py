@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import stacks, tree
+from ..core.architectures import Architectures
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
-from . import lifted
+from . import clocks, lifted
 from .context import Context
 from .meters import HOSTILE
 from .store import Store
@@ -147,6 +148,51 @@ class Rows:
             self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
+
+    @property
+    def answer(self) -> Callable[[Any, Any], Any]:
+        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
+
+        Raises:
+          TypeError: the task has no `answer`, as those of flax modules have.
+        """
+        return self.of_task("answer")
+
+    def of_task(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """The function `name` of the task, such as "hidden" or "lower"; `default` where it has none.
+
+        Raises:
+          TypeError: it has none, and there is no default.
+        """
+        task = self.problem.task
+        found = (
+            task.function(name, default) if isinstance(task, Architectures) else getattr(task, name, None) or default
+        )
+        if found is None:
+            raise TypeError(f"the method needs a task with {name}(params, batch), and {task!r} has none")
+        return found
+
+    # ---- virtual time
+    @property
+    def seconds(self) -> jax.Array:
+        """Virtual clock of each row [n], seconds since a moment that all share in this round.
+
+        Only differences within a round mean something. Zeros where the network has no clock.
+        """
+        self._check()
+        return clocks.read(self)
+
+    def fastest(self, k: Any, *, name: str | None = None) -> jax.Array:
+        """Bool [n]: the k nodes whose work of this round has ended first, of those that are heard.
+
+        By their clocks; those that are equally fast, as all are where the network has no clock, in
+        an order drawn afresh. As `weights` of `average`, the server waits for no others.
+
+        Args:
+          k: how many, a number that may be traced; all where it is more than there are.
+        """
+        name = self._name("fastest", name)
+        return clocks.fastest(self, self._per_node(fold_name(self._key, name)), k)
 
     def keep(self, new: Tree, old: Tree) -> Any:
         """`new` where the node computes, else `old`."""

@@ -387,8 +387,8 @@ def test_arrays_out_of_range_are_refused_before_compilation(make, text):
         (lambda: (m.scaffold(lr=jnp.ones(N)), {}), r"Scaffold.lr has shape \(5,\); give one number$"),
         (lambda: (m.dsgd(lr=dj.optimizers.Cosine(jnp.ones(2), 9)), {}), r"Dsgd.lr returns an array of shape \(2,\)"),
         (
-            lambda: (m.dsgd(optimizer=dj.optimizer(optax.sgd, learning_rate=jnp.ones(N))), {}),
-            r"sgd\.learning_rate has shape \(5,\); give one number$",
+            lambda: (m.dsgd(optimizer=dj.optimizer(optax.sgd, learning_rate=jnp.ones(N + 1))), {}),
+            r"sgd\.learning_rate has shape \(6,\); give one number, or 5, one per node",
         ),
         (
             lambda: (m.dsgd(lr=0.1), {"clock": dj.faults.clock(latency=jnp.ones(N + 1))}),

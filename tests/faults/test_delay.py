@@ -307,7 +307,11 @@ def test_what_cannot_be_late_is_refused():
         (d, dj.Network(ring, faults=late, attack=dj.attacks.alie(adversaries=1, z=1.0)), "one value per receiver"),
         (d, dj.Network(dj.topology.one_peer_ring(N), faults=late), "its link is gone"),
         (d, dj.Network(dj.topology.one_peer_exponential(N), faults=late), "its link is gone"),
-        (dj.methods.ad_psgd(lr=0.1), dj.Network(ring, faults=late, events=dj.events.poisson()), "no message travels"),
+        (
+            dj.methods.ad_psgd(lr=0.1),
+            dj.Network(ring, faults=late, events=dj.events.poisson()),
+            "beside network.events, which says when nodes meet",
+        ),
         (
             dj.methods.sgp(lr=0.1),
             dj.Network(dj.topology.random_digraph(N, degree=2), faults=(late, f.directed_link_loss(p=0.1))),

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, at_least, constant_rate, natural
+from ...core.checks import above, at_least, natural, rate
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
@@ -59,7 +59,7 @@ class FedGoUcb:
     The task needs `answer`, and the data "y". Evaluated is S^-1 (b + lam w0) of the server.
 
     Args:
-      lr: step of the server in rounds of exploring, >= 0.
+      lr: step of the server in rounds of exploring, >= 0; a number or a schedule.
       explore: T0, rounds of exploring, >= 0, static.
       beta: squared width of the confidence ball, >= 0; 0 is greedy.
       lam: > 0, weight of w0.
@@ -72,7 +72,7 @@ class FedGoUcb:
     Reference: Li, Liu and Wang, ICLR 2024.
     """
 
-    lr: FloatLike = number(default=0.1, check=constant_rate)
+    lr: FloatLike = number(default=0.1, check=rate)
     explore: int = static(default=10, check=natural)
     beta: FloatLike = number(default=1.0, check=at_least(0))
     lam: FloatLike = number(default=1.0, check=above(0))
@@ -125,7 +125,7 @@ class FedGoUcb:
 
         at = tree.tile(state.params, round.n)
         slopes, regret = round.forward(one, at, at, batch=batch)
-        w = tree.axpy(-jnp.asarray(self.lr), round.average(slopes), state.params)
+        w = tree.axpy(-jnp.asarray(round.rate(self.lr)), round.average(slopes), state.params)
         return FedGoUcbState(w, *state[1:]), regret.astype(state.server.target.dtype)
 
     def pull(self, round: Round, state: FedGoUcbState, batch: Any, rewards: Callable[..., Any]) -> Any:

@@ -24,11 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
-from ...core.checks import above, whole
+from ...core.checks import whole
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
-from .._parts import at_server
+from .._parts import LR, at_server
 
 RISEN = 1.01  # a loss that is so many times the last one has risen
 ALIKE = 1 - 1e-4  # of the best: as good, up to rounding; of such k the largest is taken
@@ -54,7 +54,7 @@ class Dbw:
     Nodes count alike. Needs `network.clock` to be more than SGD with all nodes.
 
     Args:
-      lr: step size at the server, > 0.
+      lr: step size at the server, > 0; a number or a schedule.
       window: rounds that estimates are means over, >= 1, static; the paper takes about 5.
       choices: how many k are compared, evenly spread up to n, >= 1, static; n of them compare all.
     Raises:
@@ -63,7 +63,7 @@ class Dbw:
     Reference: Xu, Neglia and Sebastianelli, IFIP Networking 2020.
     """
 
-    lr: FloatLike = number(check=above(0))
+    lr: FloatLike = number(check=LR)
     window: int = static(default=5, check=whole)
     choices: int = static(default=16, check=whole)
 
@@ -84,7 +84,7 @@ class Dbw:
         first = round.fastest(state.wait)
         g, square, loss = round.average((grads, tree.sq_norm(grads), losses), first.astype(float))
         whole = jnp.where(first, round.seconds - began, 0).max()
-        heard, lr = first.sum(), jnp.asarray(self.lr, float)
+        heard, lr = first.sum(), jnp.asarray(round.rate(self.lr), float)
 
         k, size = jnp.maximum(heard, 1).astype(float), tree.sq_norm(tree.map(lambda x: x[None], g))[0].astype(float)
         spread = jnp.maximum(square.astype(float) - size, 0) * k / jnp.maximum(k - 1, 1)

@@ -1,7 +1,7 @@
 """Acting: every node acts in worlds of its own, and learns from what happens there."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,14 @@ from ...core.struct import static, struct
 from ...core.types import PRNGKey, Round, Tree
 from ...errors import bad, call
 from ..batch import Batch
+
+
+@runtime_checkable
+class HasWorld(Protocol):
+    """A task that acts in a world."""
+
+    world: Any
+    act: Any
 
 
 @struct
@@ -41,7 +49,7 @@ class Acting(Experience):
 
     def build(self, task: Any) -> "Acting":
         """The source for the worlds of this task."""
-        if not (hasattr(task, "world") and hasattr(task, "act")):
+        if not isinstance(task, HasWorld):
             raise bad(
                 "source",
                 self,

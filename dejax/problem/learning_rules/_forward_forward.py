@@ -8,7 +8,7 @@ Reference: Hinton, The forward-forward algorithm: some preliminary investigation
 squares; here the mean, so that the threshold does not depend on widths).
 """
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,14 @@ from ...core.random import fold_name
 from ...core.struct import number, struct
 from ...core.types import FloatLike, Keys, Tree
 from ...errors import bad, call
+
+
+@runtime_checkable
+class HasGoodness(Protocol):
+    """A task that says how good a label is, layer by layer."""
+
+    goodness: Any
+    classes: Any
 
 
 @struct
@@ -40,7 +48,7 @@ class ForwardForward(LearningRule):
 
     def check(self, task: Any) -> None:
         """The task says how good labels are, layer by layer."""
-        if not (hasattr(task, "goodness") and hasattr(task, "classes")):
+        if not isinstance(task, HasGoodness):
             raise bad(
                 "rule",
                 self,

@@ -26,7 +26,7 @@ def isotonic(values, weights):
 
 
 def by_hand(lr, rounds, window, seconds, x, losses=MADE.losses, gradient=grad):
-    """The rounds of the card, with n choices; `seconds`: of a gradient and a forward pass at each node."""
+    """The rounds by the equations, with n choices; `seconds`: of a gradient and a forward pass at each node."""
     n = len(seconds)
     k, history, waits, totals = n, [], [], [[] for _ in range(n)]
     for t in range(rounds):
