@@ -1,7 +1,7 @@
 """Change the batch of one node by a list of augmentations, each with draws of its own."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -82,8 +82,11 @@ def augmented(members: Sequence[Any], key: PRNGKey, batch: Any, weight: Any) -> 
     Returns:
       (batch, weight); of those that mix, with two rows for each.
     Raises:
-      ValueError: another shape or dtype than that of the sample.
+      ValueError: another shape or dtype than that of the sample; samples of several arrays.
     """
+    if members and isinstance(batch["x"], Mapping):
+        why = f"but x is a dict of {', '.join(batch['x'])}"
+        raise bad("augment", owner="Problem", says="changes one array x", why=why, instead="leave augment out")
     for place, member in enumerate(members):
         own = fold_in(fold_name(key, type(member).__name__), place)
         if getattr(member, "mixes", False):
