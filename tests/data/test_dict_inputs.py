@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dejax as dj
+from dejax.problem.task_check import check_fit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 5)).astype(np.float32), RNG.integers(0, 3, 40)
@@ -130,7 +131,7 @@ def test_who_needs_one_array_says_so():
     with pytest.raises(dj.FieldError, match=r"x of 'data' is a dict of left, more, which this task cannot join"):
         dj.Problem(dj.tasks.mlp(hidden=[4]), split)
     with pytest.raises(dj.FieldError, match="changes one array x, but x is a dict of left, more"):
-        dj.Problem(dj.tasks.from_functions(init, several), split, augment=lambda key, x: x)
+        check_fit(dj.Problem(dj.tasks.from_functions(init, several), split, augment=lambda key, x: x))
     with pytest.raises(dj.FieldError, match="give both parts the same shapes and kinds"):
         dj.data.from_arrays(parted(X), Y, test=(X, Y))
 
