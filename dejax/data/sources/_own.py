@@ -42,7 +42,8 @@ def from_arrays(
       x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
         such as tokens (int32). Bytes are refused unless you say that they are pixels. Or a dict of
         such arrays of one length N, as modules of several inputs take them.
-      y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
+      y: [N] whole numbers >= 0 (classes), or [N, T], as the next symbols of a sequence; or floating [N, ...]
+        (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
@@ -216,9 +217,10 @@ def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, Any]:
             row = int(np.argwhere(~np.isfinite(a))[0, 0])
             raise bad(name, says=f"is not finite in row {row}", instead="remove or fill such rows first")
     if y.dtype.kind in "iu":
-        if y.ndim != 1:
+        if y.ndim > 2 or y.shape[1:] == (1,):
             says = f"is whole numbers {list(y.shape)}"
-            raise bad(f"{what}y", says=says, instead="give one class per sample, [N], or floating targets")
+            instead = "give one class per sample, [N], those of a sequence, [N, T], or floating targets"
+            raise bad(f"{what}y", says=says, instead=instead)
         if y.min() < 0:
             raise bad(
                 f"{what}y", int(y.min()), says=f"goes down to {y.min()}", instead="number the classes 0, 1, 2, ..."
