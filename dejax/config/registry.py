@@ -57,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "experience": Kind("experience", "problem/experience", _has("collect")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
+    "augment": Kind("augmentations", "data/augmentations", lambda m: True),
     "task": Kind("tasks", "tasks", lambda m: True),
     "optimizer": Kind("optimizers", "", lambda m: False),
     "schedule": Kind("schedules", "", lambda m: False),
