@@ -23,7 +23,8 @@ def clothes(train: int, test: int) -> tuple[Any, str]:
     part = lambda rows, count: (rows["x"][:count], rows["y"][:count])
     x, y = part(all_rows.train, train)
     what = f"Fashion-MNIST, the first {train:,} of 60,000 training and {test:,} of 10,000 test images"
-    return dj.data.from_arrays(x, y, test=part(all_rows.test, test), num_classes=10, name="fashion_mnist"), what
+    test_rows = part(all_rows.test, test)
+    return dj.data.from_arrays(x, y, test=test_rows, num_classes=10, name="fashion_mnist", pixels=True), what
 
 
 def methods(n: int, lr: float, steps: int) -> dict[str, tuple[Any, Any]]:
