@@ -15,7 +15,7 @@ import math
 import pkgutil
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -122,7 +122,7 @@ def number(x: float, digits: int = 2) -> str:
     return f"{x:.{max(digits - 1, 0)}e}"
 
 
-def spread(values: Sequence[float], form: str = "") -> str:
+def spread(values: Iterable[float], form: str = "") -> str:
     """Mean and standard deviation of several seeds (of one: its number), or median and range of numbers that span magnitudes."""
     values = [float(v) for v in values]
     if form:
