@@ -158,8 +158,9 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
         for row in rows:
             held = by == "round" or _has(history, by, row["run"])
             spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
-            there = spent is not None and np.isfinite(spent).all()
-            row[f"to {by}"] = "-" if not there else over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
+            row[f"to {by}"] = "-"
+            if spent is not None and np.isfinite(spent).all():
+                row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
 
