@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .core.method import Traits as Traits
     from .core.struct import number as number, option as option, static as static, struct as struct
+    from .data import augmentations as augmentations
     from .engine import rollout as rollout
     from .errors import (
         CheckpointError as CheckpointError,
@@ -72,6 +73,7 @@ _NOUNS = {
 }  # fmt: skip
 
 _PLACES = {room: room for room in _ROOMS} | {
+    "augmentations": "data.augmentations",
     "checks": "core.checks",
     "experience": "problem.experience",
     "learning_rules": "problem.learning_rules",

@@ -9,21 +9,18 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 NEIGHBORS, SERVER, QUESTION, DARK = "#0072B2", "#D55E00", "#777777", "#333333"  # colour-blind readers tell them apart
-STEP, HIGH, ASKED, NAMED = (
-    1.0,
-    0.66,
-    2.9,
-    3.9,
-)  # distance of questions; height of boxes; widths of questions and answers
+STEP, HIGH = 1.0, 0.66  # distance of questions; height of boxes
+ASKED, NAMED = 2.9, 3.9  # widths of questions and answers
 MIDDLE, AWAY = 6.4, 4.35  # center of the questions; of the answers, left and right of it
 
 # question -> the method to begin with among neighbors, and at a server: (`method` names, what stands below); None: not asked there
 STEPS = (
-    ("false messages?", (("dsgd",), "with rule=nna(f)"), (("fedavg",), "with rule=trimmed_mean(f)")),
+    ("false messages?", (("dsgd",), "with rule=nna(f=1)"), (("fedavg",), "with rule=trimmed_mean(f=1)")),
     ("a model of its own\nfor every node?", (("network_lasso", "dispfl"), "or dsgd with roles"), (("ditto", "fedrep"), "nodes of a few kinds: ifca")),
-    ("one-way links?", (("sgp",), "weights=push_sum()"), None),
+    ("one-way links?", (("sgp",), "on directed_ring(n, weights=push_sum())"), None),
     ("wait for nobody?", (("ad_psgd",), "with events=poisson()"), (("fedbuff", "favano"), "wait for the first k: dbw")),
-    ("few bits?", (("choco",), "or any with codec=copies(...)"), (("fedavg",), "with codec=direct(qsgd()); scalars alone: fedes")),
+    ("few bits?", (("choco",), "or most with codec=copies(top_k(ratio=0.1), gamma=0.3)"),
+     (("fedavg",), "with codec=direct(qsgd(levels=16)); scalars alone: fedes")),
     ("unequal data?", (("gradient_tracking",), "half the bytes: exact_diffusion; few rounds: kgt"), (("scaffold",), "no state at nodes: mime")),
     ("none of these", (("dsgd",), "few rounds: local_sgd; one mean now and then: gossip_pga"), (("fedavg",), "")),
 )  # fmt: skip

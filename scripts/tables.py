@@ -86,11 +86,13 @@ def methods_table():
         said = traits(known[member.target])
         talks = {"neighbors": "neighbors", "edges": "edges", "server": "server", "none": "nobody"}[said.channel]
         talks += ", and a server" * (said.gossips and said.served)
-        weights = "a tree" if said.graph == "tree" else " or ".join(said.weights) if said.gossips else ""
+        weights = " or ".join(said.weights) if said.channel == "neighbors" else "unused" if said.gossips else ""
+        weights += ", the graph a tree" * (said.graph == "tree")
         weights += ", symmetric" * said.symmetric
         weights += "" if said.spectrum is None else f", eigenvalues > {said.spectrum:.3g}"
-        body.append([f"`{member.name}`", member.summary, talks, weights, member.reference])
-    return rows(["method", "what it is", "talks to", "W", "reference"], body)
+        family = Path(member.file).parent.name
+        body.append([f"`{member.name}`", family, member.summary, talks, weights, member.reference])
+    return rows(["method", "family", "what it is", "talks to", "W", "reference"], body)
 
 
 def facts_table():

@@ -264,6 +264,10 @@ def report(args: argparse.Namespace) -> int:
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
     names = None if args.columns is None else [name.strip() for name in args.columns.split(",")]
+    if args.band == "minmax" and (args.table is not None or args.figure is None):
+        raise ValueError(
+            "--band minmax is of curves, where tables have one number; give std or ci95, or --figure FILE alone"
+        )
     band, target = "std" if args.band == "minmax" else args.band, target_of(args)
     table = reports.table(history, names, band=band, target=target)
     for_paper(args, history, table)

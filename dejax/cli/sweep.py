@@ -83,7 +83,9 @@ def execute(
     say = console(json or not lead)
     print_table(history.table(), say)
     if winner is not None:
-        say.print(f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})", markup=False, soft_wrap=True)
+        tested = "; ".join(f"on the test part {name} {value:.4g}" for name, value in winner["test"].items())
+        text = f"best {winner['by']}: {winner['run']} ({winner['value']:.4g})" + (f"; {tested}" if tested else "")
+        say.print(text, markup=False, soft_wrap=True)
     where = out or resume
     if history.interrupted:
         console(not lead, stderr=True).print(
@@ -102,10 +104,17 @@ def execute(
 
 
 def _winner(history: Any) -> dict[str, Any] | None:
-    """The best run, by what, and its value."""
+    """Return the best run, by what, and its value.
+
+    With "test": what it reached on the test part, where the validation part chose it.
+    """
     by = history.measure()
     run = None if by is None else history.best(by)
-    return None if run is None else {"run": run, "by": by, "value": history.last(by, run)}
+    if by is None or run is None:
+        return None
+    name = by.replace("/validation", "/local")
+    test = {name: history.last(name, run)} if name != by and name in history.names else {}
+    return {"run": run, "by": by, "value": history.last(by, run), "test": test}
 
 
 class Trial:

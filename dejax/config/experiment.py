@@ -15,7 +15,7 @@ from .registry import Registry
 from .words import shown
 from .yaml import dump
 
-_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule")
+_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule", "augment")
 
 
 @dataclasses.dataclass(frozen=True)

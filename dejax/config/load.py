@@ -74,7 +74,7 @@ def load(
         except ConfigError as error:
             raise ConfigError(error.path, error.reason, None, f"--set {text}") from None
         written[path] = f"--set {text}"
-    config = Config(values, registry, name, lines, written)
+    config = Config(_confirmed(values, trusted), registry, name, lines, written)
     for path in written:
         try:
             assign.check_used(config, path)

@@ -7,6 +7,22 @@ from ..errors import bad
 from .hints import Section
 
 
+def split(
+    validation: float = 0.0, test: float = 0.0, of: Literal["nodes", "all"] = "nodes", seed: int = 0
+) -> dict[str, Any]:
+    """Rows set aside for validation, by which runs are chosen, and for testing.
+
+    Args:
+      validation, test: shares, 0 <= share < 1.
+      of: "nodes": of each node's own rows; "all": of all rows, before nodes are made, common to all nodes.
+      seed: of the choice.
+    """
+    return locals()
+
+
+_Split = Annotated[Any, Section(lambda: split, switch=True)]
+
+
 def data(
     source: Any,
     nodes: int | None = None,
@@ -14,6 +30,7 @@ def data(
     seed: int = 0,
     holdout: float = 0.0,
     public: int = 0,
+    split: _Split = None,
 ) -> Any:
     """The samples of all nodes: a source, and how a partitioner splits it.
 
@@ -25,13 +42,20 @@ def data(
       holdout: share of its samples that each node keeps as test rows of its own, 0 <= holdout < 1.
       public: training rows that no node owns and all nodes hold, for methods that compare answers
         on them.
+      split: rows set aside by which runs are chosen, and for testing.
     """
-    split = getattr(source, "partition", None)
-    if split is not None:
+    whole = getattr(source, "partition", None)
+    if whole is not None:
         if nodes is None or partition is None:
             lacks = "nodes" if nodes is None else "partition"
             raise ValueError(f"{source.name} is one data set: give {lacks}, e.g. {{nodes: 64, partition: iid}}")
-        return split(partition, nodes=nodes, seed=seed, holdout=holdout, public=public)
+        options = {"nodes": nodes, "seed": seed, "holdout": holdout, "public": public}
+        if split is None:
+            return whole(partition, **options)
+        of, shares = split["of"], {k: v for k, v in split.items() if k != "of"}
+        if of == "all":
+            return source.split(**shares).partition(partition, **options)
+        return whole(partition, **options).split(**shares)
     if partition is not None:
         name = getattr(source, "name", "this source")
         raise bad(
@@ -45,7 +69,13 @@ def data(
         if value:
             why = "but the source makes its own nodes"
             raise bad(field, value, why=why, instead=f"leave {field} out")
-    return source
+    if split is None:
+        return source
+    own = getattr(source, "split", None)
+    if split["of"] == "all" or own is None:
+        why = "but the source makes its own nodes"
+        raise bad("split.of", split["of"], why=why, instead="leave split out" if own is None else "give nodes")
+    return own(**{k: v for k, v in split.items() if k != "of"})
 
 
 def evaluation(
@@ -115,6 +145,7 @@ def experiment(
     personal_lr: _Number = None,
     source: _Experience = None,
     rule: _LearningRule = None,
+    augment: tuple[Any, ...] = (),
     eval: _Eval = None,
     out: str | None = None,
     mesh: _Mesh = None,
@@ -137,6 +168,7 @@ def run(
     personal_lr: _Number = None,
     source: _Experience = None,
     rule: _LearningRule = None,
+    augment: tuple[Any, ...] | None = None,
     rounds: int | None = None,
 ) -> None:
     """Take the names that stand under `methods.LABEL`.

@@ -57,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "experience": Kind("experience", "problem/experience", _has("collect")),
     "source": Kind("sources", "data", _returns("Dataset", "NodeData", "Synthetic")),
     "partition": Kind("partitions", "data", _either(_has("__call__"), _returns("Partition"))),
+    "augment": Kind("augmentations", "data/augmentations", lambda m: True),
     "task": Kind("tasks", "tasks", lambda m: True),
     "optimizer": Kind("optimizers", "", lambda m: False),
     "schedule": Kind("schedules", "", lambda m: False),
@@ -149,9 +150,11 @@ def imported(module: str) -> dict[str, Callable[..., Any]]:
         found = importlib.import_module(module)
     except Exception as error:
         raise ConfigError(("imports",), f"cannot import {module}: {type(error).__name__}: {error}") from error
-    names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
-    own = lambda value: callable(value) and getattr(value, "__module__", None) == found.__name__
-    return {f"{module}.{name}": vars(found)[name] for name in names if own(vars(found).get(name))}
+    told = getattr(found, "__all__", None)
+    names = told or [name for name in vars(found) if not name.startswith("_")]
+    own = lambda value: told or f"{getattr(value, '__module__', '')}.".startswith(f"{found.__name__}.")
+    held = {name: getattr(found, name, None) for name in names}
+    return {f"{module}.{name}": value for name, value in held.items() if callable(value) and own(value)}
 
 
 def _flat(hint: object) -> list[Any]:

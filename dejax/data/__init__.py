@@ -5,6 +5,7 @@ from .dataset import Dataset as Dataset
 from .nodes import NodeData as NodeData
 from .partitions import *
 from .parts import Parts as Parts
+from .pixels import Pixels as Pixels
 from .sources import *
 from .synthetic import *
 from .synthetic.problem import Synthetic as Synthetic
@@ -13,6 +14,7 @@ __all__ = [
     "Dataset",
     "NodeData",
     "Parts",
+    "Pixels",
     "Synthetic",
     "sampling",
     *partitions.__all__,

@@ -16,6 +16,8 @@ from ..errors import FieldError, bad
 from . import columns
 from .nodes import NodeData
 from .parts import Parts
+from .pixels import Pixels
+from .split import check_shares, joined, shares_of_nodes, shares_of_rows
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,7 +31,11 @@ class Dataset:
       test: the same names, [M, ...], or None.
       num_classes: labels are 0 .. num_classes - 1; 0 for regression.
       name, source: what it is called; where it comes from and under which licence.
-      groups, test_groups: int [N] and [M], the writer or user of each sample, or None.
+      groups, test_groups: [N] and [M], the writer or user of each sample, or None.
+      validation: the same names, [V, ...], by which runs are chosen (`split`), or None.
+      validation_groups: [V], as test_groups, or None.
+      owners: what the numbers of `groups` stand for, where they are numbers of names.
+      pixels: how "x", kept as bytes, becomes the floats that tasks see; None: x is what they see.
     """
 
     train: dict[str, np.ndarray]
@@ -39,6 +45,10 @@ class Dataset:
     source: str = ""
     groups: np.ndarray | None = None
     test_groups: np.ndarray | None = None
+    pixels: Pixels | None = None
+    owners: tuple[str, ...] = ()
+    validation: dict[str, np.ndarray] | None = None
+    validation_groups: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -79,6 +89,37 @@ class Dataset:
             self._split(partitioner, nodes, seed, holdout, public), Dataset.partition, {"source": made(self), **given}
         )
 
+    def split(self, validation: float = 0.0, test: float = 0.0, seed: int = 0) -> "Dataset":
+        """Set random rows of the training part aside for validation, and for testing.
+
+        The parts are common to all nodes. Shares of every node's own rows: `NodeData.split`.
+
+        Args:
+          validation: share of the training rows by which runs are chosen, 0 <= validation < 1.
+          test: share of them on which models are tested, where there is no test part.
+          seed: 0 to 2**32 - 1, of the choice.
+        Raises:
+          ValueError: shares that are none, or leave no rows; a part that there is already.
+        Example:
+          >>> letters().split(validation=0.1)
+          Dataset('letters': train x float32[14400, 16], y int32[14400]; 1600 validation samples; 4000 test samples; 26 classes)
+        """
+        given = {"validation": validation, "test": test, "seed": seed}
+        shares = check_shares("split", validation, test)
+        rng = np.random.default_rng([checks.seed("split.seed", seed), 2])
+        for field, share in zip(("validation", "test"), shares, strict=True):
+            if share and getattr(self, field) is not None:
+                why = f"but {self.name} has a {field} part already"
+                raise bad(field, share, owner="split", why=why, instead="leave it out")
+        kept, *away = shares_of_rows(self.size, shares, rng, self.name)
+        take = lambda rows: columns.taken(self.train, rows)
+        of = lambda rows: None if self.groups is None else self.groups[rows]
+        changes: dict[str, Any] = {"train": take(kept), "groups": of(kept)}
+        for field, rows in zip(("validation", "test"), away, strict=True):
+            if len(rows):
+                changes |= {field: take(rows), f"{field}_groups": of(rows)}
+        return record(replace(self, **changes), Dataset.split, {"source": made(self), **given})
+
     def _split(self, partitioner: Callable[..., Any], nodes: int, seed: int, holdout: float, public: int) -> NodeData:
         nodes = whole("nodes", nodes)
         if isinstance(partitioner, type):
@@ -117,13 +158,17 @@ class Dataset:
                     why=f"but {self.name} gives nodes own test rows already",
                     instead="leave holdout out",
                 )
-            dataset, parts, own = _hold_out(dataset, parts, holdout, rng)
-        return node_data(dataset, parts, own)
+            parts, held = shares_of_nodes(parts, (holdout,), rng, "holdout")
+            test, own = joined(dataset.test, dataset.train, held)
+            dataset = replace(dataset, test=test)
+        dataset, own_validation = _validation(dataset, parts, rng)
+        return node_data(dataset, parts, own, own_validation)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in columns.shapes(self.train).items())
         tests = 0 if self.test is None else columns.count(self.test)
-        return f"Dataset({self.name!r}: train {shapes}; {tests} test samples; {self.num_classes} classes)"
+        more = "" if self.validation is None else f"{columns.count(self.validation)} validation samples; "
+        return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes)"
 
 
 def source(fn: F) -> F:
@@ -154,16 +199,13 @@ def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tupl
         test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)
         return replace(dataset, train=train, test=test), own
     if parts.node_of_group is not None and dataset.test_groups is not None:
-        ids, node = parts.node_of_group
-        place = np.minimum(np.searchsorted(ids, dataset.test_groups), len(ids) - 1)
-        rows = np.flatnonzero(ids[place] == dataset.test_groups)  # test groups that nobody trains on are nobody's own
-        own = Parts.from_owner(node[place[rows]], len(parts))
+        own = _by_owner(parts, dataset.test_groups)
         if (own.sizes == 0).any():
             raise FieldError(
                 f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some",
                 field="test_groups",
             )
-        return dataset, Parts(rows[own.rows], own.offsets)
+        return dataset, own
     return dataset, None
 
 
@@ -182,55 +224,54 @@ def _set_aside(dataset: Dataset, rows: int, seed: int) -> tuple[Dataset, dict[st
     return left, jax.tree.map(device_array, columns.taken(dataset.train, away))
 
 
-def _hold_out(dataset: Dataset, parts: Parts, share: float, rng: np.random.Generator) -> tuple[Dataset, Parts, Parts]:
-    """Move a share of each node's rows to the test part."""
-    sizes = parts.sizes
-    if sizes.min() < 2:
-        raise bad(
-            "holdout",
-            share,
-            why=f"but node {int(sizes.argmin())} has one sample",
-            instead="use fewer nodes, or holdout=0",
-        )
-    if len(np.unique(parts.rows)) < len(parts.rows):
-        raise bad(
-            "holdout",
-            share,
-            why="but nodes share samples, so one node would train on another's test rows",
-            instead="use holdout=0",
-        )
-    away = np.clip(np.round(sizes * share).astype(np.int64), 1, sizes - 1)
-    order = rng.permutation(len(parts.rows))
-    order = order[np.argsort(parts.owner[order], kind="stable")]  # shuffled inside every node
-    rank = np.arange(len(order)) - np.repeat(parts.offsets[:-1], sizes)
-    out = rank < np.repeat(away, sizes)
-    held, kept = parts.rows[order[out]], parts.rows[order[~out]]
-    old = dataset.test or columns.taken(dataset.train, slice(0))
-    first = columns.count(old)
-    test = columns.joined([old, columns.taken(dataset.train, held)])
-    offsets = lambda s: np.concatenate([[0], np.cumsum(s)])
-    return (
-        replace(dataset, test=test),
-        Parts(kept, offsets(sizes - away), parts.facts),
-        Parts(first + np.arange(len(held)), offsets(away)),
-    )
+def _validation(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tuple[Dataset, Parts | None]:
+    """Return the data set with validation rows as nodes see them, and those of each node."""
+    if dataset.validation is None:
+        return dataset, None
+    if parts.shift is not None:
+        seen, own = parts.shift.transform_test(dataset.validation, parts, rng)
+        return replace(dataset, validation=seen), own
+    if parts.node_of_group is not None and dataset.validation_groups is not None:
+        own = _by_owner(parts, dataset.validation_groups)
+        return dataset, own if (own.sizes > 0).all() else None
+    return dataset, None
 
 
-def node_data(dataset: Dataset, parts: Parts, own_test: Parts | None = None) -> NodeData:
+def _by_owner(parts: Parts, groups: np.ndarray) -> Parts:
+    """Return each node's rows of a part, by their groups [M].
+
+    Groups that nobody trains on are nobody's own.
+    """
+    assert parts.node_of_group is not None
+    ids, node = parts.node_of_group
+    place = np.minimum(np.searchsorted(ids, groups), len(ids) - 1)
+    rows = np.flatnonzero(ids[place] == groups)
+    own = Parts.from_owner(node[place[rows]], len(parts))
+    return Parts(rows[own.rows], own.offsets)
+
+
+def node_data(
+    dataset: Dataset, parts: Parts, own_test: Parts | None = None, own_validation: Parts | None = None
+) -> NodeData:
     """Hand `parts` of the data set to the device."""
     from ..core.arrays import device_array
 
     index, count = parts.padded()
-    test_index, test_count = own_test.padded() if own_test is not None else (None, None)
+    rows = lambda own: (None, None) if own is None else tuple(map(device_array, own.padded()))
+    (test_index, test_count), (validation_index, validation_count) = rows(own_test), rows(own_validation)
     put = lambda tree: jax.tree.map(device_array, tree)
     return NodeData(
         arrays=put(dataset.train),
         index=device_array(index),
         count=device_array(count),
         test=None if dataset.test is None else put(dataset.test),
-        test_index=None if test_index is None else device_array(test_index),
-        test_count=None if test_count is None else device_array(test_count),
+        test_index=test_index,
+        test_count=test_count,
+        validation=None if dataset.validation is None else put(dataset.validation),
+        validation_index=validation_index,
+        validation_count=validation_count,
         facts={k: device_array(v, np.int32 if v.dtype.kind in "iu" else np.float32) for k, v in parts.facts.items()},
+        pixels=None if dataset.pixels is None else jax.tree.map(device_array, dataset.pixels),
         num_classes=dataset.num_classes,
         name=dataset.name,
         even=bool((count == count[0]).all()),

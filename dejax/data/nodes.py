@@ -3,14 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..core import checks
 from ..core.checks import whole
-from ..core.struct import static, struct
-from ..errors import FieldError
+from ..core.made import made, record
+from ..core.struct import option, static, struct
+from ..errors import FieldError, bad
 from . import columns
 from .partitions._overlapping import draw_rows
+from .parts import Parts
+from .pixels import Pixels
+from .split import check_shares, joined, shares_of_nodes
 
 
 @struct
@@ -27,7 +32,10 @@ class NodeData:
       test: name -> [M, ...] that everybody is tested on, or None.
       test_index, test_count: int32 [n, m_max] and [n], rows of `test` that follow the node's own
         law, or None.
+      validation: name -> [V, ...] by which runs are chosen (`split`), or None.
+      validation_index, validation_count: int32 [n, v_max] and [n], rows of `validation` of each node, or None: common.
       public: name -> [P, ...], rows that every node holds, or None.
+      pixels: how "x", kept as bytes, becomes the floats that tasks see (`seen`); None: it is what they see.
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
         "group".
       num_classes: static; 0 for regression. name: static.
@@ -42,6 +50,10 @@ class NodeData:
     test_count: Any = None
     public: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
+    pixels: Pixels | None = option(default=None)
+    validation: dict[str, Any] | None = None
+    validation_index: Any = None
+    validation_count: Any = None
     num_classes: int = static(default=0)
     name: str = static(default="data")
     even: bool = static(default=False)
@@ -56,6 +68,20 @@ class NodeData:
         """Number of training rows that the arrays hold, N."""
         return columns.count(self.arrays)
 
+    def seen(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return rows of `arrays`, `test` or `public` as tasks see them: bytes of images as floats."""
+        return batch if self.pixels is None else {**batch, "x": self.pixels.floats(batch["x"])}
+
+    def like(self, rows: int, of: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Shapes and dtypes of so many samples as tasks see them, of `arrays` or another part."""
+        one = lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype)
+        return jax.eval_shape(self.seen, jax.tree.map(one, self.arrays if of is None else of))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every sample has one class; not so in regression, nor for texts."""
+        return self.num_classes > 0 and "y" in self.arrays and self.arrays["y"].ndim == 1
+
     def rows(self, node: int) -> np.ndarray:
         """Row numbers of one node, on the host: int32 [count[node]]."""
         if not -self.n <= node < self.n:
@@ -63,7 +89,7 @@ class NodeData:
         return np.asarray(self.index[node])[: int(self.count[node])]
 
     def node(self, i: int) -> dict[str, np.ndarray]:
-        """The training samples of one node, on the host."""
+        """The training samples of one node, on the host, as they are stored: images as bytes."""
         rows = self.rows(i)
         return columns.taken(self.arrays, rows)
 
@@ -73,9 +99,9 @@ class NodeData:
         Raises:
           ValueError: the data have no classes.
         """
-        if self.num_classes < 1 or "y" not in self.arrays:
+        if not self.labelled:
             raise FieldError(
-                f"{self.name} has num_classes={self.num_classes}: no labels to count; use it on classification data",
+                f"{self.name} has num_classes={self.num_classes}: no labels to count, one a sample; use it on classification data",
                 field="num_classes",
             )
         count, classes = np.asarray(self.count, np.int64), self.num_classes
@@ -83,6 +109,52 @@ class NodeData:
         node = np.repeat(np.arange(self.n), count)
         labels = np.asarray(self.arrays["y"])[np.asarray(self.index)[real]]
         return np.bincount(node * classes + labels, minlength=self.n * classes).reshape(self.n, classes)
+
+    def split(self, validation: float = 0.0, test: float = 0.0, seed: int = 0) -> "NodeData":
+        """Set random rows of every node aside, for its own validation and testing.
+
+        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`. Common rows for
+        all nodes: `Dataset.split`.
+
+        Args:
+          validation: share of each node's rows by which runs are chosen, 0 <= validation < 1.
+          test: share of them on which its model is tested.
+          seed: 0 to 2**32 - 1, of the choice.
+        Raises:
+          ValueError: shares that are none; a node with too few rows; nodes that share rows; validation or own test rows
+            that there are already.
+        Example:
+          >>> digits().partition(iid(), nodes=8).split(validation=0.1).validation_count
+          Array([18, 18, 18, 18, 18, 18, 18, 18], dtype=int32)
+        """
+        from ..core.arrays import device_array
+
+        given = {"validation": validation, "test": test, "seed": seed}
+        shares = check_shares("split", validation, test)
+        for field, share, held in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
+            if share and held is not None:
+                why = (
+                    f"but {self.name} gives nodes {'own test rows' if field == 'test' else 'a validation part'} already"
+                )
+                raise bad(field, share, owner="split", why=why, instead="leave it out")
+        index, count = np.asarray(self.index), np.asarray(self.count)
+        own = Parts(index[np.arange(index.shape[1]) < count[:, None]], np.concatenate([[0], np.cumsum(count)]))
+        rng = np.random.default_rng([checks.seed("split.seed", seed), 3])
+        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test")
+        put = lambda arrays: jax.tree.map(device_array, arrays)
+        left, some = kept.padded()
+        changes: dict[str, Any] = {"index": device_array(left), "count": device_array(some)}
+        changes["even"] = bool((some == some[0]).all())
+        for field, rows, share in zip(("validation", "test"), away, shares, strict=True):
+            if share:
+                part, own = joined(getattr(self, field), self.arrays, rows)
+                at, number = own.padded()
+                changes |= {
+                    field: put(part),
+                    f"{field}_index": device_array(at),
+                    f"{field}_count": device_array(number),
+                }
+        return record(replace(self, **changes), NodeData.split, {"source": made(self), **given})
 
     def matched_test(self, rows: int = 100, seed: int = 0) -> "NodeData":
         """Give each node `rows` test rows in the proportions of its own labels (largest remainders).
@@ -167,13 +239,16 @@ class NodeData:
             lines.append(
                 f"  shared: {shared:,} of {self.size:,} rows are dealt more than once ({often}), so nodes are not independent"
             )
-        if self.num_classes and "y" in self.arrays:
+        if self.labelled:
             h = self.label_histogram()
             mix = h / h.sum(1, keepdims=True)
             distinct = (h > 0).sum(1)
             far = 0.5 * np.abs(mix - h.sum(0) / h.sum()).sum(1).mean()
             lines.append(f"  classes per node: mean {distinct.mean():.1f}, {distinct.min()} to {distinct.max()}")
             lines.append(f"  distance to the overall mix (total variation, mean): {far:.2f}")
+        if self.pixels is not None:
+            how = "x / 255" if self.pixels.mean is None else "(x / 255 - mean) / std"
+            lines.append(f"  images: kept as bytes; tasks see {how}")
         facts = {k: np.asarray(v) for k, v in (self.facts or {}).items()}
         if "drift" in facts:
             share = float((facts["drift"] * count).sum() / count.sum())
@@ -192,6 +267,10 @@ class NodeData:
                 else f"; own rows per node: {int(np.min(self.test_count))} to {int(np.max(self.test_count))}"
             )
             lines.append(f"  test samples: {columns.count(self.test):,}{own}")
+        if self.validation is not None:
+            few = self.validation_count
+            own = "" if few is None else f"; own rows per node: {int(np.min(few))} to {int(np.max(few))}"
+            lines.append(f"  validation samples: {columns.count(self.validation):,}{own}")
         return "\n".join(lines)
 
     def __str__(self) -> str:

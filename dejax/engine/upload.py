@@ -23,7 +23,8 @@ def placed(given: Any, rounds: int, layout: Layout | None, placer: "Placer") -> 
     if layout is None:
         return (method, there, network), (method, there, network)
     # lists per node from the host, so that each device gets its own rows of them
-    rows = {"index": problem.data.index, "count": problem.data.count}
+    names = ("index", "count", "validation_index", "validation_count")
+    rows = {name: getattr(problem.data, name) for name in names}
     problem = replace(there, data=replace(there.data, **rows))
     return (method, there, network), engine.placed(method, problem, network, layout)
 

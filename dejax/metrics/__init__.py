@@ -6,6 +6,7 @@ A metric is any function `fn(view) -> {name: number}`.
 from ._curvature import hessian_trace as hessian_trace, sharpness as sharpness
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
+from ._validation import validation as validation
 from .view import Metric as Metric, View as View
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "objective",
     "own_test",
     "sharpness",
+    "validation",
 ]

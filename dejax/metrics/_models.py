@@ -52,7 +52,10 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
             name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
         }
     else:
-        values = _all_nodes(view, ids, own, block)
+        data = view.data
+        light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
+        owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
+        values = of_nodes(view, ids, block, _test(view), light=light, owned=owned)
     kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
@@ -94,8 +97,16 @@ def mean_model(view: View) -> dict[str, float]:
     """
     _need_test(view)
     _need_mean(view)
-    values = view.ask(_mean_model, (view.task, view.shared), view.data.test, view.weights)
-    return {f"{name}/mean_model": float(value) for name, value in values.items()}
+    return {f"{name}/mean_model": value for name, value in of_mean_model(view, _test(view)).items()}
+
+
+def of_mean_model(view: View, stored: tuple[Any, Any]) -> dict[str, float]:
+    """Return each measure of the mean model on a part of the data.
+
+    stored: the part, and its `Pixels`.
+    """
+    values = view.ask(_mean_model, (view.task, view.shared), stored, view.weights)
+    return {name: float(value) for name, value in values.items()}
 
 
 def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
@@ -135,40 +146,57 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
     return honest[rng.integers(edges[:-1], edges[1:])]
 
 
-def _all_nodes(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
+def of_nodes(
+    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], *,
+    light: dict[str, Any] | None = None, owned: tuple[Any, Any] | None = None, everywhere: bool = True,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Return each measure per node [m], by one compiled program however long `ids` is.
 
     It is for `view.width` nodes. All nodes on a mesh: each device evaluates those that it holds,
     adversaries too, and only numbers leave it.
+
+    Args:
+      stored: a part of the data, and its `Pixels`. everywhere: measure all of its rows, M/local.
+      owned: each node's rows of it and their count, M/own_test. light: index, count and labels of training rows, for
+        M/own_test by the classes of each node; None: neither.
     """
     if is_stacks(view.rows):
-        return _by_architecture(view, ids, own, block)
+        return _by_architecture(view, ids, block, stored, light=light, owned=owned, everywhere=everywhere)
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
-    data = view.data
-    light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
-    owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
     parts = []
-    static = (view.task, view.shared, own, data.num_classes, block)
+    static = (view.task, view.shared, everywhere, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         own_rows = whole or (view.place is None and view.members is None)
         at = None if own_rows else view.positions[some]
-        parts.append(view.ask(_nodes, static, data.test, light, owned, some, view.place, at))
+        parts.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 
 
-def _by_architecture(view: View, ids: np.ndarray, own: bool, block: int | str | None) -> dict[str, np.ndarray]:
+def _by_architecture(
+    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], **parts: Any
+) -> dict[str, np.ndarray]:
     """The same [m] of nodes of several architectures: one program for each."""
     values: dict[str, np.ndarray] = {}
     for name, members in view.rows.parts():
         mine = np.ones(len(ids), bool) if members is None else np.isin(ids, members)
         if mine.any():
-            for measure, of_mine in _all_nodes(view.of(name), ids[mine], own, block).items():
+            for measure, of_mine in of_nodes(view.of(name), ids[mine], block, stored, **parts).items():
                 values.setdefault(measure, np.full(len(ids), np.nan))[mine] = of_mine
     return values
+
+
+def _test(view: View) -> tuple[Any, Any]:
+    """The test part as it is stored, and how tasks see it."""
+    return view.data.test, view.data.pixels
+
+
+def _seen(stored: tuple[Any, Any]) -> Tree:
+    test, pixels = stored
+    return test if pixels is None else {**test, "x": pixels.floats(test["x"])}
 
 
 def _need_test(view: View) -> None:
@@ -190,7 +218,7 @@ def _need_mean(view: View) -> None:
 
 def _need_own(view: View) -> None:
     data = view.data
-    if data.test_index is None and not (data.num_classes and "y" in data.arrays and "y" in data.test):
+    if data.test_index is None and not (data.labelled and "y" in data.test):
         raise FieldError(
             f"own_test needs class labels or own test rows of each node, but {data.name} has neither; leave own_test out",
             field="metrics",
@@ -206,9 +234,9 @@ def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.A
 
 
 @partial(jax.jit, static_argnums=0)
-def _mean_model(static: Tree, params: Tree, key: Keys, test: Tree, weights: Tree) -> dict[str, jax.Array]:
+def _mean_model(static: Tree, params: Tree, key: Keys, stored: Tree, weights: Tree) -> dict[str, jax.Array]:
     task, shared = static
-    mean = params if shared else population.mean(params, weights)
+    test, mean = _seen(stored), params if shared else population.mean(params, weights)
     return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
 
 
@@ -217,7 +245,7 @@ def _nodes(
     static: Tree,
     params: Tree,
     key: Keys,
-    test: Tree,
+    stored: Tree,
     light: Tree,
     owned: Tree,
     ids: jax.Array,
@@ -232,14 +260,16 @@ def _nodes(
       place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there;
         None: `ids` are those of all rows.
     """
-    task, shared, own, classes, block = static
+    task, shared, everywhere, classes, block = static
     if place is not None:
-        params, test, light, owned, key = erase_mesh((params, test, light, owned, key))
+        params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
     elif at is None:
         at = ids
+    test = _seen(stored)
     per_class: Any = None
     present: Any = None
-    if own and owned is None:
+    by_classes = light is not None and owned is None
+    if by_classes:
         members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
         per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
 
@@ -247,7 +277,7 @@ def _nodes(
         model, node = args
         model = params if shared else model
         values = _values(task, model, test, key)
-        out = {f"{name}/local": v.mean() for name, v in values.items()}
+        out = {f"{name}/local": v.mean() for name, v in values.items()} if everywhere else {}
         if owned is not None:
             rows, count = owned[0][node], owned[1][node]
             real = jnp.arange(rows.shape[0]) < count
@@ -255,7 +285,7 @@ def _nodes(
                 if v.ndim:
                     mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(v.dtype)
                     out[f"{name}/own_test"] = jnp.where(count > 0, mean, jnp.nan)
-        elif own:
+        elif light is not None:
             real = jnp.arange(light["index"].shape[1]) < light["count"][node]
             labels = light["y"][light["index"][node]]
             share = jnp.where(present, jnp.zeros(classes, jnp.float32).at[labels].add(real.astype(jnp.float32)), 0)
@@ -270,4 +300,13 @@ def _nodes(
     return map_nodes(one, (rows, ids), block, place)
 
 
-__all__ = ["HIGHER_IS_BETTER", "chosen", "local_models", "mean_model", "own_test", "spread"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "chosen",
+    "local_models",
+    "mean_model",
+    "of_mean_model",
+    "of_nodes",
+    "own_test",
+    "spread",
+]

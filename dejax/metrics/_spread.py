@@ -65,7 +65,7 @@ def local_loss(problem: Problem, params: Tree, node: Any, key: Keys) -> jax.Arra
     data = problem.data
     rows = data.index[node]
     real = None if data.even else (jnp.arange(rows.shape[0]) < data.count[node]).astype(jnp.float32)
-    batch = tree.map(lambda x: x[rows], data.arrays)
+    batch = data.seen(tree.map(lambda x: x[rows], data.arrays))
     return problem.scalar_loss(problem.task.loss, batch, real, fold_name(key, "train"))(params)
 
 

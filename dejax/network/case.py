@@ -135,8 +135,7 @@ class Case:
         """Whether the task's loss is one number for a whole batch."""
         if self.problem.source is not None:  # whose batches have other forms than the data
             return False
-        one = lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
-        batch = jax.tree.map(one, self.problem.data.arrays)
+        batch = self.problem.data.like(2)
         losses = (jax.eval_shape(t.loss, model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
         return any(loss.ndim == 0 for loss in losses)
 

@@ -193,7 +193,7 @@ def plan(
         ),
         Part("memory of the network", at_once * node, at_once * shared, note="codecs, samplers, clocks"),
         Part("indices", *index_bytes(data, n, divided, place is not None), note="which samples a node has"),
-        Part("samples", 0.0, size(data.arrays)),
+        Part("samples", 0.0, size([data.arrays, data.validation])),
         Part(TEST, 0.0, size(data.test)),
         Part("graph", *graph_bytes(ready[2], n)),
         Part("numbers", 0.0, size(ready[0]) + size(dataclasses.replace(ready[1], data=None, place=None)) + copies),
@@ -287,7 +287,8 @@ def index_bytes(data: Tree, n: int, devices: int, on_mesh: bool) -> tuple[float,
     """
     lists = size([data.test_index, data.test_count, data.facts])
     per_device = 1 + 1 / devices if on_mesh else 1
-    index, count = size(data.index) * per_device, size(data.count) * per_device
+    index = size([data.index, data.validation_index]) * per_device
+    count = size([data.count, data.validation_count]) * per_device
     return (count / n, index + lists) if _divided(data) else ((index + count + lists) / n, 0.0)
 
 

@@ -19,6 +19,7 @@ from ..core.kinds import Slot
 from ..core.struct import number, option, static, struct
 from ..core.types import Keys, NodeFloatLike, Task, Tree, Values
 from ..data import Dataset, Synthetic
+from ..data.augmentations.augment import as_members
 from ..data.sampling import Epoch, Full, Poisson, Replacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
@@ -51,6 +52,9 @@ class Problem:
         of the node's data, by `batch_size` and `sampling`.
       rule: the learning rule, a member of `dejax.learning_rules` or your own; default
         back-propagation.
+      augment: how samples change at random after they are drawn, one or several of `dejax.augmentations` (crop, flip,
+        cutout, mixup), or functions of (key, x) of one sample as the task sees it, called under jit; in order. Draws are
+        by name, node and round; nothing is changed where models are evaluated, nor in validation and public rows.
       block: nodes whose gradients are computed at a time, so that activations and batches do not
         grow with n; "auto" takes as many as hold about 32 MiB (CPU) or 1 GiB (accelerators), or all
         where that is less than four of their models; None is all at once. Draws do not depend on
@@ -78,6 +82,7 @@ class Problem:
     starts: str = static(default="equal", check=choice("equal", "independent"))
     source: Any = option(default=None, check=Slot("experience"))
     rule: Any = option(default=BackPropagation(), check=Slot("learning_rule"))
+    augment: Any = option(default=())
     block: int | str | None = static(default="auto", check=BLOCK)
     remat: bool = static(default=False)
     roles: Any = static(default=())
@@ -133,6 +138,10 @@ class Problem:
             field = "sampling" if self.batch_size is None else "batch_size"
             why = "but the source of experience says itself what a batch is"
             raise bad(field, getattr(self, field), owner="Problem", why=why, instead="leave one of them out")
+        object.__setattr__(self, "augment", as_members(self.augment))
+        if self.augment and self.source is not None:
+            why = "but the source of experience collects what no augmentation knows"
+            raise bad("augment", self.augment, owner="Problem", why=why, instead="leave one of them out")
         build = getattr(self.source, "build", None)  # of one that is made for a task
         if build is not None:
             object.__setattr__(self, "source", build(self.task))
@@ -189,9 +198,9 @@ class Problem:
         return self.sampler.draw(memory, count, index, keys, base_keys)
 
     def fetch(self, rows: jax.Array) -> Any:
-        """The samples at these rows [...]: a tree of [..., *sample]."""
+        """The samples at these rows [...], as tasks see them: a tree of [..., *sample]."""
         rows = materialize(rows)  # each row number is read by every number of its sample
-        return tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays)
+        return self.data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), self.data.arrays))
 
     def scalar_loss(self, fn: Callable[..., Any], batch: Tree, weight: Values | None, key: Keys, *extra: Tree) -> Any:
         """Make params -> scalar: the mean of fn's losses [B] over real samples.
@@ -224,7 +233,7 @@ def _as_wide(data: Any, task: Task) -> Any:
 
     They would widen all that is computed from them.
     """
-    parts = {name: getattr(data, name, None) for name in ("arrays", "test")}
+    parts = {name: getattr(data, name, None) for name in ("arrays", "test", "validation")}
     wide = lambda x: getattr(x, "dtype", None) == jnp.float64
     if not any(map(wide, tree.leaves(parts))) or width_of(task) == "float64":
         return data

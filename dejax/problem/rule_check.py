@@ -36,7 +36,7 @@ def check_rule(problem: Problem) -> None:
     if problem.source is not None or type(rule) is BackPropagation:  # which fits every loss
         return
     params, key = model_like(task), key_like()
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
+    shapes = data.like(ROWS)
     lesson = lambda common: Lesson(problem, task.loss, (), lambda p: p, common)
     one = lambda p, b, k, m: rule.direction(lesson(k), p, Batch(b), k, m)
     memory = jax.eval_shape(rule.init, params, key)

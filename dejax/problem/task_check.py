@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ..core.abstract import key_like, model_like
 from ..core.architectures import tasks_of
 from ..core.types import Problem, Task, Tree
+from ..data.augmentations.augment import augmented
 from ..errors import a_name, bad
 
 ROWS = 5  # of the batch that a loss is tried on: a number that no model is likely to have of anything else
@@ -42,15 +43,15 @@ def check_fit(problem: Problem) -> None:
     if problem.source is not None:  # what it collects is seen when the first step is traced
         return
     data = problem.data
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((ROWS, *x.shape[1:]), x.dtype), data.arrays)
-    leaves, structure = jax.tree.flatten(shapes)
+    jax.eval_shape(lambda key, batch: augmented(problem.augment, key, batch, None), key_like(), data.like(ROWS))
+    leaves, structure = jax.tree.flatten(data.like(ROWS))
     for task in tasks_of(problem.task):
         _fits(task, tuple((x.shape, x.dtype) for x in leaves), structure, data.num_classes, data.name)
     if data.test is not None:
-        leaves, structure = jax.tree.flatten(data.test)
+        leaves, structure = jax.tree.flatten(data.like(ROWS, data.test))
         for task in tasks_of(problem.task):
             if callable(getattr(task, "metrics", None)):
-                _measures(task, tuple(((ROWS, *x.shape[1:]), x.dtype) for x in leaves), structure)
+                _measures(task, tuple((x.shape, x.dtype) for x in leaves), structure)
 
 
 @lru_cache(maxsize=64)

@@ -12,11 +12,11 @@ import numpy as np
 from ..core.made import Made, made
 from ..core.types import Method, Network, Problem
 from ..core.yaml_text import dump
-from ..data import Dataset
+from ..data import Dataset, NodeData
 from ..problem.learning_rules import back_propagation
 
 ROOMS = (
-    "aggregation", "attacks", "compression", "data", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
+    "aggregation", "attacks", "compression", "data", "data.augmentations", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
     "tasks", "topology",
 )  # fmt: skip
 SCHEDULES = {"Cosine": "cosine", "InverseSqrt": "inverse_sqrt"}
@@ -99,19 +99,16 @@ def samples(data: Any) -> dict[str, Any]:
       _NoName: there is no such spelling.
     """
     mark = made(data)
-    if mark is None:
+    parts = _sections(mark)
+    if parts is None or any(part is None for part in (mark, parts["source"])):
         raise _NoName
-    if mark.maker is not Dataset.partition:
-        return {"source": spelled(mark)}
-    if mark.args["source"] is None:
-        raise _NoName
-    return {name: spelled(value) for name, value in mark.args.items()}
+    return {name: spelled(value) for name, value in parts.items()}
 
 
 def split_of(data: Any) -> dict[str, Any]:
     """The same as far as there are names; {} where there are none."""
     mark = made(data)
-    parts = {} if mark is None else mark.args if mark.maker is Dataset.partition else {"source": mark}
+    parts = _sections(mark) or {}
     out = {}
     for name, value in parts.items():
         try:
@@ -119,6 +116,23 @@ def split_of(data: Any) -> dict[str, Any]:
         except _NoName:
             continue
     return {k: v for k, v in out.items() if v is not None}
+
+
+def _sections(mark: Made | None) -> dict[str, Any] | None:
+    """Return the arguments of the section `data`, as far as the calls are known."""
+    if mark is None:
+        return None
+    if mark.maker is NodeData.split:
+        split = {k: v for k, v in mark.args.items() if k != "source"}
+        before = _sections(mark.args["source"])
+        return None if before is None or "split" in before else {**before, "split": {**split, "of": "nodes"}}
+    if mark.maker is not Dataset.partition:
+        return {"source": mark}
+    source = mark.args["source"]
+    if source is None or source.maker is not Dataset.split:
+        return mark.args
+    split = {k: v for k, v in source.args.items() if k != "source"}
+    return {**mark.args, "source": source.args["source"], "split": {**split, "of": "all"}}
 
 
 def call_of(value: object) -> Any:
@@ -146,6 +160,7 @@ def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
     out |= {
         name: spelled(value) for name in PROBLEM if (value := getattr(problem, name)) is not None or name == "block"
     }
+    out |= {"augment": [spelled(m) for m in problem.augment]} if problem.augment else {}
     return out | ({"roles": dict(problem.roles)} if problem.roles else {})
 
 

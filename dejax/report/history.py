@@ -139,9 +139,18 @@ class History:
     def measure(self) -> str | None:
         """Return the name of the number that ranks runs where nothing else is said.
 
-        None if no such number was measured.
+        That of the validation part where there is one, so that test rows do not choose. None if no such number was
+        measured.
         """
-        ranks = ("accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss")
+        ranks = (
+            "accuracy/validation",
+            "loss/validation",
+            "accuracy/local",
+            "accuracy/mean_model",
+            "objective",
+            "loss/local",
+            "loss",
+        )
         return next((name for name in ranks if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
@@ -149,11 +158,11 @@ class History:
 
         Not the best that a run had on the way: for that look at `series`.
 
-        Runs that diverged or failed are left out; None if no other is there.
+        Runs that diverged, failed or ended with numbers that are not finite are left out; None if no other is there.
 
         Args:
-          name: e.g. "accuracy/local"; None: the first of accuracy/local, accuracy/mean_model,
-            objective, loss/local, loss that there is. Higher is better for accuracy and its like
+          name: e.g. "accuracy/local"; None: the first of accuracy/validation, loss/validation, accuracy/local,
+            accuracy/mean_model, objective, loss/local, loss that there is. Higher is better for accuracy and its like
             (`metrics.HIGHER_IS_BETTER`), lower for all others.
         Raises:
           ValueError: unknown name.
@@ -166,7 +175,7 @@ class History:
         scores = {
             run: sign * self.last(name, run)
             for run in self.runs
-            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed"))
+            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
             and any(name in r for r in self.records if r["run"] == run)
         }
         scores = {run: score for run, score in scores.items() if not math.isnan(score)}

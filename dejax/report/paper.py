@@ -15,11 +15,11 @@ import numpy as np
 
 from ..core.types import Axes, Figure, PathLike
 from ..errors import bad
-from ..metrics._models import HIGHER_IS_BETTER
 from . import figures
 from .history import BY, History
 from .seeds import check_band
 from .tables import Table
+from .targets import sign_of
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of two-column papers
 STYLE: dict[Any, Any] = {
@@ -86,7 +86,7 @@ def comma_separated(table: Table) -> str:
             value = row.get(key)
             mean, spread = value if isinstance(value, tuple) else (value, None)
             cells += [mean, spread] if key in pairs else [mean]
-        writer.writerow(["" if x is None else x for x in cells])
+        writer.writerow(["" if x in (None, "-") else x for x in cells])
     return out.getvalue()
 
 
@@ -96,15 +96,12 @@ def best_of(table: Table) -> dict[str, int]:
     out = {}
     for key, _ in table.columns:
         family = measured if key == "equal" else key.split("/")[0]
-        if (
-            len(table.rows) < 2
-            or not (key == "equal" or "/" in key or key in ("objective", "loss"))
-            or family == "bytes"
-        ):
+        said = key in ("equal", "objective", "loss") or ("/" in key and family not in ("bytes", "audit"))
+        if len(table.rows) < 2 or not said:
             continue
         found = [row.get(key) for row in table.rows]
         means = [x[0] if isinstance(x, tuple) else x for x in found]
-        sign = 1 if family in HIGHER_IS_BETTER else -1
+        sign = sign_of(family if key == "equal" else key)
         ranked = [-math.inf if x is None or not math.isfinite(x) else sign * x for x in means]
         if max(ranked) > -math.inf:
             out[key] = int(np.argmax(ranked))

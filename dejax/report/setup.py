@@ -134,6 +134,8 @@ def _data(data: Any) -> Any:
         out["rows_shared"] = int(count.sum()) > data.size
     out["test_samples"] = 0 if data.test is None else columns.count(data.test)
     out["own_test"] = data.test_index is not None
+    if data.validation is not None:
+        out["validation_samples"] = len(next(iter(data.validation.values())))
     return out
 
 

@@ -88,8 +88,8 @@ def table(
 
     Columns, unless chosen (where any run has them): rounds; local steps per round at a node that takes part;
     accuracy of the local models on the global test set (mean over nodes, 10th percentile); accuracy
-    of the mean model; local accuracy on each node's own distribution; objective; accuracy of local
-    models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
+    of the mean model; accuracy on the validation part, with a note that runs are chosen by it; local
+    accuracy on each node's own distribution; objective; accuracy of local models at equal bytes (the total of the run that sent least, if any sent; linear interpolation
     between evaluations; a run that sends nothing stands with its final value); consensus distance;
     directed payload bytes (all nodes); virtual seconds; real seconds. Several seeds: mean +-
     standard deviation.
@@ -115,6 +115,7 @@ def table(
         (f"{main}/local", f"local {main}"),
         (f"{main}/local_p10", "worst 10 %"),
         (f"{main}/mean_model", "mean model"),
+        (f"{main}/validation", "validation"),
     ]
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
@@ -138,6 +139,7 @@ def table(
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
+    notes += _chosen_by(history)
     notes += _different_data(history)
     if budget is not None and any(key == "equal" for key, _ in shown):
         notes.append(
@@ -156,10 +158,21 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
         for row in rows:
             held = by == "round" or _has(history, by, row["run"])
             spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
+            row[f"to {by}"] = "-"
             if spent is not None and np.isfinite(spent).all():
                 row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
+
+
+def _chosen_by(history: History) -> list[str]:
+    """Say by which number the best of several runs is chosen, where there is a validation part."""
+    by = history.measure()
+    if by is None or not by.endswith("/validation") or len(history.runs) < 2:
+        return []
+    run = history.best(by)
+    best = "no run has one" if run is None else f"best is {run}"
+    return [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
 
 
 def _different_data(history: History) -> list[str]:

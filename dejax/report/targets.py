@@ -9,6 +9,11 @@ from ..metrics._models import HIGHER_IS_BETTER
 from .history import History
 
 
+def sign_of(name: str) -> int:
+    """1 where more of a number is better, -1 where less is; spreads are better small."""
+    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith("_std") else -1
+
+
 def peak(history: History, name: str, run: str | None = None) -> float:
     """The best value of a number over all evaluations, averaged over seeds.
 
@@ -22,7 +27,7 @@ def peak(history: History, name: str, run: str | None = None) -> float:
     if not values.size or not np.isfinite(values).any(1).all():
         why = f"but a seed of run {history._run(run)!r} has no finite {name!r}"
         raise bad("name", name, why=why, instead="look at its records")
-    best = np.nanmax if name.split("/")[0] in HIGHER_IS_BETTER else np.nanmin
+    best = np.nanmax if sign_of(name) > 0 else np.nanmin
     return float(best(np.where(np.isfinite(values), values, np.nan), axis=1).mean())
 
 
@@ -42,7 +47,7 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     run, by = history._run(run), history._axis(by)
     history._known(name)
     history._check_axis(by, run)
-    sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+    sign = sign_of(name)
     first = dict.fromkeys(history.seeds(run), math.nan)
     for r in sorted((r for r in history.records if r["run"] == run), key=lambda r: r["round"]):
         there = r.get(name) is not None and sign * r[name] >= sign * target
@@ -51,4 +56,4 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["peak", "to_target"]
+__all__ = ["peak", "sign_of", "to_target"]

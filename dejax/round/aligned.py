@@ -7,7 +7,7 @@ from ..core.types import Round
 from ..data.sampling import Full, Replacement
 from ..errors import bad
 from ..problem import Batch
-from .local import attacked
+from .batches import attacked
 
 
 def batch(round: Round, name: str, of: str, size: int | None) -> Batch:
@@ -26,6 +26,9 @@ def batch(round: Round, name: str, of: str, size: int | None) -> Batch:
     elif not problem.data.even:
         why = "but nodes hold unequal numbers of rows, so that place k of one is no sample of another"
         instead = "give every node the same samples in the same order (NodeData with even=True)"
+    elif problem.augment:
+        why = "but each node changes its rows by draws of its own with Problem(augment=...)"
+        instead = "leave one of them out"
     if why is not None:
         raise bad("aligned", True, owner="round.batch", why=why, instead=instead)
     index = round._rows(problem.data.index)

@@ -105,6 +105,9 @@ def _codec(round: Round, given: Any) -> Any:
 def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None, heard: bool = False) -> Received:
     """See `Round.exchange`. size: of the messages, where not the codec knows it."""
     codec = _codec(round, codec)
+    if round._ids is not None:
+        says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
+        raise bad("value", owner="round.exchange", says=says, instead=way)
     _check_heard(round, heard, codec)
     wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size

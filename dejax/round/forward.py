@@ -20,7 +20,7 @@ def forward(
     round: Round, name: str, fn: Callable[..., Any], params: Tree, given: Batch | None, extra: tuple[Any, ...]
 ) -> Any:
     """See `Round.forward`."""
-    from .local import batch
+    from .batches import batch
 
     check_private(round, given)
     given = batch(round, name + ".batch", params=params) if given is None else given
@@ -52,7 +52,7 @@ def of_neighbors(
     round: Round, name: str, got: Received, fn: Callable[..., Any], own: tuple[Any, ...], given: Batch | None
 ) -> Any:
     """See `Received.forward`. One port after another: one [n, ...] of models at a time."""
-    from .local import batch
+    from .batches import batch
 
     check_private(round, given)
     given = batch(round, name + ".batch") if given is None else given

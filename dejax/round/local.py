@@ -1,6 +1,6 @@
-"""Local work: batches and gradients.
+"""Local work: gradients and steps.
 
-Data attacks, gradient privacy and gradient attacks act here.
+Gradient privacy and gradient attacks act here.
 """
 
 from collections.abc import Callable
@@ -11,93 +11,20 @@ import jax
 import jax.numpy as jnp
 
 from ..core import stacks, tree
-from ..core.checks import natural, whole
-from ..core.random import draw_index, fold_in, fold_name, uniform
+from ..core.checks import natural
+from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
-from ..errors import bad
+from ..errors import RefusedError, bad
 from ..problem import Batch, roles
 from ..problem.lesson import Lesson
 from . import clocks
+from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
 from .meters import NO_NODE
 
 PRODUCT = 2  # of a gradient's time: the derivative of a gradient along a direction does twice its work
-
-
-def batch(round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None) -> Batch:
-    """One batch per node of the view; its source's memory moves where the node computes."""
-    if of == "public":
-        return public_batch(round, name, size)
-    if of != "train":
-        raise bad("of", of, owner="round.batch", instead="give 'train' or 'public'")
-    if size is not None:
-        raise bad(
-            "size",
-            size,
-            owner="round.batch",
-            why="but nodes draw Problem.batch_size of their own samples",
-            instead="leave it out",
-        )
-    drawn = collect(round, name, params)
-    drawn = Batch(round.problem.fetch(drawn.data), drawn.weight) if drawn.rows else drawn
-    return attacked(round, name, drawn)
-
-
-def attacked(round: Round, name: str, drawn: Batch) -> Batch:
-    """The batch, of adversaries as an attack on data leaves it."""
-    attack = round.network.attack
-    if attack is not None and attack.hook == "batch":
-        ctx = round._context(round.key(name + ".attack"), is_adversary=_rows_of_adversaries(round))
-        drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight)
-    return drawn
-
-
-def public_batch(round: Round, name: str, size: int | None) -> Batch:
-    """Draw `size` public rows with replacement, or take all in their order: for all nodes alike.
-
-    Raises:
-      ValueError: the data have no public rows; size < 1.
-    """
-    public = round.problem.data.public
-    if public is None:
-        instead = "set rows aside, e.g. data.partition(dejax.data.iid(), nodes=8, public=100)"
-        raise bad(
-            "of", "public", owner="round.batch", why="but the problem's data have no public rows", instead=instead
-        )
-    if size is None:
-        return Batch(tree.map(jnp.asarray, public), public=True)
-    rows = tree.leaves(public)[0].shape[0]
-    at = draw_index(uniform(round.key(name), (whole("size", size),)), jnp.int32(rows))
-    return Batch(tree.map(lambda x: jnp.asarray(x)[at], public), public=True)
-
-
-def collect(round: Round, name: str, params: Tree) -> Batch:
-    """What the problem's source gives for `name`; memory moves where the node computes.
-
-    params: tree of [n, ...], with which to act; None where the caller has none.
-    """
-    problem, source = round.problem, round.problem.experience
-    if source.acts and params is None:
-        says, why = "is not given", f"but {type(source).__name__} acts with the nodes' models"
-        raise bad("params", owner="round.batch", says=says, why=why, instead="hand them over: round.batch(params=x)")
-    memory, write = round.slot("source", lambda n: _memory(round, source, n))
-    view = round._child(round.store, round._key, round._prefix + name + "/")
-    models = roles.whole_models(round, params) if source.acts else None
-    drawn, new = source.collect(problem.task, models, memory, view)
-    write(round.keep(new, memory))
-    return jax.lax.stop_gradient(drawn) if source.acts else drawn
-
-
-def _memory(round: Round, source: Any, n: int) -> Any:
-    """The memory [n, ...] of a source before its first batch, its rows where the nodes stand."""
-    memory = source.init(fold_name(_run_key(round), "source"), n)
-    for x in tree.leaves(memory):
-        if jnp.shape(x)[:1] != (n,):
-            says, way = f"gives a leaf of shape {jnp.shape(x)}", f"give one row per node: ({n}, ...)"
-            raise bad(f"{type(source).__name__}.init", says=says, instead=way)
-    return memory if round._order is None else tree.map(lambda x: x[round._order], memory)
 
 
 def gradient(
@@ -115,11 +42,13 @@ def gradient(
     if plan is not None and given is None and round._ids is None and plan.initiators is not None:
         return _gradient_of_events(round, name, params, loss_fn, extra, fixed, products)
     network, drawn = round.network, given is not None
-    source, weight, fetch = None, None, round.problem.fetch  # rows, which each block looks up for itself
+    source, weight, fetch = None, None, round.problem.fetch  # what each block looks up for itself
     if given is None and (network.attack is None or network.attack.hook != "batch"):
         found = collect(round, name + ".batch", whole)
-        source, weight = found.data, found.weight
-        fetch = round.problem.fetch if found.rows else lambda data: data
+        if found.rows:
+            source, weight, fetch = looked_up(round, name + ".batch", found)
+        else:
+            source, weight, fetch = found.data, found.weight, lambda data: data
     else:
         given = batch(round, name + ".batch", params=whole) if given is None else given
         source, weight, fetch = given.data, given.weight, lambda data: data
@@ -149,7 +78,7 @@ def gradient(
         loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":
         attacked = lambda view, grads, _: network.attack.gradient(
-            view._context(view.key(name + ".attack"), is_adversary=_rows_of_adversaries(view)), grads
+            view._context(view.key(name + ".attack"), is_adversary=rows_of_adversaries(view)), grads
         )
         grads = round._by_architecture(attacked, grads, ())
     record = "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss/public" if public else "loss"
@@ -180,6 +109,10 @@ def _per_node(
     source, weight, fetch = given
     problem = round.problem
     per_example = privacy is not None and privacy.hook == "gradient" and privacy.per_example
+    if per_example and any(getattr(m, "mixes", False) for m in problem.augment):
+        why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
+        way = "leave mixup out, or clip messages"
+        raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
     memory, write = (), None
     start = tree.map(lambda x: x[0], params)
     if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
@@ -218,7 +151,7 @@ def _per_node(
 
 def _rule_memory(round: Round, start: Tree, n: int) -> Any:
     """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
-    keys = fold_in(fold_name(_run_key(round), "rule"), round._everyone)
+    keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
     return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
 
 
@@ -390,13 +323,4 @@ def steps(
     return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
 
 
-def _run_key(round: Round) -> jax.Array:
-    """The run's key: the same in all rounds."""
-    return round.run_key
-
-
-def _rows_of_adversaries(round: Round) -> jax.Array:
-    return round.by_id(round.network.attack.is_adversary(round.n_all))
-
-
-__all__ = ["attacked", "batch", "descend", "gradient", "loss", "steps"]
+__all__ = ["descend", "gradient", "loss", "steps"]

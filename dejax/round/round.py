@@ -15,7 +15,8 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import aligned as same_places, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
+from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
+from .aligned import batch as same_places
 from .live import Live, live_links
 from .meters import Meters
 from .received import ReceivedRows
@@ -43,21 +44,22 @@ class Round(Rows):
         Draws advance the cursor of an epoch.
 
         Args:
-          of: "train", or "public": rows that all nodes hold, a tree of [size, ...] without node
-            axis. Neither per-example privacy nor attacks on data touch them.
+          of: "train"; "validation", rows set aside by `split`, a node's own or common ones; or "public": rows that
+            all nodes hold, a tree [size, ...]. Neither per-example privacy nor attacks on data touch these.
           params: tree of [n, ...], with which a source of experience acts; samples do not need them.
-          size: of a public batch, drawn with replacement; None: all public rows in their order.
+          size: of a public or validation batch, drawn with replacement; None: all public rows in order, and
+            Problem.batch_size validation rows, or all.
           aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
             sample, of which each holds other columns.
         Raises:
-          ValueError: data without public rows; a size for "train"; another kind; no params for a source
+          ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
             sampling, or from a source of experience.
         """
         name = self._name("batch", name)
         if aligned:
-            return same_places.batch(self, name, of, size)
-        return local.batch(self, name, of, size, params)
+            return same_places(self, name, of, size)
+        return batches.batch(self, name, of, size, params)
 
     def gradient(
         self,
@@ -313,10 +315,14 @@ class Round(Rows):
         return channel.scatter(self, self._name("scatter", name), rows)
 
     def report(self, name: str, values: jax.Array) -> None:
-        """Record the mean of `values` [n] over the nodes that compute, as `name`."""
-        values, works = jnp.asarray(values, float), self.computes
+        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
+
+        Of several calls in a round the mean over all.
+        """
+        self._check()
+        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
         works = jnp.ones((self.n,), bool) if works is None else works
-        self.store.value(name, jnp.where(works, values, 0).sum() / jnp.maximum(works.sum(), 1))
+        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

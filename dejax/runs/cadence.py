@@ -83,6 +83,7 @@ class Cadence:
         """
         if self.metrics is None:
             usual = ("local_models", "mean_model") if problem.data.test is not None else ("objective",)
+            usual = (*usual, "validation") if problem.data.validation is not None else usual
             names = (*usual, "consensus")
             if not getattr(problem.task, "averageable", True):
                 names = tuple(name for name in names if name not in OF_THE_MEAN)
@@ -148,6 +149,10 @@ class Cadence:
                     why=f"but {run.problem.data.name} has no test set",
                     instead="give one, or leave it out",
                 )
+            if getattr(metric, "func", metric) is metrics_room.validation and run.problem.data.validation is None:
+                why = f"but {run.problem.data.name} has no validation part"
+                instead = "set one aside with data.split(validation=0.1), or leave it out"
+                raise bad("metrics", name, says=f"holds {name!r}", why=why, instead=instead)
 
 
 __all__ = ["OF_THE_MEAN", "Cadence"]

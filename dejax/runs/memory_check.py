@@ -55,7 +55,8 @@ def _check(run: Any, known: Allocated | None) -> None:
 
 def _held(run: Any) -> int:
     """Bytes of all arrays of a run on one device, from a trace that it needs anyway."""
-    arrays = (run.abstract(), run.ready, run.given[1].data.test, run.values_like)
+    data = run.given[1].data
+    arrays = (run.abstract(), run.ready, data.test, data.validation, run.values_like)
     held = sum(placement.bytes_of(x) for x in jax.tree.leaves(arrays))
     return held + (planning.PROGRAM_BYTES if jax.default_backend() == "cpu" else 0)
 

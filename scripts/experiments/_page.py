@@ -15,7 +15,7 @@ import math
 import pkgutil
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -102,7 +102,7 @@ def words(module: ModuleType) -> tuple[str, str]:
 
 def tidy(setup: Any) -> Any:
     """Plain values, without the addresses of functions in the words of an object."""
-    return json.loads(re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", json.dumps(setup)))
+    return json.loads(re.sub(r"<function ([\w.<>]+) at 0x[0-9a-f]+>", r"\1", json.dumps(setup)))
 
 
 class Compact(yaml.SafeDumper):
@@ -122,11 +122,13 @@ def number(x: float, digits: int = 2) -> str:
     return f"{x:.{max(digits - 1, 0)}e}"
 
 
-def spread(values: Sequence[float], form: str = "") -> str:
-    """Mean and standard deviation of several seeds, or the median and range of numbers that span magnitudes."""
+def spread(values: Iterable[float], form: str = "") -> str:
+    """Mean and standard deviation of several seeds (of one: its number), or median and range of numbers that span magnitudes."""
     values = [float(v) for v in values]
     if form:
         mean = sum(values) / len(values)
+        if len(values) == 1:
+            return f"{mean:{form}}"
         return f"{mean:{form}} ± {math.sqrt(sum((v - mean) ** 2 for v in values) / len(values)):{form}}"
     return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})"
 

@@ -52,7 +52,7 @@ def module(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "lab").mkdir()
-    (tmp_path / "lab" / "__init__.py").write_text("")
+    (tmp_path / "lab" / "__init__.py").write_text("from .mine import Half as Half\n\n__all__ = ['Half']\n")
     (tmp_path / "lab" / "mine.py").write_text(MODULE)
     yield "lab.mine"
     for name in [name for name in sys.modules if name.split(".")[0] == "lab"]:
@@ -94,6 +94,15 @@ def test_a_config_alone_imports_nothing(module, monkeypatch):
     with pytest.raises(ConfigError, match="imports"):
         load(values(imports="os"))
     assert "lab.mine" not in sys.modules
+
+
+def test_a_package_that_lists_what_its_modules_make(module, monkeypatch):
+    monkeypatch.syspath_prepend("")
+    plain = {"data": {"source": "digits", "nodes": 4, "partition": "iid"}, "eval": None}
+    config = load(values(method={"lab.Half": {"lr": 0.2}}, **plain), imports=["lab"])
+    assert type(config.runs[0].objects()[0]).__name__ == "Half"
+    with pytest.raises(ConfigError, match="wants to import antigravity"):
+        load(values(method={"dsgd": {"lr": 0.1}}, **plain), ["imports=[antigravity]"])
 
 
 def test_what_cannot_be_imported_says_why(module, monkeypatch):

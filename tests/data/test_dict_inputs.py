@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dejax as dj
+from dejax.problem.task_check import check_fit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 5)).astype(np.float32), RNG.integers(0, 3, 40)
@@ -129,5 +130,36 @@ def test_who_needs_one_array_says_so():
     split = data.partition(dj.data.iid(), nodes=N, seed=0)
     with pytest.raises(dj.FieldError, match=r"x of 'data' is a dict of left, more, which this task cannot join"):
         dj.Problem(dj.tasks.mlp(hidden=[4]), split)
+    with pytest.raises(dj.FieldError, match="changes one array x, but x is a dict of left, more"):
+        check_fit(dj.Problem(dj.tasks.from_functions(init, several), split, augment=lambda key, x: x))
     with pytest.raises(dj.FieldError, match="give both parts the same shapes and kinds"):
         dj.data.from_arrays(parted(X), Y, test=(X, Y))
+
+
+@pytest.mark.parametrize("of", ["all", "nodes"])
+def test_rows_set_aside_keep_their_inputs_together(of):
+    whole = dj.data.from_arrays(parted(X), Y)
+    if of == "all":
+        split = whole.split(validation=0.2, test=0.1).partition(dj.data.iid(), nodes=N, seed=0)
+        sizes = 28, 8, 4
+    else:
+        split = whole.partition(dj.data.iid(), nodes=N, seed=0).split(validation=0.2, test=0.1)
+        sizes = 40, 8, 4  # rows of all parts stay in the arrays; no node trains on those set aside
+    assert split.summary().endswith(f"validation samples: 8{'' if of == 'all' else '; own rows per node: 2 to 2'}")
+    parts = split.arrays, split.validation, split.test
+    seen = []
+    for part, size in zip(parts, sizes, strict=True):
+        joined = np.concatenate([part["x"]["left"], part["x"]["more"]["right"]], 1)
+        rows = [np.flatnonzero((row == X).all(1)) for row in joined]
+        assert [len(at) for at in rows] == [1] * size
+        rows = np.concatenate(rows)
+        np.testing.assert_array_equal(Y[rows], part["y"])
+        seen.append(rows)
+    trained = seen[0][np.concatenate([split.rows(i) for i in range(N)])]
+    np.testing.assert_array_equal(np.sort(np.concatenate([trained, *seen[1:]])), np.arange(40))
+
+
+def test_pixels_are_one_array():
+    images = RNG.integers(0, 256, (6, 4, 4), np.uint8)
+    with pytest.raises(dj.FieldError, match=r"x\.left is uint8\[6, 4, 4\], but pixels is True; give .* one array"):
+        dj.data.from_arrays({"left": images, "right": images}, np.arange(6) % 2, pixels=True)

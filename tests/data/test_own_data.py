@@ -184,9 +184,9 @@ def write_idx(folder, zipped=True):
 def test_idx_files(tmp_path, monkeypatch, zipped):
     arrays = write_idx(tmp_path / "fashion-mnist", zipped)
     for d in (data.fashion_mnist(tmp_path / "fashion-mnist"), data.from_idx(tmp_path / "fashion-mnist")):
-        np.testing.assert_array_equal(np.round(d.train["x"] * 255), arrays["train"][0])
+        np.testing.assert_array_equal(d.train["x"], arrays["train"][0])
         np.testing.assert_array_equal(d.test["y"], arrays["t10k"][1])
-        assert d.num_classes == 3 and d.train["x"].dtype == np.float32 and d.train["y"].dtype == np.int32
+        assert d.num_classes == 3 and d.train["x"].dtype == np.uint8 and d.train["y"].dtype == np.int32
     for place in (tmp_path, tmp_path / "fashion-mnist"):
         monkeypatch.setenv("DEJAX_DATA", str(place))
         assert data.fashion_mnist().name == "fashion_mnist"
@@ -242,3 +242,15 @@ def test_damaged_idx_files_are_seen(tmp_path):
 def test_bad_arrays_are_named(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_labels_of_a_sequence_are_next_symbols():
+    symbols = np.arange(12, dtype=np.int32).reshape(4, 3) % 5
+    d = data.from_arrays(symbols, (symbols + 1) % 5)
+    nodes = d.partition(data.iid(), nodes=2)
+    assert d.num_classes == 5 and nodes.arrays["y"].shape == (4, 3) and not nodes.labelled
+    with pytest.raises(ValueError, match=r"splits by class, but labels are int32\[4, 3\]"):
+        d.partition(data.dirichlet(alpha=1.0), nodes=2)
+    for y in (symbols[:, :1], symbols[:, :, None]):
+        with pytest.raises(ValueError, match=r"y is whole numbers .*\[N, T\]"):
+            data.from_arrays(symbols, y)

@@ -92,8 +92,16 @@ def test_what_init_left_weakly_typed_does_not_trace_again():
         lambda key: {"w": jnp.ones((3, 2))}, lambda p, batch, key: p["w"].sum() * batch["x"].sum(1)
     )
     problem = dj.Problem(task, dj.data.from_clients([(np.ones((2, 3), np.float32), np.zeros(2))] * N))
-    method = dj.methods.dispfl(lr=0.1)
-    assert any(x.weak_type for x in jax.tree.leaves(method.init({"w": jnp.ones((N, 3, 2))}, jax.random.key(0))))
+
+    class Doubled(type(dj.methods.dsgd(lr=0.1))):
+        """D-PSGD whose start is a number of Python, twice."""
+
+        def init(self, params, key):
+            state = super().init(params, key)
+            return state._replace(params=jax.tree.map(lambda x: jnp.full(x.shape, 2.0), state.params))
+
+    method = dj.struct(Doubled)(lr=0.1)
+    assert all(x.weak_type for x in jax.tree.leaves(method.init({"w": jnp.ones((N, 3, 2))}, jax.random.key(0)).params))
     parts = engine.prepare(method, problem, dj.Network(dj.topology.ring(N)), 8)
     carry = engine.start(*parts, jax.random.key(0))
     assert not any(getattr(x, "weak_type", False) for x in jax.tree.leaves(carry))

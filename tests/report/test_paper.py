@@ -60,6 +60,11 @@ def test_one_run_has_no_best_and_numbers_that_are_not_finite_are_none():
     assert paper.best_of(runs(("a",), ((0.1, 0.2),)).table()) == {}
     broken = runs(finals=((float("nan"), 0.1), (0.2, 0.2)))
     assert set(paper.best_of(broken.table()).values()) == {1}
+    spread = History(
+        {"run": run, "seed": 0, "round": 1, "accuracy/local": 0.5, "accuracy/local_std": x, "audit/lost": x}
+        for run, x in (("a", 0.1), ("b", 0.2))
+    )
+    assert paper.best_of(spread.table(["accuracy/local_std", "audit/lost"])) == {"accuracy/local_std": 0}
 
 
 def test_markdown_and_csv():
@@ -82,6 +87,8 @@ def test_what_was_spent_until_a_target():
     assert table.cells()[0] == ["run", "local accuracy", "rounds to 0.3", "bytes to 0.3"]
     assert table.cells()[1][2:] == ["8 ± 2", "750 B"] and table.cells()[2][2:] == ["5 ± 0", "1 kB"]
     assert history.table(target=("accuracy/local", 0.6)).cells()[1][-2:] == ["-", "-"]
+    never = history.table(["accuracy/local"], target=("accuracy/local", 0.99))
+    assert never.cells()[0][2:] == ["rounds to 0.99", "bytes to 0.99"] and "nan" not in paper.comma_separated(never)
     assert history.peak("accuracy/local", "ring & co") == pytest.approx(0.55)
     assert history.peak("objective", "complete_10%") == pytest.approx(1.2)
     with pytest.raises(ValueError, match="hold no virtual seconds"):
@@ -154,6 +161,7 @@ def test_the_command_writes_them(tmp_path, capsys):
         (["--figure", str(tmp_path / "f.gif")], "ends in .pdf, .svg, .png or .pgf"),
         (["--metric", "accuracy"], "add --figure FILE"),
         (["--target", "accuracy/local"], "e.g. accuracy/local=0.8"),
+        (["--band", "minmax", "--table", str(tmp_path / "t.tex")], "--band minmax is of curves"),
         (["--figure", str(tmp_path / "no" / "f.pdf")], "there is no directory"),
     ):
         assert cli.main(["report", str(tmp_path / "run"), *wrong]) == 2

@@ -93,6 +93,7 @@ def test_a_cohort_is_aligned_too_and_all_samples_come_in_order():
         ({"batch_size": B, "even": False}, "unequal numbers of rows"),
         ({"batch_size": B, "sampling": "epoch"}, "sampling='epoch'; use sampling='replacement'"),
         ({"batch_size": B, "sampling": "poisson"}, "sampling='poisson'"),
+        ({"batch_size": B, "augment": lambda key, x: x}, r"draws of its own with Problem\(augment="),
     ],
 )
 def test_what_has_no_common_places_is_refused(kw, text):

@@ -74,6 +74,19 @@ def test_a_place_sees_what_came_before_alone(name):
     np.testing.assert_allclose(task.loss(params, last), -by_hand[jnp.arange(2), -1, last["y"]], rtol=1e-5)
 
 
+def test_groups_hold_several_channels_so_that_one_place_says_something():
+    task = t.resnet(8, (2, 2), 3)
+    params = task.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (5, 2, 2))
+    assert float(task.module(params).features(x).std(0).max()) > 1e-3
+
+
+def test_a_window_that_is_too_long_is_refused():
+    task = t.transformer(8, 2, 1, length=4, vocabulary=5)
+    with pytest.raises(ValueError, match="x holds 6 symbols, but the model has places for 4"):
+        task.answer(task.init(jax.random.key(0)), {"x": jnp.zeros((1, 6), jnp.int32)})
+
+
 def test_an_lstm_against_numpy():
     task = t.lstm(3, 4, 1, length=5, vocabulary=7)
     params = jax.tree.map(np.asarray, task.init(jax.random.key(2)))

@@ -11,6 +11,7 @@ from ...core.checks import above, whole
 from ...core.struct import frozen, number, static
 from ...core.types import Ids
 from ..parts import Parts, check_disjoint, classes_of, even_sizes
+from .urns import MANY, owners_by_halves, serve_by_urns, sums_before
 
 ALPHA = above(0, "a number > 0 (0.1 strong skew, 100 nearly none)", infinite=True)
 
@@ -78,8 +79,12 @@ class DirichletByClass:
         del groups
         labels, per_class = classes_of(self, labels)
         check_disjoint(self, len(labels), nodes, self.min_size)
-        share = simplex(self.alpha, np.full(nodes, 1 / nodes), len(per_class), rng)
         owner = np.empty(len(labels), np.int64)
+        if (per_class > 0).sum() > MANY:
+            lists = rows_by_class(labels, per_class, rng)
+            owner[np.concatenate(lists)] = owners_by_halves(self.alpha, per_class, nodes, rng)
+            return Parts.from_owner(*raise_to(owner, nodes, self.min_size, rng))
+        share = simplex(self.alpha, np.full(nodes, 1 / nodes), len(per_class), rng)
         for c, rows in enumerate(rows_by_class(labels, per_class, rng)):
             cuts = np.floor(np.cumsum(share[c])[:-1] * len(rows) + 0.5).astype(np.int64)
             owner[rows] = np.searchsorted(cuts, np.arange(len(rows)), side="right")
@@ -126,12 +131,14 @@ def skewed(labels: np.ndarray, sizes: np.ndarray, alpha: float, rng: np.random.G
         (np.cumsum(per_class > 0) - 1)[labels],
     )  # classes without samples cost nothing
     per_class = per_class[present]
-    mixes = simplex(alpha, per_class / per_class.sum(), len(sizes), rng)
-    got, drift = serve(mixes, sizes, per_class, rng)
+    if len(per_class) > MANY:
+        node, kind, runs, drift = serve_by_urns(alpha, per_class, sizes, rng)
+    else:
+        got, drift = serve(simplex(alpha, per_class / per_class.sum(), len(sizes), rng), sizes, per_class, rng)
+        node, kind = np.nonzero(got)
+        runs = got[node, kind]
     pools = np.concatenate(rows_by_class(labels, per_class, rng))
     start = np.concatenate([[0], np.cumsum(per_class)[:-1]])  # class c owns pools[start[c]:start[c] + per_class[c]]
-    node, kind = np.nonzero(got)
-    runs = got[node, kind]
     first = start[kind] + sums_before(kind, runs)  # where node i's run of class c begins
     rows = pools[np.repeat(first - (np.cumsum(runs) - runs), runs) + np.arange(runs.sum())]
     return Parts(rows, np.concatenate([[0], np.cumsum(sizes)]), {"drift": drift})
@@ -170,16 +177,6 @@ def serve(
     drift = np.zeros(n)
     drift[order] = 1 - first_met / sizes[order]
     return got, drift
-
-
-def sums_before(kind: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """For each entry [m], the sum of the counts of its kind that come before it."""
-    order = np.argsort(kind, kind="stable")
-    total = np.cumsum(count[order]) - count[order]
-    fresh = np.flatnonzero(np.diff(kind[order], prepend=-1))  # where a kind begins
-    out = np.empty_like(total)
-    out[order] = total - np.repeat(total[fresh], np.diff(fresh, append=len(order)))
-    return out
 
 
 def raise_to(

@@ -17,6 +17,7 @@ from .. import columns
 from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
 from ..parts import Parts
+from ..pixels import Normalize, pixels_of
 
 Pair = tuple[Any, Any]
 
@@ -31,18 +32,26 @@ def from_arrays(
     test_groups: Ids = None,
     num_classes: int | None = None,
     name: str = "data",
+    pixels: bool = False,
+    normalize: Normalize = False,
+    validation: Pair | None = None,
 ) -> Dataset:
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
     Args:
       x: [N, ...] floating (kept as float32; float64 where jax_enable_x64 is on) or integer symbols
-        such as tokens (int32). Bytes are refused: scale images yourself, e.g. x / 255. Or a dict of
+        such as tokens (int32). Bytes are refused unless you say that they are pixels. Or a dict of
         such arrays of one length N, as modules of several inputs take them.
-      y: [N] whole numbers >= 0 (classes), or floating [N, ...] (regression targets).
+      y: [N] whole numbers >= 0 (classes), or [N, T], as the next symbols of a sequence; or floating [N, ...]
+        (regression targets).
       test: (x, y) of the same kinds, or None.
       groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
       name: for summaries.
+      pixels: x is images uint8 [N, H, W] or [N, H, W, C]. They stay bytes on the device, and tasks see float32 in [0, 1]
+        (`Pixels`).
+      validation: (x, y) by which runs are chosen, or None.
+      normalize: of pixels. True: less the mean and over the std of each channel of the training part; or (mean, std).
     Raises:
       ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels,
         labels >= num_classes.
@@ -50,21 +59,15 @@ def from_arrays(
       >>> from_arrays(np.zeros((4, 2)), np.array([0, 1, 1, 0])).num_classes
       2
     """
-    train = _door(x, y, "")
-    tests = None if test is None else _door(*_pair(test, "test"), "test ")
-    form = lambda part: {name: a.shape[1:] for name, a in columns.named(part["x"]).items()}
-    if tests is not None and (form(tests) != form(train) or tests["y"].dtype.kind != train["y"].dtype.kind):
-        shapes = [f"{_shown(part['x'])} with y {part['y'].dtype}" for part in (tests, train)]
-        raise bad(
-            "test",
-            says=f"x is {shapes[0]}",
-            why=f"but x is {shapes[1]}",
-            instead="give both parts the same shapes and kinds",
-        )
+    if normalize is not False and not pixels:
+        raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
+    train = _door(x, y, "", pixels)
+    tests, chosen = _beside(train, test, "test", pixels), _beside(train, validation, "validation", pixels)
     groups = _ids(groups, len(train["y"]), "groups")
     test_groups = _ids(test_groups, 0 if tests is None else len(tests["y"]), "test_groups")
-    classes = _num_classes([train["y"]] + ([] if tests is None else [tests["y"]]), num_classes)
-    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups)
+    classes = _num_classes([part["y"] for part in (train, tests, chosen) if part is not None], num_classes)
+    seen = pixels_of(train["x"], normalize, "from_arrays") if pixels else None
+    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen, validation=chosen)
 
 
 @recorded()
@@ -112,15 +115,18 @@ def from_clients(
 
 
 @source
-def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
+def from_npz(
+    path: str | os.PathLike[str], name: str | None = None, *, pixels: bool = False, normalize: Normalize = False
+) -> Dataset:
     """Read a data set from an .npz file with arrays x and y.
 
-    Optional arrays: x_test, y_test, groups, test_groups. Nothing in the file can run code: pickled
+    Optional arrays: x_test, y_test, x_validation, y_validation, groups, test_groups. Nothing in the file can run code: pickled
     arrays are refused.
 
     Args:
       path: of the file.
       name: for summaries; default the file's stem.
+      pixels, normalize: x is bytes of images; as for `from_arrays`.
     Raises:
       FileNotFoundError: no such file. ValueError: not an npz file, arrays missing or pickled, or as
         for `from_arrays`.
@@ -144,19 +150,39 @@ def from_npz(path: str | os.PathLike[str], name: str | None = None) -> Dataset:
             "write plain arrays with np.savez(path, x=x, y=y)",
         )
         raise bad("path", path, owner="from_npz", says=says, instead=instead) from e
-    known = {"x", "y", "x_test", "y_test", "groups", "test_groups"}
-    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or ("x_test" in arrays) != ("y_test" in arrays):
+    pairs = {"x_test": "y_test", "x_validation": "y_validation"}
+    known = {"x", "y", *pairs, *pairs.values(), "groups", "test_groups"}
+    alone = any((x in arrays) != (y in arrays) for x, y in pairs.items())
+    if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or alone:
         says = f"is {str(path)!r}, which holds {sorted(arrays)}"
-        instead = "it needs x and y, and may hold x_test with y_test, groups, test_groups"
+        instead = (
+            "it needs x and y, and may hold x_test with y_test, x_validation with y_validation, groups, test_groups"
+        )
         raise bad("path", path, owner="from_npz", says=says, instead=instead)
     return from_arrays(
         arrays["x"],
         arrays["y"],
         (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None,
+        validation=(arrays["x_validation"], arrays["y_validation"]) if "x_validation" in arrays else None,
         groups=arrays.get("groups"),
         test_groups=arrays.get("test_groups"),
         name=name or path.stem,
+        pixels=pixels,
+        normalize=normalize,
     )
+
+
+def _beside(train: dict[str, Any], pair: Pair | None, what: str, pixels: bool) -> dict[str, Any] | None:
+    """Another part of the same shapes and kinds."""
+    if pair is None:
+        return None
+    part = _door(*_pair(pair, what), f"{what} ", pixels)
+    form = lambda part: {name: a.shape[1:] for name, a in columns.named(part["x"]).items()}
+    if form(part) != form(train) or part["y"].dtype.kind != train["y"].dtype.kind:
+        shapes = [f"{_shown(p['x'])} with y {p['y'].dtype}" for p in (part, train)]
+        instead = "give both parts the same shapes and kinds"
+        raise bad(what, says=f"x is {shapes[0]}", why=f"but x is {shapes[1]}", instead=instead)
+    return part
 
 
 def _pair(pair: Any, what: str) -> Pair:
@@ -165,8 +191,11 @@ def _pair(pair: Any, what: str) -> Pair:
     return pair[0], pair[1]
 
 
-def _door(x: Any, y: Any, what: str) -> dict[str, Any]:
-    """Checked arrays: int32, float32, or float64 where JAX keeps it; x may be a dict of arrays."""
+def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, Any]:
+    """Checked arrays: int32, float32, float64 where JAX keeps it, or bytes where x is pixels.
+
+    x may be a dict of arrays, but not of pixels.
+    """
     x, y = _arrays(x, what + "x"), _array(y, what + "y")
     parts = [(f"{what}x" + (f".{path.replace('/', '.')}" if path else ""), a) for path, a in columns.named(x).items()]
     for name, a in parts:
@@ -175,8 +204,11 @@ def _door(x: Any, y: Any, what: str) -> dict[str, Any]:
             raise bad(name, says=says, instead="give one label or target per row of x, x [N, ...], y [N]")
         if len(a) == 0:
             raise bad(name, says="is empty", instead="give at least one sample")
-        if a.dtype.itemsize == 1:
-            instead = "give pixels as x / 255.0, symbols as x.astype('int32')"
+        if pixels and (a is not x or a.dtype != np.uint8 or a.ndim not in (3, 4)):
+            instead = "give bytes of images, one array uint8 [N, H, W] or [N, H, W, C]"
+            raise bad(name, says=f"is {a.dtype}{list(a.shape)}", why="but pixels is True", instead=instead)
+        if a.dtype.itemsize == 1 and not pixels:
+            instead = "give pixels with pixels=True, or as x / 255.0; symbols as x.astype('int32')"
             raise bad(name, says=f"is {a.dtype}", why="pixels or symbols?", instead=instead)
     for name, a in (*parts, (f"{what}y", y)):
         if a.dtype.kind not in "iuf":
@@ -185,9 +217,10 @@ def _door(x: Any, y: Any, what: str) -> dict[str, Any]:
             row = int(np.argwhere(~np.isfinite(a))[0, 0])
             raise bad(name, says=f"is not finite in row {row}", instead="remove or fill such rows first")
     if y.dtype.kind in "iu":
-        if y.ndim != 1:
+        if y.ndim > 2 or y.shape[1:] == (1,):
             says = f"is whole numbers {list(y.shape)}"
-            raise bad(f"{what}y", says=says, instead="give one class per sample, [N], or floating targets")
+            instead = "give one class per sample, [N], those of a sequence, [N, T], or floating targets"
+            raise bad(f"{what}y", says=says, instead=instead)
         if y.min() < 0:
             raise bad(
                 f"{what}y", int(y.min()), says=f"goes down to {y.min()}", instead="number the classes 0, 1, 2, ..."
@@ -196,7 +229,7 @@ def _door(x: Any, y: Any, what: str) -> dict[str, Any]:
             raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
     real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
     kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
-    return {"x": jax.tree.map(kind, x), "y": kind(y)}
+    return {"x": np.array(x) if pixels else jax.tree.map(kind, x), "y": kind(y)}
 
 
 def _arrays(values: Any, name: str) -> Any:

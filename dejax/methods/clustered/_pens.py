@@ -94,7 +94,7 @@ class Pens:
         rank = jnp.argsort(jnp.argsort(jnp.where(arrived, loss, jnp.inf), 1), 1)
         picked = arrived & ((rank < self.best) | ~exploring)
         share = 1.0 / (1 + picked.sum(1))
-        x = got.average(jnp.where(picked, share[:, None], 0), share)
+        x = got.moved(got.average(jnp.where(picked, share[:, None], 0), share))
         new = state.chosen.at[jnp.arange(n)[:, None], ids].add(picked & exploring)
         y, _ = round.local_steps(x, (), LocalStep(self.lr, None), self.local_steps)
         return PensState(y, new)

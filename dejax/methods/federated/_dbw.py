@@ -5,7 +5,7 @@
 
 V = k / (k - 1) (mean ||g_i||^2 - ||g||^2), the spread of the gradients that came (one alone tells nothing: V stays); G =
 max(||g||^2 - V / k, 0); L = max(2 (F - F' + lr G') / (lr^2 ||g'||^2), 0), the smoothness that explains how the loss F moved
-from the last round's F', G' and g'. Each enters as its mean over the last `window` rounds. T(k): the mean seconds until the
+from the last round's F', G' and g' by the last round's lr. Each enters as its mean over the last `window` rounds. T(k): the mean seconds until the
 k-th gradient came, of the rounds that waited so long, made non-decreasing in k by isotonic least squares. Where the loss has
 risen by more than 1 %, k grows; where nothing is to be gained, k = n, as in the first round.
 
@@ -41,10 +41,8 @@ class DbwState(NamedTuple):
     params: Tree  # x, the server's model, no node axis
     wait: jax.Array  # int32, k of the next round
     recent: jax.Array  # [window, 3]: V, G and L of the last rounds, the newest last
-    last: jax.Array  # [3]: F, G and ||g||^2 of the last round
-    times: (
-        jax.Array
-    )  # [2, choices]: of each choice of k the seconds until the k-th came, added up, and how often it came
+    last: jax.Array  # [4]: F, G, ||g||^2 and lr of the last round
+    times: jax.Array  # [2, choices]: seconds until the k-th came, of each choice of k, added up, and how often
 
 
 @struct
@@ -73,7 +71,7 @@ class Dbw:
         """All nodes are waited for; nothing is known."""
         del key
         n, zeros = tree.leaves(params)[0].shape[0], lambda *shape: jnp.zeros(shape, float)
-        return DbwState(at_server(params), jnp.int32(n), zeros(self.window, 3), zeros(3), zeros(2, self.choices))
+        return DbwState(at_server(params), jnp.int32(n), zeros(self.window, 3), zeros(4), zeros(2, self.choices))
 
     def step(self, state: DbwState, round: Round) -> DbwState:
         """Take the first gradients, step, and choose how many to wait for."""
@@ -90,9 +88,9 @@ class Dbw:
         spread = jnp.maximum(square.astype(float) - size, 0) * k / jnp.maximum(k - 1, 1)
         spread = jnp.where(k > 1, spread, state.recent[-1, 0])
         slope, loss = jnp.maximum(size - spread / k, 0), loss.astype(float)
-        before, last_slope, last_size = state.last
-        bend = jnp.maximum(2 * (loss - before + lr * last_slope) / jnp.maximum(lr**2 * last_size, TINY), 0)
-        recent = jnp.concatenate([state.recent[1:], jnp.stack([spread, slope, bend])[None]])
+        before, last_slope, last_size, last_lr = state.last
+        bend = 2 * (loss - before + last_lr * last_slope) / jnp.maximum(last_lr**2 * last_size, TINY)
+        recent = jnp.concatenate([state.recent[1:], jnp.stack([spread, slope, jnp.maximum(bend, 0)])[None]])
         age = jnp.arange(self.window)[::-1]
         mean = lambda column, known: recent[:, column].sum(where=age < known) / jnp.clip(known, 1, self.window)
         v, g2, bent = mean(0, round.index + 1), mean(1, round.index + 1), mean(2, round.index)
@@ -110,7 +108,7 @@ class Dbw:
         wait = jnp.where(round.index > 0, wait, round.n).astype(jnp.int32)
 
         params = tree.axpy(-lr, g, state.params)
-        new = DbwState(params, wait, recent, jnp.stack([loss, slope, size]), times)
+        new = DbwState(params, wait, recent, jnp.stack([loss, slope, size, lr]), times)
         return tree.map(lambda a, b: jnp.where(heard > 0, a, b), new, state)
 
 

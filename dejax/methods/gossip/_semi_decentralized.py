@@ -8,8 +8,9 @@ W: row sums 1 keep a consensus; column sums 1 too keep the mean.
 Wire: 1 model per directed edge and round; every H rounds K up, and K (S2S) or n (S2A) down. S2A uploads differences to its last
 result, which all know; who slept through that one has to fetch it, uncounted. State: x_i, and for S2A the last result.
 Who sleeps keeps its model, in S2S also whose upload is lost; where no upload arrives all do.
-Reference: A unified convergence analysis for semi-decentralized learning: sampled-to-sampled vs. sampled-to-all, after a summary of it;
-in which rounds of the first H the server meets its nodes is taken from no code.
+Reference: Rodio, Neglia, Chen and Larsson, A unified convergence analysis for semi-decentralized learning: sampled-to-sampled vs.
+sampled-to-all communication, 2025 (AAAI 2026), after a summary of it; in which rounds of the first H the server meets its nodes
+is taken from no code.
 """
 
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ class SemiDecentralized:
     Identity: with D = sum_i ||x_i - xbar||^2 before a meeting, S2S keeps xbar and leaves (n - K) / (n - 1) D on average; S2A leaves 0 and
       moves xbar by (n - K) / (n K (n - 1)) D on average, squared. K = n: both are Gossip-PGA after an average with neighbors. H longer
       than the run is D-PSGD (atc).
-    Reference: A unified convergence analysis for semi-decentralized learning: sampled-to-sampled vs. sampled-to-all.
+    Reference: Rodio, Neglia, Chen and Larsson, A unified convergence analysis for semi-decentralized learning, 2025.
     """
 
     lr: NodeFloatLike = number(check=rate)

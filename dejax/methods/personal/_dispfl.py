@@ -56,17 +56,23 @@ class Dispfl:
     traits = Traits(masks=True, weights=("doubly", "row"))
 
     def init(self, params: NodeTree, key: PRNGKey) -> DispflState:
+        """Dense models, before `start` has drawn what each keeps."""
+        del key
+        return DispflState(params, tree.map(lambda x: jnp.ones(x.shape, bool), params))
+
+    def start(self, state: DispflState, round: Round) -> DispflState:
         """Patterns drawn per node; models are zero off them."""
 
         def pattern(i: int, x: jax.Array) -> jax.Array:
             if x.ndim < 3:
                 return jnp.ones(x.shape, bool)
-            score = jax.random.uniform(jax.random.fold_in(key, i), x.shape).reshape(x.shape[0], -1)
+            draw = lambda key: jax.random.uniform(key, (x[0].size,))
+            score = round.map(draw, round.node_keys(f"pattern{i}"))
             return (_rank(score) < self._kept(score.shape[1])).reshape(x.shape)
 
-        leaves, form = jax.tree.flatten(params)
+        leaves, form = jax.tree.flatten(state.params)
         mask = jax.tree.unflatten(form, [pattern(i, x) for i, x in enumerate(leaves)])
-        return DispflState(tree.map(jnp.multiply, params, mask), mask)
+        return DispflState(tree.map(jnp.multiply, state.params, mask), mask)
 
     def _kept(self, entries: int) -> jax.Array:
         return jnp.maximum(1, jnp.round(self.density * entries))

@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 NORMS = ("group", "evo", "batch", "layer", "none")
-GROUPS = 32  # at most; where they do not divide the channels, their greatest common divisor
+GROUPS, LEAST = (
+    32,
+    4,
+)  # groups at most, channels of a group at least (where there are as many): one alone would lose its mean
 
 
 class EvoNorm(nnx.Module):
@@ -44,7 +47,7 @@ def norm_of(kind: str, channels: int, rngs: nnx.Rngs) -> Any:
     have a role of their own. With EvoNorm the ReLU that follows stays: it is no part of S0's paper,
     but what follows a sum of paths needs one.
     """
-    groups = math.gcd(GROUPS, channels)
+    groups = math.gcd(GROUPS, max(channels // LEAST, 1))
     if kind == "group":
         return nnx.GroupNorm(channels, num_groups=groups, rngs=rngs)
     if kind == "evo":

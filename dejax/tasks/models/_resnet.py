@@ -94,7 +94,7 @@ def resnet(depth: int = 20, shape: Sequence[int] | None = None, classes: int | N
         et al. have them on CIFAR; or 18: four stages of two blocks with 64 to 512 channels.
       shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the
         data when left out.
-      norm: "group" (default, at most 32 groups), "evo" (EvoNorm-S0), "layer", "batch" or "none". With
+      norm: "group" (default, at most 32 groups, of at least 4 channels), "evo" (EvoNorm-S0), "layer", "batch" or "none". With
         "batch" running statistics travel to nobody unless their role says so (docs/tasks.md); of
         small or unequal batches group norm does better (Hsieh et al., 2020).
     Returns:

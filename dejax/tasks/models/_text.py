@@ -55,10 +55,15 @@ class Decoder(nnx.Module):
     ):
         self.embed, self.place = nnx.Embed(vocabulary, width, rngs=rngs), nnx.Embed(length, width, rngs=rngs)
         put(self, "block", [_Attention(width, heads, dropout, rngs) for _ in range(layers)])
-        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.norm, self.length = nnx.LayerNorm(width, rngs=rngs), length
         self.out = nnx.Linear(width, vocabulary, use_bias=False, dot_general=dot_general, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if x.shape[1] > self.length:
+            why = f"but the model has places for {self.length}"
+            raise bad(
+                "x", x.shape, says=f"holds {x.shape[1]} symbols", why=why, instead="give shorter windows, or length="
+            )
         y = self.embed(x) + self.place(jnp.arange(x.shape[1]))[None]
         for block in series(self, "block"):
             y = block(y)
@@ -115,7 +120,8 @@ def lstm(
 ) -> Any:
     """Predict the next symbol of a text with a stacked LSTM.
 
-    As the character model of the FedAvg paper: an embedding of 8, two layers of 256 units.
+    As the character model of the FedAvg paper: an embedding of 8, two layers of 256 units. (Counts of
+    parameters differ with the vocabulary and with how gates are biased.)
 
     Args:
       embedding, hidden, layers: widths, and number of layers, each >= 1.

@@ -82,7 +82,7 @@ def by_hand(answer, rounds, gamma, beta, lam=0.5, w0=START):
 
 @pytest.mark.parametrize("answer", [linear, bent], ids=["linear", "bent"])
 @pytest.mark.parametrize("gamma", [0.0, 3.0, 1e9])
-def test_rounds_follow_the_card(answer, gamma):
+def test_rounds_follow_the_equations(answer, gamma):
     method = m.fed_go_ucb(explore=0, beta=0.7, lam=0.5, gamma=gamma)
     state, meters = zoo.run(method, problem(answer), None, 9)
     server, known, unsent, regret, sums = by_hand(answer, 9, gamma, 0.7)

@@ -2,8 +2,9 @@
 
 import jax
 import numpy as np
+import problems as zoo
 import pytest
-from references import LR, MADE, PROBLEM, RING, N, grad, run
+from references import LR, MADE, PROBLEM, RING, N, close, grad, run
 
 import dejax as dj
 from dejax.core.random import fold_name
@@ -64,3 +65,12 @@ def test_impossible_numbers_are_named():
         m.pens(lr=0.1, peers=2, best=3)
     with pytest.raises(ValueError, match="peers"):
         run(m.pens(lr=LR, peers=N), dj.Network(RING), rounds=1)
+
+
+@pytest.mark.slow
+def test_equal_models_stay_whatever_the_codec():
+    """Models move towards the mean of what was heard; the own model is not compressed on the way."""
+    network = dj.Network(RING, codec=dj.compression.direct(dj.compression.top_k(k=1)))
+    x0 = np.tile(np.random.default_rng(5).standard_normal((1, 4)), (N, 1))
+    state, _ = zoo.run(dj.methods.pens(lr=0.0, peers=2, best=1), PROBLEM, network, 2, x0)
+    close(np.asarray(state.params["x"]), x0)

@@ -107,7 +107,7 @@ def nodes_of(params):
     return [jax.tree.map(np.asarray, next(iter(params.node(i).values()))) for i in range(N)]
 
 
-def test_two_architectures_follow_the_card():
+def test_two_architectures_follow_the_equations():
     start = m.local_only(lr=0.0)
     models = nodes_of(dj.rollout(start, both(), None, jax.random.key(0), 1)[0].params)
     assert [sorted(p) for p in models] == [["b", "u", "w"] if i in LARGE else ["b", "w"] for i in range(N)]
@@ -202,6 +202,23 @@ def test_numbers_stand_by_architecture_and_a_killed_run_goes_on(tmp_path):
     same(resumed.state().params, history.state().params)
     plain = lambda records: [{k: v for k, v in r.items() if k != "wall"} for r in records]
     assert plain(resumed.records) == plain(history.records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [True, False])
+def test_each_architecture_is_measured_on_validation_rows(own):
+    """Every node's own row, or those that all have: the mean over nodes of both architectures."""
+    rows = DATA.split(validation=0.25) if own else dataclasses.replace(DATA, validation=DATA.test)
+    problem = dataclasses.replace(both(), data=rows)
+    history = dj.simulate(METHOD, problem, network(), rounds=2, every=2, metrics=["validation"], progress=False)
+    right = []
+    for i, p in enumerate(nodes_of(history.state().params)):
+        at = np.asarray(rows.validation_index[i])[: int(rows.validation_count[i])] if own else slice(None)
+        part = {k: np.asarray(v)[at] for k, v in rows.validation.items()}
+        right.append(float(TASKS["small" if i in SMALL else "large"].loss(p, part, None).mean()))
+    last = history.records[-1]
+    np.testing.assert_allclose(last["loss/validation"], np.mean(right), rtol=1e-6)
+    np.testing.assert_allclose(last["loss/validation_worst"], max(right), rtol=1e-6)
 
 
 @pytest.mark.slow

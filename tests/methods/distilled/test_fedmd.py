@@ -13,7 +13,7 @@ def experiment(nodes=4, rows=20):
     return dj.Problem(dj.tasks.mlp(64, 10), data, starts="independent"), dj.Network(dj.topology.ring(nodes))
 
 
-def test_a_round_follows_the_card():
+def test_a_round_follows_the_equations():
     problem, network = experiment()
     w = np.asarray(network.topology.matrix())
     start, _ = dj.rollout(m.fedmd(lr=0.0, digest_lr=0.0), problem, network, jax.random.key(0), 1)

@@ -26,11 +26,16 @@ def isotonic(values, weights):
 
 
 def by_hand(lr, rounds, window, seconds, x, losses=MADE.losses, gradient=grad):
-    """The rounds by the equations, with n choices; `seconds`: of a gradient and a forward pass at each node."""
+    """The rounds by the equations, with n choices.
+
+    lr: a number, or a function of the round. seconds: of a gradient and a forward pass at each node.
+    """
+    rate = lr if callable(lr) else lambda t: lr
     n = len(seconds)
     k, history, waits, totals = n, [], [], [[] for _ in range(n)]
     for t in range(rounds):
         waits.append(k)
+        lr, before_lr = rate(t), rate(t - 1)
         order = np.argsort(seconds, kind="stable")
         g_i = [gradient(i, x) for i in order[:k]]
         g, loss = np.mean(g_i, 0), np.mean([losses(x)[i] for i in order[:k]])
@@ -39,7 +44,7 @@ def by_hand(lr, rounds, window, seconds, x, losses=MADE.losses, gradient=grad):
         bend = np.nan
         if t:
             before, _, last_slope, last_size, _ = history[-1]
-            bend = max(2 * (loss - before + lr * last_slope) / (lr**2 * last_size), 0)
+            bend = max(2 * (loss - before + before_lr * last_slope) / (before_lr**2 * last_size), 0)
         history.append((loss, v, slope, (g**2).sum(), bend))
         for j in range(k):
             totals[j].append(seconds[order[j]])
@@ -62,10 +67,12 @@ def clocked(method, rounds, speed=SPEED, problem=PROBLEM, **kw):
     return zoo.run(method, problem, dj.Network(clock=clock), rounds, X0)
 
 
-@pytest.mark.parametrize("lr", [0.3, pytest.param(1.2, marks=pytest.mark.slow)])
-def test_rounds_follow_the_card(lr):
+@pytest.mark.parametrize(
+    "lr", [0.3, *(pytest.param(lr, marks=pytest.mark.slow) for lr in (1.2, dj.Cosine(0.6, 12, end=0.05)))], ids=str
+)
+def test_rounds_follow_the_equations(lr):
     state, meters = clocked(m.dbw(lr=lr, window=3, choices=N), 12)
-    x, waits, k = by_hand(lr, 12, 3, SPEED * 4 / 3, X0.mean(0))
+    x, waits, k = by_hand((lambda t: float(lr(t))) if callable(lr) else lr, 12, 3, SPEED * 4 / 3, X0.mean(0))
     close(np.asarray(state.params["x"]), x, 1e-9)
     assert int(state.wait) == k and len(set(waits)) > 1
     took = np.diff(np.r_[0, np.asarray(meters.seconds)])

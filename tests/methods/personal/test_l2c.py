@@ -18,7 +18,7 @@ def softmax(x):
     return e / e.sum()
 
 
-def test_rounds_follow_the_card():
+def test_rounds_follow_the_equations():
     x, a = X0.copy(), np.zeros((N, N))
     for _ in range(5):
         moved = []

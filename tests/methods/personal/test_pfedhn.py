@@ -13,7 +13,7 @@ m = dj.methods
 SHAPE = {"embedding": 3, "hidden": (6,), "lr": LR, "local_steps": 2}
 
 
-def test_rounds_follow_the_card():
+def test_rounds_follow_the_equations():
     """Products with the Jacobian, worked out by hand for one hidden layer, and the momentum of the server's optimizer."""
     rate, beta = 0.1, 0.9
     method = m.pfedhn(clients=3, server=dj.optimizer(optax.sgd, learning_rate=rate, momentum=beta), **SHAPE)
