@@ -216,7 +216,8 @@ def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
             return
         state = runs((4,), problem=made, network=net, params=tree.map(lambda x: x[order], runs.starts)).state
         want, has_axis = runs((4,)).state, jax.tree.leaves(axes.state)
-        want = [x[order] if has else x for has, x in zip(has_axis, jax.tree.leaves(want), strict=True)]
+        both = lambda x: x[np.ix_(order, order)] if x.shape[1:2] == (n,) else x[order]  # what nodes know of nodes
+        want = [both(x) if has else x for has, x in zip(has_axis, jax.tree.leaves(want), strict=True)]
         close(jax.tree.leaves(state), want, "under other names the nodes end at other models")
 
 

@@ -88,15 +88,6 @@ class AsksTheHost(Good):
         return State(round.gossip(tree.map(lambda x: x + noise.astype(x.dtype), self.descend(state, round))))
 
 
-@dj.struct
-class WeaklyTyped(Good):
-    def init(self, params, key):
-        return State(params, jnp.asarray(0.0))
-
-    def step(self, state, round):
-        return State(round.gossip(self.descend(state, round)), state.more + jnp.ones((), state.more.dtype))
-
-
 CALLS = itertools.count()
 
 
@@ -169,7 +160,6 @@ METHODS = {
     "shares buffers": (SharesBuffers(), "no buffer under two fields"),
     "explodes": (Explodes(), "finite numbers"),
     "asks the host": (AsksTheHost(), "chunks of any length give the same numbers"),
-    "weakly typed": (WeaklyTyped(), "one trace"),
     "counts in Python": (CountsInPython(), "the same numbers with and without jit"),
     "ignores its rate": (IgnoresItsRate(), "its numbers act"),
     "calls back": (CallsBack(), "a sweep over numbers is a vmap"),
