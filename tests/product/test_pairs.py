@@ -13,7 +13,7 @@ import members
 import numpy as np
 import programs
 import pytest
-from probes import FAMILIES, HOOKS, METHODS, MORE, OPTIONS
+from probes import HOOKS, METHODS, MORE, OPTIONS
 
 import dejax as dj
 from dejax import engine
@@ -38,7 +38,7 @@ def trajectory(name, **options):
 
 def by_day(name):
     """The method as a case: in CI where it stands for its like, else at night."""
-    return pytest.param(name, marks=pytest.mark.slow if name in METHODS + FAMILIES else pytest.mark.nightly)
+    return pytest.param(name, marks=pytest.mark.slow if name in METHODS + MORE else pytest.mark.nightly)
 
 
 @pytest.mark.parametrize("name", [by_day(name) for name in members.methods()])
@@ -90,7 +90,7 @@ def check(name, options, least=2):
     assert acted >= least
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [METHODS[0], *(pytest.param(name, marks=pytest.mark.nightly) for name in METHODS[1:])])
 @pytest.mark.slow
 def test_a_compiled_program_agrees_with_the_eager_run(name):
     method = members.methods()[name]
