@@ -1,5 +1,6 @@
 """Forward passes: what models answer on batches, without a gradient."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import stacks, tree
+from ..core.arguments import takes_weight
 from ..core.types import Received, Round, Tree, Values
 from ..devices.node_blocks import map_nodes
 from ..errors import RefusedError, bad
@@ -86,12 +88,13 @@ def _rows(
     round: Round, fn: Callable[..., Any], params: Tree, given: Batch, keys: jax.Array, extra: tuple[Any, ...]
 ) -> Any:
     """fn of every row of whole models: what the method does not see is joined to them."""
+    of = lambda weight: functools.partial(fn, weight=weight) if takes_weight(fn) else fn
     if not round.problem.rules:
-        one = lambda params, data, weight, key, extra: fn(params, data, key, *extra)
+        one = lambda params, data, weight, key, extra: of(weight)(params, data, key, *extra)
         return _map(round, one, (params,), given, keys, extra)
     joined = roles.Joined(round, params)
-    whole, fixed = joined.loss(fn), joined.fixed
-    one = lambda params, own, fixed, data, weight, key, extra: whole((params, own), data, key, fixed, *extra)
+    whole, fixed = lambda weight: joined.loss(of(weight)), joined.fixed
+    one = lambda params, own, fixed, data, weight, key, extra: whole(weight)((params, own), data, key, fixed, *extra)
     return _map(round, one, (params, joined.personal, fixed), given, keys, extra)
 
 

@@ -107,8 +107,8 @@ class Round(Rows):
         Counted, and timed, as one forward pass each.
 
         Args:
-          fn: of one whole model (leaves of all roles), one batch without weights, one key, and rows
-            of `extra`.
+          fn: of one whole model (leaves of all roles), one batch, one key, and rows of `extra`; with an
+            argument `weight` it gets the batch's weights [B], None where no sample is padding.
           params: tree of [n, ...], as the method holds them.
           batch: from `round.batch`, also a public one; a fresh one is drawn when it is None.
         """
@@ -117,8 +117,11 @@ class Round(Rows):
     @property
     def mean_loss(self) -> Callable[..., jax.Array]:
         """`mean_loss(model, batch, key)` of the task: one number, for `forward`."""
-        loss = self.problem.task.loss
-        return lambda params, batch, key: jnp.mean(loss(params, batch, key))
+        problem = self.problem
+        mean = lambda params, batch, key, weight=None: problem.scalar_loss(problem.task.loss, batch, weight, key)(
+            params
+        )
+        return mean
 
     def descend(self, optimizer: Any, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
         """Take one step of an optax optimizer at nodes that compute; others keep what they have."""

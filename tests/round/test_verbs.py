@@ -358,3 +358,23 @@ def test_a_loss_of_the_methods_own_may_weigh_its_batch():
     step = lambda x, round: ({"x": round.gradient(x, loss=weighed)["x"]},)
     state, _ = once(step, traits=Traits(channel="none"), problem=problem, x0=np.zeros((2, D)))
     np.testing.assert_allclose(state.params["x"], [[2.0] * D, [10.0] * D])
+
+
+def test_forward_passes_do_not_count_padding_either():
+    """Shards of two and one sample: the mean loss is that of `round.loss`, at neighbors' models, too."""
+    index, count = np.array([[0, 1], [2, 0]], np.int32), np.array([2, 1], np.int32)
+    data = dj.data.NodeData({"i": np.array([1.0, 3.0, 10.0])}, index, count)
+    loss = lambda p, b, key: p["x"].sum() * b["i"]
+    problem = dj.Problem(dj.tasks.from_functions(lambda key: {"x": jnp.zeros(D)}, loss), data)
+
+    def step(x, round):
+        batch = round.batch()
+        own = round.forward(round.mean_loss, x, batch=batch), round.loss(x, batch)
+        return x, *own, round.exchange(x).forward(round.mean_loss, batch=batch)
+
+    seen = [((2,), jnp.float64), ((2,), jnp.float64), ((2, 1), jnp.float64)]
+    network = dj.Network(dj.topology.chain(2))
+    state, _ = once(step, network, problem=problem, seen=seen, x0=np.ones((2, D)))
+    np.testing.assert_allclose(state.seen[0], [2.0 * D, 10.0 * D])
+    np.testing.assert_allclose(state.seen[1], [2.0 * D, 10.0 * D])
+    np.testing.assert_allclose(state.seen[2], [[2.0 * D], [10.0 * D]])
