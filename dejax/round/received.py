@@ -20,9 +20,11 @@ class Received:
 
     They have passed privacy, codec, adversaries and links. Row i of a port's value is what node i
     received on that port. `own` is the node's own value as the others hold it; it is None at a
-    server, whose single receiver (n = 1) has the senders as its ports. Only `combine`, `fold`,
-    `each` and the entry points of rules (`weighted`, `sq_distances`, `coordinates`) reach the
-    values, so that a robust rule cannot be bypassed and no [n, k, d] array is formed.
+    server, whose single receiver (n = 1) has the senders as its ports. No [n, k, d] array is formed.
+    `combine` asks the network's rule, and weights of a method's own (`average`, `weighted`) are
+    refused beside a robust one. Single values (`fold`, `each`, `forward`) come as they were heard: a
+    method that reads them decides itself whom to trust, and says `needs_sums` where a rule would
+    not act.
     """
 
     def __init__(
