@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from ..core.checks import choice
 from ..core.made import recorded
 from .sink import Board, Sink, needed
 
@@ -51,12 +52,12 @@ def wandb(project: str = "dejax", mode: Literal["online", "offline"] = "offline"
       mode: "offline" (default) writes files alone; "online" sends, and needs an account.
       folder: where its files go.
     Raises:
-      ImportError: wandb is not installed (at the first record).
+      ValueError: another mode. ImportError: wandb is not installed (at the first record).
     Example:
       >>> wandb(project="graphs").folder.name
       'wandb'
     """
-    return Wandb(project, mode, folder)
+    return Wandb(project, choice("online", "offline")("wandb.mode", mode), folder)
 
 
 __all__ = ["wandb"]

@@ -1,5 +1,6 @@
 """Send each record on once, however often a run is stopped and resumed."""
 
+import abc
 import importlib
 import json
 import os
@@ -24,7 +25,7 @@ class Board(Protocol):
         ...
 
 
-class Sink:
+class Sink(abc.ABC):
     """A callback that sends records on, each once.
 
     A killed and resumed run goes over the rounds since its checkpoint again: what was sent before is
@@ -40,13 +41,14 @@ class Sink:
         self._boards: dict[str, Board] = {}
         self._sent: dict[str, dict[str, Any]] | None = None
 
+    @abc.abstractmethod
     def open(self, run: str, seed: int, kept: str | None) -> tuple[Board, str | None]:
         """A board for a run and seed, new or (by what was `kept` of it) the one that was begun.
 
         Returns:
           The board, and text by which to find it again, if it needs any.
         """
-        raise NotImplementedError
+        ...
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Send one record."""

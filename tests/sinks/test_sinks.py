@@ -143,3 +143,10 @@ def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(ImportError, match=f"needs {package}, which is not installed; `pip install {package}`"):
             sink(record(0))
+
+
+def test_modes_and_sinks_that_cannot_be_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="wandb.mode is 'off'"):
+        dj.sinks.wandb(mode="off")
+    with pytest.raises(TypeError, match="open"):
+        Sink(tmp_path)  # says where records go to nobody

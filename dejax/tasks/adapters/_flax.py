@@ -19,7 +19,7 @@ from ...core.abstract import key_like
 from ...core.made import recorded
 from ...core.random import fold_name
 from ...core.types import Tree
-from ...errors import a_name, bad
+from ...errors import FieldError, a_name, bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from .. import objectives
@@ -52,6 +52,8 @@ class FlaxTask:
 
         try:
             abstract = nnx.eval_shape(one)
+        except FieldError:  # of a module that says itself what would be right
+            raise
         except Exception as error:
             says = f"{_named(factory)} raised {type(error).__name__} when it was called with nnx.Rngs: {error}"
             raise bad(
