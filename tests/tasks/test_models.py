@@ -127,7 +127,7 @@ def test_sizes_are_those_of_the_data_and_misfits_are_named():
         (lambda: t.resnet(8, norm="batchnorm"), "resnet.norm is 'batchnorm'"),
         (
             lambda: t.vgg11((16, 16, 3), 10),
-            "^Stack.shape is .*, which its windows and pools use up; give larger images$",
+            "^Stack.shape is .*, which its windows and pools use up; give larger images",
         ),
         (lambda: t.transformer(30, 4), "heads is 4, which do not divide width 30"),
         (lambda: t.lstm().build(data), r"text is \[T\] symbols"),
