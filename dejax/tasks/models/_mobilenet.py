@@ -41,9 +41,9 @@ class Depthwise(nnx.Module):
         pads = [(_before(size, self.stride), SIDE // 2 + 1) for size in (height, width)]
         wide = jnp.pad(x, ((0, 0), *pads, (0, 0)))
         high, long = (-(-size // self.stride) for size in (height, width))
-        step = self.stride
+        step, window = self.stride, self.kernel[...][:, :, None, None, None, :]
         rows = [
-            wide[:, i : i + step * (high - 1) + 1 : step, j : j + step * (long - 1) + 1 : step] * self.kernel[...][i, j]
+            wide[:, i : i + step * (high - 1) + 1 : step, j : j + step * (long - 1) + 1 : step] * window[i, j]
             for i in range(SIDE)
             for j in range(SIDE)
         ]
