@@ -38,7 +38,7 @@ def best_rate(
     history = finished(
         dj.sweep(build, {"lr": list(rates)}, rounds, seeds=list(seeds), every=every, metrics=["local_models", "mean_model", "consensus"], progress=False)
     )  # fmt: skip
-    found = {lr: history.series(name, f"lr={lr:g}") for lr in rates}
+    found = {lr: history.series(name, f"lr={lr}") for lr in rates}
     found = {lr: (at, got) for lr, (at, got) in found.items() if got.size and np.isfinite(got[:, -1]).all()}
     lr = max(found, key=lambda lr: found[lr][1][:, -1].mean())
     return lr, *found[lr]

@@ -63,7 +63,7 @@ def run(short: bool) -> Result:
             history = finished(
                 dj.sweep(build, {"lr": rates}, rounds, every=rounds // 40, metrics=metrics, progress=False)
             )
-            runs = {lr: history.series("gap", f"lr={lr:g}") for lr in rates}
+            runs = {lr: history.series("gap", f"lr={lr}") for lr in rates}
             runs = {lr: (at, got[0]) for lr, (at, got) in runs.items() if got.size and np.isfinite(got).all()}
             lr = min(runs, key=lambda lr: runs[lr][1][-1])
             found[label].append((lr, *runs[lr]))

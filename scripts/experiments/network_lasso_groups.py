@@ -13,7 +13,7 @@ from ._page import Claim, Result, Table, finished, spread
 
 FLOAT64 = True
 N, DIM, ROWS, PAPER = 16, 10, 6, "Zhu et al., Decentralised traffic incident detection via network lasso, 2024"
-PRICES = [0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0]
+PRICES = [0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 30.0]
 
 
 def groups(seed: int) -> tuple[dj.Problem, np.ndarray, dj.topology.Topology]:
