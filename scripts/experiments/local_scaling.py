@@ -77,7 +77,8 @@ def run(short: bool) -> Result:
     quick, low = (min(common, key=lambda k: np.median(values[k])) for values in (need, end))
     claims = [
         Claim("A common scaling is at the gap where local SGD ends in a third of its rounds or less.", PAPER, np.median(need[quick]) <= rounds / 3,
-              f"{np.median(need[quick]):.0f} of {rounds} rounds ({quick})"),
+              f"{np.median(need[quick]):.0f} of {rounds} rounds ({quick})",
+              "A scaling is refreshed once a round by a running mean with weight 0.99, and a good part of the run goes by until it has seen the curvature."),
         Claim("Its gap at the end is a tenth or less.", PAPER, np.median(end[low]) <= np.median(end["local SGD"]) / 10,
               f"{np.median(end[low]):.1e} ({low}) against {np.median(end['local SGD']):.1e}"),
         Claim("Scalings that nodes keep to themselves end at a larger gap than the best common one, because nodes disagree.", PAPER,
