@@ -54,7 +54,7 @@ def run(short: bool) -> Result:
         for k, g in found:
             at, got = history.series("share", f"{k}, {g}")
             found[k, g].append((at, got[0]))
-            regret[k, g].append(np.cumsum(np.maximum(1 - 1 / math.e - got[0][1:], 0)) / np.arange(1, len(at)))
+            regret[k, g].append(np.cumsum(np.maximum(1 - 1 / math.e - got[0], 0)) / np.arange(1, len(at) + 1))
     tail = {k: np.array([got[len(got) // 2 :].mean() for _, got in v]) for k, v in found.items()}
     claims = [
         Claim("(1 - 1/e)-regret per round falls with time (DOBGA, ring: at the end a tenth of that of the first play, or none).", PAPER,
