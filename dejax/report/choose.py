@@ -1,4 +1,4 @@
-"""Keep some runs of a history: those named, or of each method the values that did best on validation."""
+"""Keep some runs of a history: those named, or of each method the best values."""
 
 from collections.abc import Sequence
 from typing import Any
