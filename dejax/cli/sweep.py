@@ -194,7 +194,7 @@ def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base
 def runs_with(
     path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any
 ) -> list[tuple[Any, dict[str, Any], bool]]:
-    """Return the runs with `combo` set: each with the part that it reads, and if there are several."""
+    """Return the runs with `combo` set, the part that each reads, and if there are several."""
     from ..core.yaml_text import inline
 
     def config_with(fields: dict[str, Any]) -> Any:

@@ -56,7 +56,7 @@ def _before(size: int, stride: int) -> int:
 
 
 class MobileNet(nnx.Module):
-    """A 3x3 convolution, thirteen blocks of a depthwise and a 1x1 convolution, the mean over places, one linear layer.
+    """A convolution, thirteen blocks of a depthwise and a 1x1 one, a mean, one linear layer.
 
     Args:
       shape: of one image. classes: number of outputs. width: factor of all channels. norm: see `mobilenet`. rngs: flax's random streams.
