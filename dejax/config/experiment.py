@@ -232,6 +232,8 @@ class Config:
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             if evals is not None and evals.args.get(name) is not None:
                 _checked(("eval", name), evals.args[name])
+        for i, round in enumerate((evals.args.get("at") if evals is not None else None) or ()):
+            _checked(("eval", "at", str(i)), round)
         section = self.top.args.get("data")
         if section is not None and section.args.get("nodes") is not None:
             _checked(("data", "nodes"), section.args["nodes"])

@@ -10,7 +10,7 @@ from .. import population
 from ..core.types import Axes, PathLike
 from ..devices import processes
 from ..errors import NULL, bad, call, keyword
-from ..metrics._models import HIGHER_IS_BETTER
+from .arrays import Arrays
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
@@ -31,6 +31,7 @@ class History:
         "status", "wall", "compile".
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
+      held: arrays that metrics returned; see `arrays`.
     Example:
       >>> h = History([{"run": "a", "seed": 0, "round": 0, "loss": 2.0}, {"run": "a", "seed": 0, "round": 9, "loss": 1.0}])
       >>> h.last("loss")
@@ -45,6 +46,7 @@ class History:
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory = interrupted, directory
+        self.held = Arrays()
 
     # ---- what is there
     @property
@@ -81,10 +83,12 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        return History(
+        out = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
+        out.held = self.held + other.held
+        return out
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
@@ -108,10 +112,21 @@ class History:
         for r in mine:
             at = seeds.index(r["seed"]), column[r["round"]]
             values[at] = math.nan if r[name] is None else r[name]
-            x[at] = r.get(by, math.nan)
+            x[at] = spent(r, by)
         if not len(rounds):
             return np.zeros(0), values
         return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
+
+    def arrays(self, name: str, run: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...], NaN where a seed lacks it.
+
+        Args:
+          name: e.g. "accuracy/local_nodes", whose values are [seeds, R, n]. run: label; may be left out when there is one run.
+        Raises:
+          ValueError: unknown name or run; an array whose shape changes; a file that is damaged.
+        """
+        run = self._run(run)
+        return self.held.series(name, run, self.seeds(run))
 
     def last(self, name: str, run: str | None = None) -> float:
         """The number at the last evaluation that has it, averaged over seeds.
@@ -142,16 +157,9 @@ class History:
         That of the validation part where there is one, so that test rows do not choose. None if no such number was
         measured.
         """
-        ranks = (
-            "accuracy/validation",
-            "loss/validation",
-            "accuracy/local",
-            "accuracy/mean_model",
-            "objective",
-            "loss/local",
-            "loss",
-        )
-        return next((name for name in ranks if name in self.names), None)
+        from .targets import RANKS
+
+        return next((name for name in RANKS if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
         """Return the run whose number at its last evaluation is best (mean of seeds).
@@ -167,19 +175,9 @@ class History:
         Raises:
           ValueError: unknown name.
         """
-        name = self.measure() if name is None else name
-        if name is None:
-            return None
-        self._known(name)
-        sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
-        scores = {
-            run: sign * self.last(name, run)
-            for run in self.runs
-            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
-            and any(name in r for r in self.records if r["run"] == run)
-        }
-        scores = {run: score for run, score in scores.items() if not math.isnan(score)}
-        return max(scores, key=lambda run: scores[run]) if scores else None
+        from .targets import best
+
+        return best(self, name)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return columns: name -> array [records].
@@ -382,6 +380,11 @@ class History:
         return self._states[run]
 
 
+def spent(record: Record, by: str) -> float:
+    """What a run had spent at a record, NaN where it does not say; before round 0 nothing was."""
+    return float(record.get(by, 0.0 if record["round"] == 0 and by != "wall" else math.nan))
+
+
 def join(histories: Sequence[History]) -> History:
     """Several histories side by side."""
     out = History()
@@ -390,4 +393,4 @@ def join(histories: Sequence[History]) -> History:
     return out
 
 
-__all__ = ["History", "Record", "join"]
+__all__ = ["History", "Record", "join", "spent"]

@@ -6,12 +6,34 @@ import numpy as np
 
 from ..errors import bad
 from ..metrics._models import HIGHER_IS_BETTER
-from .history import History
+from .history import History, spent
+
+# by which runs are ranked where nothing else is said: the first that was measured
+RANKS = (
+    "accuracy/validation", "loss/validation", "accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss",
+)  # fmt: skip
 
 
 def sign_of(name: str) -> int:
     """1 where more of a number is better, -1 where less is; spreads are better small."""
     return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith("_std") else -1
+
+
+def best(history: History, name: str | None = None) -> str | None:
+    """See `History.best`."""
+    name = history.measure() if name is None else name
+    if name is None:
+        return None
+    history._known(name)
+    sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+    scores = {
+        run: sign * history.last(name, run)
+        for run in history.runs
+        if not history.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
+        and any(name in r for r in history.records if r["run"] == run)
+    }
+    scores = {run: score for run, score in scores.items() if not math.isnan(score)}
+    return max(scores, key=lambda run: scores[run]) if scores else None
 
 
 def peak(history: History, name: str, run: str | None = None) -> float:
@@ -52,8 +74,8 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     for r in sorted((r for r in history.records if r["run"] == run), key=lambda r: r["round"]):
         there = r.get(name) is not None and sign * r[name] >= sign * target
         if there and math.isnan(first[r["seed"]]):
-            first[r["seed"]] = float(r.get(by, math.nan))
+            first[r["seed"]] = spent(r, by)
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["peak", "sign_of", "to_target"]
+__all__ = ["RANKS", "best", "peak", "sign_of", "to_target"]

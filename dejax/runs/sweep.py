@@ -18,10 +18,11 @@ from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
+from .arguments import directory_of, one_of
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
-from .simulate import Callbacks, directory_of, drive_all, one_of
+from .simulate import Callbacks, drive_all
 from .single import seeds_of
 
 
@@ -35,6 +36,8 @@ def sweep(
     seeds: Sequence[int] | None = None,
     at_once: int | None = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -84,6 +87,8 @@ def sweep(
         members = [_member(build, values, rounds) for values in _combinations(build, over)]
     when = {
         "every": every,
+        "at": at,
+        "at_seconds": at_seconds,
         "nodes": nodes,
         "final_nodes": final_nodes,
         "metrics": metrics,
