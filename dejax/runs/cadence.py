@@ -26,6 +26,8 @@ OF_THE_MEAN = (
     "sharpness",
 )  # need a mean of models
 
+ON_TEST = ("local_models", "own_test", "mean_model", "per_node", "fairness", "per_class", "confusion")  # need a test set
+
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
@@ -155,7 +157,7 @@ class Cadence:
             if name in OF_THE_MEAN and not averageable:
                 why = "but the task says averageable = False: the mean of its models is no model"
                 raise bad("metrics", name, says=f"holds {name!r}", why=why, instead="measure local_models, or own_test")
-        needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
+        needs = [getattr(metrics_room, name) for name in ON_TEST]
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
             if getattr(metric, "func", metric) in needs and run.problem.data.test is None:
