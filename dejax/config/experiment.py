@@ -232,8 +232,6 @@ class Config:
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             if evals is not None and evals.args.get(name) is not None:
                 _checked(("eval", name), evals.args[name])
-        for i, round in enumerate((evals.args.get("at") if evals is not None else None) or ()):
-            _checked(("eval", "at", str(i)), round)
         section = self.top.args.get("data")
         if section is not None and section.args.get("nodes") is not None:
             _checked(("data", "nodes"), section.args["nodes"])
@@ -254,13 +252,7 @@ class Config:
     def eval(self) -> dict[str, Any]:
         """Arguments of the evaluation: every, nodes, metrics, as far as given."""
         call = self.top.args.get("eval")
-        args = call.build() if call is not None else {}
-        own = self.registry.members("metric")
-        return args | (
-            {"metrics": tuple(own[x] if "." in x and x in own else x for x in args["metrics"])}
-            if args.get("metrics")
-            else {}
-        )
+        return call.build() if call is not None else {}
 
     @property
     def mesh(self) -> dict[str, Any] | None:

@@ -60,9 +60,7 @@ def confusion(view: View, *, block: int | str | None = "auto") -> dict[str, np.n
     return {name: v.mean(0) for name, v in local.items()} | mean
 
 
-def _measured(
-    view: View, part: str, block: int | str | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _measured(view: View, part: str, block: int | str | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """A part of each node's model [m, ...], and of the mean model, where there is one."""
     mean: dict[str, np.ndarray] = {}
     if view.averageable:

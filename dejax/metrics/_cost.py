@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -19,6 +19,8 @@ from ..round.local import PRODUCT
 from ..xla.flops import flops as of_function
 from .view import View
 
+Device = Literal["a100", "h100", "jetson_nano"]
+Link = Literal["lte", "wifi"]
 # name -> (joules per floating-point operation, source): the board's power over its float32 peak, so a lower bound
 DEVICES = {
     "a100": (400 / 19.5e12, "NVIDIA A100 SXM data sheet: 400 W, 19.5 TFLOPS in float32"),
@@ -53,7 +55,7 @@ def flops(view: View) -> dict[str, float]:
     return {"flops": total, "flops/node": total / view.loyal}
 
 
-def energy(view: View, *, device: str | float, link: str | float) -> dict[str, float]:
+def energy(view: View, *, device: Device | float, link: Link | float) -> dict[str, float]:
     """Estimate the joules of all honest nodes so far: operations times one number, bytes times another.
 
     A cost model, not a measurement: idle power, memory and the tails of radios are not in it.

@@ -33,6 +33,8 @@ AXIS = {
     "gradients": "gradients of all nodes",
     "seconds": "virtual seconds",
     "wall": "seconds",
+    "flops": "floating-point operations of all nodes",
+    "joules": "joules of all nodes",
 }
 
 
@@ -45,7 +47,7 @@ def draw(
       history: one or several runs.
       name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
         "/mean_model" as thin lines.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:

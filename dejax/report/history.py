@@ -14,7 +14,8 @@ from .arrays import Arrays
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "seconds", "wall")}
+AXES = ("round", "bytes", "gradients", "seconds", "wall", "flops", "joules")
+BY = {name: name for name in AXES} | {"rounds": "round"}
 
 
 class History:
@@ -98,7 +99,7 @@ class History:
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
-          by: x axis: "round", "bytes", "gradients", "seconds" or "wall" (the mean over seeds of those).
+          by: x axis: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules" (the mean over seeds of those).
         Raises:
           ValueError: unknown name, run or axis.
         """
@@ -213,7 +214,7 @@ class History:
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
-          by: "round", "bytes", "gradients", "seconds" or "wall".
+          by: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules".
           ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
           band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
             of the mean by Student's t), or None. The legend names it.
@@ -357,7 +358,7 @@ class History:
 
     def _axis(self, by: str) -> str:
         if by not in BY:
-            raise bad("by", by, instead="give 'round', 'bytes', 'gradients', 'seconds' or 'wall'")
+            raise bad("by", by, instead=f"give {', '.join(map(repr, AXES[:-1]))} or {AXES[-1]!r}")
         return BY[by]
 
     def _check_axis(self, by: str, run: str | None = None) -> None:
@@ -369,7 +370,8 @@ class History:
             clock = call("dejax.faults.clock", latency=0.01)
             way = "give the network a clock, " + keyword("clock", clock) + ", or take by='wall' for real seconds"
             raise bad("by", by, why=f"but {none} hold no virtual seconds: the network has no clock", instead=way)
-        raise bad("by", by, why=f"but {none} hold no {by}", instead="take another axis: 'round'")
+        ways = {"flops": "measure metrics=['flops']", "joules": "measure dejax.metrics.energy"}
+        raise bad("by", by, why=f"but {none} hold no {by}", instead=ways.get(by, "take another axis: 'round'"))
 
     def _live(self, run: str | None) -> Any:
         run = self._run(run)

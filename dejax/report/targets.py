@@ -15,8 +15,10 @@ RANKS = (
 
 
 def sign_of(name: str) -> int:
-    """1 where more of a number is better, -1 where less is; spreads are better small."""
-    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith("_std") else -1
+    """1 where more of a number is better, -1 where less is; spreads are better small, shares better equal."""
+    if name.endswith(("_jain", "_entropy")):
+        return 1
+    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith(("_std", "_variance", "_range")) else -1
 
 
 def best(history: History, name: str | None = None) -> str | None:
@@ -37,10 +39,14 @@ def best(history: History, name: str | None = None) -> str | None:
 
 
 def peak(history: History, name: str, run: str | None = None) -> float:
-    """The best value of a number over all evaluations, averaged over seeds.
+    """The best value of a number over all evaluations, averaged over seeds; see `peaks`."""
+    return float(peaks(history, name, run).mean())
 
-    Each seed has its own best. Higher is better for accuracy and its like
-    (`metrics.HIGHER_IS_BETTER`), lower for all others.
+
+def peaks(history: History, name: str, run: str | None = None) -> np.ndarray:
+    """The best value of a number over all evaluations, of each seed [seeds].
+
+    Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
 
     Raises:
       ValueError: a seed of that run has no finite value.
@@ -49,8 +55,8 @@ def peak(history: History, name: str, run: str | None = None) -> float:
     if not values.size or not np.isfinite(values).any(1).all():
         why = f"but a seed of run {history._run(run)!r} has no finite {name!r}"
         raise bad("name", name, why=why, instead="look at its records")
-    best = np.nanmax if sign_of(name) > 0 else np.nanmin
-    return float(best(np.where(np.isfinite(values), values, np.nan), axis=1).mean())
+    of = np.nanmax if sign_of(name) > 0 else np.nanmin
+    return of(np.where(np.isfinite(values), values, np.nan), axis=1)
 
 
 def to_target(history: History, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
@@ -59,7 +65,7 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     Args:
       name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
         for all others.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules".
     Returns:
       float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
       is interpolated.
@@ -78,4 +84,4 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["RANKS", "best", "peak", "sign_of", "to_target"]
+__all__ = ["RANKS", "best", "peak", "peaks", "sign_of", "to_target"]

@@ -26,7 +26,15 @@ OF_THE_MEAN = (
     "sharpness",
 )  # need a mean of models
 
-ON_TEST = ("local_models", "own_test", "mean_model", "per_node", "fairness", "per_class", "confusion")  # need a test set
+ON_TEST = (
+    "local_models",
+    "own_test",
+    "mean_model",
+    "per_node",
+    "fairness",
+    "per_class",
+    "confusion",
+)  # need a test set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +157,12 @@ class Cadence:
                 )
         if self.at_seconds is not None and run.network.clock is None and run.network.events is None:
             clock = call("dejax.faults.clock", latency=0.01)
-            way = "give the network a clock, " + keyword("clock", clock) + ", or a list of rounds, " + keyword("at", "[1, 2, 5]")
+            way = (
+                "give the network a clock, "
+                + keyword("clock", clock)
+                + ", or a list of rounds, "
+                + keyword("at", "[1, 2, 5]")
+            )
             raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
         averageable = getattr(run.problem.task, "averageable", True)
         for metric in self.measures(run.problem):

@@ -80,9 +80,7 @@ def _load(run: Batch, path: PathLike | None, width: int) -> tuple[Any, Any]:
     )
     carry, facts = checkpoint.load(path, theirs)
     carry = vmapped.refilled(len(run.lanes), run.width, carry)
-    return carry if place is None else tree.map(
-        lambda x, to: placement.place_array(x, to.sharding), carry, like
-    ), facts
+    return carry if place is None else tree.map(lambda x, to: placement.place_array(x, to.sharding), carry, like), facts
 
 
 __all__ = ["restore", "save"]

@@ -1,10 +1,8 @@
 """The host driver: run chunks of rounds; report, measure and save between them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, SupportsIndex
-
-import numpy as np
+from typing import Any
 
 from ..core.checks import whole
 from ..core.struct import labelled
@@ -13,7 +11,6 @@ from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
-from ..report import files
 from ..report.arrays import Arrays
 from ..report.as_config import as_config
 from ..report.history import History, Record
