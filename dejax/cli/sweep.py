@@ -62,7 +62,7 @@ def execute(
     mesh = {} if several and base.mesh is None else base.mesh
     with processes.everyone():
         trials = trials_of(config, sets, plan["over"], base)
-        members = [trial.member() for trial in trials]
+        members = [trial.member(plan.get("marks", {}).get(trial.label)) for trial in trials]
     with blamed(base):
         progress = not (quiet or json)
         history = run_members(
@@ -123,11 +123,12 @@ class Trial:
     def __init__(self, label: str, combo: dict[str, Any], run: Any):
         self.label, self.combo, self.run, self.rounds = label, combo, run, run.rounds
 
-    def member(self) -> Any:
-        """As `grouped` takes it; its numbers stand in every record."""
+    def member(self, marks: dict[str, Any] | None = None) -> Any:
+        """As `grouped` takes it; its numbers, or these marks, stand in every record."""
         from ..runs.group import Member
 
-        marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+        own = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+        marks = own if marks is None else marks
         return Member(self.label, self.run.objects(), self.run.rounds, marks, lambda: blamed(self.run.config, self.run))
 
 

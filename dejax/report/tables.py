@@ -265,7 +265,7 @@ def cell(key: str, value: Any) -> str:
         value = round(value) if key == "rounds" and isinstance(value, float) else value
     if isinstance(value, tuple):
         mean, std = value
-        if key in ("bytes", "wall", "seconds"):
+        if key.split("/")[0] in ("bytes", "wall", "seconds", "flops", "joules"):
             return cell(key, mean)
         return f"{cell(key, mean)} ± {cell(key, std)}"
     if isinstance(value, float) and not math.isfinite(value):

@@ -16,6 +16,7 @@ from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import processes
 from ..errors import bad
+from ..report.as_config import as_config
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
 from .arguments import directory_of, one_of
@@ -94,6 +95,12 @@ def sweep(
         "metrics": metrics,
         "checkpoint_every": checkpoint_every,
     }
+    if directory is not None and not directory.resume:
+        given = {member.label: member.given for member in members}
+        directory.config = as_config(given, {member.label: rounds for member in members}, own, when, mesh)
+        if directory.config is not None:  # by which `dejax resume` goes on
+            marks = {member.label: member.marks for member in members}
+            directory.about["sweep"] = {"over": {}, "seeds": None, "at_once": at_once, "marks": marks}
     return run_members(
         members,
         own,
