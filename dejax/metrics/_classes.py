@@ -30,7 +30,7 @@ def per_class(view: View, *, nodes: bool = False, block: int | str | None = "aut
     """
     _need_labels(view, "per_class")
     local, mean = _measured(view, "classes", block)
-    out = {name: np.nanmean(v, 0) if len(v) > 1 else v[0] for name, v in local.items()} | mean
+    out = {name: v.mean(0) for name, v in local.items()} | mean
     if nodes:
         ids = chosen(view.honest, view.nodes)
         out |= {name.replace("/local_", "/local_nodes_"): by_node(view, ids, v) for name, v in local.items()}

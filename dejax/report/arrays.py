@@ -9,6 +9,7 @@ import hashlib
 import io
 import re
 import urllib.parse
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,11 +132,11 @@ def read(path: Path) -> Part:
     """
     out: Part = {}
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
             for entry in held.files:
                 seed, _, name = entry.partition("/")
                 out.setdefault(int(seed), {})[name] = held[entry]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         says = f"holds {path}, which is no file of arrays ({error})"
         raise bad("directory", str(path), says=says, why="so it was damaged", instead="restore it") from None
     return out
