@@ -232,8 +232,9 @@ class RunDir:
         Raises:
           CheckpointError: there are others.
         """
-        every = processes.led(lambda: {label: arrays.existing(self.path, label) for label in labels})()
-        found = {label: {t: path for t, path in pairs if t <= round} for label, pairs in every.items()}
+        files_of = lambda label: [[t, str(path)] for t, path in arrays.existing(self.path, label) if t <= round]
+        every = processes.led(lambda: {label: files_of(label) for label in labels})()
+        found = {label: {t: Path(path) for t, path in pairs} for label, pairs in every.items()}
         there = sum(map(len, found.values()))
         if there != held:
             raise processes.met(
