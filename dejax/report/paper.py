@@ -21,7 +21,13 @@ from .seeds import check_band
 from .tables import BEST, Table
 from .targets import sign_of
 
-SPENT = ("bytes", "audit", "wall", "flops", "joules")  # families of numbers that say what a run took, not how well it did
+SPENT = (
+    "bytes",
+    "audit",
+    "wall",
+    "flops",
+    "joules",
+)  # families of numbers that say what a run took, not how well it did
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of two-column papers
 STYLE: dict[Any, Any] = {
     "font.size": 8,

@@ -135,7 +135,9 @@ def test_classes_and_confusion_against_a_loop(shared):
     accuracy = np.trace(got["confusion/mean_model"]) / len(y)
     np.testing.assert_allclose(accuracy, metrics.mean_model(view)["accuracy/mean_model"], rtol=1e-6)
     weights = np.bincount(y, minlength=CLASSES)[:3] / len(y)
-    np.testing.assert_allclose(got["loss/local_classes"][:3] @ weights, metrics.local_models(view)["loss/local"], rtol=1e-6)
+    np.testing.assert_allclose(
+        got["loss/local_classes"][:3] @ weights, metrics.local_models(view)["loss/local"], rtol=1e-6
+    )
 
 
 def test_what_cannot_be_told_by_classes_is_refused():

@@ -54,7 +54,9 @@ def first_not_before(history, t):
 
 def test_a_list_of_rounds():
     method, problem, network = toy.experiment()
-    go = lambda **kw: [r["round"] for r in simulate(method, problem, network, 20, metrics=["consensus"], progress=False, **kw).records]
+    go = lambda **kw: [
+        r["round"] for r in simulate(method, problem, network, 20, metrics=["consensus"], progress=False, **kw).records
+    ]
     assert go(at=[5, 1, 2, 10, 500]) == [0, 1, 2, 5, 10, 20]
     assert go(at=[3], every=8) == [0, 3, 8, 16, 20]
     assert go(at=[0]) == [0, 20]
@@ -66,7 +68,9 @@ def test_virtual_times_are_met_by_the_first_round_that_is_not_before(every):
     assert {r["round"] for r in got.records} == want and len(want) > 5
     of = {(r["seed"], r["round"]): r for r in every.records}
     for r in got.records:
-        assert r["seconds" if r["round"] else "bytes"] == of[r["seed"], r["round"]]["seconds" if r["round"] else "bytes"]
+        assert (
+            r["seconds" if r["round"] else "bytes"] == of[r["seed"], r["round"]]["seconds" if r["round"] else "bytes"]
+        )
     jax.tree.map(np.testing.assert_array_equal, got.state(), every.state())  # bit for bit
 
 
@@ -117,7 +121,9 @@ def test_arrays_of_a_sweep_stand_by_run_and_seed(tmp_path):
     kw = {"seeds": [0, 1], "metrics": [ids, "per_node"], "every": 2, "progress": False}
     h = sweep(build, {"lr": [0.1, 0.3]}, 4, out=tmp_path / "run", **kw)
     alone = simulate(dj.methods.dsgd(lr=0.3), problem, network, 4, **kw)
-    np.testing.assert_allclose(h.arrays("loss/local_nodes", "lr=0.3")[1], alone.arrays("loss/local_nodes")[1], rtol=1e-5)
+    np.testing.assert_allclose(
+        h.arrays("loss/local_nodes", "lr=0.3")[1], alone.arrays("loss/local_nodes")[1], rtol=1e-5
+    )
     assert h.arrays("loss/local_nodes", "lr=0.1")[1].shape == (2, 3, 6)
     loaded = dj.report.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.arrays("ids", "lr=0.1")[1], h.arrays("ids", "lr=0.1")[1])
@@ -157,9 +163,13 @@ def test_each_run_of_a_comparison_has_its_own_times():
 # ---- what stands at the start of an axis
 def test_nothing_was_spent_before_the_first_round():
     records = [{"run": "a", "seed": 0, "round": 0, "accuracy/local": 0.2, "bytes": 0}]
-    records += [{"run": "a", "seed": 0, "round": 10, "accuracy/local": 0.6, "bytes": 8, "seconds": 4.0, "gradients": 10}]
+    records += [
+        {"run": "a", "seed": 0, "round": 10, "accuracy/local": 0.6, "bytes": 8, "seconds": 4.0, "gradients": 10}
+    ]
     h = History(records)
     for by, end in (("seconds", 4.0), ("gradients", 10.0), ("bytes", 8.0)):
         np.testing.assert_array_equal(h.series("accuracy/local", by=by)[0], [0, end])
     assert h.to_target("accuracy/local", 0.1, by="seconds")[0] == 0
-    np.testing.assert_allclose(_ten.at(h, "a", "seconds", 1.0), 30.0)  # before the first evaluation: along the line from the start
+    np.testing.assert_allclose(
+        _ten.at(h, "a", "seconds", 1.0), 30.0
+    )  # before the first evaluation: along the line from the start
