@@ -99,8 +99,8 @@ def sweep(
         given = {member.label: member.given for member in members}
         directory.config = as_config(given, {member.label: rounds for member in members}, own, when, mesh)
         if directory.config is not None:  # by which `dejax resume` goes on
-            marks = {member.label: member.marks for member in members}
-            directory.about["sweep"] = {"over": {}, "seeds": None, "at_once": at_once, "marks": marks}
+            known = {member.label: {"marks": member.marks, "swept": member.swept} for member in members}
+            directory.about["sweep"] = {"over": {}, "seeds": None, "at_once": at_once, "members": known}
     return run_members(
         members,
         own,
@@ -221,7 +221,8 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
             length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
             says = f"returned a {type(given).__name__}{length} for {label}"
             raise bad("build", given, says=says, instead="return (method, problem, network)")
-    return Member(label, tuple(given), rounds, marks)
+    swept = {"run": "", "over": {name: text for name, (text, _) in values.items()}}
+    return Member(label, tuple(given), rounds, marks, swept)
 
 
 __all__ = ["run_members", "sweep"]
