@@ -189,9 +189,9 @@ def _builtin(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def _called_later(metric: Callable[..., Any]) -> Callable[..., Any]:
-    """What makes a metric of its options: `{hessian_trace: {probes: 32}}` is a function of a view.
+    """What makes a metric of its options.
 
-    Options that are not said stay out of the resolved form.
+    `{hessian_trace: {probes: 32}}` becomes a function of a view. Options that are not said stay out of the resolved form.
     """
     try:
         _, *rest = inspect.signature(metric).parameters.values()

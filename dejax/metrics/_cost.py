@@ -56,7 +56,9 @@ def flops(view: View) -> dict[str, float]:
 
 
 def energy(view: View, *, device: Device | float, link: Link | float) -> dict[str, float]:
-    """Estimate the joules of all honest nodes so far: operations times one number, bytes times another.
+    """Estimate the joules of all honest nodes so far.
+
+    Operations times one number, bytes times another.
 
     A cost model, not a measurement: idle power, memory and the tails of radios are not in it.
 
@@ -93,7 +95,10 @@ def _named(field: str, given: object, known: dict[str, tuple[float, str]], check
 
 
 def work(problem: Problem) -> tuple[float, float]:
-    """The operations of one gradient, and of one forward pass, of a node; of several architectures the mean over nodes."""
+    """The operations of one gradient, and of one forward pass, of a node.
+
+    Of several architectures the mean over nodes.
+    """
     if problem.source is not None:
         raise FieldError(
             "flops counts gradients on a node's own samples, but batches come from a source of experience; leave flops and energy out",

@@ -60,9 +60,9 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
 
 
 def on_test(view: View, own: bool, block: int | str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Measure each node's own model: ids [m], and each measure [m], M/local and with `own` M/own_test.
+    """Measure each node's own model: ids [m], and each measure [m].
 
-    A view keeps them, so that several metrics share the forward passes.
+    They are M/local, and with `own` M/own_test. A view keeps them, so that several metrics share the forward passes.
 
     Raises:
       ValueError: the data have no test set, or nothing that makes it a node's own.

@@ -59,7 +59,10 @@ def fairness(view: View, *, block: int | str | None = "auto") -> dict[str, float
 
 
 def shares(values: np.ndarray, rows: np.ndarray, name: str, higher: bool) -> dict[str, float]:
-    """Return the numbers of `fairness` of one number per node [m], and their rows [m]; nodes with NaN are left out."""
+    """Return the numbers of `fairness` of one number per node [m], and their rows [m].
+
+    Nodes with NaN are left out.
+    """
     there = ~np.isnan(values)
     v, rows = np.asarray(values, np.float64)[there], np.asarray(rows, np.float64)[there]
     if not len(v):

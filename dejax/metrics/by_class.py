@@ -9,13 +9,13 @@ from ..core.types import Task, Tree
 
 
 def shares_of_classes(labels: jax.Array, classes: int) -> tuple[jax.Array, jax.Array]:
-    """Weights [B, C] that make means over the rows of each class, and which classes [C] have rows."""
+    """Weights [B, C] for means over the rows of each class; which classes [C] have rows."""
     members = jax.nn.one_hot(labels, classes, dtype=jnp.float32)
     return members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
 
 
 def of_classes(values: dict[str, jax.Array], labels: jax.Array, classes: int) -> dict[str, jax.Array]:
-    """The mean over the rows of each class [C] of every measure [B]; NaN for classes without rows."""
+    """The mean of every measure [B] over the rows of each class [C]; NaN without rows."""
     shares, present = shares_of_classes(labels, classes)
     mean = lambda v: jnp.where(present, jnp.dot(v, shares.astype(v.dtype), precision="highest"), jnp.nan)
     return {name: mean(v) for name, v in values.items() if v.ndim}
@@ -29,7 +29,7 @@ def taken_for(task: Task, model: Tree, batch: Tree, classes: int) -> jax.Array:
 
 
 def answer_of(task: Any) -> Any:
-    """(params, batch) -> scores [B, C] of a task, or of what answers in its place; None where it has none."""
+    """(params, batch) -> scores [B, C], of a task or what answers in its place; None: none."""
     predict = getattr(task, "predict", None)
     return getattr(task, "answer", None) if predict is None else predict
 

@@ -26,7 +26,7 @@ Part = dict[int, dict[str, np.ndarray]]  # seed -> name -> array
 
 
 class Arrays:
-    """The arrays of some runs: label -> round -> those of each seed, or the file that holds them."""
+    """The arrays of some runs: label -> round -> those of each seed, or their file."""
 
     def __init__(self, parts: Mapping[str, Mapping[int, Part | Path]] | None = None):
         self.parts: dict[str, dict[int, Part | Path]] = {k: dict(v) for k, v in (parts or {}).items()}
@@ -119,7 +119,8 @@ def write(directory: Path, label: str, round: int, part: Part) -> None:
     folder = Path(directory) / FOLDER / folder_name(label)
     with writing.named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    out, entries = io.BytesIO(), {f"{seed}/{name}": x for seed, arrays in part.items() for name, x in arrays.items()}
+    entries: Any = {f"{seed}/{name}": x for seed, arrays in part.items() for name, x in arrays.items()}
+    out = io.BytesIO()
     np.savez(out, **entries)
     writing.write(folder / f"round_{round:09d}.npz", out.getvalue())
 

@@ -119,10 +119,10 @@ class History:
         return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
 
     def arrays(self, name: str, run: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...], NaN where a seed lacks it.
+        """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...].
 
         Args:
-          name: e.g. "accuracy/local_nodes", whose values are [seeds, R, n]. run: label; may be left out when there is one run.
+          name: e.g. "accuracy/local_nodes", whose values are [seeds, R, n]; NaN where a seed lacks it. run: label; may be left out when there is one run.
         Raises:
           ValueError: unknown name or run; an array whose shape changes; a file that is damaged.
         """

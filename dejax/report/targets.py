@@ -15,7 +15,7 @@ RANKS = (
 
 
 def sign_of(name: str) -> int:
-    """1 where more of a number is better, -1 where less is; spreads are better small, shares better equal."""
+    """1 where more of a number is better, -1 where less is, as it is of spreads."""
     if name.endswith(("_jain", "_entropy")):
         return 1
     return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith(("_std", "_variance", "_range")) else -1

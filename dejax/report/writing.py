@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and lines that are on the disk when they were added."""
+"""Files that appear whole or not at all, and lines that are on the disk once added."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Arguments that `simulate`, `compare` and `sweep` read alike: where files go, and which seeds."""
+"""Arguments that the public calls read alike: where files go, and which seeds."""
 
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
@@ -50,7 +50,7 @@ def one_of(seed: Any, seeds: Any) -> Any:
         return seed
     if not (np.ndim(seed) == 0 and seed == 0):
         raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if isinstance(seeds, SupportsIndex) and np.ndim(seeds) == 0:
+    if np.ndim(seeds) == 0 and isinstance(seeds, SupportsIndex):
         n = int(seeds)
         raise bad(
             "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"

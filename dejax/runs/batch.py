@@ -210,9 +210,9 @@ class Batch(abc.ABC):
         return tree.map(there, self.axes, carry)
 
     def advance(self, count: int, wanted: Callable[[Tree], int] | None = None) -> tuple[Any, int]:
-        """Advance by `count` rounds; return their meters on the host, [count, ...] (after runs), and `count`.
+        """Advance by `count` rounds; return their meters on the host, and `count`.
 
-        wanted: says by the meters how many of these rounds are; where fewer, they are run again alone.
+        Meters are [count, ...] (after runs). wanted: says by the meters how many of these rounds are; where fewer, they are run again alone.
         """
         program = self.compiled()
         spare = None if wanted is None else vmapped.copied(self.carry)

@@ -1,4 +1,4 @@
-"""Floating-point operations of a function, by XLA's own cost analysis, with loops counted in full."""
+"""Floating-point operations of a function, by XLA's cost analysis, loops in full."""
 
 import math
 from collections.abc import Callable
