@@ -98,8 +98,10 @@ def test_the_command_goes_on_with_a_run_from_python(tmp_path):
 def test_the_command_goes_on_with_a_sweep_from_python(tmp_path):
     """In the groups that it was run in; its records keep the numbers that were swept."""
 
+    problem = parts()[1]
+
     def build(lr, graph):
-        return dj.methods.dsgd(lr=lr), parts()[1], dj.Network(graph)
+        return dj.methods.dsgd(lr=lr), problem, dj.Network(graph)
 
     over = {"lr": [0.1, 0.2], "graph": {"ring": dj.topology.ring(4), "all": dj.topology.complete(4)}}
     kw = {"seeds": [0, 3], "metrics": ["consensus", "per_node"], "every": 1, "progress": False}
