@@ -24,12 +24,14 @@ class Codec:
     memory = "none"  # what both ends keep: "none", "sender" (errors), or "copies" of what receivers hold
     lossless = False  # receivers hold exactly what was sent
     per_edge = False  # one memory for every directed edge, so that a lost message is truly lost
+    masks = False  # compresses those entries alone that `ctx.held` marks, and counts no others
 
 
 class Compressor:
     """Make a vector short.
 
-    `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`.
+    `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`. For parts of models also
+    `held(keys, x, mask) -> (reconstruction, int32 [n] bytes)` of the entries that `mask` [n, d] marks; x is 0 elsewhere.
     """
 
     lossless = False  # the reconstruction is x itself
@@ -46,6 +48,7 @@ class Rule:
 
     linear = False  # a sum under W
     needs_own = False  # measures received values against the receiver's own, which a server has not
+    masks = False  # combines every entry on its own, so that senders may hold some of them
 
     def check(self, degree: int, server: bool = False) -> None:
         """Raise ValueError where so few values are too few; by default any number will do."""

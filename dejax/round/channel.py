@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from ..compression import direct, identity
+from ..compression.apply import only
 from ..core import tree
 from ..core.checks import whole
 from ..core.kinds import check_option
@@ -23,6 +24,7 @@ from ..core.types import Codec, Round, Tree, Values
 from ..errors import bad
 from ..problem.roles import average_statistics
 from . import audit, clocks, delay
+from .live import fixed
 from .message import Message
 from .received import Received, ReceivedRows
 from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
@@ -35,6 +37,9 @@ def private(wire: Wire, m: Message) -> Message:
         return m._replace(base=m.value, own=m.value, sent=m.value)
     wire.round.store.ask()
     base, own, sent = privacy.message(wire.value_context("privacy"), m.value)
+    if m.owned is not None:  # no noise where a node has nothing; what was one object stays one
+        apart = {id(x): only(m.owned, x) for x in (base, own, sent)}
+        base, own, sent = apart[id(base)], apart[id(own)], apart[id(sent)]
     return m._replace(base=base, own=own, sent=sent)
 
 
@@ -102,17 +107,19 @@ def _codec(round: Round, given: Any) -> Any:
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None, heard: bool = False) -> Received:
-    """See `Round.exchange`. size: of the messages, where not the codec knows it."""
+def exchange(
+    round: Round, name: str, value: Tree, codec: Any, *, heard: bool = False, owned: Tree = None, mask_bytes: int = 0
+) -> Received:
+    """See `Round.exchange`. owned: bool tree like `value`, which is 0 elsewhere; its mask takes `mask_bytes`."""
     codec = _codec(round, codec)
     if round._ids is not None:
         says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
         raise bad("value", owner="round.exchange", says=says, instead=way)
     _check_heard(round, heard, codec)
     wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
-    wire.size = size
-    got = wire.received(send(wire, wire.message(value)))
-    got.codec = codec
+    wire.mask_bytes = mask_bytes
+    got = wire.received(send(wire, wire.message(value)._replace(owned=owned, held=owned)))
+    got.codec, got.fixed = codec, fixed(round)
     return got
 
 
@@ -164,21 +171,30 @@ def average(
     groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
+    got = uploads(round, name, value, weights, codec, groups, num_groups, downloads)
+    out = got.combine()
+    # where nothing arrived, or what did has no weight, there is nothing to combine
+    if not got.plain or groups is not None or weights is not None:
+        out = tree.where(got.mask.any(1), out, tree.zeros(out))
+    return out if groups is not None else tree.map(lambda x: x[0], out)
+
+
+def uploads(
+    round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
+    downloads: int, owned: Tree = None, mask_bytes: int = 0,
+) -> Received:  # fmt: skip
+    """What a server received for a mean, or one per group; `owned` and `mask_bytes` as in `exchange`."""
     codec = _codec(round, codec)
     if groups is not None:
         num_groups = whole("round.average.num_groups", num_groups)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
-    if groups is not None:
-        star(wire, "averages by groups")
-    message = send(wire, wire.message(value, weights, groups))
+    if groups is not None or owned is not None:
+        star(wire, "averages by groups" if owned is None else "averages parts of models")
+    wire.mask_bytes = mask_bytes
+    message = send(wire, wire.message(value, weights, groups)._replace(owned=owned, held=owned))
     if groups is None:
         average_statistics(round, name, _mean_as_they_are, weights)
-    got = wire.received(message)
-    out = got.combine()
-    # where nothing arrived, or what did has no weight, there is nothing to combine
-    if message.mask is not None or groups is not None or weights is not None:
-        out = tree.where(got.mask.any(1), out, tree.zeros(out))
-    return out if groups is not None else tree.map(lambda x: x[0], out)
+    return wire.received(message)
 
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
@@ -195,16 +211,6 @@ def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
         move = lambda b, r, o: b + gamma.astype(b.dtype) * (r - o)
         out = tree.map(move, message.base, mean, message.own)
     return out if message.mask is None else tree.where(message.mask, out, value)
-
-
-def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) -> Received:
-    """What a server received of one mean; `size`: of the uploads, and of the answers."""
-    wire = Server(round, name, round.network.codec, None, 1)
-    star(wire, "averages parts of models")
-    wire.size = size
-    message = send(wire, wire.message(value, weights, None))
-    average_statistics(round, name, _mean_as_they_are, weights)
-    return wire.received(message)
 
 
 def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax.Array]:

@@ -103,15 +103,12 @@ class OneNn:
                 to = edges.by_port((rank < (peers or 0)) & there)
             own = r.forward(search, state.params, query, x, real, batch=held)
             got = r.ask(query, _nearest, x, y, real, to=to)
-            far = jnp.full(ids.shape, jnp.inf, own[0].dtype).at[edges.receiver, edges.port]
-            said = jnp.zeros(ids.shape, y.dtype).at[edges.receiver, edges.port].set(got.rows[1])
-            there_now = got.rows[0] if got.mask is None else jnp.where(got.mask, got.rows[0], jnp.inf)
-            all_far = jnp.concatenate([own[0][:, None], far.set(there_now)], 1)
-            all_said = jnp.concatenate([own[1][:, None], said], 1)
-            best = all_far.min(1)
-            who = jnp.where(all_far == best[:, None], everyone, jnp.iinfo(jnp.int32).max)
-            at = who.argmin(1)
-            label = all_said[jnp.arange(r.n), at]
+            far, said = got.keep((jnp.full_like(got.rows[0], jnp.inf), got.rows[1]))
+            far = jnp.concatenate([own[0][:, None], edges.on_ports(far, ids.shape[1], jnp.inf)], 1)
+            said = jnp.concatenate([own[1][:, None], edges.on_ports(said, ids.shape[1])], 1)
+            best = far.min(1)
+            at = jnp.where(far == best[:, None], everyone, r.n_all).argmin(1)
+            label = said[jnp.arange(r.n), at]
             truth = wanted[row]
             error = label != truth if jnp.issubdtype(y.dtype, jnp.integer) else jnp.square(label - truth)
             put = lambda table, value: table.at[:, i].set(value.astype(table.dtype))
