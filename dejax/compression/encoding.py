@@ -146,7 +146,10 @@ def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
 
 
 def mask_of_largest_held(score: jax.Array, mask: jax.Array, k: jax.Array) -> jax.Array:
-    """Mark the k[i] largest of the entries that `mask` marks in row i, ties as in `mask_of_largest`."""
+    """Mark the k[i] largest of the entries that `mask` marks in row i.
+
+    Ties and NaN are as in `mask_of_largest`.
+    """
     score = jnp.where(jnp.isnan(score), jnp.inf, score)
     if score.dtype.itemsize > 4:
         order = jnp.argsort(jnp.where(mask, -score, 1), 1, stable=True)
@@ -156,7 +159,10 @@ def mask_of_largest_held(score: jax.Array, mask: jax.Array, k: jax.Array) -> jax
 
 
 def _mask_by_bits(score: jax.Array, k: int | jax.Array, low: int = 0) -> jax.Array:
-    """`mask_of_largest` of float32 whose lowest `low` bits are 0; k may be [n, 1]. A score < 0 is no entry."""
+    """`mask_of_largest` of float32 whose lowest `low` bits are 0.
+
+    k may be [n, 1], of rows whose scores < 0 are no entries.
+    """
     bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # floats >= 0 are in the order of their bits
     count = lambda mask: mask.sum(1, dtype=jnp.int32, keepdims=True)
 

@@ -73,7 +73,7 @@ class EdgeList:
         return tree.map(lambda x: x[self.reverse], rows)
 
     def sum(self, rows: Tree) -> Any:
-        """[n, ...]: the sum of each node's rows, in at least float32; of whole numbers exactly, in at least int32."""
+        """[n, ...]: the sum of each node's rows, in at least float32; whole numbers in int32."""
 
         def leaf(x: jax.Array) -> jax.Array:
             dtype = accumulator(x, whole=True)
@@ -89,7 +89,7 @@ class EdgeList:
         return per_port[self.receiver, self.port]
 
     def on_ports(self, rows: jax.Array, num_ports: int, padding: Any = 0) -> jax.Array:
-        """The inverse: rows [m, ...] at [n, k, ...] of the kernel's `num_ports`, `padding` elsewhere."""
+        """Rows [m, ...] on the kernel's ports [n, k, ...], `padding` where there is no edge."""
         table = jnp.full((self.n, num_ports, *rows.shape[1:]), padding, rows.dtype)
         return table.at[self.receiver, self.port].set(rows)
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from ..core import tree
 from ..core.types import Dtype, NodeFloat, NodeTree, Tree, Values
@@ -83,7 +83,11 @@ class Links(ABC):
         return tree.map(lambda x: sum_ports(self.take, x, x, lambda s: weights[:, s], own, k), values)
 
     def weighted(
-        self, values: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
+        self,
+        values: NodeTree,
+        weights: Shaped[Array, "n k"],
+        self_weights: Shaped[Array, " n"],
+        own: NodeTree | None = None,
     ) -> NodeTree:
         """Return at row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]].
 
@@ -179,7 +183,7 @@ def whole(*weights: jax.Array) -> bool:
 
 
 def accumulator(x: jax.Array, whole: bool = False) -> Any:
-    """The dtype in which sums over a leaf are taken: its own, or float32 (int32) where that is wider.
+    """The dtype in which sums over a leaf are taken: its own, or float32 (int32) if wider.
 
     Args:
       whole: the weights are whole numbers.
@@ -197,7 +201,7 @@ def accumulator(x: jax.Array, whole: bool = False) -> Any:
 
 
 def summed(x: jax.Array, dtype: Dtype) -> Any:
-    """The dtype of a sum over a leaf that was taken in `dtype`: the leaf's, but a count of bools is int32."""
+    """The dtype of a sum over a leaf: the leaf's; of whole numbers `dtype`, in which it was taken."""
     return x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else dtype
 
 

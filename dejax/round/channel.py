@@ -110,7 +110,10 @@ def _codec(round: Round, given: Any) -> Any:
 def exchange(
     round: Round, name: str, value: Tree, codec: Any, *, heard: bool = False, owned: Tree = None, mask_bytes: int = 0
 ) -> Received:
-    """See `Round.exchange`. owned: bool tree like `value`, which is 0 elsewhere; its mask takes `mask_bytes`."""
+    """See `Round.exchange`.
+
+    owned: bool tree like `value`, which is 0 elsewhere. mask_bytes: of a message, to say so.
+    """
     codec = _codec(round, codec)
     if round._ids is not None:
         says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
@@ -183,7 +186,10 @@ def uploads(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
     downloads: int, owned: Tree = None, mask_bytes: int = 0,
 ) -> Received:  # fmt: skip
-    """What a server received for a mean, or one per group; `owned` and `mask_bytes` as in `exchange`."""
+    """What a server received for a mean, or one per group.
+
+    owned, mask_bytes: as in `exchange`.
+    """
     codec = _codec(round, codec)
     if groups is not None:
         num_groups = whole("round.average.num_groups", num_groups)

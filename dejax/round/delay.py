@@ -28,9 +28,10 @@ def stage(wire: Any, m: Message) -> Message:
     at = sent_before % depth
 
     def ring(purpose: str, value: Tree, memory: Tree, first: bool = False, **kw: Any) -> Tree:
-        """Return the oldest rows of `value` [rows, ...], before which there are zeros, or ones if `first`.
+        """Return the oldest rows of `value` [rows, ...].
 
-        Where ages differ: the last `depth` of them, [rows, depth, ...].
+        Where ages differ: the last `depth` of them, [rows, depth, ...]. Before there are any: zeros, or
+        ones if `first`.
         """
         none = lambda rows: tree.map(lambda x: jnp.full((rows, depth, *x.shape[1:]), first, x.dtype), value)
         old, write = memory("late." + purpose, none, **kw)

@@ -1,4 +1,4 @@
-"""Parts of models: every entry is combined over those who hold it, in messages of what they hold."""
+"""Parts of models: every entry is combined over those who hold it, and they alone send it."""
 
 import dataclasses
 from typing import Any

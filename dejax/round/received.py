@@ -340,7 +340,7 @@ class ReceivedRows:
         lost the result is what would have come: use it through `mask`, as `rows`.
         """
         edges, awake = self._round.edges, self._round.awake
-        sent = edges.count(jnp.ones((edges.m,), jnp.int32))
+        sent = edges.sum(jnp.ones((edges.m,), jnp.int32))
         sent = sent if awake is None else jnp.where(awake, sent, 0)
         name = f"wire/{self._name}/header"
         self._round.meter(name, sent, counts.dtype.itemsize * 8)

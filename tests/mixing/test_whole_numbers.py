@@ -11,9 +11,9 @@ import pytest
 import dejax as dj
 from dejax import topology as tp
 from dejax.core.method import Traits
-from dejax.mixing import EdgeList, EdgeRows
+from dejax.mixing import EdgeList, EdgeRows, Star
 
-BIG = 2**24  # float32 cannot count on from here
+BIG = 2**22  # float32 cannot count on from four times that
 CASES = {
     "circulant": lambda: tp.ring(7),
     "sequence": lambda: tp.one_peer_exponential(6),
@@ -43,6 +43,15 @@ def test_sums_of_whole_numbers_are_exact(name):
         links.weighted(x["count"], links.weights(), jnp.asarray(own))
     with pytest.raises(TypeError, match="or send them as floats"):
         links.mix(x["count"])
+
+
+def test_a_server_means_no_whole_numbers():
+    """It had cut off their mean."""
+    star = Star(jnp.full((1, 4), 0.25, jnp.float32))
+    with pytest.raises(TypeError, match="send them as floats"):
+        star.mix(jnp.arange(4, dtype=jnp.int32))
+    x, none = BIG + jnp.arange(4, dtype=jnp.int32), jnp.zeros((1,), jnp.int32)
+    np.testing.assert_array_equal(star.weighted(x, jnp.ones((1, 4), bool), none), [4 * BIG + 6])
 
 
 def test_rows_of_edges_sum_to_whole_numbers():

@@ -163,6 +163,7 @@ class Hubs(Links):
     def _dense_rows(self, weights: jax.Array) -> jax.Array:
         """[h, n] from the port weights [h, k] of the hubs."""
         h = self.hubs.shape[0]
+        weights = weights.astype(jnp.promote_types(weights.dtype, jnp.int8))  # bools cannot be added
         zero = jnp.zeros((h, self.n), weights.dtype)
         if not h:
             return zero
