@@ -161,7 +161,7 @@ class Links(ABC):
         return None
 
 
-class Drawn:
+class DrawnLinks:
     """Links that are drawn afresh in every phase, `draw(key) -> Links`, of the size of `links`."""
 
     links: Any
@@ -251,4 +251,4 @@ def sum_ports(
     return out.astype(out_dtype)
 
 
-__all__ = ["UNROLL", "Drawn", "Links", "accumulator", "plain", "silenced", "sum_ports", "summed", "whole"]
+__all__ = ["UNROLL", "DrawnLinks", "Links", "accumulator", "plain", "silenced", "sum_ports", "summed", "whole"]

@@ -15,7 +15,7 @@ from ...core.types import Dtype, Keys, Tree, Values
 from ...xla.erase_mesh import erase_mesh
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Drawn, Links, accumulator, plain, silenced, sum_ports, summed, whole
+from ..links import DrawnLinks, Links, accumulator, plain, silenced, sum_ports, summed, whole
 from .routes import Routes, crossing, needed, relabelling, rounds_of, schedule
 
 
@@ -254,7 +254,7 @@ class Halo(Links):
 
 
 @struct
-class Everywhere(Drawn):
+class Everywhere(DrawnLinks):
     """Graphs drawn afresh in each phase, on devices.
 
     The draw is not known beforehand, so each device gets all rows.
