@@ -201,7 +201,7 @@ def accumulator(x: jax.Array, whole: bool = False) -> Any:
 
 
 def summed(x: jax.Array, dtype: Dtype) -> Any:
-    """The dtype of a sum over a leaf: the leaf's; of whole numbers `dtype`, in which it was taken."""
+    """The dtype of a sum over a leaf: the leaf's; of whole numbers that in which it was taken."""
     return x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else dtype
 
 

@@ -45,7 +45,7 @@ class Masked:
 
 OPTIONS = {
     "plain": {},
-    "copies": {"codec": c.copies(c.top_k(k=2), gamma=0.3)},
+    "copies": {"codec": c.copies(c.top_k(k=1), gamma=0.3)},
     "random": {"codec": c.direct(c.rand_k(ratio=0.5), gamma=0.5)},
     "robust": {"rule": dj.aggregation.trimmed_mean(f=1), "attack": dj.attacks.sign_flip(adversaries=2)},
     "late": {"faults": dj.faults.delay(phases=(0, 2))},
