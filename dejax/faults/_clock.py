@@ -132,7 +132,7 @@ class Clock:
         if kind == "shards":
             return last + jnp.max(latency + down / bandwidth)
         through = jnp.where(arrived, up, 0).sum() / server
-        sent = down.sum() / server if jnp.ndim(down) else n * (down / server)
+        sent = n * (down / server) if isinstance(down, int) else down.sum() / server
         answer = jnp.max(latency + down / bandwidth) + sent
         return last + through + answer
 

@@ -288,9 +288,8 @@ class Received:
             def flat(x: jax.Array) -> jax.Array:
                 return jnp.pad(x.reshape(x.shape[0], -1), ((0, 0), (0, blocks * columns - width)))
 
-            sent, mine, hostile, owned, held = (
-                None if x is None else flat(x) for x in (sent, mine, hostile, owned, held)
-            )
+            sent, others = flat(sent), (mine, hostile, owned, held)
+            mine, hostile, owned, held = (None if x is None else flat(x) for x in others)
 
             def block(b: jax.Array) -> jax.Array:
                 cut = lambda x: jax.lax.dynamic_slice_in_dim(x, b * columns, columns, 1)
@@ -329,7 +328,7 @@ class ReceivedRows:
         self._round, self._name, self._ride, self._headers = round, name, ride, 0
         self.rows, self.mask = rows, mask
 
-    def keep(self, old: Values) -> Any:
+    def keep(self, old: Tree) -> Any:
         """The new rows where they arrived, else `old` [m, ...]."""
         return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
 

@@ -82,7 +82,7 @@ class OneNn:
         if y.ndim != 2:
             raise ValueError(f"one_nn answers one number per sample, but y is {list(y.shape[2:])} of each; give y [N]")
         pool, wanted = _flat(public["x"]), public["y"]
-        routes = None if self.peers is None else round.exchange(_mean(x, real), name="means").each()
+        routes: Any = None if self.peers is None else round.exchange(_mean(x, real), name="means").each()
         edges, (ids, _) = round.edges, round.neighbors
         everyone = jnp.concatenate([round.ids[:, None], ids], 1)
 

@@ -69,7 +69,7 @@ PARTS: tuple[Refusal, ...] = (
         field="network.codec",
         says="is {codec}",
         why="but {method} sends parts of models, and {lacks}",
-        instead="use {use[part_codec]}",
+        instead="use {use[part_codec]}, not per edge, around a compressor that has held(keys, x, mask)",
     ),
     Refusal(
         "copies of chosen neighbors",

@@ -18,7 +18,7 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",
     "entry_rule": "coordinate_median or trimmed_mean",
-    "part_codec": "direct, error_feedback or copies, around a compressor that has held(keys, x, mask)",
+    "part_codec": "direct, error_feedback or copies",
     "server_rule": "coordinate_median or trimmed_mean",
     "one_model": "fedavg",
     "late_copies": "direct or error_feedback",
