@@ -93,7 +93,7 @@ class OneNn:
             i, queries, labels, distances, wrong = carry
             row = draw_index(uniform(r.node_keys("query")), jnp.int32(pool.shape[0]))
             query = pool[row]
-            to = None if routes is None else edges.by_port(_near(query, *routes, self.peers or 0))
+            to = None if routes is None else edges.by_port(_near(query, routes, self.peers or 0))
             own = r.forward(search, state.params, query, x, real, batch=held)
             got = r.ask(query, _nearest, x, y, real, to=to)
             far, said = got.keep((jnp.full_like(got.rows[0], jnp.inf), got.rows[1]))
@@ -127,8 +127,9 @@ def _mean(x: jax.Array, real: jax.Array) -> jax.Array:
     return (x * weight[:, :, None]).sum(1) / jnp.maximum(weight.sum(1), 1)[:, None]
 
 
-def _near(query: jax.Array, means: jax.Array, there: jax.Array, peers: int) -> jax.Array:
+def _near(query: jax.Array, routes: tuple[Any, jax.Array], peers: int) -> jax.Array:
     """Bool [n, k]: the `peers` ports whose means [n, k, f] are nearest to the queries [n, f]."""
+    means, there = routes
     far = jnp.where(there, jnp.square(means - query[:, None]).sum(2), jnp.inf)
     return (jnp.argsort(jnp.argsort(far, 1), 1) < peers) & there
 
