@@ -1,6 +1,6 @@
 """The channel: the stages between the node that sends a value and the rule that combines it.
 
-    sender: privacy, codec    adversary    links: loss, audit, delay    meter, clock    receiver: the network's rule
+    sender: privacy, codec    adversary    server: its own clipping    links: loss, audit, delay    meter, clock    receiver: the network's rule
 
 A stage takes the wire and the message and returns the message changed. The wire says what the rows
 are (nodes or directed edges), who hears them and whose memory the network keeps (`wires`). A new
@@ -20,7 +20,7 @@ from ..core.checks import whole
 from ..core.kinds import check_option
 from ..core.stacks import held
 from ..core.types import Codec, Round, Tree, Values
-from ..errors import bad
+from ..errors import RefusedError, bad
 from ..problem.roles import average_statistics
 from . import audit, clocks, delay
 from .message import Message
@@ -29,8 +29,10 @@ from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
 
 
 def private(wire: Wire, m: Message) -> Message:
-    """Clip and noise at the sender, where privacy acts on messages."""
+    """Clip and noise at the sender, where privacy acts on messages, or nodes clip their uploads by themselves."""
     privacy = wire.network.privacy
+    if _of_uploads(privacy) and privacy.at_nodes:
+        return _clipped(wire, m._replace(base=m.value, own=m.value, sent=m.value))
     if privacy is None or privacy.hook != "message":
         return m._replace(base=m.value, own=m.value, sent=m.value)
     wire.round.store.ask()
@@ -49,6 +51,21 @@ def attacked(wire: Wire, m: Message) -> Message:
     if attack is None or attack.hook != "message":
         return m
     return wire.attack(m, attack)
+
+
+def bounded(wire: Wire, m: Message) -> Message:
+    """Clip what the server rebuilt of each upload, whoever sent it, where privacy acts there."""
+    privacy = wire.network.privacy
+    return _clipped(wire, m) if _of_uploads(privacy) and not privacy.at_nodes else m
+
+
+def _of_uploads(privacy: Any) -> bool:
+    return privacy is not None and privacy.hook == "upload"
+
+
+def _clipped(wire: Any, m: Message) -> Message:
+    wire.round.store.ask(wire.round._ids)  # one draw of the cohort serves all uploads of its nodes
+    return wire.bound(m)
 
 
 def lossy(wire: Wire, m: Message) -> Message:
@@ -70,7 +87,7 @@ def awaited(wire: Wire, m: Message) -> Message:
 
 
 Stage = Callable[[Any, Message], Message]
-STAGES: tuple[Stage, ...] = (private, encoded, attacked, lossy, audit.stage, delay.stage, metered, awaited)
+STAGES: tuple[Stage, ...] = (private, encoded, attacked, bounded, lossy, audit.stage, delay.stage, metered, awaited)
 
 
 def send(wire: Wire, message: Message) -> Message:
@@ -170,6 +187,7 @@ def average(
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
     if groups is not None:
         star(wire, "averages by groups")
+        _one_mean(round, "averages by groups")
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
         average_statistics(round, name, _mean_as_they_are, weights)
@@ -178,11 +196,15 @@ def average(
     # where nothing arrived, or what did has no weight, there is nothing to combine
     if message.mask is not None or groups is not None or weights is not None:
         out = tree.where(got.mask.any(1), out, tree.zeros(out))
+    if _of_uploads(round.network.privacy):
+        out = tree.map(lambda x: x[0], out)
+        return round.network.privacy.released(round.key(name + ".noise"), out, wire.total)
     return out if groups is not None else tree.map(lambda x: x[0], out)
 
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
+    _one_mean(round, "moves nodes towards a mean")
     used: Any = _codec(round, codec)
     wire: Any = Server(round, name, used, None, 1)
     message = send(wire, wire.message(value, None, None))
@@ -201,6 +223,7 @@ def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) ->
     """What a server received of one mean; `size`: of the uploads, and of the answers."""
     wire = Server(round, name, round.network.codec, None, 1)
     star(wire, "averages parts of models")
+    _one_mean(round, "averages parts of models")
     wire.size = size
     message = send(wire, wire.message(value, weights, None))
     average_statistics(round, name, _mean_as_they_are, weights)
@@ -212,6 +235,7 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
     codec = _codec(round, codec)
     wire = Server(round, name, codec, None, 0)
     star(wire, "looks at single uploads")
+    _one_mean(round, "looks at single uploads")
     if not round.network.rule.linear:
         why = "but the method combines single uploads itself, and would not use it"
         raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
@@ -251,6 +275,14 @@ def star(wire: Server, does: str) -> None:
     if wire.kind != "star":
         says = f"is {wire.kind!r}, which forms sums alone"
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
+
+
+def _one_mean(round: Round, does: str) -> None:
+    """Raise where privacy acts on uploads, which covers `average` of one mean alone."""
+    if _of_uploads(round.network.privacy):
+        why = f"which covers one mean of all uploads, but the method {does}"
+        instead = "leave one_update out of its traits, or privacy out of the network"
+        raise bad("network.privacy", round.network.privacy, why=why, instead=instead, error=RefusedError)
 
 
 __all__ = [
