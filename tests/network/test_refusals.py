@@ -200,7 +200,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("no gradients to noise", (Traits(learns=False), net(RING, privacy=CLIP)), (NEIGHBORS, net(RING, privacy=CLIP))),
     pair("no samples to attack", (Traits(learns=False), net(RING, attack=dj.attacks.label_flip(adversaries=1, num_classes=10))), (Traits(learns=False), net(RING, attack=FLIP))),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
-    pair("no updates to clip", (SERVER, net(privacy=USERS)), (UPDATED, net(privacy=USERS))),
+    pair("no change of a model to clip", (SERVER, net(privacy=USERS)), (UPDATED, net(privacy=USERS))),
     pair("rules beside clipped sums", (UPDATED, net(privacy=USERS, rule=MEDIAN)), (UPDATED, net(privacy=USERS))),
     pair("codecs after shares of noise", (UPDATED, net(privacy=SHARES, codec=LOSSY)), (UPDATED, net(privacy=USERS, codec=LOSSY))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),

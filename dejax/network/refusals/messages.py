@@ -81,10 +81,10 @@ MESSAGES: tuple[Refusal, ...] = (
         says="changes messages: {traits.needs_exact}",
     ),
     Refusal(
-        "no updates to clip",
+        "no change of a model to clip",
         lambda c: c.noises_uploads and not (c.channel == "server" and c.traits.one_update),
         field="network.privacy",
-        says="{privacy} clips one update of each node at a server",
+        says="{privacy} clips, at a server, the change of each node's model",
         why="but {method} sends something else",
         instead="use {use[upload]}, or {use[gradient_noise]}",
     ),
