@@ -69,9 +69,7 @@ class Privacy:
 
     hook = "message"  # where: "message", "gradient" or "upload"
     per_example = False  # clips the gradient of every single example
-    gaussian = (
-        False  # its noise is Gaussian, of deviation `noise_multiplier` x sensitivity: else no account has a guarantee
-    )
+    gaussian = False  # its noise is Gaussian, of deviation noise_multiplier x sensitivity: what accounts can read
     at_nodes = False  # hook "upload": nodes clip by themselves, before codec and adversaries
 
 
