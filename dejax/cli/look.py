@@ -66,7 +66,7 @@ def plan(args: argparse.Namespace) -> int:
             if parts[2].privacy is not None:
                 spent[p.label] = privacy_spent(*parts, rounds=run.rounds)
     if args.json:
-        more = {p.label: {"most_n_of_data": most_of_data(config, p.label)} for p in plans}
+        more: dict[str, dict[str, Any]] = {p.label: {"most_n_of_data": most_of_data(config, p.label)} for p in plans}
         for label, s in spent.items():
             more[label]["privacy"] = {"epsilon": float(s.epsilon.max()), "delta": s.delta, "words": s.words}
         print_json({"runs": [p.plain() | more[p.label] for p in plans]})

@@ -4,9 +4,13 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .shared import DONE, console, escape, grid, load, print_json, seed_of
+
+if TYPE_CHECKING:
+    from ..report.history import History
+    from ..theory import Curve, Prediction
 
 GRAPH = {
     "rho": "rho = ||W - J||",
@@ -25,7 +29,8 @@ def theory(args: argparse.Namespace) -> int:
     seed = seed_of(config)
     for run in config.runs:
         with blamed(config, run):
-            found[run.label] = predict(*run.objects(), run.rounds, seed=seed if isinstance(seed, int) else seed[0])
+            parts: tuple[Any, Any, Any] = run.objects()
+            found[run.label] = predict(*parts, run.rounds, seed=seed if isinstance(seed, int) else seed[0])
     history = None
     if args.beside is not None:
         history = beside(args.beside, found)
@@ -53,14 +58,14 @@ def theory(args: argparse.Namespace) -> int:
     return DONE
 
 
-def said(value: Any) -> str:
+def said(value: float | None) -> str:
     """A number, or what stands where none is known."""
     if value is None:
         return "not known"
     return f"{value:,}" if isinstance(value, int) else "without limit" if math.isinf(value) else f"{value:.4g}"
 
 
-def table(out: Any, label: str, prediction: Any, history: Any) -> None:
+def table(out: Any, label: str, prediction: "Prediction", history: "History | None") -> None:
     """The curves of one run."""
     shown = grid("number", "kind", "after the last round", "floor", "factor per round", right=(2, 3, 4))
     if history is not None:
@@ -74,7 +79,7 @@ def table(out: Any, label: str, prediction: Any, history: Any) -> None:
     out.print(shown)
 
 
-def compared(history: Any, label: str, curve: Any) -> float | None:
+def compared(history: "History", label: str, curve: "Curve") -> float | None:
     """The largest measured value over the predicted one; None where the records lack the number."""
     if not any(r["run"] == label and r.get(curve.name) is not None for r in history.records):
         return None
@@ -84,7 +89,7 @@ def compared(history: Any, label: str, curve: Any) -> float | None:
     return max(ratios) if ratios else None
 
 
-def beside(directory: str, found: dict[str, Any]) -> Any:
+def beside(directory: str, found: "dict[str, Prediction]") -> "History":
     """Write predictions into a run directory; give its history.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Draw batches from a node's own rows: with or without replacement, by epochs, or everything.
+"""Draw batches from a node's own rows: with or without replacement, by epochs, or all.
 
 Draws are made on the device. A sampler is `init(n) -> memory` and
 `draw(memory, count, index, keys, base_keys) -> (rows, weight, memory)`, where

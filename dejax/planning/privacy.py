@@ -83,7 +83,8 @@ class Account:
         self.sleeps = any(fault.sleeps for fault in network.faults)  # those awake are drawn first, and so more often
         cohort = traits(method).cohort
         self.clients = 1.0 if cohort is None or self.sleeps else min(cohort, problem.n) / problem.n
-        self.rate, self.batches, self.without = np.ones(problem.n), 0, False
+        self.rate, self.without = np.ones(problem.n), False
+        self.batches = np.zeros(problem.n, np.int64)  # of an epoch, where there are any
         self.protects, self.why = "the messages of a node", ""
         if mechanism.hook == "gradient":
             self._of_batches(problem)
@@ -111,14 +112,14 @@ class Account:
 
     def spent(self, rounds: int, delta: float | None = None) -> Spent:
         """Of every node after `rounds` rounds."""
-        delta, n = self.delta if delta is None else delta, len(self.count)
-        epsilon = np.full(n, math.inf)
+        wanted = self.delta if delta is None else delta
+        epsilon = np.full(len(self.count), math.inf)
         if not self.why:
             pairs = list(zip(self.rate.tolist(), self._repeats(rounds).tolist(), strict=True))
-            known = {(q, t): self._epsilon(q, t, delta) for q, t in dict.fromkeys(pairs)}
+            known = {(q, t): self._epsilon(q, t, wanted) for q, t in dict.fromkeys(pairs)}
             epsilon = np.array([known[pair] for pair in pairs])
         return Spent(
-            epsilon, delta, not self.why, self.words, self.per_round, rounds, self.rate, self.clients, self.adjacency
+            epsilon, wanted, not self.why, self.words, self.per_round, rounds, self.rate, self.clients, self.adjacency
         )
 
     def worst(self, rounds: int) -> float:
@@ -129,7 +130,7 @@ class Account:
 
     def _repeats(self, rounds: int) -> np.ndarray:
         """How often each node runs `self.runs`: once a round, or once an epoch."""
-        if not np.any(self.batches):
+        if not self.batches.any():
             return np.full(len(self.count), rounds)
         return -(-rounds * sum(times for times, _ in self.queries) // self.batches)
 
@@ -138,9 +139,10 @@ class Account:
             total = repeats * sum(times * uses for times, uses in self.runs)
             return accountant.epsilon(self.noise, total, 1.0, delta)
         orders = np.asarray(accountant.ORDERS, np.float64)
+        tried = orders.tolist()
         if q not in self._moments:
             rdp = accountant.rdp_without_replacement if self.without else accountant.rdp
-            one = sum(times * rdp(self.noise / math.sqrt(uses), q, orders) for times, uses in self.runs)
+            one = sum(times * rdp(self.noise / math.sqrt(uses), q, tried) for times, uses in self.runs)
             if self.clients < 1:
                 moment = math.log(self.clients) + one * (orders - 1)
                 one = np.logaddexp(math.log1p(-self.clients), moment) / (orders - 1)

@@ -30,7 +30,7 @@ CLIP = above(0, "a norm > 0, e.g. 1.0, or inf for none", infinite=True)
 
 @struct
 class UserLevel(Privacy):
-    """Clip each node's update to norm C at the server; add noise of deviation sigma C to their sum.
+    """Clip each node's update to norm C; add noise of deviation sigma C to their sum.
 
     Protects all data of a node, however many local steps it makes, against everybody who sees the server's models. The server sees
     single updates and is trusted; with `noise="shares"` every node of a cohort of m clips by itself and adds its share of the noise, of
@@ -87,7 +87,7 @@ class UserLevel(Privacy):
         return jnp.minimum(counts.astype(jnp.float32) / jnp.asarray(cap, jnp.float32), 1)
 
     def clipped(self, ctx: Context, value: NodeTree, weights: Values | None, cohort: float) -> NodeTree:
-        """Return w_i u_i min(1, C / ||u_i||) [m, ...], with a share of the noise where it is added in shares.
+        """Return w_i u_i min(1, C / ||u_i||) [m, ...], and a share of the noise under "shares".
 
         cohort: expected number of nodes.
         """

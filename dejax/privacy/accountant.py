@@ -67,7 +67,7 @@ def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[fl
 def rdp_without_replacement(
     noise_multiplier: float, sampling_rate: float, orders: Sequence[float] = ORDERS
 ) -> np.ndarray:
-    """Bound the Renyi divergence of one step on a batch of fixed size, drawn without replacement.
+    """Bound the Renyi divergence of one step on a batch drawn without replacement.
 
     At a whole order a, with e(j) = j / (2 s^2), the lesser of e(a) and
 

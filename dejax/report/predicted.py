@@ -44,7 +44,7 @@ def handles(history: History, names: list[str]) -> list[Any]:
 
 
 def figure(history: History) -> Figure | None:
-    """Draw each number that is measured and predicted, on a logarithmic axis; None where there is none."""
+    """Draw the numbers that are measured and predicted, on logarithmic axes; None: there are none."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -175,7 +175,7 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
 
 
 def _spent(history: History) -> list[str]:
-    """Say what epsilon is a bound of, or why there is no guarantee, once for all runs that say the same."""
+    """Say what epsilon is a bound of, or why there is none, once for runs that say the same."""
     said: dict[str, list[str]] = {}
     for run in history.runs:
         words = history.facts.get(run, {}).get("privacy")

@@ -29,7 +29,7 @@ from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
 
 
 def private(wire: Wire, m: Message) -> Message:
-    """Clip and noise at the sender, where privacy acts on messages, or nodes clip their uploads by themselves."""
+    """Clip and noise at the sender: messages, or uploads that nodes clip by themselves."""
     privacy = wire.network.privacy
     if _of_uploads(privacy) and privacy.at_nodes:
         return _clipped(wire, m._replace(base=m.value, own=m.value, sent=m.value))

@@ -16,11 +16,12 @@ class Accounts:
         first = at - at % len(self.run.seeds)
         if first not in self._known:
             queries = next((known.queries for known in self._known.values() if known), None)  # all have one structure
-            self._known[first] = account(*self.run.parts_of(at), queries)
+            method, problem, network = self.run.parts_of(at)
+            self._known[first] = account(method, problem, network, queries)
         return self._known[first]
 
     def facts(self, label: str) -> dict[str, Any]:
-        """The fact `privacy` of a run: what the epsilon of its records is a bound of, or why there is none."""
+        """The fact `privacy` of a run: what its epsilon is a bound of, or why there is none."""
         found = self.of([name for name, _ in self.run.lanes].index(label))
         return {} if found is None else {"privacy": found.said()}
 

@@ -47,7 +47,7 @@ Step = Callable[[Facts, float, Errors], Errors]
 
 
 def bound(method: Method) -> tuple[Step, str] | None:
-    """(errors of a round from those of the last one, source); None where no bound is written down."""
+    """(errors from those a round before, source); None where no bound is written down."""
     made: Any = method
     if isinstance(method, methods.dsgd):
         steps = {"atc": _local(1), "awc": _with_combine, "cta": _combine_adapt}
@@ -88,7 +88,7 @@ def _with_combine(f: Facts, lr: float, errors: Errors) -> Errors:
 
 
 def _track(f: Facts, lr: float, errors: Errors) -> Errors:
-    """Errors (e, c, spread of the trackers, how far the models moved in the last round), without noise."""
+    """(e, c, spread of the trackers, how far models moved in the last round), without noise."""
     e, c, spread, moved = errors
     spread = f.rho * spread + f.known.L * moved
     moved = math.hypot(f.spread * c + lr * f.rho * spread, lr * f.known.L * math.hypot(e, c))

@@ -142,7 +142,11 @@ def _spread(gradients: np.ndarray) -> float:
 
 
 def _with_noise(
-    made: Constants, task: Any, nodes: list[dict[str, np.ndarray]], sampler: Any, count: np.ndarray
+    made: Constants,
+    task: SquaresTask | LogisticTask,
+    nodes: list[dict[str, np.ndarray]],
+    sampler: Any,
+    count: np.ndarray,
 ) -> Constants:
     """Add what sampling and the task's own noise do to gradients."""
     own = float(getattr(task, "noise", 0.0)) ** 2  # of one row

@@ -1,4 +1,4 @@
-"""Exact recursions of methods on quadratics: what the models are on average, and how they scatter.
+"""Exact recursions of methods on quadratics: mean and covariance of all models.
 
 On f_i(x) = x' A_i x / 2 - b_i' x the round of a method that is linear in models and gradients is an affine map of its state, and
 gradient noise that does not depend on x is added to it:
@@ -16,6 +16,8 @@ from ..core.types import Method
 
 DOUBLINGS = 32  # of the map, until what it leads to counts as its limit
 MOST = 1500  # numbers of a state of which matrices are formed
+Rate = float | np.ndarray  # of all nodes, or [n, 1]
+Gradient = Callable[[np.ndarray, int], np.ndarray]
 
 
 class Linear(NamedTuple):
@@ -50,23 +52,23 @@ def _mix(w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.einsum("ij,...jd->...id", w, x)
 
 
-def _adapt_combine(z: np.ndarray, w: np.ndarray, lr: Any, gradient: Any) -> np.ndarray:
+def _adapt_combine(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.ndarray:
     x = z[..., 0, :, :]
     return _mix(w, x - lr * gradient(x, 0))[..., None, :, :]
 
 
-def _adapt_with_combine(z: np.ndarray, w: np.ndarray, lr: Any, gradient: Any) -> np.ndarray:
+def _adapt_with_combine(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.ndarray:
     x = z[..., 0, :, :]
     return (_mix(w, x) - lr * gradient(x, 0))[..., None, :, :]
 
 
-def _combine_adapt(z: np.ndarray, w: np.ndarray, lr: Any, gradient: Any) -> np.ndarray:
+def _combine_adapt(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.ndarray:
     x = _mix(w, z[..., 0, :, :])
     return (x - lr * gradient(x, 0))[..., None, :, :]
 
 
 def _local(steps: int) -> Callable[..., np.ndarray]:
-    def step(z: np.ndarray, w: np.ndarray, lr: Any, gradient: Any) -> np.ndarray:
+    def step(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.ndarray:
         y = z[..., 0, :, :]
         for k in range(steps):
             y = y - lr * gradient(y, k)
@@ -75,7 +77,7 @@ def _local(steps: int) -> Callable[..., np.ndarray]:
     return step
 
 
-def _track(z: np.ndarray, w: np.ndarray, lr: Any, gradient: Any) -> np.ndarray:
+def _track(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.ndarray:
     x, y, last = (z[..., b, :, :] for b in range(3))
     new = gradient(x, 0)
     y = _mix(w, y) + new - last
@@ -94,7 +96,7 @@ class System:
         self.variance = np.tile(np.repeat(variance, self.d), form.draws)  # of xi [draws, n, d]
         self.noisy = bool(variance.any())
 
-    def advance(self, z: np.ndarray, t: int, lr: Any, xi: np.ndarray | None = None, pull: float = 1.0) -> np.ndarray:
+    def advance(self, z: np.ndarray, t: int, lr: Rate, xi: np.ndarray | None = None, pull: float = 1.0) -> np.ndarray:
         """One round of z [..., blocks, n, d]; xi: [..., draws, n, d]."""
 
         def gradient(x: np.ndarray, k: int) -> np.ndarray:
@@ -103,7 +105,7 @@ class System:
 
         return self.form.step(z, self.mixing[t % len(self.mixing)], lr, gradient)
 
-    def matrices(self, t: int, lr: Any) -> tuple[np.ndarray, np.ndarray]:
+    def matrices(self, t: int, lr: Rate) -> tuple[np.ndarray, np.ndarray]:
         """(M, N) of round t."""
         shape, draws = (self.form.blocks, self.n, self.d), (self.form.draws, self.n, self.d)
         basis = np.eye(self.size).reshape(-1, *shape)
@@ -118,8 +120,8 @@ class System:
         z[0] = x
         return z
 
-    def moments(self, x: np.ndarray, rates: list[Any]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """(mean of the models [n, d], their covariance [n, d, n, d] or None) before each round and after the last."""
+    def moments(self, x: np.ndarray, rates: list[Rate]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Mean [n, d] and covariance [n, d, n, d] (or None) of the models, [rounds + 1] of them."""
         z, cov = self.start(x), np.zeros((self.size, self.size)) if self.noisy else None
         out, made, of = [(z[0], self._of_models(cov))], None, None
         for t, lr in enumerate(rates):
@@ -133,7 +135,7 @@ class System:
             out.append((z[0], self._of_models(cov)))
         return out
 
-    def limit(self, x: np.ndarray, lr: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def limit(self, x: np.ndarray, lr: Rate) -> tuple[np.ndarray, np.ndarray | None]:
         """The same after 2^32 periods, by doubling the map."""
         period, z = len(self.mixing), self.start(x).ravel()
         m, v, cov = np.eye(self.size), np.zeros(self.size), np.zeros((self.size, self.size))
@@ -147,8 +149,8 @@ class System:
             z = m @ z + v
         return z.reshape(-1, self.n, self.d)[0], self._of_models(cov if self.noisy else None)
 
-    def rate(self, lr: Any) -> float:
-        """The factor per round by which the state comes nearer to its limit in the end: a spectral radius."""
+    def rate(self, lr: Rate) -> float:
+        """The factor per round by which the state nears its limit in the end: a spectral radius."""
         m = np.eye(self.size)
         for t in range(len(self.mixing)):
             m = self.matrices(t, lr)[0] @ m

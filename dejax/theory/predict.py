@@ -1,4 +1,4 @@
-"""Predict a run: facts of its graph, constants of its problem, exact curves, bounds, and what is not known."""
+"""Predict a run: facts of its graph, exact curves, bounds, and what is not known."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 from .. import methods, topology
 from ..core import checks
 from ..core.random import seeded
-from ..core.types import Method, Network
+from ..core.types import Method, Network, Tree
 from ..engine import prepare
 from ..engine.starts import starts
 from ..problem import Problem
@@ -74,7 +74,7 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    method: Method, problem: Problem, network: Network, rounds: int, *, seed: int = 0, params: Any = None
+    method: Method, problem: Problem, network: Network, rounds: int, *, seed: int = 0, params: Tree = None
 ) -> Prediction:
     """Predict the objective f(xbar) and the consensus distance of a run.
 
@@ -117,7 +117,7 @@ def _notes(method: Method) -> tuple[str, ...]:
     return (NOTE,) if isinstance(method, (methods.dsgd, methods.local_sgd)) else ()
 
 
-def _excluded(method: Method, network: Any) -> str:
+def _excluded(method: Method, network: Network) -> str:
     """Why no recursion here describes this run; nothing where one may."""
     if bounds.bound(method) is None:
         return f"no curve of {type(method).__name__} is written down: there are those of dsgd, local_sgd and gradient_tracking"
@@ -141,18 +141,20 @@ def _excluded(method: Method, network: Any) -> str:
     return ""
 
 
-def _rate(method: Any, t: int) -> Any:
+def _rate(method: Any, t: int) -> exact.Rate:
     """A number, or [n, 1] for rates per node."""
     lr = method.lr(t) if callable(method.lr) else method.lr
     lr = np.asarray(jax.device_get(lr), np.float64)
     return lr[:, None] if lr.ndim else float(lr)
 
 
-def _constant(rates: list[Any]) -> bool:
+def _constant(rates: list[exact.Rate]) -> bool:
     return all(np.array_equal(rates[0], lr) for lr in rates)
 
 
-def _exact(method: Method, network: Any, known: Constants, x: np.ndarray, rates: list[Any]) -> list[Curve] | str:
+def _exact(
+    method: Method, network: Network, known: Constants, x: np.ndarray, rates: list[exact.Rate]
+) -> list[Curve] | str:
     form = exact.linear(method)
     if form is None or known.hessians is None or known.pulls is None:
         return f"no exact recursion: the gradients of {known.name} are not linear in the model"
@@ -181,7 +183,9 @@ def _exact(method: Method, network: Any, known: Constants, x: np.ndarray, rates:
     return out
 
 
-def _bounds(method: Method, network: Any, known: Constants, x: np.ndarray, rates: list[Any]) -> list[Curve] | str:
+def _bounds(
+    method: Method, network: Network, known: Constants, x: np.ndarray, rates: list[exact.Rate]
+) -> list[Curve] | str:
     found, top = bounds.bound(method), network.topology
     if found is None:
         return ""
@@ -202,11 +206,12 @@ def _bounds(method: Method, network: Any, known: Constants, x: np.ndarray, rates
     if step is bounds._track:  # the first round sets trackers to gradients
         g = known.gradients(x)
         first = (*first, 0.0, math.sqrt(exact.consensus(g, None)) / known.L)
-    errors = bounds.curve(step, facts, first, rates)
+    numbers = [float(lr) for lr in rates]
+    errors = bounds.curve(step, facts, first, numbers)
     last, factor = None, None
     if _constant(rates):
-        factor = bounds.rate(step, facts, first, rates[0])
-        last = bounds.floor(step, facts, first, rates[0]) if factor < 1 else tuple(math.inf for _ in first)
+        factor = bounds.rate(step, facts, first, numbers[0])
+        last = bounds.floor(step, facts, first, numbers[0]) if factor < 1 else tuple(math.inf for _ in first)
     objective = lambda err: known.f_star + known.L / 2 * err[0] ** 2
     out = []
     for name, of in (("objective", objective), ("consensus", lambda err: err[1] ** 2)):
