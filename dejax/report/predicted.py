@@ -44,7 +44,7 @@ def handles(history: History, names: list[str]) -> list[Any]:
 
 
 def figure(history: History) -> Figure | None:
-    """Draw the numbers that are measured and predicted, on logarithmic axes; None: there are none."""
+    """Draw what is measured and predicted, on logarithmic axes; None where there is nothing."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
