@@ -66,11 +66,14 @@ class Privacy:
     """Clip and add noise, by the method that `hook` names.
 
     `message(ctx, value) -> (base, own, sent)`. `gradient(ctx, grads, weight) -> gradients [n, ...]`; under `sampling="poisson"` it is
-    also given `size=`, float32 [n], the expected number of examples, by which to divide.
+    also given `size=`, float32 [n], the expected number of examples, by which to divide. Those of uploads to a server have `clipped`,
+    `weights`, `released` and `client_sampling`, as `dejax.privacy.user_level` has them.
     """
 
-    hook = "message"  # where: "message" or "gradient"
+    hook = "message"  # where: "message", "gradient" or "upload"
     per_example = False  # clips the gradient of every single example
+    gaussian = False  # its noise is Gaussian, of deviation noise_multiplier x sensitivity: what accounts can read
+    at_nodes = False  # hook "upload": nodes clip by themselves, before codec and adversaries
 
 
 class LearningRule:
@@ -198,7 +201,7 @@ KINDS = {
         call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
         ("is_adversary",),
         Privacy,
-        (("hook", ("message", "gradient")),),
+        (("hook", ("message", "gradient", "upload")),),
     ),
     "attack": Interface(
         (("is_adversary",),),

@@ -331,6 +331,8 @@ class Round(Rows):
     def sample(self, m: int, *, name: str | None = None) -> "Round":
         """A view whose node axis is m distinct nodes drawn uniformly, awake ones first.
 
+        Under privacy of uploads with Poisson sampling: every node on its own with probability m / n. The axis is then wider, and
+        those that were not drawn are asleep.
         Costs O(m^2) when everybody is awake, whatever the population's size.
         Raises: ValueError: m < 1 or m > n.
         """
@@ -338,8 +340,8 @@ class Round(Rows):
         m = whole("round.sample.m", m)
         if m > self.n:
             raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
-        rows = cohort.drawn(self, fold_name(self._key, name), m)
-        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
+        rows, who = cohort.of(self, fold_name(self._key, name), m)
+        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None, _drawn=who, _expected=m)
         clocks.start_cohort(view, name)
         return view
 

@@ -27,12 +27,15 @@ ALIE, FLIP = dj.attacks.alie(adversaries=(1,), z=1.0), dj.attacks.sign_flip(adve
 NOISE, CLIP = (
     make(clip=1.0, noise_multiplier=0.1) for make in (dj.privacy.gaussian_message, dj.privacy.gaussian_gradient)
 )
+USERS = dj.privacy.user_level(clip=1.0, noise_multiplier=0.1)
+SHARES = dataclasses.replace(USERS, noise="shares")
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
 UPDATES = dj.events.updates(age=1)
+UPDATED = Traits(channel="server", one_update=True)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -197,6 +200,9 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("no gradients to noise", (Traits(learns=False), net(RING, privacy=CLIP)), (NEIGHBORS, net(RING, privacy=CLIP))),
     pair("no samples to attack", (Traits(learns=False), net(RING, attack=dj.attacks.label_flip(adversaries=1, num_classes=10))), (Traits(learns=False), net(RING, attack=FLIP))),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
+    pair("no change of a model to clip", (SERVER, net(privacy=USERS)), (UPDATED, net(privacy=USERS))),
+    pair("rules beside clipped sums", (UPDATED, net(privacy=USERS, rule=MEDIAN)), (UPDATED, net(privacy=USERS))),
+    pair("codecs after shares of noise", (UPDATED, net(privacy=SHARES, codec=LOSSY)), (UPDATED, net(privacy=USERS, codec=LOSSY))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
     pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),

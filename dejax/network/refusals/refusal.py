@@ -21,6 +21,7 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "part_codec": "direct, error_feedback or copies",
     "server_rule": "coordinate_median or trimmed_mean",
     "one_model": "fedavg",
+    "upload": "fedavg, fedprox, fedopt or fedadam",
     "late_copies": "direct or error_feedback",
     "two_way_loss": "link_loss",
     "lossless_graphs": "chain or binary_tree",

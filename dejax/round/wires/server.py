@@ -50,6 +50,26 @@ class Server(Wire):
         sent, along = attack.server(ctx, m.sent, hostile), {**m.along, "hostile": hostile}
         return m._replace(sent=sent, held=claimed(m, hostile), along=along)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether privacy acts on uploads, so that what their sum is divided by is fixed."""
+        return self.network.privacy is not None and self.network.privacy.hook == "upload"
+
+    @property
+    def total(self) -> jax.Array | float:
+        """q W: the weight that uploads are expected to have, which does not tell who was drawn."""
+        expected, count = self.round.expected, self.round.problem.data.count
+        if not self.weighted:
+            return float(expected)
+        return self.network.privacy.weights(count, count).sum() * (expected / self.round.n_all)
+
+    def bound(self, m: Message) -> Message:
+        """Let privacy clip and weigh uploads."""
+        privacy, round = self.network.privacy, self.round
+        weights = privacy.weights(round.counts, round.problem.data.count) if self.weighted else None
+        sent = privacy.clipped(self.value_context("privacy"), m.sent, weights, float(round.expected))
+        return m._replace(sent=sent, along=m.along | {"share": None})
+
     def lose(self, m: Message) -> Message:
         """[n]: lost uploads have no share."""
         share = m.along["share"]
@@ -110,7 +130,8 @@ class Server(Wire):
             member = group[None] == jnp.arange(self.num_groups, dtype=group.dtype)[:, None]
             mask = member if mask is None else member & mask
             share = jnp.where(member, share, 0)
-        share = share / jnp.maximum(share.sum(1, keepdims=True), jnp.finfo(share.dtype).tiny)
+        total = self.total if self.bounded else jnp.maximum(share.sum(1, keepdims=True), jnp.finfo(share.dtype).tiny)
+        share = share / jnp.asarray(total, share.dtype)
         ctx = self.context("rule", links=Star(share), is_adversary=hostile)
         return Received(
             ctx, self.network.rule, None, m.sent, base=None, held=m.held, mask=mask, adversary=hostile,
