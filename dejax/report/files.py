@@ -48,6 +48,8 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
         write(directory / "config.yaml", config)
+    if history.theory:
+        write(directory / "theory.json", json.dumps(history.theory, indent=1) + "\n")
     fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
@@ -86,6 +88,7 @@ def load(*directories: Any) -> History:
             record["run"] = names.get(record["run"], record["run"])
         h.held = h.held.renamed(names)
         h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
+        h.theory = {names.get(label, label): said for label, said in h.theory.items()}
     if len(histories) == 1:
         return histories[0]
     return join(histories)
@@ -110,6 +113,8 @@ def _load(directory: Path) -> History:
     for label in history.runs:
         history.held.keep(label, (r["round"] for r in records if r["run"] == label))
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
+    if (directory / "theory.json").is_file():
+        history.theory = read_json(directory / "theory.json")
     return history
 
 

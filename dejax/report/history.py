@@ -48,6 +48,7 @@ class History:
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory = interrupted, directory
         self.held = Arrays()
+        self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
     # ---- what is there
     @property
@@ -84,12 +85,13 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        out = History(
+        both = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
-        out.held = self.held + other.held
-        return out
+        both.theory = self.theory | other.theory
+        both.held = self.held + other.held
+        return both
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
