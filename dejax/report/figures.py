@@ -31,6 +31,7 @@ AXIS = {
     "round": "rounds",
     "bytes": "bytes sent in all",
     "gradients": "gradients of all nodes",
+    "epochs": "epochs",
     "seconds": "virtual seconds",
     "wall": "seconds",
 }
@@ -45,7 +46,7 @@ def draw(
       history: one or several runs.
       name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
         "/mean_model" as thin lines.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds" or "wall".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:

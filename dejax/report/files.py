@@ -14,13 +14,14 @@ from typing import Any
 
 from ..core.warn import warn
 from ..errors import bad
+from . import graphs
 from .history import KEYS, History, Record, join
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
     """Write records, facts, figure and page of a history, each file whole or not at all.
 
-    They are metrics.jsonl, metrics.csv, run.json, figure.png and report.html. run.json holds the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
+    They are metrics.jsonl, metrics.csv, run.json, graphs.json, figure.png and report.html. run.json holds the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
     stays: it is that of the run itself.
 
     Args:
@@ -45,6 +46,8 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
         write(directory / "config.yaml", config)
+    if history.graphs:
+        write_graphs(directory, history.graphs)
     fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
@@ -82,6 +85,7 @@ def load(*directories: Any) -> History:
         for record in h.records:
             record["run"] = names.get(record["run"], record["run"])
         h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
+        h.graphs = {names.get(label, label): graph for label, graph in h.graphs.items()}
     if len(histories) == 1:
         return histories[0]
     return join(histories)
@@ -102,6 +106,7 @@ def _load(directory: Path) -> History:
                 f"{path} holds {there} of the {held} records of {label!r} that {directory / 'run.json'} counts; some were lost"
             )
     history = History(records, facts, directory=directory)
+    history.graphs = read_graphs(directory)
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
     return history
 
@@ -146,6 +151,19 @@ def read_records(directory: Path) -> list[Record]:
                 other = told.get(tuple(record[key] for key in KEYS), {})
                 record |= {name: other.get(name, v) for name, v in record.items() if v != v}
     return records
+
+
+def read_graphs(directory: Path) -> dict[str, dict[str, Any]]:
+    """The graphs of the runs of a directory, by label; none where graphs.json is missing or damaged."""
+    try:
+        return graphs.apart(json.loads((directory / "graphs.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_graphs(directory: Path, of: dict[str, dict[str, Any]]) -> None:
+    """Write graphs.json: each graph once."""
+    write(directory / "graphs.json", json.dumps(graphs.together(of)) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -275,9 +293,11 @@ __all__ = [
     "load",
     "named",
     "read_csv",
+    "read_graphs",
     "read_json",
     "read_jsonl",
     "read_records",
     "save",
     "write",
+    "write_graphs",
 ]

@@ -14,7 +14,7 @@ from ..metrics._models import HIGHER_IS_BETTER
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "seconds", "wall")}
+BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "epochs", "seconds", "wall")}
 
 
 class History:
@@ -29,6 +29,7 @@ class History:
       records: list of records, in the order made.
       facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method",
         "status", "wall", "compile".
+      graphs: label -> the graph of that run in plain values, for pictures.
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
     Example:
@@ -44,6 +45,7 @@ class History:
         self.records: list[Record] = list(records)
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
+        self.graphs: dict[str, dict[str, Any]] = {}
         self.interrupted, self.directory = interrupted, directory
 
     # ---- what is there
@@ -81,10 +83,12 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        return History(
+        both = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
+        both.graphs = self.graphs | other.graphs
+        return both
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +98,7 @@ class History:
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
-          by: x axis: "round", "bytes", "gradients", "seconds" or "wall" (the mean over seeds of those).
+          by: x axis: "round", "bytes", "gradients", "epochs", "seconds" or "wall" (the mean over seeds of those).
         Raises:
           ValueError: unknown name, run or axis.
         """
@@ -215,7 +219,7 @@ class History:
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
-          by: "round", "bytes", "gradients", "seconds" or "wall".
+          by: "round", "bytes", "gradients", "epochs", "seconds" or "wall".
           ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
           band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
             of the mean by Student's t), or None. The legend names it.
@@ -359,7 +363,7 @@ class History:
 
     def _axis(self, by: str) -> str:
         if by not in BY:
-            raise bad("by", by, instead="give 'round', 'bytes', 'gradients', 'seconds' or 'wall'")
+            raise bad("by", by, instead="give 'round', 'bytes', 'gradients', 'epochs', 'seconds' or 'wall'")
         return BY[by]
 
     def _check_axis(self, by: str, run: str | None = None) -> None:

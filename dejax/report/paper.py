@@ -133,7 +133,7 @@ def curves(
     Args:
       history: one or several runs.
       name: as in `History.plot`; None: what `History.figure` draws.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds" or "wall".
       band: around the mean over seeds, as in `History.plot`.
       width: "column" (3.25 in) or "page" (6.75 in) of a paper in two columns, or inches.
     Returns:

@@ -17,7 +17,6 @@ from ..core import tree
 from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import placement, processes
-from ..devices.processes import to_host
 from ..errors import CheckpointError, Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
@@ -75,12 +74,9 @@ class Batch(abc.ABC):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise bad(
-                "mesh",
-                None,
-                why=f"but this job has {processes.count()} processes",
-                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
-            )
+            why = f"but this job has {processes.count()} processes"
+            way = "give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all"
+            raise bad("mesh", None, why=why, instead=way)
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
         self.round = 0
@@ -212,7 +208,7 @@ class Batch(abc.ABC):
         program = self.compiled()
         before, after = self._chunk(self._in_place(self.carry), count)
         self.carry, meters = program(*before, *after)
-        meters = to_host(meters)
+        meters = processes.to_host(meters)
         self.round += count
         cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
         return tree.map(lambda x: x[cut], meters)
@@ -287,6 +283,10 @@ class Batch(abc.ABC):
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
         return out | self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+
+    @abc.abstractmethod
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None; see `report.graphs`."""
 
     @abc.abstractmethod
     def fingerprints(self) -> dict[str, Any]:

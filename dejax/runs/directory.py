@@ -6,6 +6,7 @@ run.json         facts and status of every run; of a sweep also what it goes ove
 config.yaml      the config that makes the same runs, where all their parts are members of dejax
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 checkpoints/LABEL/round_...
+graphs.json      the graphs of the runs, for pictures
 figure.png, report.html
 .lock            while a process writes there: which one, of which host
 """
@@ -183,6 +184,14 @@ class RunDir:
         about = now | self.about | versions() | made | {"runs": self.facts}
         self.about = {k: v for k, v in about.items() if k != "runs"}
         files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+
+    @processes.led
+    def note_graphs(self, found: dict[str, dict[str, Any] | None]) -> None:
+        """Keep the graphs of some runs, by label, in graphs.json."""
+        old = files.read_graphs(self.path)
+        now = {k: v for k, v in (old | found).items() if v is not None}
+        if now != old:
+            files.write_graphs(self.path, now)
 
     # ---- metrics
     def records(self) -> list[Record]:

@@ -121,6 +121,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
         run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
         more = {"total": run.cadence.rounds, "data": run.data_name()}
         setups = run.setups()
+        directory.note_graphs(run.graphs())
         for label, found in setups.items():  # a resumed run began when it began
             found["date"] = directory.facts.get(label, {}).get("setup", found)["date"]
         directory.note({label: facts | more | {"setup": setups[label]} for label, facts in run.facts().items()})
@@ -222,7 +223,7 @@ def _record(
                     record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
-            record |= run.counters[i].numbers(view.loyal)
+            record |= run.counters[i].numbers(view.loyal, run.problem.an_epoch)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new

@@ -16,6 +16,7 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .batch import Batch
@@ -119,6 +120,10 @@ class SingleRun(Batch):
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         return {self.label: setup(*self.given, self.initial)}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {self.label: of_run(self.given[0], self.given[2])}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
