@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -151,13 +152,22 @@ def _family(history: History, name: str) -> list[str]:
     return [name]
 
 
-def _lines(ax: Axes, history: History, members: list[str], by: str, band: str | None, positive: bool = False) -> None:
+def _lines(
+    ax: Axes,
+    history: History,
+    members: list[str],
+    by: str,
+    band: str | None,
+    positive: bool = False,
+    colors: Mapping[str, str] | None = None,
+) -> None:
     """Draw all lines of one panel: colour is the run, width the kind of model.
 
-    `positive` leaves out x = 0 (a log axis).
+    `positive` leaves out x = 0 (a log axis). `colors` holds the runs to draw, with their colours; None: all.
     """
-    for i, run in enumerate(history.runs):
-        color = COLORS[i % len(COLORS)]
+    if colors is None:
+        colors = {run: COLORS[i % len(COLORS)] for i, run in enumerate(history.runs)}
+    for run, color in colors.items():
         for name in members:
             thin = name.endswith("/mean_model") and len(members) > 1
             look = {"lw": 1.1, "ls": (0, (4, 1.6)), "alpha": 0.85} if thin else {"lw": 2.2, "ls": "-"}
@@ -211,8 +221,10 @@ def _bytes_axis(ax: Axes, history: History) -> None:
         ax.annotate("equal bytes", (budget, 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=8.5)  # fmt: skip
 
 
-def _handles(history: History, members: list[str], band: str | None) -> list[Any]:
-    """Make the legend: runs, best first; then what line styles and bands mean."""
+def _handles(
+    history: History, members: list[str], band: str | None, colors: Mapping[str, str] | None = None
+) -> list[Any]:
+    """Make the legend: runs, best first, or the names in `colors`; then what line styles and bands mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -226,8 +238,8 @@ def _handles(history: History, members: list[str], band: str | None) -> list[Any
     )
     if members[0].startswith(("loss", "objective", "consensus")):
         order = order[::-1]
-    out = []
-    for i in order:
+    out = [Line2D([], [], color=color, lw=2.6, label=_plain(name)) for name, color in (colors or {}).items()]
+    for i in order if colors is None else ():
         run = history.runs[i]
         value = final(run)
         status = history.facts.get(run, {}).get("status", "done").split()[0]

@@ -51,8 +51,7 @@ def save(history: History, directory: Any, config: str | None = None, title: str
     fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
-        fig.set_layout_engine("none")  # the page shows the same layout; working it out takes longer than drawing
-    write(directory / "report.html", pages.page(history, config, title or directory.resolve().name, fig))
+    write(directory / "report.html", pages.page(history, config, title or directory.resolve().name))
     return directory
 
 
@@ -78,10 +77,14 @@ def load(*directories: Any) -> History:
         raise bad("directories", directories, says="is empty", instead="give one or more, e.g. runs/quickstart")
     for directory in directories:
         check_path("directory", directory)
-    histories = [_load(Path(d)) for d in directories]
+    return beside([Path(d).resolve().name for d in directories], [_load(Path(d)) for d in directories])
+
+
+def beside(called: Sequence[str], histories: Sequence[History]) -> History:
+    """Histories of several directories as one; a label that two have gets what its directory is called in front."""
     labels = [label for h in histories for label in h.runs]
-    for directory, h in zip(directories, histories, strict=True):
-        names = {label: f"{Path(directory).resolve().name}/{label}" for label in h.runs if labels.count(label) > 1}
+    for name, h in zip(called, histories, strict=True):
+        names = {label: f"{name}/{label}" for label in h.runs if labels.count(label) > 1}
         for record in h.records:
             record["run"] = names.get(record["run"], record["run"])
         h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
@@ -111,15 +114,17 @@ def _load(directory: Path) -> History:
     return history
 
 
-def read_jsonl(path: Path) -> list[Record]:
+def read_jsonl(path: Path, damaged: list[int] | None = None) -> list[Record]:
     """Read the records of a metrics.jsonl.
 
     A half-written last line (of a run that was killed) is left out.
 
+    Args:
+      damaged: gets the numbers of lines that are no record, which are then left out.
     Raises:
-      ValueError: another line is no record.
+      ValueError: another line is no record, and `damaged` is not given.
     """
-    records, lines = [], path.read_text(encoding="utf-8").split("\n")
+    records, lines = [], path.read_text(encoding="utf-8", errors="strict" if damaged is None else "replace").split("\n")
     for i, line in enumerate(lines):
         if not line.strip():
             continue
@@ -130,6 +135,9 @@ def read_jsonl(path: Path) -> list[Record]:
         except ValueError as error:
             if i == len(lines) - 1:  # no newline behind it
                 break
+            if damaged is not None:
+                damaged.append(i + 1)
+                continue
             says = f"holds {path}, whose line {i + 1} is no record of metrics ({error})"
             raise bad("directory", str(path), says=says, instead="remove that line") from None
         records.append({key: math.nan if value is None else value for key, value in record.items()})
@@ -285,6 +293,7 @@ def write(path: Path, content: str | bytes) -> None:
 __all__ = [
     "append",
     "cannot_write",
+    "beside",
     "check_path",
     "columns",
     "csv_text",
