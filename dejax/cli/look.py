@@ -293,7 +293,9 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
     """
     from ..report import paper
 
-    alone = [f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None]
+    alone = [
+        f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None
+    ]
     if alone:
         raise ValueError(f"{alone[0]} says what --figure draws, which is not given; add --figure FILE")
     for flag in ("table", "figure"):

@@ -192,7 +192,9 @@ def parser() -> argparse.ArgumentParser:
     topology.add_argument("--force", action="store_true", help="replace the file")
     watch = command("watch", "watch.watch", "show runs on a page of this machine while they go on")
     watch.add_argument("directory", metavar="DIR", help="a run directory, or one that holds several, e.g. runs")
-    watch.add_argument("--port", type=count, default=8042, metavar="P", help="of 127.0.0.1; 0: any free (default: 8042)")
+    watch.add_argument(
+        "--port", type=count, default=8042, metavar="P", help="of 127.0.0.1; 0: any free (default: 8042)"
+    )
     report = command("report", "look.report", "the table of one or several runs side by side", as_json=True)
     report.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     report.add_argument(

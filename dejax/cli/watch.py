@@ -89,11 +89,22 @@ class State:
             if now == version:
                 return None
             entries = [
-                {"name": name, "status": status, "share": share, "age": max(0.0, time.time() - growing.written(listed[name]))}
+                {
+                    "name": name,
+                    "status": status,
+                    "share": share,
+                    "age": max(0.0, time.time() - growing.written(listed[name])),
+                }
                 for name, (status, share) in about.items()
             ]
             content = self._content(tuple((name, listed[name], sign) for name, sign in signs))
-            state = {"version": now, "place": str(self.root), "directories": entries, "shown": shown, "content": content}
+            state = {
+                "version": now,
+                "place": str(self.root),
+                "directories": entries,
+                "shown": shown,
+                "content": content,
+            }
             return json.dumps(state, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
 
     def _name(self, path: Path) -> str:
@@ -107,14 +118,15 @@ class State:
         title = shown[0][0] if len(shown) == 1 else self.root.name
         try:
             return growing.content({name: path for name, path, _ in shown}, title)
-        except Exception as error:  # whatever a damaged file holds: the page goes on with other runs, or once it is mended
+        except (
+            Exception
+        ) as error:  # whatever a damaged file holds: the page goes on with other runs, or once it is mended
             return growing.content({}, title) | {"note": f"these runs cannot be shown: {error}"}
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version, sys_version = "dejax", ""
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Send the page or the state; nothing else is there, and nothing can be changed."""

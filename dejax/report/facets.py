@@ -23,7 +23,9 @@ def of_runs(history: History, field: str) -> dict[str, str]:
     if field == "run":
         found: dict[str, str] = {run: run for run in history.runs}
     else:
-        said = {run: _value(_fields(history, run), field) for run in history.runs}
+        said = {
+            run: _value(_swept(history, run), field) or _value(_fields(history, run), field) for run in history.runs
+        }
         if not any(said.values()):
             known = sorted({path for run in history.runs for path in _fields(history, run) if path.count(".") < 2})
             says = f"which no run has; there are, among others: {', '.join(known[:20]) or 'run'}"
@@ -41,32 +43,41 @@ def short(label: str, field: str, value: str) -> str:
     return ", ".join(parts) or label
 
 
-def _fields(history: History, run: str) -> dict[str, Any]:
-    """Path -> value of all that is known of a run."""
-    out: dict[str, Any] = {}
-    swept = next((r for r in history.records if r["run"] == run), {})
-    out |= {name: f"{value:g}" for name, value in swept.items() if "." in name and isinstance(value, (int, float))}
+def headed(field: str, value: str) -> str:
+    """The title of a panel: "lr = 0.3"; a name needs no field before it."""
+    says_itself = not value.replace(".", "").lstrip("-").isdigit() and value not in ("none", "True", "False")
+    return value if says_itself else f"{field.rsplit('.', 1)[-1]} = {value}"
+
+
+def _swept(history: History, run: str) -> dict[str, str]:
+    """Path -> value of the numbers that a sweep set; they stand in every record."""
+    record = next((r for r in history.records if r["run"] == run), {})
+    return {name: f"{value:g}" for name, value in record.items() if "." in name and isinstance(value, (int, float))}
+
+
+def _fields(history: History, run: str) -> dict[str, str]:
+    """Path -> value of all that a run was made of."""
+    out: dict[str, str] = {}
     setup = history.facts.get(run, {}).get("setup", {})
     _walk({name: value for name, value in setup.items() if name not in ABOUT}, "", out)
     return out
 
 
-def _walk(value: dict[str, Any], path: str, out: dict[str, Any]) -> None:
+def _walk(value: dict[str, Any], path: str, out: dict[str, str]) -> None:
     for name, inner in value.items():
         here = f"{path}{name}"
-        if isinstance(inner, dict) and len(inner) == 1 and here not in PARTS:  # {member: {argument: value}}
-            member, args = next(iter(inner.items()))
+        member, args = next(iter(inner.items())) if isinstance(inner, dict) and len(inner) == 1 else ("", None)
+        if isinstance(args, dict) and here not in PARTS:  # {member: {argument: value}}
             out[here] = str(member)
-            if isinstance(args, dict):
-                _walk(args, f"{here}.{member}.", out)
-                _walk(args, f"{here}.", out)
+            _walk(args, f"{here}.{member}.", out)
+            _walk(args, f"{here}.", out)
         elif isinstance(inner, dict):
             _walk(inner, f"{here}.", out)
         elif inner is not None:
             out[here] = f"{inner:g}" if isinstance(inner, float) else str(inner)
 
 
-def _value(fields: dict[str, Any], wanted: str) -> str | None:
+def _value(fields: dict[str, str], wanted: str) -> str | None:
     """The value of a field; of several that end so those of the shortest path.
 
     Raises:
@@ -82,4 +93,4 @@ def _value(fields: dict[str, Any], wanted: str) -> str | None:
     return fields[ends[0]] if ends else None
 
 
-__all__ = ["of_runs", "short"]
+__all__ = ["headed", "of_runs", "short"]

@@ -124,7 +124,7 @@ def read_jsonl(path: Path, damaged: list[int] | None = None) -> list[Record]:
     Raises:
       ValueError: another line is no record, and `damaged` is not given.
     """
-    records, lines = [], path.read_text(encoding="utf-8", errors="strict" if damaged is None else "replace").split("\n")
+    records, lines = [], path.read_text(encoding="utf-8", errors="backslashreplace").split("\n")
     for i, line in enumerate(lines):
         if not line.strip():
             continue

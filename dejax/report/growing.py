@@ -78,7 +78,9 @@ def read(directory: Path) -> tuple[History, list[str]]:
     records = [record for record in map(_record, lines) if record is not None]
     lost = len(damaged) + len(lines) - len(records)
     if lost:
-        notes.append(f"{directory.name}: {lost} line{'s' if lost > 1 else ''} of metrics.jsonl left out, which are no records")
+        notes.append(
+            f"{directory.name}: {lost} line{'s' if lost > 1 else ''} of metrics.jsonl left out, which are no records"
+        )
     history = History(records, _facts(directory), directory=directory)
     history.graphs = files.read_graphs(directory)
     return history, notes

@@ -14,7 +14,9 @@ from ..metrics._models import HIGHER_IS_BETTER
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "epochs", "seconds", "wall")}
+BY = {"round": "round", "rounds": "round"} | {
+    name: name for name in ("bytes", "gradients", "epochs", "seconds", "wall")
+}
 
 
 class History:

@@ -8,7 +8,9 @@ from .history import History
 
 LEVELS = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 MOMENTS = 200  # evaluations whose spread is kept, at most
-VALUES = 40_000  # numbers of single nodes that are kept of one metric: those of fewer evaluations where there are many nodes
+VALUES = (
+    40_000  # numbers of single nodes that are kept of one metric: those of fewer evaluations where there are many nodes
+)
 
 
 def of_run(history: History, label: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def curves(
             if by == "bytes":
                 figures._bytes_axis(ax, history)
             if facet is not None:
-                ax.set_title(f"{facet}: {panel}", fontsize=8, loc="left")
+                ax.set_title(facets.headed(facet, panel), fontsize=8, loc="left")
             if i + columns >= len(panels):  # nothing below it
                 ax.set_xlabel(figures.AXIS[BY[by]])
                 ax.tick_params(labelbottom=True)
