@@ -292,8 +292,8 @@ def write(path: Path, content: str | bytes) -> None:
 
 __all__ = [
     "append",
-    "cannot_write",
     "beside",
+    "cannot_write",
     "check_path",
     "columns",
     "csv_text",

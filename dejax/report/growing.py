@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import files, graphs, pages
+from . import files, pages
 from .history import KEYS, History, Record
 
 FILES = ("run.json", "metrics.jsonl", "graphs.json", "config.yaml")  # what is read of a run directory
@@ -55,7 +55,7 @@ def progress(directory: Path) -> tuple[str, float]:
     if not running:
         words = [status.split()[0] if status else "" for status in statuses]
         return next((word for word in words if word != "done"), "done"), 1.0
-    newest = {label: 0 for label in running}
+    newest = dict.fromkeys(running, 0)
     for record in _tail(directory / "metrics.jsonl"):
         if record["run"] in newest:
             newest[record["run"]] = max(newest[record["run"]], record["round"])

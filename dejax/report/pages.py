@@ -82,7 +82,7 @@ def content(history: History, config: str | None = None, title: str = "dejax") -
         facts = history.facts.get(label, {})
         run = {"label": label, "status": facts.get("status", "done"), "total": facts.get("total"), "facts": facts}
         run |= {"graph": at.get(label), "nodes": nodes.of_run(history, label)}
-        runs.append(run | _curves(records[label], history.seeds(label), points))
+        runs.append(run | _curves(records[label], points))
     return _plain(
         {
             "title": title,
@@ -107,8 +107,9 @@ def _distinct(graphs: Any) -> list[dict[str, Any]]:
     return out
 
 
-def _curves(records: dict[int, list[dict[str, Any]]], seeds: list[int], points: int) -> dict[str, Any]:
+def _curves(records: dict[int, list[dict[str, Any]]], points: int) -> dict[str, Any]:
     """Every number of a run over its evaluations: means over seeds, and their band where there are several."""
+    seeds = dict.fromkeys(r["seed"] for some in records.values() for r in some)
     rounds = sorted(records)
     rounds = [rounds[i] for i in nodes.evenly(len(rounds), points)]
     names = dict.fromkeys(name for t in rounds for r in records[t] for name in r if name not in KEYS)

@@ -151,7 +151,7 @@ def curves(
             "history", history, says="has nothing to draw", instead="measure a metric, e.g. metrics=['consensus']"
         )
     members = figures._family(history, name)
-    value = {run: "" for run in history.runs} if facet is None else facets.of_runs(history, facet)
+    value = dict.fromkeys(history.runs, "") if facet is None else facets.of_runs(history, facet)
     panels = list(dict.fromkeys(value.values()))
     called = {run: facets.short(run, facet or "", value[run]) for run in history.runs}
     colors = {key: figures.COLORS[i % len(figures.COLORS)] for i, key in enumerate(dict.fromkeys(called.values()))}
