@@ -28,15 +28,18 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
             raise bad("choose", name, says=f"is {name!r}, which no run was swept over", instead=instead)
     groups: dict[str, list[str]] = {}
     for run, found in swept.items():
-        groups.setdefault(_without(run, found, names), []).append(run)
-    facts, records = {}, []
+        groups.setdefault(without(run, found, names), []).append(run)
+    facts, records, graphs = {}, [], {}
     for label, runs in groups.items():
         run = _one(history, runs).best(by)
         if run is not None:
             over = (swept[run] or {"over": {}})["over"]
             facts[label] = history.facts[run] | {"chosen": {name: over[name] for name in names if name in over}}
             records += [record | {"run": label} for record in history.records if record["run"] == run]
-    return History(records, facts, interrupted=history.interrupted)
+            graphs |= {label: history.graphs[run]} if run in history.graphs else {}
+    out = History(records, facts, interrupted=history.interrupted)
+    out.graphs = graphs
+    return out
 
 
 def only(history: History, labels: Sequence[str]) -> History:
@@ -62,10 +65,12 @@ def said(history: History) -> str:
 
 def _one(history: History, runs: Sequence[str]) -> History:
     facts = {run: history.facts[run] for run in runs if run in history.facts}
-    return History([record for record in history.records if record["run"] in runs], facts)
+    out = History([record for record in history.records if record["run"] in runs], facts)
+    out.graphs = {run: graph for run, graph in history.graphs.items() if run in runs}
+    return out
 
 
-def _without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str:
+def without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str:
     """The label of a run without some of its fields."""
     if found is None:
         return run
@@ -73,4 +78,4 @@ def _without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> st
     return " ".join(filter(None, (found["run"], left))) or "best"
 
 
-__all__ = ["choose", "only", "said"]
+__all__ = ["choose", "only", "said", "without"]

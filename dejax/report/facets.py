@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..errors import bad
+from .choose import without
 from .history import History
 
 MOST = 24  # panels of a figure
@@ -36,11 +37,11 @@ def of_runs(history: History, field: str) -> dict[str, str]:
     return found
 
 
-def short(label: str, field: str, value: str) -> str:
-    """A label without the part that its panel says: "lr=0.3, topology=ring" in the panel of ring is "lr=0.3"."""
-    names = (field, field.rsplit(".", 1)[-1])
-    parts = [part for part in label.split(", ") if part not in {f"{name}={value}" for name in names}]
-    return ", ".join(parts) or label
+def short(history: History, run: str, field: str) -> str:
+    """The label of a run without what its panel says: of a sweep "lr=0.3, topology=ring" in the panel of ring is "lr=0.3"."""
+    swept = history.facts.get(run, {}).get("swept")
+    left = run if swept is None else without(run, swept, [field, field.rsplit(".", 1)[-1]])
+    return run if left == "best" else left
 
 
 def headed(field: str, value: str) -> str:

@@ -153,7 +153,7 @@ def curves(
     members = figures._family(history, name)
     value = dict.fromkeys(history.runs, "") if facet is None else facets.of_runs(history, facet)
     panels = list(dict.fromkeys(value.values()))
-    called = {run: facets.short(run, facet or "", value[run]) for run in history.runs}
+    called = {run: facets.short(history, run, facet) if facet else run for run in history.runs}
     colors = {key: figures.COLORS[i % len(figures.COLORS)] for i, key in enumerate(dict.fromkeys(called.values()))}
     inches = _inches(width)
     columns = min(len(panels), 2 if inches < 5 else 3)

@@ -21,7 +21,11 @@ def history():
     for graph in ("ring", "complete"):
         for lr in (0.1, 0.5):
             label = f"lr={lr:g}, topology={graph}"
-            facts[label] = {"status": "done", "setup": SETUP | {"network": {"topology": {graph: {"n": 8}}}}}
+            facts[label] = {
+                "swept": {"run": "", "over": {"lr": f"{lr:g}", "topology": graph}},
+                "status": "done",
+                "setup": SETUP | {"network": {"topology": {graph: {"n": 8}}}},
+            }
             records += [
                 {"run": label, "seed": 0, "round": t, "method.dsgd.lr": lr, "accuracy/local": lr * t, "bytes": 10 * t, "gradients": 8 * t, "epochs": t / 4, "seconds": 2 * t}
                 for t in (0, 1, 2)
