@@ -38,7 +38,10 @@ def of_runs(history: History, field: str) -> dict[str, str]:
 
 
 def short(history: History, run: str, field: str) -> str:
-    """The label of a run without what its panel says: of a sweep "lr=0.3, topology=ring" in the panel of ring is "lr=0.3"."""
+    """The label of a run without what its panel says.
+
+    Of a sweep "lr=0.3, topology=ring" in the panel of ring is "lr=0.3".
+    """
     swept = history.facts.get(run, {}).get("swept")
     left = run if swept is None else without(run, swept, [field, field.rsplit(".", 1)[-1]])
     return run if left == "best" else left

@@ -224,7 +224,7 @@ def _bytes_axis(ax: Axes, history: History) -> None:
 def _handles(
     history: History, members: list[str], band: str | None, colors: Mapping[str, str] | None = None
 ) -> list[Any]:
-    """Make the legend: runs, best first, or the names in `colors`; then what line styles and bands mean."""
+    """Make the legend: runs, best first, or `colors`; then what line styles and bands mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -81,7 +81,10 @@ def load(*directories: Any) -> History:
 
 
 def beside(called: Sequence[str], histories: Sequence[History]) -> History:
-    """Histories of several directories as one; a label that two have gets what its directory is called in front."""
+    """Histories of several directories as one.
+
+    A label that two have gets what its directory is called in front.
+    """
     labels = [label for h in histories for label in h.runs]
     for name, h in zip(called, histories, strict=True):
         names = {label: f"{name}/{label}" for label in h.runs if labels.count(label) > 1}
@@ -162,7 +165,7 @@ def read_records(directory: Path) -> list[Record]:
 
 
 def read_graphs(directory: Path) -> dict[str, dict[str, Any]]:
-    """The graphs of the runs of a directory, by label; none where graphs.json is missing or damaged."""
+    """The graphs of a directory by label; none where graphs.json is missing or damaged."""
     try:
         return graphs.apart(json.loads((directory / "graphs.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):

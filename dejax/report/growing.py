@@ -48,7 +48,11 @@ def written(directory: Path) -> float:
 
 
 def progress(directory: Path) -> tuple[str, float]:
-    """Say how a run directory stands: "running" or how its runs ended, and the share of rounds done by those that run."""
+    """Say how a run directory stands.
+
+    Returns:
+      "running" or how its runs ended, and the share of rounds done by those that run.
+    """
     facts = _facts(directory)
     statuses = [str(known.get("status", "done")) for known in facts.values()]
     running = [label for label, status in zip(facts, statuses, strict=True) if status == "running"]
@@ -108,7 +112,7 @@ def _facts(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def _record(record: Record) -> Record | None:
-    """A record whose keys and numbers are what they should be; what is no number is left out of it."""
+    """A record without what is no number; None where its keys are wrong."""
     if not isinstance(record["run"], str) or not all(type(record[key]) is int for key in KEYS[1:]):
         return None
     return {k: v for k, v in record.items() if k in KEYS or type(v) in (int, float)}

@@ -14,7 +14,7 @@ VALUES = (
 
 
 def of_run(history: History, label: str) -> dict[str, Any]:
-    """Numbers of each node of a run, by metric: those of some evaluations, and their spread at more of them.
+    """Numbers of each node of a run by metric: at some evaluations, their spread at more.
 
     Means over seeds. Arrays of other shapes than [n], and those whose files are damaged, are left out.
 

@@ -1,7 +1,7 @@
-"""The page of one or several runs: one HTML file that needs nothing else, also while they run.
+"""The page of one or several runs: one HTML file that needs nothing else.
 
 `page.html` beside this file is style, script and a place for the numbers; the script draws what
-`content` returns. A report holds its numbers; `dejax watch` sends the same page new ones.
+`content` returns, while they run and when they are over. A report holds its numbers; `dejax watch` sends the same page new ones.
 """
 
 import base64
@@ -58,7 +58,10 @@ def template() -> str:
 
 @cache
 def policy() -> str:
-    """What the page may do: run its own script and style, known by their digests, and ask the place that it came from."""
+    """What the page may do, as a Content-Security-Policy.
+
+    It runs its own script and style, known by their digests, and asks the place that it came from.
+    """
     digests = {}
     for name in ("style", "script"):
         own = re.search(rf"<{name}>(.*?)</{name}>", template(), re.DOTALL)
@@ -108,7 +111,10 @@ def _distinct(graphs: Any) -> list[dict[str, Any]]:
 
 
 def _curves(records: dict[int, list[dict[str, Any]]], points: int) -> dict[str, Any]:
-    """Every number of a run over its evaluations: means over seeds, and their band where there are several."""
+    """Every number of a run over its evaluations.
+
+    Means over seeds, and their band where there are several.
+    """
     seeds = dict.fromkeys(r["seed"] for some in records.values() for r in some)
     rounds = sorted(records)
     rounds = [rounds[i] for i in nodes.evenly(len(rounds), points)]

@@ -36,7 +36,7 @@ class Terminal:
 
 
 class Cell:
-    """One output of a notebook's cell, which is replaced while runs go on and keeps a line for each.
+    """One output of a notebook's cell, replaced while runs go on, with a line for each.
 
     It needs no widgets, so it looks the same in Jupyter, Colab, VS Code and a notebook that was saved.
     """

@@ -60,7 +60,10 @@ class Lock:
 
 
 def holder_died(directory: Path) -> bool:
-    """Whether the process that took the lock was one of this host that is no more; the lock is not touched."""
+    """Whether the process that took the lock was one of this host that is no more.
+
+    The lock is not touched.
+    """
     try:
         _, pid, _, host = (directory / NAME).read_text(encoding="utf-8").split()
         if host != socket.gethostname() or os.name != "posix":

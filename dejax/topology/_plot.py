@@ -52,7 +52,10 @@ def places(name: str, n: int, edges: np.ndarray, circle: bool = False) -> np.nda
 
 
 def on_a_circle(top: Topology) -> bool:
-    """Whether a graph is drawn on a circle, since each node has neighbors at the same distances or its name says so."""
+    """Whether a graph is drawn on a circle.
+
+    That is where each node has neighbors at the same distances, or the name says so.
+    """
     circulant = bool(top.period) and top.links.offset_weights() is not None
     return circulant or top.name in ("complete", "one_peer_ring", "base_graph", "watts_strogatz")
 
