@@ -213,7 +213,9 @@ def parser() -> argparse.ArgumentParser:
     )
     paper.add_argument("--figure", metavar="FILE", help="draw curves into a .pdf, .svg, .png or .pgf file")
     paper.add_argument("--metric", metavar="NAME", help="the number to draw, e.g. accuracy or consensus")
-    paper.add_argument("--x", metavar="AXIS", default="round", help="round, bytes, gradients, epochs, seconds or wall")
+    paper.add_argument(
+        "--x", metavar="AXIS", default="round", help="round, bytes, gradients, epochs, seconds, wall, flops or joules"
+    )
     paper.add_argument(
         "--map", metavar="A,B", help="instead of curves: a heat map over two swept numbers, e.g. lr,alpha"
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import bad
+from .arrays import Arrays
 from .history import History
 
 
@@ -29,7 +30,7 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
     groups: dict[str, list[str]] = {}
     for run, found in swept.items():
         groups.setdefault(without(run, found, names), []).append(run)
-    facts, records, graphs = {}, [], {}
+    facts, records, graphs, arrays = {}, [], {}, Arrays()
     for label, runs in groups.items():
         run = _one(history, runs).best(by)
         if run is not None:
@@ -37,8 +38,9 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
             facts[label] = history.facts[run] | {"chosen": {name: over[name] for name in names if name in over}}
             records += [record | {"run": label} for record in history.records if record["run"] == run]
             graphs |= {label: history.graphs[run]} if run in history.graphs else {}
+            arrays += history.held.only(run).renamed({run: label})
     out = History(records, facts, interrupted=history.interrupted)
-    out.graphs = graphs
+    out.graphs, out.held = graphs, arrays
     return out
 
 
@@ -67,6 +69,7 @@ def _one(history: History, runs: Sequence[str]) -> History:
     facts = {run: history.facts[run] for run in runs if run in history.facts}
     out = History([record for record in history.records if record["run"] in runs], facts)
     out.graphs = {run: graph for run, graph in history.graphs.items() if run in runs}
+    out.held = sum((history.held.only(run) for run in runs), Arrays())
     return out
 
 

@@ -35,6 +35,8 @@ AXIS = {
     "epochs": "epochs",
     "seconds": "virtual seconds",
     "wall": "seconds",
+    "flops": "floating-point operations of all nodes",
+    "joules": "joules of all nodes",
 }
 
 
@@ -47,7 +49,7 @@ def draw(
       history: one or several runs.
       name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
         "/mean_model" as thin lines.
-      by: "round", "bytes", "gradients", "epochs", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:

@@ -2,26 +2,27 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.warn import warn
 from ..errors import bad
 from . import graphs
+from .arrays import Arrays
 from .history import KEYS, History, Record, join
+from .writing import named, write
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
     """Write records, facts, figure and page of a history, each file whole or not at all.
 
-    They are metrics.jsonl, metrics.csv, run.json, graphs.json, figure.png and report.html. run.json holds the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
+    They are metrics.jsonl, metrics.csv, run.json, graphs.json, figure.png and report.html, and arrays/ where metrics returned some. run.json holds
+    the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
     stays: it is that of the run itself.
 
     Args:
@@ -42,6 +43,8 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         directory.mkdir(parents=True, exist_ok=True)
     write(directory / "metrics.jsonl", jsonl(history.records))
     write(directory / "metrics.csv", csv_text(history.records))
+    if history.directory is None or Path(history.directory) != directory:
+        history.held.write(directory)
     if not (directory / "run.json").is_file():
         write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
@@ -90,6 +93,7 @@ def beside(called: Sequence[str], histories: Sequence[History]) -> History:
         names = {label: f"{name}/{label}" for label in h.runs if labels.count(label) > 1}
         for record in h.records:
             record["run"] = names.get(record["run"], record["run"])
+        h.held = h.held.renamed(names)
         h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
         h.graphs = {names.get(label, label): graph for label, graph in h.graphs.items()}
     if len(histories) == 1:
@@ -113,6 +117,9 @@ def _load(directory: Path) -> History:
             )
     history = History(records, facts, directory=directory)
     history.graphs = read_graphs(directory)
+    history.held = Arrays.of(directory, history.runs)
+    for label in history.runs:
+        history.held.keep(label, (r["round"] for r in records if r["run"] == label))
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
     return history
 
@@ -245,71 +252,19 @@ def csv_text(records: Sequence[Record], names: Sequence[str] | None = None, head
     return out.getvalue()
 
 
-@contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
-    """A stretch that writes `path`; what the system refuses says which file, and what to do.
-
-    Raises:
-      OSError: of the same number, in words.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> OSError:
-    """The error of a file that cannot be written, in words."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    way = "make room, and resume the run from what was written before" if full else "mend that, and resume the run"
-    reason = error.strerror or error
-    return OSError(f"{path} cannot be written: {reason}; {way}")
-
-
-def append(path: Path, text: str) -> None:
-    """Add text at the end of a file, on the disk when this returns."""
-    with named(path), open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step: readers and kills see the old or the new one."""
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    name = ""
-    with named(path):
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            if name:
-                Path(name).unlink(missing_ok=True)
-            raise
-
-
 __all__ = [
-    "append",
     "beside",
-    "cannot_write",
     "check_path",
     "columns",
     "csv_text",
     "jsonl",
     "line",
     "load",
-    "named",
     "read_csv",
     "read_graphs",
     "read_json",
     "read_jsonl",
     "read_records",
     "save",
-    "write",
     "write_graphs",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import files, pages
+from .arrays import Arrays
 from .history import KEYS, History, Record
 
 FILES = ("run.json", "metrics.jsonl", "graphs.json", "config.yaml")  # what is read of a run directory
@@ -87,6 +88,7 @@ def read(directory: Path) -> tuple[History, list[str]]:
         )
     history = History(records, _facts(directory), directory=directory)
     history.graphs = files.read_graphs(directory)
+    history.held = Arrays.of(directory, history.runs)
     return history, notes
 
 

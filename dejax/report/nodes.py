@@ -21,9 +21,8 @@ def of_run(history: History, label: str) -> dict[str, Any]:
     Returns:
       name -> {"rounds": [k], "values": [k, n], "at": [R], "spread": [R, 7]}, the spread by `LEVELS`.
     """
-    held: Any = getattr(history, "held", None)
-    n = history.facts.get(label, {}).get("nodes")
-    rounds = sorted(held.parts.get(label, ())) if held is not None and n else []
+    held, n = history.held, history.facts.get(label, {}).get("nodes")
+    rounds = sorted(held.parts.get(label, ())) if n else []
     rounds = [rounds[i] for i in evenly(len(rounds), MOMENTS)]
     found: dict[str, dict[int, np.ndarray]] = {}
     for t in rounds:

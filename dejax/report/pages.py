@@ -19,13 +19,12 @@ import numpy as np
 from . import nodes
 from .figures import AXIS, COLORS, drawable
 from .graphs import placed
-from .history import BY, KEYS, History
+from .history import AXES, KEYS, History, spent
 from .seeds import band_of, mean_over
 from .tables import table, to_html
 
 POINTS = 1_000  # of a curve, at most: a screen shows no more
 NUMBERS = 400_000  # of all curves together; with many runs and metrics each has fewer points
-AXES = tuple(dict.fromkeys(BY.values()))
 
 
 def page(history: History, config: str | None = None, title: str = "dejax") -> str:
@@ -126,7 +125,9 @@ def _curves(records: dict[int, list[dict[str, Any]]], points: int) -> dict[str, 
         values = np.full((len(seeds), len(rounds)), np.nan)
         for column, t in enumerate(rounds):
             for r in records[t]:
-                if isinstance(r.get(name), (int, float)):
+                if name in AXES:
+                    values[at[r["seed"]], column] = spent(r, name)
+                elif isinstance(r.get(name), (int, float)):
                     values[at[r["seed"]], column] = r[name]
         if name in AXES:
             axes[name] = mean_over(values)

@@ -18,9 +18,16 @@ from ..errors import bad
 from . import facets, figures
 from .history import BY, History
 from .seeds import check_band
-from .tables import Table
+from .tables import BEST, Table
 from .targets import sign_of
 
+SPENT = (
+    "bytes",
+    "audit",
+    "wall",
+    "flops",
+    "joules",
+)  # families of numbers that say what a run took, not how well it did
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of two-column papers
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -92,16 +99,19 @@ def comma_separated(table: Table) -> str:
 
 def best_of(table: Table) -> dict[str, int]:
     """Column -> row of its best number, of columns that say how well a run did; none of one row."""
-    measured = next((key.split("/")[0] for key, _ in table.columns if "/" in key), "objective")
+    names = [key.removeprefix(BEST) for key, _ in table.columns]
+    families = [name.split("/")[0] for name in names if "/" in name]
+    measured = next((family for family in families if family not in SPENT), "objective")
     out = {}
     for key, _ in table.columns:
-        family = measured if key == "equal" else key.split("/")[0]
-        said = key in ("equal", "objective", "loss") or ("/" in key and family not in ("bytes", "audit"))
+        name = key.removeprefix(BEST)
+        family = measured if key == "equal" else name.split("/")[0]
+        said = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
         if len(table.rows) < 2 or not said:
             continue
         found = [row.get(key) for row in table.rows]
         means = [x[0] if isinstance(x, tuple) else x for x in found]
-        sign = sign_of(family if key == "equal" else key)
+        sign = sign_of(family if key == "equal" else name)
         ranked = [-math.inf if x is None or not math.isfinite(x) else sign * x for x in means]
         if max(ranked) > -math.inf:
             out[key] = int(np.argmax(ranked))
@@ -134,7 +144,7 @@ def curves(
     Args:
       history: one or several runs.
       name: as in `History.plot`; None: what `History.figure` draws.
-      by: "round", "bytes", "gradients", "epochs", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
       band: around the mean over seeds, as in `History.plot`.
       width: "column" (3.25 in) or "page" (6.75 in) of a paper in two columns, or inches.
       facet: small multiples, a panel for each value of this field of the config; see `facets.of_runs`.

@@ -16,6 +16,7 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.arrays import Arrays
 from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
@@ -70,7 +71,7 @@ class SingleRun(Batch):
 
         With several hosts each gets a copy of all of it.
         """
-        carry = self._moved("in_order", self.carry)
+        carry = self.moved("in_order", self.carry)
         return engine.state_of(carry if processes.count() == 1 else to_host(carry))
 
     def params(self, seed: int | None = None) -> Any:
@@ -110,6 +111,7 @@ class SingleRun(Batch):
         other.carry = vmapped.copied(self.carry)
         other.counters = [copy.deepcopy(c) for c in self.counters]
         other.records, other.errors = list(self.records), []
+        other.arrays = Arrays(self.arrays.parts)
         return other
 
     def facts(self) -> dict[str, dict[str, Any]]:

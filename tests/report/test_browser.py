@@ -11,6 +11,7 @@ import dejax as dj
 from dejax import report
 from dejax.cli.watch import server
 from dejax.report import files, graphs
+from dejax.report.arrays import Arrays
 from dejax.report.history import History
 
 EVIL = '</script><img src=x onerror="window.taken=1"><b>'
@@ -22,14 +23,6 @@ def tab(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
-
-
-class Held:
-    def __init__(self, parts):
-        self.parts = parts
-
-    def at(self, label, round):
-        return self.parts[label][round]
 
 
 def records(label, rounds, seeds=(0,)):
@@ -45,7 +38,7 @@ def history():
     h.facts = {label: {"status": "done", "nodes": 9, "method": EVIL, "setup": {"a": {EVIL: EVIL}}} for label in h.runs}
     h.graphs = {"ring": graphs.described(dj.topology.ring(9)), EVIL: graphs.described(dj.topology.star(9))}
     each = lambda t: {0: {"accuracy/local_nodes": np.linspace(0.1, 0.5, 9) + t / 100}}
-    h.held = Held({"ring": {t: each(t) for t in (0, 10, 20)}})
+    h.held = Arrays({"ring": {t: each(t) for t in (0, 10, 20)}})
     return h
 
 

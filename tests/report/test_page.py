@@ -15,6 +15,7 @@ import toy
 import dejax as dj
 from dejax import report
 from dejax.report import figures, files, graphs, growing, nodes, pages
+from dejax.report.arrays import Arrays
 from dejax.report.history import History
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -31,16 +32,6 @@ def history(seeds=(0,), labels=("ring", EVIL), rounds=(0, 10, 20)):
     h = History(records, {label: {"status": "done", "nodes": 6, "method": EVIL} for label in labels})
     h.graphs = {label: graphs.described(dj.topology.ring(6)) for label in labels}
     return h
-
-
-class Held:
-    """Arrays as a run keeps them: label -> round -> seed -> name -> array."""
-
-    def __init__(self, parts):
-        self.parts = parts
-
-    def at(self, label, round):
-        return self.parts[label][round]
 
 
 class Reader(HTMLParser):
@@ -173,7 +164,7 @@ def test_nodes_have_their_numbers_as_means_over_seeds_and_their_spread():
         "confusion": np.zeros((3, 3)),
         "wrong": np.zeros(5),
     }
-    h.held = Held({"ring": {t: {s: at(t, s) for s in (0, 1)} for t in (0, 10, 20)}})
+    h.held = Arrays({"ring": {t: {s: at(t, s) for s in (0, 1)} for t in (0, 10, 20)}})
     got = nodes.of_run(h, "ring")
     assert got.keys() == {"accuracy/local_nodes"} and got["accuracy/local_nodes"]["rounds"] == [0, 10, 20]
     np.testing.assert_allclose(got["accuracy/local_nodes"]["values"][1], np.arange(6) + 10.5)
