@@ -125,7 +125,6 @@ class State:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     server_version, sys_version = "dejax", ""
 
     def do_GET(self) -> None:
@@ -139,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.path != "/state.json":
             return self._send(404, b"there is nothing here\n")
         query = parse_qs(asked.query, keep_blank_values=True, errors="replace")
-        answer = self.server.state.answer(query.get("run", []), query.get("version", [""])[0])
+        serving: Any = self.server
+        answer = serving.state.answer(query.get("run", []), query.get("version", [""])[0])
         if answer is None:
             return self._send(204, b"")
         return self._send(200, answer, "application/json")
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """Print nothing: the page asks every two seconds."""
 
 

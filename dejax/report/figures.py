@@ -240,7 +240,7 @@ def _handles(
     )
     if members[0].startswith(("loss", "objective", "consensus")):
         order = order[::-1]
-    out = [Line2D([], [], color=color, lw=2.6, label=_plain(name)) for name, color in (colors or {}).items()]
+    out: list[Any] = [Line2D([], [], color=color, lw=2.6, label=_plain(name)) for name, color in (colors or {}).items()]
     for i in order if colors is None else ():
         run = history.runs[i]
         value = final(run)

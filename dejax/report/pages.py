@@ -52,7 +52,7 @@ def filled(title: str, numbers: str, instead: str = "") -> str:
 @cache
 def template() -> str:
     """The text of page.html."""
-    return (resources.files(__package__) / "page.html").read_text(encoding="utf-8")
+    return (resources.files("dejax.report") / "page.html").read_text(encoding="utf-8")
 
 
 @cache
