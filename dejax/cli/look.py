@@ -307,7 +307,9 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
     """
     from ..report import paper
 
-    alone = [f"--{name}" for name in ("metric", "map") if getattr(args, name) is not None and args.figure is None]
+    alone = [
+        f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None
+    ]
     if alone:
         raise ValueError(f"{alone[0]} says what --figure draws, which is not given; add --figure FILE")
     for flag in ("table", "figure"):
@@ -318,11 +320,13 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
         paper.save_table(table, args.table)
     if args.figure is not None:
         width = args.width if args.width in paper.WIDTHS else number(args.width)
+        if args.map is not None and args.facet is not None:
+            raise ValueError("--map and --facet are two figures; give one of them")
         if args.map is not None:
             over = tuple(name.strip() for name in args.map.split(","))
             figure = paper.heat_map(history, over, args.metric, width=width)
         else:
-            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width)
+            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width, facet=args.facet)
         paper.save_figure(figure, args.figure)
 
 

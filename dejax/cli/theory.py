@@ -52,9 +52,8 @@ def theory(args: argparse.Namespace) -> int:
         for text in prediction.notes:
             out.print("[dim]in the literature: " + escape(text) + "[/]", soft_wrap=True)
     if args.beside is not None:
-        out.print(
-            f"\nwritten to {Path(args.beside) / 'theory.json'}: `dejax report {args.beside} --out DIR` draws it over the records"
-        )
+        out.print(f"\nwritten to {escape(str(Path(args.beside) / 'theory.json'))}", soft_wrap=True)
+        out.print(f"`dejax report {escape(str(args.beside))} --out DIR` draws it over the records", soft_wrap=True)
     return DONE
 
 

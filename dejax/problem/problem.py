@@ -177,6 +177,16 @@ class Problem:
         )
 
     @property
+    def an_epoch(self) -> float | None:
+        """How many gradients of a node go once over its samples, as a mean over nodes.
+
+        None where a source makes them.
+        """
+        if self.source is not None or getattr(self.data.count, "is_fully_addressable", True) is False:
+            return None
+        return 1.0 if self.batch_size is None else float(np.mean(self.data.count)) / self.batch_size
+
+    @property
     def experience(self) -> Any:
         """Where batches come from: the source, or the node's own samples."""
         return Samples(self.sampler) if self.source is None else self.source

@@ -48,8 +48,8 @@ class Arrays:
         return Arrays({label: self.parts.get(label, {})})
 
     def renamed(self, names: Mapping[str, str]) -> "Arrays":
-        """The same under other labels."""
-        return Arrays({names.get(label, label): rounds for label, rounds in self.parts.items()})
+        """Those of some labels, under new ones."""
+        return Arrays({names[label]: rounds for label, rounds in self.parts.items() if label in names})
 
     def put(self, label: str, seed: int, round: int, arrays: dict[str, np.ndarray]) -> None:
         """Add those of one evaluation of a seed."""

@@ -14,7 +14,7 @@ from .arrays import Arrays
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-AXES = ("round", "bytes", "gradients", "seconds", "wall", "flops", "joules")
+AXES = ("round", "bytes", "gradients", "epochs", "seconds", "wall", "flops", "joules")
 BY = {name: name for name in AXES} | {"rounds": "round"}
 
 
@@ -30,6 +30,7 @@ class History:
       records: list of records, in the order made.
       facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method",
         "status", "wall", "compile".
+      graphs: label -> the graph of that run in plain values, for pictures.
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
       held: arrays that metrics returned; see `arrays`.
@@ -46,8 +47,8 @@ class History:
         self.records: list[Record] = list(records)
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
-        self.interrupted, self.directory = interrupted, directory
-        self.held = Arrays()
+        self.interrupted, self.directory, self.held = interrupted, directory, Arrays()
+        self.graphs: dict[str, dict[str, Any]] = {}
         self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
     # ---- what is there
@@ -85,13 +86,13 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        both = History(
+        out = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
-        both.theory = self.theory | other.theory
-        both.held = self.held + other.held
-        return both
+        out.held, out.graphs = self.held + other.held, self.graphs | other.graphs
+        out.theory = self.theory | other.theory
+        return out
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +102,7 @@ class History:
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
-          by: x axis: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules" (the mean over seeds of those).
+          by: x axis: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules" (the mean over seeds of those).
         Raises:
           ValueError: unknown name, run or axis.
         """
@@ -216,7 +217,7 @@ class History:
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
-          by: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules".
+          by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
           ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
           band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
             of the mean by Student's t), or None. The legend names it.
@@ -335,8 +336,7 @@ class History:
     def _repr_html_(self) -> str:
         import html
 
-        note = " (interrupted)" if self.interrupted else ""
-        names = html.escape(", ".join(self.names))
+        note, names = " (interrupted)" if self.interrupted else "", html.escape(", ".join(self.names))
         return f"{self.table()._repr_html_()}<p>{len(self.records)} records{note}; <code>history.plot(name)</code> with: {names}</p>"
 
     # ---- helpers

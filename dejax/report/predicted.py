@@ -1,6 +1,5 @@
 """Predicted curves over measured ones, and what theory says of a run, for figures and pages."""
 
-import html
 from typing import Any
 
 import numpy as np
@@ -80,24 +79,14 @@ def figure(history: History) -> Figure | None:
     return fig
 
 
-def section(history: History) -> str:
-    """What theory says of each run, as an HTML fragment; nothing where nothing was predicted."""
-    from . import figures
-
-    if not history.theory:
-        return ""
-    fig, parts = figure(history), ["<h2>Theory beside experiment</h2>"]
-    if fig is not None:
-        parts.append(figures.svg(fig))
-    for run, p in history.theory.items():
-        graph = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in p["graph"].items() if v is not None)
-        lines = [f"graph: {graph or 'no spectrum'}", f"problem: {p['constants']}"]
-        for c in p["curves"]:
-            floor = "not known" if c["floor"] is None else f"{c['floor']:.4g}"
-            lines.append(f"{c['name']}, {c['kind']}: floor {floor}; {c['source']}")
-        lines += [f"not known: {why}" for why in p["unknown"]]
-        parts.append(f"<p class='note'><b>{html.escape(run)}</b><br>{'<br>'.join(map(html.escape, lines))}</p>")
-    return "".join(parts)
+def said(prediction: dict[str, Any]) -> list[str]:
+    """What theory says of one run, line by line."""
+    graph = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in prediction["graph"].items() if v is not None)
+    lines = [f"graph: {graph or 'no spectrum'}", f"problem: {prediction['constants']}"]
+    for c in prediction["curves"]:
+        floor = "not known" if c["floor"] is None else f"{c['floor']:.4g}"
+        lines.append(f"{c['name']}, {c['kind']}: floor {floor}; {c['source']}")
+    return lines + [f"not known: {why}" for why in prediction["unknown"]]
 
 
-__all__ = ["curves", "figure", "handles", "overlay", "section"]
+__all__ = ["curves", "figure", "handles", "overlay", "said"]

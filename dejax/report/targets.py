@@ -65,7 +65,7 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     Args:
       name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
         for all others.
-      by: "round", "bytes", "gradients", "seconds", "wall", "flops" or "joules".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
     Returns:
       float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
       is interpolated.

@@ -76,12 +76,9 @@ class Batch(abc.ABC):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise bad(
-                "mesh",
-                None,
-                why=f"but this job has {processes.count()} processes",
-                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
-            )
+            why = f"but this job has {processes.count()} processes"
+            way = "give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all"
+            raise bad("mesh", None, why=why, instead=way)
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
         self.round = 0
@@ -303,6 +300,10 @@ class Batch(abc.ABC):
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         seconds, rounds = self.pace
         return out | ({"wall/round": float(f"{seconds / rounds:.4g}")} if rounds else {})
+
+    @abc.abstractmethod
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None; see `report.graphs`."""
 
     @abc.abstractmethod
     def fingerprints(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ config.yaml      the config that makes the same runs, where all their parts are 
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 arrays/LABEL/round_...npz  what metrics returned as arrays
 checkpoints/LABEL/round_...
+graphs.json      the graphs of the runs, for pictures
 figure.png, report.html
 .lock            while a process writes there: which one, of which host
 """
@@ -182,6 +183,14 @@ class RunDir:
         about = now | self.about | versions() | made | {"runs": self.facts}
         self.about = {k: v for k, v in about.items() if k != "runs"}
         writing.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+
+    @processes.led
+    def note_graphs(self, found: dict[str, dict[str, Any] | None]) -> None:
+        """Keep the graphs of some runs, by label, in graphs.json."""
+        old = files.read_graphs(self.path)
+        now = {k: v for k, v in (old | found).items() if v is not None}
+        if now != old:
+            files.write_graphs(self.path, now)
 
     # ---- metrics
     def records(self) -> list[Record]:

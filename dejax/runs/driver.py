@@ -125,6 +125,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
         run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
         more = {"total": run.cadence.rounds, "data": run.data_name()}
         setups = run.setups()
+        directory.note_graphs(run.graphs())
         for label, found in setups.items():  # a resumed run began when it began
             found["date"] = directory.facts.get(label, {}).get("setup", found)["date"]
         directory.note({label: facts | more | {"setup": setups[label]} for label, facts in run.facts().items()})
@@ -237,7 +238,7 @@ def _record(
                 run.closed.add(i)
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
-            record |= run.counters[i].numbers(view.loyal)
+            record |= run.counters[i].numbers(view.loyal, run.problem.an_epoch)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new

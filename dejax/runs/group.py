@@ -20,6 +20,7 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .accounts import Accounts
@@ -177,6 +178,10 @@ class Group(Batch):
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         return {member.label: setup(*member.given) for member in self.members}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {member.label: of_run(member.given[0], member.given[2]) for member in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""

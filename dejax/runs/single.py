@@ -17,6 +17,7 @@ from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
 from ..report.arrays import Arrays
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .accounts import Accounts
@@ -126,6 +127,10 @@ class SingleRun(Batch):
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         return {self.label: setup(*self.given, self.initial)}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {self.label: of_run(self.given[0], self.given[2])}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
