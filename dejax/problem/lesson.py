@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from ..core.kinds import LearningRule
 from ..core.types import Keys, Problem, Tree
 
 
@@ -42,4 +43,10 @@ class Lesson:
         return self.whole(params, *self.extra)
 
 
-__all__ = ["Lesson"]
+def finishes(rule: Any) -> bool:
+    """Whether a learning rule has something to do after each local step."""
+    own = getattr(type(rule), "finish", None)
+    return own is not None and own is not LearningRule.finish
+
+
+__all__ = ["Lesson", "finishes"]

@@ -18,7 +18,7 @@ from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles
-from ..problem.lesson import Lesson
+from ..problem.lesson import Lesson, finishes
 from . import clocks
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
@@ -85,6 +85,10 @@ def gradient(
     _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
+    if finishes(round.problem.rule):
+        round.store.unfinished.append(name)
+        if fixed is not None:
+            raise _part(round)
     work = round.problem.rule.work + PRODUCT * products
     clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
@@ -113,10 +117,7 @@ def _per_node(
         why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
-    memory, write = (), None
-    start = tree.map(lambda x: x[0], params)
-    if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
-        memory, write = round.slot(slot, lambda n: _rule_memory(round, start, n))
+    memory, write = _memory(round, tree.map(lambda x: x[0], params), slot)
 
     def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data, (key, common) = fetch(source), keys
@@ -149,10 +150,15 @@ def _per_node(
     return loss, grads
 
 
-def _rule_memory(round: Round, start: Tree, n: int) -> Any:
-    """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
-    keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
-    return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
+def _memory(round: Round, start: Tree, slot: str) -> tuple[Any, Any]:
+    """Memory [n, ...] of the learning rule and its setter; ((), None) where it keeps none."""
+    init = round.problem.rule.init
+
+    def first(n: int) -> Any:
+        keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
+        return jax.vmap(init)(tree.tile(start, n), keys)
+
+    return round.slot(slot, first) if tree.leaves(jax.eval_shape(init, start, round.run_key)) else ((), None)
 
 
 def _with_roles(
@@ -236,6 +242,12 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     return round._by_architecture(of, params, (given.data, given.weight, round.node_keys(name), fixed))
 
 
+def _part(round: Round) -> Exception:
+    rule, way = type(round.problem.rule).__name__, "use another method, or a learning rule without finish"
+    why = "but the method moves a part of the model at a time, and the rule finishes whole models"
+    return bad("rule", owner="Problem", says=f"is {rule}, which has finish", why=why, instead=way, error=RefusedError)
+
+
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     """Apply fn to every row of `args` (trees [n, ...]), in blocks of the problem's size.
 
@@ -304,7 +316,21 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
         return tuple(stacks.Stacks({name: x}) for x in found)
 
     new_params, new_state = round._by_architecture(of, params, (rows, grads, opt_state))
-    return round.keep(new_params, params), round.keep(new_state, opt_state)
+    return end_step(round, round.keep(new_params, params)), round.keep(new_state, opt_state)
+
+
+def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
+    """See `Round.end_step`: one call ends the step of the first gradient that has no end yet."""
+    rule, waiting = round.problem.rule, round.store.unfinished
+    if not finishes(rule):
+        return params
+    of = waiting.pop(0) if waiting else ""
+    keys = round.node_keys(of + ".finish" if of and name is None else round._name("end_step", name))
+    memory, write = _memory(round, tree.map(lambda x: x[0], params), "rule")
+    new, memory = round.map(rule.finish, params, memory, keys)
+    if write is not None:
+        write(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
+    return round.keep(tree.map(lambda a, x: a.astype(x.dtype), new, params), params)
 
 
 def steps(
