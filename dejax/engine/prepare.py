@@ -15,7 +15,7 @@ from ..core.types import Layout, Method, Tree
 from ..devices import placement
 from ..errors import RefusedError, a_name, bad
 from ..network import Network
-from ..problem import Problem, roles
+from ..problem import Problem, averaging, roles
 from ..problem.rule_check import check_rule
 from ..problem.task_check import check_fit
 
@@ -56,6 +56,7 @@ def prepare(
     roles.check_leaves(problem)
     check_fit(problem)
     check_rule(problem)
+    averaging.check(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))

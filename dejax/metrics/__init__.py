@@ -4,6 +4,7 @@ A metric is any function `fn(view) -> {name: number}`.
 """
 
 from ._curvature import hessian_trace as hessian_trace, sharpness as sharpness
+from ._ensemble import ensemble as ensemble
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
 from ._validation import validation as validation
@@ -13,6 +14,7 @@ __all__ = [
     "Metric",
     "View",
     "consensus",
+    "ensemble",
     "hessian_trace",
     "heterogeneity",
     "local_models",

@@ -10,11 +10,12 @@ import numpy as np
 
 from .. import population
 from ..core import tree
+from ..core.arguments import with_key
 from ..core.random import fold_name
 from ..core.stacks import is_stacks
 from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
-from ..errors import FieldError, bad
+from ..errors import FieldError
 from ..xla.erase_mesh import erase_mesh
 from .view import View
 
@@ -43,19 +44,17 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     Raises:
       ValueError: the data have no test set.
     """
-    _need_test(view)
+    need_test(view)
     if own:
         _need_own(view)
     ids = chosen(view.honest, view.nodes)
-    if view.shared and not own and view.averageable:
-        values = {
-            name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
-        }
+    if view.shared and not own:
+        values = {f"{name}/local": np.full(len(ids), v) for name, v in of_mean_model(view, stored_test(view)).items()}
     else:
         data = view.data
         light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
         owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
-        values = of_nodes(view, ids, block, _test(view), light=light, owned=owned)
+        values = of_nodes(view, ids, block, stored_test(view), light=light, owned=owned)
     kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
@@ -95,9 +94,9 @@ def mean_model(view: View) -> dict[str, float]:
     Raises:
       ValueError: the data have no test set; models without a mean.
     """
-    _need_test(view)
-    _need_mean(view)
-    return {f"{name}/mean_model": value for name, value in of_mean_model(view, _test(view)).items()}
+    need_test(view)
+    view.need_mean("mean_model")
+    return {f"{name}/mean_model": value for name, value in of_mean_model(view, stored_test(view)).items()}
 
 
 def of_mean_model(view: View, stored: tuple[Any, Any]) -> dict[str, float]:
@@ -162,14 +161,14 @@ def of_nodes(
     """
     if is_stacks(view.rows):
         return _by_architecture(view, ids, block, stored, light=light, owned=owned, everywhere=everywhere)
-    whole = view.place is not None and len(ids) == len(view.honest)
+    whole = view.place is not None and view.groups is None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
     parts = []
     static = (view.task, view.shared, everywhere, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
-        own_rows = whole or (view.place is None and view.members is None)
+        own_rows = whole or (view.place is None and view.members is None and view.groups is None)
         at = None if own_rows else view.positions[some]
         parts.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
@@ -189,31 +188,25 @@ def _by_architecture(
     return values
 
 
-def _test(view: View) -> tuple[Any, Any]:
+def stored_test(view: View) -> tuple[Any, Any]:
     """The test part as it is stored, and how tasks see it."""
     return view.data.test, view.data.pixels
 
 
-def _seen(stored: tuple[Any, Any]) -> Tree:
+def seen(stored: tuple[Any, Any]) -> Tree:
+    """A part of the data as tasks see it."""
     test, pixels = stored
     return test if pixels is None else {**test, "x": pixels.floats(test["x"])}
 
 
-def _need_test(view: View) -> None:
+def need_test(view: View) -> None:
+    """Raise ValueError where there is no test part."""
     if view.data.test is None:
         raise FieldError(
             f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
             "(the loss on all training data) instead",
             field="data",
         )
-
-
-def _need_mean(view: View) -> None:
-    if not view.averageable:
-        raise bad(
-            "metrics", "mean_model", says="asks for a mean of models", why="but they answer together, or have no mean",
-            instead="measure local_models, or own_test",
-        )  # fmt: skip
 
 
 def _need_own(view: View) -> None:
@@ -227,7 +220,7 @@ def _need_own(view: View) -> None:
 
 def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
-    values = task.metrics(params, batch)
+    values = with_key(task.metrics, params, batch, key=fold_name(key, "metrics"))
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
         values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
     return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}
@@ -236,7 +229,7 @@ def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.A
 @partial(jax.jit, static_argnums=0)
 def _mean_model(static: Tree, params: Tree, key: Keys, stored: Tree, weights: Tree) -> dict[str, jax.Array]:
     task, shared = static
-    test, mean = _seen(stored), params if shared else population.mean(params, weights)
+    test, mean = seen(stored), params if shared else population.mean(params, weights)
     return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
 
 
@@ -265,7 +258,7 @@ def _nodes(
         params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
     elif at is None:
         at = ids
-    test = _seen(stored)
+    test = seen(stored)
     per_class: Any = None
     present: Any = None
     by_classes = light is not None and owned is None
@@ -305,8 +298,11 @@ __all__ = [
     "chosen",
     "local_models",
     "mean_model",
+    "need_test",
     "of_mean_model",
     "of_nodes",
     "own_test",
+    "seen",
     "spread",
+    "stored_test",
 ]

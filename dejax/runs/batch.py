@@ -253,19 +253,20 @@ class Batch(abc.ABC):
             state = engine.state_of(carry)
             return vmapped.lane(state, np.int32(at)) if self.many else state
 
+        in_order = lambda: state(self._moved("in_order", carry))
         model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
         return View(
             Lazy(model) if together else model(),
             self.problem,
             self.network_of(at),
-            state=Lazy(lambda: state(self._moved("in_order", carry))),
+            state=Lazy(in_order),
             index=self.round,
             key=vmapped.key_of(self.lanes[at][1]),
             nodes=nodes,
             width=width,
             place=self.place,
             together=(together, at) if together else None,
-            others=lambda: engine.views(method, state(carry)),
+            others=lambda: vmapped.views(method, self.place, state(carry), in_order),
         )
 
     def _together(self) -> Together | None:
