@@ -42,6 +42,8 @@ class Architectures:
           ValueError: nodes without an architecture, or with two; nodes that the data do not have.
           TypeError, ValueError: a task with batch statistics, or with a loss that weighs its samples.
         """
+        if data is None and self.ids is not None:  # while a mesh takes a problem apart
+            return self
         tasks = tuple(task.build(data) if getattr(task, "build", None) else task for task in self.tasks)
         for name, task in zip(self.names, tasks, strict=True):
             if not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):

@@ -7,13 +7,12 @@ import numpy as np
 from jax.tree_util import tree_leaves_with_path
 
 from ..core import tree
-from ..core.architectures import Architectures
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.method import check_method
 from ..core.types import Layout, Method, Tree
 from ..devices import placement
-from ..errors import RefusedError, a_name, bad
+from ..errors import a_name, bad
 from ..network import Network
 from ..problem import Problem, averaging, roles
 from ..problem.rule_check import check_rule
@@ -95,16 +94,6 @@ def _check_leaves(method: Method) -> None:
 
 def placed(method: Method, problem: Problem, network: Network, layout: Layout) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
-    if isinstance(problem.task, Architectures):
-        why = "but the stacks of several architectures do not divide along one axis of nodes"
-        raise bad(
-            "mesh",
-            layout,
-            says="is given",
-            why=why,
-            instead="leave it out: such a run takes one device",
-            error=RefusedError,
-        )
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network
 

@@ -1,11 +1,13 @@
 """Checks that a learning rule fits the task, by shapes, before anything is compiled."""
 
+import dataclasses
 import inspect
+from typing import Any
 
 import jax
 
 from ..core.abstract import key_like, model_like
-from ..core.architectures import Architectures
+from ..core.architectures import tasks_of
 from ..core.types import Problem, Tree
 from ..errors import bad
 from .batch import Batch
@@ -33,16 +35,20 @@ def check_rule(problem: Problem) -> None:
         except TypeError as error:
             says, way = f"cannot be called with {want}: {error}", f"write def {fn}(self, {want[1:]}"
             raise bad(f"{name}.{fn}", says=says, instead=way) from None
-    if isinstance(task, Architectures):  # whose other rules a run refuses: see dejax.network.refusals
-        return
-    rule.check(task)
     if finishes(rule) and problem.rules:
         why = "but the leaves have roles, and methods, nodes and the model move some of them each"
         raise bad(
             "rule", owner="Problem", says=f"is {name}, which has finish", why=why, instead="leave one of them out"
         )
-    if problem.source is not None or type(rule) is BackPropagation:  # which fits every loss
-        return
+    for own in tasks_of(task):
+        rule.check(own)
+        if problem.source is None and type(rule) is not BackPropagation:  # which fits every loss
+            _fits(problem if own is task else dataclasses.replace(problem, task=own), data)
+
+
+def _fits(problem: Problem, data: Any) -> None:
+    """Its shapes fit one task."""
+    rule, task, name = problem.rule, problem.task, type(problem.rule).__name__
     params, key = model_like(task), key_like()
     shapes = data.like(ROWS)
     lesson = lambda common: Lesson(problem, task.loss, (), lambda p: p, common)

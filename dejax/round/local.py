@@ -117,16 +117,23 @@ def _per_node(
         why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
-    memory, write = _memory(round, tree.map(lambda x: x[0], params), slot)
+    kind, stack = _architecture(params)  # of several architectures a rule sees one model, as it is
+    slot = slot if kind is None else f"{slot}/{kind}"
+    memory, write = _memory(round, tree.map(lambda x: x[0], stack), slot)
 
     def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data, (key, common) = fetch(source), keys
-        task = Lesson(problem, fn, extra, whole, common)
+        task, own = Lesson(problem, fn, extra, whole, common, kind), _architecture(params)[1]
+
+        def direction(batch: Batch, key: jax.Array) -> Any:
+            loss, found, new = problem.rule.direction(task, own, batch, key, memory)
+            return loss, found if kind is None else stacks.Stacks({kind: found}), new
+
         if not per_example:
-            return problem.rule.direction(task, params, Batch(data, weight), key, memory)
+            return direction(Batch(data, weight), key)
 
         def example(row: Tree, key: jax.Array) -> Any:  # of a rule without memory: others are refused
-            return problem.rule.direction(task, params, Batch(tree.map(lambda x: x[None], row)), key, memory)[:2]
+            return direction(Batch(tree.map(lambda x: x[None], row)), key)[:2]
 
         size = tree.leaves(data)[0].shape[0]
         losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
@@ -326,11 +333,23 @@ def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
         return params
     of = waiting.pop(0) if waiting else ""
     keys = round.node_keys(of + ".finish" if of and name is None else round._name("end_step", name))
-    memory, write = _memory(round, tree.map(lambda x: x[0], params), "rule")
-    new, memory = round.map(rule.finish, params, memory, keys)
-    if write is not None:
-        write(round.keep(memory, round.slot("rule", lambda n: memory)[0]))
-    return round.keep(tree.map(lambda a, x: a.astype(x.dtype), new, params), params)
+
+    def one(view: Any, params: Tree, keys: jax.Array) -> Any:
+        kind, stack = _architecture(params)
+        slot = "rule" if kind is None else f"rule/{kind}"
+        memory, write = _memory(view, tree.map(lambda x: x[0], stack), slot)
+        new, memory = view.map(rule.finish, stack, memory, keys)
+        if write is not None:
+            write(view.keep(memory, view.slot(slot, lambda n: memory)[0]))
+        new = tree.map(lambda a, x: a.astype(x.dtype), new, stack)
+        return new if kind is None else stacks.Stacks({kind: new})
+
+    return round.keep(round._by_architecture(one, params, keys), params)
+
+
+def _architecture(params: Tree) -> tuple[str | None, Any]:
+    """(its name, the models) of one architecture, taken out; (None, params) where there are no several."""
+    return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 
 def steps(

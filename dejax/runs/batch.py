@@ -172,7 +172,7 @@ class Batch(abc.ABC):
         if self.place is None:
             return carry
         return tree.map(
-            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.sharding(has, self._lead)),
+            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.of(has, x, self._lead)),
             self.axes,
             carry,
         )
@@ -203,8 +203,8 @@ class Batch(abc.ABC):
         """Place all leaves of the carry where the rounds expect them, on a mesh."""
         if self.place is None:
             return carry
-        to = lambda has: self.place.sharding(has, self._lead)
-        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.place_array(x, to(has))
+        to = lambda has, x: self.place.of(has, x, self._lead)
+        there = lambda h, x: x if x.sharding.is_equivalent_to(to(h, x), x.ndim) else placement.place_array(x, to(h, x))
         return tree.map(there, self.axes, carry)
 
     def advance(self, count: int) -> Any:
@@ -381,9 +381,9 @@ class Batch(abc.ABC):
         if width == self.width:
             return checkpoint.load(path, like)
         place = self.place
-        there = lambda has: None if place is None else place.sharding(has, (None,))
+        there = lambda has, x: None if place is None else place.of(has, x, (None,))
         theirs = tree.map(
-            lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), self.axes, like
+            lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has, x)), self.axes, like
         )
         carry, facts = checkpoint.load(path, theirs)
         carry = vmapped.refilled(len(self.lanes), self.width, carry)

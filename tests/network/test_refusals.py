@@ -162,8 +162,6 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
     pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
     pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
-    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
-    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
