@@ -50,7 +50,7 @@ class Place:
         return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
 
     def of(self, has: bool, x: Any, lead: tuple[Any, ...] = ()) -> NamedSharding:
-        """Of a leaf, or its shape: a stack of models that the devices do not divide is whole on each."""
+        """Of a leaf or its shape: a stack that the devices do not divide is whole on each."""
         return self.sharding(has and x.shape[len(lead)] % self.devices == 0, lead)
 
     def constrain(self, axes: Tree, values: Tree) -> Any:

@@ -348,7 +348,7 @@ def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
 
 
 def _architecture(params: Tree) -> tuple[str | None, Any]:
-    """(its name, the models) of one architecture, taken out; (None, params) where there are no several."""
+    """(name, models) of one architecture, taken out; (None, params) where there is but one form."""
     return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 

@@ -1,4 +1,4 @@
-"""FedMD: nodes agree on what to answer on public rows, over a graph or a server, and never send a model.
+"""FedMD: nodes agree on what to answer on public rows, and never send a model.
 
     c = W logits(x_i; public), or their mean at a server;   K_d times: x_i <- x_i - lr mean |logits(x_i; public) - c_i|
     K times: x_i <- x_i - lr g_i(x_i)
@@ -33,7 +33,7 @@ class FedmdState(NamedTuple):
 
 @struct
 class Fedmd:
-    """Distillation: answers on public rows are averaged by neighbors or a server, models are not.
+    """Distillation: answers on public rows are averaged, models are not.
 
     The data need public rows: `data.partition(..., public=500)`.
 
