@@ -70,8 +70,8 @@ class Traits:
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
       asks: it asks neighbors, which answer within the phase (`round.ask`); default False.
-      heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
-        False.
+      heads: at a server, it keeps parts of the models, or with `averages=False` all of them, at their nodes, so that `model`
+        gives one per node; default False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
       learns: it computes gradients or losses of samples; False: of the graph or of messages alone, so that no attack on data and no
         noise on gradients would ever act; default True.

@@ -18,7 +18,7 @@ from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles
-from ..problem.lesson import Lesson
+from ..problem.lesson import Lesson, finishes
 from . import clocks
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
@@ -85,6 +85,10 @@ def gradient(
     _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
+    if finishes(round.problem.rule):
+        round.store.unfinished.append(name)
+        if fixed is not None:
+            raise _part(round)
     work = round.problem.rule.work + PRODUCT * products
     clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
@@ -113,19 +117,23 @@ def _per_node(
         why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
-    memory, write = (), None
-    start = tree.map(lambda x: x[0], params)
-    if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
-        memory, write = round.slot(slot, lambda n: _rule_memory(round, start, n))
+    kind, stack = _architecture(params)  # of several architectures a rule sees one model, as it is
+    slot = slot if kind is None else f"{slot}/{kind}"
+    memory, write = _memory(round, tree.map(lambda x: x[0], stack), slot)
 
     def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data, (key, common) = fetch(source), keys
-        task = Lesson(problem, fn, extra, whole, common)
+        task, own = Lesson(problem, fn, extra, whole, common, kind), _architecture(params)[1]
+
+        def direction(batch: Batch, key: jax.Array) -> Any:
+            loss, found, new = problem.rule.direction(task, own, batch, key, memory)
+            return loss, found if kind is None else stacks.Stacks({kind: found}), new
+
         if not per_example:
-            return problem.rule.direction(task, params, Batch(data, weight), key, memory)
+            return direction(Batch(data, weight), key)
 
         def example(row: Tree, key: jax.Array) -> Any:  # of a rule without memory: others are refused
-            return problem.rule.direction(task, params, Batch(tree.map(lambda x: x[None], row)), key, memory)[:2]
+            return direction(Batch(tree.map(lambda x: x[None], row)), key)[:2]
 
         size = tree.leaves(data)[0].shape[0]
         losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
@@ -149,10 +157,15 @@ def _per_node(
     return loss, grads
 
 
-def _rule_memory(round: Round, start: Tree, n: int) -> Any:
-    """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
-    keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
-    return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
+def _memory(round: Round, start: Tree, slot: str) -> tuple[Any, Any]:
+    """Memory [n, ...] of the learning rule and its setter; ((), None) where it keeps none."""
+    init = round.problem.rule.init
+
+    def first(n: int) -> Any:
+        keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
+        return jax.vmap(init)(tree.tile(start, n), keys)
+
+    return round.slot(slot, first) if tree.leaves(jax.eval_shape(init, start, round.run_key)) else ((), None)
 
 
 def _with_roles(
@@ -236,6 +249,12 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     return round._by_architecture(of, params, (given.data, given.weight, round.node_keys(name), fixed))
 
 
+def _part(round: Round) -> Exception:
+    rule, way = type(round.problem.rule).__name__, "use another method, or a learning rule without finish"
+    why = "but the method moves a part of the model at a time, and the rule finishes whole models"
+    return bad("rule", owner="Problem", says=f"is {rule}, which has finish", why=why, instead=way, error=RefusedError)
+
+
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     """Apply fn to every row of `args` (trees [n, ...]), in blocks of the problem's size.
 
@@ -304,7 +323,33 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
         return tuple(stacks.Stacks({name: x}) for x in found)
 
     new_params, new_state = round._by_architecture(of, params, (rows, grads, opt_state))
-    return round.keep(new_params, params), round.keep(new_state, opt_state)
+    return end_step(round, round.keep(new_params, params)), round.keep(new_state, opt_state)
+
+
+def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
+    """See `Round.end_step`: one call ends the step of the first gradient that has no end yet."""
+    rule, waiting = round.problem.rule, round.store.unfinished
+    if not finishes(rule):
+        return params
+    of = waiting.pop(0) if waiting else ""
+    keys = round.node_keys(of + ".finish" if of and name is None else round._name("end_step", name))
+
+    def one(view: Any, params: Tree, keys: jax.Array) -> Any:
+        kind, stack = _architecture(params)
+        slot = "rule" if kind is None else f"rule/{kind}"
+        memory, write = _memory(view, tree.map(lambda x: x[0], stack), slot)
+        new, memory = view.map(rule.finish, stack, memory, keys)
+        if write is not None:
+            write(view.keep(memory, view.slot(slot, lambda n: memory)[0]))
+        new = tree.map(lambda a, x: a.astype(x.dtype), new, stack)
+        return new if kind is None else stacks.Stacks({kind: new})
+
+    return round.keep(round._by_architecture(one, params, keys), params)
+
+
+def _architecture(params: Tree) -> tuple[str | None, Any]:
+    """(name, models) of one architecture, taken out; (None, params) where there is but one form."""
+    return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 
 def steps(

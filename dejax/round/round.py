@@ -140,6 +140,14 @@ class Round(Rows):
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
+    def end_step(self, params: Tree, *, name: str | None = None) -> Any:
+        """Let the learning rule finish a local step of the method's own, on params [n, ...].
+
+        `descend` and `local_steps` call it. A node that does not compute keeps what it is given; a rule
+        without `finish` changes nothing.
+        """
+        return local.end_step(self, params, name)
+
     @property
     def fresh(self) -> jax.Array:
         """Bool [n]: nodes whose first round this is: in round 0 who is awake, later who joins."""
@@ -316,16 +324,6 @@ class Round(Rows):
         The counterpart of `gather`; rows travel as they are. The method says `gathers` in its traits.
         """
         return channel.scatter(self, self._name("scatter", name), rows)
-
-    def report(self, name: str, values: jax.Array) -> None:
-        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
-
-        Of several calls in a round the mean over all.
-        """
-        self._check()
-        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
-        works = jnp.ones((self.n,), bool) if works is None else works
-        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

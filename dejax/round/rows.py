@@ -161,6 +161,16 @@ class Rows:
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
 
+    def report(self, name: str, values: jax.Array) -> None:
+        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
+
+        Of several calls in a round the mean over all.
+        """
+        self._check()
+        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
+        works = jnp.ones((self.n,), bool) if works is None else works
+        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
+
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
         """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.

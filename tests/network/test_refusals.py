@@ -129,6 +129,20 @@ class Whole(dj.LearningRule):
 
 
 @dj.struct
+class Ends(Heavy):
+    """One that moves models by its memory when a step ends."""
+
+    def finish(self, params, memory, key):
+        raise NotImplementedError
+
+
+class Noised(dj.Privacy):
+    """A mechanism of a user's own that noises the direction of a whole batch."""
+
+    hook = "gradient"
+
+
+@dj.struct
 class Stream(dj.Experience):
     """A source of a user's own."""
 
@@ -151,8 +165,6 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
     pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
     pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
-    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
-    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
@@ -231,6 +243,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
     pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
+    pair("memory that reaches models past the noise", (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Ends())), (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Heavy()))),
     pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """What losses, roles of leaves and small neighborhoods exclude."""
 
+from ...problem.lesson import finishes
 from .. import conditions
 from .refusal import Refusal
 
@@ -52,6 +53,20 @@ PROBLEMS: tuple[Refusal, ...] = (
         says="{privacy} asks for the direction of every example",
         why="but the learning rule of the problem keeps memory from one batch to the next, which one example would change for others",
         instead="use a learning rule whose init returns ()",
+    ),
+    Refusal(
+        "memory that reaches models past the noise",
+        lambda c: (
+            c.network.privacy is not None
+            and c.network.privacy.hook == "gradient"
+            and finishes(c.problem.rule)
+            and c.rule_with_memory
+            and {"learning": type(c.problem.rule).__name__}
+        ),
+        field="network.privacy",
+        says="{privacy} noises directions",
+        why="but finish of the learning rule {learning} moves models by memory that saw the samples and has no noise",
+        instead="use a learning rule whose init returns (), or whose class has no finish",
     ),
     Refusal(
         "a learning rule of whole batches",
