@@ -49,6 +49,7 @@ from ._weights import (
     BestConstant as best_constant,
     Constant as constant,
     DataSize as data_size,
+    DegreeSorted as degree_sorted,
     Lazy as lazy,
     MaxDegree as max_degree,
     Metropolis as metropolis,
@@ -69,7 +70,8 @@ __all__ = [
     # one's own
     "from_edges", "from_matrix", "from_networkx",
     # weight rules
-    "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy", "fmmc",
+    "metropolis", "max_degree", "constant", "best_constant", "degree_sorted", "uniform_neighbour", "data_size", "push_sum",
+    "lazy", "fmmc",
     # facts and pictures
     "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
     "rho", "spectrum",

@@ -7,4 +7,5 @@ def methods(lr):
     """name -> method."""
     return {
         "ad_psgd": dj.methods.ad_psgd(lr=lr),
+        "swift": dj.methods.swift(lr=lr),
     }
