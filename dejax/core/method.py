@@ -70,6 +70,7 @@ class Traits:
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
       asks: it asks neighbors, which answer within the phase (`round.ask`); default False.
+      per_example: it keeps gradients of single samples (`round.gradient(per_example=True)`); default False.
       heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
         False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
@@ -104,6 +105,7 @@ class Traits:
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
+    per_example: bool = False
     heads: bool = False
     raw_losses: bool = False
     learns: bool = True
@@ -179,6 +181,7 @@ _VALUES = {
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "per_example": _one_of(True, False),
     "heads": _one_of(True, False),
     "raw_losses": _one_of(True, False),
     "learns": _one_of(True, False),
@@ -193,7 +196,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "per_example": "per_example=True", "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 CALLS = {
     "init": ("params", "key"),

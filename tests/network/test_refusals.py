@@ -29,6 +29,7 @@ NOISE, CLIP = (
 )
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
+SINGLE = Traits(per_example=True)
 SEMI = Traits(server=3)
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
@@ -227,6 +228,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
     pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
+    pair("gradients of single samples", (SINGLE, net(RING, privacy=CLIP)), (SINGLE, net(RING, privacy=NOISE))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 
@@ -260,6 +262,22 @@ def test_updates_let_through_what_a_meeting_of_two_does_not():
         in judged(HEARD, net(RING, events=PLAN)).text
     )
     assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (dataclasses.replace(BASE, batch_size=None, source=Stream()), "batches come from Stream"),
+        (dataclasses.replace(BASE, augment=dj.augmentations.mixup(alpha=0.2)), "augment mixes samples"),
+        (dataclasses.replace(BASE, rule=Heavy()), "learning rule Heavy"),
+        (dataclasses.replace(BASE, rule=Whole()), "learning rule Whole"),
+        (PERSONAL, "role personal"),
+    ],
+)
+def test_gradients_of_single_samples_say_what_excludes_them(problem, text):
+    found = judged(SINGLE, net(RING), problem)
+    assert found.name == "gradients of single samples" and text in found.text
+    assert judged(NEIGHBORS, net(RING), problem) is None
 
 
 @pytest.mark.parametrize(
