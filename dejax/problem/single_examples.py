@@ -19,7 +19,7 @@ def against(problem: Problem, privacy: Any) -> dict[str, str] | None:
         return _because(
             "network.privacy",
             f"network.privacy {name} noises the gradient of a whole batch",
-            "put noise on messages instead",
+            "leave it out, or put noise on messages",
         )
     if problem.source is not None:
         name = type(problem.source).__name__
