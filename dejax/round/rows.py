@@ -86,6 +86,19 @@ class Rows:
         return self._rows(self.problem.data.count)
 
     @property
+    def elapsed(self) -> jax.Array:
+        """[n] seconds since each node's last event before; 0 where a node has none in this round.
+
+        Raises:
+          ValueError: there are no events of pairs, whose timetable knows it.
+        """
+        found = None if self.plan is None else self.plan.elapsed
+        if found is None:
+            instead = "give network.events of pairs, e.g. dejax.events.decoupled()"
+            raise bad("elapsed", owner="round", says="is asked for outside of a timetable of pairs", instead=instead)
+        return self._rows(found)
+
+    @property
     def places(self) -> int:
         """Places in a node's list of samples, s: node i fills the first counts[i] of them.
 

@@ -14,6 +14,7 @@ from ._closed import (
     star as star,
     torus as torus,
 )
+from ._edge_rates import edge_rates as edge_rates
 from ._equi import equi_dynamic as equi_dynamic, equi_static as equi_static
 from ._fastest import FastestMixing as fmmc
 from ._given import from_edges as from_edges, from_matrix as from_matrix, from_networkx as from_networkx
@@ -73,7 +74,7 @@ __all__ = [
     "metropolis", "max_degree", "constant", "best_constant", "degree_sorted", "uniform_neighbour", "data_size", "push_sum",
     "lazy", "fmmc",
     # facts and pictures
-    "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
+    "edge_rates", "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
     "rho", "spectrum",
     # types
     "Deferred", "Topology",

@@ -190,6 +190,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("partial sums alone", (SERVER, net(server="all_reduce", faults=f.link_loss(p=0.1))), (SERVER, net(server="all_reduce", faults=f.churn(p=0.1)))),
     pair("equal starts", (Traits(own_starts=True), net(RING), dataclasses.replace(BASE, starts="equal")), (Traits(own_starts=True), net(RING))),
     pair("no events", (Traits(footprint="pair", needs_events=True), net(RING)), (Traits(footprint="pair", needs_events=True), net(RING, events=PLAN))),
+    pair("no clock", (Traits(channel="server", needs_clock=True), net()), (Traits(channel="server", needs_clock=True), net(clock=f.clock()))),
     pair("events without gossip", (SERVER, net(events=PLAN)), (SERVER, net())),
     pair("second codec", (Traits(own_codec="compressor"), net(RING, codec=LOSSY)), (Traits(own_codec="compressor"), net(RING, codec=c.direct(c.identity())))),
     pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),

@@ -43,6 +43,8 @@ class Swift:
     Args:
       lr: >= 0; scalar, [n] or a schedule of the packed round.
       period: events from average to average, >= 1, static; the paper's s + 1.
+    Update: an event at i: x_i <- sum_j W_ij (heard last of j), every period events; x_i <- x_i - lr g_i
+    Choose it for: nodes of unequal speed that combine several neighbors
     Identity: in rounds with period = 1 it is dsgd(order="awc"); between averages it is local training.
     Reference: Bornstein et al., 2023.
     """

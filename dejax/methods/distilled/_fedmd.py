@@ -42,6 +42,8 @@ class Fedmd:
       digest_lr: step size towards the neighbors' answers, >= 0.
       rows: P, public rows drawn per round; None takes all; static.
       digest_steps, local_steps: K_d, K >= 1, static.
+    Update: digest W logits on public rows, then own steps
+    Choose it for: models that cannot be averaged, as those of several architectures
     Raises:
       ValueError: a number < 1; data without public rows.
     Identity: digest_lr = 0 is training alone.

@@ -40,6 +40,8 @@ class Dlm:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       penalty: price of disagreement, >= 0, in units of curvature.
+    Update: r = x - W x; f <- f + penalty r; x <- x - lr (g + penalty r + f)
+    Choose it for: ADMM with one gradient per round
     Identity: sum_i f_i = 0; penalty = 1 / (2 lr) and equal starts are EXTRA; penalty = 0 is local SGD without averages.
     Reference: Ling, Shi, Wu and Ribeiro, DLM, 2015.
     """

@@ -33,6 +33,8 @@ class Led:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, static.
+    Update: K steps along g - c / (K lr); x <- W y; c <- c + x' - y
+    Choose it for: messages cost more than gradients, unequal data
     Identity: sum_i c_i = 0; K = 1 is D2.
     Reference: Alghunaim, Local exact-diffusion for decentralized optimization and learning, 2024.
     """

@@ -49,6 +49,8 @@ class WeightMatching:
       units: groups of hidden units, each a list of (path of a leaf, axis within one model) that share
         an order; None (default): a chain of dense layers in the order of their names; static.
       optimizer: an optax optimizer for every node instead of lr.
+    Update: that of dimat, by products of weights
+    Choose it for: models of different starts, without data
     Raises:
       ValueError: units that the model has not; no chain of dense layers, and no units.
     Identity: a neighbor whose units are the own in another order merges into the own model; no hidden

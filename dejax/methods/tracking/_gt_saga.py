@@ -52,6 +52,8 @@ class GtSaga:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: v <- mean_b (g_b(x) - T_b) + mean(T); T_b <- g_b(x); then as gt_sarah
+    Choose it for: nodes of few samples: exact at a constant step by batches of any size
     Identity: mean(y) = mean(v) after every round; the mean of v over what may be drawn is the node's full
       gradient; full batches, or one sample per node, make it gradient tracking.
     Reference: Xin, Khan and Kar, 2020.

@@ -67,6 +67,8 @@ class GtSarah:
       lr: >= 0; scalar, [n] or a schedule.
       period: rounds from anchor to anchor, >= 1, static.
       anchor: fresh batches in an anchor, >= 1, static; 1 where batches are full.
+    Update: v <- v + g(x; b) - g(x_last; b), afresh every few rounds; y <- W (y + v' - v); x <- W (x - lr y)
+    Choose it for: small batches of a finite set: less noise at a constant step
     Identity: mean(y) = mean(v) after every round; full batches make v = g, whatever the period.
     Reference: Xin, Khan and Kar, Fast decentralized nonconvex finite-sum optimization with recursive variance reduction, 2022.
     """
@@ -102,6 +104,8 @@ class GtHsgd:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       beta: share of the plain gradient in the estimate, in [0, 1].
+    Update: v <- g(x; b) + (1 - beta) (v - g(x_last; b)); then as gt_sarah
+    Choose it for: small batches of a stream: less noise, without anchors
     Identity: mean(y) = mean(v) after every round; beta = 1 makes v = g, and so do full batches.
     Reference: Xin, Khan and Kar, A hybrid variance-reduced method for decentralized stochastic non-convex optimization, 2021.
     """

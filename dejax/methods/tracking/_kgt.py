@@ -38,6 +38,8 @@ class Kgt:
       lr: step size of a local step, >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, static.
       server_lr: share of the K steps that is kept before averaging, >= 0.
+    Update: K steps along g + c; z = their mean; c <- c - z + W z; x <- W (x - server_lr K lr z)
+    Choose it for: as tracking, where messages cost more than gradients
     Identity: sum_i c_i = 0; K = 1 and server_lr = 1 are gradient tracking.
     Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023.
     """
