@@ -12,7 +12,8 @@ W: doubly stochastic and symmetric. lr below 1 / (L / 2 + 2 penalty) is safe on 
 proofs are for a fixed W.
 Wire: 1 model per directed edge and round.
 Reference: Ling, Shi, Wu and Ribeiro, DLM: decentralized linearized alternating direction method of
-multipliers, 2015. Written from knowledge of the paper.
+multipliers, 2015. Equations and order agree with a public program of others, team-decent/decent-bench,
+which has one step for all nodes.
 """
 
 from typing import NamedTuple

@@ -11,7 +11,8 @@ has it for mix = 1; derived for p = 1, and for p < 1 in the mean.
 Wire: 1 model per directed edge with probability p.
 Reference: Mishchenko, Malinovsky, Stich and Richtarik, ProxSkip: yes! Local gradient steps provably
 lead to communication acceleration, 2022; Guo, Alghunaim, Yuan, Condat and Cao, Revisiting
-decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`). Written from knowledge of both.
+decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`). Equations agree with that paper's algorithm as a public program of others has it,
+team-decent/decent-bench, whose second step size, free there, is p here.
 """
 
 from typing import Any, NamedTuple

@@ -9,7 +9,7 @@ paper begins with all gradients at the first model, as here where batches are fu
 W: unit column sums keep mean(y) = mean(v); unit row sums keep consensus.
 Wire: 2 models per directed edge and round. Memory: one model per sample, beside 3 per node.
 Reference: Xin, Khan and Kar, Variance-reduced decentralized stochastic optimization with accelerated
-convergence, 2020.
+convergence, 2020. Order and estimate agree with a public program of others, team-decent/decent-bench.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class GtSaga:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
-    Update: v <- mean_b (g_b(x) - T_b) + mean(T); T_b <- g_b(x); then as gt_sarah
+    Update: v <- mean_b (g_b(x) - T_b) + mean(T); T_b <- g_b(x); y <- W (y + v' - v); x <- W (x - lr y)
     Choose it for: nodes of few samples: exact at a constant step by batches of any size
     Identity: mean(y) = mean(v) after every round; the mean of v over what may be drawn is the node's full
       gradient; full batches, or one sample per node, make it gradient tracking.

@@ -11,7 +11,8 @@ identity.
 W: unit column sums keep sum c = 0; unit row sums keep consensus. It may change from round to round.
 Wire: 2 models per directed edge and round, whatever K.
 Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023.
-Written from knowledge of the paper.
+Equations, zeros at the start among them, agree with lines 5 to 10 of the paper's algorithm as a public program of
+others has it, team-decent/decent-bench.
 """
 
 from typing import NamedTuple
