@@ -22,8 +22,7 @@ MESSAGES: tuple[Refusal, ...] = (
         "no clock",
         lambda c: c.network.clock is None and c.traits.needs_clock,
         field="network.clock",
-        text="{method} waits for those who are first by the clock, and without one all come at once; give network.clock, e.g. "
-        + KINDS["clock"].example,
+        text="{method} waits for those who are first by the clock, and without one all come at once; give network.clock",
     ),
     Refusal(
         "events without gossip",
