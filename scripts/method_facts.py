@@ -109,12 +109,13 @@ def settings(name, method):
 def facts():
     """Class of a method -> (its first member in tests/harness/members, what it sends, what a node keeps)."""
     found, problem = {}, members.problem()
-    for name, method in members.methods().items():
-        if type(method).__name__ not in found:
-            network, carry, axes, traced = trace(name, method, problem)
-            doc = inspect.getmodule(type(method)).__doc__
-            amounts = sent(method, problem, network, traced, doc), kept(method, problem, network, carry, axes)
-            found[type(method).__name__] = method, *amounts
+    with jax.enable_x64(False):  # in which numbers of runs are as wide as those of models
+        for name, method in members.methods().items():
+            if type(method).__name__ not in found:
+                network, carry, axes, traced = trace(name, method, problem)
+                doc = inspect.getmodule(type(method)).__doc__
+                amounts = sent(method, problem, network, traced, doc), kept(method, problem, network, carry, axes)
+                found[type(method).__name__] = method, *amounts
     return found
 
 

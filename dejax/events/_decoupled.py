@@ -1,4 +1,4 @@
-"""Decoupled clocks: gradients at nodes, and meetings along edges, each at times of their own."""
+"""Decoupled clocks: gradients at nodes, and meetings along edges."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ._timetable import Timetable, pack
 
 @struct
 class Decoupled(Events):
-    """Events of two kinds by Poisson clocks: a node takes a gradient, or the two ends of an edge meet.
+    """Events of two kinds by Poisson clocks: gradients of nodes, and meetings of pairs.
 
     Neither waits for the other. Events are packed into rounds that share no node, exactly equal to one event at a
     time; virtual seconds come from the clocks. Gradients are taken at present values.

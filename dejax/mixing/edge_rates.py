@@ -22,7 +22,7 @@ class EdgeRates(NamedTuple):
 
 
 def fewest_meetings(n: int, edges: np.ndarray, steps: int = 300) -> EdgeRates:
-    """Find the fewest meetings per second that an accelerated gossip needs, sqrt(2 chi_1 chi_2) of them.
+    """Find the fewest meetings per second that accelerated gossip needs: sqrt(2 chi_1 chi_2).
 
     With shares p of the edges, p >= 0 and sum(p) = 1, sqrt(chi_1 chi_2) is what decentralized accelerated
     methods pay per graph. It is lowered from equal shares by multiplicative subgradient steps, the

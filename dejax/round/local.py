@@ -27,7 +27,7 @@ from .meters import NO_NODE
 
 
 class Each(Privacy):
-    """Gives the gradient of every sample as it is, zeros on padding, where a mechanism gives their mean."""
+    """Gives the gradient of every sample, zeros on padding, in place of their mean."""
 
     hook, per_example = "gradient", True
 

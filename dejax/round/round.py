@@ -58,11 +58,8 @@ class Round(Rows):
             sampling, or from a source of experience; places of other rows than a node's own samples.
         """
         name = self._name("batch", name)
-        if aligned and places:
-            why = "but an aligned batch has the same places at all nodes"
-            raise bad("places", True, owner="round.batch", why=why, instead="leave one of them out")
         if aligned:
-            return same_places(self, name, of, size)
+            return same_places(self, name, of, size, places)
         return batches.batch(self, name, of, size, params, places)
 
     def gradient(

@@ -7,7 +7,7 @@ from ._topology import Topology
 
 
 def edge_rates(topology: Topology, *, steps: int = 300) -> EdgeRates:
-    """Find the fewest meetings per second that accelerated gossip needs, and their shares of the edges.
+    """Find the fewest meetings per second that accelerated gossip needs, edge by edge.
 
     `connectivity` of the result is the `chi` of `dejax.methods.dadao`. See `dejax.mixing.edge_rates`.
 

@@ -34,7 +34,10 @@ class SagaState(NamedTuple):
 
 
 def _of_node(new: Tree, table: Tree, places: jax.Array, count: jax.Array) -> tuple[Tree, Tree]:
-    """(v, T) of one node. new: gradients [B, ...], 0 on padding; places [B]; count: samples of the node."""
+    """Give (v, T) of one node.
+
+    new: gradients [B, ...], 0 on padding. places: [B]. count: samples of the node.
+    """
     drawn = jnp.maximum((places < count).sum(), 1)  # under Poisson sampling there may be none
     old = tree.map(lambda t: t.at[places].get(mode="fill", fill_value=0), table)
     correct = lambda g, o, t: (g - o).sum(0) / drawn.astype(g.dtype) + t.sum(0) / count.astype(g.dtype)
@@ -44,7 +47,7 @@ def _of_node(new: Tree, table: Tree, places: jax.Array, count: jax.Array) -> tup
 
 @struct
 class GtSaga:
-    """GT-SAGA: gradient tracking with a table of the last gradient of every sample; exact by small batches.
+    """GT-SAGA: gradient tracking with a table of the last gradient of every sample.
 
     A constant step leads to the optimum of the mean loss at a linear rate where losses are strongly
     convex. Keeps one model per sample. Samples are the nodes' own, under any sampling; gradients are
