@@ -14,6 +14,7 @@ from ._closed import (
     star as star,
     torus as torus,
 )
+from ._drawn import from_draw as from_draw
 from ._edge_rates import edge_rates as edge_rates
 from ._equi import equi_dynamic as equi_dynamic, equi_static as equi_static
 from ._fastest import FastestMixing as fmmc
@@ -69,7 +70,7 @@ __all__ = [
     "one_peer_exponential", "one_peer_ring", "one_peer_hypercube", "base_graph", "random_matching",
     "equi_dynamic", "fresh_regular", "random_peers",
     # one's own
-    "from_edges", "from_matrix", "from_networkx",
+    "from_draw", "from_edges", "from_matrix", "from_networkx",
     # weight rules
     "metropolis", "max_degree", "constant", "best_constant", "degree_sorted", "uniform_neighbour", "data_size", "push_sum",
     "lazy", "fmmc",
