@@ -36,8 +36,8 @@ def batch(round: Round, name: str, of: str, size: int | None, places: bool = Fal
         raise bad("aligned", True, owner="round.batch", why=why, instead=instead)
     index = round._rows(problem.data.index)
     if problem.batch_size is not None:
-        places = draw_index(uniform(round.key(name), (problem.batch_size,)), jnp.int32(index.shape[1]))
-        index = index[:, places]
+        drawn = draw_index(uniform(round.key(name), (problem.batch_size,)), jnp.int32(index.shape[1]))
+        index = index[:, drawn]
     return attacked(round, name, Batch(problem.fetch(index)))
 
 

@@ -45,7 +45,7 @@ class DadaoState(NamedTuple):
 
 @struct
 class Dadao:
-    """DADAO: accelerated decentralized optimization; gradients do not wait for meetings, nor these for them.
+    """DADAO: accelerated gradients and accelerated gossip; neither waits for the other.
 
     For strongly convex losses; a constant step leads to the optimum of the mean loss at a linear rate.
     Needs `network.events` of pairs, e.g. `dejax.events.decoupled()`. What is evaluated is X of all nodes at one
