@@ -12,34 +12,50 @@ import jax.numpy as jnp
 
 from ..core import stacks, tree
 from ..core.checks import natural
+from ..core.kinds import Privacy
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
-from ..problem import Batch, roles
+from ..problem import Batch, roles, single_examples
 from ..problem.lesson import Lesson, finishes
 from . import clocks
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
 from .meters import NO_NODE
 
+
+class Each(Privacy):
+    """Gives the gradient of every sample, zeros on padding, in place of their mean."""
+
+    hook, per_example = "gradient", True
+
+    def gradient(self, ctx: Any, grads: Tree, weight: Values, size: Any = None) -> Tree:
+        """Leave out what is padding."""
+        del ctx, size
+        return tree.where(weight > 0, grads, tree.zeros(grads))
+
+
+EACH = Each()
 PRODUCT = 2  # of a gradient's time: the derivative of a gradient along a direction does twice its work
 
 
 def gradient(
     round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None,
-    products: int = 0,
+    products: int = 0, per_example: bool = False,
 ) -> Any:  # fmt: skip
     """See `Round.gradient`."""
     products = natural("round.gradient.products", products)
+    if per_example and (no := single_examples.against(round.problem, round.network.privacy)) is not None:
+        raise bad("per_example", True, owner="round.gradient", why="but " + no["why"], instead=no["instead"])
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
         whole = round.store.slots["view"]
         of = lambda part: tree.map(lambda p, v: None if p is None else v, part, whole, is_leaf=lambda x: x is None)
         params, fixed = (whole, None) if fixed is None else (of(params), of(fixed))
-    if plan is not None and given is None and round._ids is None and plan.initiators is not None:
+    if plan is not None and given is None and round._ids is None and plan.initiators is not None and not per_example:
         return _gradient_of_events(round, name, params, loss_fn, extra, fixed, products)
     network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # what each block looks up for itself
@@ -55,6 +71,7 @@ def gradient(
     public = given is not None and given.public
     if given is not None and public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
+    privacy = EACH if per_example else network.privacy
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
     keys = round.node_keys(name + ".loss")
@@ -66,14 +83,14 @@ def gradient(
     loss_fn = loss_fn if own_loss else round.problem.task.loss
     given_rows = (source, weight, fetch)
     if fixed is not None:
-        loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, network.privacy, fixed)
+        loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, privacy, fixed)
     elif round.problem.rules:
-        loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
+        loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, privacy)
     else:
 
         def one(view: Any, params: Tree, rows: Any) -> tuple[jax.Array, Any]:
             source, weight, keys, extra = rows
-            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, privacy)
 
         loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":

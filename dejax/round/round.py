@@ -37,7 +37,7 @@ class Round(Rows):
     # ---- local work
     def batch(
         self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
-        aligned: bool = False,
+        aligned: bool = False, places: bool = False,
     ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
@@ -51,15 +51,16 @@ class Round(Rows):
             Problem.batch_size validation rows, or all.
           aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
             sample, of which each holds other columns.
+          places: say in `batch.places` [n, B] where each sample stands in its node's own list of `round.places`.
         Raises:
           ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
-            sampling, or from a source of experience.
+            sampling, or from a source of experience; places of other rows than a node's own samples.
         """
         name = self._name("batch", name)
         if aligned:
-            return same_places(self, name, of, size)
-        return batches.batch(self, name, of, size, params)
+            return same_places(self, name, of, size, places)
+        return batches.batch(self, name, of, size, params, places)
 
     def gradient(
         self,
@@ -70,6 +71,7 @@ class Round(Rows):
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
         products: int = 0,
+        per_example: bool = False,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
@@ -87,9 +89,12 @@ class Round(Rows):
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
             noised together with the rest, they are one mechanism of privacy.
+          per_example: give the gradient of every sample, [n, B, ...], in place of their mean; zeros on
+            padding. Counted as one gradient. The method says so (trait `per_example`).
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
+        name = self._name("gradient", name)
+        return local.gradient(self, name, params, batch, loss, extra, fixed, products, per_example)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""

@@ -44,6 +44,8 @@ class Fedmd:
       digest_steps, local_steps: K_d, K >= 1, static.
       server: a server averages the answers of all nodes, as in the paper; static; default False: neighbors.
         Who is not heard there keeps its own answers as the target.
+    Update: digest W logits on public rows, or their mean at a `server`, then own steps
+    Choose it for: models that cannot be averaged, as those of several architectures
     Raises:
       ValueError: a number < 1; data without public rows.
     Identity: digest_lr = 0 is training alone.

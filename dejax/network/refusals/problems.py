@@ -1,5 +1,6 @@
 """What losses, roles of leaves and small neighborhoods exclude."""
 
+from ...problem import single_examples
 from ...problem.lesson import finishes
 from .. import conditions
 from .refusal import Refusal
@@ -80,6 +81,12 @@ PROBLEMS: tuple[Refusal, ...] = (
         says="{privacy} asks for the direction of every example",
         why="but the learning rule {learning} gives one of whole batches alone (per_example = False)",
         instead="use another learning rule, e.g. dejax.learning_rules.back_propagation()",
+    ),
+    Refusal(
+        "gradients of single samples",
+        lambda c: c.traits.per_example and single_examples.against(c.problem, c.network.privacy),
+        field="{field}",
+        text="{method} keeps the gradient of every single sample, but {why}; {instead}",
     ),
     Refusal("too few values for a rule", conditions.rule_size),
 )
