@@ -91,14 +91,6 @@ def _codec(round: Round, given: Any) -> Any:
     if given is None:
         return round.network.codec
     check_option("codec", given, "round")
-    if not round.network.codec.lossless:
-        why = "but the method sends this value through a codec of its own"
-        raise bad(
-            "network.codec",
-            round.network.codec,
-            why=why,
-            instead="leave it out, or say own_codec in the method's traits",
-        )
     return given
 
 
@@ -118,15 +110,6 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None,
 
 def _check_heard(round: Round, heard: bool, codec: Any) -> None:
     """Raise where a call asks for what was heard and has no memory of it, or does not ask."""
-    if heard and round.network.edges is None:
-        why = "but the method does not say that it keeps what it hears"
-        raise bad(
-            "heard",
-            heard,
-            owner="round.exchange",
-            why=why,
-            instead='write traits = dejax.Traits(footprint="neighbors") in its class',
-        )
     if heard and codec.per_edge:
         why = f"beside {type(codec).__name__} with copies per edge"
         raise bad("heard", heard, owner="round.exchange", why=why, instead="leave per_edge out of the codec")
@@ -138,9 +121,6 @@ def _check_heard(round: Round, heard: bool, codec: Any) -> None:
 
 def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
-    if round.plan is not None:
-        why = "but in a timetable few nodes act at a time, and rows go over all edges at once"
-        raise bad("per_edge", True, owner="round.exchange", why=why, instead="use synchronous rounds")
     wire = Edges(round, name, _codec(round, codec))
     if only is not None:
         wire.send_only(only)
@@ -168,8 +148,6 @@ def average(
     if groups is not None:
         num_groups = whole("round.average.num_groups", num_groups)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
-    if groups is not None:
-        star(wire, "averages by groups")
     message = send(wire, wire.message(value, weights, groups))
     if groups is None:
         average_statistics(round, name, _mean_as_they_are, weights)
@@ -200,7 +178,6 @@ def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
 def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) -> Received:
     """What a server received of one mean; `size`: of the uploads, and of the answers."""
     wire = Server(round, name, round.network.codec, None, 1)
-    star(wire, "averages parts of models")
     wire.size = size
     message = send(wire, wire.message(value, weights, None))
     average_statistics(round, name, _mean_as_they_are, weights)
@@ -211,10 +188,6 @@ def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax
     """See `Round.gather`."""
     codec = _codec(round, codec)
     wire = Server(round, name, codec, None, 0)
-    star(wire, "looks at single uploads")
-    if not round.network.rule.linear:
-        why = "but the method combines single uploads itself, and would not use it"
-        raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
     message = send(wire, wire.message(value, None, None))
     average_statistics(round, name, _mean_as_they_are, None)
     arrived = jnp.ones((round.n,), bool) if message.mask is None else message.mask
@@ -229,7 +202,6 @@ def broadcast(round: Round, name: str, value: Tree) -> Any:
 
 def scatter(round: Round, name: str, rows: Tree) -> Any:
     """See `Round.scatter`."""
-    star(Server(round, name, round.network.codec, None, 0), "sends every node a value of its own")
     wrong = [jnp.shape(x) for x in tree.leaves(rows) if jnp.shape(x)[:1] != (round.n,)]
     if wrong:
         way = f"give one row per node of this view, ({round.n}, ...); `broadcast` sends one value to all"
@@ -244,13 +216,6 @@ def _download(round: Round, name: str, bits: int) -> None:
     count = jnp.ones((round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
     round.meter("down/" + name, count, bits)
     clocks.server(round, name, jnp.zeros((round.n,), float), bits, awake, "star")
-
-
-def star(wire: Server, does: str) -> None:
-    """Raise where the nodes hold the server themselves, so that nobody sees a single upload."""
-    if wire.kind != "star":
-        says = f"is {wire.kind!r}, which forms sums alone"
-        raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
 
 
 __all__ = [

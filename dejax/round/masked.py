@@ -8,13 +8,12 @@ import jax.numpy as jnp
 from ..compression.encoding import Size
 from ..core import tree
 from ..core.types import Round, Tree
-from ..errors import bad
 from . import channel
 
 
 def gossip(round: Round, name: str, value: Tree, mask: Tree, weights: Any, mask_bits: int) -> Any:
     """See `Round.gossip`: sum_j W_ij M_j x_j / sum_j W_ij M_j, and x_i where the sum is 0."""
-    mask, held, size = _held(round, value, mask, mask_bits)
+    mask, held, size = _held(value, mask, mask_bits)
     got = channel.exchange(round, name, held, None, size=size)
     got.sent = _only(mask, got.sent)
     if weights is None:
@@ -26,20 +25,15 @@ def gossip(round: Round, name: str, value: Tree, mask: Tree, weights: Any, mask_
 
 def average(round: Round, name: str, value: Tree, mask: Tree, weights: Any, mask_bits: int) -> Any:
     """See `Round.average`: the mean over the owners of each entry, 0 where there is none."""
-    mask, held, size = _held(round, value, mask, mask_bits)
+    mask, held, size = _held(value, mask, mask_bits)
     got = channel.uploads(round, name, held, weights, size)
     got.sent = _only(mask, got.sent)
     over, under = got.combine(), got.holders(_as_numbers(mask, held))
     return tree.map(lambda a, b: jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)[0], over, under)
 
 
-def _held(round: Round, value: Tree, mask: Tree, mask_bits: int) -> tuple[Tree, Tree, Size]:
+def _held(value: Tree, mask: Tree, mask_bits: int) -> tuple[Tree, Tree, Size]:
     """The mask in the shape of the value, the value under it, and each message's size in bytes."""
-    network = round.network
-    refused = {"codec": not network.codec.lossless, "rule": not network.rule.linear, "faults": network.late is not None}
-    for field in (field for field, refuse in refused.items() if refuse):
-        why = "but the method sends parts of models, whose entries it counts and weighs one by one"
-        raise bad("network." + field, getattr(network, field), why=why, instead="leave it out")
     mask = tree.map(lambda x, m: jnp.broadcast_to(m, x.shape), value, mask)
     rows = lambda x, m: m.reshape(m.shape[0], -1).sum(1, dtype=jnp.int32) * x.dtype.itemsize
     units = tree.add(*map(rows, tree.leaves(value), tree.leaves(mask)))

@@ -96,7 +96,8 @@ def one_step(method: Method, problem: Problem, network: Network) -> tuple[Any, A
             carry = engine.start(method, problem, network, key)
             state, store = carry.state, Store(carry.slots)
             plan = None if network.events is None else network.events.at(jnp.int32(1), problem.n)
-        round = Round(problem, network, store, key, jnp.int32(1), plan=plan, horizon=jnp.float32(7))
+        one = {"plan": plan, "horizon": jnp.float32(7), "method": method}
+        round = Round(problem, network, store, key, jnp.int32(1), **one)
         return state, method.step(state, round)
 
     return jax.eval_shape(step, jax.random.key(0))

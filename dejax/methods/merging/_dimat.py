@@ -69,7 +69,11 @@ class Dimat:
     units: Any = static(default=None, check=UnitsCheck())
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    traits = Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY)
+    @property
+    def traits(self) -> Traits:
+        """Models are matched by what hidden units answer, on a node's own samples or on public ones."""
+        own = self.samples != "public"
+        return Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY, raw_losses=own)
 
     def __post_init__(self) -> None:
         check_step(self)
