@@ -273,6 +273,17 @@ class History:
         """The final state of the only run, e.g. `history.final.params`."""
         return self.state()
 
+    def memory(self, run: str | None = None) -> Any:
+        """Return what the source of experience of one run remembers at the end: a tree of [n, ...].
+
+        That of `Problem(source=...)`, by node id; without one, that of the sampler. With several seeds, leaves have
+        a leading seeds axis.
+
+        Raises:
+          ValueError: as `state`.
+        """
+        return self._live(run).memory
+
     def params(self, run: str | None = None, seed: int | None = None) -> Any:
         """Return what is evaluated at the end, `method.model(state)`.
 

@@ -99,7 +99,12 @@ def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None,
     codec = _codec(round, codec)
     if round._ids is not None:
         says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
-        raise bad("value", owner="round.exchange", says=says, instead=way)
+        if round.plan is not None and round.within is not None:
+            says = (
+                f"is called by Problem.source {round.within} at those nodes alone that act in this round of a timetable"
+            )
+            way = "collect without it, or use synchronous rounds"
+        raise bad("exchange", owner="round", says=says, instead=way)
     _check_heard(round, heard, codec)
     wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.size = size

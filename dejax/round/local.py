@@ -32,6 +32,14 @@ def gradient(
     products: int = 0,
 ) -> Any:  # fmt: skip
     """See `Round.gradient`."""
+    if round.within is not None and round.problem.rules:
+        says, why = (
+            f"is called by Problem.source {round.within}",
+            "but the model has leaves that a gradient trains itself",
+        )
+        raise bad(
+            "gradient", owner="round", says=says, why=why, instead="leave Problem.roles out, or collect without it"
+        )
     products = natural("round.gradient.products", products)
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
@@ -82,6 +90,7 @@ def gradient(
         )
         grads = round._by_architecture(attacked, grads, ())
     record = "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss/public" if public else "loss"
+    record = record if round.within is None else "loss/source"
     _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
@@ -114,6 +123,7 @@ def _per_node(
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
     memory, write = (), None
+    slot = slot if round.within is None else f"{name}.{slot}"  # a source's gradients are no steps of the learner's
     start = tree.map(lambda x: x[0], params)
     if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
         memory, write = round.slot(slot, lambda n: _rule_memory(round, start, n))

@@ -150,7 +150,8 @@ class Round(Rows):
     # ---- communication
     @cached_property
     def links(self) -> Live:
-        """W of this phase after faults: the same for every call in the phase."""
+        """W of this phase after faults: the same for every call in the phase, of all nodes."""
+        self._needs("links")
         return live_links(self)
 
     @property
@@ -232,12 +233,14 @@ class Round(Rows):
 
         mask: which of them are real.
         """
+        self._needs("neighbors")
         links, _, _, mask, _ = self.links
-        return self._everyone[links.senders()], links.weights() != 0 if mask is None else mask
+        return self._rows((self._everyone[links.senders()], links.weights() != 0 if mask is None else mask))
 
     @property
     def degree(self) -> jax.Array:
         """int32 [n]: how many neighbors each node can hear in this phase."""
+        self._needs("degree")
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
     def ask(
