@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ..errors import FieldError, bad
 
 
@@ -65,6 +68,17 @@ def takes_weight(fn: Callable[..., Any]) -> bool:
         return False
 
 
+def evenly(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The loss where every sample counts: one with an argument `weight` gets ones [B], any other is itself."""
+    if not takes_weight(fn):
+        return fn
+
+    def loss(params: Any, batch: Any, key: Any, *extra: Any) -> Any:
+        return fn(params, batch, key, *extra, weight=jnp.ones(jax.tree.leaves(batch)[0].shape[:1], float))
+
+    return loss
+
+
 def _misfit(
     name: str, signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, Any], error: TypeError
 ) -> FieldError:
@@ -99,4 +113,4 @@ def _misfit(
     return bad("", owner=name, says=f"cannot be called so: {error}", instead=takes)
 
 
-__all__ = ["bind", "called_with", "takes_weight", "worded"]
+__all__ = ["bind", "called_with", "evenly", "takes_weight", "worded"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import population
 from ..core import tree
+from ..core.arguments import evenly
 from ..core.random import fold_name
 from ..core.stacks import is_stacks
 from ..core.types import Keys, Place, Task, Tree
@@ -229,7 +230,7 @@ def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.A
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
-        values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
+        values = values | {"loss": evenly(task.loss)(params, batch, fold_name(key, "test"))}
     return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}
 
 

@@ -82,7 +82,7 @@ class Round(Rows):
           loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
           extra: trees of [n, ...].
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
-            trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
+            trees of one structure, None where the other has the leaf (`dejax.population.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
