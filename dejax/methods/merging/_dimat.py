@@ -92,7 +92,7 @@ class Dimat:
         if not groups:
             return DimatState(merged(got, lambda value, s: value), opt)
         hidden = round.of_task("hidden")
-        batch = round.batch("match", of="public" if self.samples == "public" else "train")
+        batch = round.batch("match", of="public" if self.samples == "public" else "train", params=y)
         own = round.forward(lambda model, data, key: _standard(hidden(model, data)), y, batch=batch, name="own")
         links = lambda model, data, key, own: [
             product(a.T, b.T) for a, b in zip(own, _standard(hidden(model, data)), strict=True)
