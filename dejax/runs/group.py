@@ -33,7 +33,8 @@ class Member:
 
     Attributes:
       label: its name in records. given: (method, problem, network). rounds: in all.
-      marks: numbers that its records hold. blamed: makes a stretch in which what is refused is
+      marks: numbers that its records hold. swept: of a sweep, the run that was varied and what was
+        set, as text: {"run": label, "over": {name: value}}. blamed: makes a stretch in which what is refused is
         about this run.
       parts, ready: of `placed`, as soon as it is placed on devices.
     """
@@ -42,6 +43,7 @@ class Member:
     given: tuple[Any, Any, Any]
     rounds: int
     marks: dict[str, Any] = field(default_factory=dict)
+    swept: dict[str, Any] | None = None
     blamed: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
     parts: Any = None
     ready: Any = None
@@ -162,6 +164,8 @@ class Group(Batch):
                 )
             mine = sum(r["run"] == member.label for r in self.records)
             out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
+            if member.swept is not None:
+                out[member.label]["swept"] = member.swept
         return out
 
     def setups(self) -> dict[str, dict[str, Any]]:

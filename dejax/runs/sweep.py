@@ -209,7 +209,8 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
             length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
             says = f"returned a {type(given).__name__}{length} for {label}"
             raise bad("build", given, says=says, instead="return (method, problem, network)")
-    return Member(label, tuple(given), rounds, marks)
+    swept = {"run": "", "over": {name: text for name, (text, _) in values.items()}}
+    return Member(label, tuple(given), rounds, marks, swept)
 
 
 __all__ = ["run_members", "sweep"]
