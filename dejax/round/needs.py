@@ -39,8 +39,7 @@ def _uploads(said: Traits, round: Round) -> dict[str, Any]:
     some = said.cohort if said.server is None else said.server
     if round.n >= (round.n_all if some in (None, "all") else min(round.n_all, int(some))):
         return {}
-    name = "cohort" if said.channel == "server" and said.server is None else "server"
-    return {name: {"cohort": None, "server": "all"}[name] if round.n == round.n_all else round.n}
+    return {"cohort" if said.server is None else "server": round.n}
 
 
 def _both(*needs: Need) -> Need:
