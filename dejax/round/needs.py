@@ -89,7 +89,7 @@ NEEDS: dict[str, Need] = {  # verb, or verb(argument) where the argument is give
 }  # fmt: skip
 
 
-def check(round: Round, verb: str, given: dict[str, Any]) -> None:
+def check(round: Any, verb: str, given: dict[str, Any]) -> None:
     """Raise where the method calls a verb, with these arguments, that its traits do not say.
 
     Raises:

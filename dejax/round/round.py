@@ -235,7 +235,7 @@ class Round(Rows):
         """
         self._needs("neighbors")
         links, _, _, mask, _ = self.links
-        return self._rows((self._everyone[links.senders()], links.weights() != 0 if mask is None else mask))
+        return self.take((self._everyone[links.senders()], links.weights() != 0 if mask is None else mask))
 
     @property
     def degree(self) -> jax.Array:

@@ -221,23 +221,22 @@ def _messages_alone(promises: Promises, runs: Runs, axes: Tree) -> None:
     ):
         n = runs.problem.n
         for node in (0, n - 1):
-            others = np.arange(n) != node
             starts = runs.starts if runs.said.served else tree.map(lambda x, i=node: x.at[i].add(1), runs.starts)
             network, changed = toys.cut(runs.network, node, n), other_samples(runs.problem, node)
-            pair = [
-                runs((3,), problem=made, network=network, params=params).state
-                for made, params in ((runs.problem, runs.starts), (changed, starts))
-            ]
-            common = [
-                [
-                    x if not has else x[others]
-                    for has, x in zip(jax.tree.leaves(axes.state), jax.tree.leaves(state), strict=True)
-                ]
-                for state in pair
-            ]
+            before = runs((3,), network=network).state
+            after = runs((3,), problem=changed, network=network, params=starts).state
+            first, second = (_without(axes.state, state, node) for state in (before, after))
             same(
-                *common, f"though nothing of node {node} arrives, another start or other samples of it change the rest"
+                first,
+                second,
+                f"though nothing of node {node} arrives, another start or other samples of it change the rest",
             )
+
+
+def _without(axes: Tree, state: Tree, node: int) -> list[Any]:
+    """All leaves, those with the node axis without the rows of one node."""
+    pairs = zip(jax.tree.leaves(axes), jax.tree.leaves(state), strict=True)
+    return [np.delete(x, node, 0) if has else x for has, x in pairs]
 
 
 __all__ = ["check_method"]
