@@ -69,7 +69,7 @@ def takes_weight(fn: Callable[..., Any]) -> bool:
 
 
 def evenly(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss where every sample counts: one with an argument `weight` gets ones [B], any other is itself."""
+    """Make every sample count: a loss with an argument `weight` gets ones [B]."""
     if not takes_weight(fn):
         return fn
 

@@ -274,14 +274,7 @@ class History:
         return self.state()
 
     def memory(self, run: str | None = None) -> Any:
-        """Return what the source of experience of one run remembers at the end: a tree of [n, ...].
-
-        That of `Problem(source=...)`, by node id; without one, that of the sampler. With several seeds, leaves have
-        a leading seeds axis.
-
-        Raises:
-          ValueError: as `state`.
-        """
+        """Return what `Problem(source=...)`, or the sampler, remembers: [n, ...] by id."""
         return self._live(run).memory
 
     def params(self, run: str | None = None, seed: int | None = None) -> Any:

@@ -73,7 +73,7 @@ class SingleRun(Batch):
 
     @property
     def memory(self) -> Any:
-        """Return the memory of the source of experience, in the same form; None where nobody drew a batch."""
+        """Return the memory of the source of experience; None where nobody drew."""
         return self._by_id().slots.get("source")
 
     def _by_id(self) -> Any:

@@ -214,7 +214,7 @@ def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
 
 
 def _messages_alone(promises: Promises, runs: Runs, axes: Tree) -> None:
-    """A node of which nothing arrives changes no other, nor a server, whatever it starts from and holds."""
+    """A node of which nothing arrives changes neither others nor a server."""
     with promises(
         "a node knows others by its messages alone",
         "reach other rows through round.gossip, exchange or average; never index, roll or sum over the node axis",

@@ -62,7 +62,7 @@ class Asleep(Fault):
 
 @struct
 class Cut(Fault):
-    """A fault known beforehand: nodes whose id is not in `heard` [n] send and receive nothing that arrives."""
+    """Lose all messages to and from nodes whose id is not in `heard` [n]."""
 
     heard: Any
 
