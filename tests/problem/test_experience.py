@@ -128,6 +128,7 @@ def test_returns_grow(loss):
 
 
 def test_a_batch_of_a_source_that_acts_needs_models(key):
+    @dj.struct
     class Blind(dj.methods.local_only):
         def step(self, state, round):
             round.batch()
