@@ -1,4 +1,4 @@
-"""The `dejax` command: run, sweep, resume, show, list, plan, topology, report.
+"""The `dejax` command: run, sweep, resume, show, list, plan, theory, topology, report.
 
 Exit codes: 0 done; 2 a mistake in the command or the config (one message, no traceback); 130
 stopped by Ctrl-C, with the results so far kept. JAX is imported by the commands that compute, not
@@ -184,6 +184,15 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--memory", metavar="SIZE", help="memory to fit into, e.g. 16GB (default: this machine's)")
     plan.add_argument("--compile", action="store_true", help="also compile the rounds, and say what XLA allocates")
+    predicting = command(
+        "theory", "theory.theory", "what theory says of the runs of a config", config=True, as_json=True
+    )
+    predicting.add_argument(
+        "--run",
+        dest="beside",
+        metavar="RUN",
+        help="compare with this run directory, and write theory.json there, for `dejax report`",
+    )
     topology = command("topology", "look.topology", "facts and picture of a graph", as_json=True)
     topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
     topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")

@@ -120,7 +120,7 @@ _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
 _Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
-_Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
+_Sampling = Literal["full", "replacement", "without_replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
 _Experience = Annotated[Any, "experience"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.types import Axes, Figure
 from ..errors import bad
+from . import predicted
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
@@ -63,10 +64,14 @@ def draw(
         if own:
             ax = plt.figure(figsize=(7.2, 4.4), layout="constrained").subplots()
         _lines(ax, history, members, BY[by], band)
+        if BY[by] == "round":
+            predicted.overlay(ax, history, members, COLORS)
         ax.set_xlabel(AXIS[BY[by]])
         ax.set_ylabel(_words(name))
         if own:
-            ax.legend(handles=_handles(history, members, band), frameon=False, fontsize=9)
+            lines = _handles(history, members, band)
+            lines += predicted.handles(history, members) if BY[by] == "round" else []
+            ax.legend(handles=lines, frameon=False, fontsize=9)
     return ax
 
 

@@ -45,6 +45,8 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
         write(directory / "config.yaml", config)
+    if history.theory:
+        write(directory / "theory.json", json.dumps(history.theory, indent=1) + "\n")
     fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
@@ -82,6 +84,7 @@ def load(*directories: Any) -> History:
         for record in h.records:
             record["run"] = names.get(record["run"], record["run"])
         h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
+        h.theory = {names.get(label, label): said for label, said in h.theory.items()}
     if len(histories) == 1:
         return histories[0]
     return join(histories)
@@ -103,6 +106,8 @@ def _load(directory: Path) -> History:
             )
     history = History(records, facts, directory=directory)
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
+    if (directory / "theory.json").is_file():
+        history.theory = read_json(directory / "theory.json")
     return history
 
 

@@ -45,6 +45,7 @@ class History:
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory = interrupted, directory
+        self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
     # ---- what is there
     @property
@@ -81,10 +82,12 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        return History(
+        both = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
+        both.theory = self.theory | other.theory
+        return both
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:

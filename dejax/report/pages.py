@@ -4,7 +4,7 @@ import html
 from typing import Any
 
 from ..core.types import Figure
-from . import figures
+from . import figures, predicted
 from .history import History
 from .tables import table, to_html
 
@@ -40,6 +40,7 @@ def page(history: History, config: str | None = None, title: str = "dejax", fig:
             "<p class='note'>Local models: each node's own model on the global test set, mean over nodes. Mean model: the "
             "average of all nodes' models. Bytes: directed payload of all nodes so far.</p>"
         )
+    parts.append(predicted.section(history))
     if history.facts:
         parts.append("<h2>Runs</h2>" + "".join(_facts(label, facts) for label, facts in history.facts.items()))
     if config:

@@ -120,7 +120,13 @@ def table(
     ]
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
-    wanted += [("consensus", "consensus"), ("bytes", "bytes"), ("seconds", "virtual s"), ("wall", "s")]
+    wanted += [
+        ("consensus", "consensus"),
+        ("epsilon", "epsilon"),
+        ("bytes", "bytes"),
+        ("seconds", "virtual s"),
+        ("wall", "s"),
+    ]
     if columns is not None:
         titles = dict(wanted)
         for name in columns:
@@ -140,6 +146,7 @@ def table(
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
+    notes += _spent(history)
     notes += filter(None, [said(history)])
     notes += _chosen_by(history)
     notes += _different_data(history)
@@ -165,6 +172,16 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
                 row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
+
+
+def _spent(history: History) -> list[str]:
+    """Say what epsilon is a bound of, or why there is none, once for runs that say the same."""
+    said: dict[str, list[str]] = {}
+    for run in history.runs:
+        words = history.facts.get(run, {}).get("privacy")
+        if words is not None:
+            said.setdefault(words, []).append(run)
+    return [f"privacy of {', '.join(runs)}: {words}" for words, runs in said.items()]
 
 
 def _chosen_by(history: History) -> list[str]:
@@ -254,11 +271,13 @@ def cell(key: str, value: Any) -> str:
         value = round(value) if key == "rounds" and isinstance(value, float) else value
     if isinstance(value, tuple):
         mean, std = value
+        if key == "epsilon":  # the same for all seeds
+            return cell(key, mean)
         if key in ("bytes", "wall", "seconds"):
             return cell(key, mean)
         return f"{cell(key, mean)} ± {cell(key, std)}"
     if isinstance(value, float) and not math.isfinite(value):
-        return "not finite"
+        return "no guarantee" if key == "epsilon" else "not finite"
     if key == "bytes":
         return data_size(value)
     if key in ("rounds", "local_steps"):

@@ -59,6 +59,7 @@ class Batch(abc.ABC):
     ready: Any
     key: Any
     varying: tuple[int, ...] = ()
+    accounts: Any  # `Accounts` of privacy
     copies = 0.0  # bytes that it holds beside the plan of `given` with `width` seeds
     fewer = ""  # what to take less of, where it does not fit
 

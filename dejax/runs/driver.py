@@ -222,6 +222,8 @@ def _record(
                     record |= _of_view(name, other, measures)
             else:  # its last record
                 run.closed.add(i)
+            if (spends := run.accounts.of(i)) is not None:
+                record["epsilon"] = spends.worst(run.round)
             record |= run.counters[i].numbers(view.loyal)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)

@@ -22,6 +22,7 @@ from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
@@ -90,7 +91,7 @@ class Group(Batch):
         lanes = [(member.label, seed) for member in members for seed in seeds]
         label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
-        self.given, self._values = first.given, None
+        self.given, self._values, self.accounts = first.given, None, Accounts(self)
         (self.method, self.problem, self.network), self.ready = first.parts, first.ready
         self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
@@ -142,6 +143,10 @@ class Group(Batch):
         """The network of a lane, by node id."""
         return self._member(at).parts[2]
 
+    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane, prepared and by node id."""
+        return self._member(at).parts
+
     def diverged(self, error: Any, lane: int) -> None:
         """Only this lane stops."""
         self.broken[lane] = (error.round, error.node)
@@ -164,6 +169,7 @@ class Group(Batch):
                 )
             mine = sum(r["run"] == member.label for r in self.records)
             out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
+            out[member.label] |= self.accounts.facts(member.label)
             if member.swept is not None:
                 out[member.label]["swept"] = member.swept
         return out

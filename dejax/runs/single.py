@@ -18,6 +18,7 @@ from ..errors import bad
 from ..metrics.view import View
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 
@@ -37,7 +38,7 @@ class SingleRun(Batch):
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
         self.described = facts_of(method)
-        self.given = (method, problem, network)
+        self.given, self.accounts = (method, problem, network), Accounts(self)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
         self.initial = params
@@ -119,10 +120,14 @@ class SingleRun(Batch):
         other.records, other.errors = list(self.records), []
         return other
 
+    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane, prepared and by node id."""
+        return self.method, self.problem, self.network
+
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
         facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
-        return {self.label: facts | self.described}
+        return {self.label: facts | self.described | self.accounts.facts(self.label)}
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
