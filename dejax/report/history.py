@@ -275,6 +275,10 @@ class History:
         """The final state of the only run, e.g. `history.final.params`."""
         return self.state()
 
+    def memory(self, run: str | None = None) -> Any:
+        """Return what `Problem(source=...)`, or the sampler, remembers: [n, ...] by id."""
+        return self._live(run).memory
+
     def params(self, run: str | None = None, seed: int | None = None) -> Any:
         """Return what is evaluated at the end, `method.model(state)`.
 

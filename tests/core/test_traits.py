@@ -224,8 +224,11 @@ def test_a_codec_of_a_call_says_the_same_as_one_of_the_network():
 
     @dj.struct
     class Mine(dj.methods.dsgd):
+        codec = Half()
+        traits = Traits(own_codec="codec")
+
         def step(self, state, round):
-            return type(state)(round.gossip(state.params, codec=Half()), state.opt)
+            return type(state)(round.gossip(state.params, codec=self.codec), state.opt)
 
     problem, _ = zoo.squares()
     with pytest.raises(TypeError, match="which does not say memory; let its class inherit from dejax.Codec"):

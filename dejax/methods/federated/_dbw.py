@@ -77,7 +77,7 @@ class Dbw:
     def step(self, state: DbwState, round: Round) -> DbwState:
         """Take the first gradients, step, and choose how many to wait for."""
         x, began = tree.tile(state.params, round.n), round.seconds
-        batch = round.batch()
+        batch = round.batch(params=x)
         grads, losses = round.gradient(x, batch), round.loss(x, batch)
         spent = round.seconds - began
         first = round.fastest(state.wait)
