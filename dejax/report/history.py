@@ -393,12 +393,4 @@ def spent(record: Record, by: str) -> float:
     return float(record.get(by, 0.0 if record["round"] == 0 and by != "wall" else math.nan))
 
 
-def join(histories: Sequence[History]) -> History:
-    """Several histories side by side."""
-    out = History()
-    for h in histories:
-        out = out + h
-    return out
-
-
-__all__ = ["History", "Record", "join", "spent"]
+__all__ = ["History", "Record", "spent"]

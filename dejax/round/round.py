@@ -89,8 +89,7 @@ class Round(Rows):
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
             noised together with the rest, they are one mechanism of privacy.
-          per_example: give the gradient of every sample, [n, B, ...], in place of their mean; zeros on
-            padding. Counted as one gradient. The method says so (trait `per_example`).
+          per_example: give the gradient of every sample, [n, B, ...], zeros on padding; counted as one.
           name: needed when a step calls `gradient` more than once.
         """
         name = self._name("gradient", name)

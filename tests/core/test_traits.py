@@ -33,7 +33,7 @@ def test_methods_say_their_traits_and_nothing_beside(name):
 
 
 def test_traits_are_what_the_class_says_and_defaults_else():
-    assert traits(dj.methods.fedavg(lr=0.1, clients=3)) == Traits(channel="server", cohort=3)
+    assert traits(dj.methods.fedavg(lr=0.1, clients=3)) == Traits(channel="server", cohort=3, one_update=True)
     assert traits(dj.methods.relaysgd(lr=0.1)) == Traits(
         channel="edges", weights=("doubly", "row", "column"), graph="tree"
     )
