@@ -14,9 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from .core import tree
+from .core.parts import part as part
 from .core.shapes import in_words
 from .core.stacks import Stacks as Stacks, held
 from .core.types import NodeTree, Tree
+from .core.views import Grouped as Grouped, Joint as Joint
 from .devices.node_blocks import block_map
 
 
@@ -262,12 +264,15 @@ def _wide(x: jax.Array) -> Any:
 
 
 __all__ = [
+    "Grouped",
+    "Joint",
     "Stacks",
     "consensus_distance",
     "dimension",
     "flat",
     "mean",
     "node",
+    "part",
     "size",
     "stack",
     "take",

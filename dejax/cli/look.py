@@ -51,19 +51,25 @@ def plan(args: argparse.Namespace) -> int:
     """Memory and messages of every run."""
     from ..config import blamed
     from ..planning import plan as planning
+    from ..planning.privacy import privacy_spent
 
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     shared: dict[str, Any] = {"seeds": len(config.seeds), "mesh": config.mesh}
-    plans = []
+    plans, spent = [], {}
     for run in config.runs:
         with blamed(config, run):
             parts: tuple[Any, Any, Any] = run.objects()
             p = planning.plan(*parts, run.rounds, memory=memory, label=run.label, **shared)
             p = p.compiled(compiled(parts, p, config)) if args.compile else p
             plans.append(planning.with_traffic(p, *parts, **shared))
+            if parts[2].privacy is not None:
+                spent[p.label] = privacy_spent(*parts, rounds=run.rounds)
     if args.json:
-        print_json({"runs": [p.plain() | {"most_n_of_data": most_of_data(config, p.label)} for p in plans]})
+        more: dict[str, dict[str, Any]] = {p.label: {"most_n_of_data": most_of_data(config, p.label)} for p in plans}
+        for label, s in spent.items():
+            more[label]["privacy"] = {"epsilon": float(s.epsilon.max()), "delta": s.delta, "words": s.words}
+        print_json({"runs": [p.plain() | more[p.label] for p in plans]})
         return DONE
     out, size = console(), planning.spoken_bytes
     for p in plans:
@@ -97,6 +103,10 @@ def plan(args: argparse.Namespace) -> int:
             each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent.items())
             sent = sum(p.sent.values())
             out.print(f"messages: {size(sent)} a round ({each or 'none'}), {size(sent * p.rounds)} in all")
+        if p.label in spent:
+            s = spent[p.label]
+            epsilon = f"epsilon {s.epsilon.max():.4g} at delta {s.delta:g}, a {s.words}" if s.guarantee else s.words
+            out.print(f"privacy after {s.rounds:,} rounds: {escape(epsilon)}")
         if p.crossing is not None:
             rows, must = p.crossing
             needed = "" if must is None else f" ({size(must)} must cross)"
@@ -297,7 +307,9 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
     """
     from ..report import paper
 
-    alone = [f"--{name}" for name in ("metric", "map") if getattr(args, name) is not None and args.figure is None]
+    alone = [
+        f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None
+    ]
     if alone:
         raise ValueError(f"{alone[0]} says what --figure draws, which is not given; add --figure FILE")
     for flag in ("table", "figure"):
@@ -308,11 +320,13 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
         paper.save_table(table, args.table)
     if args.figure is not None:
         width = args.width if args.width in paper.WIDTHS else number(args.width)
+        if args.map is not None and args.facet is not None:
+            raise ValueError("--map and --facet are two figures; give one of them")
         if args.map is not None:
             over = tuple(name.strip() for name in args.map.split(","))
             figure = paper.heat_map(history, over, args.metric, width=width)
         else:
-            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width)
+            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width, facet=args.facet)
         paper.save_figure(figure, args.figure)
 
 

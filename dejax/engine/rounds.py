@@ -12,7 +12,7 @@ from ..core import stacks, tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
-from ..errors import FieldError, bad
+from ..errors import FieldError, RefusedError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -78,7 +78,8 @@ def begin(
         instead = "return the state before round 0, e.g. a NamedTuple with a field params"
         raise bad("init", owner=type(method).__name__, says="gives None", instead=instead)
     state = started(method, problem, network, key, state)
-    round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
+    plan = _plan_at(network, jnp.int32(0), problem.n)
+    round = Round(problem, network, store, key, jnp.int32(0), plan=plan, method=method)
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
         store.per_node["view"] = True
@@ -86,6 +87,8 @@ def begin(
     if network.newcomers(problem.n) is not None:
         before = welcomed(method, problem, network, key, node_axis(method, problem, key, sleeps=True), state, round)
     _check_same(method, state, method.step(before, round))
+    if store.unfinished:
+        raise _unfinished(method, problem, len(store.unfinished))
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
     if stores is not None:
@@ -112,6 +115,13 @@ def _check_same(method: Method, old: Tree, new: Tree) -> None:
         if jnp.shape(a) != jnp.shape(b):
             says = f"returns {tree.path_of(path)!r} of shape {jnp.shape(b)}"
             raise bad("step", owner=owner, says=says, why=f"but it was given one of {jnp.shape(a)}", instead=instead)
+
+
+def _unfinished(method: Method, problem: Problem, steps: int) -> Exception:
+    why = f"but {type(method).__name__} does not say when {steps} of its gradients have moved the models"
+    way = "end each local step by round.end_step(params), or use a method of round.descend or round.local_steps"
+    says = f"is {type(problem.rule).__name__}, which has finish"
+    return bad("rule", owner="Problem", says=says, why=why, instead=way, error=RefusedError)
 
 
 def _firm(x: Tree) -> Any:
@@ -144,7 +154,8 @@ def one_round(
             (method, problem, network, key, carry, t, horizon)
         )
     store = Store(carry.slots)
-    round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
+    plan = _plan_at(network, t, problem.n)
+    round = Round(problem, network, store, key, t, plan=plan, horizon=horizon, method=method)
     before = welcomed(method, problem, network, key, axes.state, carry.state, round)
     state = method.step(before, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.abstract import key_like, model_like
 from ..core.architectures import Architectures, tasks_of
+from ..core.arguments import evenly
 from ..core.kinds import Fault
 from ..core.method import Traits, traits
 from ..core.types import Method, Network, Problem
@@ -136,14 +137,14 @@ class Case:
         if self.problem.source is not None:  # whose batches have other forms than the data
             return False
         batch = self.problem.data.like(2)
-        losses = (jax.eval_shape(t.loss, model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
+        losses = (jax.eval_shape(evenly(t.loss), model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
         return any(loss.ndim == 0 for loss in losses)
 
     @cached_property
     def rule_with_memory(self) -> bool:
         """Whether the learning rule keeps memory."""
-        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task), key_like())
-        return bool(jax.tree.leaves(memory))
+        memory = lambda task: jax.eval_shape(self.problem.rule.init, model_like(task), key_like())
+        return any(jax.tree.leaves(memory(task)) for task in tasks_of(self.problem.task))
 
     def option(self, field: str) -> str:
         """The name of an option's class, as reasons say it."""
@@ -153,6 +154,11 @@ class Case:
         """Whether privacy or attack changes messages."""
         option = getattr(self.network, field)
         return option is not None and option.hook == "message"
+
+    @property
+    def noises_uploads(self) -> bool:
+        """Whether privacy clips uploads and noises their sum."""
+        return self.network.privacy is not None and self.network.privacy.hook == "upload"
 
     def fault(self, when: Callable[[Any], bool]) -> dict[str, str] | None:
         """Name the first fault for which `when` holds; one that only delays is not asked."""

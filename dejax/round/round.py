@@ -37,7 +37,7 @@ class Round(Rows):
     # ---- local work
     def batch(
         self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
-        aligned: bool = False,
+        aligned: bool = False, places: bool = False,
     ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
@@ -51,15 +51,16 @@ class Round(Rows):
             Problem.batch_size validation rows, or all.
           aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
             sample, of which each holds other columns.
+          places: say in `batch.places` [n, B] where each sample stands in its node's own list of `round.places`.
         Raises:
           ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
-            sampling, or from a source of experience.
+            sampling, or from a source of experience; places of other rows than a node's own samples.
         """
         name = self._name("batch", name)
         if aligned:
-            return same_places(self, name, of, size)
-        return batches.batch(self, name, of, size, params)
+            return same_places(self, name, of, size, places)
+        return batches.batch(self, name, of, size, params, places)
 
     def gradient(
         self,
@@ -70,6 +71,7 @@ class Round(Rows):
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
         products: int = 0,
+        per_example: bool = False,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
@@ -82,22 +84,24 @@ class Round(Rows):
           loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
           extra: trees of [n, ...].
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
-            trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
+            trees of one structure, None where the other has the leaf (`dejax.population.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
             noised together with the rest, they are one mechanism of privacy.
+          per_example: give the gradient of every sample, [n, B, ...], zeros on padding; counted as one.
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
+        name = self._name("gradient", name)
+        return local.gradient(self, name, params, batch, loss, extra, fixed, products, per_example)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
-        return local.loss(self, self._name("loss", name), params, batch)
+        return local.loss(self, self._name("loss", name, batch=forward.private(batch)), params, batch)
 
     def losses(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Mean losses [n, K] on each node's batch of K models that it holds, `params` [n, K, ...]."""
-        return forward.losses(self, self._name("losses", name), params, batch)
+        return forward.losses(self, self._name("losses", name, batch=forward.private(batch)), params, batch)
 
     def forward(
         self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
@@ -112,7 +116,9 @@ class Round(Rows):
           params: tree of [n, ...], as the method holds them.
           batch: from `round.batch`, also a public one; a fresh one is drawn when it is None.
         """
-        return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
+        return forward.forward(
+            self, self._name("forward", name, batch=forward.private(batch)), fn, params, batch, extra
+        )
 
     @property
     def mean_loss(self) -> Callable[..., jax.Array]:
@@ -140,6 +146,14 @@ class Round(Rows):
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
 
+    def end_step(self, params: Tree, *, name: str | None = None) -> Any:
+        """Let the learning rule finish a local step of the method's own, on params [n, ...].
+
+        `descend` and `local_steps` call it. A node that does not compute keeps what it is given; a rule
+        without `finish` changes nothing.
+        """
+        return local.end_step(self, params, name)
+
     @property
     def fresh(self) -> jax.Array:
         """Bool [n]: nodes whose first round this is: in round 0 who is awake, later who joins."""
@@ -148,17 +162,14 @@ class Round(Rows):
     # ---- communication
     @cached_property
     def links(self) -> Live:
-        """W of this phase after faults: the same for every call in the phase."""
+        """W of this phase after faults: the same for every call in the phase, of all nodes."""
+        self._needs("links")
         return live_links(self)
 
     @property
     def edges(self) -> Any:
         """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
-        if self.network.edges is None:
-            raise bad(
-                "edges", owner="round", says="is asked for", why="but the method does not say that it sends per edge",
-                instead='write traits = dejax.Traits(channel="edges") in its class',
-            )  # fmt: skip
+        self._needs("edges")
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
@@ -166,6 +177,7 @@ class Round(Rows):
 
         `init(m)` makes it. A sleeping node's rows stay.
         """
+        self._needs("edge_slot")
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
@@ -185,10 +197,11 @@ class Round(Rows):
             to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
             this event computes. The method says `footprint="neighbors"` in its traits.
         """
+        name = self._name("exchange", name, codec=codec, per_edge=per_edge, heard=heard)
         if per_edge:
-            return channel.exchange_rows(self, self._name("exchange", name), value, codec)
+            return channel.exchange_rows(self, name, value, codec)
         check_rows("round.exchange", value, self.n)
-        return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
+        return channel.exchange(self, name, value, codec, heard=heard)
 
     def gossip(
         self, value: Tree, *, name: str | None = None, codec: Any = None,
@@ -203,16 +216,16 @@ class Round(Rows):
           weights: (w [n, k] on ports, own [n]), instead of those of W; what lost links would have
             had goes to the own value. The method says `needs_sums` in its traits.
           mask: bool tree, entries [n, ...] (or broadcast to them) that each node holds: every entry
-            becomes the mean over those of the neighborhood that hold it, and stays where nobody
-            does. Messages take the bits of the entries held, and `mask_bits` each. The method says
-            `masks` in its traits.
+            becomes the mean (or what the rule makes) over those of the neighborhood that hold it, and
+            stays where nobody does. The codec sees them alone; messages take their bits, and
+            `mask_bits` each, in whole bytes. The method says `masks` in its traits.
           heard: as in `exchange`, without `mask`.
         """
         check_rows("round.gossip", value, self.n)
         check_pair("round.gossip", "weights", weights, "(w [n, k] on ports, own [n])")
-        name = self._name("gossip", name)
+        name = self._name("gossip", name, codec=codec, weights=weights, mask=mask, heard=heard)
         if mask is not None:
-            return masked.gossip(self, name, value, mask, weights, mask_bits)
+            return masked.gossip(self, name, value, mask, weights, mask_bits, codec, heard)
         got = channel.exchange(self, name, value, codec, heard=heard)
         return got.moved(got.combine() if weights is None else got.average(*weights))
 
@@ -232,12 +245,14 @@ class Round(Rows):
 
         mask: which of them are real.
         """
+        self._needs("neighbors")
         links, _, _, mask, _ = self.links
-        return self._everyone[links.senders()], links.weights() != 0 if mask is None else mask
+        return self.take((self._everyone[links.senders()], links.weights() != 0 if mask is None else mask))
 
     @property
     def degree(self) -> jax.Array:
         """int32 [n]: how many neighbors each node can hear in this phase."""
+        self._needs("degree")
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
     def ask(
@@ -278,13 +293,13 @@ class Round(Rows):
             0.
           num_groups: how many, static.
           downloads: how many results every node fetches, for meter and clock.
-          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean over those
-            that hold it, zero where nobody does. Both ways take the bits of the entries held, and
-            `mask_bits`. The method says `masks` in its traits.
+          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean (or what the
+            rule makes) over those that hold it, zero where nobody does. Both ways take the bits of
+            the entries held, and `mask_bits`. The method says `masks` in its traits.
         """
-        name = self._name("average", name)
+        name = self._name("average", name, codec=codec, groups=groups, mask=mask)
         if mask is not None:
-            return masked.average(self, name, value, mask, weights, mask_bits)
+            return masked.average(self, name, value, mask, weights, mask_bits, codec, groups, num_groups, downloads)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     def merge(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
@@ -296,7 +311,7 @@ class Round(Rows):
         Args:
           value: tree of [n, ...].
         """
-        return channel.merge(self, self._name("merge", name), value, codec)
+        return channel.merge(self, self._name("merge", name, codec=codec), value, codec)
 
     def gather(self, value: Tree, *, name: str | None = None, codec: Any = None) -> tuple[Any, jax.Array]:
         """Upload each node's value: (rows [n, ...], arrived bool [n]), as the server holds them.
@@ -304,7 +319,7 @@ class Round(Rows):
         After privacy, codec, adversaries and losses. The server acknowledges, and answers nothing:
         see `broadcast`. The method says `gathers` in its traits.
         """
-        return channel.gather(self, self._name("gather", name), value, codec)
+        return channel.gather(self, self._name("gather", name, codec=codec), value, codec)
 
     def broadcast(self, value: Tree, *, name: str | None = None) -> Any:
         """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""
@@ -317,20 +332,12 @@ class Round(Rows):
         """
         return channel.scatter(self, self._name("scatter", name), rows)
 
-    def report(self, name: str, values: jax.Array) -> None:
-        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
-
-        Of several calls in a round the mean over all.
-        """
-        self._check()
-        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
-        works = jnp.ones((self.n,), bool) if works is None else works
-        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
-
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":
         """A view whose node axis is m distinct nodes drawn uniformly, awake ones first.
 
+        Under privacy of uploads with Poisson sampling: every node on its own with probability m / n. The axis is then wider, and
+        those that were not drawn are asleep.
         Costs O(m^2) when everybody is awake, whatever the population's size.
         Raises: ValueError: m < 1 or m > n.
         """
@@ -338,8 +345,8 @@ class Round(Rows):
         m = whole("round.sample.m", m)
         if m > self.n:
             raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
-        rows = cohort.drawn(self, fold_name(self._key, name), m)
-        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
+        rows, who = cohort.of(self, fold_name(self._key, name), m)
+        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None, _drawn=who, _expected=m)
         clocks.start_cohort(view, name)
         return view
 

@@ -14,7 +14,7 @@ from ..core.architectures import Architectures
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
-from . import clocks, lifted
+from . import clocks, lifted, needs
 from .context import Context
 from .meters import HOSTILE
 from .store import Store
@@ -27,8 +27,9 @@ class Rows:
 
     def __init__(
         self, problem: Problem, network: Network, store: Store, run_key: jax.Array, index: jax.Array, *,
-        plan: Any = None, horizon: Any = None,
+        plan: Any = None, horizon: Any = None, method: Any = None,
     ):  # fmt: skip
+        self.method, self.within = method, None  # whose traits verbs ask for; the name of a source that collects
         self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
         # randomness of events is indexed by their number, never by the packed round
         key = fold_name(run_key, "events") if plan is not None else fold_in(run_key, index)
@@ -38,6 +39,10 @@ class Rows:
         self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
         self._prefix = ""
         self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
+        self._drawn: Any = (
+            None  # bool [n_all]: who of a cohort is drawn, where every node is on its own; None: all rows
+        )
+        self._expected: int | None = None  # how many these are on average
         self._put: Any = None  # rows to write back; an id of n is dropped
         self._busy: Any = None
         self._pulled: Any = None  # links that the method chose
@@ -85,6 +90,32 @@ class Rows:
         """[n] local samples of each node."""
         return self._rows(self.problem.data.count)
 
+    @property
+    def elapsed(self) -> jax.Array:
+        """[n] seconds since each node's last event before; 0 where a node has none in this round.
+
+        Raises:
+          ValueError: there are no events of pairs, whose timetable knows it.
+        """
+        found = None if self.plan is None else self.plan.elapsed
+        if found is None:
+            instead = "give network.events of pairs, e.g. dejax.events.decoupled()"
+            raise bad("elapsed", owner="round", says="is asked for outside of a timetable of pairs", instead=instead)
+        return self._rows(found)
+
+    @property
+    def places(self) -> int:
+        """Places in a node's list of samples, s: node i fills the first counts[i] of them.
+
+        Raises:
+          ValueError: batches come from another source of experience, which has no places.
+        """
+        source = self.problem.source
+        if source is not None:
+            why = f"but batches come from {type(source).__name__}, which has no list of samples"
+            raise bad("places", owner="round", says="are asked for", why=why, instead="leave Problem(source=...) out")
+        return self.problem.data.index.shape[1]
+
     def _rows(self, x: Values) -> Any:
         return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
 
@@ -97,7 +128,15 @@ class Rows:
             if up is not None:
                 up = self._rows(up)
                 mask = up if mask is None else mask & up
+        if self._drawn is not None:
+            drawn = self._rows(self._drawn)
+            mask = drawn if mask is None else mask & drawn
         return mask
+
+    @property
+    def expected(self) -> int:
+        """Return how many nodes this view has, of a cohort of random size on average."""
+        return self.n if self._expected is None else self._expected
 
     @property
     def computes(self) -> Any:
@@ -148,6 +187,16 @@ class Rows:
             self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
+
+    def report(self, name: str, values: jax.Array) -> None:
+        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
+
+        Of several calls in a round the mean over all.
+        """
+        self._check()
+        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
+        works = jnp.ones((self.n,), bool) if works is None else works
+        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
@@ -261,9 +310,17 @@ class Rows:
                 "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
             )
 
-    def _name(self, verb: str, name: str | None) -> str:
-        """The full name of this call; two calls of one verb in a step must be told apart by name=."""
+    def _needs(self, verb: str, **given: Any) -> None:
+        """Raise where the method's traits do not say that it calls this verb, with these arguments."""
+        needs.check(self, verb, given)
+
+    def _name(self, verb: str, name: str | None, **given: Any) -> str:
+        """The full name of this call; two calls of one verb in a step must be told apart by name=.
+
+        given: the arguments that need a trait, or None or False.
+        """
         self._check()
+        self._needs(verb, **given)
         full = self._prefix + (verb if name is None else name)
         if full in self.store.used:
             says, why = f"is {full!r} twice", "and memory, randomness and meters go by names"

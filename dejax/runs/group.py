@@ -20,8 +20,10 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
@@ -90,7 +92,7 @@ class Group(Batch):
         lanes = [(member.label, seed) for member in members for seed in seeds]
         label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
-        self.given, self._values = first.given, None
+        self.given, self._values, self.accounts = first.given, None, Accounts(self)
         (self.method, self.problem, self.network), self.ready = first.parts, first.ready
         self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
@@ -142,6 +144,10 @@ class Group(Batch):
         """The network of a lane, by node id."""
         return self._member(at).parts[2]
 
+    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane, prepared and by node id."""
+        return self._member(at).parts
+
     def diverged(self, error: Any, lane: int) -> None:
         """Only this lane stops."""
         self.broken[lane] = (error.round, error.node)
@@ -164,6 +170,7 @@ class Group(Batch):
                 )
             mine = sum(r["run"] == member.label for r in self.records)
             out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
+            out[member.label] |= self.accounts.facts(member.label)
             if member.swept is not None:
                 out[member.label]["swept"] = member.swept
         return out
@@ -171,6 +178,10 @@ class Group(Batch):
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         return {member.label: setup(*member.given) for member in self.members}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {member.label: of_run(member.given[0], member.given[2]) for member in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""

@@ -1,10 +1,8 @@
 """The host driver: run chunks of rounds; report, measure and save between them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, SupportsIndex
-
-import numpy as np
+from typing import Any
 
 from ..core.checks import whole
 from ..core.struct import labelled
@@ -13,12 +11,13 @@ from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
-from ..report import files
+from ..report.arrays import Arrays
 from ..report.as_config import as_config
 from ..report.history import History, Record
 from ..sinks import Sink
 from ..xla.program_cache import kept_programs
 from . import memory_check
+from .arguments import directory_of, one_of
 from .batch import Batch
 from .cadence import Cadence
 from .directory import RunDir
@@ -42,6 +41,8 @@ def simulate(
     seeds: Sequence[int] | None = None,
     params: Tree = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -69,6 +70,8 @@ def simulate(
       seed, seeds: of starts and draws; several (a list under either name) run at once, as one vmapped program.
       params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
       every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
+      at, at_seconds: lists of rounds, and of virtual times (the end of the first round that is not before one, of any seed), to evaluate at, in
+        place of `every` or, where it is given too, besides. What lies beyond the last round does not come.
       nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
         takes; None: all.
       metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
@@ -109,7 +112,7 @@ def simulate(
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
-        cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+        cadence = Cadence(whole("rounds", rounds), every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every)
         run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
     if params is None:
         _write_config(directory, [(run, cadence)], seed, mesh)
@@ -128,6 +131,8 @@ def compare(
     seed: int | Sequence[int] = 0,
     seeds: Sequence[int] | None = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -175,7 +180,7 @@ def compare(
     with processes.everyone():
         layout = as_layout(mesh)
         todo = planned(
-            runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
+            runs, rounds, seed=seed, every=every, at=at, at_seconds=at_seconds, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
             checkpoint_every=checkpoint_every, mesh=layout,
         )  # fmt: skip
     _write_config(directory, todo, seed, mesh)
@@ -223,12 +228,13 @@ def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[
     progress = options.pop("progress", True)
     if options:
         name = next(iter(options))
-        takes = "every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        takes = "every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
         raise bad(
             name, options[name], owner="continue_", why="which continue_ does not take", instead=f"give some of {takes}"
         )
     run.lengthen(cadence.rounds)
     run.records = [r for r in history.records if r["run"] == label]
+    run.arrays = history.held.only(label)
     out = drive_all([(run, cadence)], callbacks, progress, directory, running=True)
     for error in run.errors:
         error.history = out
@@ -318,6 +324,8 @@ def _ended(
     facts = {label: facts[label] for label in sorted(facts, key=lambda label: at[label])}
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
+    history.graphs = {k: v for run in begun for k, v in run.graphs().items() if v is not None}
+    history.held = sum((run.arrays for run, _ in todo), Arrays())
     if directory is not None and directory._made and records:
         directory.report(history)
     return history
@@ -345,55 +353,4 @@ def _write_config(directory: RunDir | None, todo: Sequence[tuple[SingleRun, Cade
     directory.config = as_config({run.label: run.given for run, _ in todo}, rounds, seed, when, mesh)
 
 
-def directory_of(
-    out: PathLike | None, resume: PathLike | None, config: str | None, fallback: bool = False
-) -> RunDir | None:
-    """Where files go, if anywhere; all processes must have been given the same."""
-    told = processes.gather([str(out), str(resume)])
-    if any(pair != told[0] for pair in told):
-        says = f"and resume are {told} on processes 0 to {len(told) - 1}"
-        raise processes.met(bad("out", out, says=says, instead="give the same on all: process 0 alone writes"))
-    if resume is True:
-        resume, out = out, None
-        if resume is None:
-            raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
-    for name, path in (("out", out), ("resume", resume)):
-        if path is not None:
-            files.check_path(name, path)
-    if fallback and resume is None:
-        raise bad("fallback", fallback, why="but nothing is resumed", instead="give resume= with it, or leave it out")
-    if out is not None and resume is not None and str(out) != str(resume):
-        raise bad(
-            "out",
-            str(out),
-            says=f"is {str(out)!r} and resume is {str(resume)!r}",
-            instead="a resumed run goes on in its own directory: leave out away",
-        )
-    path = resume if resume is not None else out
-    return None if path is None else RunDir(path, resume is not None, config, fallback=fallback)
-
-
-def one_of(seed: Any, seeds: Any) -> Any:
-    """The seeds that were given, under one of the two names: a number, or a list.
-
-    Raises:
-      ValueError, TypeError: under both names, or under `seeds` no list of at least one.
-    """
-    if seeds is None:
-        return seed
-    if not (np.ndim(seed) == 0 and seed == 0):
-        raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if isinstance(seeds, SupportsIndex) and np.ndim(seeds) == 0:
-        n = int(seeds)
-        raise bad(
-            "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
-        )
-    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
-        raise bad("seeds", seeds, instead="give a list of different whole numbers, e.g. seeds=[0, 1, 2]")
-    seeds = list(seeds)
-    if not seeds:
-        raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")
-    return seeds
-
-
-__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "one_of", "planned", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "drive_all", "planned", "simulate"]

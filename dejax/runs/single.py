@@ -16,8 +16,11 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer, placed
 from ..errors import bad
 from ..metrics.view import View
+from ..report.arrays import Arrays
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 
@@ -37,7 +40,7 @@ class SingleRun(Batch):
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
         self.described = facts_of(method)
-        self.given = (method, problem, network)
+        self.given, self.accounts = (method, problem, network), Accounts(self)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
         self.initial = params
@@ -69,8 +72,16 @@ class SingleRun(Batch):
 
         With several hosts each gets a copy of all of it.
         """
-        carry = self._moved("in_order", self.carry)
-        return engine.state_of(carry if processes.count() == 1 else to_host(carry))
+        return engine.state_of(self._by_id())
+
+    @property
+    def memory(self) -> Any:
+        """Return the memory of the source of experience; None where nobody drew."""
+        return self._by_id().slots.get("source")
+
+    def _by_id(self) -> Any:
+        carry = self.moved("in_order", self.carry)
+        return carry if processes.count() == 1 else to_host(carry)
 
     def params(self, seed: int | None = None) -> Any:
         """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""
@@ -109,16 +120,25 @@ class SingleRun(Batch):
         other.carry = vmapped.copied(self.carry)
         other.counters = [copy.deepcopy(c) for c in self.counters]
         other.records, other.errors = list(self.records), []
+        other.arrays = Arrays(self.arrays.parts)
         return other
+
+    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane, prepared and by node id."""
+        return self.method, self.problem, self.network
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
         facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
-        return {self.label: facts | self.described}
+        return {self.label: facts | self.described | self.accounts.facts(self.label)}
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         return {self.label: setup(*self.given, self.initial)}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {self.label: of_run(self.given[0], self.given[2])}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""

@@ -16,12 +16,14 @@ from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import processes
 from ..errors import bad
+from ..report.as_config import as_config
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
+from .arguments import directory_of, one_of
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
-from .simulate import Callbacks, directory_of, drive_all, one_of
+from .simulate import Callbacks, drive_all
 from .single import seeds_of
 
 
@@ -35,6 +37,8 @@ def sweep(
     seeds: Sequence[int] | None = None,
     at_once: int | None = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -84,11 +88,19 @@ def sweep(
         members = [_member(build, values, rounds) for values in _combinations(build, over)]
     when = {
         "every": every,
+        "at": at,
+        "at_seconds": at_seconds,
         "nodes": nodes,
         "final_nodes": final_nodes,
         "metrics": metrics,
         "checkpoint_every": checkpoint_every,
     }
+    if directory is not None and not directory.resume:
+        given = {member.label: member.given for member in members}
+        directory.config = as_config(given, {member.label: rounds for member in members}, own, when, mesh)
+        if directory.config is not None:  # by which `dejax resume` goes on
+            known = {member.label: {"marks": member.marks, "swept": member.swept} for member in members}
+            directory.about["sweep"] = {"over": {}, "seeds": None, "at_once": at_once, "members": known}
     return run_members(
         members,
         own,

@@ -147,9 +147,41 @@ class FollowsNodeZero(Good):
         return State(tree.map(lambda x: x[0], params))
 
     def step(self, state, round):
-        g = round.gradient(tree.tile(state.params, round.n))
-        del round
-        return State(tree.sub(state.params, tree.scale(self.lr, tree.map(lambda x: x[0], g))))
+        g = self.mean(round, round.gradient(tree.tile(state.params, round.n)))
+        return State(tree.sub(state.params, tree.scale(self.lr, g)))
+
+    def mean(self, round, g):
+        return round.average(g, (round.ids == 0).astype(float))
+
+
+@dj.struct
+class SumsAtAServer(FollowsNodeZero):
+    """A server that takes a mean over the node axis, beside the network."""
+
+    def mean(self, round, g):
+        return tree.map(lambda x: x.mean(0), g)
+
+
+@dj.struct
+class RollsAndDraws(Rolls):
+    """Mixes by shifting the rows, and draws."""
+
+    def descend(self, state, round):
+        noise = lambda x: jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(round.node_keys("noise"))
+        return tree.map(lambda x: x + 0.01 * noise(x), super().descend(state, round))
+
+
+@dj.struct
+class ReadsSenders(Good):
+    """Sends on edges, and reads its senders' rows beside them."""
+
+    traits = dj.Traits(channel="edges")
+
+    def step(self, state, round):
+        x, edges = self.descend(state, round), round.edges
+        round.exchange(edges.of_nodes(x), per_edge=True)
+        heard = edges.sum(tree.map(lambda v: v[edges.sender], x))
+        return State(tree.map(lambda v, h: 0.5 * v + 0.1 * h, x, heard))
 
 
 METHODS = {
@@ -165,6 +197,9 @@ METHODS = {
     "calls back": (CallsBack(), "a sweep over numbers is a vmap"),
     "nodes last": (NodesLast(), "a node axis that the engine finds"),
     "rolls": (Rolls(), "a node knows others by its messages alone"),
+    "rolls and draws": (RollsAndDraws(), "a node knows others by its messages alone"),
+    "reads senders": (ReadsSenders(), "a node knows others by its messages alone"),
+    "sums at a server": (SumsAtAServer(), "a node knows others by its messages alone"),
     "drifts by id": (DriftsById(), "equal nodes with equal data stay equal"),
     "follows node zero": (FollowsNodeZero(), "names of nodes do not matter"),
 }
@@ -293,6 +328,31 @@ class OneValueShort(TopTwo):
         return super().bits(d, width) - width
 
 
+@dj.struct
+class HeldBits(TopTwo):
+    """The size of parts in bits, one for all rows."""
+
+    def held(self, keys, x, mask):
+        return dj.compression.top_k(k=2).held(keys, x, mask)[0], self.bits(x.shape[1])
+
+
+@dj.struct
+class HeldWhole(TopTwo):
+    """Keeps all entries of parts, where a whole row keeps two."""
+
+    def held(self, keys, x, mask):
+        return x, mask.sum(1, dtype=jnp.int32) * x.dtype.itemsize
+
+
+@dj.struct
+class HeldElsewhere(TopTwo):
+    """Sends something of the other entries."""
+
+    def held(self, keys, x, mask):
+        out, size = dj.compression.top_k(k=2).held(keys, x, mask)
+        return out + jnp.where(mask, 0, 1).astype(x.dtype), size
+
+
 COMPRESSORS = {
     "scope": (BadScope(), "says what it is"),
     "dtype": (Wide(), "shapes and dtypes are kept"),
@@ -308,6 +368,9 @@ COMPRESSORS = {
     "proud omega": (ProudOmega(), "errors are below omega"),
     "forgets positions": (ForgetsPositions(), "bits are the size of the encoding"),
     "one value short": (OneValueShort(), "bits are the size of the encoding"),
+    "bits of parts": (HeldBits(), "held gives rows and their bytes"),
+    "whole parts": (HeldWhole(), "held of all entries is apply"),
+    "entries beside the mask": (HeldElsewhere(), "held leaves the other entries out"),
 }
 
 
@@ -507,6 +570,15 @@ class PlainMeanForRobust(Mean):
     f = 1
 
 
+@dj.struct
+class CountsZeros(Mean):
+    """A mean that takes entries that are not there for 0."""
+
+    linear = False
+    masks = True
+    f = 0
+
+
 RULES = {
     "silent": (Silent(), "says what it is"),
     "dtype": (WideRule(), "shapes and dtypes are kept"),
@@ -514,6 +586,7 @@ RULES = {
     "own mean": (OwnMean(), "a linear rule is W"),
     "first slot": (FirstSlot(), "the order of neighbors does not matter"),
     "hears sleepers": (HearsSleepers(), "what did not arrive does not count"),
+    "counts zeros": (CountsZeros(), "entries that senders do not hold do not count"),
     "plain mean for robust": (PlainMeanForRobust(), "f bad values are borne"),
 }
 

@@ -27,12 +27,16 @@ ALIE, FLIP = dj.attacks.alie(adversaries=(1,), z=1.0), dj.attacks.sign_flip(adve
 NOISE, CLIP = (
     make(clip=1.0, noise_multiplier=0.1) for make in (dj.privacy.gaussian_message, dj.privacy.gaussian_gradient)
 )
+USERS = dj.privacy.user_level(clip=1.0, noise_multiplier=0.1)
+SHARES = dataclasses.replace(USERS, noise="shares")
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
+SINGLE = Traits(per_example=True)
 SEMI = Traits(server=3)
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
 UPDATES = dj.events.updates(age=1)
+UPDATED = Traits(channel="server", one_update=True)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -126,6 +130,20 @@ class Whole(dj.LearningRule):
 
 
 @dj.struct
+class Ends(Heavy):
+    """One that moves models by its memory when a step ends."""
+
+    def finish(self, params, memory, key):
+        raise NotImplementedError
+
+
+class Noised(dj.Privacy):
+    """A mechanism of a user's own that noises the direction of a whole batch."""
+
+    hook = "gradient"
+
+
+@dj.struct
 class Stream(dj.Experience):
     """A source of a user's own."""
 
@@ -148,8 +166,6 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
     pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
     pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
-    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
-    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
@@ -189,6 +205,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("partial sums alone", (SERVER, net(server="all_reduce", faults=f.link_loss(p=0.1))), (SERVER, net(server="all_reduce", faults=f.churn(p=0.1)))),
     pair("equal starts", (Traits(own_starts=True), net(RING), dataclasses.replace(BASE, starts="equal")), (Traits(own_starts=True), net(RING))),
     pair("no events", (Traits(footprint="pair", needs_events=True), net(RING)), (Traits(footprint="pair", needs_events=True), net(RING, events=PLAN))),
+    pair("no clock", (Traits(channel="server", needs_clock=True), net()), (Traits(channel="server", needs_clock=True), net(clock=f.clock()))),
     pair("events without gossip", (SERVER, net(events=PLAN)), (SERVER, net())),
     pair("second codec", (Traits(own_codec="compressor"), net(RING, codec=LOSSY)), (Traits(own_codec="compressor"), net(RING, codec=c.direct(c.identity())))),
     pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
@@ -197,15 +214,17 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("no gradients to noise", (Traits(learns=False), net(RING, privacy=CLIP)), (NEIGHBORS, net(RING, privacy=CLIP))),
     pair("no samples to attack", (Traits(learns=False), net(RING, attack=dj.attacks.label_flip(adversaries=1, num_classes=10))), (Traits(learns=False), net(RING, attack=FLIP))),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
+    pair("no change of a model to clip", (SERVER, net(privacy=USERS)), (UPDATED, net(privacy=USERS))),
+    pair("rules beside clipped sums", (UPDATED, net(privacy=USERS, rule=MEDIAN)), (UPDATED, net(privacy=USERS))),
+    pair("codecs after shares of noise", (UPDATED, net(privacy=SHARES, codec=LOSSY)), (UPDATED, net(privacy=USERS, codec=LOSSY))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
     pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
     pair("late single uploads of a cohort", (Traits(channel="server", gathers=True, cohort=3), net(faults=LATE)), (Traits(channel="server", gathers=True), net(faults=LATE))),
-    pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
-    pair("compressed parts", (Traits(masks=True), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
-    pair("late parts", (Traits(masks=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
+    pair("rule over parts", (Traits(masks=True), net(RING, rule=NNA)), (Traits(masks=True), net(RING, rule=MEDIAN))),
+    pair("compressed parts", (Traits(masks=True), net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (Traits(masks=True), net(RING, codec=COPIES))),
     pair("copies of chosen neighbors", (Traits(pulls=True), net(RING, codec=COPIES)), (Traits(pulls=True), net(RING, codec=LOSSY))),
     pair("late from chosen neighbors", (Traits(pulls=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late twice", (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=2)))), (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=0))))),
@@ -226,7 +245,9 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
     pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
+    pair("memory that reaches models past the noise", (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Ends())), (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Heavy()))),
     pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
+    pair("gradients of single samples", (SINGLE, net(RING, privacy=CLIP)), (SINGLE, net(RING, privacy=NOISE))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 
@@ -260,6 +281,22 @@ def test_updates_let_through_what_a_meeting_of_two_does_not():
         in judged(HEARD, net(RING, events=PLAN)).text
     )
     assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (dataclasses.replace(BASE, batch_size=None, source=Stream()), "batches come from Stream"),
+        (dataclasses.replace(BASE, augment=dj.augmentations.mixup(alpha=0.2)), "augment mixes samples"),
+        (dataclasses.replace(BASE, rule=Heavy()), "learning rule Heavy"),
+        (dataclasses.replace(BASE, rule=Whole()), "learning rule Whole"),
+        (PERSONAL, "role personal"),
+    ],
+)
+def test_gradients_of_single_samples_say_what_excludes_them(problem, text):
+    found = judged(SINGLE, net(RING), problem)
+    assert found.name == "gradients of single samples" and text in found.text
+    assert judged(NEIGHBORS, net(RING), problem) is None
 
 
 @pytest.mark.parametrize(

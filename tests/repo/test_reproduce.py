@@ -27,6 +27,7 @@ LONG = {
     "disrupted",
     "federated_bias",
     "finite_time",
+    "decoupled_events",
 }
 
 
@@ -112,7 +113,7 @@ def test_a_short_run(name, as_before):
 
 
 def test_what_cannot_be_run_is_refused(capsys):
-    for argv, said in (([], "give a NAME"), (["nothing"], "no experiment 'nothing'; there are disrupted, ")):
+    for argv, said in (([], "give a NAME"), (["nothing"], "no experiment 'nothing'; there are ")):
         with pytest.raises(SystemExit):
             reproduce.main(argv)
         assert said in capsys.readouterr().err

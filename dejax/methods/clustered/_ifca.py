@@ -49,6 +49,8 @@ class Ifca:
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
     Nodes choose by raw losses and tell the server, which no mechanism of `dejax.privacy` covers: refused beside one.
 
+    Update: c_i = argmin_k f_i(x_k); K_steps from x_(c_i); each x_k moves by the mean of those who chose it
+    Choose it for: nodes of a few kinds, unknown which
     Raises:
       ValueError: clusters, clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1 is FedAvg; a node's choice never increases its loss for fixed models.
@@ -86,7 +88,8 @@ class Ifca:
     def step(self, state: IfcaState, round: Round) -> IfcaState:
         """Sample, choose, train, average by choice."""
         cohort = round if self.clients is None else round.sample(self.clients)
-        batch, descend = cohort.batch(name="choose"), local_step(self)
+        acting = tree.map(lambda x: x[cohort.take(state.choice)], state.models)  # as it chose last
+        batch, descend = cohort.batch("choose", params=acting), local_step(self)
         model = lambda k: tree.tile(tree.map(lambda x: x[k], state.models), cohort.n)
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)

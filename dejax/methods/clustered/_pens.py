@@ -42,6 +42,8 @@ class Pens:
       best: how many of them it averages with in the first phase, 1 <= best <= s; static.
       explore: T1, rounds of the first phase, >= 1; static.
       local_steps: K >= 1, static.
+    Update: average with the best of s peers by loss on the own batch, later with those chosen often
+    Choose it for: unknown groups of nodes
     Raises:
       ValueError: best > peers; peers >= n; a number < 1.
     Identity: best = peers is gossip with random peers; nodes of equal data are chosen alike.
@@ -90,7 +92,7 @@ class Pens:
         ids = round.map(lambda key, i, ok: _drawn(key, i, ok, s), round.node_keys("peers"), round.ids, open_to)
         got = round.pull(ids).exchange(state.params)
         arrived = got.mask
-        loss = got.forward(round.mean_loss, batch=round.batch("judge"))
+        loss = got.forward(round.mean_loss, batch=round.batch("judge", params=state.params))
         rank = jnp.argsort(jnp.argsort(jnp.where(arrived, loss, jnp.inf), 1), 1)
         picked = arrived & ((rank < self.best) | ~exploring)
         share = 1.0 / (1 + picked.sum(1))

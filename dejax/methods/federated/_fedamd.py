@@ -47,6 +47,9 @@ class FedAmd:
       local_steps: K >= 1, static.
       anchor_batches: batches of an anchor's gradient, >= 1, static.
       server_lr: step along the miners' mean.
+    Update: anchors renew g_i(x) in v, the mean of all n; miners: h <- v, then h + g(y) - g(y_last) on one
+      batch, y <- y - lr h
+    Choose it for: less noise under partial participation
     Raises:
       ValueError: p outside [0, 1]; clients, local_steps or anchor_batches < 1.
     Identity: v = mean_i v_i always (plain rule and codec), also under churn and lost uploads; p = 1: x stays; K = 1: x moves by
@@ -116,7 +119,7 @@ class FedAmd:
 
         def one(r: Round, carry: Tree) -> Any:
             y, last, h = carry
-            batch = r.batch()
+            batch = r.batch(params=y)
             change = tree.sub(r.gradient(y, batch, name="here"), r.gradient(last, batch, name="there"))
             h = tree.add(h, change)
             return r.keep(tree.sub(y, tree.scale(lr, h)), y), r.keep(y, last), h

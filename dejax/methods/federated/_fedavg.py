@@ -38,6 +38,8 @@ class FedAvg:
       local_steps: K >= 1, static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       server_lr: step along the mean difference; 1 is the paper's mean of models.
+    Update: m sampled nodes: K steps from x; x <- x + server_lr weighted mean(y - x)
+    Choose it for: very many nodes: only the m sampled are computed
     Raises:
       ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1, all nodes, full batches: gradient descent on the sample-weighted objective.
@@ -54,7 +56,7 @@ class FedAvg:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, one_update=True)
 
     def __post_init__(self) -> None:
         check_step(self)

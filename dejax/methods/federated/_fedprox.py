@@ -35,6 +35,8 @@ class FedProx:
       work: share of the K steps that a node makes, 0 < work <= 1, scalar or [n]; None: all make K.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
       server_lr: step along the mean difference.
+    Update: K steps y <- y - lr (g(y) + mu (y - x)), then the server's mean
+    Choose it for: nodes that do unequal work
     Raises:
       ValueError: mu < 0; clients or local_steps < 1; work outside (0, 1].
     Identity: mu = 0 is FedAvg; so is K = 1, where y = x at the only step.
@@ -52,7 +54,7 @@ class FedProx:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, one_update=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedProxState:
         """The server's model."""

@@ -36,6 +36,8 @@ class DFedSam:
       local_steps: K >= 1, static.
       gossips: Q >= 1, static: averages per round; 1 (default) is DFedSAM, the paper's MGS has 4 (unconfirmed). Each is a phase of
         its own, so that graphs that change do so in between.
+    Update: K steps y <- y - lr g(y + rho g / norm(g)); Q times y <- W y
+    Choose it for: flat minima on unequal data; Q > 1 (MGS) on sparse graphs
     Raises:
       ValueError: a number out of range; K or Q < 1.
     Identity: rho = 0 is local SGD; rho = 0, K = Q = 1 is D-PSGD (atc); Q averages under W are one under W^Q; on a linear loss SAM
@@ -59,7 +61,7 @@ class DFedSam:
         """K sharpness-aware steps, then Q times gossip."""
 
         def one(r: Round, y: Tree) -> Any:
-            batch = r.batch()
+            batch = r.batch(params=y)
             up = r.gradient(y, batch, name="uphill")
             norm = jnp.sqrt(tree.sq_norm(up)) + 1e-12
             above = tree.axpy(jnp.asarray(self.rho).astype(norm.dtype) / norm, up, y)

@@ -43,6 +43,9 @@ class RelaySgd:
     Args:
       lr: >= 0; scalar, [n] or a schedule. Delays of up to the diameter make the stable range
         smaller than D-PSGD's.
+    Update: h = x - lr g; to j: m_ij = h_i + sum of the others' last m_ki; x_i <- (h_i + sum_j m_ji + (n -
+      c_i) x0) / n
+    Choose it for: unequal data on sparse graphs: exact with a constant step
     Identity: fed with constants it returns their mean at every node from round diameter on; at the
       optimum of equal starts nothing moves; the fixed point of a constant lr is the optimum of the
       mean loss.
@@ -69,12 +72,12 @@ class RelaySgd:
 
         everything = tree.add(half, edges.sum(inbox))
         got = round.exchange(tree.sub(edges.of_nodes(everything), inbox), per_edge=True)
-        counts = got.header(edges.of_nodes(1 + edges.count(heard)) - heard)
+        counts = got.header(edges.of_nodes(1 + edges.sum(heard)) - heard)
         inbox, heard = got.keep(inbox), counts if got.mask is None else jnp.where(got.mask, counts, heard)
         write(inbox)
         write_heard(heard)
 
-        missing = tree.scale(n - 1 - edges.count(heard), state.start)
+        missing = tree.scale(n - 1 - edges.sum(heard), state.start)
         return RelayState(tree.scale(1 / n, tree.add(half, edges.sum(inbox), missing)), state.start)
 
 

@@ -55,6 +55,9 @@ class Dimat:
       local_steps: K >= 1, between two merges, static.
       samples: "own" (default), a batch of each node's own, or "public", the public rows; static.
       units, optimizer: as for `weight_matching`.
+    Update: K steps; W y after each neighbor's hidden units are put in the own order, by correlations of
+      activations
+    Choose it for: models of different starts, or rare contact
     Raises:
       ValueError: units that the model has not; no chain of dense layers, and no units.
       TypeError: there are hidden units, and the task has no `hidden`.
@@ -69,7 +72,11 @@ class Dimat:
     units: Any = static(default=None, check=UnitsCheck())
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    traits = Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY)
+    @property
+    def traits(self) -> Traits:
+        """Models are matched by what hidden units answer, on a node's own samples or on public ones."""
+        own = self.samples != "public"
+        return Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY, raw_losses=own)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -88,7 +95,7 @@ class Dimat:
         if not groups:
             return DimatState(merged(got, lambda value, s: value), opt)
         hidden = round.of_task("hidden")
-        batch = round.batch("match", of="public" if self.samples == "public" else "train")
+        batch = round.batch("match", of="public" if self.samples == "public" else "train", params=y)
         own = round.forward(lambda model, data, key: _standard(hidden(model, data)), y, batch=batch, name="own")
         links = lambda model, data, key, own: [
             product(a.T, b.T) for a, b in zip(own, _standard(hidden(model, data)), strict=True)

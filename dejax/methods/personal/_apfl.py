@@ -41,6 +41,8 @@ class Apfl:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: a v + (1 - a) w, all three learned
+    Choose it for: personal models, shares learned
     Raises:
       ValueError: share outside [0, 1]; clients or local_steps < 1.
     Views: "personal", the mixtures; what is evaluated without a name is x.
@@ -80,8 +82,9 @@ class Apfl:
 
         def one(r: Round, carry: Tree) -> Any:
             w, v, a = carry
-            batch = r.batch()
-            slope = r.gradient(_mixture(a, v, w), batch, name="mixture")
+            own = _mixture(a, v, w)
+            batch = r.batch(params=own)
+            slope = r.gradient(own, batch, name="mixture")
             moved_w = tree.sub(w, tree.scale(lr, r.gradient(w, batch, name="global")))
             moved_v = tree.sub(v, tree.scale(lr * a, slope))
             if self.learn_share:

@@ -19,6 +19,12 @@ MESSAGES: tuple[Refusal, ...] = (
         text="{method} is driven by events; give network.events, e.g. " + KINDS["events"].example,
     ),
     Refusal(
+        "no clock",
+        lambda c: c.network.clock is None and c.traits.needs_clock,
+        field="network.clock",
+        text="{method} waits for those who are first by the clock, and without one all come at once; give network.clock",
+    ),
+    Refusal(
         "events without gossip",
         lambda c: c.network.events is not None and not c.gossips,
         field="network.events",
@@ -79,6 +85,30 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: c.rewrites("privacy") and c.traits.needs_exact,
         field="network.privacy",
         says="changes messages: {traits.needs_exact}",
+    ),
+    Refusal(
+        "no change of a model to clip",
+        lambda c: c.noises_uploads and not (c.channel == "server" and c.traits.one_update),
+        field="network.privacy",
+        says="{privacy} clips, at a server, the change of each node's model",
+        why="but {method} sends something else",
+        instead="use {use[upload]}, or {use[gradient_noise]}",
+    ),
+    Refusal(
+        "rules beside clipped sums",
+        lambda c: c.noises_uploads and not c.network.rule.linear,
+        field="network.rule",
+        says="is {rule}",
+        why="but {privacy} knows how much one node moves a sum, not what a robust rule makes of it",
+        instead="leave it out",
+    ),
+    Refusal(
+        "codecs after shares of noise",
+        lambda c: c.noises_uploads and c.network.privacy.at_nodes and not c.network.codec.lossless,
+        field="network.codec",
+        says="is {codec}",
+        why="but shares of noise hide a node in the sum of what was sent, not in a sum of what is left after compression",
+        instead="leave it out, or let the server clip and add the noise: noise='server'",
     ),
     Refusal(
         "no messages to rewrite",
