@@ -28,6 +28,21 @@ LONG = {
     "federated_bias",
     "finite_time",
     "decoupled_events",
+    "adam_small_batches",
+    "anchors",
+    "backup_workers",
+    "bandit_regret",
+    "epidemic",
+    "flat_consensus",
+    "flat_mean",
+    "local_scaling",
+    "matched_merging",
+    "periodic_average",
+    "semi_decentralized",
+    "sparse_tracking",
+    "unequal_speeds",
+    "vanishing_variance",
+    "without_server",
 }
 
 
