@@ -1,5 +1,7 @@
 """Every method with another learning rule and with a source of experience: it takes them, or says why it cannot."""
 
+import dataclasses
+
 import jax
 import members
 import pytest
@@ -40,6 +42,8 @@ def begin(name, lesson):
     said = traits(method)
     graph = "events" if said.needs_events else GRAPHS[said.channel]
     network = settings.network(graph, ()) if said.spectrum is None else dj.Network(LAZY)
+    if said.needs_events == "decoupled":
+        network = dataclasses.replace(network, events=dj.events.decoupled(width=2))
     parts = engine.prepare(method, settings.problem(lesson), network, 2)
     return jax.eval_shape(lambda key: engine.start(*parts, key), jax.random.key(0))
 

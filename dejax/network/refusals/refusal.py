@@ -7,13 +7,18 @@ from ...errors import FieldError, RefusedError, Words
 from ..case import Case
 
 ADVICE = {  # the only place where reasons name members, as the way out
-    "directed": "sgp",
+    "directed": "sgp on directed graphs",
+    "column": "push_sum weights",
+    "doubly": "metropolis weights",
+    "undirected": "metropolis weights on an undirected graph",
     "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
     "event_driven": "ad_psgd, dsgd('awc') or swift",
     "pair_events": "poisson",
     "own_events": "updates",
+    "decoupled_events": "decoupled",
+    "changing_graphs": "exact_diffusion, nids or extra",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",

@@ -100,3 +100,11 @@ def test_all_nodes_come_to_the_optimum_at_a_linear_rate(graph):
     ).max()
     gaps = [gap(rounds) for rounds in (2000, 4000, 8000)]
     assert gaps[1] < gaps[0] / 100 and gaps[2] < gaps[1] / 10**4 and gaps[2] < 1e-11, gaps
+
+
+def test_a_least_curvature_above_the_largest_is_refused():
+    with pytest.raises(
+        ValueError, match=r"Dadao.convexity is 2.0, but smoothness is 1.0, .*; give convexity <= smoothness"
+    ):
+        m.dadao(smoothness=1.0, convexity=2.0, chi=1.0)
+    m.dadao(smoothness=1.0, convexity=1.0, chi=1.0)
