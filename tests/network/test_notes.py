@@ -3,7 +3,6 @@
 import re
 import warnings
 
-import jax.numpy as jnp
 import numpy as np
 import problems as zoo
 import pytest
@@ -80,12 +79,7 @@ def test_a_median_of_too_few_says_so_as_a_trimmed_mean_does():
 
 def test_a_step_of_gossip_far_above_what_a_compressor_keeps_is_told():
     d, top, c = 100, dj.topology.ring(N), dj.compression
-    rows = np.random.default_rng(0).normal(size=(N, 2, d))
-    data = dj.data.from_arrays({"a": rows.reshape(-1, d)}).partition(dj.data.iid(), nodes=N, seed=0)
-    task = dj.tasks.from_functions(
-        lambda key: {"x": jnp.zeros(d)}, lambda p, batch, key: ((p["x"] - batch["a"]) ** 2).mean(1)
-    )
-    problem = dj.Problem(task, data, batch_size=2)
+    problem, _ = zoo.squares(N, dim=d)
     one = c.top_k(k=1)
     (note,) = notes(dj.methods.choco(lr=0.1, gamma=0.5, compressor=one), dj.Network(top), problem)
     g, b, delta = 1 - dj.topology.rho(top), 4 / 3, 1 / d

@@ -67,7 +67,7 @@ def test_events_against_one_at_a_time(width):
     state, got = run(METHOD, dj.Network(RING, events=plan), plan.rounds)
     want = one_at_a_time()
     close(got, want[:, 0], 1e-11)
-    dual = METHOD._flow(state, state.time.max() - state.time)[4]["x"]
+    dual = METHOD.flow(state, state.time.max() - state.time)[4]["x"]
     close(np.asarray(dual), want[:, 4], 1e-11)
     assert np.abs(np.asarray(dual).sum(0)).max() < 1e-12 and np.abs(np.asarray(dual)).max() > 1e-2
 
