@@ -58,7 +58,7 @@ class Traits:
       footprint: what one event touches, so that events may drive it: "pair" if the two nodes that meet,
         "neighbors" if one node, with what it heard of its neighbors (`heard=True` of `exchange` and
         `gossip`); None (default): no events may.
-      needs_events: it runs on events alone: True on any of its footprint, "decoupled" on those that tell gradients from meetings;
+      needs_events: it runs on events alone: True on any of its footprint, "apart" on those that tell gradients from meetings;
         default False.
       needs_clock: it acts on who is first by the clock; default False.
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
@@ -100,7 +100,7 @@ class Traits:
     groups: bool = False
     own_starts: bool = False
     footprint: Literal["pair", "neighbors"] | None = None
-    needs_events: bool | Literal["decoupled"] = False
+    needs_events: bool | Literal["apart"] = False
     needs_clock: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
@@ -178,7 +178,7 @@ _VALUES = {
     "groups": _one_of(True, False),
     "own_starts": _one_of(True, False),
     "footprint": _one_of("pair", "neighbors", None),
-    "needs_events": _one_of(True, False, "decoupled"),
+    "needs_events": _one_of(True, False, "apart"),
     "needs_clock": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),

@@ -39,7 +39,7 @@ class Decoupled(Events):
     width: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for n/8"))
     seed: int = static(default=0, check=checks.seed)
 
-    decoupled = True
+    apart = True
 
     def plan(self, topology: Topology, rounds: int | None) -> Timetable:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""

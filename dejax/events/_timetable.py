@@ -40,7 +40,7 @@ class Timetable(Events):
     stale: bool = static(default=True)
 
     @property
-    def decoupled(self) -> bool:
+    def apart(self) -> bool:
         """Whether an event is a gradient or a meeting, not both."""
         return self.meetings is not None
 

@@ -109,7 +109,7 @@ def network(method: Method, n: int = N, dtype: str | None = None) -> Network:
     times = clock() if said.needs_clock else None
     if not said.gossips:
         return Network(clock=times)
-    plan = {False: None, True: poisson(), "decoupled": decoupled()}[said.needs_events]
+    plan = {False: None, True: poisson(), "apart": decoupled()}[said.needs_events]
     return Network(chain(n, said.weights, dtype), events=plan, clock=times)
 
 

@@ -34,7 +34,7 @@ PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SINGLE = Traits(per_example=True)
 SEMI = Traits(server=3)
-APART = Traits(footprint="pair", needs_events="decoupled")
+APART = Traits(footprint="pair", needs_events="apart")
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
 UPDATES = dj.events.updates(age=1)
@@ -363,7 +363,7 @@ def test_who_gossips_and_averages_at_a_server_too_meets_the_refusals_of_both(tra
             t.chain(6, weights=t.constant(1.0)),
             "has an eigenvalue of W of -2.732, but Mine needs all of them above -1; use lazy",
         ),
-        (0.5, t.ring(6, weights=t.lazy()), "but Mine needs all of them above 0.1"),
+        (0.5, t.ring(6, weights=t.lazy()), "has an eigenvalue of W of 0.3333, but Mine needs all of them above 0.5"),
     ],
 )
 def test_eigenvalues_that_are_too_low_are_said(bound, graph, text):
@@ -374,7 +374,11 @@ def test_eigenvalues_that_are_too_low_are_said(bound, graph, text):
     ("method", "graph", "way"),
     [
         (dj.methods.sgp(lr=0.1), ROW, "needs column or doubly; use push_sum weights"),
-        (dj.methods.extra(lr=0.1), t.from_edges(LINKS, n=N, weights=t.push_sum()), "needs doubly; use metropolis weights"),
+        (
+            dj.methods.extra(lr=0.1),
+            t.from_edges(LINKS, n=N, weights=t.push_sum()),
+            "needs doubly; use metropolis weights",
+        ),
         (dj.methods.extra(lr=0.1), COLUMN, "needs doubly; use sgp on directed graphs"),
         (dj.methods.extra(lr=0.1), ROW, "needs doubly; use metropolis weights on an undirected graph"),
     ],

@@ -42,7 +42,7 @@ def begin(name, lesson):
     said = traits(method)
     graph = "events" if said.needs_events else GRAPHS[said.channel]
     network = settings.network(graph, ()) if said.spectrum is None else dj.Network(LAZY)
-    if said.needs_events == "decoupled":
+    if said.needs_events == "apart":
         network = dataclasses.replace(network, events=dj.events.decoupled(width=2))
     parts = engine.prepare(method, settings.problem(lesson), network, 2)
     return jax.eval_shape(lambda key: engine.start(*parts, key), jax.random.key(0))

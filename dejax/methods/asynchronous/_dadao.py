@@ -71,7 +71,7 @@ class Dadao:
     chi: FloatLike = number(check=above(0))
 
     traits = Traits(
-        footprint="pair", needs_events="decoupled", keeps_snapshot=True, sums_keep="sum(Z) = 0 of the dual variables"
+        footprint="pair", needs_events="apart", keeps_snapshot=True, sums_keep="sum(Z) = 0 of the dual variables"
     )
 
     def __post_init__(self) -> None:

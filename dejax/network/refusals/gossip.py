@@ -16,12 +16,12 @@ def _weights(case: Case) -> Any:
         return None
     both_ways = case.top.fixed and case.both_ways
     if "column" in case.traits.weights:
-        way = "column"
+        way = ADVICE["column"] + " weights"
     elif case.top.kind == "column":
-        way = "doubly" if both_ways else "directed"
+        way = ADVICE["doubly"] + " weights" if both_ways else ADVICE["directed"] + " on directed graphs"
     else:
-        way = "undirected"
-    return {"wanted": " or ".join(case.traits.weights), "way": ADVICE[way]}
+        way = ADVICE["doubly"] + " weights on an undirected graph"
+    return {"wanted": " or ".join(case.traits.weights), "way": way}
 
 
 GOSSIP: tuple[Refusal, ...] = (
@@ -190,13 +190,13 @@ GOSSIP: tuple[Refusal, ...] = (
         lambda c: (
             c.gossips
             and c.network.events is not None
-            and c.traits.needs_events == "decoupled"
-            and not c.network.events.decoupled
+            and c.traits.needs_events == "apart"
+            and not c.network.events.apart
         ),
         field="network.events",
         says="{events} does not tell gradients from meetings",
         why="but {method} takes a gradient or meets, each at times of its own",
-        instead="use {use[decoupled_events]}",
+        instead="use {use[apart]}",
     ),
     Refusal(
         "events of another footprint",

@@ -16,7 +16,7 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: (
             c.network.events is None
             and c.traits.needs_events
-            and {"plan": ADVICE["decoupled_events" if c.traits.needs_events == "decoupled" else "pair_events"]}
+            and {"plan": ADVICE["apart" if c.traits.needs_events == "apart" else "pair_events"]}
         ),
         field="network.events",
         text="{method} is driven by events; give network.events, e.g. " + Words("dejax.events.{plan}()", "{plan}"),

@@ -7,17 +7,16 @@ from ...errors import FieldError, RefusedError, Words
 from ..case import Case
 
 ADVICE = {  # the only place where reasons name members, as the way out
-    "directed": "sgp on directed graphs",
-    "column": "push_sum weights",
-    "doubly": "metropolis weights",
-    "undirected": "metropolis weights on an undirected graph",
+    "directed": "sgp",
+    "column": "push_sum",
+    "doubly": "metropolis",
     "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
     "event_driven": "ad_psgd, dsgd('awc') or swift",
     "pair_events": "poisson",
     "own_events": "updates",
-    "decoupled_events": "decoupled",
+    "apart": "decoupled",
     "changing_graphs": "exact_diffusion, nids or extra",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
