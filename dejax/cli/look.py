@@ -55,15 +55,16 @@ def plan(args: argparse.Namespace) -> int:
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     shared: dict[str, Any] = {"seeds": len(config.seeds), "mesh": config.mesh}
-    plans = []
+    plans, most = [], {}
     for run in config.runs:
         with blamed(config, run):
-            parts: tuple[Any, Any, Any] = run.objects()
-            p = planning.plan(*parts, run.rounds, memory=memory, label=run.label, **shared)
-            p = p.compiled(compiled(parts, p, config)) if args.compile else p
-            plans.append(planning.with_traffic(p, *parts, **shared))
+            for label, rounds, parts in stretches(run):
+                p = planning.plan(*parts, rounds, memory=memory, label=label, **shared)
+                p = p.compiled(compiled(parts, p, config)) if args.compile else p
+                most[label] = most_of_data(run)
+                plans.append(planning.with_traffic(p, *parts, **shared))
     if args.json:
-        print_json({"runs": [p.plain() | {"most_n_of_data": most_of_data(config, p.label)} for p in plans]})
+        print_json({"runs": [p.plain() | {"most_n_of_data": most[p.label]} for p in plans]})
         return DONE
     out, size = console(), planning.spoken_bytes
     for p in plans:
@@ -84,9 +85,8 @@ def plan(args: argparse.Namespace) -> int:
         fits = f"fits into {room}" if p.fits else f"[bold red]does not fit[/] into {room}"
         at_most = "" if p.allocated else " at most (the scratch of the rounds comes on top: --compile)"
         out.print(f"{fits}; largest n by memory: {p.largest:,}{at_most}")
-        most = most_of_data(config, p.label)
-        if most is not None and p.largest > most:
-            out.print(f"the data allow fewer: {most:,} samples, of which each node needs one of its own")
+        if (samples := most[p.label]) is not None and p.largest > samples:
+            out.print(f"the data allow fewer: {samples:,} samples, of which each node needs one of its own")
         if p.allocated is not None:
             a = p.allocated
             out.print(
@@ -105,6 +105,18 @@ def plan(args: argparse.Namespace) -> int:
                 others = f"as compiled, sums and gathers included: {size(p.allocated.crossing)}"
             out.print(f"between devices: rows of nodes {size(rows)} a round{needed}; {others}")
     return DONE
+
+
+def stretches(run: Any) -> list[tuple[str, int, tuple[Any, Any, Any]]]:
+    """(label, rounds, (method, problem, network)) of a run, or of each of its phases."""
+    from ..runs.phases import phases_of
+
+    method, problem, network, *given = run.experiment()
+    phases = phases_of((method, problem, network), given[0] if given else None, run.rounds)
+    if len(phases) == 1:
+        return [(run.label, run.rounds, phases[0].given)]
+    name = lambda p: f"{run.label}, rounds {p.begin} to {p.end - 1}"
+    return [(name(p), p.end - p.begin, p.given) for p in phases]
 
 
 def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
@@ -131,7 +143,7 @@ def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
     return known
 
 
-def most_of_data(config: Any, label: str) -> int | None:
+def most_of_data(run: Any) -> int | None:
     """Return the most nodes that a run's data can be split over: one for each sample.
 
     None where nodes share samples or make their own.
@@ -139,7 +151,6 @@ def most_of_data(config: Any, label: str) -> int | None:
     import jax
     import numpy as np
 
-    run = next(run for run in config.runs if run.label == label)
     made = run.data()
     data = getattr(made, "data", made)
     size = len(jax.tree.leaves(data.arrays)[0])

@@ -128,7 +128,11 @@ class Trial:
         from ..runs.group import Member
 
         marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-        return Member(self.label, self.run.objects(), self.run.rounds, marks, lambda: blamed(self.run.config, self.run))
+        method, problem, network, *phases = self.run.experiment()
+        blame = lambda: blamed(self.run.config, self.run)
+        return Member(
+            self.label, (method, problem, network), self.run.rounds, marks, blame, phases[0] if phases else None
+        )
 
 
 # fields that say how all runs of a sweep are run and measured, and what to do instead

@@ -29,9 +29,12 @@ def trace_state() -> Any:
     return jax.core.get_opaque_trace_state(convention="nnx")
 
 
-def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
+def repeat(round: Round, name: str, k: Any, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
     """See `Round.repeat`."""
     store, key, prefix = round.store, fold_name(round._key, name), name + "/"
+    k, own = round.steps_of(k)
+    if own is not None:
+        steps = own if steps is None else jnp.minimum(own, steps)
 
     def inner(store: Store, i: Tree) -> Any:
         busy = round._busy

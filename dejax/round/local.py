@@ -308,19 +308,24 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
 
 
 def steps(
-    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Tree
+    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: Any, stop: Any, correction: Tree
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
-    is_optax = getattr(rule, "update", None) is not None
+    is_optax, begin = getattr(rule, "update", None) is not None, getattr(rule, "begin", None)
+    step = rule if begin is None else rule.step
+    opt_state = opt_state if begin is None else begin(round, opt_state, params)
 
     def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, opt_state = carry
         grads = inner.gradient(params)
         if correction is not None:
             grads = tree.add(grads, correction)
-        return inner.descend(rule, grads, opt_state, params) if is_optax else rule(inner, grads, opt_state, params)
+        return inner.descend(rule, grads, opt_state, params) if is_optax else step(inner, grads, opt_state, params)
 
-    return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
+    params, opt_state = round.repeat(k, one, (params, opt_state), steps=stop, name=name)
+    if begin is not None:
+        rule.end(round, opt_state)
+    return params, opt_state
 
 
 __all__ = ["descend", "gradient", "loss", "steps"]

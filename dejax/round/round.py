@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..core import stacks, tree
 from ..core.checks import whole
+from ..core.local_work import LocalSteps
 from ..core.random import fold_name
 from ..core.shapes import check_pair, check_rows
 from ..core.types import Tree
@@ -128,12 +129,13 @@ class Round(Rows):
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self, params: Tree, opt_state: Tree, rule: Any, k: int, *,
+        self, params: Tree, opt_state: Tree, rule: Any, k: LocalSteps, *,
         steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
+          k: a number, one per node by id, or `Epochs`.
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
           steps: int [n], after how many node i stops.
           correction: tree of [n, ...] added to every gradient.
@@ -362,9 +364,15 @@ class Round(Rows):
         return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None
+        self,
+        k: LocalSteps,
+        fn: Callable[["Round", Any], Any],
+        carry: Tree,
+        *,
+        steps: Tree = None,
+        name: str | None = None,
     ) -> Any:
-        """Iterate carry <- fn(inner, carry), k times.
+        """Iterate carry <- fn(inner, carry), k times; `k` as in `local_steps`.
 
         Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
         [n] a node computes nothing and keeps its carry, whose leaves must then have the node axis.

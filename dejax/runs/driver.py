@@ -58,6 +58,7 @@ def drive(
         done = run.round if saved is None else checkpoint.round_of(saved)
         bar.begin(run.label, cadence.rounds, done)
         if check_memory and done < cadence.rounds:
+            run.stage = run.stage_of(done + 1)
             with processes.everyone():
                 memory_check.check_compiled(run)
         if not running:
@@ -143,7 +144,7 @@ def _loop(
         bar.measured(0, run.said())
     saved = time.perf_counter()
     while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
-        count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round)
+        count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round, run.left)
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"

@@ -1,10 +1,8 @@
 """The host driver: run chunks of rounds; report, measure and save between them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, SupportsIndex
-
-import numpy as np
+from typing import Any
 
 from ..core.checks import whole
 from ..core.struct import labelled
@@ -13,18 +11,19 @@ from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
-from ..report import files
 from ..report.as_config import as_config
 from ..report.history import History, Record
 from ..sinks import Sink
 from ..xla.program_cache import kept_programs
 from . import memory_check
+from .arguments import directory_of, experiment_of, one_of
 from .batch import Batch
 from .cadence import Cadence
 from .directory import RunDir
 from .driver import drive
 from .fingerprint import fingerprint
 from .interrupt import Interrupt
+from .phases import Phases, of_setup
 from .progress import Progress
 from .single import SingleRun, name_of
 
@@ -55,8 +54,9 @@ def simulate(
     fallback: bool = False,
     check_memory: bool = True,
     mesh: MeshLike = None,
+    phases: Phases = None,
 ) -> History:
-    """SingleRun a method on a problem over a network and measure it as it goes.
+    """Run a method on a problem over a network and measure it as it goes.
 
     The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how
     rounds are cut into chunks nor on evaluations, checkpoints, or a kill and resume in between. One
@@ -90,6 +90,8 @@ def simulate(
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
         (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
+      phases: what changes in mid-run, `[{"until": 200, "network": ring}, {"network": complete}]`: each phase has `method` and
+        `network` of its own or those of the run, and lasts until so many rounds are done, the last until the end.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
@@ -110,7 +112,7 @@ def simulate(
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
         cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
-        run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
+        run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh, phases=phases)
     if params is None:
         _write_config(directory, [(run, cadence)], seed, mesh)
     history = drive_all([(run, cadence)], callbacks, progress, directory, check_memory=check_memory)
@@ -144,7 +146,7 @@ def compare(
     """Run several experiments one after another, into one history, table and run directory.
 
     Args:
-      runs: label -> (method, problem, network).
+      runs: label -> (method, problem, network), or with phases as a fourth.
       rounds: of all runs, or label -> rounds.
       The others: as in `simulate`.
     Returns:
@@ -160,7 +162,7 @@ def compare(
             "runs", runs, says=f"is a {type(runs).__name__}", instead="give a dict {label: (method, problem, network)}"
         )
     for label, run in runs.items():
-        if not isinstance(run, (tuple, list)) or len(run) != 3:
+        if not isinstance(run, (tuple, list)) or len(run) not in (3, 4):
             length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
             raise bad(
                 "runs",
@@ -201,11 +203,15 @@ def planned(
       RefusedError, ValueError, TypeError: as `compare`.
     """
     todo, placer = [], Placer(as_layout(mesh))
-    for label, (method, problem, network) in runs.items():
+    for label, given in runs.items():
         with labelled(label):
+            (method, problem, network), phases = experiment_of(given)
             cadence = Cadence(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
-            run = SingleRun(label, method, problem, network, seed, cadence.rounds, placer=placer, mesh=mesh)
+            run = SingleRun(
+                label, method, problem, network, seed, cadence.rounds, placer=placer, mesh=mesh, phases=phases
+            )
             cadence.check(run)
+            run.check_phases()
         todo.append((run, cadence))
     return todo
 
@@ -278,6 +284,7 @@ def _drive_all(
         for run, cadence in todo:
             with run.blamed():
                 cadence.check(run)
+                run.check_phases()
                 if check_memory:
                     memory_check.check_shapes(run)
     if processes.count() > 1:
@@ -342,58 +349,8 @@ def _write_config(directory: RunDir | None, todo: Sequence[tuple[SingleRun, Cade
         return
     when = {f.name: getattr(cadence, f.name) for f in fields(cadence) if f.name != "rounds"}
     rounds = {run.label: other.rounds for run, other in todo}
-    directory.config = as_config({run.label: run.given for run, _ in todo}, rounds, seed, when, mesh)
+    given = {run.label: (*run.stages[0].given, of_setup(run.stages)) for run, _ in todo}
+    directory.config = as_config(given, rounds, seed, when, mesh)
 
 
-def directory_of(
-    out: PathLike | None, resume: PathLike | None, config: str | None, fallback: bool = False
-) -> RunDir | None:
-    """Where files go, if anywhere; all processes must have been given the same."""
-    told = processes.gather([str(out), str(resume)])
-    if any(pair != told[0] for pair in told):
-        says = f"and resume are {told} on processes 0 to {len(told) - 1}"
-        raise processes.met(bad("out", out, says=says, instead="give the same on all: process 0 alone writes"))
-    if resume is True:
-        resume, out = out, None
-        if resume is None:
-            raise bad("resume", True, says="is True but out is not given", instead="give resume='the run directory'")
-    for name, path in (("out", out), ("resume", resume)):
-        if path is not None:
-            files.check_path(name, path)
-    if fallback and resume is None:
-        raise bad("fallback", fallback, why="but nothing is resumed", instead="give resume= with it, or leave it out")
-    if out is not None and resume is not None and str(out) != str(resume):
-        raise bad(
-            "out",
-            str(out),
-            says=f"is {str(out)!r} and resume is {str(resume)!r}",
-            instead="a resumed run goes on in its own directory: leave out away",
-        )
-    path = resume if resume is not None else out
-    return None if path is None else RunDir(path, resume is not None, config, fallback=fallback)
-
-
-def one_of(seed: Any, seeds: Any) -> Any:
-    """The seeds that were given, under one of the two names: a number, or a list.
-
-    Raises:
-      ValueError, TypeError: under both names, or under `seeds` no list of at least one.
-    """
-    if seeds is None:
-        return seed
-    if not (np.ndim(seed) == 0 and seed == 0):
-        raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if isinstance(seeds, SupportsIndex) and np.ndim(seeds) == 0:
-        n = int(seeds)
-        raise bad(
-            "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
-        )
-    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
-        raise bad("seeds", seeds, instead="give a list of different whole numbers, e.g. seeds=[0, 1, 2]")
-    seeds = list(seeds)
-    if not seeds:
-        raise bad("seeds", seeds, says="is empty", instead="give at least one, e.g. seeds=[0, 1, 2]")
-    return seeds
-
-
-__all__ = ["DivergenceError", "compare", "continue_run", "directory_of", "drive_all", "one_of", "planned", "simulate"]
+__all__ = ["DivergenceError", "compare", "continue_run", "drive_all", "planned", "simulate"]

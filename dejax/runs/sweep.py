@@ -18,10 +18,11 @@ from ..devices import processes
 from ..errors import bad
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
+from .arguments import directory_of, experiment_of, one_of
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
-from .simulate import Callbacks, directory_of, drive_all, one_of
+from .simulate import Callbacks, drive_all
 from .single import seeds_of
 
 
@@ -55,7 +56,7 @@ def sweep(
     numbers are those of `simulate` up to the order of sums.
 
     Args:
-      build: `fn(**values) -> (method, problem, network)`; make data and graph outside of it, so
+      build: `fn(**values) -> (method, problem, network)`, or with phases as a fourth; make data and graph outside of it, so
         that all runs share them.
       over: name -> values; or name -> {label: value} for values that are no numbers, texts, or
         None.
@@ -205,11 +206,12 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
             marks[name] = np.asarray(value).item()
     with labelled(label):
         given = build(**{name: value for name, (_, value) in values.items()})
-        if not isinstance(given, (tuple, list)) or len(given) != 3:
+        if not isinstance(given, (tuple, list)) or len(given) not in (3, 4):
             length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
             says = f"returned a {type(given).__name__}{length} for {label}"
             raise bad("build", given, says=says, instead="return (method, problem, network)")
-    return Member(label, tuple(given), rounds, marks)
+    experiment, phases = experiment_of(given)
+    return Member(label, experiment, rounds, marks, phases=phases)
 
 
 __all__ = ["run_members", "sweep"]
