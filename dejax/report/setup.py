@@ -58,7 +58,7 @@ def facts_of(method: Method, *later: Method) -> dict[str, Any]:
 def _steps(given: Any) -> str:
     """Local steps in words: `5`, `2 to 9`, `0.5 epochs`."""
     if isinstance(given, Epochs):
-        return _steps(given.epochs) + " epochs"
+        return _steps(given.epochs) + (" epoch" if given.epochs == 1 else " epochs")
     each = given if isinstance(given, tuple) else (given,)
     return f"{min(each):g}" if len(set(each)) == 1 else f"{min(each):g} to {max(each):g}"
 

@@ -63,7 +63,12 @@ def staged(phases: Sequence[Phase], rounds: int, layout: Any, placer: Placer) ->
     """
     stages, epochs = [], 0.0
     for i, (begin, end, given) in enumerate(phases):
-        parts, ready = placed(given, rounds, layout, placer, (begin, epochs))
+        try:
+            parts, ready = placed(given, rounds, layout, placer, (begin, epochs))
+        except (ValueError, TypeError) as error:
+            if len(phases) > 1:
+                error.add_note(f"in phases[{i}], rounds {begin} to {end - 1}")
+            raise
         stages.append(Stage(i, begin, end, given, parts, ready))
         if len(phases) > 1 and parts[1].source is None:
             epochs = epochs + (end - begin) * engine.epochs_of_round(*parts[:2])
