@@ -82,12 +82,22 @@ class _LocalSteps:
         """The number, a tuple of them, or the epochs."""
         if isinstance(value, Epochs):
             return value
-        if isinstance(value, Iterable) and np.ndim(value) == 1 and not isinstance(value, (str, bytes, Mapping)):
-            return tuple(whole(field, v) for v in value) or whole(field, None)
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) and np.ndim(value) == 1:
+            each = [_fits(field, v) for v in value]
+            if each and all(v is not None for v in each):
+                return tuple(each)
+            raise bad(field, value, instead="give " + self.want)
         try:
             return whole(field, value)
         except (ValueError, TypeError) as error:
             raise bad(field, value, says=getattr(error, "says", ""), instead="give " + self.want) from None
+
+
+def _fits(field: str, value: Any) -> int | None:
+    try:
+        return whole(field, value)
+    except (ValueError, TypeError):
+        return None
 
 
 local_steps = _LocalSteps()

@@ -19,17 +19,17 @@ LENGTH = above(0, "a number of rounds (or epochs) > 0", infinite=True)
 FACTOR = in_(0, 1, "(]")
 LISTS = "one value more than there are changes in `at`, e.g. values [0.4, 0.1] and at [100]"
 Unit = Literal["rounds", "epochs"]
+UNIT = choice("rounds", "epochs")
 
 
 @struct
 class Timed(Schedule):
-    """A schedule that counts in a unit: rounds, or epochs of the nodes' data.
+    """A schedule that counts in its field `unit`: rounds, or epochs of the nodes' data.
 
     The epochs of a round are the local steps of all nodes over the steps that an epoch of all of them
     takes; where a server samples m of n nodes, m / n of that. They are filled in where a run begins.
     """
 
-    unit: Unit = static(default="rounds", check=choice("rounds", "epochs"), kw_only=True)
     pace: Any = number(default=None, per_node=False, repr=False, compare=False, kw_only=True)  # see `paced`
 
     def now(self, t: Any) -> Values:
@@ -68,6 +68,7 @@ class Cosine(Timed):
     length: FloatLike = number(check=LENGTH)
     end: NodeFloatLike = number(default=0.0, check=at_least(0))
     warmup: FloatLike = number(default=0, check=at_least(0))
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __post_init__(self) -> None:
         known = isinstance(self.warmup, (int, float)) and isinstance(self.length, (int, float))
@@ -97,6 +98,7 @@ class InverseSqrt(Timed):
 
     peak: NodeFloatLike = number(check=PEAK)
     offset: FloatLike = number(default=1.0, check=LENGTH)
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         return self.peak / jnp.sqrt(1 + self.now(t) / self.offset)
@@ -116,6 +118,7 @@ class Step(Timed):
     peak: NodeFloatLike = number(check=PEAK)
     every: FloatLike = number(check=LENGTH)
     factor: FloatLike = number(default=0.1, check=FACTOR)
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         # the grain of float32 is less than one step in the sixth digit of a stair
@@ -136,6 +139,7 @@ class Exponential(Timed):
     peak: NodeFloatLike = number(check=PEAK)
     factor: FloatLike = number(check=FACTOR)
     every: FloatLike = number(default=1.0, check=LENGTH)
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         return self.peak * self.factor ** (self.now(t) / self.every)
@@ -158,13 +162,14 @@ class Piecewise(Timed):
     at: tuple[float, ...] = static(
         check=Several(Number("finite numbers > 0", above(0).fits), "a list of finite numbers > 0")
     )
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.at) + 1:
-            says = f"has {len(self.values)} entries and at {len(self.at)}"
-            raise bad("values", self.values, owner=self, says=says, instead=f"give {LISTS}")
+            says = f"is {list(self.values)} and at {list(self.at)}"
+            raise bad("values", list(self.values), owner=self, says=says, instead=f"give {LISTS}")
         if list(self.at) != sorted(set(self.at)):
-            raise bad("at", self.at, owner=self, instead="give changes in increasing order")
+            raise bad("at", list(self.at), owner=self, instead="give changes in increasing order")
 
     def __call__(self, t: Any) -> Any:
         passed = self.now(t)[..., None] + 1e-6 >= jnp.asarray(self.at)
@@ -189,6 +194,7 @@ class OneCycle(Timed):
     rising: FloatLike = number(default=0.3, check=in_(0, 1, "()"))
     start: FloatLike = number(default=0.04, check=in_(0, 1))
     end: FloatLike = number(default=4e-6, check=in_(0, 1))
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         share = jnp.clip(self.now(t) / self.length, 0, 1)
@@ -213,6 +219,7 @@ class WarmUp(Timed):
 
     then: NodeFloatLike = number(check=rate)
     length: FloatLike = number(check=LENGTH)
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         return (self.then(t) if callable(self.then) else self.then) * self.rise(t, self.length)
@@ -224,6 +231,7 @@ class OfOptax(Timed):
 
     factory: Callable[..., Any] = static()
     given: tuple[tuple[str, Any], ...] = static(default=())
+    unit: Unit = static(default="rounds", check=UNIT)
 
     def __call__(self, t: Any) -> Any:
         return self.factory(**self.arguments())(self.now(t))

@@ -135,9 +135,8 @@ class Round(Rows):
         """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
-          k: a number, one per node by id, or `Epochs`.
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
-          steps: int [n], after how many node i stops.
+          steps: int [n], after how many node i stops. k: a number, one per node by id, or `Epochs`.
           correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
