@@ -113,6 +113,8 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
     own_init = None
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            if item.target.id.startswith("_"):
+                continue
             if _is_class_var(item.annotation):
                 names.add(item.target.id)
             else:
@@ -132,12 +134,13 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
 def _default(value: ast.AST | None) -> str | None:
     """Return the source text of a field's default.
 
-    It is "" when the field is required, None when it is no argument, or hidden (init=False, repr=False).
+    It is "" when the field is required, None when it is no argument (init=False).
     """
     if not isinstance(value, ast.Call) or _text(value.func).split(".")[-1] not in _SPECIFIERS:
         return _text(value)
     given = {k.arg: k.value for k in value.keywords}
-    if any(isinstance(given.get(k), ast.Constant) and given[k].value is False for k in ("init", "repr")):
+    init = given.get("init")
+    if isinstance(init, ast.Constant) and init.value is False:
         return None
     if value.args:
         return _text(value.args[0])

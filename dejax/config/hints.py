@@ -115,7 +115,7 @@ def takes_schedule(hint: object) -> bool:
 
 
 def of_mapping(hint: object) -> Any:
-    """The class in a hint whose arguments a mapping holds, such as `Epochs` of `{epochs: 0.5}`; None: none."""
+    """The class in a hint whose arguments a mapping holds: `Epochs` of `{epochs: 0.5}`."""
     return next((o for o in options(hint) if inspect.isclass(o) and dataclasses.is_dataclass(o)), None)
 
 

@@ -218,7 +218,7 @@ def _with(factory: Callable[..., Any], more: Mapping[str, tuple[Any, Any]], call
     added = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=d) for k, (_, d) in more.items()]
     made: Any = make
     made.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])
-    made.__annotations__ = {**factory.__annotations__, **{k: hint for k, (hint, _) in more.items()}}
+    made.__annotations__ = {**getattr(factory, "__annotations__", {}), **{k: hint for k, (hint, _) in more.items()}}
     return made
 
 

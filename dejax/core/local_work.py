@@ -1,17 +1,17 @@
 """How much a node learns in a round: a number of steps, one number for each node, or epochs."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..errors import Words, bad
 from .checks import Number, Several, whole
 from .struct import frozen, static
+from .types import Method, Values
 
 FINEST = 1000  # epochs count in fractions of denominators up to this
 _EPOCHS = "a number of epochs from 0.001 to 10,000, or a list of one per node"
@@ -44,7 +44,7 @@ class Epochs:
         """Steps of the node that makes most, where the largest has so many batches in an epoch."""
         return max(Epochs(e).steps(batches) for e in self._each())
 
-    def steps(self, batches: Any, by_id: Any = jnp.asarray) -> Any:
+    def steps(self, batches: Values, by_id: Callable[..., Any] = jnp.asarray) -> Any:
         """ceil(E batches), at least 1: of a whole number, or int32 [n] of rows.
 
         by_id: gives the rows of a view out of an array [n] by node id.
@@ -93,7 +93,7 @@ class _LocalSteps:
             raise bad(field, value, says=getattr(error, "says", ""), instead="give " + self.want) from None
 
 
-def _fits(field: str, value: Any) -> int | None:
+def _fits(field: str, value: object) -> int | None:
     try:
         return whole(field, value)
     except (ValueError, TypeError):
@@ -103,7 +103,7 @@ def _fits(field: str, value: Any) -> int | None:
 local_steps = _LocalSteps()
 
 
-def check_work(owner: Any, n: int, sampled: bool = True) -> None:
+def check_work(owner: Method, n: int, sampled: bool = True) -> None:
     """Check the local work of a method against the nodes that there are.
 
     Args:
@@ -124,7 +124,14 @@ def check_work(owner: Any, n: int, sampled: bool = True) -> None:
             raise bad(field.name, value, owner=owner, says=says, instead=instead)
 
 
-def steps_of(work: Any, index: Any, counts: jax.Array, batches: Any, by_id: Any, even: bool) -> tuple[int, Any]:
+def steps_of(
+    work: LocalSteps,
+    index: Values,
+    counts: Values,
+    batches: Callable[[Any], Any],
+    by_id: Callable[..., Any],
+    even: bool,
+) -> tuple[int, Any]:
     """(most, steps): see `Round.steps_of`.
 
     Args:

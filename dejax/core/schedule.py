@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import bad
 from .struct import static, struct
+from .types import Tree
 
 
 class Schedule:
@@ -41,7 +42,7 @@ class ByRound(Schedule):
         return self.fn(t)
 
 
-def paced(owner: Any, pace: Callable[[], Any]) -> Any:
+def paced(owner: Tree, pace: Callable[[], Any]) -> Any:
     """Return `owner` with the pace filled into schedules that count in epochs.
 
     pace: gives [3]: since which round, the epochs before it, and those of each round from then on.
@@ -57,11 +58,11 @@ def paced(owner: Any, pace: Callable[[], Any]) -> Any:
             new = paced(old, pace)
             changes |= {} if _unchanged(old, new) else {field.name: new}
     if isinstance(owner, Schedule) and getattr(owner, "unit", "rounds") == "epochs":
-        changes["pace"] = pace()
+        changes["_pace"] = pace()
     return dataclasses.replace(owner, **changes) if changes else owner
 
 
-def _unchanged(old: Any, new: Any) -> bool:
+def _unchanged(old: Tree, new: Tree) -> bool:
     return all(old[k] is new[k] for k in old) if isinstance(old, dict) else old is new
 
 

@@ -86,7 +86,7 @@ def _paced(method: Method, problem: Problem, before: tuple[int, Any]) -> tuple[A
 
 
 def epochs_of_round(method: Method, problem: Problem) -> Any:
-    """Epochs that a round makes: local steps of all nodes, over those of an epoch of all of them.
+    """Epochs that a round makes: local steps of all nodes, over those of an epoch of all.
 
     One step where the method has no `local_steps`. Of a cohort: its share of the nodes.
     """

@@ -34,7 +34,7 @@ def upload_weights(cohort: Round, by: str) -> Any:
 
 
 def own_steps(cohort: Round, work: Any, k: LocalSteps) -> Any:
-    """int32 [n]: how many of k local steps each node makes, at least one; None where all make the most."""
+    """int32 [n]: how many of k local steps each node makes, >= 1; None where all make the most."""
     most, steps = cohort.steps_of(k)
     if work is None:
         return steps

@@ -5,7 +5,7 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 import jax
@@ -60,7 +60,7 @@ class Optimizer:
         return optax.chain(*parts, made)
 
 
-def around(factory: Callable[..., Any], options: Any) -> dict[str, Any]:
+def around(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that stand around a factory, which does not take them itself."""
     return {k: options[k] for k in AROUND if k in options and k not in inspect.signature(factory).parameters}
 
@@ -203,7 +203,7 @@ class LocalStep:
             return round.slot(KEPT, lambda n: self.init(tree.tile(one, n)))[0]
         return self._anew(params, round)
 
-    def _anew(self, params: Tree, round: Any) -> Any:
+    def _anew(self, params: Tree, round: Round | None) -> Any:
         made = self.optimizer.make(round)
         if not isinstance(made, PerNode):
             start = jax.vmap(made.init)

@@ -1,4 +1,4 @@
-"""Schedules of rates: numbers that change with the rounds, or with the epochs that nodes have made.
+"""Schedules of rates: numbers that change with the rounds, or with the epochs of nodes.
 
 A schedule acts per round: all local steps of a round have one rate.
 """
@@ -30,21 +30,21 @@ class Timed(Schedule):
     takes; where a server samples m of n nodes, m / n of that. They are filled in where a run begins.
     """
 
-    pace: Any = number(default=None, per_node=False, repr=False, compare=False, kw_only=True)  # see `paced`
+    _pace: Any = number(default=None, per_node=False, repr=False, compare=False, kw_only=True)  # see `paced`
 
-    def now(self, t: Any) -> Values:
+    def now(self, t: Values) -> Values:
         """Return how far round t is in the unit of the schedule: a float of the run's width."""
         t = jnp.asarray(t, float)
-        if self.unit == "rounds":
+        if vars(self)["unit"] == "rounds":  # a field of every schedule below
             return t
-        if self.pace is None:
+        if self._pace is None:
             why = "but rounds alone were given, and what nodes do in one is not known here"
             way = "use it as a rate of a method in a run, or count in rounds"
             raise bad("unit", "epochs", owner=self, why=why, instead=way)
-        begin, before, each = self.pace
+        begin, before, each = self._pace
         return before + (t - begin) * each
 
-    def rise(self, t: Any, length: Any) -> Values:
+    def rise(self, t: Values, length: Values) -> Values:
         """Share of a linear rise over `length` that round t has reached at its end: from 0 to 1."""
         return jnp.minimum(1, self.now(t + 1) / jnp.maximum(length, 1e-30))
 
@@ -76,7 +76,7 @@ class Cosine(Timed):
             why = f"but the cosine ends after {self.length}"
             raise bad("warmup", self.warmup, owner=self, why=why, instead="give less than `length`")
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         now = self.now(t)
         least = 1 if self.unit == "rounds" else 1e-30
         share = jnp.clip((now - self.warmup) / jnp.maximum(self.length - self.warmup, least), 0, 1)
@@ -100,7 +100,7 @@ class InverseSqrt(Timed):
     offset: FloatLike = number(default=1.0, check=LENGTH)
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         return self.peak / jnp.sqrt(1 + self.now(t) / self.offset)
 
 
@@ -120,7 +120,7 @@ class Step(Timed):
     factor: FloatLike = number(default=0.1, check=FACTOR)
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         # the grain of float32 is less than one step in the sixth digit of a stair
         return self.peak * self.factor ** jnp.floor(self.now(t) / self.every + 1e-6)
 
@@ -141,7 +141,7 @@ class Exponential(Timed):
     every: FloatLike = number(default=1.0, check=LENGTH)
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         return self.peak * self.factor ** (self.now(t) / self.every)
 
 
@@ -171,14 +171,14 @@ class Piecewise(Timed):
         if list(self.at) != sorted(set(self.at)):
             raise bad("at", list(self.at), owner=self, instead="give changes in increasing order")
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         passed = self.now(t)[..., None] + 1e-6 >= jnp.asarray(self.at)
         return jnp.asarray(self.values)[passed.sum(-1)]
 
 
 @struct
 class OneCycle(Timed):
-    """One cycle: a rise from `start` x peak to the peak, then a fall to `end` x peak, in half cosines.
+    """One cycle: a rise from `start` x peak to the peak, a fall to `end` x peak, in half cosines.
 
     Args:
       peak: > 0. length: of the whole cycle, > 0. rising: share of it in which the rate rises, 0 < rising < 1.
@@ -196,7 +196,7 @@ class OneCycle(Timed):
     end: FloatLike = number(default=4e-6, check=in_(0, 1))
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         share = jnp.clip(self.now(t) / self.length, 0, 1)
         bend = lambda a, b, x: b + (a - b) * 0.5 * (1 + jnp.cos(jnp.pi * x))
         up = bend(self.start, 1.0, share / self.rising)
@@ -206,7 +206,7 @@ class OneCycle(Timed):
 
 @struct
 class WarmUp(Timed):
-    """A linear rise from 0 over `length`, of a rate that may itself follow a schedule from round 0 on.
+    """A linear rise from 0 over `length`, of a rate that may itself follow a schedule.
 
     Args:
       then: the rate, >= 0: a number, one per node, or a schedule, which counts from round 0, too.
@@ -221,8 +221,9 @@ class WarmUp(Timed):
     length: FloatLike = number(check=LENGTH)
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
-        return (self.then(t) if callable(self.then) else self.then) * self.rise(t, self.length)
+    def __call__(self, t: Values) -> Any:
+        rate: Any = self.then(t) if callable(self.then) else self.then
+        return rate * self.rise(t, self.length)
 
 
 @struct
@@ -233,7 +234,7 @@ class OfOptax(Timed):
     given: tuple[tuple[str, Any], ...] = static(default=())
     unit: Unit = static(default="rounds", check=UNIT)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Values) -> Any:
         return self.factory(**self.arguments())(self.now(t))
 
     def arguments(self) -> dict[str, Any]:

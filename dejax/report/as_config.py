@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,9 +26,8 @@ SCHEDULES = {
 }  # fmt: skip
 PROBLEM = ("batch_size", "sampling", "starts", "block", "personal_lr")
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
-Experiment = tuple[
-    Any, ...
-]  # (method, problem, network), and the phases after the first: (first round, method, network)
+Later = Sequence[tuple[int, Any, Any]]  # phases after the first: (first round, method, network)
+Experiment = tuple[Any, ...]  # (method, problem, network), and perhaps the later phases
 
 
 class _NoName(Exception):
@@ -151,7 +150,7 @@ def call_of(value: object) -> Any:
         return None
 
 
-def _run(method: Method, problem: Problem, network: Network, phases: Any = ()) -> dict[str, Any]:
+def _run(method: Method, problem: Problem, network: Network, phases: Later = ()) -> dict[str, Any]:
     if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not back_propagation:
         raise _NoName
     out: dict[str, Any] = {"data": samples(problem.data)}
@@ -173,7 +172,7 @@ def _run(method: Method, problem: Problem, network: Network, phases: Any = ()) -
     return out | ({"roles": dict(problem.roles)} if problem.roles else {})
 
 
-def _phases(later: Any) -> list[dict[str, Any]]:
+def _phases(later: Later) -> list[dict[str, Any]]:
     """Spell phases: what each after the first has, whole; the first has what the run has."""
     ends = [{"until": begin} for begin, *_ in later]
     names = [] if later[0][2] is None else [f.name for f in dataclasses.fields(later[0][2]) if f.name not in FILLED]

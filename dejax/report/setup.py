@@ -4,14 +4,14 @@ import dataclasses
 import datetime
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from .. import topology
-from ..core.local_work import Epochs
+from ..core.local_work import Epochs, LocalSteps
 from ..core.types import Method, Network, Problem, Topology
 from ..data import NodeData, columns
 from .as_config import call_of, split_of
@@ -21,7 +21,9 @@ PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "perso
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
 
 
-def setup(method: Method, problem: Problem, network: Network, params: Any = None, phases: Any = ()) -> dict[str, Any]:
+def setup(
+    method: Method, problem: Problem, network: Network, params: Any = None, phases: Sequence[tuple[int, Any, Any]] = ()
+) -> dict[str, Any]:
     """Describe all that a run was given, in the words of a config where it can.
 
     Members stand as `name` or `{name: {argument: value}}`, as in a config; classes and functions outside of dejax with their module.
@@ -55,7 +57,7 @@ def facts_of(method: Method, *later: Method) -> dict[str, Any]:
     return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
 
 
-def _steps(given: Any) -> str:
+def _steps(given: LocalSteps | tuple[float, ...] | float) -> str:
     """Local steps in words: `5`, `2 to 9`, `0.5 epochs`."""
     if isinstance(given, Epochs):
         return _steps(given.epochs) + (" epoch" if given.epochs == 1 else " epochs")

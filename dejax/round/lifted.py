@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..core import tree
+from ..core.local_work import LocalSteps
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from .meters import NO_NODE
@@ -29,7 +30,7 @@ def trace_state() -> Any:
     return jax.core.get_opaque_trace_state(convention="nnx")
 
 
-def repeat(round: Round, name: str, k: Any, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
+def repeat(round: Round, name: str, k: LocalSteps, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
     """See `Round.repeat`."""
     store, key, prefix = round.store, fold_name(round._key, name), name + "/"
     k, own = round.steps_of(k)

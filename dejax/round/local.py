@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ..core import stacks, tree
 from ..core.checks import natural
+from ..core.local_work import LocalSteps
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
@@ -308,7 +309,7 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
 
 
 def steps(
-    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: Any, stop: Any, correction: Tree
+    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: LocalSteps, stop: Any, correction: Tree
 ) -> tuple[Any, Any]:
     """See `Round.local_steps`."""
     is_optax, begin = getattr(rule, "update", None) is not None, getattr(rule, "begin", None)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import stacks, tree
 from ..core.architectures import Architectures
-from ..core.local_work import steps_of
+from ..core.local_work import LocalSteps, steps_of
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
@@ -86,7 +86,7 @@ class Rows:
         """[n] local samples of each node."""
         return self._rows(self.problem.data.count)
 
-    def steps_of(self, k: Any) -> tuple[int, Any]:
+    def steps_of(self, k: LocalSteps) -> tuple[int, Any]:
         """Return (the most steps that a node makes in k, int32 [n] how many each row makes).
 
         None in place of the second where all make the most. k: a number of local steps, one per

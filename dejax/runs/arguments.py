@@ -1,6 +1,6 @@
 """Arguments that the public calls share: where files go, which seeds, which phases."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -50,7 +50,7 @@ def one_of(seed: Any, seeds: Any) -> Any:
         return seed
     if not (np.ndim(seed) == 0 and seed == 0):
         raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if isinstance(seeds, SupportsIndex) and np.ndim(seeds) == 0:
+    if isinstance(seeds, SupportsIndex) and not np.shape(np.asarray(seeds)):
         n = int(seeds)
         raise bad(
             "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"
@@ -63,9 +63,10 @@ def one_of(seed: Any, seeds: Any) -> Any:
     return seeds
 
 
-def experiment_of(given: Any) -> tuple[tuple[Any, Any, Any], Any]:
-    """Return ((method, problem, network), phases) of a run given as three, or as four with its phases."""
-    return tuple(given[:3]), given[3] if len(given) == 4 else None
+def experiment_of(given: Sequence[Any]) -> tuple[tuple[Any, Any, Any], Any]:
+    """Return ((method, problem, network), phases) of a run given as three, or as four."""
+    method, problem, network, *phases = given
+    return (method, problem, network), phases[0] if phases else None
 
 
 __all__ = ["directory_of", "experiment_of", "one_of"]

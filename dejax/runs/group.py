@@ -57,7 +57,7 @@ class Member:
         return labelled(self.label) if self.blamed is None else self.blamed()
 
     def structure(self) -> Any:
-        """Equal for members that one program a phase serves: all but the numbers of method and network."""
+        """Equal for members that one program a phase serves: all but numbers of method and network."""
         return tuple(_structure(stage) for stage in self.stages), self.rounds
 
 

@@ -1,10 +1,11 @@
-"""Runs that go from phase to phase: which one they are in, and what of them is that of the phase."""
+"""Runs that go from phase to phase: which one they are in, and what is of that phase."""
 
 import abc
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.types import Tree
 from .phases import Stage, check_carry
 
 
@@ -73,7 +74,7 @@ class Phased(abc.ABC):
             return self._recorded().out_info
 
     @abc.abstractmethod
-    def _moved(self, which: str, values: Any) -> Any:
+    def _moved(self, which: str, values: Tree) -> Any:
         """Carries in the order of node ids ("in_order") or of places ("to_places")."""
 
     @abc.abstractmethod

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .. import engine
 from ..core import tree
 from ..core.checks import whole
+from ..core.types import Layout, Method, Tree
 from ..engine.upload import Placer, placed
 from ..errors import RefusedError, Words, bad
 from .fingerprint import fingerprint
@@ -23,7 +24,7 @@ EXAMPLE = Words(
 
 
 class Phase(NamedTuple):
-    """One phase as it was given: rounds begin, ..., end - 1; `end` of the last is that of the run."""
+    """One phase as it was given: rounds begin, ..., end - 1."""
 
     begin: int
     end: int
@@ -53,7 +54,7 @@ class Stage:
     axes: Any = None
 
 
-def staged(phases: Sequence[Phase], rounds: int, layout: Any, placer: Placer) -> list[Stage]:
+def staged(phases: Sequence[Phase], rounds: int, layout: Layout | None, placer: Placer) -> list[Stage]:
     """Prepare phases, and place them on devices.
 
     Schedules that count in epochs go on from where the phase before left them.
@@ -76,7 +77,7 @@ def staged(phases: Sequence[Phase], rounds: int, layout: Any, placer: Placer) ->
     return stages
 
 
-def phases_of(given: tuple[Any, Any, Any], phases: Any, rounds: int) -> list[Phase]:
+def phases_of(given: tuple[Any, Any, Any], phases: Phases, rounds: int) -> list[Phase]:
     """Read the phases of a run; one, if none are given.
 
     Args:
@@ -85,11 +86,12 @@ def phases_of(given: tuple[Any, Any, Any], phases: Any, rounds: int) -> list[Pha
     Raises:
       ValueError, TypeError: no such mappings; ends out of order; what a phase cannot change.
     """
-    if phases is None or (isinstance(phases, Sequence) and not phases and not isinstance(phases, str)):
+    if phases is None or (isinstance(phases, (list, tuple)) and not phases):
         return [Phase(0, rounds, given)]
-    if not isinstance(phases, Sequence) or not all(isinstance(p, Mapping) for p in phases):
+    if not isinstance(phases, (list, tuple)) or not all(isinstance(p, Mapping) for p in phases):
         raise bad("phases", phases, instead="give a list of phases, e.g. " + EXAMPLE)
-    found, begin = [], 0
+    found: list[Phase] = []
+    begin = 0
     for i, phase in enumerate(phases):
         where, last = f"phases[{i}]", i == len(phases) - 1
         if other := next((key for key in phase if key not in KEYS), None):
@@ -122,12 +124,12 @@ def phases_of(given: tuple[Any, Any, Any], phases: Any, rounds: int) -> list[Pha
         method, problem, network = given
         own = (phase.get("method") or method, problem, phase.get("network") or network)
         _check_method(f"{where}.method", found[0].given[0] if found else method, own[0])
-        found.append(Phase(begin, rounds if last else until, own))
+        found.append(Phase(begin, rounds if until is None else until, own))
         begin = found[-1].end
     return found
 
 
-def _check_method(field: str, first: Any, method: Any) -> None:
+def _check_method(field: str, first: Method, method: Method) -> None:
     if type(method) is not type(first):
         says = f"is a {type(method).__name__}"
         why = f"but the run's is a {type(first).__name__}, whose state means something else"
@@ -147,7 +149,7 @@ def check_networks(stages: Sequence[Stage]) -> None:
     for stage in stages[1:]:
         net, where = stage.parts[2], f"phases[{stage.place}].network"
 
-        def refuse(field: str, why: str, instead: str, value: Any, where: str = where) -> None:
+        def refuse(field: str, why: str, instead: str, value: object, where: str = where) -> None:
             raise bad(f"{where}.{field}", value, says="is another one", why=why, instead=instead, error=RefusedError)
 
         other = lambda name, net=net: not _same(getattr(net, name, None), getattr(first, name, None))
@@ -186,7 +188,7 @@ def check_networks(stages: Sequence[Stage]) -> None:
             refuse("topology", why, "keep the graph", net.topology)
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: Tree, b: Tree) -> bool:
     return a is b or fingerprint(a) == fingerprint(b)
 
 
@@ -195,7 +197,7 @@ def of_setup(stages: Sequence[Stage]) -> list[tuple[int, Any, Any]]:
     return [(stage.begin, stage.given[0], stage.given[2]) for stage in stages[1:]]
 
 
-def check_carry(first: Any, other: Any, place: int) -> None:
+def check_carry(first: Tree, other: Tree, place: int) -> None:
     """Refuse a phase whose state or memory has another form than that of the first.
 
     Args:

@@ -119,7 +119,8 @@ class SingleRun(Batch):
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
-        return {self.label: setup(*self.stages[0].given, self.initial, phases=of_setup(self.stages))}
+        method, problem, network = self.stages[0].given
+        return {self.label: setup(method, problem, network, self.initial, of_setup(self.stages))}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
