@@ -274,6 +274,10 @@ def report(args: argparse.Namespace) -> int:
             raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
+    if args.only is not None:
+        history = reports.only(history, [label.strip() for label in args.only.split(",")])
+    if args.choose is not None:
+        history = reports.choose(history, [name.strip() for name in args.choose.split(",")])
     names = None if args.columns is None else [name.strip() for name in args.columns.split(",")]
     if args.band == "minmax" and (args.table is not None or args.figure is None):
         raise ValueError(

@@ -202,6 +202,10 @@ def parser() -> argparse.ArgumentParser:
     paper.add_argument(
         "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
     )
+    paper.add_argument("--only", metavar="LABEL,...", help="keep these runs; of a sweep, those that were varied")
+    paper.add_argument(
+        "--choose", metavar="A,...", help="of a sweep: keep the best of these values for each run, by validation"
+    )
     paper.add_argument("--figure", metavar="FILE", help="draw curves into a .pdf, .svg, .png or .pgf file")
     paper.add_argument("--metric", metavar="NAME", help="the number to draw, e.g. accuracy or consensus")
     paper.add_argument("--x", metavar="AXIS", default="round", help="round, bytes, gradients, seconds or wall")

@@ -15,6 +15,8 @@ from typing import Any
 
 from ..config import blamed, load as read
 from ..config.assign import readers
+from ..config.calls import Call
+from ..config.hints import parameters
 from ..config.yaml import parse
 from ..errors import ConfigError
 from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, load, print_json, print_table
@@ -118,10 +120,24 @@ def _winner(history: Any) -> dict[str, Any] | None:
 
 
 class Trial:
-    """One run of one combination: its label, and what was set."""
+    """One run of one combination: its label, and what was set.
 
-    def __init__(self, label: str, combo: dict[str, Any], run: Any):
-        self.label, self.combo, self.run, self.rounds = label, combo, run, run.rounds
+    Attributes:
+      run: as the config makes it. combo: field -> value, of the fields that this run reads.
+      several: whether its label names the run, too.
+    """
+
+    def __init__(self, run: Any, combo: dict[str, Any], several: bool):
+        from ..core.yaml_text import inline
+
+        self.run, self.combo, self.rounds = run, combo, run.rounds
+        short = {field: field.rsplit(".", 1)[-1] for field in combo}
+        if len(set(short.values())) < len(short):
+            short = {field: field for field in combo}
+        self.over = {short[field]: inline(value) for field, value in combo.items()}
+        said = ", ".join(f"{name}={value}" for name, value in self.over.items())
+        self.name = run.label if several or not said else ""
+        self.label = " ".join(filter(None, (self.name, said)))
 
     def member(self) -> Any:
         """As `grouped` takes it; its numbers stand in every record."""
@@ -129,10 +145,10 @@ class Trial:
 
         marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
         method, problem, network, *phases = self.run.experiment()
+        swept = {"run": self.name, "over": self.over}
         blame = lambda: blamed(self.run.config, self.run)
-        return Member(
-            self.label, (method, problem, network), self.run.rounds, marks, blame, phases[0] if phases else None
-        )
+        given = (method, problem, network)
+        return Member(self.label, given, self.run.rounds, marks, swept, blame, phases[0] if phases else None)
 
 
 # fields that say how all runs of a sweep are run and measured, and what to do instead
@@ -161,30 +177,75 @@ def split(text: str) -> tuple[str, list[Any]]:
     return path.strip(), got
 
 
-def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: object) -> list[Trial]:
+def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base: Any) -> list[Trial]:
     """Return the runs of every combination of values, in the order of the values.
 
-    Data are shared with `base`, the config without any.
+    A run is there once for each combination of the fields that it reads. A `*` in a field stands for the member that each
+    run has in that place: `method.*.lr` is the lr of every method. Data are shared with `base`, the config without any.
     """
     combos = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
-    return [trial for combo in combos for trial in trials_with(config, sets, combo, base)]
+    found: dict[tuple[Any, ...], Trial] = {}
+    for combo in combos:
+        for run, mine, several in runs_with(config, sets, combo, base):
+            found.setdefault(
+                (run.label, *((field, repr(value)) for field, value in mine.items())), Trial(run, mine, several)
+            )
+    return list(found.values())
 
 
-def trials_with(path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any) -> list[Trial]:
-    """The runs of the config with `combo` set."""
+def runs_with(
+    path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any
+) -> list[tuple[Any, dict[str, Any], bool]]:
+    """The runs of the config with `combo` set: each with the part that it reads, and whether there are several."""
     from ..core.yaml_text import inline
 
-    config = read(
-        path, [*sets, *(f"{field}={inline(value)}" for field, value in combo.items())], imports=base.registry.imports
-    )
-    config.share(base)
-    short = {field: field.rsplit(".", 1)[-1] for field in combo}
-    if len(set(short.values())) < len(short):
-        short = {field: field for field in combo}
-    said = ", ".join(f"{short[field]}={inline(value)}" for field, value in combo.items())
-    runs = touched(config, [tuple(field.split(".")) for field in combo])
-    many = len(runs) > 1 or not said
-    return [Trial(" ".join(x for x in (run.label if many else "", said) if x), combo, run) for run in runs]
+    def config_with(fields: dict[str, Any]) -> Any:
+        texts = [f"{field}={inline(value)}" for field, value in fields.items()]
+        config = read(path, [*sets, *texts], imports=base.registry.imports)
+        config.share(base)
+        return config
+
+    plain = {field: value for field, value in combo.items() if "*" not in field.split(".")}
+    stars = [field for field in combo if field not in plain]
+    config = config_with(plain)
+    runs = touched(config, [tuple(field.split(".")) for field in plain]) if plain or not stars else config.runs
+    out = []
+    for run in runs:
+        places = {field: place for field in stars if (place := spelled(run, field)) is not None}
+        if places:
+            more = config_with(plain | {place: combo[field] for field, place in places.items()})
+            run = next(other for other in more.runs if other.label == run.label)
+        reads = {field for field in plain if run.label in readers(config, tuple(field.split(".")))}
+        out.append((run, {field: combo[field] for field in combo if field in reads or field in places}, len(runs) > 1))
+    if nobody := next((field for field in stars if not any(field in mine for _, mine, _ in out)), None):
+        raise ConfigError(tuple(nobody.split(".")), "no run has such a field; dejax list says what each member takes.")
+    return out
+
+
+def spelled(run: Any, field: str) -> str | None:
+    """A field with a star as one run has it: `method.*.lr` -> `methods.ring.method.dsgd.lr`; None where it has none."""
+    first, *rest = field.split(".")
+    at = run.args.get(first)
+    if isinstance(at, Call) and at.name is None and rest:  # a section: network, data
+        out = list(run.where(rest[0], first))
+        at, rest = at.args.get(rest[0]), rest[1:]
+    else:
+        out = list(run.where(first))
+    inside = False  # whether the member's name has been said
+    for name in rest:
+        if not isinstance(at, Call) or at.name is None:
+            return None
+        if not inside:
+            if name not in ("*", at.name):
+                return None
+            out.append(at.name)
+        elif name in {p.name for p in parameters(at.fn, at.registry)}:
+            out.append(name)
+            at = at.args.get(name)
+        else:
+            return None
+        inside = not inside
+    return ".".join(out)
 
 
 def touched(config: Any, paths: Sequence[tuple[str, ...]]) -> list[Any]:

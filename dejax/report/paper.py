@@ -175,7 +175,7 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
     Returns:
       A matplotlib Figure. Cells of runs that ended without a finite number stay empty.
     Raises:
-      ValueError: not two names; a name that no record holds, or that two do.
+      ValueError: not two names; a name that no record holds, or that two do; a sweep of several runs.
     """
     if len(over) != 2 or isinstance(over, str):
         raise bad("map", over, instead="give two swept numbers, e.g. lr,alpha")
@@ -184,6 +184,14 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
         raise bad("name", name, instead="say which number to draw")
     history._known(name)
     fields = [_field(history, wanted) for wanted in over]
+    varied = list(dict.fromkeys((history.facts.get(run, {}).get("swept") or {}).get("run", "") for run in history.runs))
+    if len(varied) > 1:
+        raise bad(
+            "map",
+            over,
+            why=f"but every cell holds {' and '.join(varied)}",
+            instead=f"draw one of them: --only {varied[0]}",
+        )
     last: dict[tuple[float, float], list[float]] = {}
     for run in history.runs:
         at = {tuple(r[f] for f in fields) for r in history.records if r["run"] == run and all(f in r for f in fields)}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.types import PathLike
 from ..errors import bad
+from .choose import said
 from .history import History
 from .seeds import over_seeds
 
@@ -139,6 +140,7 @@ def table(
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
+    notes += filter(None, [said(history)])
     notes += _chosen_by(history)
     notes += _different_data(history)
     if budget is not None and any(key == "equal" for key, _ in shown):
@@ -182,8 +184,9 @@ def _different_data(history: History) -> list[str]:
         data = history.facts.get(run, {}).get("data")
         if data is not None:
             runs.setdefault(data, []).append(run)
-    said = "; ".join(f"{', '.join(some)} on {data}" for data, some in runs.items())
-    return [f"different data, so that the numbers are not those of one experiment: {said}"] if len(runs) > 1 else []
+    few = lambda some: ", ".join(some) if len(some) < 4 else f"{some[0]} and {len(some) - 1} others"
+    words = "; ".join(f"{few(some)} on {data}" for data, some in runs.items())
+    return [f"different data, so that the numbers are not those of one experiment: {words}"] if len(runs) > 1 else []
 
 
 def equal_bytes(history: History) -> float | None:

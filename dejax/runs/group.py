@@ -34,7 +34,8 @@ class Member:
 
     Attributes:
       label: its name in records. given: (method, problem, network). rounds: in all.
-      marks: numbers that its records hold. blamed: makes a stretch in which what is refused is
+      marks: numbers that its records hold. swept: of a sweep, the run that was varied and what was
+        set, as text: {"run": label, "over": {name: value}}. blamed: makes a stretch in which what is refused is
         about this run.
       phases: as `simulate` takes them. stages: the same prepared, as soon as it is placed on devices.
     """
@@ -43,6 +44,7 @@ class Member:
     given: tuple[Any, Any, Any]
     rounds: int
     marks: dict[str, Any] = field(default_factory=dict)
+    swept: dict[str, Any] | None = None
     blamed: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
     phases: Any = None
     stages: list[Stage] = field(default_factory=list)
@@ -154,11 +156,10 @@ class Group(Batch):
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
                 )
             mine = sum(r["run"] == member.label for r in self.records)
-            out[member.label] = (
-                {"status": status, "records": mine}
-                | self.common_facts()
-                | facts_of(*(stage.given[0] for stage in member.stages))
-            )
+            facts = facts_of(*(stage.given[0] for stage in member.stages))
+            out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts
+            if member.swept is not None:
+                out[member.label]["swept"] = member.swept
         return out
 
     def setups(self) -> dict[str, dict[str, Any]]:

@@ -211,7 +211,8 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
             says = f"returned a {type(given).__name__}{length} for {label}"
             raise bad("build", given, says=says, instead="return (method, problem, network)")
     experiment, phases = experiment_of(given)
-    return Member(label, experiment, rounds, marks, phases=phases)
+    swept = {"run": "", "over": {name: text for name, (text, _) in values.items()}}
+    return Member(label, experiment, rounds, marks, swept, phases=phases)
 
 
 __all__ = ["run_members", "sweep"]

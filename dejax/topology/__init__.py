@@ -14,6 +14,7 @@ from ._closed import (
     star as star,
     torus as torus,
 )
+from ._drawn import from_draw as from_draw
 from ._equi import equi_dynamic as equi_dynamic, equi_static as equi_static
 from ._fastest import FastestMixing as fmmc
 from ._given import from_edges as from_edges, from_matrix as from_matrix, from_networkx as from_networkx
@@ -67,7 +68,7 @@ __all__ = [
     "one_peer_exponential", "one_peer_ring", "one_peer_hypercube", "base_graph", "random_matching",
     "equi_dynamic", "fresh_regular", "random_peers",
     # one's own
-    "from_edges", "from_matrix", "from_networkx",
+    "from_draw", "from_edges", "from_matrix", "from_networkx",
     # weight rules
     "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy", "fmmc",
     # facts and pictures

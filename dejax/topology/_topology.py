@@ -164,18 +164,19 @@ def build(
         union of the graphs of a period is not strongly connected and `allow_disconnected` is False.
     """
     sequence = [phases] if isinstance(phases, Edges) else list(phases)
-    kind = _kind(name, sequence, want, tolerance)
-    parts = _components(sequence)
+    kind = kind_of(name, sequence, want, tolerance)
+    parts = components(sequence)
     if parts > 1 and not allow_disconnected:
         raise ValueError(
             f"{name} of n = {sequence[0].n} falls into {parts} parts that do not all reach each other, so the nodes can "
             "never agree. Use more edges or another seed, or say allow_disconnected=True if that is meant."
         )
     links = mixing.choose(sequence)
-    return Topology(links, name, kind, all(_symmetric(e) for e in sequence), parts == 1, len(sequence))
+    return Topology(links, name, kind, all(symmetric(e) for e in sequence), parts == 1, len(sequence))
 
 
-def _kind(name: str, sequence: list[Edges], want: str | None, tolerance: float) -> str:
+def kind_of(name: str, sequence: list[Edges], want: str | None, tolerance: float) -> str:
+    """Which sums of W are 1 in every phase; an error where none is, or not those of `want`."""
     kinds = {"row", "column"}
     worst = {}
     for e in sequence:
@@ -200,7 +201,8 @@ def _kind(name: str, sequence: list[Edges], want: str | None, tolerance: float) 
     return found
 
 
-def _components(sequence: list[Edges]) -> int:
+def components(sequence: list[Edges]) -> int:
+    """Into how many strongly connected parts the graphs of all phases together fall."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -213,7 +215,8 @@ def _components(sequence: list[Edges]) -> int:
     return int(connected_components(graph.tocsr(), directed=True, connection="strong", return_labels=False))
 
 
-def _symmetric(e: Edges) -> bool:
+def symmetric(e: Edges) -> bool:
+    """Whether W = W^T."""
     order = np.lexsort((e.receivers, e.senders))
     return (
         np.array_equal(e.receivers, e.senders[order])
@@ -228,4 +231,4 @@ def is_power_of(base: int, n: int) -> bool:
     return k >= 0 and base**k == n
 
 
-__all__ = ["Topology", "build", "is_power_of"]
+__all__ = ["Topology", "build", "components", "is_power_of", "kind_of", "symmetric"]

@@ -204,6 +204,36 @@ def test_a_sweep_takes_the_runs_that_read_its_fields(config):
     sets.append("methods.alone.rounds=3")
     assert taken(rounds=5) == ["rounds=5"]  # the other run would be the same for every value
     assert taken() == ["ring", "alone"]
+    assert taken(rounds=5, methods_ring_method_dsgd_lr=0.2) == ["rounds=5, lr=0.2"]
+
+
+def test_a_star_is_the_member_of_each_run_and_no_run_is_there_twice(config):
+    from dejax.cli.sweep import trials_of
+    from dejax.errors import ConfigError
+
+    def taken(**over):
+        return trials_of(config, [], over, load(config))
+
+    rates = taken(**{"method.*.lr": [0.1, 0.2]})
+    assert [trial.label for trial in rates] == ["ring lr=0.1", "alone lr=0.1", "ring lr=0.2", "alone lr=0.2"]
+    assert [float(trial.run.objects()[0].lr) for trial in rates] == pytest.approx([0.1, 0.1, 0.2, 0.2])
+    assert [trial.member().marks for trial in rates[:2]] == [{"method.*.lr": 0.1}] * 2
+    both = taken(**{"methods.ring.method.dsgd.lr": [0.1, 0.2], "data.partition.dirichlet.alpha": [0.5, 1.0]})
+    assert [trial.label for trial in both] == [
+        "lr=0.1, alpha=0.5",
+        "lr=0.1, alpha=1.0",
+        "lr=0.2, alpha=0.5",
+        "lr=0.2, alpha=1.0",
+    ]
+    graph = taken(**{"network.topology.*.n": [4], "rounds": [2, 3]})  # `alone` has no graph, and is there once a length
+    assert [trial.label for trial in graph] == [
+        "ring n=4, rounds=2",
+        "alone rounds=2",
+        "ring n=4, rounds=3",
+        "alone rounds=3",
+    ]
+    with pytest.raises(ConfigError, match=r"method\.\*\.rate: no run has such a field"):
+        taken(**{"method.*.rate": [1]})
 
 
 @pytest.mark.slow

@@ -139,6 +139,56 @@ def test_epidemic_learning_against_a_loop(key):
         np.testing.assert_allclose(zoo.models(method, state), x, rtol=0, atol=1e-12)
 
 
+def ring_both_ways(n=6):
+    """A draw that says which way round a ring is heard."""
+
+    def draw(key):
+        step = jnp.where(jax.random.bernoulli(key), 1, -1)
+        return (jnp.arange(n) + step)[:, None] % n, jnp.full((n, 1), 0.25), jnp.full(n, 0.75)
+
+    return draw
+
+
+def test_a_draw_of_ones_own_is_mixed_as_it_says(key):
+    top = tp.from_draw(ring_both_ways(), 6, name="ways")
+    assert (top.period, top.kind, top.symmetric, top.max_degree, top.mean_degree) == (0, "doubly", False, 1, 1.0)
+    seen = set()
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    for k in jax.random.split(key, 8):
+        step = 1 if jax.random.bernoulli(k) else -1
+        seen.add(step)
+        want = 0.75 * x + 0.25 * np.roll(x, -step, 0)
+        np.testing.assert_allclose(top.at(0, k).mix({"a": jnp.asarray(x)})["a"], want, atol=1e-6)
+    assert seen == {1, -1}
+    assert tp.from_draw(lambda k: ring_both_ways()(k), 6, kind="row").kind == "row"
+
+
+def _constant(senders, weights, own):
+    return lambda key: (jnp.asarray(senders), jnp.asarray(weights), jnp.asarray(own))
+
+
+@pytest.mark.parametrize(
+    ("draw", "options", "text"),
+    [
+        (lambda key: jnp.ones(3), {}, r"returns .*; give senders int \[3, k\]"),
+        (_constant([1, 2, 0], [0.5] * 3, [0.5] * 3), {}, r"returns int\d+ \[3\], float\d+ \[3\]"),
+        (_constant([[1.0], [2.0], [0.0]], [[0.5]] * 3, [0.5] * 3), {}, r"returns float\d+ \[3, 1\]"),
+        (_constant([[1], [2], [3]], [[0.5]] * 3, [0.5] * 3), {}, r"names a sender 3; ids must lie in 0..2"),
+        (_constant([[1], [2], [0]], [[jnp.nan]] * 3, [0.5] * 3), {}, "not finite"),
+        (_constant([[1], [2], [0]], [[0.25]] * 3, [0.5] * 3), {}, "row sums of W .* lie between 0.75"),
+        (_constant([[1], [2], [2]], [[0.5], [0.5], [0.0]], [0.5, 0.5, 1.0]), {}, "column sums of W"),
+        (_constant([[1], [0], [2]], [[0.5], [0.5], [0.0]], [0.5, 0.5, 1.0]), {}, "never hear of each other"),
+        (_constant([[1], [0], [0]], [[0.5]] * 3, [0.5] * 3), {"kind": "row"}, "sends is 1, but a node sent more .* give at least 2"),
+        (_constant([[1], [2], [0]], [[0.5]] * 3, [0.5] * 3), {"kind": "both"}, "from_draw.kind is 'both'"),
+    ],
+)  # fmt: skip
+def test_a_draw_that_cannot_be_is_refused(draw, options, text):
+    with pytest.raises(ValueError, match=text):
+        tp.from_draw(draw, 3, **options)
+    apart = _constant([[1], [0], [2]], [[0.5], [0.5], [0.0]], [0.5, 0.5, 1.0])
+    assert not tp.from_draw(apart, 3, allow_disconnected=True).connected
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [

@@ -18,7 +18,17 @@ GRAPHS = [
     name for name in tp.__all__
     if inspect.isfunction(getattr(tp, name)) and "n" in inspect.signature(getattr(tp, name)).parameters
 ]  # fmt: skip
-GIVEN = {"from_edges": {"edges": [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7)]}}
+
+
+def shifted(by):
+    """All hear the one `by` places on."""
+    return (jnp.arange(8) + by)[:, None] % 8, jnp.full((8, 1), 0.5), jnp.full(8, 0.5)
+
+
+GIVEN = {
+    "from_edges": {"edges": [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7)]},
+    "from_draw": {"draw": lambda key: shifted(jax.random.randint(key, (), 1, 8))},
+}
 
 
 def _edges(top):
@@ -57,7 +67,7 @@ def test_every_graph_keeps_what_it_declares(name, key):
         assert top.mean_degree == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("name", [g for g in GRAPHS if g != "from_edges"])
+@pytest.mark.parametrize("name", [g for g in GRAPHS if g not in GIVEN])
 def test_every_graph_may_wait_for_its_size(name):
     make = getattr(tp, name)
     waiting = make()

@@ -1,0 +1,75 @@
+"""Runs of a history that are kept: by name, or the best of what a sweep went over."""
+
+import pytest
+
+from dejax import report
+from dejax.report.history import History
+
+
+def sweep():
+    """Two methods, two rates, two alphas; validation and test disagree on the best rate of A at alpha 1."""
+    records, facts = [], {}
+    scores = {
+        ("A", 0.1, 1): (0.5, 0.9),
+        ("A", 0.3, 1): (0.6, 0.4),
+        ("A", 0.1, 2): (0.7, 0.2),
+        ("A", 0.3, 2): (0.1, 0.3),
+    }
+    scores |= {("B", lr, alpha): (lr, lr) for lr in (0.1, 0.3) for alpha in (1, 2)}
+    for (name, lr, alpha), (validation, local) in scores.items():
+        run = f"{name} lr={lr}, alpha={alpha}"
+        facts[run] = {"status": "done", "swept": {"run": name, "over": {"lr": str(lr), "alpha": str(alpha)}}}
+        for seed in (0, 1):
+            numbers = {"accuracy/validation": validation, "accuracy/local": local, "method.*.lr": lr}
+            records.append({"run": run, "seed": seed, "round": 1} | numbers)
+    return History(records, facts)
+
+
+def test_a_rate_is_chosen_for_each_method_by_validation():
+    chosen = report.choose(sweep(), ["lr"])
+    assert chosen.runs == ["A alpha=1", "A alpha=2", "B alpha=1", "B alpha=2"]
+    assert [chosen.facts[run]["chosen"] for run in chosen.runs] == [
+        {"lr": "0.3"},
+        {"lr": "0.1"},
+        {"lr": "0.3"},
+        {"lr": "0.3"},
+    ]
+    assert [chosen.last("accuracy/local", run) for run in chosen.runs] == [0.4, 0.2, 0.3, 0.3]
+    assert len(chosen.records) == 8 and list(chosen.facts) == chosen.runs
+    assert "chosen by accuracy/validation: A alpha=1: lr=0.3; A alpha=2: lr=0.1" in str(report.table(chosen))
+    assert report.choose(sweep(), ["lr", "alpha"]).runs == ["A", "B"]
+    by_test = report.choose(sweep(), ["lr"], by="accuracy/local")
+    assert by_test.facts["A alpha=1"]["chosen"] == {"lr": "0.1"}
+
+
+def test_a_rate_that_diverged_is_not_chosen():
+    history = sweep()
+    history.facts["A lr=0.3, alpha=1"]["status"] = "diverged in round 1"
+    assert report.choose(history, ["lr"]).facts["A alpha=1"]["chosen"] == {"lr": "0.1"}
+
+
+def test_runs_are_kept_by_name_or_by_what_was_varied():
+    history = sweep()
+    assert report.only(history, ["B"]).runs == [run for run in history.runs if run.startswith("B")]
+    assert report.only(history, ["A lr=0.1, alpha=1"]).runs == ["A lr=0.1, alpha=1"]
+
+
+def test_what_is_not_there_cannot_be_chosen():
+    with pytest.raises(ValueError, match="choose is 'beta', which no run was swept over; give one of alpha, lr"):
+        report.choose(sweep(), ["beta"])
+    plain = History([{"run": "a", "seed": 0, "round": 1, "loss": 1.0}], {"a": {}})
+    with pytest.raises(ValueError, match="give the directory of a sweep"):
+        report.choose(plain, ["lr"])
+    with pytest.raises(ValueError, match="only is 'C'; give labels of A, B"):
+        report.only(sweep(), ["C"])
+
+
+def test_a_map_of_several_methods_is_refused():
+    from dejax.report import paper
+
+    history = sweep()
+    for record in history.records:
+        record["alpha"] = float(record["run"][-1])
+    with pytest.raises(ValueError, match="every cell holds A and B; draw one of them: --only A"):
+        paper.heat_map(history, ("lr", "alpha"))
+    assert paper.heat_map(report.only(history, ["B"]), ("lr", "alpha")) is not None
