@@ -131,7 +131,7 @@ def imports_of(args: argparse.Namespace) -> list[str]:
 
 
 def objects_of(config: Any) -> dict[str, tuple[Any, Any, Any]]:
-    """label -> (method, problem, network), or also phases, of every run: as `compare` takes them."""
+    """label -> (method, problem, network), or also phases, of each run, as `compare` takes them."""
     return {run.label: run.experiment() for run in config.runs}
 
 

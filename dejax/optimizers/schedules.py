@@ -178,7 +178,7 @@ class Piecewise(Timed):
 
 @struct
 class OneCycle(Timed):
-    """One cycle: a rise from `start` x peak to the peak, a fall to `end` x peak, in half cosines.
+    """One cycle: up from `start` x peak to the peak, down to `end` x peak, in half cosines.
 
     Args:
       peak: > 0. length: of the whole cycle, > 0. rising: share of it in which the rate rises, 0 < rising < 1.
