@@ -120,7 +120,7 @@ class RunSpec:
                 return (*held.path, field)
         return (section, field) if section else (field,)
 
-    def network(self, n: int, call: Call | None = None) -> Any:
+    def network(self, n: int, call: Any = None) -> Any:
         """The network of this run for n nodes; of a phase, where its call is given."""
         call = self.args["network"] if call is None else call
         args = {k: calls.build(v) for k, v in call.args.items()}

@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from ..errors import Words, bad
 from .checks import Number, Several, whole
@@ -44,7 +43,7 @@ class Epochs:
         """Steps of the node that makes most, where the largest has so many batches in an epoch."""
         return max(Epochs(e).steps(batches) for e in self._each())
 
-    def steps(self, batches: Values, by_id: Callable[..., Any] = jnp.asarray) -> Any:
+    def steps(self, batches: Values | int, by_id: Callable[..., Any] = jnp.asarray) -> Any:
         """ceil(E batches), at least 1: of a whole number, or int32 [n] of rows.
 
         by_id: gives the rows of a view out of an array [n] by node id.
@@ -82,7 +81,11 @@ class _LocalSteps:
         """The number, a tuple of them, or the epochs."""
         if isinstance(value, Epochs):
             return value
-        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) and np.ndim(value) == 1:
+        if (
+            isinstance(value, Iterable)
+            and not isinstance(value, (str, bytes, Mapping))
+            and len(getattr(value, "shape", (1,))) == 1
+        ):
             each = [_fits(field, v) for v in value]
             if each and all(v is not None for v in each):
                 return tuple(each)
