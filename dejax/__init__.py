@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         sinks as sinks,
         tasks as tasks,
         testing as testing,
+        theory as theory,
         topology as topology,
     )
     from .core import checks as checks
@@ -62,7 +63,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "aggregation", "attacks", "compression", "config", "data", "events", "faults", "methods", "metrics", "mixing",
-    "optimizers", "population", "privacy", "proximal", "report", "sinks", "tasks", "testing", "topology",
+    "optimizers", "population", "privacy", "proximal", "report", "sinks", "tasks", "testing", "theory", "topology",
 )  # fmt: skip
 _NOUNS = {
     "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "Epochs": "core.local_work", "FieldError": "errors",

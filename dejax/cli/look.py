@@ -50,21 +50,32 @@ def show(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Memory and messages of every run."""
     from ..config import blamed
+    from ..engine import prepare
     from ..planning import plan as planning
+    from ..planning.privacy import account, check_alike
 
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     shared: dict[str, Any] = {"seeds": len(config.seeds), "mesh": config.mesh}
-    plans, most = [], {}
+    plans, spent, most = [], {}, {}
     for run in config.runs:
         with blamed(config, run):
-            for label, rounds, parts in stretches(run):
-                p = planning.plan(*parts, rounds, memory=memory, label=label, **shared)
+            first = None
+            for i, (label, (begin, end, parts)) in enumerate(stretches(run)):
+                p = planning.plan(*parts, end - begin, memory=memory, label=label, **shared)
                 p = p.compiled(compiled(parts, p, config)) if args.compile else p
                 most[label] = most_of_data(run)
                 plans.append(planning.with_traffic(p, *parts, **shared))
+                mine = None if parts[2].privacy is None else account(*prepare(*parts, end))
+                first = mine if begin == 0 else first
+                check_alike(i, first, mine)
+                if mine is not None:
+                    spent[label] = mine.spent(end)
     if args.json:
-        print_json({"runs": [p.plain() | {"most_n_of_data": most[p.label]} for p in plans]})
+        more: dict[str, dict[str, Any]] = {label: {"most_n_of_data": samples} for label, samples in most.items()}
+        for label, s in spent.items():
+            more[label]["privacy"] = {"epsilon": float(s.epsilon.max()), "delta": s.delta, "words": s.words}
+        print_json({"runs": [p.plain() | more[p.label] for p in plans]})
         return DONE
     out, size = console(), planning.spoken_bytes
     for p in plans:
@@ -97,6 +108,10 @@ def plan(args: argparse.Namespace) -> int:
             each = ", ".join(f"{escape(k)} {size(v)}" for k, v in p.sent.items())
             sent = sum(p.sent.values())
             out.print(f"messages: {size(sent)} a round ({each or 'none'}), {size(sent * p.rounds)} in all")
+        if p.label in spent:
+            s = spent[p.label]
+            epsilon = f"epsilon {s.epsilon.max():.4g} at delta {s.delta:g}, a {s.words}" if s.guarantee else s.words
+            out.print(f"privacy after {s.rounds:,} rounds: {escape(epsilon)}")
         if p.crossing is not None:
             rows, must = p.crossing
             needed = "" if must is None else f" ({size(must)} must cross)"
@@ -107,16 +122,15 @@ def plan(args: argparse.Namespace) -> int:
     return DONE
 
 
-def stretches(run: Any) -> list[tuple[str, int, tuple[Any, Any, Any]]]:
-    """(label, rounds, (method, problem, network)) of a run, or of each of its phases."""
+def stretches(run: Any) -> list[tuple[str, Any]]:
+    """(label, phase) of a run: each of its phases, or one that is the whole run."""
+    from ..runs.arguments import experiment_of
     from ..runs.phases import phases_of
 
-    method, problem, network, *given = run.experiment()
-    phases = phases_of((method, problem, network), given[0] if given else None, run.rounds)
+    phases = phases_of(*experiment_of(run.experiment()), run.rounds)
     if len(phases) == 1:
-        return [(run.label, run.rounds, phases[0].given)]
-    name = lambda p: f"{run.label}, rounds {p.begin} to {p.end - 1}"
-    return [(name(p), p.end - p.begin, p.given) for p in phases]
+        return [(run.label, phases[0])]
+    return [(f"{run.label}, rounds {p.begin} to {p.end - 1}", p) for p in phases]
 
 
 def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
@@ -308,7 +322,9 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
     """
     from ..report import paper
 
-    alone = [f"--{name}" for name in ("metric", "map") if getattr(args, name) is not None and args.figure is None]
+    alone = [
+        f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None
+    ]
     if alone:
         raise ValueError(f"{alone[0]} says what --figure draws, which is not given; add --figure FILE")
     for flag in ("table", "figure"):
@@ -319,11 +335,13 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
         paper.save_table(table, args.table)
     if args.figure is not None:
         width = args.width if args.width in paper.WIDTHS else number(args.width)
+        if args.map is not None and args.facet is not None:
+            raise ValueError("--map and --facet are two figures; give one of them")
         if args.map is not None:
             over = tuple(name.strip() for name in args.map.split(","))
             figure = paper.heat_map(history, over, args.metric, width=width)
         else:
-            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width)
+            figure = paper.curves(history, args.metric, args.x, band=args.band, width=width, facet=args.facet)
         paper.save_figure(figure, args.figure)
 
 

@@ -1,4 +1,4 @@
-"""The `dejax` command: run, sweep, resume, show, list, plan, topology, report.
+"""The `dejax` command: run, sweep, resume, show, list, plan, theory, topology, watch, report.
 
 Exit codes: 0 done; 2 a mistake in the command or the config (one message, no traceback); 130
 stopped by Ctrl-C, with the results so far kept. JAX is imported by the commands that compute, not
@@ -184,12 +184,26 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--memory", metavar="SIZE", help="memory to fit into, e.g. 16GB (default: this machine's)")
     plan.add_argument("--compile", action="store_true", help="also compile the rounds, and say what XLA allocates")
+    predicting = command(
+        "theory", "theory.theory", "what theory says of the runs of a config", config=True, as_json=True
+    )
+    predicting.add_argument(
+        "--run",
+        dest="beside",
+        metavar="RUN",
+        help="compare with this run directory, and write theory.json there, for `dejax report`",
+    )
     topology = command("topology", "look.topology", "facts and picture of a graph", as_json=True)
     topology.add_argument("spec", metavar="SPEC", help="a topology, e.g. ring, or {torus: {rows: 4, columns: 4}}")
     topology.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments of it, e.g. degree=4")
     topology.add_argument("--n", type=count, metavar="N", help="number of nodes")
     topology.add_argument("--out", metavar="FILE", help="draw it into a .png, .svg or .pdf file")
     topology.add_argument("--force", action="store_true", help="replace the file")
+    watch = command("watch", "watch.watch", "show runs on a page of this machine while they go on")
+    watch.add_argument("directory", metavar="DIR", help="a run directory, or one that holds several, e.g. runs")
+    watch.add_argument(
+        "--port", type=count, default=8042, metavar="P", help="of 127.0.0.1; 0: any free (default: 8042)"
+    )
     report = command("report", "look.report", "the table of one or several runs side by side", as_json=True)
     report.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     report.add_argument(
@@ -208,10 +222,13 @@ def parser() -> argparse.ArgumentParser:
     )
     paper.add_argument("--figure", metavar="FILE", help="draw curves into a .pdf, .svg, .png or .pgf file")
     paper.add_argument("--metric", metavar="NAME", help="the number to draw, e.g. accuracy or consensus")
-    paper.add_argument("--x", metavar="AXIS", default="round", help="round, bytes, gradients, seconds or wall")
+    paper.add_argument(
+        "--x", metavar="AXIS", default="round", help="round, bytes, gradients, epochs, seconds, wall, flops or joules"
+    )
     paper.add_argument(
         "--map", metavar="A,B", help="instead of curves: a heat map over two swept numbers, e.g. lr,alpha"
     )
+    paper.add_argument("--facet", metavar="FIELD", help="a panel for each value of a field, e.g. network.topology")
     paper.add_argument("--width", metavar="W", default="column", help="column, page, or inches (default: column)")
     for name, sub in commands.choices.items():
         _COMMANDS.extend([name, *sub._option_string_actions])

@@ -64,7 +64,7 @@ def execute(
     mesh = {} if several and base.mesh is None else base.mesh
     with processes.everyone():
         trials = trials_of(config, sets, plan["over"], base)
-        members = [trial.member() for trial in trials]
+        members = [trial.member(plan.get("members", {}).get(trial.label)) for trial in trials]
     with blamed(base):
         progress = not (quiet or json)
         history = run_members(
@@ -139,16 +139,21 @@ class Trial:
         self.name = run.label if several or not said else ""
         self.label = " ".join(filter(None, (self.name, said)))
 
-    def member(self) -> Any:
-        """As `grouped` takes it; its numbers stand in every record."""
+    def member(self, known: dict[str, Any] | None = None) -> Any:
+        """As `grouped` takes it; its numbers stand in every record.
+
+        known: marks and what was swept, of a sweep that was made from Python.
+        """
+        from ..runs.arguments import experiment_of
         from ..runs.group import Member
 
         marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-        method, problem, network, *phases = self.run.experiment()
-        swept = {"run": self.name, "over": self.over}
+        own = {"marks": marks, "swept": {"run": self.name, "over": self.over}}
+        given, phases = experiment_of(self.run.experiment())
         blame = lambda: blamed(self.run.config, self.run)
-        given = (method, problem, network)
-        return Member(self.label, given, self.run.rounds, marks, swept, blame, phases[0] if phases else None)
+        return Member(
+            self.label, given, self.run.rounds, blamed=blame, phases=phases, **(own if known is None else known)
+        )
 
 
 # fields that say how all runs of a sweep are run and measured, and what to do instead

@@ -24,26 +24,52 @@ def accumulator(value: NodeTree) -> NodeTree:
 def compress(compressor: Compressor, ctx: Context, value: NodeTree) -> tuple[NodeTree, Size]:
     """Compress the value of every node.
 
+    Where `ctx.held` marks the entries that each node holds, these alone are compressed and counted, in
+    whole bytes; the others become 0.
+
     Returns:
       (C(value) as receivers rebuild it, the size of a message). On a mesh each device compresses
       its own rows.
     """
+    apply = compressor.apply if ctx.held is None else lambda *row: _held(compressor, *row)
 
-    def rows(keys: Keys, value: NodeTree) -> tuple[NodeTree, Any]:
+    def rows(keys: Keys, *trees: NodeTree) -> tuple[NodeTree, Any]:
+        value, *_ = trees
         if compressor.scope == "global":
-            out, units = compressor.apply(keys, tree.flat(value))
+            out, units = apply(keys, *map(tree.flat, trees))
             return tree.unflat(out, value), units
         outs, all_units = [], []
-        for i, leaf in enumerate(tree.leaves(value)):
-            out, units = compressor.apply(fold_in(keys, i), leaf.reshape(leaf.shape[0], -1))
-            outs.append(out.reshape(leaf.shape))
+        for i, leaves in enumerate(zip(*map(tree.leaves, trees), strict=True)):
+            out, units = apply(fold_in(keys, i), *[leaf.reshape(leaf.shape[0], -1) for leaf in leaves])
+            outs.append(out.reshape(leaves[0].shape))
             all_units.append(units)
         units = None if None in all_units else sum(all_units)
         return jax.tree.unflatten(jax.tree.structure(value), outs), units
 
     split = rows if ctx.place is None else ctx.place.on_devices(rows)
-    decoded, units = split(fold_name(ctx.node_keys, "compressor"), value)
-    return decoded, Size(message_bits(compressor, value), units)
+    keys = fold_name(ctx.node_keys, "compressor")
+    if ctx.held is None:
+        decoded, units = split(keys, value)
+        return decoded, Size(message_bits(compressor, value), units)
+    decoded, count = split(keys, only(ctx.held, value), ctx.held)
+    return decoded, Size(8, count)
+
+
+def only(mask: NodeTree, value: NodeTree) -> Any:
+    """The entries of a value that a mask marks, and 0 elsewhere, whatever stands there."""
+    return tree.map(lambda m, x: jnp.where(m, x, jnp.zeros((), x.dtype)), mask, value)
+
+
+def takes_masks(compressor: Compressor) -> bool:
+    """Whether a compressor can act on some entries of each row alone."""
+    return compressor.lossless or callable(getattr(compressor, "held", None))
+
+
+def _held(compressor: Any, keys: Keys, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(C(x) of the marked entries of rows [n, d], bytes int32 [n])."""
+    if compressor.lossless:
+        return x, mask.sum(1, dtype=jnp.int32) * x.dtype.itemsize
+    return compressor.held(keys, x, mask)
 
 
 def message_bits(compressor: Compressor, value: NodeTree, least: int = 0) -> int:

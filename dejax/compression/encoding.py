@@ -60,6 +60,8 @@ class Compressor(Protocol):
         """E ||C(x) - x||^2 <= omega ||x||^2 for unbiased compressors; inf for biased ones."""
         ...
 
+    # optional, for parts of models: held(keys, x [n, d], mask bool [n, d]) -> (C of the marked entries, int32 [n] bytes)
+
 
 def index_bits(d: int, k: int) -> int:
     """Count the bits that say which k of d entries were kept.
@@ -72,6 +74,12 @@ def index_bits(d: int, k: int) -> int:
       (100, 16, 0)
     """
     return 0 if k == d else min(k * math.ceil(math.log2(d)), d)
+
+
+def index_bytes(count: jax.Array, k: jax.Array) -> jax.Array:
+    """The same of rows [n] that know which `count` entries they choose from, in whole bytes."""
+    each = 32 - jax.lax.clz(jnp.maximum(count - 1, 0))  # ceil(log2(count))
+    return jnp.where(k == count, 0, (jnp.minimum(k * each, count) + 7) // 8)
 
 
 def check_kept(owner: Any, d: int) -> None:
@@ -107,6 +115,14 @@ def kept(owner: Any, d: int) -> int:
     return owner.k if owner.k is not None else max(1, min(d, round(owner.ratio * d)))
 
 
+def kept_of(owner: Any, d: int, count: jax.Array) -> jax.Array:
+    """Entries kept of `count` [n], where a whole row has d: at most as many as there are."""
+    if owner.k is not None:
+        return jnp.minimum(owner.k, count)
+    share = jnp.maximum(1, jnp.round(owner.ratio * count.astype(float))).astype(jnp.int32)
+    return jnp.minimum(jnp.where(count == d, kept(owner, d), share), count)
+
+
 BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is slower: docs/performance-log.md
 
 
@@ -129,8 +145,24 @@ def mask_of_largest(score: jax.Array, k: int) -> jax.Array:
     return _mask_by_top_k(score, k)
 
 
-def _mask_by_bits(score: jax.Array, k: int, low: int = 0) -> jax.Array:
-    """`mask_of_largest` of float32 whose lowest `low` bits are 0."""
+def mask_of_largest_held(score: jax.Array, mask: jax.Array, k: jax.Array) -> jax.Array:
+    """Mark the k[i] largest of the entries that `mask` marks in row i.
+
+    Ties and NaN are as in `mask_of_largest`.
+    """
+    score = jnp.where(jnp.isnan(score), jnp.inf, score)
+    if score.dtype.itemsize > 4:
+        order = jnp.argsort(jnp.where(mask, -score, 1), 1, stable=True)
+        return jnp.argsort(order, 1) < k[:, None]
+    low = max(0, 23 - jnp.finfo(score.dtype).nmant)
+    return _mask_by_bits(jnp.where(mask, score.astype(jnp.float32), -1), k[:, None], low)
+
+
+def _mask_by_bits(score: jax.Array, k: int | jax.Array, low: int = 0) -> jax.Array:
+    """`mask_of_largest` of float32 whose lowest `low` bits are 0.
+
+    k may be [n, 1], of rows whose scores < 0 are no entries.
+    """
     bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # floats >= 0 are in the order of their bits
     count = lambda mask: mask.sum(1, dtype=jnp.int32, keepdims=True)
 

@@ -284,13 +284,7 @@ class Config:
     def eval(self) -> dict[str, Any]:
         """Arguments of the evaluation: every, nodes, metrics, as far as given."""
         call = self.top.args.get("eval")
-        args = call.build() if call is not None else {}
-        own = self.registry.members("metric")
-        return args | (
-            {"metrics": tuple(own[x] if "." in x and x in own else x for x in args["metrics"])}
-            if args.get("metrics")
-            else {}
-        )
+        return call.build() if call is not None else {}
 
     @property
     def mesh(self) -> dict[str, Any] | None:

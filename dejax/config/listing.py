@@ -27,6 +27,8 @@ def listing() -> dict[str, list[Member]]:
             groups[entry.plural] = optimizers() if kind == "optimizer" else schedules()
             continue
         found = [m for m in catalog.members(entry.folder) if entry.belongs(m)]
+        if kind == "metric":  # the view is given by the run
+            found = [dataclasses.replace(m, parameters=m.parameters[1:]) for m in found]
         groups[entry.plural] = found
         seen |= {(entry.folder, m.name) for m in found}
     rest = []

@@ -80,18 +80,21 @@ def data(
 
 def evaluation(
     every: int | None = None,
+    at: tuple[int, ...] | None = None,
+    at_seconds: tuple[float, ...] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
-    metrics: tuple[str, ...] | None = None,
+    metrics: Annotated[tuple[Any, ...] | None, "metric"] = None,
     checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
     """When and how runs are evaluated and saved.
 
     Args:
       every: rounds between evaluations, >= 1; None takes about 20 in all.
+      at: a list of rounds to evaluate at. at_seconds: a list of virtual times.
       nodes: how many node models an evaluation takes; None takes all. final_nodes: the same for the
         last one.
-      metrics: names of `dejax list metrics`; None takes the usual ones.
+      metrics: names of `dejax list metrics`, or {name: {option: value}}; None takes the usual ones.
       checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the
         last one.
     """
@@ -131,7 +134,7 @@ _Network = Annotated[Any, Section(lambda: _network())]
 _Phases = Annotated[Any, Section(lambda: phase, many=True)]
 _Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
-_Sampling = Literal["full", "replacement", "epoch", "poisson"] | None
+_Sampling = Literal["full", "replacement", "without_replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
 _Experience = Annotated[Any, "experience"]

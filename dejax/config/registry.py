@@ -130,7 +130,8 @@ class Registry:
         if kind not in self._cache:
             own = self.extra.get(kind, {})
             found = {k: v for k, v in (_builtin(kind) if self.builtin else {}).items() if k not in own}
-            self._cache[kind] = own | found | self._imported
+            every = own | found | self._imported
+            self._cache[kind] = {k: _called_later(v) for k, v in every.items()} if kind == "metric" else every
         return self._cache[kind]
 
     def whole(self, kind: str, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -220,6 +221,31 @@ def _with(factory: Callable[..., Any], more: Mapping[str, tuple[Any, Any]], call
     made.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])
     made.__annotations__ = {**getattr(factory, "__annotations__", {}), **{k: hint for k, (hint, _) in more.items()}}
     return made
+
+
+def _called_later(metric: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes a metric of its options.
+
+    `{hessian_trace: {probes: 32}}` becomes a function of a view. Options that are not said stay out of the resolved form.
+    """
+    try:
+        _, *rest = inspect.signature(metric).parameters.values()
+    except (TypeError, ValueError):  # of what cannot be a metric, which is refused where it is measured
+        rest = []
+    unsaid = object()
+
+    def make(**options: Any) -> Callable[..., Any]:
+        return functools.partial(metric, **options) if options else metric
+
+    make.__name__, make.__doc__ = getattr(metric, "__name__", "metric"), metric.__doc__
+    rest = [p for p in rest if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keep = lambda p: p.replace(kind=p.KEYWORD_ONLY, default=p.default if p.default is p.empty else unsaid)
+    vars(make)["__signature__"] = inspect.Signature([keep(p) for p in rest])
+    try:
+        make.__annotations__ = typing.get_type_hints(metric, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        make.__annotations__ = {}
+    return make
 
 
 def _optimizers() -> dict[str, Callable[..., Any]]:

@@ -24,12 +24,14 @@ class Codec:
     memory = "none"  # what both ends keep: "none", "sender" (errors), or "copies" of what receivers hold
     lossless = False  # receivers hold exactly what was sent
     per_edge = False  # one memory for every directed edge, so that a lost message is truly lost
+    masks = False  # compresses those entries alone that `ctx.held` marks, and counts no others
 
 
 class Compressor:
     """Make a vector short.
 
-    `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`.
+    `apply(keys, x) -> (reconstruction, None)`, `bits(d)`, `check(d)`, `delta(d)`, `omega(d)`. For parts of models also
+    `held(keys, x, mask) -> (reconstruction, int32 [n] bytes)` of the entries that `mask` [n, d] marks; x is 0 elsewhere.
     """
 
     lossless = False  # the reconstruction is x itself
@@ -46,6 +48,7 @@ class Rule:
 
     linear = False  # a sum under W
     needs_own = False  # measures received values against the receiver's own, which a server has not
+    masks = False  # combines every entry on its own, so that senders may hold some of them
 
     def check(self, degree: int, server: bool = False) -> None:
         """Raise ValueError where so few values are too few; by default any number will do."""
@@ -63,11 +66,14 @@ class Privacy:
     """Clip and add noise, by the method that `hook` names.
 
     `message(ctx, value) -> (base, own, sent)`. `gradient(ctx, grads, weight) -> gradients [n, ...]`; under `sampling="poisson"` it is
-    also given `size=`, float32 [n], the expected number of examples, by which to divide.
+    also given `size=`, float32 [n], the expected number of examples, by which to divide. Those of uploads to a server have `clipped`,
+    `weights`, `released` and `client_sampling`, as `dejax.privacy.user_level` has them.
     """
 
-    hook = "message"  # where: "message" or "gradient"
+    hook = "message"  # where: "message", "gradient" or "upload"
     per_example = False  # clips the gradient of every single example
+    gaussian = False  # its noise is Gaussian, of deviation noise_multiplier x sensitivity: what accounts can read
+    at_nodes = False  # hook "upload": nodes clip by themselves, before codec and adversaries
 
 
 class LearningRule:
@@ -195,7 +201,7 @@ KINDS = {
         call("dejax.privacy.gaussian_message", clip=1.0, noise_multiplier=0.1),
         ("is_adversary",),
         Privacy,
-        (("hook", ("message", "gradient")),),
+        (("hook", ("message", "gradient", "upload")),),
     ),
     "attack": Interface(
         (("is_adversary",),),

@@ -75,6 +75,8 @@ class Traits:
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
       learns: it computes gradients or losses of samples; False: of the graph or of messages alone, so that no attack on data and no
         noise on gradients would ever act; default True.
+      one_update: at a server, all that a node uploads is one update, its model's change since the server's, weighted by numbers of
+        samples or alike, so that privacy may clip it; default False.
       sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
         "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):
@@ -107,6 +109,7 @@ class Traits:
     heads: bool = False
     raw_losses: bool = False
     learns: bool = True
+    one_update: bool = False
     sums_keep: str = ""
 
     def __post_init__(self) -> None:
@@ -182,6 +185,7 @@ _VALUES = {
     "heads": _one_of(True, False),
     "raw_losses": _one_of(True, False),
     "learns": _one_of(True, False),
+    "one_update": _one_of(True, False),
     "sums_keep": (_text, "what sums keep as text, or '' where that is nothing"),
 }
 
@@ -193,7 +197,7 @@ LOOSE = {
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
     "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "one_update": "one_update=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 CALLS = {
     "init": ("params", "key"),

@@ -1,4 +1,4 @@
-"""Draw batches from a node's own rows: with replacement, by epochs, or everything.
+"""Draw batches from a node's own rows: with or without replacement, by epochs, or all.
 
 Draws are made on the device. A sampler is `init(n) -> memory` and
 `draw(memory, count, index, keys, base_keys) -> (rows, weight, memory)`, where
@@ -97,6 +97,36 @@ class Epoch:
         order_keys = fold_in(base_keys, epoch)
         rows = jnp.take_along_axis(index, permuted(order_keys, place, count), axis=1)
         return rows, None if self.even else real.astype(jnp.float32), memory + 1
+
+
+@struct
+class WithoutReplacement:
+    """B distinct samples of the node, drawn afresh for every batch.
+
+    Args:
+      batch_size: B >= 1; a node with fewer samples than B gets all of them, padded; static.
+      even: promise that all nodes have B samples or more: no weights are returned; static, default False.
+    """
+
+    batch_size: int = static(check=whole)
+    even: bool = static(default=False)
+
+    def expected(self, count: jax.Array) -> None:
+        """Batches have the size that their weights say."""
+        del count
+
+    def init(self, n: int) -> Any:
+        """No memory."""
+        del n
+        return ()
+
+    def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
+        """Rows [n, B], and weights [n, B], 1 on the first min(B, count)."""
+        del base_keys
+        place = jnp.broadcast_to(jnp.arange(self.batch_size, dtype=jnp.int32), (index.shape[0], self.batch_size))
+        real = place < count[:, None]
+        rows = jnp.take_along_axis(index, permuted(keys, jnp.where(real, place, 0), count), axis=1)
+        return rows, None if self.even else real.astype(jnp.float32), memory
 
 
 @struct
@@ -219,4 +249,4 @@ def _mix(h: jax.Array) -> jax.Array:
     return h ^ (h >> 16)
 
 
-__all__ = ["Epoch", "Full", "Poisson", "Replacement", "permuted"]
+__all__ = ["Epoch", "Full", "Poisson", "Replacement", "WithoutReplacement", "permuted"]

@@ -107,13 +107,13 @@ class Clock:
         ctx: Context,
         time: NodeFloat,
         up: Float[Array, " n"],
-        down: int,
+        down: int | Float[Array, " n"],
         arrived: NodeMask | None,
         kind: str = "star",
     ) -> Float[Array, ""]:
         """Return when everybody has the mean of uploads.
 
-        up: [n] bits of the uploads. down: bits of the answer to each of the n.
+        up: [n] bits of the uploads. down: bits of the answer to each of the n, or [n].
 
         "star": the slowest upload that arrives, all bits through the server, the answers. "shards":
         the same without a server's bandwidth, as every node holds a part. "all_reduce": the last to
@@ -132,7 +132,8 @@ class Clock:
         if kind == "shards":
             return last + jnp.max(latency + down / bandwidth)
         through = jnp.where(arrived, up, 0).sum() / server
-        answer = jnp.max(latency + down / bandwidth) + time.shape[0] * (down / server)
+        sent = n * (down / server) if isinstance(down, int) else down.sum() / server
+        answer = jnp.max(latency + down / bandwidth) + sent
         return last + through + answer
 
 

@@ -16,6 +16,7 @@ from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
 from ..errors import FieldError, bad
 from ..xla.erase_mesh import erase_mesh
+from .by_class import of_classes, shares_of_classes, taken_for
 from .view import View
 
 HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
@@ -43,19 +44,7 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     Raises:
       ValueError: the data have no test set.
     """
-    _need_test(view)
-    if own:
-        _need_own(view)
-    ids = chosen(view.honest, view.nodes)
-    if view.shared and not own and view.averageable:
-        values = {
-            name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
-        }
-    else:
-        data = view.data
-        light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
-        owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
-        values = of_nodes(view, ids, block, _test(view), light=light, owned=owned)
+    ids, values = on_test(view, own, block)
     kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
@@ -68,6 +57,34 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
         if few.sum() == view.width:
             out |= {f"{name}_sample": spread(per_node[few], name, False)[name] for name, per_node in values.items()}
     return out
+
+
+def on_test(view: View, own: bool, block: int | str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Measure each node's own model: ids [m], and each measure [m].
+
+    They are M/local, and with `own` M/own_test. A view keeps them, so that several metrics share the forward passes.
+
+    Raises:
+      ValueError: the data have no test set, or nothing that makes it a node's own.
+    """
+    need_test(view)
+    if own:
+        _need_own(view)
+    if (kept := view.kept.get(("on_test", own, block), view.kept.get(("on_test", True, block)))) is not None:
+        ids, values = kept
+        return ids, values if own else {name: v for name, v in values.items() if name.endswith("/local")}
+    ids = chosen(view.honest, view.nodes)
+    if view.shared and not own and view.averageable:
+        values = {
+            name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
+        }
+    else:
+        data = view.data
+        light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
+        owned = (data.test_index, data.test_count) if own and data.test_index is not None else None
+        values = of_nodes(view, ids, block, test_of(view), light=light, owned=owned)
+    view.kept["on_test", own, block] = ids, values
+    return ids, values
 
 
 def own_test(view: View, *, block: int | str | None = "auto") -> dict[str, float]:
@@ -95,9 +112,9 @@ def mean_model(view: View) -> dict[str, float]:
     Raises:
       ValueError: the data have no test set; models without a mean.
     """
-    _need_test(view)
+    need_test(view)
     _need_mean(view)
-    return {f"{name}/mean_model": value for name, value in of_mean_model(view, _test(view)).items()}
+    return {f"{name}/mean_model": value for name, value in of_mean_model(view, test_of(view)).items()}
 
 
 def of_mean_model(view: View, stored: tuple[Any, Any]) -> dict[str, float]:
@@ -148,58 +165,59 @@ def chosen(honest: np.ndarray, nodes: int | None) -> np.ndarray:
 
 def of_nodes(
     view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], *,
-    light: dict[str, Any] | None = None, owned: tuple[Any, Any] | None = None, everywhere: bool = True,
+    light: dict[str, Any] | None = None, owned: tuple[Any, Any] | None = None, parts: tuple[str, ...] = ("local",),
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Return each measure per node [m], by one compiled program however long `ids` is.
+    """Return each measure per node [m, ...], by one compiled program however long `ids` is.
 
     It is for `view.width` nodes. All nodes on a mesh: each device evaluates those that it holds,
     adversaries too, and only numbers leave it.
 
     Args:
-      stored: a part of the data, and its `Pixels`. everywhere: measure all of its rows, M/local.
+      stored: a part of the data, and its `Pixels`. parts: of all of its rows "local", M/local; "classes", the same of each class;
+        "confusion", rows of each class that are taken for each.
       owned: each node's rows of it and their count, M/own_test. light: index, count and labels of training rows, for
         M/own_test by the classes of each node; None: neither.
     """
     if is_stacks(view.rows):
-        return _by_architecture(view, ids, block, stored, light=light, owned=owned, everywhere=everywhere)
+        return _by_architecture(view, ids, block, stored, light=light, owned=owned, parts=parts)
     whole = view.place is not None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
-    parts = []
-    static = (view.task, view.shared, everywhere, view.data.num_classes, block)
+    found = []
+    static = (view.task, view.shared, parts, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
         own_rows = whole or (view.place is None and view.members is None)
         at = None if own_rows else view.positions[some]
-        parts.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
-    values = {name: np.concatenate([p[name] for p in parts])[: len(nodes)] for name in parts[0]}
+        found.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
+    values = {name: np.concatenate([p[name] for p in found])[: len(nodes)] for name in found[0]}
     return {name: v[view.positions[ids]] for name, v in values.items()} if whole else values
 
 
 def _by_architecture(
-    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], **parts: Any
+    view: View, ids: np.ndarray, block: int | str | None, stored: tuple[Any, Any], **how: Any
 ) -> dict[str, np.ndarray]:
-    """The same [m] of nodes of several architectures: one program for each."""
+    """The same [m, ...] of nodes of several architectures: one program for each."""
     values: dict[str, np.ndarray] = {}
     for name, members in view.rows.parts():
         mine = np.ones(len(ids), bool) if members is None else np.isin(ids, members)
         if mine.any():
-            for measure, of_mine in of_nodes(view.of(name), ids[mine], block, stored, **parts).items():
-                values.setdefault(measure, np.full(len(ids), np.nan))[mine] = of_mine
+            for measure, of_mine in of_nodes(view.of(name), ids[mine], block, stored, **how).items():
+                values.setdefault(measure, np.full((len(ids), *of_mine.shape[1:]), np.nan))[mine] = of_mine
     return values
 
 
-def _test(view: View) -> tuple[Any, Any]:
+def test_of(view: View) -> tuple[Any, Any]:
     """The test part as it is stored, and how tasks see it."""
     return view.data.test, view.data.pixels
 
 
-def _seen(stored: tuple[Any, Any]) -> Tree:
+def seen(stored: tuple[Any, Any]) -> Tree:
     test, pixels = stored
     return test if pixels is None else {**test, "x": pixels.floats(test["x"])}
 
 
-def _need_test(view: View) -> None:
+def need_test(view: View) -> None:
     if view.data.test is None:
         raise FieldError(
             f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
@@ -225,7 +243,7 @@ def _need_own(view: View) -> None:
         )
 
 
-def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
+def values_of(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = task.metrics(params, batch)
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
@@ -236,8 +254,8 @@ def _values(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.A
 @partial(jax.jit, static_argnums=0)
 def _mean_model(static: Tree, params: Tree, key: Keys, stored: Tree, weights: Tree) -> dict[str, jax.Array]:
     task, shared = static
-    test, mean = _seen(stored), params if shared else population.mean(params, weights)
-    return {name: v.mean() for name, v in _values(task, mean, test, key).items()}
+    test, mean = seen(stored), params if shared else population.mean(params, weights)
+    return {name: v.mean() for name, v in values_of(task, mean, test, key).items()}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -260,28 +278,31 @@ def _nodes(
       place: where rows lie on a mesh. at: [m], the rows of `params` that the nodes have there;
         None: `ids` are those of all rows.
     """
-    task, shared, everywhere, classes, block = static
+    task, shared, parts, classes, block = static
     if place is not None:
         params, stored, light, owned, key = erase_mesh((params, stored, light, owned, key))
     elif at is None:
         at = ids
-    test = _seen(stored)
+    test = seen(stored)
     per_class: Any = None
     present: Any = None
     by_classes = light is not None and owned is None
     if by_classes:
-        members = jax.nn.one_hot(test["y"], classes, dtype=jnp.float32)
-        per_class, present = members / jnp.maximum(members.sum(0), 1)[None], members.sum(0) > 0
+        per_class, present = shares_of_classes(test["y"], classes)
 
     def one(args: Tree) -> dict[str, jax.Array]:
         model, node = args
         model = params if shared else model
-        values = _values(task, model, test, key)
-        out = {f"{name}/local": v.mean() for name, v in values.items()} if everywhere else {}
+        values = values_of(task, model, test, key)
+        out = {f"{name}/local": v.mean() for name, v in values.items()} if "local" in parts else {}
+        if "classes" in parts:
+            out |= {f"{name}/local_classes": v for name, v in of_classes(values, test["y"], classes).items()}
+        if "confusion" in parts:
+            out["confusion/local"] = taken_for(task, model, test, classes)
         if owned is not None:
             rows, count = owned[0][node], owned[1][node]
             real = jnp.arange(rows.shape[0]) < count
-            for name, v in _values(task, model, tree.map(lambda x: x[rows], test), key).items():
+            for name, v in values_of(task, model, tree.map(lambda x: x[rows], test), key).items():
                 if v.ndim:
                     mean = jnp.where(real, v, 0).sum() / jnp.maximum(count, 1).astype(v.dtype)
                     out[f"{name}/own_test"] = jnp.where(count > 0, mean, jnp.nan)
@@ -305,8 +326,13 @@ __all__ = [
     "chosen",
     "local_models",
     "mean_model",
+    "need_test",
     "of_mean_model",
     "of_nodes",
+    "on_test",
     "own_test",
+    "seen",
     "spread",
+    "test_of",
+    "values_of",
 ]

@@ -1,7 +1,7 @@
 """What a metric may look at: one moment of a run."""
 
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..core.types import Keys, NodeTree, Place, Problem, Task, Tree
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 
-Metric = Callable[["View"], dict[str, Any]]  # names -> numbers; runs on the host, on concrete arrays
+Metric = Callable[["View"], dict[str, Any]]  # names -> numbers or arrays; runs on the host, on concrete arrays
 
 
 class View:
@@ -43,6 +43,7 @@ class View:
       others: further models that the method asks to evaluate, as views by name.
       members: int32 [m] ids of the nodes that `rows` are of, where they are those of one architecture
         (see `of`); None: all.
+      counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on; {} outside of a run.
       averageable: the mean of the models is a model; not so where they answer together, or where
         the task says `averageable = False`.
     """
@@ -51,11 +52,13 @@ class View:
         self, params: Tree, problem: Problem, network: Any = None, *, state: Tree = None, index: int = 0,
         key: Keys | None = None, nodes: int | None = None, width: int | None = None, place: Place | None = None, together: Any = None,
         others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
+        counted: Mapping[str, int] | None = None,
     ):  # fmt: skip
         self._others, self._predict, self.members = others, predict, members
         self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
-        self.together = together
+        self.together, self.counted = together, dict(counted or {})
+        self.kept: dict[Hashable, Any] = {}  # what a metric has computed and another may ask for
         self.key = seeded(0) if key is None else key
         self.averageable = predict is None and getattr(problem.task, "averageable", True)
         if members is not None:

@@ -12,7 +12,7 @@ from .kernels import (
     NeighborLists as NeighborLists,
 )
 from .late import Late as Late
-from .links import Links as Links
+from .links import DrawnLinks as DrawnLinks, Links as Links
 from .sharded import (
     Everywhere as Everywhere,
     Halo as Halo,
@@ -28,6 +28,7 @@ __all__ = [
     "CirculantSequence",
     "Complete",
     "Dense",
+    "DrawnLinks",
     "EdgeList",
     "EdgeRows",
     "Edges",

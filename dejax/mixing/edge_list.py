@@ -16,7 +16,7 @@ from ..core import tree
 from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
 from ..core.types import Dtype, Tree, Values
-from .links import Links, accumulator, silenced
+from .links import Links, accumulator, silenced, summed, whole
 
 
 @struct
@@ -73,12 +73,13 @@ class EdgeList:
         return tree.map(lambda x: x[self.reverse], rows)
 
     def sum(self, rows: Tree) -> Any:
-        """[n, ...]: the sum of each node's rows, in at least float32."""
-        return tree.map(lambda x: self._sum(x, accumulator(x)).astype(x.dtype), rows)
+        """[n, ...]: the sum of each node's rows, in at least float32; whole numbers in int32."""
 
-    def count(self, rows: jax.Array) -> jax.Array:
-        """[n]: int32 counts [m] added up per node."""
-        return self._sum(rows, jnp.int32)
+        def leaf(x: jax.Array) -> jax.Array:
+            dtype = accumulator(x, whole=True)
+            return self._sum(x, dtype).astype(summed(x, dtype))
+
+        return tree.map(leaf, rows)
 
     def _sum(self, x: jax.Array, dtype: Dtype) -> jax.Array:
         return jax.ops.segment_sum(x.astype(dtype), self.receiver, self.n, indices_are_sorted=True)
@@ -86,6 +87,11 @@ class EdgeList:
     def by_port(self, per_port: jax.Array) -> jax.Array:
         """[m] out of an array [n, k] over the kernel's ports."""
         return per_port[self.receiver, self.port]
+
+    def on_ports(self, rows: jax.Array, num_ports: int, padding: Any = 0) -> jax.Array:
+        """Rows [m, ...] on the kernel's ports [n, k, ...], `padding` where there is no edge."""
+        table = jnp.full((self.n, num_ports, *rows.shape[1:]), padding, rows.dtype)
+        return table.at[self.receiver, self.port].set(rows)
 
 
 class EdgeRows(Links):
@@ -121,10 +127,7 @@ class EdgeRows(Links):
 
     def take(self, values: Tree, s: int | Values) -> Any:
         """Return, at row i, what node i received on port s; on padding, the first row (of weight 0)."""
-        e = self.edges
-        table = (
-            jnp.zeros((self.n, self.num_ports), jnp.int32).at[e.receiver, e.port].set(jnp.arange(e.m, dtype=jnp.int32))
-        )
+        table = self.edges.on_ports(jnp.arange(self.edges.m, dtype=jnp.int32), self.num_ports)
         return tree.map(lambda x: x[table[:, s]], values)
 
     def weighted(self, values: Tree, weights: jax.Array, self_weights: jax.Array, own: Tree = None) -> Any:
@@ -135,16 +138,17 @@ class EdgeRows(Links):
         w = self.edges.by_port(weights)
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
-            dtype = accumulator(x)
+            dtype = accumulator(x, whole(w, self_weights))
             total = self.edges._sum(silenced(w.astype(dtype), x.astype(dtype)), dtype)
-            return (silenced(self_weights.astype(dtype), mine.astype(dtype)) + total).astype(x.dtype)
+            out = silenced(self_weights.astype(dtype), mine.astype(dtype)) + total
+            return out.astype(summed(x, dtype))
 
         return tree.map(leaf, values, own)
 
     def sq_distances(self, values: Tree, own: Tree = None) -> jax.Array:
         """Return [n, k]: squared distance of each row to the own value of its node; 0 on padding."""
         gap = tree.sq_norm(tree.sub(self.edges.of_nodes(own), values))
-        return jnp.zeros((self.n, self.num_ports), gap.dtype).at[self.edges.receiver, self.edges.port].set(gap)
+        return self.edges.on_ports(gap, self.num_ports)
 
 
 __all__ = ["EdgeList", "EdgeRows"]

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from ..core import tree
 from ..core.types import Dtype, NodeFloat, NodeTree, Tree, Values
@@ -83,15 +83,24 @@ class Links(ABC):
         return tree.map(lambda x: sum_ports(self.take, x, x, lambda s: weights[:, s], own, k), values)
 
     def weighted(
-        self, values: NodeTree, weights: Float[Array, "n k"], self_weights: NodeFloat, own: NodeTree | None = None
+        self,
+        values: NodeTree,
+        weights: Shaped[Array, "n k"],
+        self_weights: Shaped[Array, " n"],
+        own: NodeTree | None = None,
     ) -> NodeTree:
         """Return at row i: self_weights[i] own[i] + sum_s weights[i, s] values[senders[i, s]].
 
-        A zero weight silences NaN and Inf.
+        A zero weight silences NaN and Inf. Whole numbers under whole weights (int or bool) are summed exactly.
         """
         own = values if own is None else own
         share, k = lambda s: weights[:, s], self.num_ports
-        return tree.map(lambda x, mine: sum_ports(self.take, x, mine, share, self_weights, k, silenced), values, own)
+
+        def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
+            dtype = accumulator(x, whole(weights, self_weights))
+            return sum_ports(self.take, x, mine, share, self_weights, k, silenced, dtype).astype(summed(x, dtype))
+
+        return tree.map(leaf, values, own)
 
     def sq_distances(self, values: NodeTree, own: NodeTree | None = None) -> Float[Array, "n k"]:
         """Return ||own_i - values[senders[i, s]]||^2, summed over leaves.
@@ -152,17 +161,48 @@ class Links(ABC):
         return None
 
 
-def accumulator(x: jax.Array) -> Any:
-    """The dtype in which sums over a leaf are taken: its own, or float32 where that is wider.
+class DrawnLinks:
+    """Links that are drawn afresh in every phase, `draw(key) -> Links`, of the size of `links`."""
 
+    links: Any
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.links.n
+
+    @property
+    def num_ports(self) -> int:
+        """k."""
+        return self.links.num_ports
+
+
+def whole(*weights: jax.Array) -> bool:
+    """Whether weights are whole numbers, by their dtypes."""
+    return all(not jnp.issubdtype(w.dtype, jnp.inexact) for w in weights)
+
+
+def accumulator(x: jax.Array, whole: bool = False) -> Any:
+    """The dtype in which sums over a leaf are taken: its own, or float32 (int32) if wider.
+
+    Args:
+      whole: the weights are whole numbers.
     Raises:
-      TypeError: the leaf is not floating: a weighted mean of integers is not an integer.
+      TypeError: the leaf is not floating, but the weights are: a weighted mean of integers is not an integer.
     """
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.promote_types(x.dtype, jnp.float32)
+    if not whole:
         raise TypeError(
-            f"a leaf to be mixed has dtype {x.dtype}, which cannot hold a mean; keep integers out of the tree"
+            f"a leaf to be mixed has dtype {x.dtype}, which cannot hold a mean; sum whole numbers by whole weights, as in "
+            "got.weighted(got.mask, jnp.ones(round.n, int)) or edges.sum(rows), or send them as floats"
         )
-    return jnp.promote_types(x.dtype, jnp.float32)
+    return x.dtype if x.dtype.itemsize >= 4 else jnp.dtype(jnp.int32)
+
+
+def summed(x: jax.Array, dtype: Dtype) -> Any:
+    """The dtype of a sum over a leaf: the leaf's; of whole numbers that in which it was taken."""
+    return x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else dtype
 
 
 def silenced(w: jax.Array, x: jax.Array) -> jax.Array:
@@ -183,13 +223,15 @@ def sum_ports(
     self_weight: jax.Array,
     k: int,
     times: Callable[[jax.Array, jax.Array], jax.Array] = plain,
-    out_dtype: Dtype | None = None,
+    dtype: Dtype | None = None,
 ) -> jax.Array:
     """Return self_weight own + sum_s weight(s) take(x, s) for one leaf.
 
-    One fused loop per 16 ports; no [n, k, d] is formed.
+    One fused loop per 16 ports; no [n, k, d] is formed. Summed and returned in `dtype`; None: summed in
+    that of `accumulator`, returned in the leaf's.
     """
-    dtype = accumulator(x)
+    out_dtype = x.dtype if dtype is None else dtype
+    dtype = accumulator(x) if dtype is None else dtype
 
     def term(s: int | Values) -> jax.Array:
         return times(weight(s).astype(dtype), take(x, s).astype(dtype))
@@ -206,7 +248,7 @@ def sum_ports(
             return out, None
 
         out, _ = jax.lax.scan(block, out, jnp.arange(first, k, UNROLL, dtype=jnp.int32))
-    return out.astype(x.dtype if out_dtype is None else out_dtype)
+    return out.astype(out_dtype)
 
 
-__all__ = ["UNROLL", "Links", "accumulator", "plain", "silenced", "sum_ports"]
+__all__ = ["UNROLL", "DrawnLinks", "Links", "accumulator", "plain", "silenced", "sum_ports", "summed", "whole"]

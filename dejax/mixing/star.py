@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.types import Tree, Values
-from .links import Links
+from .links import Links, accumulator, summed, whole
 
 
 class Star(Links):
@@ -58,9 +58,9 @@ class Star(Links):
         heard = (weights != 0).any(0)
 
         def leaf(x: jax.Array) -> jax.Array:
-            wide = jnp.promote_types(x.dtype, jnp.float32)
+            wide = accumulator(x, whole(weights))
             x_ = jnp.where(tree.over(heard, x), x, 0).astype(wide)
-            return jnp.tensordot(weights.astype(wide), x_, 1, precision="highest").astype(x.dtype)
+            return jnp.tensordot(weights.astype(wide), x_, 1, precision="highest").astype(summed(x, wide))
 
         return tree.map(leaf, values)
 

@@ -154,6 +154,11 @@ class Case:
         option = getattr(self.network, field)
         return option is not None and option.hook == "message"
 
+    @property
+    def noises_uploads(self) -> bool:
+        """Whether privacy clips uploads and noises their sum."""
+        return self.network.privacy is not None and self.network.privacy.hook == "upload"
+
     def fault(self, when: Callable[[Any], bool]) -> dict[str, str] | None:
         """Name the first fault for which `when` holds; one that only delays is not asked."""
         found = next((fault for fault in self.network.faults if not _only_delays(fault) and when(fault)), None)

@@ -127,7 +127,7 @@ def statistics(case: Case) -> Any:
     if privacy is not None and privacy.per_example:
         why = f"network.privacy {case.option('privacy')} clips per example, which batch statistics tie together"
         return {"why": why}
-    if case.rewrites("privacy") and case.channel == "server" and "statistics" in case.roles:
+    if (case.rewrites("privacy") or case.noises_uploads) and case.channel == "server" and "statistics" in case.roles:
         return {"why": f"network.privacy {case.option('privacy')} would add noise to variances at the server"}
     return None
 

@@ -16,6 +16,7 @@ from ..core.kinds import Privacy
 from ..core.struct import number, static, struct
 from ..core.types import Context, FloatLike, NodeTree
 from . import accountant
+from ._delta import DELTA
 from ._noise import add_noise
 
 
@@ -34,8 +35,9 @@ class GaussianGradient(Privacy):
       noise_multiplier: sigma >= 0, a leaf; 0 clips only, with epsilon = inf.
       adjacency: what `epsilon` protects: "add_remove" one example (sensitivity C), or "replace_one"
         (2 C).
+      delta: in (0, 1), of the epsilon that records hold; below 1 over the examples of a node. Static.
     Raises:
-      ValueError: clip, noise_multiplier or adjacency out of range.
+      ValueError: clip, noise_multiplier, adjacency or delta out of range.
     Reference: Abadi et al., Deep learning with differential privacy, 2016.
     Example:
       >>> round(GaussianGradient(clip=1.0, noise_multiplier=1.0).epsilon(steps=1000, sampling_rate=0.01, delta=1e-5), 4)
@@ -47,8 +49,10 @@ class GaussianGradient(Privacy):
     adjacency: Literal["add_remove", "replace_one"] = static(
         default="add_remove", check=choice("add_remove", "replace_one")
     )
+    delta: float = static(default=1e-5, check=DELTA)
 
     hook = "gradient"
+    gaussian = True
     per_example = True
 
     def gradient(self, ctx: Context, grads: NodeTree, weight: jax.Array, size: jax.Array | None = None) -> NodeTree:

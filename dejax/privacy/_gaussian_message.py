@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.checks import above, at_least
 from ..core.kinds import Privacy
-from ..core.struct import number, struct
+from ..core.struct import number, static, struct
 from ..core.types import Context, FloatLike, NodeTree
 from . import accountant
+from ._delta import DELTA
 from ._noise import add_noise
 
 
@@ -30,8 +31,9 @@ class GaussianMessage(Privacy):
     Args:
       clip: C > 0, a leaf.
       noise_multiplier: sigma >= 0, a leaf; 0 clips only, with epsilon = inf.
+      delta: in (0, 1), of the epsilon that records hold. Static.
     Raises:
-      ValueError: clip or noise_multiplier out of range.
+      ValueError: clip, noise_multiplier or delta out of range.
     Reference: Dwork and Roth, The algorithmic foundations of differential privacy, 2014.
     Example:
       >>> GaussianMessage(clip=10.0, noise_multiplier=0.01).hook
@@ -40,8 +42,10 @@ class GaussianMessage(Privacy):
 
     clip: FloatLike = number(check=above(0, "a finite norm > 0, e.g. 10.0"))
     noise_multiplier: FloatLike = number(check=at_least(0))
+    delta: float = static(default=1e-5, check=DELTA)
 
     hook = "message"
+    gaussian = True
 
     def message(self, ctx: Context, value: NodeTree) -> tuple[NodeTree, NodeTree, NodeTree]:
         """Return the noisy value three times.

@@ -5,8 +5,8 @@ differential privacy (RDP) over steps and converts; where nothing is sampled it 
 
 What the number assumes about sampling: `sampling_rate` q < 1 is the analysis of Poisson sampling, in which every example
 enters every batch independently with probability q (`Problem(sampling="poisson")`). Batches of a fixed size, drawn with or
-without replacement, are not Poisson: the number is then an approximation that the literature often reports, not a bound. With
-replacement an example may enter a batch twice, so not even q = 1 is a bound. When batches run through the data once per epoch,
+without replacement, are not Poisson: the number is then an approximation that the literature often reports, not a bound.
+`rdp_without_replacement` bounds those drawn without, for neighbors that differ by a replaced example. With replacement an example may enter a batch twice, so not even q = 1 is a bound. When batches run through the data once per epoch,
 an example enters one step of each epoch, and `steps = epochs, sampling_rate = 1` is a bound for neighbors that differ by a
 replaced example. `dejax.privacy_spent` says which of these a problem has.
 
@@ -62,6 +62,48 @@ def rdp(noise_multiplier: float, sampling_rate: float = 1.0, orders: Sequence[fl
         return a / (2 * s**2)
     moments = [_whole_moment(order, s, q) if order == int(order) else _moment(order, s, q) for order in a.tolist()]
     return np.maximum(np.asarray(moments) / (a - 1), 0)
+
+
+def rdp_without_replacement(
+    noise_multiplier: float, sampling_rate: float, orders: Sequence[float] = ORDERS
+) -> np.ndarray:
+    """Bound the Renyi divergence of one step on a batch drawn without replacement.
+
+    At a whole order a, with e(j) = j / (2 s^2), the lesser of e(a) and
+
+    (1/(a-1)) log( 1 + q^2 C(a, 2) min(4 (exp(e(2)) - 1), 2 exp(e(2))) + sum_{j=3..a} 2 q^j C(a, j) exp((j-1) e(j)) );
+
+    between two of them a - 1 times it is taken as a line, which lies above it.
+
+    Args:
+      noise_multiplier: s >= 0, over the sensitivity to a replaced example, 2 C; 0 gives inf. sampling_rate: q in [0, 1], the size of a
+        batch over the number of examples, which is public. orders: numbers > 1.
+    Returns:
+      float64 [orders].
+    Raises:
+      ValueError: an argument out of range.
+    Reference: Wang, Balle and Kasiviswanathan, Subsampled Renyi differential privacy and analytical moments accountant, 2019,
+      theorem 9 and corollary 10.
+    """
+    plain, q = rdp(noise_multiplier, 1.0 if sampling_rate else sampling_rate, orders), _number("q", sampling_rate, 0, 1)
+    if q in (0, 1) or noise_multiplier == 0:
+        return plain
+    s, a = float(noise_multiplier), np.asarray(orders, np.float64)
+    ends = np.unique(np.concatenate([np.floor(a), np.ceil(a)]))
+    moments = {end: 0.0 if end == 1 else _without_replacement(int(end), s, q) for end in ends.tolist()}
+    low, high = (np.array([moments[end] for end in side(a).tolist()]) for side in (np.floor, np.ceil))
+    return np.minimum(plain, ((1 - (a - np.floor(a))) * low + (a - np.floor(a)) * high) / (a - 1))
+
+
+def _without_replacement(a: int, s: float, q: float) -> float:
+    """Bound the logarithm of the moment at a whole order."""
+    from scipy.special import gammaln
+
+    j = np.arange(2, a + 1, dtype=np.float64)
+    binomial = gammaln(a + 1) - gammaln(j + 1) - gammaln(a - j + 1)
+    size = math.log(2) + (j - 1) * j / (2 * s**2)
+    size[0] = min(size[0], math.log(4) + 1 / s**2 + math.log(-math.expm1(-1 / s**2)))
+    return float(np.logaddexp(0, np.logaddexp.reduce(j * math.log(q) + binomial + size)))
 
 
 def _whole_moment(a: float, s: float, q: float) -> float:

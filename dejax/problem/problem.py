@@ -20,7 +20,7 @@ from ..core.struct import number, option, static, struct
 from ..core.types import Keys, NodeFloatLike, Task, Tree, Values
 from ..data import Dataset, Synthetic
 from ..data.augmentations.augment import as_members
-from ..data.sampling import Epoch, Full, Poisson, Replacement
+from ..data.sampling import Epoch, Full, Poisson, Replacement, WithoutReplacement
 from ..devices.node_blocks import BLOCK
 from ..errors import NULL, bad, keyword
 from ..xla.materialize import materialize
@@ -31,7 +31,7 @@ from .learning_rules import back_propagation as BackPropagation
 from .roles import Rules, as_rules
 from .task_check import check_task
 
-SAMPLERS = ("full", "replacement", "epoch", "poisson")
+SAMPLERS = ("full", "replacement", "without_replacement", "epoch", "poisson")
 
 
 @struct
@@ -44,9 +44,9 @@ class Problem:
         data.
       data: `NodeData`: arrays without a node axis and one index list per node.
       batch_size: samples per node and gradient, B >= 1; None takes all local samples.
-      sampling: "full" (all local samples), "replacement" (B uniform draws), "epoch" (each sample once per
-        epoch; the last batch of an epoch may be smaller) or "poisson" (each sample enters each batch on its own, B on average: what
-        accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
+      sampling: "full" (all local samples), "replacement" (B uniform draws), "without_replacement" (B distinct
+        samples, drawn afresh each time), "epoch" (each sample once per epoch; the last batch of an epoch may be
+        smaller) or "poisson" (each sample enters each batch on its own, B on average: what accounts of privacy assume). Default: "full" without `batch_size`, else "replacement".
       starts: "equal" (all nodes start from one draw of `task.init`) or "independent" (one draw each).
       source: where batches come from, a member of `dejax.experience` or your own; default: samples
         of the node's data, by `batch_size` and `sampling`.
@@ -126,7 +126,7 @@ class Problem:
                 says=f"is {self.batch_size} but sampling is 'full'",
                 instead="leave one of them out",
             )
-        if self.sampling in ("replacement", "epoch", "poisson") and self.batch_size is None:
+        if self.sampling not in (None, "full") and self.batch_size is None:
             raise bad(
                 "sampling",
                 self.sampling,
@@ -168,11 +168,23 @@ class Problem:
             return Full(even=self.data.even)
         if self.sampling == "poisson":
             return Poisson(self.batch_size)
+        if self.sampling == "without_replacement":
+            return WithoutReplacement(self.batch_size, self.data.even and self.data.index.shape[1] >= self.batch_size)
         return (
             Epoch(self.batch_size, self.data.even and self.data.index.shape[1] % self.batch_size == 0)
             if self.sampling == "epoch"
             else Replacement(self.batch_size)
         )
+
+    @property
+    def an_epoch(self) -> float | None:
+        """How many gradients of a node go once over its samples, as a mean over nodes.
+
+        None where a source makes them.
+        """
+        if self.source is not None or getattr(self.data.count, "is_fully_addressable", True) is False:
+            return None
+        return 1.0 if self.batch_size is None else float(np.mean(self.data.count)) / self.batch_size
 
     @property
     def experience(self) -> Any:

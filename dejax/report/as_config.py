@@ -195,8 +195,17 @@ def _when(when: Mapping[str, Any]) -> dict[str, Any]:
     metrics = given.get("metrics")
     if metrics is not None:
         several = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-        given["metrics"] = [m if isinstance(m, str) else _name(m) for m in several]
+        given["metrics"] = [_metric(m) for m in several]
     return {k: spelled(v) for k, v in given.items()}
+
+
+def _metric(metric: Any) -> Any:
+    """Spell a metric by its name, with the options that it was given."""
+    if isinstance(metric, functools.partial):
+        if metric.args:
+            raise _NoName
+        return _call(_name(metric.func), metric.keywords)
+    return metric if isinstance(metric, str) else _name(metric)
 
 
 def _mesh(mesh: Any) -> Any:

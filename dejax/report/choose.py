@@ -1,6 +1,6 @@
-"""Keep some runs of a history: those named, or of each method the values that did best on validation."""
+"""Keep some runs of a history: those named, or of each method the best values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import bad
@@ -28,15 +28,31 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
             raise bad("choose", name, says=f"is {name!r}, which no run was swept over", instead=instead)
     groups: dict[str, list[str]] = {}
     for run, found in swept.items():
-        groups.setdefault(_without(run, found, names), []).append(run)
-    facts, records = {}, []
-    for label, runs in groups.items():
-        run = _one(history, runs).best(by)
+        groups.setdefault(without(run, found, names), []).append(run)
+    best = {label: taken(history, {run: run for run in runs}).best(by) for label, runs in groups.items()}
+    out = taken(history, {run: label for label, run in best.items() if run is not None})
+    for label, run in best.items():
         if run is not None:
             over = (swept[run] or {"over": {}})["over"]
-            facts[label] = history.facts[run] | {"chosen": {name: over[name] for name in names if name in over}}
-            records += [record | {"run": label} for record in history.records if record["run"] == run]
-    return History(records, facts, interrupted=history.interrupted)
+            out.facts[label]["chosen"] = {name: over[name] for name in names if name in over}
+    return out
+
+
+def taken(history: History, names: Mapping[str, str]) -> History:
+    """Some runs under new labels, in this order: {label: new label}."""
+    records = [
+        record | {"run": new} for label, new in names.items() for record in history.records if record["run"] == label
+    ]
+    kept = lambda of: {new: of[label] for label, new in names.items() if label in of}
+    out = History(
+        records,
+        kept(history.facts),
+        states=kept(history._states),
+        interrupted=history.interrupted,
+        directory=history.directory,
+    )
+    out.graphs, out.theory, out.held = kept(history.graphs), kept(history.theory), history.held.renamed(names)
+    return out
 
 
 def only(history: History, labels: Sequence[str]) -> History:
@@ -50,7 +66,7 @@ def only(history: History, labels: Sequence[str]) -> History:
         if label not in swept and label not in swept.values():
             known = ", ".join(dict.fromkeys(name or run for run, name in swept.items()))
             raise bad("only", label, instead=f"give labels of {known}")
-    return _one(history, [run for run, name in swept.items() if run in labels or (name and name in labels)])
+    return taken(history, {run: run for run, name in swept.items() if run in labels or (name and name in labels)})
 
 
 def said(history: History) -> str:
@@ -60,12 +76,7 @@ def said(history: History) -> str:
     return f"chosen by {history.measure()}: {'; '.join(words)}" if words else ""
 
 
-def _one(history: History, runs: Sequence[str]) -> History:
-    facts = {run: history.facts[run] for run in runs if run in history.facts}
-    return History([record for record in history.records if record["run"] in runs], facts)
-
-
-def _without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str:
+def without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str:
     """The label of a run without some of its fields."""
     if found is None:
         return run
@@ -73,4 +84,4 @@ def _without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> st
     return " ".join(filter(None, (found["run"], left))) or "best"
 
 
-__all__ = ["choose", "only", "said"]
+__all__ = ["choose", "only", "said", "taken", "without"]

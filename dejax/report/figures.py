@@ -2,12 +2,14 @@
 
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..core.types import Axes, Figure
 from ..errors import bad
+from . import predicted
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
@@ -31,8 +33,11 @@ AXIS = {
     "round": "rounds",
     "bytes": "bytes sent in all",
     "gradients": "gradients of all nodes",
+    "epochs": "epochs",
     "seconds": "virtual seconds",
     "wall": "seconds",
+    "flops": "floating-point operations of all nodes",
+    "joules": "joules of all nodes",
 }
 
 
@@ -45,7 +50,7 @@ def draw(
       history: one or several runs.
       name: a name of `history.names`, or a family such as "accuracy": its "/local" as solid,
         "/mean_model" as thin lines.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
       ax: matplotlib axes; None makes a figure of its own.
       band: around the mean over seeds: "std", "minmax", "ci95" or None; see `History.plot`.
     Returns:
@@ -63,10 +68,14 @@ def draw(
         if own:
             ax = plt.figure(figsize=(7.2, 4.4), layout="constrained").subplots()
         _lines(ax, history, members, BY[by], band)
+        if BY[by] == "round":
+            predicted.overlay(ax, history, members, COLORS)
         ax.set_xlabel(AXIS[BY[by]])
         ax.set_ylabel(_words(name))
         if own:
-            ax.legend(handles=_handles(history, members, band), frameon=False, fontsize=9)
+            lines = _handles(history, members, band)
+            lines += predicted.handles(history, members) if BY[by] == "round" else []
+            ax.legend(handles=lines, frameon=False, fontsize=9)
     return ax
 
 
@@ -150,13 +159,22 @@ def _family(history: History, name: str) -> list[str]:
     return [name]
 
 
-def _lines(ax: Axes, history: History, members: list[str], by: str, band: str | None, positive: bool = False) -> None:
+def _lines(
+    ax: Axes,
+    history: History,
+    members: list[str],
+    by: str,
+    band: str | None,
+    positive: bool = False,
+    colors: Mapping[str, str] | None = None,
+) -> None:
     """Draw all lines of one panel: colour is the run, width the kind of model.
 
-    `positive` leaves out x = 0 (a log axis).
+    `positive` leaves out x = 0 (a log axis). `colors` holds the runs to draw, with their colours; None: all.
     """
-    for i, run in enumerate(history.runs):
-        color = COLORS[i % len(COLORS)]
+    if colors is None:
+        colors = {run: COLORS[i % len(COLORS)] for i, run in enumerate(history.runs)}
+    for run, color in colors.items():
         for name in members:
             thin = name.endswith("/mean_model") and len(members) > 1
             look = {"lw": 1.1, "ls": (0, (4, 1.6)), "alpha": 0.85} if thin else {"lw": 2.2, "ls": "-"}
@@ -210,8 +228,10 @@ def _bytes_axis(ax: Axes, history: History) -> None:
         ax.annotate("equal bytes", (budget, 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=8.5)  # fmt: skip
 
 
-def _handles(history: History, members: list[str], band: str | None) -> list[Any]:
-    """Make the legend: runs, best first; then what line styles and bands mean."""
+def _handles(
+    history: History, members: list[str], band: str | None, colors: Mapping[str, str] | None = None
+) -> list[Any]:
+    """Make the legend: runs, best first, or `colors`; then what line styles and bands mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -225,8 +245,8 @@ def _handles(history: History, members: list[str], band: str | None) -> list[Any
     )
     if members[0].startswith(("loss", "objective", "consensus")):
         order = order[::-1]
-    out = []
-    for i in order:
+    out: list[Any] = [Line2D([], [], color=color, lw=2.6, label=_plain(name)) for name, color in (colors or {}).items()]
+    for i in order if colors is None else ():
         run = history.runs[i]
         value = final(run)
         status = history.facts.get(run, {}).get("status", "done").split()[0]

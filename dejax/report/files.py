@@ -2,25 +2,28 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.warn import warn
 from ..errors import bad
+from . import graphs
+from .arrays import Arrays
+from .choose import taken
 from .history import KEYS, History, Record, join
+from .writing import named, write
 
 
 def save(history: History, directory: Any, config: str | None = None, title: str | None = None) -> Path:
     """Write records, facts, figure and page of a history, each file whole or not at all.
 
-    They are metrics.jsonl, metrics.csv, run.json, figure.png and report.html. run.json holds the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
+    They are metrics.jsonl, metrics.csv, run.json, graphs.json, figure.png and report.html, and arrays/ where metrics returned some. run.json holds
+    the facts that the history knows, with what each run was made of (`setup`). One that stands in the directory
     stays: it is that of the run itself.
 
     Args:
@@ -41,15 +44,20 @@ def save(history: History, directory: Any, config: str | None = None, title: str
         directory.mkdir(parents=True, exist_ok=True)
     write(directory / "metrics.jsonl", jsonl(history.records))
     write(directory / "metrics.csv", csv_text(history.records))
+    if history.directory is None or Path(history.directory) != directory:
+        history.held.write(directory)
     if not (directory / "run.json").is_file():
         write(directory / "run.json", json.dumps({"runs": history.facts}, indent=1, default=str) + "\n")
     if config is not None:
         write(directory / "config.yaml", config)
+    if history.theory:
+        write(directory / "theory.json", json.dumps(history.theory, indent=1) + "\n")
+    if history.graphs:
+        write_graphs(directory, history.graphs)
     fig = figures.figure(history) if figures.drawable(history) else None
     if fig is not None:
         write(directory / "figure.png", figures.png(fig))
-        fig.set_layout_engine("none")  # the page shows the same layout; working it out takes longer than drawing
-    write(directory / "report.html", pages.page(history, config, title or directory.resolve().name, fig))
+    write(directory / "report.html", pages.page(history, config, title or directory.resolve().name))
     return directory
 
 
@@ -75,16 +83,20 @@ def load(*directories: Any) -> History:
         raise bad("directories", directories, says="is empty", instead="give one or more, e.g. runs/quickstart")
     for directory in directories:
         check_path("directory", directory)
-    histories = [_load(Path(d)) for d in directories]
+    return beside([Path(d).resolve().name for d in directories], [_load(Path(d)) for d in directories])
+
+
+def beside(called: Sequence[str], histories: Sequence[History]) -> History:
+    """Histories of several directories as one.
+
+    A label that two have gets what its directory is called in front.
+    """
     labels = [label for h in histories for label in h.runs]
-    for directory, h in zip(directories, histories, strict=True):
-        names = {label: f"{Path(directory).resolve().name}/{label}" for label in h.runs if labels.count(label) > 1}
-        for record in h.records:
-            record["run"] = names.get(record["run"], record["run"])
-        h.facts = {names.get(label, label): facts for label, facts in h.facts.items()}
-    if len(histories) == 1:
-        return histories[0]
-    return join(histories)
+    renamed = [
+        taken(h, {label: f"{name}/{label}" if labels.count(label) > 1 else label for label in h.runs})
+        for name, h in zip(called, histories, strict=True)
+    ]
+    return renamed[0] if len(renamed) == 1 else join(renamed)
 
 
 def _load(directory: Path) -> History:
@@ -102,19 +114,27 @@ def _load(directory: Path) -> History:
                 f"{path} holds {there} of the {held} records of {label!r} that {directory / 'run.json'} counts; some were lost"
             )
     history = History(records, facts, directory=directory)
+    history.graphs = read_graphs(directory)
+    history.held = Arrays.of(directory, history.runs)
+    for label in history.runs:
+        history.held.keep(label, (r["round"] for r in records if r["run"] == label))
     history.interrupted = any(f.get("status", "done").startswith("interrupted") for f in facts.values())
+    if (directory / "theory.json").is_file():
+        history.theory = read_json(directory / "theory.json")
     return history
 
 
-def read_jsonl(path: Path) -> list[Record]:
+def read_jsonl(path: Path, damaged: list[int] | None = None) -> list[Record]:
     """Read the records of a metrics.jsonl.
 
     A half-written last line (of a run that was killed) is left out.
 
+    Args:
+      damaged: gets the numbers of lines that are no record, which are then left out.
     Raises:
-      ValueError: another line is no record.
+      ValueError: another line is no record, and `damaged` is not given.
     """
-    records, lines = [], path.read_text(encoding="utf-8").split("\n")
+    records, lines = [], path.read_text(encoding="utf-8", errors="backslashreplace").split("\n")
     for i, line in enumerate(lines):
         if not line.strip():
             continue
@@ -125,6 +145,9 @@ def read_jsonl(path: Path) -> list[Record]:
         except ValueError as error:
             if i == len(lines) - 1:  # no newline behind it
                 break
+            if damaged is not None:
+                damaged.append(i + 1)
+                continue
             says = f"holds {path}, whose line {i + 1} is no record of metrics ({error})"
             raise bad("directory", str(path), says=says, instead="remove that line") from None
         records.append({key: math.nan if value is None else value for key, value in record.items()})
@@ -146,6 +169,19 @@ def read_records(directory: Path) -> list[Record]:
                 other = told.get(tuple(record[key] for key in KEYS), {})
                 record |= {name: other.get(name, v) for name, v in record.items() if v != v}
     return records
+
+
+def read_graphs(directory: Path) -> dict[str, dict[str, Any]]:
+    """The graphs of a directory by label; none where graphs.json is missing or damaged."""
+    try:
+        return graphs.apart(json.loads((directory / "graphs.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_graphs(directory: Path, of: dict[str, dict[str, Any]]) -> None:
+    """Write graphs.json: each graph once."""
+    write(directory / "graphs.json", json.dumps(graphs.together(of)) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -216,68 +252,19 @@ def csv_text(records: Sequence[Record], names: Sequence[str] | None = None, head
     return out.getvalue()
 
 
-@contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
-    """A stretch that writes `path`; what the system refuses says which file, and what to do.
-
-    Raises:
-      OSError: of the same number, in words.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> OSError:
-    """The error of a file that cannot be written, in words."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    way = "make room, and resume the run from what was written before" if full else "mend that, and resume the run"
-    reason = error.strerror or error
-    return OSError(f"{path} cannot be written: {reason}; {way}")
-
-
-def append(path: Path, text: str) -> None:
-    """Add text at the end of a file, on the disk when this returns."""
-    with named(path), open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Replace a file in one step: readers and kills see the old or the new one."""
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    name = ""
-    with named(path):
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            if name:
-                Path(name).unlink(missing_ok=True)
-            raise
-
-
 __all__ = [
-    "append",
-    "cannot_write",
+    "beside",
     "check_path",
     "columns",
     "csv_text",
     "jsonl",
     "line",
     "load",
-    "named",
     "read_csv",
+    "read_graphs",
     "read_json",
     "read_jsonl",
     "read_records",
     "save",
-    "write",
+    "write_graphs",
 ]

@@ -10,11 +10,12 @@ from .. import population
 from ..core.types import Axes, PathLike
 from ..devices import processes
 from ..errors import NULL, bad, call, keyword
-from ..metrics._models import HIGHER_IS_BETTER
+from .arrays import Arrays
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
-BY = {"round": "round", "rounds": "round"} | {name: name for name in ("bytes", "gradients", "seconds", "wall")}
+AXES = ("round", "bytes", "gradients", "epochs", "seconds", "wall", "flops", "joules")
+BY = {name: name for name in AXES} | {"rounds": "round"}
 
 
 class History:
@@ -29,8 +30,10 @@ class History:
       records: list of records, in the order made.
       facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method",
         "status", "wall", "compile".
+      graphs: label -> the graph of that run in plain values, for pictures.
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
+      held: arrays that metrics returned; see `arrays`.
     Example:
       >>> h = History([{"run": "a", "seed": 0, "round": 0, "loss": 2.0}, {"run": "a", "seed": 0, "round": 9, "loss": 1.0}])
       >>> h.last("loss")
@@ -44,7 +47,9 @@ class History:
         self.records: list[Record] = list(records)
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
-        self.interrupted, self.directory = interrupted, directory
+        self.interrupted, self.directory, self.held = interrupted, directory, Arrays()
+        self.graphs: dict[str, dict[str, Any]] = {}
+        self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
     # ---- what is there
     @property
@@ -81,10 +86,13 @@ class History:
                 says=f"{twice[0]!r} stands in both histories",
                 instead="give runs labels of their own: simulate(..., label='...')",
             )
-        return History(
+        out = History(
             self.records + other.records, self.facts | other.facts, states=self._states | other._states,
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
+        out.held, out.graphs = self.held + other.held, self.graphs | other.graphs
+        out.theory = self.theory | other.theory
+        return out
 
     # ---- numbers
     def series(self, name: str, run: str | None = None, by: str = "round") -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +102,7 @@ class History:
 
         Args:
           name: e.g. "accuracy/local". run: label; may be left out when there is one run.
-          by: x axis: "round", "bytes", "gradients", "seconds" or "wall" (the mean over seeds of those).
+          by: x axis: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules" (the mean over seeds of those).
         Raises:
           ValueError: unknown name, run or axis.
         """
@@ -108,10 +116,21 @@ class History:
         for r in mine:
             at = seeds.index(r["seed"]), column[r["round"]]
             values[at] = math.nan if r[name] is None else r[name]
-            x[at] = r.get(by, math.nan)
+            x[at] = spent(r, by)
         if not len(rounds):
             return np.zeros(0), values
         return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
+
+    def arrays(self, name: str, run: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...].
+
+        Args:
+          name: e.g. "accuracy/local_nodes", whose values are [seeds, R, n]; NaN where a seed lacks it. run: label; may be left out when there is one run.
+        Raises:
+          ValueError: unknown name or run; an array whose shape changes; a file that is damaged.
+        """
+        run = self._run(run)
+        return self.held.series(name, run, self.seeds(run))
 
     def last(self, name: str, run: str | None = None) -> float:
         """The number at the last evaluation that has it, averaged over seeds.
@@ -142,16 +161,9 @@ class History:
         That of the validation part where there is one, so that test rows do not choose. None if no such number was
         measured.
         """
-        ranks = (
-            "accuracy/validation",
-            "loss/validation",
-            "accuracy/local",
-            "accuracy/mean_model",
-            "objective",
-            "loss/local",
-            "loss",
-        )
-        return next((name for name in ranks if name in self.names), None)
+        from .targets import RANKS
+
+        return next((name for name in RANKS if name in self.names), None)
 
     def best(self, name: str | None = None) -> str | None:
         """Return the run whose number at its last evaluation is best (mean of seeds).
@@ -167,19 +179,9 @@ class History:
         Raises:
           ValueError: unknown name.
         """
-        name = self.measure() if name is None else name
-        if name is None:
-            return None
-        self._known(name)
-        sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
-        scores = {
-            run: sign * self.last(name, run)
-            for run in self.runs
-            if not self.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
-            and any(name in r for r in self.records if r["run"] == run)
-        }
-        scores = {run: score for run, score in scores.items() if not math.isnan(score)}
-        return max(scores, key=lambda run: scores[run]) if scores else None
+        from .targets import best
+
+        return best(self, name)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return columns: name -> array [records].
@@ -215,7 +217,7 @@ class History:
         Args:
           name: a name of `names`, or a family such as "accuracy": local models as solid lines, the
             mean model thin.
-          by: "round", "bytes", "gradients", "seconds" or "wall".
+          by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
           ax: matplotlib axes; None makes a figure. On axes of your own the legend is yours, too.
           band: "std" (mean ± standard deviation over seeds, as in tables), "minmax" (lowest to highest seed), "ci95" (95 % interval
             of the mean by Student's t), or None. The legend names it.
@@ -334,8 +336,7 @@ class History:
     def _repr_html_(self) -> str:
         import html
 
-        note = " (interrupted)" if self.interrupted else ""
-        names = html.escape(", ".join(self.names))
+        note, names = " (interrupted)" if self.interrupted else "", html.escape(", ".join(self.names))
         return f"{self.table()._repr_html_()}<p>{len(self.records)} records{note}; <code>history.plot(name)</code> with: {names}</p>"
 
     # ---- helpers
@@ -359,7 +360,7 @@ class History:
 
     def _axis(self, by: str) -> str:
         if by not in BY:
-            raise bad("by", by, instead="give 'round', 'bytes', 'gradients', 'seconds' or 'wall'")
+            raise bad("by", by, instead=f"give {', '.join(map(repr, AXES[:-1]))} or {AXES[-1]!r}")
         return BY[by]
 
     def _check_axis(self, by: str, run: str | None = None) -> None:
@@ -371,7 +372,8 @@ class History:
             clock = call("dejax.faults.clock", latency=0.01)
             way = "give the network a clock, " + keyword("clock", clock) + ", or take by='wall' for real seconds"
             raise bad("by", by, why=f"but {none} hold no virtual seconds: the network has no clock", instead=way)
-        raise bad("by", by, why=f"but {none} hold no {by}", instead="take another axis: 'round'")
+        ways = {"flops": "measure metrics=['flops']", "joules": "measure dejax.metrics.energy"}
+        raise bad("by", by, why=f"but {none} hold no {by}", instead=ways.get(by, "take another axis: 'round'"))
 
     def _live(self, run: str | None) -> Any:
         run = self._run(run)
@@ -382,6 +384,11 @@ class History:
         return self._states[run]
 
 
+def spent(record: Record, by: str) -> float:
+    """What a run had spent at a record, NaN where it does not say; before round 0 nothing was."""
+    return float(record.get(by, 0.0 if record["round"] == 0 and by != "wall" else math.nan))
+
+
 def join(histories: Sequence[History]) -> History:
     """Several histories side by side."""
     out = History()
@@ -390,4 +397,4 @@ def join(histories: Sequence[History]) -> History:
     return out
 
 
-__all__ = ["History", "Record", "join"]
+__all__ = ["History", "Record", "join", "spent"]

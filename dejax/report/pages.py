@@ -1,82 +1,156 @@
-"""The page of one or several runs: one HTML file that needs nothing else."""
+"""The page of one or several runs: one HTML file that needs nothing else.
 
-import html
-from typing import Any
-
-from ..core.types import Figure
-from . import figures
-from .history import History
-from .tables import table, to_html
-
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:72rem;margin:2rem auto;padding:0 1.2rem}
-h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .6rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #e4e4e4}
-th{border-bottom:2px solid #888;font-weight:600}th:first-child,td:first-child{text-align:left;padding-left:0}
-table.facts td{text-align:left;vertical-align:top}td pre{margin:0}
-.note{color:#666;font-size:.9rem;margin:.4rem 0 0}.scroll{overflow-x:auto}svg{width:100%;height:auto}
-pre{background:#f6f6f6;padding:.8rem 1rem;overflow-x:auto;font-size:.85rem}summary{cursor:pointer}
+`page.html` beside this file is style, script and a place for the numbers; the script draws what
+`content` returns, while they run and when they are over. A report holds its numbers; `dejax watch` sends the same page new ones.
 """
 
+import base64
+import hashlib
+import html
+import json
+import math
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
 
-def page(history: History, config: str | None = None, title: str = "dejax", fig: Figure | None = None) -> str:
-    """Make a self-contained HTML page: table, figure as inline SVG, facts of each run, config.
+import numpy as np
+
+from . import nodes, predicted
+from .figures import AXIS, COLORS, drawable
+from .graphs import placed
+from .history import AXES, KEYS, History, spent
+from .seeds import band_of, mean_over
+from .tables import table, to_html
+
+POINTS = 1_000  # of a curve, at most: a screen shows no more
+NUMBERS = 400_000  # of all curves together; with many runs and metrics each has fewer points
+
+
+def page(history: History, config: str | None = None, title: str = "dejax") -> str:
+    """Make a self-contained HTML page: table, curves, graphs, facts of each run, config.
 
     Args:
       history: one or several runs.
       config: text of the resolved config, shown at the end.
       title: heading.
-      fig: a figure to show; default: `figure(history)`.
     Returns:
-      The page; every text in it is escaped and it refers to no other file or address.
+      The page. It refers to no other file or address, runs no script but its own (it says so to the browser by a
+      Content-Security-Policy), and shows every text of a run as text.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    if history.interrupted:
-        parts.append("<p class='note'>Interrupted before its end: these are the numbers so far.</p>")
-    parts.append(f"<div class='scroll'>{to_html(table(history))}</div>")
-    if figures.drawable(history):
-        parts.append(figures.svg(figures.figure(history) if fig is None else fig))
-        parts.append(
-            "<p class='note'>Local models: each node's own model on the global test set, mean over nodes. Mean model: the "
-            "average of all nodes' models. Bytes: directed payload of all nodes so far.</p>"
-        )
-    if history.facts:
-        parts.append("<h2>Runs</h2>" + "".join(_facts(label, facts) for label, facts in history.facts.items()))
-    if config:
-        parts.append(f"<h2>Config</h2><pre>{html.escape(config)}</pre>")
-    body = "\n".join(parts)
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    shown = content(history, config, title)
+    text = json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return filled(title, text.replace("<", "\\u003c"), to_html(table(history)))
+
+
+def filled(title: str, numbers: str, instead: str = "") -> str:
+    """The page around some numbers; `instead`: what a reader without scripts sees, as HTML."""
+    parts = {"POLICY": policy(), "TITLE": html.escape(title), "INSTEAD": instead, "NUMBERS": numbers}
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], template())
+
+
+@cache
+def template() -> str:
+    """The text of page.html."""
+    return (resources.files("dejax.report") / "page.html").read_text(encoding="utf-8")
+
+
+@cache
+def policy() -> str:
+    """What the page may do, as a Content-Security-Policy.
+
+    It runs its own script and style, known by their digests, and asks the place that it came from.
+    """
+    digests = {}
+    for name in ("style", "script"):
+        own = re.search(rf"<{name}>(.*?)</{name}>", template(), re.DOTALL)
+        digest = hashlib.sha256(own[1].encode() if own else b"").digest()
+        digests[name] = f"{name}-src 'sha256-{base64.b64encode(digest).decode()}'"
+    return f"default-src 'none'; {'; '.join(digests.values())}; connect-src 'self'; base-uri 'none'; form-action 'none'"
+
+
+def content(history: History, config: str | None = None, title: str = "dejax") -> dict[str, Any]:
+    """What the page draws, in plain values: table, curves, graphs, facts, config."""
+    final = table(history)
+    names = [name for name in history.names if name not in AXES]
+    points = max(20, min(POINTS, NUMBERS // max(1, len(history.runs) * (len(names) + len(AXES)))))
+    graphs = [placed(graph) for graph in _distinct(history.graphs.values())]
+    at = {label: _distinct(history.graphs.values()).index(graph) for label, graph in history.graphs.items()}
+    records: dict[str, dict[int, list[Any]]] = {label: {} for label in history.runs}
+    for r in history.records:
+        records[r["run"]].setdefault(r["round"], []).append(r)
+    runs = []
+    for label in history.runs:
+        facts = history.facts.get(label, {})
+        run = {"label": label, "status": facts.get("status", "done"), "total": facts.get("total"), "facts": facts}
+        run |= {"graph": at.get(label), "nodes": nodes.of_run(history, label)}
+        if (theory := history.theory.get(label)) is not None:
+            run["theory"] = {"curves": theory["curves"], "said": predicted.said(theory)}
+        runs.append(run | _curves(records[label], points))
+    return _plain(
+        {
+            "title": title,
+            "note": "Interrupted before its end: these are the numbers so far." if history.interrupted else "",
+            "table": {"cells": final.cells(), "runs": [row["run"] for row in final.rows], "notes": final.notes},
+            "names": names,
+            "first": drawable(history),
+            "axes": {axis: AXIS[axis] for axis in AXES if any(r.get(axis) is not None for r in history.records)},
+            "colors": COLORS,
+            "runs": runs,
+            "graphs": graphs,
+            "config": config or "",
+        }
     )
 
 
-def _facts(label: str, facts: dict[str, Any]) -> str:
-    cell = lambda v: f"<pre>{html.escape(_tree(v))}</pre>" if isinstance(v, dict) else html.escape(_show(v))
-    rows = "".join(f"<tr><td>{html.escape(str(k))}</td><td>{cell(v)}</td></tr>" for k, v in facts.items())
-    return f"<details><summary>{html.escape(label)}</summary><table class='facts'>{rows}</table></details>"
+def _distinct(graphs: Any) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    for graph in graphs:
+        if graph not in out:
+            out.append(graph)
+    return out
 
 
-def _tree(value: Any, depth: int = 0) -> str:
-    """Nested facts as indented lines, as a config writes them."""
-    lines = []
-    for name, inner in value.items():
-        head = f"{'  ' * depth}{name}:"
-        if isinstance(inner, dict) and inner:
-            lines += [head, _tree(inner, depth + 1)]
-        elif isinstance(inner, list) and any(isinstance(x, dict) for x in inner):
-            lines += [head, *(_tree({"-": x}, depth + 1) for x in inner)]
-        else:
-            lines.append(f"{head} {_show(inner) if not isinstance(inner, int) else inner}")
-    return "\n".join(lines)
+def _curves(records: dict[int, list[dict[str, Any]]], points: int) -> dict[str, Any]:
+    """Every number of a run over its evaluations.
+
+    Means over seeds, and their band where there are several.
+    """
+    seeds = dict.fromkeys(r["seed"] for some in records.values() for r in some)
+    rounds = sorted(records)
+    rounds = [rounds[i] for i in nodes.evenly(len(rounds), points)]
+    names = dict.fromkeys(name for t in rounds for r in records[t] for name in r if name not in KEYS)
+    at = {seed: i for i, seed in enumerate(seeds)}
+    curves: dict[str, Any] = {}
+    axes: dict[str, Any] = {"round": rounds}
+    for name in names:
+        values = np.full((len(seeds), len(rounds)), np.nan)
+        for column, t in enumerate(rounds):
+            for r in records[t]:
+                if name in AXES:
+                    values[at[r["seed"]], column] = spent(r, name)
+                elif isinstance(r.get(name), (int, float)):
+                    values[at[r["seed"]], column] = r[name]
+        if name in AXES:
+            axes[name] = mean_over(values)
+            continue
+        curves[name] = {"mean": mean_over(values)}
+        if len(seeds) > 1:
+            curves[name] |= dict(zip(("low", "high"), band_of(values, "std"), strict=True))
+    return {"seeds": len(seeds), "axes": axes, "curves": curves}
 
 
-def _show(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers to six digits, null for those that are not finite."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return ", ".join(_show(v) for v in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return [_plain(v) for v in value.tolist()]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-__all__ = ["page"]
+__all__ = ["content", "filled", "page", "policy", "template"]

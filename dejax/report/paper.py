@@ -15,12 +15,19 @@ import numpy as np
 
 from ..core.types import Axes, Figure, PathLike
 from ..errors import bad
-from . import figures
+from . import facets, figures
 from .history import BY, History
 from .seeds import check_band
-from .tables import Table
+from .tables import BEST, Table
 from .targets import sign_of
 
+SPENT = (
+    "bytes",
+    "audit",
+    "wall",
+    "flops",
+    "joules",
+)  # families of numbers that say what a run took, not how well it did
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of two-column papers
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -92,16 +99,19 @@ def comma_separated(table: Table) -> str:
 
 def best_of(table: Table) -> dict[str, int]:
     """Column -> row of its best number, of columns that say how well a run did; none of one row."""
-    measured = next((key.split("/")[0] for key, _ in table.columns if "/" in key), "objective")
+    names = [key.removeprefix(BEST) for key, _ in table.columns]
+    families = [name.split("/")[0] for name in names if "/" in name]
+    measured = next((family for family in families if family not in SPENT), "objective")
     out = {}
     for key, _ in table.columns:
-        family = measured if key == "equal" else key.split("/")[0]
-        said = key in ("equal", "objective", "loss") or ("/" in key and family not in ("bytes", "audit"))
+        name = key.removeprefix(BEST)
+        family = measured if key == "equal" else name.split("/")[0]
+        said = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
         if len(table.rows) < 2 or not said:
             continue
         found = [row.get(key) for row in table.rows]
         means = [x[0] if isinstance(x, tuple) else x for x in found]
-        sign = sign_of(family if key == "equal" else key)
+        sign = sign_of(family if key == "equal" else name)
         ranked = [-math.inf if x is None or not math.isfinite(x) else sign * x for x in means]
         if max(ranked) > -math.inf:
             out[key] = int(np.argmax(ranked))
@@ -127,19 +137,21 @@ def curves(
     *,
     band: str | None = "std",
     width: str | float = "column",
+    facet: str | None = None,
 ) -> Any:
     """Draw one number of all runs for a paper: small type, colours for all eyes, embedded fonts.
 
     Args:
       history: one or several runs.
       name: as in `History.plot`; None: what `History.figure` draws.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
       band: around the mean over seeds, as in `History.plot`.
       width: "column" (3.25 in) or "page" (6.75 in) of a paper in two columns, or inches.
+      facet: small multiples, a panel for each value of this field of the config; see `facets.of_runs`.
     Returns:
       A matplotlib Figure, not shown and not registered with pyplot.
     Raises:
-      ValueError: unknown name, axis, band or width; an axis that the records lack.
+      ValueError: unknown name, axis, band, width or field; an axis that the records lack.
     """
     check_band(band)
     history._check_axis(history._axis(by))
@@ -149,19 +161,41 @@ def curves(
             "history", history, says="has nothing to draw", instead="measure a metric, e.g. metrics=['consensus']"
         )
     members = figures._family(history, name)
+    value = dict.fromkeys(history.runs, "") if facet is None else facets.of_runs(history, facet)
+    panels = list(dict.fromkeys(value.values()))
+    called = {run: facets.short(history, run, facet) if facet else run for run in history.runs}
+    colors = {key: figures.COLORS[i % len(figures.COLORS)] for i, key in enumerate(dict.fromkeys(called.values()))}
+    inches = _inches(width)
+    columns = min(len(panels), 2 if inches < 5 else 3)
 
-    def draw(ax: Axes, fig: Figure) -> None:
-        figures._lines(ax, history, members, BY[by], band, positive=by == "bytes" and figures._wide(history))
-        for line in ax.get_lines():
-            line.set_linewidth(0.55 * line.get_linewidth())
-        if by == "bytes":
-            figures._bytes_axis(ax, history)
-        ax.set_xlabel(figures.AXIS[BY[by]])
-        ax.set_ylabel("test accuracy" if name == "accuracy" else figures._words(name))
-        handles = figures._handles(history, members, band)
+    def draw(axes: np.ndarray, fig: Figure) -> None:
+        for i, (ax, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+            own = {run: colors[called[run]] for run in history.runs if value[run] == panel}
+            positive = by == "bytes" and figures._wide(history)
+            figures._lines(ax, history, members, BY[by], band, positive=positive, colors=own)
+            for line in ax.get_lines():
+                line.set_linewidth(0.55 * line.get_linewidth())
+            if by == "bytes":
+                figures._bytes_axis(ax, history)
+            if facet is not None:
+                ax.set_title(facets.headed(facet, panel), fontsize=8, loc="left")
+            if i + columns >= len(panels):  # nothing below it
+                ax.set_xlabel(figures.AXIS[BY[by]])
+                ax.tick_params(labelbottom=True)
+            if i % columns == 0:
+                ax.set_ylabel("test accuracy" if name == "accuracy" else figures._words(name))
+        for ax in axes.flat[len(panels) :]:
+            ax.set_axis_off()
+        handles = figures._handles(history, members, band, None if facet is None else colors)
+        for handle in handles if inches < 5 else ():  # as wide as a column: what lines are, and what bands are
+            handle.set_label(handle.get_label().replace("; band", ";\nband"))
         fig.legend(handles=handles, loc="outside lower center", ncols=1, frameon=False, fontsize=7)
 
-    return _figure(draw, width, 0.72 + 0.06 * len(history.runs))
+    rows = -(-len(panels) // columns)
+    shape = 0.72 + 0.06 * len(history.runs)
+    if facet is not None:  # in inches: the panels with their titles, then what stands below them
+        shape = (rows * (0.25 + 0.72 * inches / columns) + 0.8 + 0.14 * len(colors)) / min(inches, 5.0)
+    return _figure(draw, width, shape, rows, columns)
 
 
 def heat_map(history: History, over: Sequence[str], name: str | None = None, *, width: str | float = "column") -> Any:
@@ -203,7 +237,8 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
         grid[y.index(b), x.index(a)] = np.mean(values)
     grid[~np.isfinite(grid)] = np.nan
 
-    def draw(ax: Axes, fig: Figure) -> None:
+    def draw(axes: np.ndarray, fig: Figure) -> None:
+        ax: Axes = axes[0, 0]
         shown = ax.imshow(grid, origin="lower", aspect="auto", cmap="cividis")
         ax.grid(False)
         ax.set_xticks(range(len(x)), [f"{v:g}" for v in x])
@@ -239,18 +274,23 @@ def save_figure(figure: Figure, path: PathLike) -> None:
         figure.savefig(path, dpi=300, metadata=metadata)
 
 
-def _figure(draw: Any, width: str | float, shape: float) -> Any:
+def _inches(width: str | float) -> float:
+    inches = WIDTHS.get(width) if isinstance(width, str) else width
+    if isinstance(inches, bool) or not isinstance(inches, (int, float)) or not 0 < inches < 100:
+        raise bad("width", width, instead="give 'column', 'page', or inches, e.g. 5.5")
+    return inches
+
+
+def _figure(draw: Any, width: str | float, shape: float, rows: int = 1, columns: int = 1) -> Any:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    inches = WIDTHS.get(width) if isinstance(width, str) else width
-    if isinstance(inches, bool) or not isinstance(inches, (int, float)) or not 0 < inches < 100:
-        raise bad("width", width, instead="give 'column', 'page', or inches, e.g. 5.5")
+    inches = _inches(width)
     with matplotlib.rc_context(figures.STYLE | STYLE):
         fig = Figure(figsize=(inches, shape * min(inches, 5.0)), layout="constrained")
         FigureCanvasAgg(fig)
-        draw(fig.subplots(), fig)
+        draw(fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True), fig)
     return fig
 
 

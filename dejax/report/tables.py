@@ -13,6 +13,9 @@ from ..errors import bad
 from .choose import said
 from .history import History
 from .seeds import over_seeds
+from .targets import peaks
+
+BEST = "best "  # before the name of a number: its best over all evaluations
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,11 @@ def table(
 
     Args:
       history: one or several runs.
-      columns: names of numbers that records hold, "rounds", "local_steps" or "equal" (at equal bytes), in this order.
+      columns: names of numbers that records hold, "rounds", "local_steps", "equal" (at equal bytes), "wall/round" (real seconds in the
+        program per round, without compiling, evaluating and saving) or "best NAME" (the best over all evaluations, of each seed its
+        own), in this order.
       target: a number and a value, ("accuracy/local", 0.8): what was spent until it was there (`History.to_target`), in
-        rounds, bytes and virtual seconds, as columns more; "-" where a seed never got there.
+        rounds, bytes, virtual seconds, and operations and joules where they were measured, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
     Raises:
       ValueError: a column that no record holds; another band.
@@ -120,12 +125,19 @@ def table(
     ]
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
-    wanted += [("consensus", "consensus"), ("bytes", "bytes"), ("seconds", "virtual s"), ("wall", "s")]
+    wanted += [
+        ("consensus", "consensus"),
+        ("epsilon", "epsilon"),
+        ("bytes", "bytes"),
+        ("seconds", "virtual s"),
+        ("wall", "s"),
+    ]
     if columns is not None:
-        titles = dict(wanted)
+        titles = dict(wanted) | {"wall/round": "s/round"}
+        titles |= {BEST + name: BEST + titles.get(name, name) for name in history.names}
         for name in columns:
-            if name not in ("rounds", "local_steps", "equal"):
-                history._known(name)
+            if name not in ("rounds", "local_steps", "equal", "wall/round"):
+                history._known(name.removeprefix(BEST))
         wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
     if target is not None:
@@ -140,6 +152,7 @@ def table(
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
+    notes += _spent(history)
     notes += filter(None, [said(history)])
     notes += _chosen_by(history)
     notes += _different_data(history)
@@ -152,7 +165,7 @@ def table(
 
 def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:
     """Write what each run had spent at its target into its row; give the columns of that."""
-    units = {"round": "rounds", "bytes": "bytes", "seconds": "virtual s"}
+    units = {"round": "rounds", "bytes": "bytes", "seconds": "virtual s", "flops": "FLOPs", "joules": "J"}
     out = []
     for by, word in units.items():
         if by != "round" and not any(r.get(by) is not None for r in history.records):
@@ -165,6 +178,16 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
                 row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
+
+
+def _spent(history: History) -> list[str]:
+    """Say what epsilon is a bound of, or why there is none, once for runs that say the same."""
+    said: dict[str, list[str]] = {}
+    for run in history.runs:
+        words = history.facts.get(run, {}).get("privacy")
+        if words is not None:
+            said.setdefault(words, []).append(run)
+    return [f"privacy of {', '.join(runs)}: {words}" for words, runs in said.items()]
 
 
 def _chosen_by(history: History) -> list[str]:
@@ -211,6 +234,13 @@ def _row(
             row[key] = history.facts.get(run, {}).get(key, 1)
         elif key == "equal":
             row[key] = at_bytes(history, f"{main}/local", run, budget, band)
+        elif key == "wall/round":
+            row[key] = history.facts.get(run, {}).get(key)
+        elif key.startswith(BEST):
+            name = key.removeprefix(BEST)
+            if _has(history, name, run) and np.isfinite(history.series(name, run)[1]).any(1).all():
+                best = peaks(history, name, run)
+                row[key] = over_seeds(best, band) if len(best) > 1 else float(best[0])
         elif key != "run" and _has(history, key, run):
             values = history.series(key, run)[1]
             row[key] = over_seeds(values[:, -1], band) if len(values) > 1 else float(values[0, -1])
@@ -244,6 +274,7 @@ def _main_metric(history: History) -> str:
 
 def cell(key: str, value: Any) -> str:
     """One number as text."""
+    key = key.removeprefix(BEST)
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -254,11 +285,13 @@ def cell(key: str, value: Any) -> str:
         value = round(value) if key == "rounds" and isinstance(value, float) else value
     if isinstance(value, tuple):
         mean, std = value
-        if key in ("bytes", "wall", "seconds"):
+        if key == "epsilon":  # the same for all seeds
+            return cell(key, mean)
+        if key.split("/")[0] in ("bytes", "wall", "seconds", "flops", "joules"):
             return cell(key, mean)
         return f"{cell(key, mean)} ± {cell(key, std)}"
     if isinstance(value, float) and not math.isfinite(value):
-        return "not finite"
+        return "no guarantee" if key == "epsilon" else "not finite"
     if key == "bytes":
         return data_size(value)
     if key in ("rounds", "local_steps"):

@@ -6,19 +6,47 @@ import numpy as np
 
 from ..errors import bad
 from ..metrics._models import HIGHER_IS_BETTER
-from .history import History
+from .history import History, spent
+
+# by which runs are ranked where nothing else is said: the first that was measured
+RANKS = (
+    "accuracy/validation", "loss/validation", "accuracy/local", "accuracy/mean_model", "objective", "loss/local", "loss",
+)  # fmt: skip
 
 
 def sign_of(name: str) -> int:
-    """1 where more of a number is better, -1 where less is; spreads are better small."""
-    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith("_std") else -1
+    """1 where more of a number is better, -1 where less is, as it is of spreads."""
+    if name.endswith(("_jain", "_entropy")):
+        return 1
+    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith(("_std", "_variance", "_range")) else -1
+
+
+def best(history: History, name: str | None = None) -> str | None:
+    """See `History.best`."""
+    name = history.measure() if name is None else name
+    if name is None:
+        return None
+    history._known(name)
+    sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+    scores = {
+        run: sign * history.last(name, run)
+        for run in history.runs
+        if not history.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
+        and any(name in r for r in history.records if r["run"] == run)
+    }
+    scores = {run: score for run, score in scores.items() if not math.isnan(score)}
+    return max(scores, key=lambda run: scores[run]) if scores else None
 
 
 def peak(history: History, name: str, run: str | None = None) -> float:
-    """The best value of a number over all evaluations, averaged over seeds.
+    """The best value of a number over all evaluations, averaged over seeds; see `peaks`."""
+    return float(peaks(history, name, run).mean())
 
-    Each seed has its own best. Higher is better for accuracy and its like
-    (`metrics.HIGHER_IS_BETTER`), lower for all others.
+
+def peaks(history: History, name: str, run: str | None = None) -> np.ndarray:
+    """The best value of a number over all evaluations, of each seed [seeds].
+
+    Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
 
     Raises:
       ValueError: a seed of that run has no finite value.
@@ -27,8 +55,8 @@ def peak(history: History, name: str, run: str | None = None) -> float:
     if not values.size or not np.isfinite(values).any(1).all():
         why = f"but a seed of run {history._run(run)!r} has no finite {name!r}"
         raise bad("name", name, why=why, instead="look at its records")
-    best = np.nanmax if sign_of(name) > 0 else np.nanmin
-    return float(best(np.where(np.isfinite(values), values, np.nan), axis=1).mean())
+    of = np.nanmax if sign_of(name) > 0 else np.nanmin
+    return of(np.where(np.isfinite(values), values, np.nan), axis=1)
 
 
 def to_target(history: History, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
@@ -37,7 +65,7 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     Args:
       name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
         for all others.
-      by: "round", "bytes", "gradients", "seconds" or "wall".
+      by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
     Returns:
       float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
       is interpolated.
@@ -52,8 +80,8 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     for r in sorted((r for r in history.records if r["run"] == run), key=lambda r: r["round"]):
         there = r.get(name) is not None and sign * r[name] >= sign * target
         if there and math.isnan(first[r["seed"]]):
-            first[r["seed"]] = float(r.get(by, math.nan))
+            first[r["seed"]] = spent(r, by)
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["peak", "sign_of", "to_target"]
+__all__ = ["RANKS", "best", "peak", "peaks", "sign_of", "to_target"]

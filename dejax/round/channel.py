@@ -1,6 +1,6 @@
 """The channel: the stages between the node that sends a value and the rule that combines it.
 
-    sender: privacy, codec    adversary    links: loss, audit, delay    meter, clock    receiver: the network's rule
+    sender: privacy, codec    adversary    server: its own clipping    links: loss, audit, delay    meter, clock    receiver: the network's rule
 
 A stage takes the wire and the message and returns the message changed. The wire says what the rows
 are (nodes or directed edges), who hears them and whose memory the network keeps (`wires`). A new
@@ -15,26 +15,33 @@ import jax
 import jax.numpy as jnp
 
 from ..compression import direct, identity
+from ..compression.apply import only
 from ..core import tree
 from ..core.checks import whole
 from ..core.kinds import check_option
 from ..core.stacks import held
 from ..core.types import Codec, Round, Tree, Values
-from ..errors import bad
+from ..errors import RefusedError, bad
 from ..problem.roles import average_statistics
 from . import audit, clocks, delay
+from .live import fixed
 from .message import Message
 from .received import Received, ReceivedRows
 from .wires import CopiesPerEdge, Edges, Heard, Neighbors, Server, Wire
 
 
 def private(wire: Wire, m: Message) -> Message:
-    """Clip and noise at the sender, where privacy acts on messages."""
+    """Clip and noise at the sender: messages, or uploads that nodes clip by themselves."""
     privacy = wire.network.privacy
+    if _of_uploads(privacy) and privacy.at_nodes:
+        return _clipped(wire, m._replace(base=m.value, own=m.value, sent=m.value))
     if privacy is None or privacy.hook != "message":
         return m._replace(base=m.value, own=m.value, sent=m.value)
     wire.round.store.ask()
     base, own, sent = privacy.message(wire.value_context("privacy"), m.value)
+    if m.owned is not None:  # no noise where a node has nothing; what was one object stays one
+        apart = {id(x): only(m.owned, x) for x in (base, own, sent)}
+        base, own, sent = apart[id(base)], apart[id(own)], apart[id(sent)]
     return m._replace(base=base, own=own, sent=sent)
 
 
@@ -49,6 +56,21 @@ def attacked(wire: Wire, m: Message) -> Message:
     if attack is None or attack.hook != "message":
         return m
     return wire.attack(m, attack)
+
+
+def bounded(wire: Wire, m: Message) -> Message:
+    """Clip what the server rebuilt of each upload, whoever sent it, where privacy acts there."""
+    privacy = wire.network.privacy
+    return _clipped(wire, m) if _of_uploads(privacy) and not privacy.at_nodes else m
+
+
+def _of_uploads(privacy: Any) -> bool:
+    return privacy is not None and privacy.hook == "upload"
+
+
+def _clipped(wire: Any, m: Message) -> Message:
+    wire.round.store.ask(wire.round._ids)  # one draw of the cohort serves all uploads of its nodes
+    return wire.bound(m)
 
 
 def lossy(wire: Wire, m: Message) -> Message:
@@ -70,7 +92,7 @@ def awaited(wire: Wire, m: Message) -> Message:
 
 
 Stage = Callable[[Any, Message], Message]
-STAGES: tuple[Stage, ...] = (private, encoded, attacked, lossy, audit.stage, delay.stage, metered, awaited)
+STAGES: tuple[Stage, ...] = (private, encoded, attacked, bounded, lossy, audit.stage, delay.stage, metered, awaited)
 
 
 def send(wire: Wire, message: Message) -> Message:
@@ -102,17 +124,22 @@ def _codec(round: Round, given: Any) -> Any:
     return given
 
 
-def exchange(round: Round, name: str, value: Tree, codec: Any, size: Any = None, heard: bool = False) -> Received:
-    """See `Round.exchange`. size: of the messages, where not the codec knows it."""
+def exchange(
+    round: Round, name: str, value: Tree, codec: Any, *, heard: bool = False, owned: Tree = None, mask_bytes: int = 0
+) -> Received:
+    """See `Round.exchange`.
+
+    owned: bool tree like `value`, which is 0 elsewhere. mask_bytes: of a message, to say so.
+    """
     codec = _codec(round, codec)
     if round._ids is not None:
         says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
         raise bad("value", owner="round.exchange", says=says, instead=way)
     _check_heard(round, heard, codec)
     wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
-    wire.size = size
-    got = wire.received(send(wire, wire.message(value)))
-    got.codec = codec
+    wire.mask_bytes = mask_bytes
+    got = wire.received(send(wire, wire.message(value)._replace(owned=owned, held=owned)))
+    got.codec, got.fixed = codec, fixed(round)
     return got
 
 
@@ -164,25 +191,50 @@ def average(
     groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
+    wire, got = _uploaded(round, name, value, weights, codec, groups, num_groups, downloads, None, 0)
+    out = got.combine()
+    # where nothing arrived, or what did has no weight, there is nothing to combine
+    if not got.plain or groups is not None or weights is not None:
+        out = tree.where(got.mask.any(1), out, tree.zeros(out))
+    if _of_uploads(round.network.privacy):
+        out = tree.map(lambda x: x[0], out)
+        return round.network.privacy.released(round.key(name + ".noise"), out, wire.total)
+    return out if groups is not None else tree.map(lambda x: x[0], out)
+
+
+def uploads(
+    round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
+    downloads: int, owned: Tree, mask_bytes: int,
+) -> Received:  # fmt: skip
+    """What a server received for a mean of parts of models, or one per group.
+
+    owned, mask_bytes: as in `exchange`.
+    """
+    return _uploaded(round, name, value, weights, codec, groups, num_groups, downloads, owned, mask_bytes)[1]
+
+
+def _uploaded(
+    round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
+    downloads: int, owned: Tree, mask_bytes: int,
+) -> tuple[Any, Received]:  # fmt: skip
     codec = _codec(round, codec)
     if groups is not None:
         num_groups = whole("round.average.num_groups", num_groups)
     wire = Server(round, name, codec, num_groups if groups is not None else None, downloads)
-    if groups is not None:
-        star(wire, "averages by groups")
-    message = send(wire, wire.message(value, weights, groups))
+    if groups is not None or owned is not None:
+        does = "averages by groups" if owned is None else "averages parts of models"
+        star(wire, does)
+        _one_mean(round, does)
+    wire.mask_bytes = mask_bytes
+    message = send(wire, wire.message(value, weights, groups)._replace(owned=owned, held=owned))
     if groups is None:
         average_statistics(round, name, _mean_as_they_are, weights)
-    got = wire.received(message)
-    out = got.combine()
-    # where nothing arrived, or what did has no weight, there is nothing to combine
-    if message.mask is not None or groups is not None or weights is not None:
-        out = tree.where(got.mask.any(1), out, tree.zeros(out))
-    return out if groups is not None else tree.map(lambda x: x[0], out)
+    return wire, wire.received(message)
 
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
+    _one_mean(round, "moves nodes towards a mean")
     used: Any = _codec(round, codec)
     wire: Any = Server(round, name, used, None, 1)
     message = send(wire, wire.message(value, None, None))
@@ -197,21 +249,12 @@ def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     return out if message.mask is None else tree.where(message.mask, out, value)
 
 
-def uploads(round: Round, name: str, value: Tree, weights: Values, size: Any) -> Received:
-    """What a server received of one mean; `size`: of the uploads, and of the answers."""
-    wire = Server(round, name, round.network.codec, None, 1)
-    star(wire, "averages parts of models")
-    wire.size = size
-    message = send(wire, wire.message(value, weights, None))
-    average_statistics(round, name, _mean_as_they_are, weights)
-    return wire.received(message)
-
-
 def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax.Array]:
     """See `Round.gather`."""
     codec = _codec(round, codec)
     wire = Server(round, name, codec, None, 0)
     star(wire, "looks at single uploads")
+    _one_mean(round, "looks at single uploads")
     if not round.network.rule.linear:
         why = "but the method combines single uploads itself, and would not use it"
         raise bad("network.rule", round.network.rule, why=why, instead="leave it out")
@@ -251,6 +294,14 @@ def star(wire: Server, does: str) -> None:
     if wire.kind != "star":
         says = f"is {wire.kind!r}, which forms sums alone"
         raise bad("network.server", wire.kind, says=says, why=f"but the method {does}", instead="leave server out")
+
+
+def _one_mean(round: Round, does: str) -> None:
+    """Raise where privacy acts on uploads, which covers `average` of one mean alone."""
+    if _of_uploads(round.network.privacy):
+        why = f"which covers one mean of all uploads, but the method {does}"
+        instead = "leave one_update out of its traits, or privacy out of the network"
+        raise bad("network.privacy", round.network.privacy, why=why, instead=instead, error=RefusedError)
 
 
 __all__ = [

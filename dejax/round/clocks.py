@@ -88,7 +88,7 @@ def start_cohort(view: Round, name: str) -> None:
     view.store.slots[view._clock] = start
 
 
-def server(round: Round, name: str, up: jax.Array, down: int, arrived: Any, kind: str) -> None:
+def server(round: Round, name: str, up: jax.Array, down: int | jax.Array, arrived: Any, kind: str) -> None:
     """Charge the time of upload, mean and download.
 
     The server waits for the slowest upload that arrives; then everybody has the result. Where nodes

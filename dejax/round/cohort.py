@@ -1,4 +1,6 @@
-"""Cohorts: m distinct nodes drawn uniformly, awake ones first."""
+"""Cohorts: m distinct nodes drawn uniformly, awake ones first; or every node on its own."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +8,22 @@ from jax import lax
 
 from ..core.random import draw_index, uniform
 from ..core.types import Round
+from ..data.sampling import Poisson
+from ..errors import RefusedError, bad
+
+
+def of(round: Any, key: jax.Array, m: int) -> tuple[jax.Array, Any]:
+    """(positions int32 [w] of a cohort, bool [n_all]: who is drawn; None where all of them are)."""
+    privacy = round.network.privacy
+    if privacy is None or privacy.hook != "upload" or privacy.client_sampling != "poisson":
+        return drawn(round, key, m), None
+    if round._ids is not None:
+        why = "which draws every node on its own, but the method samples within a cohort"
+        raise bad("network.privacy", privacy, why=why, instead="give client_sampling='fixed'", error=RefusedError)
+    score = uniform(key, (round.n,))
+    score = score if round._order is None else score[round._order]
+    rows = lax.top_k(-score, Poisson(m).width(round.n))[1]
+    return rows, score < jnp.float32(m) / jnp.float32(round.n)
 
 
 def drawn(round: Round, key: jax.Array, m: int) -> jax.Array:
@@ -34,4 +52,4 @@ def floyd(key: jax.Array, n: int, m: int) -> jax.Array:
     return lax.scan(body, jnp.zeros(m, jnp.int32), jnp.arange(m, dtype=jnp.int32))[0]
 
 
-__all__ = ["drawn", "floyd"]
+__all__ = ["drawn", "floyd", "of"]

@@ -17,6 +17,7 @@ class Context(NamedTuple):
       ticks: [n], the event number of each node in a timetable, which indexes its randomness; else
         None.
       awake: [n], rows that take part; None: all do.
+      held: bool tree like the value, the entries that each row holds and sends; None: all.
       place: where rows of nodes stand on a mesh, for work on each row alone (`place.on_devices`),
         also of the m rows of a cohort; None without a mesh, and where rows are edges.
     """
@@ -31,6 +32,7 @@ class Context(NamedTuple):
     progress: Any = None
     ticks: Any = None
     awake: Any = None
+    held: Any = None
     place: Any = None
 
 

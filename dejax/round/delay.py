@@ -27,13 +27,14 @@ def stage(wire: Any, m: Message) -> Message:
     depth = high if ages is None else high + 1
     at = sent_before % depth
 
-    def ring(purpose: str, value: Tree, memory: Tree, **kw: Any) -> Tree:
+    def ring(purpose: str, value: Tree, memory: Tree, first: bool = False, **kw: Any) -> Tree:
         """Return the oldest rows of `value` [rows, ...].
 
-        Where ages differ: the last `depth` of them, [rows, depth, ...].
+        Where ages differ: the last `depth` of them, [rows, depth, ...]. Before there are any: zeros, or
+        ones if `first`.
         """
-        zeros = lambda rows: tree.map(lambda x: jnp.zeros((rows, depth, *x.shape[1:]), x.dtype), value)
-        old, write = memory("late." + purpose, zeros, **kw)
+        none = lambda rows: tree.map(lambda x: jnp.full((rows, depth, *x.shape[1:]), first, x.dtype), value)
+        old, write = memory("late." + purpose, none, **kw)
         new = tree.map(lambda held, x: lax.dynamic_update_index_in_dim(held, x.astype(held.dtype), at, 1), old, value)
         write(new)
         if ages is None:
@@ -50,7 +51,8 @@ def stage(wire: Any, m: Message) -> Message:
         there = mask & there
     # what a sleeper holds is there when it wakes: copies at the ends of edges are read whether or not a message came
     sent = ring("sent", m.sent, wire.memory, frozen=False)
-    m = m._replace(sent=sent) if which is None else wire.pick(m, sent, which)
+    held = None if m.held is None else ring("held", m.held, wire.memory, first=True, frozen=False)
+    m = m._replace(sent=sent, held=held) if which is None else wire.pick(m, (sent, held), which)
     if m.rewrite is not None:
         m = m._replace(rewrite=ring("rewrite", m.rewrite, wire.receiver_memory))
     if tree.leaves(m.along):

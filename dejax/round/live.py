@@ -61,6 +61,12 @@ def _links(round: Round) -> Links:
     return round.network.topology.at(round.phase, _graph_key(round))
 
 
+def fixed(round: Round) -> bool:
+    """Whether the same neighbors are heard in every phase, but for faults."""
+    meets = round.plan is not None and round.plan.links(round.n_all) is not None
+    return round.network.topology.fixed and round._pulled is None and not meets
+
+
 def kind(round: Round) -> str:
     """Which sums of this phase's W are one: of rows, where the method chose whom it hears."""
     return "row" if round._pulled is not None else round.network.kind
@@ -126,4 +132,4 @@ def _graph_key(round: Round) -> jax.Array:
     return fold_in(round.run_key, round.phase)
 
 
-__all__ = ["Live", "chosen", "gathered_lists", "kind", "live_links", "repaired", "under_way"]
+__all__ = ["Live", "chosen", "fixed", "gathered_lists", "kind", "live_links", "repaired", "under_way"]

@@ -14,9 +14,11 @@ class Message(NamedTuple):
 
     Args:
       value: what the method handed over.
+      owned: bool tree like `value`, the entries that each node holds; None: all. Elsewhere values are 0.
       base: what a node goes on from after gossip. own: its own value in the rule.
       sent: what leaves; from the codec on what receivers rebuild, from the adversaries on what they
         hold.
+      held: the entries that the senders of `sent` hold, or claim to; None: all.
       rewrite: [n, ...] by receiver: what every adversary delivers to it; None: `sent` says it all.
       size: of one message, as the codec encodes it.
       links: W of the phase; weights, self_weights: after losses, None where nothing can be lost.
@@ -27,9 +29,11 @@ class Message(NamedTuple):
     """
 
     value: Tree
+    owned: Tree = None
     base: Tree = None
     own: Tree = None
     sent: Tree = None
+    held: Tree = None
     rewrite: Tree = None
     size: Any = None
     links: Any = None

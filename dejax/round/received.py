@@ -30,13 +30,15 @@ class Received:
     def __init__(
         self, ctx: Context, rule: Any, own: Tree, sent: Values, *, base: Tree, rewrite: Tree = None,
         weights: Tree = None, self_weights: Any = None, mask: Tree = None, adversary: Any = None, audit: Any = None,
-        forward: Any = None,
+        forward: Any = None, owned: Tree = None, held: Tree = None,
     ):  # fmt: skip
         self.ctx, self.rule, self.own, self.sent, self.base = ctx, rule, own, sent, base
+        self.owned, self.held = owned, held  # bool trees like own and sent: the entries that are there; None: all
         self.rewrite, self.adversary = rewrite, adversary  # tree [n, ...] per receiver; bool [n] over all senders
         self._audit, self._forward, self._judging = audit, forward, False
         self._weights, self._self_weights, self._mask = weights, self_weights, mask
         self.codec: Any = None  # of an exchange between neighbors
+        self.fixed = False  # whether the same neighbors are heard in every phase
 
     @property
     def links(self) -> Any:
@@ -90,11 +92,12 @@ class Received:
     def weighted(self, weights: jax.Array, self_weights: jax.Array) -> Any:
         """Sum values under given weights: sum_s weights[:, s] * port s + self_weights * own.
 
-        A zero weight silences NaN and Inf.
+        A zero weight silences NaN and Inf. Whole numbers under whole weights, such as `mask`, are summed exactly.
 
         Raises:
           ValueError: a method calls it under a rule that is not linear, and so must judge the
             values.
+          TypeError: whole numbers under weights that are not.
         """
         self._check_linear()
         if self.rewrite is None:
@@ -159,11 +162,15 @@ class Received:
           ValueError: the network's rule is not linear, so that it must judge the values.
         """
         self._check_linear()
-        weights = jnp.where(self.links.weights() != 0, weights, 0)
-        lost = jnp.where(self.mask, 0, weights)
         if self._audit is not None:
             self._audit(self)
-        return self.weighted(jnp.where(self.mask, weights, 0), self_weights + lost.sum(1))
+        return self.weighted(*self._given_back(weights, self_weights))
+
+    def _given_back(self, weights: jax.Array, self_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Give what lost links would have had of the method's own weights to the own value."""
+        weights = jnp.where(self.links.weights() != 0, weights, 0)
+        lost = jnp.where(self.mask, 0, weights)
+        return jnp.where(self.mask, weights, 0), self_weights + lost.sum(1)
 
     def moved(self, mean: Tree) -> Any:
         """Move to base + gamma (mean - own), as `Round.gossip` does.
@@ -180,16 +187,30 @@ class Received:
             why = "but the method mixes by weights of its own, which a robust rule cannot replace"
             raise bad("network.rule", self.rule, says=f"is {type(self.rule).__name__}", why=why, instead="leave it out")
 
-    def holders(self, owns: Tree, weights: Values | None = None, self_weights: Values | None = None) -> Any:
-        """Sum the weights of those who hold each entry: `owns` [n, ...] is 1 where a sender does.
+    def edge(self, values: Values) -> jax.Array:
+        """Data on the edges of a fixed graph, [m, ...], on ports [n, k, ...]; 0 on padding.
 
-        Weights are those of what arrived. An adversary claims all entries.
+        values: row e belongs to row e of `topology.edges()`, the edges (receiver, sender) in ascending order. With another
+          number of rows than edges all of the result is NaN (of whole numbers the least there is).
+        Raises:
+          ValueError: a graph that changes from phase to phase, neighbors that the method chose, or pairs
+            that meet.
         """
-        weights = self.weights if weights is None else jnp.where(self.mask, weights, 0)
-        self_weights = self.self_weights if self_weights is None else self_weights
-        if self.adversary is not None:
-            owns = tree.where(self.adversary, tree.map(jnp.ones_like, owns), owns)
-        return self.links.weighted(self.links.with_neighbors(owns), weights, self_weights, owns)
+        if not self.fixed:
+            says, why = "is asked for", "where other nodes are heard in every phase"
+            way = "use a fixed graph, or compute the data from got.links.senders()"
+            raise bad("values", values, owner="got.edge", says=says, why=why, instead=way)
+        values, ids, n = jnp.asarray(values), self.ctx.ids, self.links.n
+        real = self.links.weights() != 0
+        senders = jnp.where(real, ids[self.links.senders()], n)
+        degree = real.sum(1, dtype=jnp.int32)
+        by_id = jnp.zeros((n,), jnp.int32).at[ids].set(degree)
+        first = (jnp.cumsum(by_id, dtype=jnp.int32) - by_id)[ids]
+        rank = jnp.argsort(jnp.argsort(senders, 1), 1)  # among a receiver's senders, by id
+        at = jnp.where(real, first[:, None] + rank, values.shape[0])
+        out = values.at[at].get(mode="fill", fill_value=0)
+        least = jnp.nan if jnp.issubdtype(values.dtype, jnp.inexact) else jnp.iinfo(values.dtype).min
+        return jnp.where(degree.sum() == values.shape[0], out, jnp.asarray(least, values.dtype))
 
     def each(self) -> tuple[Any, jax.Array]:
         """The stacked form [n, k, ...] and the mask [n, k]; for small trees only."""
@@ -204,9 +225,9 @@ class Received:
         Coordinates are taken in blocks where there are more than `fused` values to combine.
 
         `fn(values, masks) -> [n, c]` of two lists, k(+1) values [n, c] and masks [n, 1] of which
-        arrived, so that no [k, n, c] is formed where the rule needs none: up to `fused` values it
-        is elementwise, one loop that keeps nothing. The own value comes first where it exists and
-        is asked for.
+        arrived (of parts of models [n, c]), so that no [k, n, c] is formed where the rule needs none:
+        up to `fused` values it is elementwise, one loop that keeps nothing. The own value comes first
+        where it exists and is asked for.
         """
         like = self.own if self.own is not None else self.sent
 
@@ -226,16 +247,24 @@ class Received:
     ) -> jax.Array:
         """Return [n, k]: the share of each received value's coordinates that a rule does not keep.
 
+        Of parts of models: of the coordinates that the sender holds.
+
         `kept(values, masks)` is a list of bool [n, c], one for each of `values`.
         """
         first = int(include_own and self.own is not None)
 
         def dropped(values: list[jax.Array], masks: list[jax.Array]) -> jax.Array:
-            return jnp.stack([(~x).sum(1, dtype=jnp.int32) for x in kept(values, masks)[first:]], 1)
+            out = zip(kept(values, masks)[first:], masks[first:], strict=True)
+            if self.held is None:
+                return jnp.stack([(~x).sum(1, dtype=jnp.int32) for x, _ in out], 1)
+            both = [jnp.stack([(m & ~x).sum(1, dtype=jnp.int32), m.sum(1, dtype=jnp.int32)], 1) for x, m in out]
+            return jnp.stack(both, 2)  # [n, 2, k]
 
         parts = self._in_blocks(dropped, include_own, fused)
-        total = sum(width for _, width in parts)
-        return tree.add(*[blocks.sum(0).astype(jnp.float32) for blocks, _ in parts]) / total
+        left = tree.add(*[blocks.sum(0).astype(jnp.float32) for blocks, _ in parts])
+        if self.held is None:
+            return left / sum(width for _, width in parts)
+        return left[:, 0] / jnp.maximum(left[:, 1], 1)
 
     def _in_blocks(self, fn: Callable[..., jax.Array], include_own: bool, fused: int) -> list[tuple[jax.Array, int]]:
         """Apply fn to blocks of coordinates, leaf by leaf.
@@ -250,7 +279,7 @@ class Received:
         masks = [jnp.ones((n, 1), bool)] * own + [self.mask[:, s, None] for s in range(self.links.num_ports)]
         k = len(masks)
 
-        def leaf(sent: jax.Array, mine: Tree, hostile: Tree) -> tuple[jax.Array, int]:
+        def leaf(sent: jax.Array, mine: Tree, hostile: Tree, owned: Tree, held: Tree) -> tuple[jax.Array, int]:
             width = sent[0].size
             most = width if k <= fused else BLOCK_BYTES // max(1, k * n * max(4, sent.dtype.itemsize))
             blocks = -(-width // max(1, min(width, most)))
@@ -259,11 +288,8 @@ class Received:
             def flat(x: jax.Array) -> jax.Array:
                 return jnp.pad(x.reshape(x.shape[0], -1), ((0, 0), (0, blocks * columns - width)))
 
-            sent, mine, hostile = (
-                flat(sent),
-                None if mine is None else flat(mine),
-                None if hostile is None else flat(hostile),
-            )
+            sent, others = flat(sent), (mine, hostile, owned, held)
+            mine, hostile, owned, held = (None if x is None else flat(x) for x in others)
 
             def block(b: jax.Array) -> jax.Array:
                 cut = lambda x: jax.lax.dynamic_slice_in_dim(x, b * columns, columns, 1)
@@ -272,14 +298,22 @@ class Received:
                 if hostile is not None:
                     bad, rewritten = self.from_adversary(), cut(hostile)
                     values = [jnp.where(bad[:, s][:, None], rewritten, v) for s, v in enumerate(values)]
-                return fn(([cut(mine)] if own else []) + values, masks)
+                return fn(([cut(mine)] if own else []) + values, masks if held is None else entries(cut))
+
+            def entries(cut: Callable[[jax.Array], jax.Array]) -> list[jax.Array]:
+                """The masks [n, c] of what arrived, of entries that its sender holds."""
+                theirs = cut(held)
+                there = [self.mask[:, s, None] & self.links.take(theirs, s) for s in range(self.links.num_ports)]
+                return ([cut(owned)] if own else []) + there
 
             return jax.lax.map(block, jnp.arange(blocks)) if blocks > 1 else block(jnp.int32(0))[None], width
 
         sent = tree.leaves(self._spread)
         mine = tree.leaves(self.own) if own else [None] * len(sent)
-        hostile = [None] * len(sent) if self.rewrite is None else tree.leaves(self.rewrite)
-        return [leaf(*each) for each in zip(sent, mine, hostile, strict=True)]
+        each = lambda x: [None] * len(sent) if x is None else tree.leaves(x)
+        held = None if self.held is None else self.links.with_neighbors(self.held)
+        leaves = zip(sent, mine, each(self.rewrite), each(self.owned), each(held), strict=True)
+        return [leaf(*parts) for parts in leaves]
 
 
 class ReceivedRows:
@@ -294,7 +328,7 @@ class ReceivedRows:
         self._round, self._name, self._ride, self._headers = round, name, ride, 0
         self.rows, self.mask = rows, mask
 
-    def keep(self, old: Values) -> Any:
+    def keep(self, old: Tree) -> Any:
         """The new rows where they arrived, else `old` [m, ...]."""
         return self.rows if self.mask is None else tree.where(self.mask, self.rows, old)
 
@@ -305,7 +339,7 @@ class ReceivedRows:
         lost the result is what would have come: use it through `mask`, as `rows`.
         """
         edges, awake = self._round.edges, self._round.awake
-        sent = edges.count(jnp.ones((edges.m,), jnp.int32))
+        sent = edges.sum(jnp.ones((edges.m,), jnp.int32))
         sent = sent if awake is None else jnp.where(awake, sent, 0)
         name = f"wire/{self._name}/header"
         self._round.meter(name, sent, counts.dtype.itemsize * 8)

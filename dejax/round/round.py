@@ -204,16 +204,16 @@ class Round(Rows):
           weights: (w [n, k] on ports, own [n]), instead of those of W; what lost links would have
             had goes to the own value. The method says `needs_sums` in its traits.
           mask: bool tree, entries [n, ...] (or broadcast to them) that each node holds: every entry
-            becomes the mean over those of the neighborhood that hold it, and stays where nobody
-            does. Messages take the bits of the entries held, and `mask_bits` each. The method says
-            `masks` in its traits.
+            becomes the mean (or what the rule makes) over those of the neighborhood that hold it, and
+            stays where nobody does. The codec sees them alone; messages take their bits, and
+            `mask_bits` each, in whole bytes. The method says `masks` in its traits.
           heard: as in `exchange`, without `mask`.
         """
         check_rows("round.gossip", value, self.n)
         check_pair("round.gossip", "weights", weights, "(w [n, k] on ports, own [n])")
         name = self._name("gossip", name)
         if mask is not None:
-            return masked.gossip(self, name, value, mask, weights, mask_bits)
+            return masked.gossip(self, name, value, mask, weights, mask_bits, codec, heard)
         got = channel.exchange(self, name, value, codec, heard=heard)
         return got.moved(got.combine() if weights is None else got.average(*weights))
 
@@ -279,13 +279,13 @@ class Round(Rows):
             0.
           num_groups: how many, static.
           downloads: how many results every node fetches, for meter and clock.
-          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean over those
-            that hold it, zero where nobody does. Both ways take the bits of the entries held, and
-            `mask_bits`. The method says `masks` in its traits.
+          mask: bool tree, entries [n, ...] that each node holds: every entry is the mean (or what the
+            rule makes) over those that hold it, zero where nobody does. Both ways take the bits of
+            the entries held, and `mask_bits`. The method says `masks` in its traits.
         """
         name = self._name("average", name)
         if mask is not None:
-            return masked.average(self, name, value, mask, weights, mask_bits)
+            return masked.average(self, name, value, mask, weights, mask_bits, codec, groups, num_groups, downloads)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     def merge(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:
@@ -332,6 +332,8 @@ class Round(Rows):
     def sample(self, m: int, *, name: str | None = None) -> "Round":
         """A view whose node axis is m distinct nodes drawn uniformly, awake ones first.
 
+        Under privacy of uploads with Poisson sampling: every node on its own with probability m / n. The axis is then wider, and
+        those that were not drawn are asleep.
         Costs O(m^2) when everybody is awake, whatever the population's size.
         Raises: ValueError: m < 1 or m > n.
         """
@@ -339,8 +341,8 @@ class Round(Rows):
         m = whole("round.sample.m", m)
         if m > self.n:
             raise bad("round.sample.m", m, why=f"but there are {self.n} nodes", instead=f"give 1 <= m <= {self.n}")
-        rows = cohort.drawn(self, fold_name(self._key, name), m)
-        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None)
+        rows, who = cohort.of(self, fold_name(self._key, name), m)
+        view = self._child(self.store, self._key, name + "/", _ids=rows, _put=None, _drawn=who, _expected=m)
         clocks.start_cohort(view, name)
         return view
 

@@ -39,6 +39,10 @@ class Rows:
         self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
         self._prefix = ""
         self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
+        self._drawn: Any = (
+            None  # bool [n_all]: who of a cohort is drawn, where every node is on its own; None: all rows
+        )
+        self._expected: int | None = None  # how many these are on average
         self._put: Any = None  # rows to write back; an id of n is dropped
         self._busy: Any = None
         self._pulled: Any = None  # links that the method chose
@@ -107,7 +111,15 @@ class Rows:
             if up is not None:
                 up = self._rows(up)
                 mask = up if mask is None else mask & up
+        if self._drawn is not None:
+            drawn = self._rows(self._drawn)
+            mask = drawn if mask is None else mask & drawn
         return mask
+
+    @property
+    def expected(self) -> int:
+        """Return how many nodes this view has, of a cohort of random size on average."""
+        return self.n if self._expected is None else self._expected
 
     @property
     def computes(self) -> Any:

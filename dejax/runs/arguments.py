@@ -50,7 +50,7 @@ def one_of(seed: Any, seeds: Any) -> Any:
         return seed
     if not (np.ndim(seed) == 0 and seed == 0):
         raise bad("seed", seed, says=f"is {seed!r} and seeds is {seeds!r}", instead="give one of them")
-    if isinstance(seeds, SupportsIndex) and not np.shape(np.asarray(seeds)):
+    if np.ndim(seeds) == 0 and isinstance(seeds, SupportsIndex):
         n = int(seeds)
         raise bad(
             "seeds", seeds, instead=f"give a list of seeds, e.g. seeds=list(range({n})), or seed={n} for this one"

@@ -6,7 +6,7 @@ Their state is on the device, their counters on the host; checkpoints hold both.
 import abc
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,19 +15,19 @@ import numpy as np
 from .. import engine
 from ..core import tree
 from ..core.struct import labelled
-from ..core.types import MeshLike, PathLike, Tree
+from ..core.types import MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..errors import CheckpointError, Words, bad
+from ..errors import Words, bad
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
+from ..report.arrays import Arrays
 from ..report.history import KEYS, Record
 from ..report.seeds import over_lanes
 from ..xla.compile_once import once
-from . import checkpoint, vmapped
+from . import vmapped
 from .counters import Counters
-from .directory import RunDir
-from .fingerprint import difference, fingerprint
+from .fingerprint import fingerprint
 from .phased import Phased
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
@@ -65,12 +65,9 @@ class Batch(Phased):
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
-            raise bad(
-                "mesh",
-                None,
-                why=f"but this job has {processes.count()} processes",
-                instead="give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all",
-            )
+            why = f"but this job has {processes.count()} processes"
+            way = "give " + Words("mesh={}", "mesh: {}") + " to spread nodes over the devices of all"
+            raise bad("mesh", None, why=why, instead=way)
         self.initial: Any = None  # starts as given, by node id
         self.carry: Any = None
         self.round = 0
@@ -79,9 +76,11 @@ class Batch(Phased):
         self.closed: set[int] = set()
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
+        self.arrays = Arrays()
         self.held: int | None = None  # how many records the checkpoint that it goes on from was written after
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
+        self.pace: tuple[float, int] = (0.0, 0)  # real seconds in chunks, and the rounds that these computed
         self.started, self.status = False, "done"
         self.cadence: Any = None
         self.shape: dict[str, Any] = {}
@@ -115,7 +114,7 @@ class Batch(Phased):
         """Shapes of `values`."""
         return []
 
-    def _moved(self, which: str, values: Tree) -> Any:
+    def moved(self, which: str, values: Tree) -> Any:
         """Carries (or states) in the order of node ids ("in_order") or of places ("to_places")."""
         if self.place is None or self.place.ids is None:
             return values
@@ -196,16 +195,26 @@ class Batch(Phased):
         there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.place_array(x, to(has))
         return tree.map(there, self.axes, carry)
 
-    def advance(self, count: int) -> Any:
-        """Advance by `count` rounds; return their meters on the host, [count, ...] (after runs)."""
+    def advance(self, count: int, wanted: Callable[[Tree], int] | None = None) -> tuple[Any, int]:
+        """Advance by `count` rounds; return their meters on the host, and `count`.
+
+        Meters are [count, ...] (after runs). wanted: says by the meters how many of these rounds are; where fewer, they are run again alone.
+        """
         self._go_on()
         program = self.compiled()
+        spare = None if wanted is None else vmapped.copied(self.carry)
+        began = time.perf_counter()
         before, after = self._chunk(self._in_place(self.carry), count)
         self.carry, meters = program(*before, *after)
         meters = to_host(meters)
-        self.round += count
+        self.pace = (self.pace[0] + time.perf_counter() - began, self.pace[1] + count)
         cut = (slice(None), slice(0, count)) if self.many else (slice(0, count),)
-        return tree.map(lambda x: x[cut], meters)
+        meters = tree.map(lambda x: x[cut], meters)
+        if wanted is not None and (fewer := wanted(meters)) < count:
+            self.carry = spare
+            return self.advance(fewer)
+        self.round += count
+        return meters, count
 
     @property
     def alive(self) -> bool:
@@ -248,7 +257,7 @@ class Batch(Phased):
             Lazy(model) if together else model(),
             self.problem,
             self.network_of(at),
-            state=Lazy(lambda: state(self._moved("in_order", carry))),
+            state=Lazy(lambda: state(self.moved("in_order", carry))),
             index=self.round,
             key=vmapped.key_of(self.lanes[at][1]),
             nodes=nodes,
@@ -256,6 +265,7 @@ class Batch(Phased):
             place=self.place,
             together=(together, at) if together else None,
             others=lambda: engine.views(method, state(carry)),
+            counted=self.counters[at].counts(),
         )
 
     def _together(self) -> Together | None:
@@ -277,7 +287,13 @@ class Batch(Phased):
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
         out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
-        return out | self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+        out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+        seconds, rounds = self.pace
+        return out | ({"wall/round": float(f"{seconds / rounds:.4g}")} if rounds else {})
+
+    @abc.abstractmethod
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None; see `report.graphs`."""
 
     @abc.abstractmethod
     def fingerprints(self) -> dict[str, Any]:
@@ -318,69 +334,6 @@ class Batch(Phased):
         """The data in words, the same for the same data alone: name, nodes and a digest."""
         data = self.stages[0].given[1].data
         return f"{data.name}, {data.n} nodes, {fingerprint(data)[:8]}"
-
-    def save(self, directory: RunDir) -> None:
-        """Write a checkpoint of this moment."""
-        facts = {
-            "label": self.label,
-            "experiment": self.prints(),
-            "wall": self.wall,
-            "compile": self.compile,
-            "width": self.width,
-            "records": len(self.records),
-            "counters": [c.plain() for c in self.counters],
-            "broken": [[at, *where, at in self.closed] for at, where in self.broken.items()],
-            "shape": self.shape,
-        }
-        directory.save(self.label, self.round, self._moved("in_order", self.carry), facts, self.labels)
-
-    def restore(self, directory: RunDir) -> bool:
-        """Go back to the newest checkpoint; False if there is none.
-
-        Raises:
-          CheckpointError: damaged, or of another experiment.
-        """
-        path = directory.saved(self.label)
-        if path is None:
-            return False
-        manifest = processes.led(checkpoint.read_manifest)(path)
-        theirs, mine = manifest["facts"].get("experiment", {}), self.prints()
-        with processes.everyone():
-            if (other := difference(theirs, mine)) is not None:
-                way = Words(
-                    "the same method, problem, network and seeds; to go on from its models with others, start anew with params=",
-                    "the config and the code that it was made with, or start anew with another --out",
-                )
-                raise CheckpointError(f"{path} is of another experiment: its {other}. Resume with " + way)
-        self.stage = self.stage_of(checkpoint.round_of(path))
-        carry, facts = self._load(path, manifest["facts"].get("width", self.width))
-        self.carry = self._moved("to_places", carry)
-        self.round, self.started = checkpoint.round_of(path), True
-        self.counters = [Counters.from_plain(c) for c in facts["counters"]]
-        self.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
-        self.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
-        self.shape, self.held = facts.get("shape", {}), facts["records"]
-        self.wall, self.compile = self.wall + float(facts["wall"]), self.compile + float(facts["compile"])
-        return True
-
-    def _load(self, path: PathLike | None, width: int) -> tuple[Any, Any]:
-        """Load the carry of a checkpoint that holds `width` runs.
-
-        On another mesh the number of runs beyond the lanes, which fill up the devices, may differ.
-        """
-        like = self.abstract()
-        if width == self.width:
-            return checkpoint.load(path, like)
-        place = self.place
-        there = lambda has: None if place is None else place.sharding(has, (None,))
-        theirs = tree.map(
-            lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), self.axes, like
-        )
-        carry, facts = checkpoint.load(path, theirs)
-        carry = vmapped.refilled(len(self.lanes), self.width, carry)
-        return carry if self.place is None else tree.map(
-            lambda x, to: placement.place_array(x, to.sharding), carry, like
-        ), facts
 
 
 def _like(params: Tree) -> Any:

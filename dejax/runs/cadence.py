@@ -3,15 +3,15 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from .. import metrics as metrics_room
 from ..core.arguments import called_with
-from ..core.checks import or_none, whole
+from ..core.checks import above, natural, or_none, whole
 from ..core.types import Problem
-from ..errors import NULL, a_name, bad
+from ..errors import NULL, a_name, bad, call, keyword
 from ..metrics import View
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
@@ -26,6 +26,16 @@ OF_THE_MEAN = (
     "sharpness",
 )  # need a mean of models
 
+ON_TEST = (
+    "local_models",
+    "own_test",
+    "mean_model",
+    "per_node",
+    "fairness",
+    "per_class",
+    "confusion",
+)  # need a test set
+
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
@@ -33,6 +43,8 @@ class Cadence:
 
     rounds: int
     every: int | None = None
+    at: Sequence[int] | None = None
+    at_seconds: Sequence[float] | None = None
     nodes: int | None = None
     final_nodes: int | None = None
     metrics: Sequence[Any] | None = None
@@ -45,11 +57,16 @@ class Cadence:
             raise bad("metrics", self.metrics, instead="give names or functions fn(view), one or a list of them")
         for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
             object.__setattr__(self, name, or_none(whole)(name, getattr(self, name)))
+        for name, check, some in (("at", natural, "[1, 2, 5, 10]"), ("at_seconds", above(0), "[0.5, 1.0, 2.0]")):
+            object.__setattr__(self, name, _several(name, getattr(self, name), check, some))
 
     @property
-    def step(self) -> int:
-        """Rounds between evaluations."""
-        return self.every if self.every is not None else max(1, math.ceil(self.rounds / EVALUATIONS))
+    def step(self) -> int | None:
+        """Rounds between evaluations; None where a list says when they are."""
+        if self.every is not None:
+            return self.every
+        listed = self.at is not None or self.at_seconds is not None
+        return None if listed else max(1, math.ceil(self.rounds / EVALUATIONS))
 
     def longer(self, rounds: int, options: dict[str, Any]) -> "Cadence":
         """The same for more rounds; takes its own fields out of `options`."""
@@ -60,20 +77,26 @@ class Cadence:
 
     def evaluates(self, round: int) -> bool:
         """Whether the state after `round` rounds is measured."""
-        return round % self.step == 0 or round == self.rounds
+        step = self.step
+        return round in (0, self.rounds) or (step is not None and round % step == 0) or round in (self.at or ())
 
-    def saves(self, round: int, seconds: float) -> bool:
+    def next_time(self, seconds: float) -> float:
+        """The next virtual time at which it is measured, after `seconds`; inf where none is left."""
+        return next((t for t in self.at_seconds or () if t > seconds), math.inf)
+
+    def saves(self, round: int, measured: bool, seconds: float) -> bool:
         """Whether it is saved, `seconds` after the last checkpoint."""
         if round == self.rounds:
             return True
         if self.checkpoint_every is not None:
             return round % self.checkpoint_every == 0
-        return self.evaluates(round) and seconds >= SAVE_SECONDS
+        return measured and seconds >= SAVE_SECONDS
 
     def next_stop(self, round: int) -> int:
-        """The next round at which the host has something to do."""
-        steps = [self.step] + ([self.checkpoint_every] if self.checkpoint_every else [])
-        return min(self.rounds, *(round // s * s + s for s in steps))
+        """The next round at which the host has something to do, as far as rounds say."""
+        steps = [s for s in (self.step, self.checkpoint_every) if s]
+        listed = [t for t in self.at or () if t > round]
+        return min([self.rounds, *listed, *(round // s * s + s for s in steps)])
 
     def measures(self, problem: Problem) -> list[Callable[[View], dict[str, Any]]]:
         """The metrics as functions.
@@ -132,13 +155,22 @@ class Cadence:
                     why=f"but there are {run.problem.n} nodes",
                     instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
+        if self.at_seconds is not None and run.network.clock is None and run.network.events is None:
+            clock = call("dejax.faults.clock", latency=0.01)
+            way = (
+                "give the network a clock, "
+                + keyword("clock", clock)
+                + ", or a list of rounds, "
+                + keyword("at", "[1, 2, 5]")
+            )
+            raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
         averageable = getattr(run.problem.task, "averageable", True)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
             if name in OF_THE_MEAN and not averageable:
                 why = "but the task says averageable = False: the mean of its models is no model"
                 raise bad("metrics", name, says=f"holds {name!r}", why=why, instead="measure local_models, or own_test")
-        needs = (metrics_room.local_models, metrics_room.own_test, metrics_room.mean_model)
+        needs = [getattr(metrics_room, name) for name in ON_TEST]
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
             if getattr(metric, "func", metric) in needs and run.problem.data.test is None:
@@ -153,6 +185,19 @@ class Cadence:
                 why = f"but {run.problem.data.name} has no validation part"
                 instead = "set one aside with data.split(validation=0.1), or leave it out"
                 raise bad("metrics", name, says=f"holds {name!r}", why=why, instead=instead)
+
+
+def _several(name: str, given: Any, check: Callable[[str, Any], Any], some: str) -> tuple[Any, ...] | None:
+    """A list of different numbers in order; None where there is none.
+
+    Raises:
+      ValueError, TypeError: no list of at least one, or a number that `check` refuses.
+    """
+    if given is None:
+        return None
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) or not (found := list(given)):
+        raise bad(name, given, instead=f"give a list, e.g. {some}")
+    return tuple(sorted({check(name, x) for x in found}))
 
 
 __all__ = ["OF_THE_MEAN", "Cadence"]

@@ -30,7 +30,7 @@ from ..core import tree
 from ..core.types import PathLike, Tree
 from ..devices import processes
 from ..errors import CheckpointError, Words
-from ..report import files
+from ..report import writing
 from .writable import OUT
 
 FORMAT = 1
@@ -73,7 +73,7 @@ def save(directory: PathLike, round: int, state: Tree, facts: dict[str, Any], ke
 @processes.led
 def _begin(directory: Path, round: int) -> str:
     partial = directory / f".partial-{round:09d}-{os.getpid()}"
-    with files.named(partial):
+    with writing.named(partial):
         directory.mkdir(parents=True, exist_ok=True)
         tidy(directory)
         partial.mkdir()
@@ -91,7 +91,7 @@ def _finish(partial: Path, final: Path, leaves: list[Any], facts: dict[str, Any]
         "files": {name: [path.stat().st_size, _sha256(path)] for name, path in _files(partial).items()},
     }
     manifest["sha256"] = _digest(manifest)
-    with files.named(partial):
+    with writing.named(partial):
         with open(partial / "manifest.json", "w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1, sort_keys=True)
         for path in [*_files(partial).values(), *(p for p in partial.rglob("*") if p.is_dir()), partial]:
@@ -259,12 +259,12 @@ def _not_written(partial: Path, error: Exception) -> OSError:
     """Make the error of a checkpoint that cannot be written; remove its part."""
     shutil.rmtree(partial, ignore_errors=True)
     if isinstance(error, OSError) and error.errno is not None:
-        return files.cannot_write(partial, error)
+        return writing.cannot_write(partial, error)
     text = str(error).strip()
     known = next((code for code in FULL if os.strerror(code) in text), None)
     if known is not None:
-        return files.cannot_write(partial, OSError(known, os.strerror(known)))
-    return files.cannot_write(partial, OSError((text.splitlines() or [type(error).__name__])[0][:200]))
+        return writing.cannot_write(partial, OSError(known, os.strerror(known)))
+    return writing.cannot_write(partial, OSError((text.splitlines() or [type(error).__name__])[0][:200]))
 
 
 def _named(state: Tree) -> dict[str, Any]:

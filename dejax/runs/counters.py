@@ -72,13 +72,23 @@ class Counters:
         self.loss_sum, self.loss_rounds = 0.0, 0
         return {"loss": mean}
 
-    def numbers(self, n: int) -> dict[str, float | int]:
-        """What a record says of traffic and time, of n honest nodes; bytes of adversaries apart."""
-        out: dict[str, float | int] = {"bytes": self.bytes(), "bytes/node": self.bytes() / n}
+    def counts(self) -> dict[str, int]:
+        """Bytes, gradients and whatever else was counted of honest nodes so far."""
+        return {"bytes": self.bytes()} | {name: total for name, total in self.totals.items() if "/" not in name}
+
+    def numbers(self, n: int, an_epoch: float | None = None) -> dict[str, float | int]:
+        """What a record says of traffic and time, of n honest nodes; bytes of adversaries apart.
+
+        an_epoch: gradients of a node that go once over its samples; None: nothing is said of epochs.
+        """
+        counts = self.counts()
+        out: dict[str, float | int] = {"bytes": counts.pop("bytes"), "bytes/node": self.bytes() / n}
         if any(name.startswith(HOSTILE) for name in self.totals):
             out["bytes/hostile"] = payload(self.totals, hostile=True)
-        out |= {name: total for name, total in self.totals.items() if "/" not in name}
+        out |= counts
         out |= {name: value for name, value in self.values.items() if name != "loss"}
+        if an_epoch and "gradients" in self.totals:
+            out["epochs"] = self.totals["gradients"] / (n * an_epoch)
         if self.rounds and "awake" in self.totals:
             out["participation"] = self.totals["awake"] / (n * self.rounds)
         if self.seconds > 0:

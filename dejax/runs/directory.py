@@ -5,16 +5,16 @@ A run that is resumed starts from that.
 run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
 config.yaml      the config that makes the same runs, where all their parts are members of dejax
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
+arrays/LABEL/round_...npz  what metrics returned as arrays
 checkpoints/LABEL/round_...
+graphs.json      the graphs of the runs, for pictures
 figure.png, report.html
 .lock            while a process writes there: which one, of which host
 """
 
 import datetime
-import hashlib
 import json
 import time
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from ..core.types import Tree
 from ..core.warn import warn
 from ..devices import processes
 from ..errors import CheckpointError, Words
-from ..report import files
+from ..report import arrays, files, writing
+from ..report.arrays import Part
 from ..report.history import History, Record
 from ..report.setup import versions
 from . import checkpoint
@@ -30,7 +31,6 @@ from .lock import NAME as LOCK, Lock
 from .writable import OUT, RESUME, check_writable
 
 FROM_PYTHON = "none: made by a call from Python, with parts that no config names; runs.LABEL.setup says of what"
-LONGEST = 120  # letters of a label in the name of a directory; file systems take 255 bytes
 
 
 def _seen(path: Path, seconds: float = 10.0) -> bool:
@@ -149,7 +149,7 @@ class RunDir:
 
     @processes.led
     def _create(self) -> None:
-        with files.named(self.path):
+        with writing.named(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._lock.take()
         if not self.resume:
@@ -159,7 +159,7 @@ class RunDir:
                 self._lock.drop()
                 raise
         if self.config is not None:
-            files.write(self.path / "config.yaml", self.config)
+            writing.write(self.path / "config.yaml", self.config)
 
     def note(self, facts: dict[str, dict[str, Any]]) -> None:
         """Set facts of some runs, by label, in run.json."""
@@ -182,7 +182,15 @@ class RunDir:
         made = {} if self.config or (self.path / "config.yaml").is_file() else {"config": FROM_PYTHON}
         about = now | self.about | versions() | made | {"runs": self.facts}
         self.about = {k: v for k, v in about.items() if k != "runs"}
-        files.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+        writing.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
+
+    @processes.led
+    def note_graphs(self, found: dict[str, dict[str, Any] | None]) -> None:
+        """Keep the graphs of some runs, by label, in graphs.json."""
+        old = files.read_graphs(self.path)
+        now = {k: v for k, v in (old | found).items() if v is not None}
+        if now != old:
+            files.write_graphs(self.path, now)
 
     # ---- metrics
     def records(self) -> list[Record]:
@@ -222,7 +230,29 @@ class RunDir:
                 )
             records = spare
         self._rewrite(records)
+        arrays.cut(self.path, labels, round)
         return own(records)
+
+    def arrays(self, labels: list[str], round: int, held: int) -> dict[str, dict[int, Path]]:
+        """Files of arrays of some runs up to a round: label -> round -> file.
+
+        held: how many there must be, as the checkpoint says.
+
+        Raises:
+          CheckpointError: there are others.
+        """
+        files_of = lambda label: [[t, str(path)] for t, path in arrays.existing(self.path, label) if t <= round]
+        every = processes.led(lambda: {label: files_of(label) for label in labels})()
+        found = {label: {t: Path(path) for t, path in pairs} for label, pairs in every.items()}
+        there = sum(map(len, found.values()))
+        if there != held:
+            raise processes.met(
+                CheckpointError(
+                    f"{self.path / arrays.FOLDER} holds {there} of the {held} files of arrays of {', '.join(labels)} up to round {round}; "
+                    "restore them from a copy, or start anew with another " + OUT
+                )
+            )
+        return found
 
     @processes.led
     def check_records(self) -> None:
@@ -240,33 +270,32 @@ class RunDir:
                     "copy (metrics.csv beside it has the same records, if it is whole)"
                 )
 
-    def append(self, records: list[Record]) -> None:
-        """Add records to both files."""
+    def append(self, records: list[Record], parts: dict[str, Part] | None = None) -> None:
+        """Add records of one moment to both files, after their arrays: label -> those of its seeds."""
         self.make()
-        self._append(records)
+        self._append(records, parts or {})
 
     @processes.led
-    def _append(self, records: list[Record]) -> None:
-        files.append(self.path / "metrics.jsonl", files.jsonl(records))
+    def _append(self, records: list[Record], parts: dict[str, Part]) -> None:
+        for label, part in parts.items():
+            arrays.write(self.path, label, records[0]["round"], part)
+        writing.append(self.path / "metrics.jsonl", files.jsonl(records))
         if all(name in self._names for r in records for name in r):
-            files.append(self.path / "metrics.csv", files.csv_text(records, self._names, header=False))
+            writing.append(self.path / "metrics.csv", files.csv_text(records, self._names, header=False))
         else:
             every = self.records()
             self._names = files.columns(every)
-            files.write(self.path / "metrics.csv", files.csv_text(every, self._names))
+            writing.write(self.path / "metrics.csv", files.csv_text(every, self._names))
 
     def _rewrite(self, records: list[Record]) -> None:
         self._names = files.columns(records)
-        files.write(self.path / "metrics.jsonl", files.jsonl(records))
-        files.write(self.path / "metrics.csv", files.csv_text(records, self._names))
+        writing.write(self.path / "metrics.jsonl", files.jsonl(records))
+        writing.write(self.path / "metrics.csv", files.csv_text(records, self._names))
 
     # ---- checkpoints
     def checkpoints(self, label: str) -> Path:
         """Where the checkpoints of one run, or of several that go on together, lie."""
-        name = urllib.parse.quote(label, safe=" ,()-_") or "run"
-        if len(name) > LONGEST:
-            name = f"{name[:LONGEST]} {hashlib.sha256(label.encode()).hexdigest()[:12]}"
-        return self.path / "checkpoints" / (name if name.strip(".") else name.replace(".", "%2E"))
+        return self.path / "checkpoints" / arrays.folder_name(label)
 
     def save(self, label: str, round: int, state: Tree, facts: dict[str, Any], runs: list[str]) -> None:
         """Write a checkpoint, which holds `runs`.

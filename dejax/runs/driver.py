@@ -6,6 +6,7 @@ It drives one run, or several in one program.
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, DivergenceError, bad
 from ..planning.plan import numbers
+from ..report import arrays
+from ..report.arrays import Part
 from ..report.history import KEYS, Record
-from . import batch, checkpoint, memory_check
+from . import batch, checkpoint, memory_check, saving
 from .batch import Batch
 from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
@@ -24,6 +27,7 @@ from .directory import RunDir
 from .interrupt import Interrupt
 from .outcome import outcome
 from .progress import Progress
+from .times import Times
 
 # What a chunk should take, so that the bar lives and Ctrl-C is heard. Every chunk gets its memory
 # anew from the system, page by page: of chunks of one round of 65,536 small models, or of 400 MB of
@@ -85,7 +89,7 @@ def drive(
     cut_short = run.status.startswith("interrupted")
     if directory is not None and run.started:
         if cut_short and run.alive and run.round > 0:
-            run.save(directory)
+            saving.save(run, directory)
         directory.note(run.facts())
     bar.end(run.round, run.wall, run.compile, run.said(), run.status, run.of)
     return cut_short
@@ -100,7 +104,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
       CheckpointError: damaged, of another experiment, or gone. ValueError: it is of a later round
         than the last one.
     """
-    resumed = directory is not None and directory.resume and run.restore(directory)
+    resumed = directory is not None and directory.resume and saving.restore(run, directory)
     if resumed and run.round > run.cadence.rounds:
         raise processes.met(
             bad(
@@ -122,6 +126,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
         run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
         more = {"total": run.cadence.rounds, "data": run.data_name()}
         setups = run.setups()
+        directory.note_graphs(run.graphs())
         for label, found in setups.items():  # a resumed run began when it began
             found["date"] = directory.facts.get(label, {}).get("setup", found)["date"]
         directory.note({label: facts | more | {"setup": setups[label]} for label, facts in run.facts().items()})
@@ -145,30 +150,34 @@ def _loop(
     saved = time.perf_counter()
     while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
         count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round, run.left)
+        open_ = [i for i in range(len(run.lanes)) if i not in run.closed]
+        times = Times(cadence, [run.counters[i] for i in open_])
+        count = min(count, times.likely()) if times.pending else count
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
         before = time.perf_counter()
         with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
-            meters = run.advance(count)
+            meters, count = run.advance(count, partial(times.wanted, lanes=open_) if times.pending else None)
         took = time.perf_counter() - before
         _count(run, meters, count)
         if not first:
             longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
             pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
         first = stop = False
-        if cadence.evaluates(run.round):
+        measured = cadence.evaluates(run.round) or times.met()
+        if measured:
             stop = _record(run, cadence, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
-        if cadence.evaluates(run.round):
+        if measured:
             bar.measured(run.round, run.said())
         seconds = time.perf_counter() - saved
-        if cadence.evaluates(run.round):  # where the clock counts
+        if measured:  # where the clock counts
             seconds = processes.share(seconds)
         over = len(run.closed) == len(run.lanes)
-        if directory is not None and (stop or over or cadence.saves(run.round, seconds)):
+        if directory is not None and (stop or over or cadence.saves(run.round, measured, seconds)):
             clock.stop()
-            run.save(directory)
+            saving.save(run, directory)
             saved = time.perf_counter()
         if stop:
             return f"stopped by a callback at round {run.round}"
@@ -205,7 +214,8 @@ def _record(
       DivergenceError: a model is not finite.
     """
     last = run.round == cadence.rounds
-    new = []
+    new: list[Record] = []
+    parts: dict[str, Part] = {}
     with processes.everyone():
         views = run.views(nodes=cadence.final_nodes if last else cadence.nodes, width=cadence.nodes)
         for i, view in views:
@@ -217,28 +227,37 @@ def _record(
                 run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
             if i not in run.broken:
+                held: dict[str, np.ndarray] = {}
                 for metric in measures:
-                    record |= _numbers(metric, metric(view))
+                    record |= _numbers(metric, metric(view), held)
                 for name, other in view.others.items():
-                    record |= _of_view(name, other, measures)
+                    record |= _of_view(name, other, measures, held)
+                if held:
+                    parts.setdefault(label, {})[seed] = held
+                    run.arrays.put(label, seed, run.round, held)
             else:  # its last record
                 run.closed.add(i)
-            record |= run.counters[i].numbers(view.loyal)
+            if (spends := run.accounts.of(i)) is not None:
+                record["epsilon"] = spends.worst(run.round)
+            record |= run.counters[i].numbers(view.loyal, run.problem.an_epoch)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
     if directory is not None:
-        directory.append(new)
+        directory.append(new, parts)
     return _tell(callbacks, new)
 
 
-def _of_view(name: str, view: Any, measures: list[Any]) -> dict[str, float | int]:
-    """Measure one more view; each number stands under `number/name`."""
-    out = {}
+def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarray]) -> dict[str, float | int]:
+    """Measure one more view; each number stands under `number/name`, and so do arrays in `held`."""
+    out: dict[str, float | int] = {}
+    own: dict[str, np.ndarray] = {}
     for metric in measures:
         called = getattr(getattr(metric, "func", metric), "__name__", "")
         if view.averageable or called not in OF_THE_MEAN:
-            out |= {f"{key}/{name}": v for key, v in _numbers(metric, metric(view)).items() if key != "evaluated"}
+            found = _numbers(metric, metric(view), own)
+            out |= {f"{key}/{name}": v for key, v in found.items() if key != "evaluated"}
+    held |= {f"{key}/{name}": v for key, v in own.items()}
     return out
 
 
@@ -248,8 +267,8 @@ def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -
     return any(answer is True for answer in answers)
 
 
-def _numbers(metric: Any, got: object) -> dict[str, float | int]:
-    """What a metric returned, as plain numbers.
+def _numbers(metric: Any, got: object, held: dict[str, np.ndarray]) -> dict[str, float | int]:
+    """What a metric returned, as plain numbers; its arrays go to `held`.
 
     Raises:
       ValueError, TypeError: not a dict of names and numbers.
@@ -266,7 +285,11 @@ def _numbers(metric: Any, got: object) -> dict[str, float | int]:
         if key in KEYS:
             raise refused(repr(key), "which names a column of every record", "give it another name")
         if np.ndim(value) != 0:
-            raise refused(f"{key} of shape {np.shape(value)}", instead="give one number, e.g. its mean")
+            array = arrays.checked(value)
+            if array is None:
+                raise refused(f"{key} of shape {np.shape(value)}", "which holds no numbers", "give numbers")
+            held[str(key)] = array
+            continue
         try:
             out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
         except (TypeError, ValueError):

@@ -20,8 +20,10 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer
 from ..errors import bad
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
@@ -83,6 +85,7 @@ class Group(Batch):
         lanes = [(member.label, seed) for member in members for seed in seeds]
         label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
+        self.accounts = Accounts(self)
         self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
             self.key = placement.place_array(self.key, self.place.sharding(False, self._lead))
@@ -135,6 +138,10 @@ class Group(Batch):
         """The network of a lane, by node id."""
         return self._member(at).stages[self.stage.place].parts[2]
 
+    def parts_of(self, at: int, place: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane in one phase, prepared and by node id."""
+        return self._member(at).stages[place].parts
+
     def diverged(self, error: Any, lane: int) -> None:
         """Only this lane stops."""
         self.broken[lane] = (error.round, error.node)
@@ -158,6 +165,7 @@ class Group(Batch):
             mine = sum(r["run"] == member.label for r in self.records)
             facts = facts_of(*(stage.given[0] for stage in member.stages))
             out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts
+            out[member.label] |= self.accounts.facts(member.label)
             if member.swept is not None:
                 out[member.label]["swept"] = member.swept
         return out
@@ -166,6 +174,10 @@ class Group(Batch):
         """label -> all that its run was made of."""
         of = lambda m: setup(*m.stages[0].given, phases=of_setup(m.stages))
         return {member.label: of(member) for member in self.members}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        return {m.label: of_run(m.stages[0].given[0], m.stages[0].given[2]) for m in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""

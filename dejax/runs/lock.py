@@ -59,6 +59,23 @@ class Lock:
             self._file = None
 
 
+def holder_died(directory: Path) -> bool:
+    """Whether the process that took the lock was one of this host that is no more.
+
+    The lock is not touched.
+    """
+    try:
+        _, pid, _, host = (directory / NAME).read_text(encoding="utf-8").split()
+        if host != socket.gethostname() or os.name != "posix":
+            return False
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def _same(file: Any, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
@@ -66,4 +83,4 @@ def _same(file: Any, path: Path) -> bool:
         return False
 
 
-__all__ = ["NAME", "Lock"]
+__all__ = ["NAME", "Lock", "holder_died"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..core.types import Tree
+from .accounts import Accounts
 from .phases import Stage, check_carry
 
 
@@ -17,13 +18,14 @@ class Phased(abc.ABC):
       round: rounds done. carry: what goes from round to round.
       given: (method, problem, network) of the first run; method, problem, network: the same as prepared,
         by node id, data on devices; ready: the same as they run, on a mesh with nodes in their places.
-      varying: which leaves of (method, network) differ between the runs.
+      varying: which leaves of (method, network) differ between the runs. accounts: of privacy.
     """
 
     stages: list[Stage]
     stage: Stage
     round: int
     carry: Any
+    accounts: Accounts
 
     given = property(lambda self: self.stage.given)
     method = property(lambda self: self.stage.parts[0])
@@ -45,9 +47,9 @@ class Phased(abc.ABC):
         """Take the carry into the phase of the next round."""
         stage = next((s for s in self.stages if self.round < s.end), self.stages[-1])
         if stage is not self.stage:
-            carry = self._moved("in_order", self.carry)
+            carry = self.moved("in_order", self.carry)
             self.stage = stage
-            self.carry = self._moved("to_places", carry)
+            self.carry = self.moved("to_places", carry)
 
     @contextlib.contextmanager
     def within(self, stage: Stage) -> Iterator[None]:
@@ -68,13 +70,14 @@ class Phased(abc.ABC):
             shapes = [self._shapes_in(stage) for stage in self.stages]
             for stage, other in zip(self.stages[1:], shapes[1:], strict=True):
                 check_carry(shapes[0], other, stage.place)
+            self.accounts.check()
 
     def _shapes_in(self, stage: Stage) -> Any:
         with self.within(stage):
             return self._recorded().out_info
 
     @abc.abstractmethod
-    def _moved(self, which: str, values: Tree) -> Any:
+    def moved(self, which: str, values: Tree) -> Any:
         """Carries in the order of node ids ("in_order") or of places ("to_places")."""
 
     @abc.abstractmethod

@@ -192,7 +192,7 @@ def _same(a: Tree, b: Tree) -> bool:
     return a is b or fingerprint(a) == fingerprint(b)
 
 
-def of_setup(stages: Sequence[Stage]) -> list[tuple[int, Any, Any]]:
+def of_setup(stages: Sequence[Stage | Phase]) -> list[tuple[int, Any, Any]]:
     """(the round where it begins, method, network) of each phase after the first."""
     return [(stage.begin, stage.given[0], stage.given[2]) for stage in stages[1:]]
 

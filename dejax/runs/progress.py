@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Self
 
+from .bars import Cell, Terminal
 from .printing import console, say
 
 BEAT = 30.0  # seconds without a line, after which a log gets one
-LABEL = 20  # letters of a label in a bar that must fit into 80 columns
 
 
 class Progress:
@@ -22,8 +22,8 @@ class Progress:
     """
 
     def __init__(self, on: bool = True):
-        self.on, self._live, self._task = on, None, None
-        self._tasks: dict[str, Any] = {}
+        self.on = on
+        self._live: Cell | Terminal | None = None
         self._label, self._total, self._done, self._seen, self._since = "", 0, 0, 0, 0.0
         self._began = self._spoke = 0.0
         self._pace: list[str] = []
@@ -34,8 +34,7 @@ class Progress:
         if self.on:
             out = console()
             if out.is_terminal or out.is_jupyter:
-                self._live = _bar(out)
-                self._live.start()
+                self._live = Cell() if out.is_jupyter else Terminal(out)
             else:
                 self._over = threading.Event()
                 threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
@@ -65,11 +64,7 @@ class Progress:
         self._label, self._total, self._done, self._seen, self._since = label, total, done, done, 0.0
         self._began, self._pace = time.perf_counter(), []
         if self._live is not None:
-            if label not in self._tasks:
-                name = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
-                self._tasks[label] = self._live.add_task(_escape(name), note="compiling")
-            self._task = self._tasks[label]
-            self._live.update(self._task, total=total, completed=done)
+            self._live.begin(label, total, done)
         elif self.on:
             goes_on = (
                 f"{label}: goes on from round {done} of {total}, compiling"
@@ -83,7 +78,7 @@ class Progress:
         """Print a line of its own."""
         self._spoke = time.perf_counter()
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.say(text)
         elif self.on:
             say(text)
 
@@ -98,8 +93,7 @@ class Progress:
         self._done, self._doing = done, "running"
         self._pace = [f"{rate:.3g} rounds/s", clock((self._total - done) / rate)] if rate > 0 else []
         if self._live is not None:
-            note = "  ".join(text for text in (*self._pace, said(numbers)) if text)
-            self._live.update(self._task, completed=done, note=_escape(note))
+            self._live.show(self._label, done, "  ".join(text for text in (*self._pace, said(numbers)) if text))
 
     def measured(self, done: int, numbers: Mapping[str, Any]) -> None:
         """Say in a log what an evaluation after `done` rounds found."""
@@ -115,7 +109,7 @@ class Progress:
         shown = said(numbers) + (f" (mean ± std of {of})" if of and said(numbers) else "")
         if self._live is not None:
             note = "" if status == "done" else f"{status}; "
-            self._live.update(self._task, completed=done, note=_escape(f"{note}{clock(wall)} in all  {shown}"))
+            self._live.show(self._label, done, f"{note}{clock(wall)} in all  {shown}")
         elif self.on:
             how = "" if status == "done" else f" ({status})"
             text = f"{self._label}: {done} rounds{how} in {wall:.1f} s, {compile:.1f} s of it compiling; {shown}"
@@ -138,24 +132,6 @@ def said(numbers: Mapping[str, Any]) -> str:
         plain = name.startswith(("loss", "accuracy")) and abs(mean) < 1e3
         shown.append(f"{title} " + " ± ".join(f"{x:.3f}" if plain else f"{x:.2e}" for x in (mean, *std)))
     return ", ".join(shown)
-
-
-def _bar(out: Any) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Rich, TextColumn
-    from rich.table import Column
-
-    whole, rest = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
-    columns = [
-        TextColumn("[bold]{task.description}", table_column=whole), BarColumn(bar_width=24 if out.width >= 120 else 10),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)), TextColumn("[dim]{task.fields[note]}", table_column=rest),
-    ]  # fmt: skip
-    return Rich(*columns, console=out, refresh_per_second=8, expand=True)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def clock(seconds: float) -> str:

@@ -11,6 +11,7 @@ from ..devices import processes
 from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
+from ..report.arrays import Arrays
 from ..report.as_config import as_config
 from ..report.history import History, Record
 from ..sinks import Sink
@@ -41,6 +42,8 @@ def simulate(
     seeds: Sequence[int] | None = None,
     params: Tree = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -69,6 +72,8 @@ def simulate(
       seed, seeds: of starts and draws; several (a list under either name) run at once, as one vmapped program.
       params: start from these parameters: a population [n, ...], or one model for all nodes. Default: `task.init`.
       every: rounds between evaluations; None: about 20 in all. Round 0 and the last round are always evaluated.
+      at, at_seconds: lists of rounds, and of virtual times (the end of the first round that is not before one, of any seed), to evaluate at, in
+        place of `every` or, where it is given too, besides. What lies beyond the last round does not come.
       nodes: how many node models an evaluation takes, evenly spread; None: all. final_nodes: how many the last evaluation
         takes; None: all.
       metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
@@ -111,7 +116,7 @@ def simulate(
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
-        cadence = Cadence(whole("rounds", rounds), every, nodes, final_nodes, metrics, checkpoint_every)
+        cadence = Cadence(whole("rounds", rounds), every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every)
         run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh, phases=phases)
     if params is None:
         _write_config(directory, [(run, cadence)], seed, mesh)
@@ -130,6 +135,8 @@ def compare(
     seed: int | Sequence[int] = 0,
     seeds: Sequence[int] | None = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -177,7 +184,7 @@ def compare(
     with processes.everyone():
         layout = as_layout(mesh)
         todo = planned(
-            runs, rounds, seed=seed, every=every, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
+            runs, rounds, seed=seed, every=every, at=at, at_seconds=at_seconds, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
             checkpoint_every=checkpoint_every, mesh=layout,
         )  # fmt: skip
     _write_config(directory, todo, seed, mesh)
@@ -229,12 +236,13 @@ def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[
     progress = options.pop("progress", True)
     if options:
         name = next(iter(options))
-        takes = "every, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        takes = "every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
         raise bad(
             name, options[name], owner="continue_", why="which continue_ does not take", instead=f"give some of {takes}"
         )
     run.lengthen(cadence.rounds)
     run.records = [r for r in history.records if r["run"] == label]
+    run.arrays = history.held.only(label)
     out = drive_all([(run, cadence)], callbacks, progress, directory, running=True)
     for error in run.errors:
         error.history = out
@@ -325,6 +333,8 @@ def _ended(
     facts = {label: facts[label] for label in sorted(facts, key=lambda label: at[label])}
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
+    history.graphs = {k: v for run in begun for k, v in run.graphs().items() if v is not None}
+    history.held = sum((run.arrays for run, _ in todo), Arrays())
     if directory is not None and directory._made and records:
         directory.report(history)
     return history

@@ -16,8 +16,11 @@ from ..devices.processes import to_host
 from ..engine.upload import Placer
 from ..errors import bad
 from ..metrics.view import View
+from ..report.arrays import Arrays
+from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
+from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .phases import of_setup, phases_of, staged
@@ -37,7 +40,7 @@ class SingleRun(Batch):
             raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.run, self.phases = (method, problem, network), phases
+        self.run, self.phases, self.accounts = (method, problem, network), phases, Accounts(self)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
         self.described = facts_of(*(stage.given[0] for stage in self.stages))
@@ -70,7 +73,7 @@ class SingleRun(Batch):
 
         With several hosts each gets a copy of all of it.
         """
-        carry = self._moved("in_order", self.carry)
+        carry = self.moved("in_order", self.carry)
         return engine.state_of(carry if processes.count() == 1 else to_host(carry))
 
     def params(self, seed: int | None = None) -> Any:
@@ -110,17 +113,27 @@ class SingleRun(Batch):
         other.carry = vmapped.copied(self.carry)
         other.counters = [copy.deepcopy(c) for c in self.counters]
         other.records, other.errors = list(self.records), []
+        other.arrays = Arrays(self.arrays.parts)
         return other
+
+    def parts_of(self, at: int, place: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane in one phase, prepared and by node id."""
+        return self.stages[place].parts
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
         facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
-        return {self.label: facts | self.described}
+        return {self.label: facts | self.described | self.accounts.facts(self.label)}
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
         method, problem, network = self.stages[0].given
         return {self.label: setup(method, problem, network, self.initial, of_setup(self.stages))}
+
+    def graphs(self) -> dict[str, Any]:
+        """label -> its graph for a picture, or None."""
+        method, _, network = self.stages[0].given
+        return {self.label: of_run(method, network)}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""

@@ -16,12 +16,14 @@ from ..core.struct import labelled
 from ..core.types import MeshLike, PathLike, Tree
 from ..devices import processes
 from ..errors import bad
+from ..report.as_config import as_config
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
 from .arguments import directory_of, experiment_of, one_of
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
+from .phases import of_setup, phases_of
 from .simulate import Callbacks, drive_all
 from .single import seeds_of
 
@@ -36,6 +38,8 @@ def sweep(
     seeds: Sequence[int] | None = None,
     at_once: int | None = None,
     every: int | None = None,
+    at: Sequence[int] | None = None,
+    at_seconds: Sequence[float] | None = None,
     nodes: int | None = None,
     final_nodes: int | None = None,
     metrics: Any = None,
@@ -85,11 +89,19 @@ def sweep(
         members = [_member(build, values, rounds) for values in _combinations(build, over)]
     when = {
         "every": every,
+        "at": at,
+        "at_seconds": at_seconds,
         "nodes": nodes,
         "final_nodes": final_nodes,
         "metrics": metrics,
         "checkpoint_every": checkpoint_every,
     }
+    if directory is not None and not directory.resume:
+        given = {member.label: _whole(member) for member in members}
+        directory.config = as_config(given, {member.label: rounds for member in members}, own, when, mesh)
+        if directory.config is not None:  # by which `dejax resume` goes on
+            known = {member.label: {"marks": member.marks, "swept": member.swept} for member in members}
+            directory.about["sweep"] = {"over": {}, "seeds": None, "at_once": at_once, "members": known}
     return run_members(
         members,
         own,
@@ -128,6 +140,13 @@ def run_members(
     todo = [(group, Cadence(group.rounds, **when)) for group in groups]
     order = [member.label for member in members]
     return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
+
+
+def _whole(member: Member) -> tuple[Any, ...]:
+    """Return (method, problem, network, later phases) of a member."""
+    with member.blame():
+        phases = phases_of(member.given, member.phases, member.rounds)
+        return *phases[0].given, of_setup(phases)
 
 
 def _combinations(build: Callable[..., Any], over: object) -> list[dict[str, tuple[str, Any]]]:

@@ -44,6 +44,27 @@ def check_compressor(compressor: Any, bits: Callable[[int, int], int] | None = N
     _rows(promises, compressor, apply)
     _bounds(promises, compressor, apply)
     _bits(promises, compressor, apply, bits)
+    if callable(getattr(compressor, "held", None)):
+        _held(promises, compressor, apply)
+
+
+def _held(promises: Promises, compressor: Any, apply: Callable[..., Any]) -> None:
+    """Some entries of each row alone: all, half, none."""
+    keys = jax.random.split(jax.random.key(6), ROWS)
+    x = jnp.asarray(np.random.default_rng(2).standard_normal((ROWS, D)), toys.width())
+    mask = jnp.arange(D)[None] < jnp.array([D, D // 2, 1, 0])[:, None]
+    out, size = jax.jit(compressor.held)(keys, jnp.where(mask, x, 0), mask)
+    with promises("held gives rows and their bytes", "return (C(x), int32 [n]), both for every row"):
+        require((out.shape, out.dtype) == (x.shape, x.dtype), f"{x.dtype}{x.shape} became {out.dtype}{out.shape}")
+        fits = (jnp.shape(size), jnp.result_type(size)) == ((ROWS,), jnp.int32)
+        require(fits, f"bytes are {jnp.result_type(size)}{jnp.shape(size)}")
+    with promises("held of all entries is apply", "count and draw as apply does, where the mask is True everywhere"):
+        same(out[:1], apply(keys, x)[0][:1], "C(x) is another")
+        whole = -(-compressor.bits(D, x.dtype.itemsize * 8) // 8)
+        require(int(size[0]) == whole, f"bytes are {int(size[0])}, but bits say {whole}")
+    with promises("held leaves the other entries out", "give 0 where the mask is False, and no bytes for it"):
+        same(jnp.where(mask, 0, out), 0 * out, "entries that are not held are not 0")
+        require(bool((jnp.diff(size) <= 0).all()), f"bytes are {size.tolist()}, but fewer and fewer entries are held")
 
 
 def _shapes(promises: Promises, compressor: Any) -> None:

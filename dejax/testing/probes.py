@@ -47,6 +47,18 @@ class Gossip:
 
 
 @struct
+class Parts(Gossip):
+    """The same of every entry among the nodes that hold it, about half of them."""
+
+    traits = Traits(weights=("doubly", "row", "column"), masks=True)
+
+    def step(self, state: Models, round: Round) -> Models:
+        """One gossip under a mask that is drawn."""
+        draw = lambda x: round.map(lambda key: jax.random.uniform(key, x.shape[1:]) < 0.5, round.node_keys("mask"))
+        return Models(round.gossip(state.params, mask=tree.map(draw, state.params)))
+
+
+@struct
 class Listen(Gossip):
     """Keep x, and record what each node has and hears.
 
@@ -187,6 +199,7 @@ __all__ = [
     "Gossip",
     "Listen",
     "OneRound",
+    "Parts",
     "classification",
     "graph",
     "weights",

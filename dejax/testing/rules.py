@@ -10,7 +10,7 @@ from ..core import tree
 from ..core.types import Rule
 from ..network import Network
 from . import toys
-from .probes import DEGREE, NODES, Average, Gossip, OneRound, classification, graph, weights
+from .probes import DEGREE, NODES, Average, Gossip, OneRound, Parts, classification, graph, weights
 from .promise import Promises, close, require, same
 from .runs import one_step
 
@@ -75,6 +75,13 @@ def check_rule(rule: Rule) -> None:
             all(np.isfinite(x).all() for x in jax.tree.leaves((first, second))),
             "a NaN of a sleeping node reaches others",
         )
+    if rule.masks:
+        with promises(
+            "entries that senders do not hold do not count",
+            "use the masks of `received.coordinates`, or set masks = False",
+        ):
+            got = OneRound(Parts(), network)(params=equal)[0]
+            close(got, tree.map(np.asarray, equal), "holders that agree on an entry end at another value")
     if not rule.linear:
         _robust(promises, rule, run)
     if rule.linear or not rule.needs_own:

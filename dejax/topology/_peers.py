@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ..core.struct import static, struct
 from ..core.types import Keys
 from ..errors import bad
-from ..mixing import NeighborLists
+from ..mixing import DrawnLinks, NeighborLists
 from ..mixing.kernels.dense import Dense
 from ._random import _degree, random_regular
 from ._sequences import Matchings
@@ -23,7 +23,7 @@ MOST = 8192  # nodes of `random_peers`, whose W of n^2 numbers is drawn in each 
 
 
 @struct
-class Relabelled:
+class Relabelled(DrawnLinks):
     """One graph whose nodes change places at random: a key gives the links of one phase.
 
     Args:
@@ -35,16 +35,6 @@ class Relabelled:
     links: NeighborLists
     degree: int = static()
     mean: float = static()
-
-    @property
-    def n(self) -> int:
-        """Number of nodes."""
-        return self.links.n
-
-    @property
-    def num_ports(self) -> int:
-        """k."""
-        return self.links.num_ports
 
     @property
     def max_degree(self) -> int:

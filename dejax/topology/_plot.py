@@ -13,14 +13,16 @@ BLUE, ORANGE, GREY = "#2f6f9f", "#d1702c", "#9aa5ad"
 LINES_UP_TO = 20_000  # edges that are drawn
 
 
-def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
+def places(name: str, n: int, edges: np.ndarray, circle: bool = False) -> np.ndarray:
     """Return positions [n, 2] for a drawing.
 
     Lattices as lattices, trees by level, stars around their hub, others on a circle or by springs.
+
+    Args:
+      name: of the topology. edges: [m, 2], those of all phases. circle: see `on_a_circle`.
     """
-    n = top.n
     i = np.arange(n)
-    if top.name in ("grid", "torus"):
+    if name in ("grid", "torus"):
         reach = np.abs(edges[:, 0] - edges[:, 1])
         steps = np.unique(reach[reach > 1])
         columns = int(steps[0]) if len(steps) else n
@@ -28,29 +30,48 @@ def _places(top: Topology, edges: np.ndarray) -> np.ndarray:
             (int(s) for s in steps if n % s == 0 and s + 1 not in steps and s * (n // s - 1) in (*steps, s)), columns
         )
         return np.stack([i % columns, -(i // columns)], 1).astype(float)
-    if top.name == "binary_tree":
+    if name == "binary_tree":
         level = np.floor(np.log2(i + 1)).astype(int)
         return np.stack([(i + 1 - 2.0**level + 0.5) / 2.0**level, -level.astype(float)], 1)
-    if top.name == "chain":
+    if name == "chain":
         return np.stack([i, np.sin(i * 0.0)], 1).astype(float)
     angle = 0.5 * math.pi - 2 * math.pi * i / max(n, 1)
-    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
-    if top.name == "star":
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
+    if name == "star":
         angle = 2 * math.pi * (i - 1) / max(n - 1, 1)
         return np.where(i[:, None] == 0, 0.0, np.stack([np.cos(angle), np.sin(angle)], 1))
-    if (
-        (top.period and top.links.offset_weights() is not None)
-        or top.name in ("complete", "one_peer_ring", "base_graph", "watts_strogatz")
-        or n > 400
-    ):
-        return circle
+    if circle or n > 400:
+        return ring
     import networkx as nx
 
     graph = nx.Graph()
     graph.add_nodes_from(range(n))
     graph.add_edges_from(map(tuple, edges.tolist()))
-    place = nx.spring_layout(graph, seed=0, pos=dict(enumerate(circle)), iterations=150, k=1.6 / math.sqrt(n))
+    place = nx.spring_layout(graph, seed=0, pos=dict(enumerate(ring)), iterations=150, k=1.6 / math.sqrt(n))
     return np.array([place[v] for v in range(n)])
+
+
+def on_a_circle(top: Topology) -> bool:
+    """Whether a graph is drawn on a circle.
+
+    That is where each node has neighbors at the same distances, or the name says so.
+    """
+    circulant = bool(top.period) and top.links.offset_weights() is not None
+    return circulant or top.name in ("complete", "one_peer_ring", "base_graph", "watts_strogatz")
+
+
+def phases_drawn(top: Topology) -> list[np.ndarray]:
+    """Edges [m, 2] of each phase that a picture shows.
+
+    None of graphs that are drawn afresh in each phase, nor of large graphs in which all are joined: the picture would be full.
+    """
+    known = top.period and not (top.n > 200 and top.links.pair_weights() is not None)
+    return [top.edges(t) for t in range(top.period)] if known else []
+
+
+def union(phases: list[np.ndarray]) -> np.ndarray:
+    """Edges [m, 2] of all phases, each once."""
+    return np.unique(np.concatenate([*phases, np.zeros((0, 2), np.int64)]), axis=0)
 
 
 def plot_graph(top: Topology, ax: Any = None) -> Any:
@@ -69,10 +90,8 @@ def plot_graph(top: Topology, ax: Any = None) -> Any:
     from matplotlib.collections import LineCollection
 
     figure, ax = _axes(ax, (5, 5))
-    known = top.period and not (top.n > 200 and top.links.pair_weights() is not None)  # else no lines, or all of them
-    phases = [top.edges(t) for t in range(top.period)] if known else []
-    union = np.unique(np.concatenate([*phases, np.zeros((0, 2), np.int64)]), axis=0)
-    place = _places(top, union)
+    phases = phases_drawn(top)
+    place = places(top.name, top.n, union(phases), on_a_circle(top))
     hues = (
         [BLUE] if len(phases) <= 1 else [colormaps["viridis"](0.9 * t / (len(phases) - 1)) for t in range(len(phases))]
     )

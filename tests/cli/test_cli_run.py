@@ -344,7 +344,7 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
         ),
         ("methods.ring.network.topology.ring.n=9", "n = 9 but data.nodes is 8"),
         ("methods.alone.network.topology=ring", "LocalOnly does not communicate"),
-        ("eval.metrics=[accuracy]", "metrics holds 'accuracy', which is no metric"),
+        ("eval.metrics=[accuracy]", "eval.metrics.0: no metric named 'accuracy'"),
         ("methods.ring.method.dsgd.lr={cosine: {peak: 0.1}}", "lr.cosine: cosine needs length (number)."),
         (
             "methods.ring.network.faults={churn: {p: {inverse_sqrt: {peak: 0.1}}}}",

@@ -47,7 +47,7 @@ def said(tmp_path, capsys, text, *argv, command="show"):
         ("lr: 0.1", "lr: [0.1, 0.2]", "c.yaml, line 12: method.dsgd.lr: lr has shape (2,); give one number, or 8"),
         ("k: 5", "k: 611", "c.yaml, line 9: network.codec.copies.compressor.top_k.k: k is 611, but the message has d = 610"),
         ("p: 0.1", "p: 2", "c.yaml, line 10: network.faults.0.link_loss.p: p is 2.0; give a probability"),
-        ("every: 3", "metrics: [acc]", "c.yaml, line 13: eval.metrics: metrics holds 'acc', which is no metric"),
+        ("every: 3", "metrics: [acc]", "c.yaml, line 13: eval.metrics.0: no metric named 'acc'"),
         ("every: 3", "nodes: 9", "c.yaml, line 13: eval.nodes: nodes is 9, but there are 8 nodes; give 1 to 8, or null"),
         ("eval:", "roles: {head: personal}\neval:", "c.yaml, line 13: roles: roles names 'head', but the task's leaves are"),
         ("eval:", "mesh: {nodes: 64}\neval:", "c.yaml, line 13: mesh: mesh asks for runs x nodes = 1 x 64 devices"),

@@ -13,6 +13,7 @@ from dejax import compression as c
 class Ctx(NamedTuple):
     node_keys: Any
     place: Any = None
+    held: Any = None
 
 
 def context(key, n):

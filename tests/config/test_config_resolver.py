@@ -149,7 +149,7 @@ MISTAKES = {
     "seed=[1, 1]": "seed: expected one seed or a list of different ones",
     "seed=1.5": "seed: expected whole number or list of whole numbers, got 1.5 (number).",
     "eval.every=0": "eval.every: every is 0; give a whole number >= 1",
-    "sampling=epok": "sampling: expected one of 'full', 'replacement', 'epoch', 'poisson' or null, got 'epok' (text).",
+    "sampling=epok": "sampling: expected one of 'full', 'replacement', 'without_replacement', 'epoch', 'poisson' or null, got 'epok' (text).",
     "batch_size=0": "batch_size",
     "method=": "a config needs method, e.g. method: {dsgd: {lr: 0.1}}, or methods. Known methods: choco, plain.",
     "methods={}": "methods: expected a label for each run",

@@ -293,6 +293,31 @@ class OneValueShort(TopTwo):
         return super().bits(d, width) - width
 
 
+@dj.struct
+class HeldBits(TopTwo):
+    """The size of parts in bits, one for all rows."""
+
+    def held(self, keys, x, mask):
+        return dj.compression.top_k(k=2).held(keys, x, mask)[0], self.bits(x.shape[1])
+
+
+@dj.struct
+class HeldWhole(TopTwo):
+    """Keeps all entries of parts, where a whole row keeps two."""
+
+    def held(self, keys, x, mask):
+        return x, mask.sum(1, dtype=jnp.int32) * x.dtype.itemsize
+
+
+@dj.struct
+class HeldElsewhere(TopTwo):
+    """Sends something of the other entries."""
+
+    def held(self, keys, x, mask):
+        out, size = dj.compression.top_k(k=2).held(keys, x, mask)
+        return out + jnp.where(mask, 0, 1).astype(x.dtype), size
+
+
 COMPRESSORS = {
     "scope": (BadScope(), "says what it is"),
     "dtype": (Wide(), "shapes and dtypes are kept"),
@@ -308,6 +333,9 @@ COMPRESSORS = {
     "proud omega": (ProudOmega(), "errors are below omega"),
     "forgets positions": (ForgetsPositions(), "bits are the size of the encoding"),
     "one value short": (OneValueShort(), "bits are the size of the encoding"),
+    "bits of parts": (HeldBits(), "held gives rows and their bytes"),
+    "whole parts": (HeldWhole(), "held of all entries is apply"),
+    "entries beside the mask": (HeldElsewhere(), "held leaves the other entries out"),
 }
 
 
@@ -507,6 +535,15 @@ class PlainMeanForRobust(Mean):
     f = 1
 
 
+@dj.struct
+class CountsZeros(Mean):
+    """A mean that takes entries that are not there for 0."""
+
+    linear = False
+    masks = True
+    f = 0
+
+
 RULES = {
     "silent": (Silent(), "says what it is"),
     "dtype": (WideRule(), "shapes and dtypes are kept"),
@@ -514,6 +551,7 @@ RULES = {
     "own mean": (OwnMean(), "a linear rule is W"),
     "first slot": (FirstSlot(), "the order of neighbors does not matter"),
     "hears sleepers": (HearsSleepers(), "what did not arrive does not count"),
+    "counts zeros": (CountsZeros(), "entries that senders do not hold do not count"),
     "plain mean for robust": (PlainMeanForRobust(), "f bad values are borne"),
 }
 

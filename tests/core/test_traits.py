@@ -203,13 +203,13 @@ def test_an_option_of_ones_own_says_all_facts_or_inherits_them():
         dj.Network(rule=own_rule())
     with pytest.raises(TypeError, match="does not say needs_own; .*give it needs_own = False"):
         dj.Network(rule=own_rule(linear=True))
-    dj.Network(rule=own_rule(linear=True, needs_own=False))
+    dj.Network(rule=own_rule(linear=True, needs_own=False, masks=False))
     inherited = type("Inherited", (dj.Rule,), {"check": Own.check, "combine": Own.combine})()
     assert dj.Network(rule=inherited).rule.linear is False
     with pytest.raises(TypeError, match="Own.need_own is no fact of a combination rule; did you mean needs_own"):
-        dj.Network(rule=own_rule(linear=True, needs_own=False, need_own=True))
+        dj.Network(rule=own_rule(linear=True, needs_own=False, masks=False, need_own=True))
     with pytest.raises(ValueError, match="Own.linear is 'yes'; give True or False"):
-        dj.Network(rule=own_rule(linear="yes", needs_own=False))
+        dj.Network(rule=own_rule(linear="yes", needs_own=False, masks=False))
 
 
 def test_a_codec_of_a_call_says_the_same_as_one_of_the_network():

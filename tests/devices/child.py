@@ -79,7 +79,8 @@ def evaluated():
     own = jax.tree.leaves(history.model(seed=1))[0]
     if rank == 0:  # arrays that a process has for itself
         own = jnp.asarray(own) + 0
-    return {"records": history.records, "model": np.asarray(own).tolist()}
+    nodes = {name: history.arrays(name)[1].tolist() for name in ("index", "loss/local_nodes", "confusion/local")}
+    return {"records": history.records, "model": np.asarray(own).tolist(), "arrays": nodes}
 
 
 def planned():

@@ -97,9 +97,13 @@ def test_seeds_and_every_metric_stand_on_the_devices_of_both(room):
     one = dj.simulate(method, problem, network, **kw, **QUIET)
     assert first["evaluated"] == second["evaluated"]
     close(first["evaluated"]["records"], one.records, atol=5e-3)  # an accuracy is a count of few samples
+    loaded = dj.report.load(where / "seeds")
+    for name, values in first["evaluated"]["arrays"].items():
+        np.testing.assert_allclose(values, one.arrays(name)[1], rtol=0, atol=2.0 if "confusion" in name else 5e-3)
+        np.testing.assert_array_equal(values, loaded.arrays(name)[1])
     model = jax.tree.leaves(one.model(seed=1))[0]
     np.testing.assert_allclose(first["evaluated"]["model"], model, rtol=0, atol=1e-5)
-    assert dj.report.load(where / "seeds").records == first["evaluated"]["records"]
+    assert loaded.records == first["evaluated"]["records"]
 
 
 @pytest.mark.slow

@@ -201,17 +201,19 @@ def test_metrics_are_those_of_one_device(nodes):
 
     measures = [
         metrics.local_models, metrics.own_test, metrics.mean_model, metrics.consensus, metrics.objective, metrics.heterogeneity,
-        metrics.sharpness, metrics.hessian_trace, whose,
+        metrics.sharpness, metrics.hessian_trace, metrics.per_node, metrics.fairness, metrics.per_class, metrics.confusion, metrics.flops, whose,
     ]  # fmt: skip
     one, many = (
         dj.simulate(
             dj.methods.dsgd(lr=0.1), dj.Problem(LINEAR, data, batch_size=4, starts="independent"), network, 2,
             mesh=mesh, progress=False, metrics=measures, nodes=nodes, final_nodes=nodes,
-        ).records
+        )
         for mesh in (None, D)
     )  # fmt: skip
     assert len(moved) == 2 and any(moved)
-    for a, b in zip(one, many, strict=True):  # sums over 13 honest nodes on 8 devices, too
+    for name in one.held.names("dsgd"):
+        np.testing.assert_allclose(one.arrays(name)[1], many.arrays(name)[1], rtol=1e-4, atol=1e-6)
+    for a, b in zip(one.records, many.records, strict=True):  # sums over 13 honest nodes on 8 devices, too
         a, b = ({k: v for k, v in r.items() if k not in ("run", "wall")} for r in (a, b))
         assert a["evaluated"] == (nodes or N - 3)
         assert a == pytest.approx(b, rel=1e-4, abs=1e-6)

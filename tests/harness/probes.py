@@ -45,11 +45,11 @@ FAMILIES = (
     *MORE,
 )  # others like them: at night
 OPTIONS = (  # every hook that any option has
-    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "churn", "delay_drawn", "clock"
+    "copies_rand_k", "alie", "label_flip", "trimmed_mean", "gaussian_gradient", "gaussian_message", "user_level", "churn", "delay_drawn", "clock"
 )  # fmt: skip
 HOOKS = {  # what the library calls of an option of each kind while a round is traced
     "codec": ("encode", "change"),
-    "privacy": ("gradient", "message"),
+    "privacy": ("gradient", "message", "clipped"),
     "attack": ("batch", "gradient", "message", "server"),
     "faults": ("arrives", "awake", "uploads", "ages"),
     "rule": ("combine",),

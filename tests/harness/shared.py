@@ -43,7 +43,20 @@ def digits():
     network = dj.Network(dj.topology.ring(8), attack=attack, rule=dj.aggregation.trimmed_mean(f=1))
 
     def largest(view):
-        return {"largest": max(float(jnp.abs(x).max()) for x in jax.tree.leaves(view.params))}
+        return {
+            "index": np.arange(view.n) * view.index,
+            "largest": max(float(jnp.abs(x).max()) for x in jax.tree.leaves(view.params)),
+        }
 
-    metrics = ["local_models", "own_test", "mean_model", "consensus", "objective", "heterogeneity", largest]
+    metrics = [
+        "local_models",
+        "own_test",
+        "mean_model",
+        "consensus",
+        "objective",
+        "heterogeneity",
+        "per_node",
+        "confusion",
+        largest,
+    ]
     return dj.methods.gradient_tracking(lr=0.05), problem, network, metrics

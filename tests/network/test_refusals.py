@@ -27,12 +27,15 @@ ALIE, FLIP = dj.attacks.alie(adversaries=(1,), z=1.0), dj.attacks.sign_flip(adve
 NOISE, CLIP = (
     make(clip=1.0, noise_multiplier=0.1) for make in (dj.privacy.gaussian_message, dj.privacy.gaussian_gradient)
 )
+USERS = dj.privacy.user_level(clip=1.0, noise_multiplier=0.1)
+SHARES = dataclasses.replace(USERS, noise="shares")
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SEMI = Traits(server=3)
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
 UPDATES = dj.events.updates(age=1)
+UPDATED = Traits(channel="server", one_update=True)
 SERVER, NOBODY = Traits(channel="server"), Traits(channel="none")
 BASE = members.problem()
 CELLS = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
@@ -197,15 +200,17 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("no gradients to noise", (Traits(learns=False), net(RING, privacy=CLIP)), (NEIGHBORS, net(RING, privacy=CLIP))),
     pair("no samples to attack", (Traits(learns=False), net(RING, attack=dj.attacks.label_flip(adversaries=1, num_classes=10))), (Traits(learns=False), net(RING, attack=FLIP))),
     pair("messages must be exact: privacy", (Traits(needs_exact="mass"), net(RING, privacy=NOISE)), (Traits(needs_exact="mass"), net(RING, privacy=CLIP))),
+    pair("no change of a model to clip", (SERVER, net(privacy=USERS)), (UPDATED, net(privacy=USERS))),
+    pair("rules beside clipped sums", (UPDATED, net(privacy=USERS, rule=MEDIAN)), (UPDATED, net(privacy=USERS))),
+    pair("codecs after shares of noise", (UPDATED, net(privacy=SHARES, codec=LOSSY)), (UPDATED, net(privacy=USERS, codec=LOSSY))),
     pair("no messages to rewrite", (NOBODY, net(attack=FLIP)), (NOBODY, net(attack=dj.attacks.label_flip(adversaries=1, num_classes=10)))),
     pair("messages must be exact: attack", (Traits(needs_exact="mass"), net(RING, attack=FLIP)), (Traits(needs_exact="mass"), net(RING, attack=dj.attacks.sign_flip(adversaries=0)))),
     pair("models without a mean", (NEIGHBORS, net(RING), no_mean()), (Traits(averages=False), net(RING), no_mean())),
     pair("more than sums", (Traits(channel="server", gathers=True), net(server="shards")), (SERVER, net(server="shards"))),
     pair("rule beside single uploads", (Traits(channel="server", gathers=True), net(rule=MEDIAN)), (SERVER, net(rule=MEDIAN))),
     pair("late single uploads of a cohort", (Traits(channel="server", gathers=True, cohort=3), net(faults=LATE)), (Traits(channel="server", gathers=True), net(faults=LATE))),
-    pair("rule over parts", (Traits(masks=True), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
-    pair("compressed parts", (Traits(masks=True), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
-    pair("late parts", (Traits(masks=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
+    pair("rule over parts", (Traits(masks=True), net(RING, rule=NNA)), (Traits(masks=True), net(RING, rule=MEDIAN))),
+    pair("compressed parts", (Traits(masks=True), net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (Traits(masks=True), net(RING, codec=COPIES))),
     pair("copies of chosen neighbors", (Traits(pulls=True), net(RING, codec=COPIES)), (Traits(pulls=True), net(RING, codec=LOSSY))),
     pair("late from chosen neighbors", (Traits(pulls=True), net(RING, faults=LATE)), (NEIGHBORS, net(RING, faults=LATE))),
     pair("late twice", (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=2)))), (NEIGHBORS, net(RING, faults=(LATE, f.delay(phases=0))))),

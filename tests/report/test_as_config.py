@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from functools import partial
 
 import jax
 import members
@@ -40,11 +41,21 @@ def same(mine, theirs):
 @pytest.mark.slow
 def test_the_config_makes_equal_objects_and_equal_records(tmp_path):
     runs = {"a": parts(dj.Cosine(0.1, 10)), "b": parts(0.2, roles={"layer0/bias": "frozen"})}
-    how = {"seed": [2, 7], "every": 2, "metrics": ["consensus", dj.metrics.local_models], "progress": False}
+    joules = partial(dj.metrics.energy, device="a100", link=1e-9)
+    how = {
+        "seed": [2, 7],
+        "every": 2,
+        "at": [1],
+        "metrics": ["consensus", dj.metrics.local_models, joules],
+        "progress": False,
+    }
     history = compare(runs, {"a": 2, "b": 3}, out=tmp_path / "run", **how)
     config = load(tmp_path / "run" / "config.yaml")
     assert [(run.label, run.rounds) for run in config.runs] == [("a", 2), ("b", 3)]
-    assert config.seeds == (2, 7) and config.eval == {"every": 2, "metrics": ("consensus", "local_models")}
+    *plain, priced = config.eval.pop("metrics")
+    assert plain == [dj.metrics.consensus, dj.metrics.local_models] and priced.func is dj.metrics.energy
+    assert priced.keywords == joules.keywords and config.seeds == (2, 7)
+    assert {k: v for k, v in config.eval.items() if k != "metrics"} == {"every": 2, "at": (1,)}
     for run in config.runs:
         same(runs[run.label], run.objects())
     again = compare(
@@ -81,6 +92,35 @@ def test_the_command_goes_on_with_a_run_from_python(tmp_path):
         assert [run.label for run in config.runs] == ["dsgd"] and "methods" not in config.values
         assert main(["resume", str(tmp_path / "run"), "--rounds", "3", "--quiet"]) == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["runs"]["dsgd"]["saved"] == 3
+
+
+@pytest.mark.slow
+def test_the_command_goes_on_with_a_sweep_from_python(tmp_path):
+    """In the groups that it was run in; its records keep the numbers that were swept."""
+
+    problem = parts()[1]
+
+    def build(lr, graph):
+        return dj.methods.dsgd(lr=lr), problem, dj.Network(graph)
+
+    over = {"lr": [0.1, 0.2], "graph": {"ring": dj.topology.ring(4), "all": dj.topology.complete(4)}}
+    kw = {"seeds": [0, 3], "metrics": ["consensus", "per_node"], "every": 1, "progress": False}
+    with jax.enable_x64(False):
+        dj.sweep(build, over, 2, out=tmp_path / "run", at_once=2, **kw)
+        groups = json.loads((tmp_path / "run" / "run.json").read_text())["groups"]
+        assert main(["resume", str(tmp_path / "run"), "--rounds", "3", "--quiet"]) == 0
+        whole = dj.sweep(build, over, 3, **kw)
+    found = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert found["groups"] == groups and {facts["saved"] for facts in found["runs"].values()} == {3}
+    loaded = dj.report.load(tmp_path / "run")
+    key = lambda r: (r["run"], r["seed"], r["round"])
+    for one, other in zip(sorted(loaded.records, key=key), sorted(whole.records, key=key), strict=True):
+        assert {*one} == {*other} and one["lr"] == other["lr"]
+        assert one["consensus"] == pytest.approx(other["consensus"], rel=1e-3, abs=1e-9)
+    assert loaded.arrays("loss/local_nodes", "lr=0.2, graph=ring")[1].shape == (2, 4, 4)
+    own = lambda lr: (dj.methods.dsgd(lr=lr), toy.problem(), dj.Network(dj.topology.ring(6)))
+    dj.sweep(own, {"lr": [0.1]}, 1, progress=False, out=tmp_path / "own")
+    assert not (tmp_path / "own" / "config.yaml").exists()
 
 
 def test_a_synthetic_source_brings_its_task():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dejax import cli, report
-from dejax.report import paper
+from dejax.report import paper, targets
 from dejax.report.history import History
 
 
@@ -93,6 +93,39 @@ def test_what_was_spent_until_a_target():
     assert history.peak("objective", "complete_10%") == pytest.approx(1.2)
     with pytest.raises(ValueError, match="hold no virtual seconds"):
         history.to_target("accuracy/local", 0.3, "ring & co", "seconds")
+
+
+def test_the_best_stands_beside_the_last_and_a_round_has_its_time():
+    history = runs(finals=((0.5, 0.6), (0.7, 0.2)))
+    falling = [r for r in history.records if r["run"] == "complete_10%" and r["round"] == 10]
+    for r in falling:
+        r["accuracy/local"] /= 2  # its best was at 5
+    history.facts = {run: {"wall/round": 0.25 * (i + 1)} for i, run in enumerate(history.runs)}
+    table = history.table(["accuracy/local", "best accuracy/local", "best objective", "wall/round"])
+    assert table.cells()[0] == ["run", "local accuracy", "best local accuracy", "best objective", "s/round"]
+    assert table.cells()[2][1:] == ["0.225 ± 0.125", "0.225 ± 0.125", "1.55 ± 0.25", "0.5"]
+    assert table.cells()[1][1:3] == ["0.550 ± 0.050", "0.550 ± 0.050"]
+    assert paper.best_of(table) == {"accuracy/local": 0, "best accuracy/local": 0, "best objective": 0}
+    for r in falling:
+        r["accuracy/local"] = float("nan")
+    lost = history.table(["best accuracy/local"]).rows[1]["best accuracy/local"]
+    assert lost[0] == pytest.approx((0.35 + 0.1) / 2)
+    for r in history.records:
+        r["accuracy/local"] = float("nan")
+    assert history.table(["best accuracy/local"]).columns == (("run", "run"),)
+
+
+def test_what_is_better_of_spreads_and_shares():
+    better = {
+        name: targets.sign_of(f"{family}/local{name}")
+        for family in ("accuracy",)
+        for name in ("", "_worst10", "_jain", "_std", "_variance", "_range")
+    }
+    assert better == {"": 1, "_worst10": 1, "_jain": 1, "_std": -1, "_variance": -1, "_range": -1}
+    assert (
+        targets.sign_of("loss/local") == -1 == targets.sign_of("loss/local_best10")
+        and targets.sign_of("loss/local_entropy") == 1
+    )
 
 
 def test_columns_are_checked():

@@ -14,7 +14,7 @@ import toy
 
 from dejax import report
 from dejax.errors import CheckpointError
-from dejax.report import files
+from dejax.report import writing
 from dejax.report.history import History
 from dejax.runs import checkpoint
 from dejax.runs.directory import RunDir
@@ -104,8 +104,8 @@ def test_what_the_system_refuses_to_write_is_named(code, tmp_path, monkeypatch):
     def fsync(handle):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(files.os, "fsync", fsync)
-    for attempt in (files.write, files.append):
+    monkeypatch.setattr(writing.os, "fsync", fsync)
+    for attempt in (writing.write, writing.append):
         with pytest.raises(
             OSError, match=rf"{tmp_path}/x.csv cannot be written: {os.strerror(code)}; (make room|mend that)"
         ):

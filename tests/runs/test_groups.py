@@ -10,6 +10,7 @@ import toy
 import dejax as dj
 from dejax import topology
 from dejax.errors import CheckpointError
+from dejax.runs import saving
 from dejax.runs.cadence import Cadence
 from dejax.runs.directory import RunDir
 from dejax.runs.group import Member, grouped
@@ -117,9 +118,9 @@ def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     one.start()
     one.advance(2)
     directory = RunDir(tmp_path / "sweep")
-    one.save(directory)
+    saving.save(one, directory)
     directory.drop()
-    assert other.restore(RunDir(tmp_path / "sweep", resume=True))
+    assert saving.restore(other, RunDir(tmp_path / "sweep", resume=True))
     assert other.round == 2
     for group in (one, other):
         group.advance(2)

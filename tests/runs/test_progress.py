@@ -175,3 +175,29 @@ def test_no_command_fails_on_an_ascii_terminal(tmp_path, monkeypatch):
         "Z\\xfcrich" in text or "Z\\u00fcrich" in text for (command, _), text in shown.items() if command != "list"
     )
     assert " +- " in shown["run", 5] and " +- " in shown["report", 1]
+
+
+# ---- notebooks
+def test_a_notebook_gets_one_output_that_keeps_a_line_for_each_run(monkeypatch, capsys):
+    """What a cell was shown, in order: one display, replaced while runs go on; nothing is printed."""
+    display = pytest.importorskip("IPython.display")
+    shown = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            assert raw
+            shown.append(bundle)
+
+    monkeypatch.setattr(display, "display", lambda bundle, raw, display_id: shown.append(bundle) or Handle())
+    monkeypatch.setattr(progress, "console", lambda: Console(file=io.StringIO(), force_jupyter=True))
+    with Progress() as bar:
+        for label in ("ring", "<b>star"):
+            bar.begin(label, 100)
+            bar.update(10, {"loss": 1.0})
+            bar.measured(100, {"loss": 0.5})
+            bar.end(100, 2.0, 1.0, {"loss": 0.5})
+    lines = shown[-1]["text/plain"].splitlines()
+    assert len(lines) == 2 and lines[0] == "ring: 100/100  0:02 in all  loss 0.500"
+    assert "&lt;b&gt;star" in shown[-1]["text/html"] and "<b>star" not in shown[-1]["text/html"]
+    assert "ring: 0/100  compiling" in [bundle["text/plain"] for bundle in shown]
+    assert capsys.readouterr().out == ""

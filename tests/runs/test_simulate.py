@@ -131,8 +131,8 @@ def test_own_metrics_and_names():
         run(metrics=[3])
     with pytest.raises(TypeError, match="returned float; give a dict"):
         run(metrics=[lambda view: 1.0])
-    with pytest.raises(TypeError, match=r"returned spread of shape \(2,\)"):
-        run(metrics=[lambda view: {"spread": np.zeros(2)}])
+    with pytest.raises(TypeError, match=r"returned spread of shape \(2,\), which holds no numbers"):
+        run(metrics=[lambda view: {"spread": np.array(["a", "b"])}])
     with pytest.raises(ValueError, match="names a column"):
         run(metrics=[lambda view: {"seed": 2}])
 

@@ -22,6 +22,7 @@ class WeightedMean(Rule):
     """
 
     linear = True
+    masks = True
 
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do."""

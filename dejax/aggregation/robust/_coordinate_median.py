@@ -17,7 +17,7 @@ class CoordinateMedian(Rule):
     """Median of each coordinate over the own value and the received ones; W is not used.
 
     For an even number the mean of the two middle ones. A coordinate that is not finite counts as
-    missing. At a server there is no own value.
+    missing. At a server there is no own value. Of parts of models each entry is that of its holders.
 
     Identity: unchanged by a reordering of the values; adding c to all adds c.
     Reference: Yin et al., Byzantine-robust distributed learning: towards optimal statistical rates,
@@ -26,6 +26,8 @@ class CoordinateMedian(Rule):
       >>> CoordinateMedian().needs_own
       False
     """
+
+    masks = True
 
     def check(self, degree: int, server: bool = False) -> None:
         """Any degree will do; below 2 it is the mean."""

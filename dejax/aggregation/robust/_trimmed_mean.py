@@ -19,7 +19,8 @@ class TrimmedMean(Rule):
 
     W is not used. The own value is trimmed like any other (BRIDGE trims received values only and
     adds the own one afterwards: a different rule). A coordinate that is not finite counts as
-    missing; where fewer than 2 f + 1 values are present, f is lowered to what leaves the median.
+    missing; where fewer than 2 f + 1 values are present, f is lowered to what leaves the median. Of
+    parts of models each entry is that of its holders: one that few hold bears fewer bad values than f.
 
     Args:
       f: values cut at each end, a whole number >= 0. A leaf: it may be swept.
@@ -34,6 +35,8 @@ class TrimmedMean(Rule):
     """
 
     f: FloatLike = number(check=BOUND)
+
+    masks = True
 
     def check(self, degree: int, server: bool = False) -> None:
         """ValueError when 2 f values are all there is in a neighborhood with `degree` neighbors."""

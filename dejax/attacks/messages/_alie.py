@@ -61,7 +61,8 @@ class Alie(Attack):
 
     "A little is enough". The values are the receiver's own and those of its honest neighbors. The
     attack sees all honest messages of the phase as receivers rebuild them, before links lose any.
-    Every receiver gets a message of its own; at a server mean and std are over its honest senders.
+    Every receiver gets a message of its own; at a server mean and std are over its honest senders. Of
+    parts of models, an entry that a sender does not hold counts as 0, and the adversary claims them all.
 
     Args:
       adversaries: how many (first of a permutation drawn from `seed`), what share of all nodes, or

@@ -15,7 +15,7 @@ from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, static, struct
 from ...core.types import Context, FloatLike, NodeTree
-from ..apply import accumulator, check_contractive, compress, message_bits
+from ..apply import accumulator, check_contractive, compress, message_bits, takes_masks
 from ..encoding import Size
 
 
@@ -52,6 +52,14 @@ class Copies(Codec):
     per_edge: bool = static(default=False)
 
     memory = "copies"
+
+    @property
+    def masks(self) -> bool:
+        """Whether the compressor can act on some entries alone; copies of others stay as they are.
+
+        Not per edge: after a lost message a receiver would not know which entries its copy has.
+        """
+        return not self.per_edge and takes_masks(self.compressor)
 
     def init(self, value: NodeTree) -> NodeTree:
         """The copies, zero; checks that the compressor can act on values like this one."""

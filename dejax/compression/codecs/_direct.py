@@ -6,7 +6,7 @@ from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
 from ...core.types import Context, FloatLike, NodeTree, Tree
-from ..apply import check_message, compress, message_bits
+from ..apply import check_message, compress, message_bits, takes_masks
 from ..encoding import Size
 
 
@@ -35,6 +35,11 @@ class Direct(Codec):
     def lossless(self) -> bool:
         """Receivers hold exactly what was sent."""
         return self.compressor.lossless
+
+    @property
+    def masks(self) -> bool:
+        """Whether the compressor can act on some entries alone."""
+        return takes_masks(self.compressor)
 
     def init(self, value: NodeTree) -> tuple[()]:
         """Check that the compressor can act on values like this one; no memory."""

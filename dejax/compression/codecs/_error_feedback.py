@@ -14,7 +14,7 @@ from ...core.checks import in_
 from ...core.kinds import Codec, Slot
 from ...core.struct import number, option, struct
 from ...core.types import Context, FloatLike, NodeTree
-from ..apply import accumulator, check_contractive, compress, message_bits
+from ..apply import accumulator, check_contractive, compress, message_bits, takes_masks
 from ..encoding import Size
 
 
@@ -45,6 +45,11 @@ class ErrorFeedback(Codec):
     gamma: FloatLike = number(check=in_(0, 1, "(]"))
 
     memory = "sender"
+
+    @property
+    def masks(self) -> bool:
+        """Whether the compressor can act on some entries alone; errors of others stay as they are."""
+        return takes_masks(self.compressor)
 
     def init(self, value: NodeTree) -> NodeTree:
         """The errors, zero; checks that the compressor can act on values like this one."""

@@ -51,6 +51,14 @@ class Qsgd(Compressor):
         """C(x) for keys [n], x [n, d]."""
         return _quantize(keys, x, self.levels) * jnp.asarray(self.delta(x.shape[1]), x.dtype), None
 
+    def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The marked entries by their norm, scaled down by the omega of their number."""
+        d, count = x.shape[1], mask.sum(1, dtype=jnp.int32)
+        wide = count.astype(float)
+        delta = 1 / (1 + jnp.minimum(wide / self.levels**2, jnp.sqrt(wide) / self.levels))
+        delta = jnp.where(count == d, self.delta(d), delta).astype(x.dtype)
+        return _quantize(keys, x, self.levels) * delta[:, None], _held_bytes(self.levels, count, x)
+
     def bits(self, d: int, width: int = 32) -> int:
         """The norm, a sign and a level for each entry."""
         return _bits(self.levels, d, width)
@@ -96,6 +104,11 @@ class QsgdUnbiased(Compressor):
         """C(x) for keys [n], x [n, d]."""
         return _quantize(keys, x, self.levels), None
 
+    def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The marked entries by their norm."""
+        count = mask.sum(1, dtype=jnp.int32)
+        return _quantize(keys, x, self.levels), _held_bytes(self.levels, count, x)
+
     def bits(self, d: int, width: int = 32) -> int:
         """The norm, a sign and a level for each entry."""
         return _bits(self.levels, d, width)
@@ -115,6 +128,11 @@ def _omega(levels: int, d: int) -> float:
 
 def _bits(levels: int, d: int, width: int) -> int:
     return width + d * (1 + math.ceil(math.log2(levels + 1)))
+
+
+def _held_bytes(levels: int, count: jax.Array, x: jax.Array) -> jax.Array:
+    """Whole bytes [n] of `count` entries of rows x."""
+    return x.dtype.itemsize + (count * _bits(levels, 1, 0) + 7) // 8
 
 
 def _quantize(keys: jax.Array, x: jax.Array, levels: int) -> jax.Array:

@@ -8,13 +8,25 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbias
 2016.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from ...core.kinds import Compressor
 from ...core.random import bits
 from ...core.struct import static, struct
-from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, kept, mask_of_largest
+from ..encoding import (
+    KEEP,
+    SCOPE,
+    SHARE,
+    check_kept,
+    check_one_given,
+    kept,
+    kept_of,
+    mask_of_largest,
+    mask_of_largest_held,
+)
 
 
 @struct
@@ -58,6 +70,11 @@ class RandK(Compressor):
         """C(x) for keys [n], x [n, d]."""
         n, d = x.shape
         return jnp.where(_subset(keys, n, d, kept(self, d)), x, 0), None
+
+    def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """k random ones of the marked entries; of fewer than k all."""
+        subset, _, k = _held_subset(self, keys, mask)
+        return jnp.where(subset, x, 0), k * x.dtype.itemsize
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values."""
@@ -119,6 +136,12 @@ class RandKUnbiased(Compressor):
         k = kept(self, d)
         return jnp.where(_subset(keys, n, d, k), x * jnp.asarray(d / k, x.dtype), 0), None
 
+    def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """k random ones of the marked entries, scaled by their number over k; of fewer than k all."""
+        subset, count, k = _held_subset(self, keys, mask)
+        scale = count.astype(x.dtype) / jnp.maximum(k, 1).astype(x.dtype)
+        return jnp.where(subset, x * scale[:, None], 0), k * x.dtype.itemsize
+
     def bits(self, d: int, width: int = 32) -> int:
         """k values."""
         return kept(self, d) * width
@@ -139,8 +162,16 @@ def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
     """
     if k == d:
         return jnp.ones((n, d), bool)
-    random = bits(keys, (d,))
-    # as positive normal floats, in the same order: top_k of float32 is fast, that of integers is
-    # not
-    score = jax.lax.bitcast_convert_type((random >> 2) + jnp.uint32(2**23), jnp.float32)
-    return mask_of_largest(score, k)
+    return mask_of_largest(_scores(keys, d), k)
+
+
+def _held_subset(owner: Any, keys: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(bool [n, d] with k True among the marked ones, how many are marked [n], k [n])."""
+    count, d = mask.sum(1, dtype=jnp.int32), mask.shape[1]
+    k = kept_of(owner, d, count)
+    return mask_of_largest_held(_scores(keys, d), mask, k), count, k
+
+
+def _scores(keys: jax.Array, d: int) -> jax.Array:
+    """Random positive normal floats [n, d]: top_k of float32 is fast, that of integers is not."""
+    return jax.lax.bitcast_convert_type((bits(keys, (d,)) >> 2) + jnp.uint32(2**23), jnp.float32)

@@ -11,7 +11,19 @@ import jax.numpy as jnp
 
 from ...core.kinds import Compressor
 from ...core.struct import static, struct
-from ..encoding import KEEP, SCOPE, SHARE, check_kept, check_one_given, index_bits, kept, mask_of_largest
+from ..encoding import (
+    KEEP,
+    SCOPE,
+    SHARE,
+    check_kept,
+    check_one_given,
+    index_bits,
+    index_bytes,
+    kept,
+    kept_of,
+    mask_of_largest,
+    mask_of_largest_held,
+)
 
 
 @struct
@@ -59,6 +71,14 @@ class TopK(Compressor):
         if k == x.shape[1]:
             return x, None
         return jnp.where(mask_of_largest(jnp.abs(x), k), x, 0), None
+
+    def held(self, keys: jax.Array | None, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The k largest of the marked entries, positions among these; of fewer than k all."""
+        del keys
+        count = mask.sum(1, dtype=jnp.int32)
+        k = kept_of(self, x.shape[1], count)
+        out = jnp.where(mask_of_largest_held(jnp.abs(x), mask, k), x, 0)
+        return out, k * x.dtype.itemsize + index_bytes(count, k)
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values and their positions."""

@@ -82,11 +82,7 @@ class OneNn:
         if y.ndim != 2:
             raise ValueError(f"one_nn answers one number per sample, but y is {list(y.shape[2:])} of each; give y [N]")
         pool, wanted = _flat(public["x"]), public["y"]
-        means: Any = None
-        there: Any = None
-        peers: Any = self.peers
-        if peers is not None:
-            means, there = round.exchange(_mean(x, real), name="means").each()
+        routes: Any = None if self.peers is None else round.exchange(_mean(x, real), name="means").each()
         edges, (ids, _) = round.edges, round.neighbors
         everyone = jnp.concatenate([round.ids[:, None], ids], 1)
 
@@ -96,22 +92,16 @@ class OneNn:
         def one(r: Round, carry: Any) -> Any:
             i, queries, labels, distances, wrong = carry
             row = draw_index(uniform(r.node_keys("query")), jnp.int32(pool.shape[0]))
-            query, to = pool[row], None
-            if means is not None:
-                far = jnp.where(there, jnp.square(means - query[:, None]).sum(2), jnp.inf)
-                rank = jnp.argsort(jnp.argsort(far, 1), 1)
-                to = edges.by_port((rank < (peers or 0)) & there)
+            query = pool[row]
+            to = None if routes is None else edges.by_port(_near(query, routes, self.peers or 0))
             own = r.forward(search, state.params, query, x, real, batch=held)
             got = r.ask(query, _nearest, x, y, real, to=to)
-            far = jnp.full(ids.shape, jnp.inf, own[0].dtype).at[edges.receiver, edges.port]
-            said = jnp.zeros(ids.shape, y.dtype).at[edges.receiver, edges.port].set(got.rows[1])
-            there_now = got.rows[0] if got.mask is None else jnp.where(got.mask, got.rows[0], jnp.inf)
-            all_far = jnp.concatenate([own[0][:, None], far.set(there_now)], 1)
-            all_said = jnp.concatenate([own[1][:, None], said], 1)
-            best = all_far.min(1)
-            who = jnp.where(all_far == best[:, None], everyone, jnp.iinfo(jnp.int32).max)
-            at = who.argmin(1)
-            label = all_said[jnp.arange(r.n), at]
+            far, said = got.keep((jnp.full_like(got.rows[0], jnp.inf), got.rows[1]))
+            far = jnp.concatenate([own[0][:, None], edges.on_ports(far, ids.shape[1], jnp.inf)], 1)
+            said = jnp.concatenate([own[1][:, None], edges.on_ports(said, ids.shape[1])], 1)
+            best = far.min(1)
+            at = jnp.where(far == best[:, None], everyone, r.n_all).argmin(1)
+            label = said[jnp.arange(r.n), at]
             truth = wanted[row]
             error = label != truth if jnp.issubdtype(y.dtype, jnp.integer) else jnp.square(label - truth)
             put = lambda table, value: table.at[:, i].set(value.astype(table.dtype))
@@ -135,6 +125,13 @@ def _mean(x: jax.Array, real: jax.Array) -> jax.Array:
     """Means [n, f] of the real samples [n, B, f]."""
     weight = real.astype(x.dtype)
     return (x * weight[:, :, None]).sum(1) / jnp.maximum(weight.sum(1), 1)[:, None]
+
+
+def _near(query: jax.Array, routes: tuple[Any, jax.Array], peers: int) -> jax.Array:
+    """Bool [n, k]: the `peers` ports whose means [n, k, f] are nearest to the queries [n, f]."""
+    means, there = routes
+    far = jnp.where(there, jnp.square(means - query[:, None]).sum(2), jnp.inf)
+    return (jnp.argsort(jnp.argsort(far, 1), 1) < peers) & there
 
 
 def _nearest(query: Values, x: Values, y: Values, real: Values) -> tuple[Any, Any]:

@@ -59,7 +59,7 @@ class FedOpt:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, one_update=True)
 
     def __post_init__(self) -> None:
         check_step(self)

@@ -53,7 +53,7 @@ class FedProx:
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients)
+        return Traits(channel="server", cohort=self.clients, one_update=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedProxState:
         """The server's model."""

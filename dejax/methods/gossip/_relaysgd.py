@@ -69,12 +69,12 @@ class RelaySgd:
 
         everything = tree.add(half, edges.sum(inbox))
         got = round.exchange(tree.sub(edges.of_nodes(everything), inbox), per_edge=True)
-        counts = got.header(edges.of_nodes(1 + edges.count(heard)) - heard)
+        counts = got.header(edges.of_nodes(1 + edges.sum(heard)) - heard)
         inbox, heard = got.keep(inbox), counts if got.mask is None else jnp.where(got.mask, counts, heard)
         write(inbox)
         write_heard(heard)
 
-        missing = tree.scale(n - 1 - edges.count(heard), state.start)
+        missing = tree.scale(n - 1 - edges.sum(heard), state.start)
         return RelayState(tree.scale(1 / n, tree.add(half, edges.sum(inbox), missing)), state.start)
 
 

@@ -85,7 +85,7 @@ class NetworkLasso:
         if got.mask is not None:
             new, copies = tree.where(got.mask, new, dual), tree.where(got.mask, copies, at_home)
         write(new)
-        target, degree = edges.sum(tree.sub(copies, new)), edges.count(jnp.ones((edges.m,), jnp.int32))
+        target, degree = edges.sum(tree.sub(copies, new)), edges.sum(jnp.ones((edges.m,), jnp.int32))
 
         def one(r: Round, y: NodeTree) -> NodeTree:
             pull = tree.scale(self.penalty, tree.sub(tree.scale(degree, y), target))

@@ -15,7 +15,7 @@ from ...core.struct import grows, static, struct
 from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, accumulator
+from ..links import Links, accumulator, summed, whole
 
 GRAM_FROM = 32  # nodes: from here squared distances come from one Gram matrix instead of n - 1 passes
 
@@ -188,14 +188,15 @@ def _take(values: Tree, n: int, s: int | Values) -> Any:
 def _matrix(weights: jax.Array, self_weights: jax.Array) -> jax.Array:
     """[n, n] from ports by offset and self weights."""
     n = self_weights.shape[0]
-    shifted = jnp.concatenate([self_weights.astype(weights.dtype)[:, None], weights], 1)  # column o: sender i + o
+    dtype = jnp.promote_types(weights.dtype, self_weights.dtype)
+    shifted = jnp.concatenate([self_weights[:, None].astype(dtype), weights.astype(dtype)], 1)  # column o: sender i + o
     columns = (jnp.arange(n, dtype=jnp.int32)[None] - jnp.arange(n, dtype=jnp.int32)[:, None]) % n
     return jnp.take_along_axis(shifted, columns, 1)
 
 
 def matmul(matrix: jax.Array, x: jax.Array) -> jax.Array:
     """matrix [m, n] times x [n, ...] in full precision, result in the accumulation dtype."""
-    dtype = accumulator(x)
+    dtype = accumulator(x, whole(matrix))
     flat = x.reshape(x.shape[0], -1).astype(dtype)
     out = jnp.matmul(matrix.astype(dtype), flat, precision=jax.lax.Precision.HIGHEST)
     return out.reshape(matrix.shape[:1] + x.shape[1:])
@@ -206,6 +207,8 @@ def silent_matmul(matrix: jax.Array, x: jax.Array) -> jax.Array:
 
     Receivers that weigh such a row get NaN.
     """
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return matmul(matrix, x)
     finite = jnp.isfinite(x).reshape(x.shape[0], -1).all(1)
     out = matmul(matrix, jnp.where(tree.over(finite, x), x, jnp.zeros((), x.dtype)))
     poisoned = ((matrix != 0) & ~finite[None]).any(1)
@@ -221,7 +224,7 @@ def weighted_dense(values: Tree, weights: jax.Array, self_weights: jax.Array, ow
         if own is not None:
             w = self_weights.astype(out.dtype)
             out = out + jnp.where(tree.over(w != 0, mine), mine.astype(out.dtype), 0) * tree.over(w, mine)
-        return out.astype(x.dtype)
+        return out.astype(summed(x, out.dtype))
 
     return tree.map(leaf, values, values if own is None else own)
 

@@ -22,7 +22,7 @@ from ...core.struct import grows, static, struct
 from ...core.types import Tree, Values
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, accumulator, plain, silenced, sum_ports
+from ..links import Links, accumulator, plain, silenced, sum_ports, summed, whole
 from .dense import matmul, silent_matmul
 
 DENSE_ABOVE, DENSE_SHARE = (
@@ -163,6 +163,7 @@ class Hubs(Links):
     def _dense_rows(self, weights: jax.Array) -> jax.Array:
         """[h, n] from the port weights [h, k] of the hubs."""
         h = self.hubs.shape[0]
+        weights = weights.astype(jnp.promote_types(weights.dtype, jnp.int8))  # bools cannot be added
         zero = jnp.zeros((h, self.n), weights.dtype)
         if not h:
             return zero
@@ -182,8 +183,7 @@ class Hubs(Links):
             levels.append((jnp.where(real, self.senders_[at], rows[:, None]), weight(rows, ports)))
 
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
-            dtype = accumulator(x)
-
+            dtype = accumulator(x, whole(dense, self_weights))
             above = None
             for b in range(len(self.rows) - 1, -1, -1):
                 index, level = levels[b]
@@ -202,7 +202,7 @@ class Hubs(Links):
                 above = out
             if h:
                 above = above.at[self.hubs].add(product(dense, x), indices_are_sorted=True, unique_indices=True)
-            return above.astype(x.dtype)
+            return above.astype(summed(x, dtype))
 
         return tree.map(leaf, values, own)
 

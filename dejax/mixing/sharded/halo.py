@@ -15,7 +15,7 @@ from ...core.types import Dtype, Keys, Tree, Values
 from ...xla.erase_mesh import erase_mesh
 from ...xla.take_rows import take_rows
 from ..edges import Edges
-from ..links import Links, accumulator, plain, silenced, sum_ports
+from ..links import DrawnLinks, Links, accumulator, plain, silenced, sum_ports, summed, whole
 from .routes import Routes, crossing, needed, relabelling, rounds_of, schedule
 
 
@@ -205,7 +205,7 @@ class Halo(Links):
 
     def _sum(self, ext: Tree, own: Tree, weight: Any, self_weights: jax.Array, times: Callable[..., Any]) -> Any:
         def leaf(x: jax.Array, mine: jax.Array) -> jax.Array:
-            dtype = accumulator(x)
+            dtype = accumulator(x, whole(self_weights, *weight))
 
             def part(b: int, mine: jax.Array, self_weights: jax.Array) -> jax.Array:
                 index, w = self.index[b], weight[b]
@@ -216,7 +216,7 @@ class Halo(Links):
             for b, rows in enumerate(self.rows, 1):
                 none = jnp.zeros((self.index[b].shape[0], *x.shape[1:]), dtype)
                 out = out.at[rows].add(part(b, none, jnp.zeros((), dtype)), mode="drop")
-            return out.astype(x.dtype)
+            return out.astype(summed(x, dtype))
 
         return tree.map(leaf, ext, own)
 
@@ -254,7 +254,7 @@ class Halo(Links):
 
 
 @struct
-class Everywhere:
+class Everywhere(DrawnLinks):
     """Graphs drawn afresh in each phase, on devices.
 
     The draw is not known beforehand, so each device gets all rows.
@@ -266,16 +266,6 @@ class Everywhere:
 
     links: Any
     routes: Routes = static()
-
-    @property
-    def n(self) -> int:
-        """Number of nodes."""
-        return self.links.n
-
-    @property
-    def num_ports(self) -> int:
-        """k."""
-        return self.links.num_ports
 
     def draw(self, key: Keys) -> Halo:
         """The links of one phase."""

@@ -14,6 +14,14 @@ def _sums_alone(case: Any) -> Any:
     return case.traits.masks and {"does": "averages parts of models"}
 
 
+def _whole(codec: Any) -> dict[str, str]:
+    """Why a codec cannot act on some entries alone, as words of a reason."""
+    if codec.per_edge:
+        return {"lacks": "a receiver that missed a message would not know which entries its copy has"}
+    inner = type(getattr(codec, "compressor", codec)).__name__
+    return {"lacks": f"{inner} does not say what it makes of some entries alone"}
+
+
 PARTS: tuple[Refusal, ...] = (
     Refusal(
         "models without a mean",
@@ -48,27 +56,20 @@ PARTS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "rule over parts",
-        lambda c: c.traits.masks and not c.network.rule.linear,
+        lambda c: c.traits.masks and not c.network.rule.masks,
         field="network.rule",
         says="is {rule}",
-        why="but {method} sends parts of models, of which a rule may get one value or none",
-        instead="leave it out",
+        why="which looks at whole values, but {method} sends parts of models: distances over the entries that two nodes share do not compare, "
+        "and who holds little is near to all",
+        instead="use {use[entry_rule]}",
     ),
     Refusal(
         "compressed parts",
-        lambda c: c.traits.masks and not c.network.codec.lossless,
+        lambda c: c.traits.masks and not c.network.codec.masks and _whole(c.network.codec),
         field="network.codec",
         says="is {codec}",
-        why="but {method} sends parts of models, whose entries it counts and weighs one by one",
-        instead="leave it out",
-    ),
-    Refusal(
-        "late parts",
-        lambda c: c.traits.masks and c.late is not None,
-        field="network.faults",
-        says="has {late}",
-        why="but {method} sends parts of models, and a part that comes late is weighed as the part of now",
-        instead="leave it out",
+        why="but {method} sends parts of models, and {lacks}",
+        instead="use {use[part_codec]}, not per edge, around a compressor that has held(keys, x, mask)",
     ),
     Refusal(
         "copies of chosen neighbors",

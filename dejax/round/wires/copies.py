@@ -65,8 +65,7 @@ class CopiesPerEdge(Edges):
 
     def arrive(self, m: Message, mask: jax.Array) -> Message:
         """The weights of what is there."""
-        edges = self.edges
-        ports = jnp.zeros((self.round.n, self.links.num_ports), bool).at[edges.receiver, edges.port].set(mask)
+        ports = self.edges.on_ports(mask, self.links.num_ports)
         weights, self_weights = under_way(self.links, ports, self.network.kind)
         return m._replace(mask=ports, weights=weights, self_weights=self_weights)
 

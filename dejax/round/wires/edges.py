@@ -138,7 +138,7 @@ class Edges(Wire):
         """One message per row."""
         round, edges = self.round, self.edges
         units = self._units(m)
-        count = edges.count(units)
+        count = edges.sum(units)
         if round.awake is not None:
             count = jnp.where(round.awake, count, 0)
         round.meter("wire/" + self.name, count, m.size.bits)
@@ -147,11 +147,10 @@ class Edges(Wire):
     def wait(self, m: Message) -> None:
         """A node's uplink carries the sum of its messages."""
         edges, mask = self.edges, self.live.mask
-        degree = jnp.maximum(edges.count(jnp.ones((edges.m,), jnp.int32)), 1)
-        mean = edges.count(self._units(m)).astype(float) / degree.astype(float)
+        degree = jnp.maximum(edges.sum(jnp.ones((edges.m,), jnp.int32)), 1)
+        mean = edges.sum(self._units(m)).astype(float) / degree.astype(float)
         if self.only is not None:  # nobody waits for what is not sent
-            there = jnp.zeros((edges.n, self.live.links.num_ports), bool)
-            there = there.at[edges.receiver, edges.port].set(edges.deliver(self.only))
+            there = edges.on_ports(edges.deliver(self.only), self.live.links.num_ports)
             mask = there if mask is None else mask & there
         clocks.messages(self.round, self.name, self.live.links, mask, mean * m.size.bits)
 

@@ -57,7 +57,7 @@ class Heard(Neighbors):
         keys = self.round.node_keys(f"{self.name}.age")[receivers]
         ages = draw_index(uniform(fold_in(keys, senders)), jnp.int32(depth))
         there = self.version[senders]
-        return self.pick(m, held, (there - jnp.minimum(ages, there)) % depth)
+        return self.pick(m, (held, None), (there - jnp.minimum(ages, there)) % depth)
 
     def received(self, m: Message) -> Received:
         """One receiver per node; memory is kept where something may be lost."""
@@ -79,7 +79,7 @@ class Heard(Neighbors):
         rows, ever = tree.where(came, rows, last), ever | came
         write((rows, ever))
         links = EdgeRows(self.live.links, edges)
-        mask = jnp.zeros((links.n, links.num_ports), bool).at[edges.receiver, edges.port].set(ever)
+        mask = edges.on_ports(ever, links.num_ports)
         weights, self_weights = under_way(links, mask, kind(self.round))
         return Received(
             self._rule_context(links, mask), self.network.rule, m.own, rows, base=m.base, adversary=hostile,

@@ -14,7 +14,7 @@ from ..context import Context
 from ..live import kind, under_way
 from ..message import Message
 from ..received import Received
-from .wire import Wire, judges, own_rows
+from .wire import Wire, claimed, judges, own_rows
 
 
 class Neighbors(Wire):
@@ -38,7 +38,8 @@ class Neighbors(Wire):
         """Per sender, or per receiver; an adversary's own row is neither noised nor compressed."""
         ctx = self._rule_context(self.live.links, self.live.mask)
         sent, rewrite = attack.message(ctx, m.own, m.sent)
-        return own_rows(m, ctx.is_adversary)._replace(sent=sent, rewrite=rewrite)
+        held = claimed(m, ctx.is_adversary)
+        return own_rows(m, ctx.is_adversary)._replace(sent=sent, held=held, rewrite=rewrite)
 
     def lose(self, m: Message) -> Message:
         """As all calls of the phase."""
@@ -59,11 +60,11 @@ class Neighbors(Wire):
         """[n, k]: of the directed edge."""
         return fault.ages(self.round.run_key, *self.live.links.ends(), self.round.n_all)
 
-    def pick(self, m: Message, held: Tree, which: jax.Array) -> Message:
+    def pick(self, m: Message, last: tuple[Tree, Tree], which: jax.Array) -> Message:
         """All places, and links that know which of them is read on each port."""
-        depth = tree.leaves(held)[0].shape[1]
-        flat = tree.map(lambda x: x.reshape(-1, *x.shape[2:]), held)
-        return m._replace(sent=flat, links=Late(m.links, which, depth))
+        depth = tree.leaves(last)[0].shape[1]
+        sent, held = tree.map(lambda x: x.reshape(-1, *x.shape[2:]), last)
+        return m._replace(sent=sent, held=held, links=Late(m.links, which, depth))
 
     def arrive(self, m: Message, mask: jax.Array) -> Message:
         """The weights of what is there."""
@@ -98,7 +99,7 @@ class Neighbors(Wire):
         hostile = self.live.is_adversary
         return Received(
             self._rule_context(m.links, m.mask), self.network.rule, m.own, m.sent, base=m.base, rewrite=m.rewrite,
-            adversary=hostile, weights=m.weights, self_weights=m.self_weights, mask=m.mask,
+            owned=m.owned, held=m.held, adversary=hostile, weights=m.weights, self_weights=m.self_weights, mask=m.mask,
             audit=audit.of_rule(self, judges(self.round, hostile)), forward=self._forward,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from ...xla.materialize import materialize
 from .. import audit, clocks
 from ..message import Message
 from ..received import Received
-from .wire import Slot, Wire
+from .wire import Slot, Wire, claimed
 
 
 class Server(Wire):
@@ -47,7 +47,28 @@ class Server(Wire):
         round = self.round
         hostile = jnp.asarray(attack.is_adversary(round.n_all))[round.ids]
         ctx = self.context("attack", mask=round.awake, is_adversary=hostile)
-        return m._replace(sent=attack.server(ctx, m.sent, hostile), along={**m.along, "hostile": hostile})
+        sent, along = attack.server(ctx, m.sent, hostile), {**m.along, "hostile": hostile}
+        return m._replace(sent=sent, held=claimed(m, hostile), along=along)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether privacy acts on uploads, so that what their sum is divided by is fixed."""
+        return self.network.privacy is not None and self.network.privacy.hook == "upload"
+
+    @property
+    def total(self) -> jax.Array | float:
+        """q W: the weight that uploads are expected to have, which does not tell who was drawn."""
+        expected, count = self.round.expected, self.round.problem.data.count
+        if not self.weighted:
+            return float(expected)
+        return self.network.privacy.weights(count, count).sum() * (expected / self.round.n_all)
+
+    def bound(self, m: Message) -> Message:
+        """Let privacy clip and weigh uploads."""
+        privacy, round = self.network.privacy, self.round
+        weights = privacy.weights(round.counts, round.problem.data.count) if self.weighted else None
+        sent = privacy.clipped(self.value_context("privacy"), m.sent, weights, float(round.expected))
+        return m._replace(sent=sent, along=m.along | {"share": None})
 
     def lose(self, m: Message) -> Message:
         """[n]: lost uploads have no share."""
@@ -73,18 +94,20 @@ class Server(Wire):
         """One upload, and `downloads` answers."""
         awake, size = self.round.awake, m.size
         one = jnp.ones((self.round.n,), jnp.int32) if awake is None else awake.astype(jnp.int32)
-        up, down = self._bits(m)
+        up, down, parts = self._bits(m)
         self.round.meter("up/" + self.name, one if size.units is None else one * size.units, up)
-        if self.size is not None:  # answers hold what the node asked for: as much as it sent
-            one, down = one * m.size.units, m.size.bits
         if self.downloads:
-            self.round.meter("down/" + self.name, one, down)
+            self.round.meter("down/" + self.name, one if parts is None else one * parts, down)
 
-    def _bits(self, m: Message) -> tuple[int, int]:
+    def _bits(self, m: Message) -> tuple[int, int, Any]:
+        """Bits up and down, in units of the message and of [n]; None: one each."""
         up, down, n = m.size.bits, tree.dense_bits(m.sent), self.round.n
+        if m.owned is not None:  # answers hold what the node does
+            each = tree.map(lambda x, o: o.sum(range(1, o.ndim), dtype=jnp.int32) * x.dtype.itemsize, m.value, m.owned)
+            return up, 8 * self.downloads, tree.add(*tree.leaves(each)) + self.mask_bytes
         if self.kind != "star":
             up, down = up - up // n, down - down // n
-        return up, down * self.downloads
+        return up, down * self.downloads, None
 
     def wait(self, m: Message) -> None:
         """The server for the slowest upload that has weight, the nodes for the server."""
@@ -92,7 +115,8 @@ class Server(Wire):
         if self.weighted:
             heard = weight > 0 if heard is None else heard & (weight > 0)
         units = jnp.ones((self.round.n,), float) if units is None else units.astype(float)
-        up, down = self._bits(m)
+        up, down, parts = self._bits(m)
+        down = down if parts is None else down * parts.astype(float)
         clocks.server(self.round, self.name, units * up, down, heard, self.kind)
 
     def received(self, m: Message) -> Received:
@@ -106,11 +130,13 @@ class Server(Wire):
             member = group[None] == jnp.arange(self.num_groups, dtype=group.dtype)[:, None]
             mask = member if mask is None else member & mask
             share = jnp.where(member, share, 0)
-        share = share / jnp.maximum(share.sum(1, keepdims=True), jnp.finfo(share.dtype).tiny)
+        total = self.total if self.bounded else jnp.maximum(share.sum(1, keepdims=True), jnp.finfo(share.dtype).tiny)
+        share = share / jnp.asarray(total, share.dtype)
         ctx = self.context("rule", links=Star(share), is_adversary=hostile)
         return Received(
-            ctx, self.network.rule, None, m.sent, base=None, mask=mask, adversary=hostile, audit=audit.of_rule(self)
-        )
+            ctx, self.network.rule, None, m.sent, base=None, held=m.held, mask=mask, adversary=hostile,
+            audit=audit.of_rule(self),
+        )  # fmt: skip
 
 
 __all__ = ["Server"]

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ...compression import Size
+from ...compression.apply import only
 from ...core import tree
 from ...core.types import Attack, Fault, Round, Tree
 from ..context import Context
@@ -19,7 +21,7 @@ Slot = tuple[Any, Callable[[Any], None]]
 class Wire(ABC):
     """What the stages ask of a wire; rows are nodes unless it says otherwise."""
 
-    size: Any = None  # of a message, where not the codec knows it
+    mask_bytes = 0  # that say which entries a message holds
 
     def __init__(self, round: Round, name: str, codec: Any):
         self.round, self.name, self.codec, self.network = round, name, codec, round.network
@@ -56,10 +58,11 @@ class Wire(ABC):
         memory, write = codec.init(sent), None
         if tree.leaves(memory):
             memory, write = self.memory("codec", lambda rows: codec.init(_zeros(sent, rows)))
-        decoded, memory, size = codec.encode(self.context("codec"), memory, sent)
+        decoded, memory, size = codec.encode(self.context("codec", held=m.owned), memory, sent)
         if write is not None:
             write(memory)
-        size = size if self.size is None else self.size
+        if m.owned is not None:
+            decoded, size = only(m.owned, decoded), Size(size.bits, size.units + self.mask_bytes)
         if codec.lossless:
             return m._replace(sent=self.deliver(sent), size=size)
         return m._replace(own=decoded, sent=self.deliver(decoded), size=size)
@@ -84,9 +87,10 @@ class Wire(ABC):
     def ages(self, fault: Fault) -> jax.Array:
         """int32, as `mask`: by how many phases each message is late, where that is drawn."""
 
-    def pick(self, m: Message, held: Tree, which: jax.Array) -> Message:
-        """With the rows at place `which` of the last few, `held` [rows, depth, ...]."""
-        return m._replace(sent=tree.map(lambda x: x[jnp.arange(x.shape[0]), which], held))
+    def pick(self, m: Message, last: tuple[Tree, Tree], which: jax.Array) -> Message:
+        """With the rows at place `which` of the last few of (sent, held), [rows, depth, ...]."""
+        sent, held = tree.map(lambda x: x[jnp.arange(x.shape[0]), which], last)
+        return m._replace(sent=sent, held=held)
 
     def arrive(self, m: Message, mask: jax.Array) -> Message:
         """With another mask of what arrives: messages that are not there yet are not lost."""
@@ -113,6 +117,11 @@ def judges(round: Round, hostile: Tree) -> Any:
     return ~hostile if awake is None else awake & ~hostile
 
 
+def claimed(m: Message, hostile: jax.Array) -> Any:
+    """The entries that senders say they hold: adversaries claim all."""
+    return None if m.held is None else tree.where(hostile, tree.map(jnp.ones_like, m.held), m.held)
+
+
 def own_rows(m: Message, hostile: jax.Array) -> Message:
     """An adversary's own row is neither noised nor compressed."""
     return m._replace(own=tree.where(hostile, m.value, m.own), base=tree.where(hostile, m.value, m.base))
@@ -123,4 +132,4 @@ def _zeros(value: Tree, rows: int) -> Any:
     return tree.map(lambda x: jnp.zeros((rows, *x.shape[1:]), x.dtype), value)
 
 
-__all__ = ["Slot", "Wire", "judges", "own_rows"]
+__all__ = ["Slot", "Wire", "claimed", "judges", "own_rows"]
