@@ -17,6 +17,7 @@ from .core import tree
 from .core.shapes import in_words
 from .core.stacks import Stacks as Stacks, held
 from .core.types import NodeTree, Tree
+from .core.views import Grouped as Grouped, Joint as Joint
 from .devices.node_blocks import block_map
 
 
@@ -262,6 +263,8 @@ def _wide(x: jax.Array) -> Any:
 
 
 __all__ = [
+    "Grouped",
+    "Joint",
     "Stacks",
     "consensus_distance",
     "dimension",

@@ -17,9 +17,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "harness")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "harness"), str(ROOT / "scripts")]
 
 import members
+import method_facts
 
 from dejax.config import listing
 from dejax.core import kinds
@@ -95,6 +96,20 @@ def methods_table():
     return rows(["method", "family", "what it is", "talks to", "W", "reference"], body)
 
 
+def choice_table():
+    """Of each method: its update and use by its docstring, amounts by shapes."""
+    body = []
+    for member in listing.listing()["methods"]:
+        method, sent, kept = method_facts.facts()[member.target]
+        doc = inspect.getdoc(type(method))
+        update, use, identity = (method_facts.field(doc, name) for name in ("Update", "Choose it for", "Identity"))
+        if not (update and use):
+            raise ValueError(f"{member.target} says no `Update:` or `Choose it for:` in its docstring; write both")
+        body.append([method_facts.settings(member.name, method), update, sent, kept, use, identity.rstrip(".")])
+    head = ["method", "update", "sent per round", "kept per node", "when to choose it", "identities tested"]
+    return rows(head, body)
+
+
 def facts_table():
     """What options say of themselves, from the comments beside the defaults."""
     source, body = inspect.getsource(kinds).splitlines(), []
@@ -110,7 +125,7 @@ def facts_table():
 
 
 TABLES = {
-    "docs/methods.md": {"methods": methods_table},
+    "docs/methods.md": {"methods": methods_table, "facts": choice_table},
     "docs/write-your-own-method.md": {"facts": facts_table},
     "docs/compatibility.md": {
         "options": lambda: grid(verdicts(), "options"),

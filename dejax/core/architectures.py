@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from ..errors import bad
+from .arguments import with_key
 from .made import pass_on
 from .stacks import Ids, Stacks
 from .types import Tree
@@ -41,6 +42,8 @@ class Architectures:
           ValueError: nodes without an architecture, or with two; nodes that the data do not have.
           TypeError, ValueError: a task with batch statistics, or with a loss that weighs its samples.
         """
+        if data is None and self.ids is not None:  # while a mesh takes a problem apart
+            return self
         tasks = tuple(task.build(data) if getattr(task, "build", None) else task for task in self.tasks)
         for name, task in zip(self.names, tasks, strict=True):
             if not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):
@@ -69,10 +72,10 @@ class Architectures:
         task, params = self._of(params)
         return task.loss(params, batch, key)
 
-    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
+    def metrics(self, params: Tree, batch: Tree, key: Any = None) -> dict[str, jax.Array]:
         """Name -> [B], by the task of the model's architecture."""
         task, params = self._of(params)
-        return task.metrics(params, batch)
+        return with_key(task.metrics, params, batch, key=key)
 
     def module(self, params: Tree) -> Any:
         """What the task of the model's architecture makes of its parameters: the user's own module."""

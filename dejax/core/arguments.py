@@ -65,6 +65,19 @@ def takes_weight(fn: Callable[..., Any]) -> bool:
         return False
 
 
+def takes_key(fn: Callable[..., Any]) -> bool:
+    """Whether a function has an argument `key`."""
+    try:
+        return "key" in inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def with_key(fn: Callable[..., Any], *given: object, key: Any) -> Any:
+    """Call a function, with `key=` where it takes one."""
+    return fn(*given, key=key) if takes_key(fn) else fn(*given)
+
+
 def _misfit(
     name: str, signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, Any], error: TypeError
 ) -> FieldError:
@@ -99,4 +112,4 @@ def _misfit(
     return bad("", owner=name, says=f"cannot be called so: {error}", instead=takes)
 
 
-__all__ = ["bind", "called_with", "takes_weight", "worded"]
+__all__ = ["bind", "called_with", "takes_key", "takes_weight", "with_key", "worded"]

@@ -80,7 +80,8 @@ class LearningRule:
     """Find the direction that a node descends along.
 
     `direction(task, params, batch, key, memory) -> (loss, direction, memory)` of one node (see
-    `dejax.problem.lesson`); `init(params, key) -> memory`; `check(task)` refuses a task.
+    `dejax.problem.lesson`); `init(params, key) -> memory`; `check(task)` refuses a task. Where a class
+    has it, `finish(params, memory, key) -> (params, memory)` ends every local step, on what it moved.
     """
 
     per_example = True  # may be asked for one example at a time, as clipping per example does
@@ -99,6 +100,11 @@ class LearningRule:
     def check(self, task: Task) -> None:
         """Raise ValueError or TypeError for a task that the rule cannot teach; by default none."""
         del task
+
+    def finish(self, params: Tree, memory: Any, key: Keys) -> tuple[Any, Any]:
+        """End a local step; by default nothing is left to do."""
+        del key
+        return params, memory
 
 
 class Experience:
@@ -325,11 +331,8 @@ class Slot:
 
 def facts(base: type | None) -> dict[str, Any]:
     """The facts that options of a base class say, with their defaults."""
-    return (
-        {}
-        if base is None
-        else {k: v for k, v in vars(base).items() if k[0] != "_" and not callable(v) and not isinstance(v, property)}
-    )
+    said = {} if base is None else vars(base)
+    return {k: v for k, v in said.items() if k[0] != "_" and not callable(v) and not isinstance(v, property)}
 
 
 def _check_facts(field: str, owner: str, value: object, wanted: Interface) -> None:

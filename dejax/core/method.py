@@ -58,6 +58,7 @@ class Traits:
         "neighbors" if one node, with what it heard of its neighbors (`heard=True` of `exchange` and
         `gossip`); None (default): no events may.
       needs_events: it runs on events alone; default False.
+      needs_clock: it acts on who is first by the clock; default False.
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
         default False.
       own_codec: its field that holds a compressor or codec of its own, in place of the network's;
@@ -70,8 +71,9 @@ class Traits:
       masks: it sends parts of models (`mask=` of `gossip` or `average`); default False.
       pulls: it chooses whom it hears (`round.pull`); default False.
       asks: it asks neighbors, which answer within the phase (`round.ask`); default False.
-      heads: at a server, it keeps parts of the models at their nodes, so that `model` gives one per node; default
-        False.
+      per_example: it keeps gradients of single samples (`round.gradient(per_example=True)`); default False.
+      heads: at a server, it keeps parts of the models, or with `averages=False` all of them, at their nodes, so that `model`
+        gives one per node; default False.
       raw_losses: it acts on `round.loss`, which no mechanism of privacy noises; default False.
       learns: it computes gradients or losses of samples; False: of the graph or of messages alone, so that no attack on data and no
         noise on gradients would ever act; default True.
@@ -97,6 +99,7 @@ class Traits:
     own_starts: bool = False
     footprint: Literal["pair", "neighbors"] | None = None
     needs_events: bool = False
+    needs_clock: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
     gathers: bool = False
@@ -106,6 +109,7 @@ class Traits:
     averages: bool = True
     needs_sums: str = ""
     needs_exact: str = ""
+    per_example: bool = False
     heads: bool = False
     raw_losses: bool = False
     learns: bool = True
@@ -173,6 +177,7 @@ _VALUES = {
     "own_starts": _one_of(True, False),
     "footprint": _one_of("pair", "neighbors", None),
     "needs_events": _one_of(True, False),
+    "needs_clock": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),
     "gathers": _one_of(True, False),
@@ -182,6 +187,7 @@ _VALUES = {
     "averages": _one_of(True, False),
     "needs_sums": (_text, _WHY),
     "needs_exact": (_text, _WHY),
+    "per_example": _one_of(True, False),
     "heads": _one_of(True, False),
     "raw_losses": _one_of(True, False),
     "learns": _one_of(True, False),
@@ -195,9 +201,9 @@ LOOSE = {
     "channel": "channel='server'", "weights": "weights=('doubly', 'row')", "accepts": "weights=('doubly', 'row')",
     "graph": "graph='tree'", "needs_tree": "graph='tree'", "symmetric": "symmetric=True", "spectrum": "spectrum=-1 / 3", "server": "server='all'", "cohort": "cohort=10", "clients": "cohort=10", "pooled": "pooled=True",
     "groups": "groups=True", "own_starts": "own_starts=True", "per_edge": "channel='edges'", "footprint": "footprint='pair'",
-    "needs_events": "needs_events=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
+    "needs_events": "needs_events=True", "needs_clock": "needs_clock=True", "keeps_snapshot": "keeps_snapshot=True", "own_codec": "own_codec='compressor'",
     "gathers": "gathers=True", "masks": "masks=True", "pulls": "pulls=True", "asks": "asks=True", "averages": "averages=False", "needs_sums": "needs_sums='why'", "robust": "needs_sums='why'", "robust_reason": "needs_sums='why'",
-    "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "one_update": "one_update=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
+    "per_example": "per_example=True", "heads": "heads=True", "raw_losses": "raw_losses=True", "learns": "learns=False", "one_update": "one_update=True", "sums_keep": "sums_keep='what'", "needs_exact": "needs_exact='why'", "lossy": "needs_exact='why'", "lossy_reason": "needs_exact='why'",
 }  # fmt: skip
 CALLS = {
     "init": ("params", "key"),

@@ -18,6 +18,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec as P
 
 from .. import mixing
 from ..core import tree
+from ..core.architectures import Architectures
 from ..core.byte_sizes import array_bytes
 from ..core.fields import per_node, unsaid
 from ..core.struct import static, struct
@@ -48,12 +49,16 @@ class Place:
         """Of a leaf with a node axis (`has`), after the axes `lead`, or of one without."""
         return NamedSharding(self.mesh, P(*lead, NODES) if has else P(*lead))
 
+    def of(self, has: bool, x: Any, lead: tuple[Any, ...] = ()) -> NamedSharding:
+        """Of a leaf or its shape: a stack that the devices do not divide is whole on each."""
+        return self.sharding(has and x.shape[len(lead)] % self.devices == 0, lead)
+
     def constrain(self, axes: Tree, values: Tree) -> Any:
         """Shard leaves with a node axis (True in `axes`) along it, inside a program.
 
         The others are on every device.
         """
-        return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.sharding(has)), axes, values)
+        return tree.map(lambda has, x: jax.lax.with_sharding_constraint(x, self.of(has, x)), axes, values)
 
     def replicate(self, values: Tree) -> Any:
         """Inside a program: all of it on every device."""
@@ -141,7 +146,7 @@ def place_array(x: Tree, sharding: NamedSharding) -> Any:
 
 def at_places(x: Values, place: Place) -> Any:
     """Rows [n, ...] by node id, each on the device where its node stands."""
-    split, ids = place.sharding(), place.ids
+    split, ids = place.of(True, x), place.ids
     if ids is None:
         return place_array(x, split)
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -249,7 +254,8 @@ def order_of(method: Method, problem: Problem, network: Network, given: Layout) 
     if not _halo(network, mesh):
         return mesh, topology, None, []
     phases = [topology.host(p) for p in range(topology.period)] if topology.period else []
-    if phases and given.relabel and not _by_row(problem.n, method, network):
+    stacked = isinstance(problem.task, Architectures)  # whose rows are by id
+    if phases and given.relabel and not stacked and not _by_row(problem.n, method, network):
         order = mixing.relabel(phases, mesh.shape[NODES])
     return mesh, topology, order, phases
 

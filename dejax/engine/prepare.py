@@ -9,7 +9,6 @@ import numpy as np
 from jax.tree_util import tree_leaves_with_path
 
 from ..core import tree
-from ..core.architectures import Architectures
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
 from ..core.local_work import check_work, steps_of
@@ -17,9 +16,9 @@ from ..core.method import check_method, traits
 from ..core.schedule import paced
 from ..core.types import Layout, Method, Tree
 from ..devices import placement
-from ..errors import RefusedError, a_name, bad
+from ..errors import a_name, bad
 from ..network import Network
-from ..problem import Problem, roles
+from ..problem import Problem, averaging, roles
 from ..problem.rule_check import check_rule
 from ..problem.task_check import check_fit
 
@@ -68,6 +67,7 @@ def prepare(
     roles.check_leaves(problem)
     check_fit(problem)
     check_rule(problem)
+    averaging.check(problem)
     if problem.rules or problem.personal_lr is not None or problem.personal_optimizer is not None:
         roles.check(problem)
     method, problem, network = typed(method), typed(problem), typed(network.prepare(method, problem, rounds))
@@ -129,16 +129,6 @@ def _check_leaves(method: Method) -> None:
 
 def placed(method: Method, problem: Problem, network: Network, layout: Layout) -> tuple[Any, Problem, Network]:
     """What `prepare` made, on the devices of a layout."""
-    if isinstance(problem.task, Architectures):
-        why = "but the stacks of several architectures do not divide along one axis of nodes"
-        raise bad(
-            "mesh",
-            layout,
-            says="is given",
-            why=why,
-            instead="leave it out: such a run takes one device",
-            error=RefusedError,
-        )
     problem, network = placement.shard(method, problem, network, layout)
     return placement.replicate(method, problem.place.mesh), problem, network
 

@@ -15,6 +15,7 @@ from ..core import tree
 from ..core.checks import whole
 from ..core.method import traits
 from ..core.types import MeshLike, Method, Tree
+from ..core.views import Grouped, Joint
 from ..devices import placement
 from ..errors import FieldError, bad
 from ..network import Network
@@ -116,12 +117,13 @@ def model(method: Method, state: Tree) -> Any:
 def views(method: Method, state: Tree) -> dict[str, Any]:
     """What is evaluated beside `model`, by name: `method.views(state)` where the method has it.
 
-    A view is a tree like the model, with or without node axis, or a pair (predict, tree).
+    A view is a tree like the model, with or without node axis, a `Grouped` one, a pair (predict, either), or `Joint`.
     """
     if isinstance(state, roles.WithRoles):
         found, like = views(method, state.state), tree.leaves(model(method, state.state))[0]
         one = lambda v: traits(method).one_model == (tree.leaves(v)[0].ndim == like.ndim)
-        return {k: v if isinstance(v, tuple) else roles.model(method, v, state, one(v)) for k, v in found.items()}
+        other = (tuple, Grouped, Joint)
+        return {k: v if isinstance(v, other) else roles.model(method, v, state, one(v)) for k, v in found.items()}
     find = getattr(method, "views", None)
     return {} if find is None else find(state)
 

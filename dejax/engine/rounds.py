@@ -12,7 +12,7 @@ from ..core import stacks, tree
 from ..core.method import traits
 from ..core.random import fold_name
 from ..core.types import Method, Tree
-from ..errors import FieldError, bad
+from ..errors import FieldError, RefusedError, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters, Round, Store
@@ -86,6 +86,8 @@ def begin(
     if network.newcomers(problem.n) is not None:
         before = welcomed(method, problem, network, key, node_axis(method, problem, key, sleeps=True), state, round)
     _check_same(method, state, method.step(before, round))
+    if store.unfinished:
+        raise _unfinished(method, problem, len(store.unfinished))
     if round.awake is not None:
         node_axis(method, problem, key, sleeps=True)
     if stores is not None:
@@ -112,6 +114,13 @@ def _check_same(method: Method, old: Tree, new: Tree) -> None:
         if jnp.shape(a) != jnp.shape(b):
             says = f"returns {tree.path_of(path)!r} of shape {jnp.shape(b)}"
             raise bad("step", owner=owner, says=says, why=f"but it was given one of {jnp.shape(a)}", instead=instead)
+
+
+def _unfinished(method: Method, problem: Problem, steps: int) -> Exception:
+    why = f"but {type(method).__name__} does not say when {steps} of its gradients have moved the models"
+    way = "end each local step by round.end_step(params), or use a method of round.descend or round.local_steps"
+    says = f"is {type(problem.rule).__name__}, which has finish"
+    return bad("rule", owner="Problem", says=says, why=why, instead=way, error=RefusedError)
 
 
 def _firm(x: Tree) -> Any:

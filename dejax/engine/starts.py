@@ -45,8 +45,9 @@ def starts(method: Method, problem: Problem, key: jax.Array, params: Tree = None
     else:
         population = tree.map(lambda x: jnp.broadcast_to(x[:1], (n, *x.shape[1:])) if n != x.shape[0] else x, params)
         population = tree.map(_like, population, one)
-    one_model = traits(method).channel == "server" and not traits(method).own_starts
-    if one_model or traits(method).pooled:
+    said = traits(method)
+    own = said.own_starts or (said.heads and not said.averages)  # models that stay where they are
+    if (said.channel == "server" and not own) or said.pooled:
         one_of = lambda x: x.mean(0) if jnp.issubdtype(x.dtype, jnp.inexact) else x[0]
         return tree.tile(tree.map(one_of, population), n)
     return population
@@ -119,6 +120,13 @@ def laid_out(problem: Problem, params: Tree) -> Any:
     place = problem.place
     if place is None or params is None:
         return params
+    if isinstance(problem.task, Architectures):  # each start alone, or a stack
+        ones = {name: (len(ids), model_like(own)) for name, ids, own in problem.task.items()}
+        if set(params) != set(ones):  # which `starts` refuses
+            return params
+        alone = dict.fromkeys(ones, False) | {name: _has_axis(*ones[name], x) for name, x in params.items()}
+        put = lambda x, rows: placement.place_array(x, place.of(rows, x))
+        return {name: tree.map(lambda x, rows=alone[name]: put(x, rows), given) for name, given in params.items()}
     if is_population(problem, model_like(problem.task), params):
         return tree.map(lambda x: placement.at_places(x, place), params)
     return placement.replicate(params, place.mesh)

@@ -31,13 +31,36 @@ def first_rounds(
 ) -> Packed:
     """Return the first packed rounds of events at nodes whose clocks fire at `owner.rate`.
 
+    Args:
+      owner: has rate, events per second and node, one or n of them, and seed.
+      block: as for `of_clocks`, with the nodes that fire.
+    Raises:
+      ValueError: no number of rounds; another number of rates than nodes.
+    """
+    given = np.asarray(owner.rate, float)
+    rates = np.broadcast_to(given, (n,)) if given.ndim == 0 else given
+    if rates.shape != (n,) or (rates <= 0).any():
+        says = f"has shape {rates.shape} for n = {n} nodes, or a rate <= 0"
+        raise bad("rate", owner.rate, owner=owner, says=says, instead="give one number > 0 per node")
+    return of_clocks(owner, rates, 8 * n, rounds, block)
+
+
+def of_clocks(
+    owner: Any,
+    rates: np.ndarray,
+    events: int,
+    rounds: int | None,
+    block: Callable[[np.random.Generator, np.ndarray, np.ndarray], Packed],
+) -> Packed:
+    """Return the first packed rounds of events of Poisson clocks that fire at `rates`.
+
     Events come in blocks, each packed on its own, so that a longer plan begins with the same rounds.
 
     Args:
-      owner: has rate, events per second and node, one or n of them, and seed.
-      block: (generator, nodes [E], times [E]) -> columns of packed rounds, with `times` and `ticks`.
+      owner: has a seed. events: those of a block.
+      block: (generator, which clock fires [E], times [E]) -> columns of packed rounds, with `times` and `ticks`.
     Raises:
-      ValueError: no number of rounds; another number of rates than nodes.
+      ValueError: no number of rounds.
     """
     if rounds is None:
         raise bad(
@@ -47,16 +70,10 @@ def first_rounds(
             says="needs the number of rounds to draw its plan",
             instead="give rounds",
         )
-    given = np.asarray(owner.rate, float)
-    rates = np.broadcast_to(given, (n,)) if given.ndim == 0 else given
-    if rates.shape != (n,) or (rates <= 0).any():
-        says = f"has shape {rates.shape} for n = {n} nodes, or a rate <= 0"
-        raise bad("rate", owner.rate, owner=owner, says=says, instead="give one number > 0 per node")
     rng, parts, done, time, ticks = np.random.default_rng(owner.seed), [], 0, 0.0, 0
     while done < rounds:
-        events = 8 * n
         times = time + np.cumsum(rng.exponential(1 / rates.sum(), events))
-        found = block(rng, rng.choice(n, events, p=rates / rates.sum()), times)
+        found = block(rng, rng.choice(len(rates), events, p=rates / rates.sum()), times)
         found["ticks"] = found["ticks"] + np.int32(ticks)
         parts.append(found)
         time, ticks, done = float(times[-1]), ticks + events, done + len(found["times"])
@@ -77,10 +94,10 @@ def packed(
     also touches all nodes whose events touch what it changes.
 
     Args:
-      columns: name -> int [E], ids of nodes of each event. touched, changed: of each event, ids.
+      columns: name -> int [E], ids of nodes of each event, or numbers, floating. touched, changed: of each event, ids.
       times: float [E], ascending. n: nodes. width: most events per round, >= 1.
     Returns:
-      The columns and `ticks`, the event's number, int32 [T, width] (ids padded with n); `times`
+      The columns and `ticks`, the event's number, int32 [T, width] (ids padded with n, numbers with 0); `times`
       float64 [T] and `whole` int32 [T], which add up to seconds.
     """
     free = np.zeros(n, np.int64)  # the first round after the node's last change
@@ -100,7 +117,8 @@ def packed(
         while open_from < len(filled) and filled[open_from] >= width:
             open_from += 1
     rounds = len(filled)
-    out = {name: np.full((rounds, width), n, np.int32) for name in columns}
+    empty = lambda x: np.zeros((rounds, width)) if x.dtype.kind == "f" else np.full((rounds, width), n, np.int32)
+    out = {name: empty(np.asarray(values)) for name, values in columns.items()}
     out["ticks"] = np.zeros((rounds, width), np.int32)
     end = np.zeros(rounds)
     for name, values in (*columns.items(), ("ticks", np.arange(len(times)))):
@@ -111,4 +129,4 @@ def packed(
     return out | {"times": end - whole, "whole": whole.astype(np.int32)}
 
 
-__all__ = ["Packed", "first_rounds", "neighbors_of", "packed"]
+__all__ = ["Packed", "first_rounds", "neighbors_of", "of_clocks", "packed"]

@@ -44,12 +44,12 @@ class Poisson(Events):
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
         n, near = topology.n, neighbors_of(topology)
         width = max(1, n // 8) if self.width is None else self.width
-        degree = np.array([len(others) for others in near])
+        degree, last = np.array([len(others) for others in near]), np.zeros(n)
 
         def block(rng: np.random.Generator, first: np.ndarray, times: np.ndarray) -> Packed:
             at = np.minimum((rng.random(len(first)) * degree[first]).astype(int), degree[first] - 1)
             second = np.array([near[i][k] for i, k in zip(first, at, strict=True)])
-            return pack(first, second, times, n, width)
+            return pack(first, second, times, n, width, last=last)
 
         found = first_rounds(self, n, rounds, block)
         return Timetable(**{k: device_array(v) for k, v in found.items()}, stale=self.stale)

@@ -19,10 +19,12 @@ class Timetable(Events):
 
     Args:
       initiators: int32 [T, m], nodes that finish a gradient; n pads.
-      partners: int32 [T, m], the neighbor each one averages with; n pads.
+      partners: int32 [T, m], the neighbor each one averages with; n pads. Itself where an event is a gradient alone.
+      gaps, partner_gaps: floating [T, m], seconds since the last event before of an initiator, and of its partner.
       ticks: int32 [T, m], the event's number in the original order: randomness is indexed by it.
       whole, times: int32 and floating [T], virtual seconds of the latest event so far, in whole
         seconds and the rest.
+      meetings: int32 [T, m] where some events are a meeting alone: 1 at those; None: every event holds a gradient.
       stale: whether gradients are taken at the node's value after its last own event (as in
         AD-PSGD); static.
     """
@@ -30,8 +32,11 @@ class Timetable(Events):
     initiators: jax.Array = grows()
     partners: jax.Array = grows()
     ticks: jax.Array = grows()
+    gaps: jax.Array = grows()
+    partner_gaps: jax.Array = grows()
     times: jax.Array
     whole: jax.Array
+    meetings: jax.Array | None = grows(default=None)
     stale: bool = static(default=True)
 
     @property
@@ -46,9 +51,12 @@ class Timetable(Events):
         zeros = jnp.zeros((n,), jnp.int32)
         ticks = zeros.at[both].set(jnp.concatenate([tick, tick]), mode="drop")
         awake = zeros.astype(bool).at[both].set(True, mode="drop")
-        computes = zeros.astype(bool).at[first].set(True, mode="drop")
+        works = first if self.meetings is None else jnp.where(self.meetings[t] == 1, n, first)
+        computes = zeros.astype(bool).at[works].set(True, mode="drop")
         partner = jnp.arange(n, dtype=jnp.int32).at[both].set(jnp.concatenate([second, first]), mode="drop")
-        return EventRound(first, partner, ticks, awake, computes, self.times[t], self.whole[t])
+        gaps = jnp.concatenate([self.gaps[t], self.partner_gaps[t]])
+        elapsed = jnp.zeros((n,), gaps.dtype).at[both].set(gaps, mode="drop")
+        return EventRound(works, partner, ticks, awake, computes, elapsed, self.times[t], self.whole[t])
 
 
 @struct
@@ -60,17 +68,27 @@ class EventRound:
     tick: jax.Array
     awake: jax.Array
     computes: jax.Array
+    elapsed: jax.Array
     time: jax.Array
     whole: jax.Array
 
     def links(self, n: int) -> NeighborLists:
         """Pairs average with weights one half; the others keep their value."""
-        del n
-        half = jnp.where(self.awake, jnp.float32(0.5), jnp.float32(0))
+        meets = self.awake & (self.partner != jnp.arange(n, dtype=jnp.int32))
+        half = jnp.where(meets, jnp.float32(0.5), jnp.float32(0))
         return NeighborLists(self.partner[:, None], half[:, None], 1 - half)
 
 
-def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int, width: int) -> Packed:
+def pack(
+    initiators: np.ndarray,
+    partners: np.ndarray,
+    times: np.ndarray,
+    n: int,
+    width: int,
+    *,
+    last: np.ndarray | None = None,
+    meetings: np.ndarray | None = None,
+) -> Packed:
     """Put each event into the earliest round after the last ones of its two nodes that has room.
 
     Running the rounds in order then equals running the events one at a time: events of a round
@@ -79,12 +97,20 @@ def pack(initiators: np.ndarray, partners: np.ndarray, times: np.ndarray, n: int
     Args:
       initiators, partners: int [E]. times: float [E], ascending. n: nodes. width: most events per
         round, >= 1.
+      last: float [n], seconds of each node's last event so far, brought up to date in place; default zeros.
+      meetings: int [E], 1 where an event is a meeting alone; None: nowhere.
     Returns:
-      initiators, partners, ticks int32 [T, width] (padded with n) times float64 [T] and whole int32
-      [T], which add up to seconds.
+      initiators, partners, ticks int32 [T, width] (padded with n), gaps, partner_gaps and times float64
+      [T, width] and [T], and whole int32 [T], which add up to seconds.
     """
-    pairs = list(zip(initiators.tolist(), partners.tolist(), strict=True))
-    return packed({"initiators": initiators, "partners": partners}, pairs, pairs, times, n, width)
+    last = np.zeros(n) if last is None else last
+    pairs, gaps = list(zip(initiators.tolist(), partners.tolist(), strict=True)), np.zeros((2, len(times)))
+    for e, ((i, j), now) in enumerate(zip(pairs, times.tolist(), strict=True)):
+        gaps[:, e] = now - last[i], now - last[j]
+        last[i] = last[j] = now
+    columns = {"initiators": initiators, "partners": partners, "gaps": gaps[0], "partner_gaps": gaps[1]}
+    columns |= {} if meetings is None else {"meetings": meetings}
+    return packed(columns, pairs, pairs, times, n, width)
 
 
 def timetable_of(

@@ -68,6 +68,8 @@ class UpdateRound:
     time: jax.Array
     whole: jax.Array
 
+    elapsed = None  # updates read what others published; how long ago is not told
+
     def links(self, n: int) -> None:
         """Those of the graph."""
         del n

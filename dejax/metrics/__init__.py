@@ -6,6 +6,7 @@ A metric is any function `fn(view) -> {name: number or array}`.
 from ._classes import confusion as confusion, per_class as per_class
 from ._cost import energy as energy, flops as flops
 from ._curvature import hessian_trace as hessian_trace, sharpness as sharpness
+from ._ensemble import ensemble as ensemble
 from ._models import local_models as local_models, mean_model as mean_model, own_test as own_test
 from ._nodes import fairness as fairness, per_node as per_node
 from ._spread import consensus as consensus, heterogeneity as heterogeneity, objective as objective
@@ -18,6 +19,7 @@ __all__ = [
     "confusion",
     "consensus",
     "energy",
+    "ensemble",
     "fairness",
     "flops",
     "hessian_trace",

@@ -10,11 +10,12 @@ import numpy as np
 
 from .. import population
 from ..core import tree
+from ..core.arguments import with_key
 from ..core.random import fold_name
 from ..core.stacks import is_stacks
 from ..core.types import Keys, Place, Task, Tree
 from ..devices.node_blocks import map_nodes
-from ..errors import FieldError, bad
+from ..errors import FieldError
 from ..xla.erase_mesh import erase_mesh
 from .by_class import of_classes, shares_of_classes, taken_for
 from .view import View
@@ -74,10 +75,8 @@ def on_test(view: View, own: bool, block: int | str | None) -> tuple[np.ndarray,
         ids, values = kept
         return ids, values if own else {name: v for name, v in values.items() if name.endswith("/local")}
     ids = chosen(view.honest, view.nodes)
-    if view.shared and not own and view.averageable:
-        values = {
-            name.removesuffix("/mean_model") + "/local": np.full(len(ids), v) for name, v in mean_model(view).items()
-        }
+    if view.shared and not own:
+        values = {f"{name}/local": np.full(len(ids), v) for name, v in of_mean_model(view, test_of(view)).items()}
     else:
         data = view.data
         light = {"index": data.index, "count": data.count, "y": data.arrays.get("y")} if own else None
@@ -113,7 +112,7 @@ def mean_model(view: View) -> dict[str, float]:
       ValueError: the data have no test set; models without a mean.
     """
     need_test(view)
-    _need_mean(view)
+    view.need_mean("mean_model")
     return {f"{name}/mean_model": value for name, value in of_mean_model(view, test_of(view)).items()}
 
 
@@ -180,14 +179,14 @@ def of_nodes(
     """
     if is_stacks(view.rows):
         return _by_architecture(view, ids, block, stored, light=light, owned=owned, parts=parts)
-    whole = view.place is not None and len(ids) == len(view.honest)
+    whole = view.place is not None and view.groups is None and len(ids) == len(view.honest)
     nodes = view.ids if whole else ids
     width = len(nodes) if whole else min(view.width or len(nodes), len(nodes))
     found = []
     static = (view.task, view.shared, parts, view.data.num_classes, block)
     for start in range(0, len(nodes), width):
         some = np.resize(nodes[start : start + width], width)  # the last block repeats nodes; they are cut off below
-        own_rows = whole or (view.place is None and view.members is None)
+        own_rows = whole or (view.place is None and view.members is None and view.groups is None)
         at = None if own_rows else view.positions[some]
         found.append(view.ask(_nodes, static, stored, light, owned, some, view.place, at))
     values = {name: np.concatenate([p[name] for p in found])[: len(nodes)] for name in found[0]}
@@ -213,25 +212,19 @@ def test_of(view: View) -> tuple[Any, Any]:
 
 
 def seen(stored: tuple[Any, Any]) -> Tree:
+    """A part of the data as tasks see it."""
     test, pixels = stored
     return test if pixels is None else {**test, "x": pixels.floats(test["x"])}
 
 
 def need_test(view: View) -> None:
+    """Raise ValueError where there is no test part."""
     if view.data.test is None:
         raise FieldError(
             f"{view.data.name} has no test set, so models cannot be measured on one; give a test set, or measure `objective` "
             "(the loss on all training data) instead",
             field="data",
         )
-
-
-def _need_mean(view: View) -> None:
-    if not view.averageable:
-        raise bad(
-            "metrics", "mean_model", says="asks for a mean of models", why="but they answer together, or have no mean",
-            instead="measure local_models, or own_test",
-        )  # fmt: skip
 
 
 def _need_own(view: View) -> None:
@@ -245,7 +238,7 @@ def _need_own(view: View) -> None:
 
 def values_of(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax.Array]:
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
-    values = task.metrics(params, batch)
+    values = with_key(task.metrics, params, batch, key=fold_name(key, "metrics"))
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
         values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
     return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}

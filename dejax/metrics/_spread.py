@@ -21,6 +21,7 @@ def consensus(view: View) -> dict[str, float]:
 
     Over shared leaves; 0 where one model serves all.
     """
+    view.need_mean("consensus", shared=True)
     return {"consensus": 0.0 if view.shared else float(view.ask(_distance, view.problem.rules, view.weights))}
 
 

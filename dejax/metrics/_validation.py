@@ -31,7 +31,7 @@ def validation(view: View, *, block: int | str | None = "auto") -> dict[str, flo
     if data.validation_index is not None:
         rows = data.validation_index, data.validation_count
         values = of_nodes(view, ids, block, stored, owned=rows, parts=())
-    elif view.shared and view.averageable:
+    elif view.shared:
         values = {name: np.full(len(ids), v) for name, v in of_mean_model(view, stored).items()}
     else:
         values = of_nodes(view, ids, block, stored)

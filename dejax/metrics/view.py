@@ -13,11 +13,14 @@ from .. import population
 from ..core import tree
 from ..core.abstract import model_like
 from ..core.architectures import Architectures
+from ..core.arguments import called_with, with_key
 from ..core.random import seeded
-from ..core.stacks import is_stacks
+from ..core.stacks import Stacks, is_stacks
 from ..core.types import Keys, NodeTree, Place, Problem, Task, Tree
+from ..core.views import Grouped, Joint
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
+from ..problem.averaging import has_mean, no_mean
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers or arrays; runs on the host, on concrete arrays
 
@@ -44,6 +47,7 @@ class View:
       members: int32 [m] ids of the nodes that `rows` are of, where they are those of one architecture
         (see `of`); None: all.
       counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on; {} outside of a run.
+      groups: int32 [n], which of the models `rows` [G, ...] each node has; None: one of its own.
       averageable: the mean of the models is a model; not so where they answer together, or where
         the task says `averageable = False`.
     """
@@ -54,17 +58,23 @@ class View:
         others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
         counted: Mapping[str, int] | None = None,
     ):  # fmt: skip
-        self._others, self._predict, self.members = others, predict, members
+        params, joint = (params.tree, True) if isinstance(params, Joint) else (params, False)
+        params, groups = (
+            (params.models, np.asarray(to_host(params.ids))) if isinstance(params, Grouped) else (params, None)
+        )
+        self._others, self._predict, self.members, self.groups = others, predict, members, groups
         self._rows, self.problem, self.network, self.place = params, problem, network, place
         self._state, self.index, self.nodes, self.width = state, index, nodes, width or nodes
         self.together, self.counted = together, dict(counted or {})
         self.kept: dict[Hashable, Any] = {}  # what a metric has computed and another may ask for
         self.key = seeded(0) if key is None else key
-        self.averageable = predict is None and getattr(problem.task, "averageable", True)
-        if members is not None:
-            self.shared = False
+        self.averageable = predict is None and has_mean(problem.task)
+        if groups is not None:
+            _check_groups(groups, params, problem.n)
+        if members is not None or groups is not None or joint:
+            self.shared = joint
         elif predict is not None:
-            self.shared = any(np.shape(x)[:1] != (problem.n,) for x in tree.leaves(params))
+            self.shared = not is_stacks(params) and any(np.shape(x)[:1] != (problem.n,) for x in tree.leaves(params))
         else:
             self.shared = is_shared(problem.task, params if together is None else together[0].one, problem.n)
 
@@ -73,7 +83,8 @@ class View:
         """Further models that the method asks to evaluate, as views by name."""
         kw = {"index": self.index, "key": self.key, "nodes": self.nodes, "width": self.width, "place": self.place}
         found = {} if self._others is None else self._others()
-        pairs = {name: v if isinstance(v, tuple) else (None, v) for name, v in found.items()}
+        whole = lambda v: (v.predict, v) if isinstance(v, Joint) else (None, v)
+        pairs = {name: v if isinstance(v, tuple) else whole(v) for name, v in found.items()}
         return {
             name: View(params, self.problem, self.network, state=self._state, predict=predict, **kw)
             for name, (predict, params) in pairs.items()
@@ -87,6 +98,8 @@ class View:
     @cached_property
     def params(self) -> Tree:
         """What is evaluated, by node id."""
+        if self.groups is not None:
+            return _take(self.rows, self.groups)
         return self.rows if self.shared or self.place is None else _in_order(self.place, self.rows)
 
     @cached_property
@@ -103,6 +116,8 @@ class View:
     @cached_property
     def positions(self) -> np.ndarray:
         """[n]: the row of each node; where nodes of other architectures have none, of them the last."""
+        if self.groups is not None:
+            return self.groups
         if self.members is None:
             return np.argsort(self.ids)
         return np.minimum(np.searchsorted(self.members, self.ids), len(self.members) - 1)
@@ -114,6 +129,7 @@ class View:
         return View(
             stacks[name], dataclasses.replace(self.problem, task=self.problem.task.tasks[at]), self.network, key=self.key,
             index=self.index, nodes=self.nodes, width=self.width, members=np.asarray(stacks.ids[at], np.int32),
+            predict=None if self._predict is None else OfStack(self._predict, name),
         )  # fmt: skip
 
     @property
@@ -158,13 +174,30 @@ class View:
 
     @cached_property
     def weights(self) -> Any:
-        """float32 [n] for `rows`: 1 on honest nodes that are there, else 0; None when all are."""
-        return None if len(self.honest) == self.n else np.isin(self.ids, self.honest).astype(np.float32)
+        """float32: 1 on rows of honest nodes that are there, else 0; of groups how many; None: all."""
+        if self.groups is not None:
+            return np.bincount(self.groups[self.honest], minlength=tree.leaves(self.rows)[0].shape[0]).astype(
+                np.float32
+            )
+        ids = self.ids if self.members is None else self.members
+        return None if len(self.honest) == self.n else np.isin(ids, self.honest).astype(np.float32)
 
     @cached_property
     def mean(self) -> Tree:
         """The mean model of the honest nodes, without node axis."""
+        self.need_mean("a metric")
         return self.rows if self.shared else _mean(self.rows, self.weights)
+
+    def need_mean(self, metric: str, shared: bool = False) -> None:
+        """Raise ValueError where the models have no mean, which a metric asks for.
+
+        shared: it asks for that of shared leaves alone.
+        """
+        part = shared and self._predict is None and no_mean(self.problem) is None
+        if not self.averageable and not part:
+            why = "but they answer together" if self._predict is not None else "but the task says that they have none"
+            way = "measure local_models, own_test or ensemble"
+            raise bad("metrics", metric, says=f"has {metric}, which asks for a mean of models", why=why, instead=way)
 
     def ask(self, program: Callable[..., Any], static: Hashable, *shared: Any) -> Any:
         """Return `program(static, rows, key, *shared)` on the host.
@@ -199,13 +232,23 @@ class View:
 class Predicted:
     """A task that is measured by `predict(params, batch)` in place of its module.
 
-    predict: a module-level function, so that equal ones share a program.
+    predict: `predict(params, batch)` or `predict(params, batch, task)`, a module-level function, so that equal ones share a
+      program.
     """
 
     task: Any
     predict: Callable[..., Any]
 
-    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
+    def answer(self, params: Tree, batch: Tree) -> Any:
+        """What stands for the answer of a module."""
+        given = (params, batch) if called_with(self.predict, params, batch, self.task) else (params, batch, self.task)
+        return self.predict(*given)
+
+    def measure(self, answer: Callable[[Any], Any], batch: Tree, key: Keys | None = None) -> dict[str, jax.Array]:
+        """As that of the task."""
+        return with_key(self.task.measure, answer, batch, key=key)
+
+    def metrics(self, params: Tree, batch: Tree, key: Keys | None = None) -> dict[str, jax.Array]:
         """Name -> [B].
 
         Raises:
@@ -219,7 +262,31 @@ class Predicted:
                 why="which has no measure(answer, batch), but a view that is a pair (predict, tree) needs it",
                 instead="give the task of a flax module, or one with measure",
             )
-        return measure(lambda x: self.predict(params, {**batch, "x": x}), batch)
+        return self.measure(lambda x: self.answer(params, {**batch, "x": x}), batch, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfStack:
+    """`predict` of one architecture's models, which it gets under their name."""
+
+    predict: Callable[..., Any]
+    name: str
+
+    def __call__(self, params: Tree, batch: Tree, task: Task) -> Any:
+        """The answers."""
+        given = Stacks({self.name: params})
+        return (
+            self.predict(given, batch)
+            if called_with(self.predict, given, batch, task)
+            else self.predict(given, batch, task)
+        )
+
+
+def _check_groups(groups: np.ndarray, models: Tree, n: int) -> None:
+    count = tree.leaves(models)[0].shape[0]
+    if groups.shape != (n,) or (groups < 0).any() or (groups >= count).any():
+        says = f"gives ids of shape {groups.shape} from {groups.min(initial=0)} to {groups.max(initial=0)}"
+        raise bad("views", owner="method", says=says, instead=f"give each of {n} nodes one of {count} groups")
 
 
 def is_shared(task: Task, params: Tree, n: int) -> bool:

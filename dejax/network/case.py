@@ -142,8 +142,8 @@ class Case:
     @cached_property
     def rule_with_memory(self) -> bool:
         """Whether the learning rule keeps memory."""
-        memory = jax.eval_shape(self.problem.rule.init, model_like(self.problem.task), key_like())
-        return bool(jax.tree.leaves(memory))
+        memory = lambda task: jax.eval_shape(self.problem.rule.init, model_like(task), key_like())
+        return any(jax.tree.leaves(memory(task)) for task in tasks_of(self.problem.task))
 
     def option(self, field: str) -> str:
         """The name of an option's class, as reasons say it."""

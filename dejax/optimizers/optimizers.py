@@ -233,7 +233,7 @@ class LocalStep:
         """(params, opt_state) after one of several steps at the nodes that compute."""
         if self.optimizer is not None:
             return round.descend(self.optimizer.make(round), grads, opt_state, params)
-        return tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params), opt_state
+        return round.end_step(tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params)), opt_state
 
 
 def local_step(owner: Any) -> LocalStep:

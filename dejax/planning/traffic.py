@@ -53,10 +53,10 @@ def trace(method: Method, problem: Problem, network: Network, axes: Tree, carry:
     return Traced(closed, out[1], leaves, len(jax.tree.leaves(carry)))
 
 
-def sent_bytes(network: Network, traced: Traced) -> dict[str, float] | None:
+def sent_bytes(network: Network, traced: Traced, rounds: range | None = None) -> dict[str, float] | None:
     """Count the bytes that all nodes send per round, by message name.
 
-    It is the mean over one period of the graph. The meters' part of a traced round is cut out of it
+    It is the mean over `rounds`, by default one period of the graph. The meters' part of a traced round is cut out of it
     and evaluated alone: no gradient is computed. A codec whose sizes depend on the values counts as
     None (unknown).
     """
@@ -79,13 +79,14 @@ def sent_bytes(network: Network, traced: Traced) -> dict[str, float] | None:
         if needed:
             used_values.append(value)
     run: Any = jaxpr_as_fun(closed.replace(jaxpr=jaxpr))
-    period = max(1, min(getattr(network.topology, "period", 1) or 1, 64))
+    if rounds is None:
+        rounds = range(max(1, min(getattr(network.topology, "period", 1) or 1, 64)))
     total = dict.fromkeys(names, 0.0)
-    for t in range(period if names else 0):
+    for t in rounds if names else ():
         out = iter(run(*[np.int32(t) if isinstance(v, str) else v for v in used_values]))
         for name in sorted(names):  # dictionaries flatten in sorted order
             limbs = {limb: int(np.asarray(next(out)).astype(np.int64).sum()) for limb in sorted(meters.counts[name])}
-            total[name] += (limbs["lo"] + (limbs["hi"] << LOW_BITS)) * meters.units[name] / 8 / period
+            total[name] += (limbs["lo"] + (limbs["hi"] << LOW_BITS)) * meters.units[name] / 8 / len(rounds)
     return total
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from ..core.kinds import LearningRule
+from ..core.stacks import Stacks
 from ..core.types import Keys, Problem, Tree
 
 
@@ -23,11 +25,13 @@ class Lesson:
     extra: tuple[Any, ...]
     whole: Callable[..., Any]
     common: Any
+    architecture: str | None = None  # of the node, where there are several
 
     @property
     def task(self) -> Any:
-        """The problem's own task."""
-        return self.problem.task
+        """The problem's own task; of several architectures that of the node."""
+        task = self.problem.task
+        return task if self.architecture is None else task.tasks[task.names.index(self.architecture)]
 
     def loss(self, params: Tree, batch: Tree, key: Keys) -> jax.Array:
         """Mean loss of a batch over its real samples, scalar: to be descended.
@@ -35,6 +39,7 @@ class Lesson:
         params: the leaves that are trained, as `direction` gets them. batch: a `Batch` of one node,
           `data` [B, ...] and `weight` [B] or None.
         """
+        params = params if self.architecture is None else Stacks({self.architecture: params})
         return self.problem.scalar_loss(self.fn, batch.data, batch.weight, key, *self.extra)(params)
 
     def model(self, params: Tree) -> Any:
@@ -42,4 +47,10 @@ class Lesson:
         return self.whole(params, *self.extra)
 
 
-__all__ = ["Lesson"]
+def finishes(rule: Any) -> bool:
+    """Whether a learning rule has something to do after each local step."""
+    own = getattr(type(rule), "finish", None)
+    return own is not None and own is not LearningRule.finish
+
+
+__all__ = ["Lesson", "finishes"]

@@ -202,14 +202,19 @@ class Problem:
             return measure(like)
         return sum(len(ids) * measure(like[name]) for name, ids, _ in self.task.items()) / self.n
 
-    def draw(self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array) -> tuple[jax.Array, Any, Any]:
+    def draw(
+        self, memory: Tree, ids: jax.Array, keys: jax.Array, base_keys: jax.Array, places: bool = False
+    ) -> tuple[jax.Array, Any, Any]:
         """Draw one batch for each node of `ids` [m] (None: all).
 
         Returns:
-          (rows of the data [m, B], weights [m, B] or None, the sampler's memory).
+          (rows of the data [m, B], or `places` in each node's list of them, weights [m, B] or None, the
+          sampler's memory).
         """
         whole = ids is None
         index = self.data.index if whole else self.data.index[ids]
+        if places:
+            index = jnp.broadcast_to(jnp.arange(index.shape[1], dtype=jnp.int32), index.shape)
         count = self.data.count if whole else self.data.count[ids]
         return self.sampler.draw(memory, count, index, keys, base_keys)
 

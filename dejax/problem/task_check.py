@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from ..core.abstract import key_like, model_like
 from ..core.architectures import tasks_of
-from ..core.types import Problem, Task, Tree
+from ..core.arguments import with_key
+from ..core.types import Keys, Problem, Task, Tree
 from ..data.augmentations.augment import augmented
 from ..errors import a_name, bad
 
@@ -92,7 +93,7 @@ def _measures(task: Task, shapes: tuple[tuple[tuple[int, ...], Any], ...], struc
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
     params, want = model_like(task), "return a dict of names and numbers, one per example: {name: [B]}"
     try:
-        found = jax.eval_shape(_by_name(task.metrics), params, batch)
+        found = jax.eval_shape(_by_name(task.metrics), params, batch, key_like())
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         says = f"{a_name(task)} has metrics that do not take test batches: {type(error).__name__}: {error}"
         raise bad("task", task, owner="Problem", says=says, instead=want) from error
@@ -130,8 +131,8 @@ def _as_given(loss: Callable[..., Any]) -> Callable[..., Any]:
 def _by_name(metrics: Callable[..., Any]) -> Callable[..., Any]:
     """The metrics as arrays by name, in a box where they are no dict."""
 
-    def boxed(params: Tree, batch: Tree) -> Any:
-        value = metrics(params, batch)
+    def boxed(params: Tree, batch: Tree, key: Keys) -> Any:
+        value = with_key(metrics, params, batch, key=key)
         return {name: jnp.asarray(x) for name, x in value.items()} if isinstance(value, dict) else _Other(value)
 
     return boxed

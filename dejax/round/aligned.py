@@ -10,9 +10,12 @@ from ..problem import Batch
 from .batches import attacked
 
 
-def batch(round: Round, name: str, of: str, size: int | None) -> Batch:
+def batch(round: Round, name: str, of: str, size: int | None, places: bool = False) -> Batch:
     """See `Round.batch(aligned=True)`: places from a key that all nodes share."""
     problem = round.problem
+    if places:
+        why = "but an aligned batch has the same places at all nodes"
+        raise bad("places", True, owner="round.batch", why=why, instead="leave one of them out")
     why, instead = None, "leave aligned out"
     if of != "train" or size is not None:
         why = "but public rows are the same for all as they are"
@@ -33,8 +36,8 @@ def batch(round: Round, name: str, of: str, size: int | None) -> Batch:
         raise bad("aligned", True, owner="round.batch", why=why, instead=instead)
     index = round._rows(problem.data.index)
     if problem.batch_size is not None:
-        places = draw_index(uniform(round.key(name), (problem.batch_size,)), jnp.int32(index.shape[1]))
-        index = index[:, places]
+        drawn = draw_index(uniform(round.key(name), (problem.batch_size,)), jnp.int32(index.shape[1]))
+        index = index[:, drawn]
     return attacked(round, name, Batch(problem.fetch(index)))
 
 

@@ -3,6 +3,7 @@
 Augmentation and attacks on data act here.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,8 +20,13 @@ from ..problem import Batch, roles
 from ..xla.take_rows import fetch_rows
 
 
-def batch(round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None) -> Batch:
+def batch(
+    round: Round, name: str, of: str = "train", size: int | None = None, params: Tree = None, places: bool = False
+) -> Batch:
     """One batch per node of the view; its source's memory moves where the node computes."""
+    if places and of != "train":
+        why = f"but rows of of={of!r} stand in no list of a node's own"
+        raise bad("places", True, owner="round.batch", why=why, instead="leave places out")
     if of == "public":
         return public_batch(round, name, size)
     if of == "validation":
@@ -35,10 +41,11 @@ def batch(round: Round, name: str, of: str = "train", size: int | None = None, p
             why="but nodes draw Problem.batch_size of their own samples",
             instead="leave it out",
         )
-    drawn = collect(round, name, params)
+    drawn = collect(round, name, params, places)
     if drawn.rows:
         source, weight, fetch = looked_up(round, name, drawn)
-        drawn = Batch(fetch(source) if not round.problem.augment else jax.vmap(fetch)(source), weight)
+        data = fetch(source) if not round.problem.augment else jax.vmap(fetch)(source)
+        drawn = Batch(data, weight, places=drawn.places)
     return attacked(round, name, drawn)
 
 
@@ -47,7 +54,7 @@ def attacked(round: Round, name: str, drawn: Batch) -> Batch:
     attack = round.network.attack
     if attack is not None and attack.hook == "batch":
         ctx = round._context(round.key(name + ".attack"), is_adversary=rows_of_adversaries(round))
-        drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight)
+        drawn = Batch(attack.batch(ctx, drawn.data), drawn.weight, places=drawn.places)
     return drawn
 
 
@@ -93,10 +100,10 @@ def validation_batch(round: Round, name: str, size: int | None) -> Batch:
     return Batch(data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), data.validation)), weight)
 
 
-def collect(round: Round, name: str, params: Tree) -> Batch:
+def collect(round: Round, name: str, params: Tree, places: bool = False) -> Batch:
     """What the problem's source gives for `name`; memory moves where the node computes.
 
-    params: tree of [n, ...], with which to act; None where the caller has none.
+    params: tree of [n, ...], with which to act; None where the caller has none. places: say them, too.
     """
     problem, source = round.problem, round.problem.experience
     if source.acts and params is None:
@@ -106,6 +113,8 @@ def collect(round: Round, name: str, params: Tree) -> Batch:
     view = round._child(round.store, round._key, round._prefix + name + "/")
     models = roles.whole_models(round, params) if source.acts else None
     drawn, new = source.collect(problem.task, models, memory, view)
+    if places and round.places:  # which refuses other sources than samples
+        drawn = replace(drawn, places=source.places(memory, view))
     write(round.keep(new, memory))
     return jax.lax.stop_gradient(drawn) if source.acts else drawn
 

@@ -12,35 +12,51 @@ import jax.numpy as jnp
 
 from ..core import stacks, tree
 from ..core.checks import natural
+from ..core.kinds import Privacy
 from ..core.local_work import LocalSteps
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
-from ..problem import Batch, roles
-from ..problem.lesson import Lesson
+from ..problem import Batch, roles, single_examples
+from ..problem.lesson import Lesson, finishes
 from . import clocks
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
 from .meters import NO_NODE
 
+
+class Each(Privacy):
+    """Gives the gradient of every sample, zeros on padding, in place of their mean."""
+
+    hook, per_example = "gradient", True
+
+    def gradient(self, ctx: Any, grads: Tree, weight: Values, size: Any = None) -> Tree:
+        """Leave out what is padding."""
+        del ctx, size
+        return tree.where(weight > 0, grads, tree.zeros(grads))
+
+
+EACH = Each()
 PRODUCT = 2  # of a gradient's time: the derivative of a gradient along a direction does twice its work
 
 
 def gradient(
     round: Round, name: str, params: Tree, given: Batch | None, loss_fn: Any, extra: tuple[Any, ...], fixed: Any = None,
-    products: int = 0,
+    products: int = 0, per_example: bool = False,
 ) -> Any:  # fmt: skip
     """See `Round.gradient`."""
     products = natural("round.gradient.products", products)
+    if per_example and (no := single_examples.against(round.problem, round.network.privacy)) is not None:
+        raise bad("per_example", True, owner="round.gradient", why="but " + no["why"], instead=no["instead"])
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))
     plan = round.plan
     if plan is not None and round._ids is None and "view" in round.store.slots:  # what the node had when it began
         whole = round.store.slots["view"]
         of = lambda part: tree.map(lambda p, v: None if p is None else v, part, whole, is_leaf=lambda x: x is None)
         params, fixed = (whole, None) if fixed is None else (of(params), of(fixed))
-    if plan is not None and given is None and round._ids is None and plan.initiators is not None:
+    if plan is not None and given is None and round._ids is None and plan.initiators is not None and not per_example:
         return _gradient_of_events(round, name, params, loss_fn, extra, fixed, products)
     network, drawn = round.network, given is not None
     source, weight, fetch = None, None, round.problem.fetch  # what each block looks up for itself
@@ -56,6 +72,7 @@ def gradient(
     public = given is not None and given.public
     if given is not None and public:  # the same rows for all, which hold nothing private
         source, fetch, network = round.ids, lambda _: given.data, replace(network, privacy=None)
+    privacy = EACH if per_example else network.privacy
     if network.privacy is not None and network.privacy.hook == "gradient":
         round.store.ask(given if drawn else None)
     keys = round.node_keys(name + ".loss")
@@ -67,14 +84,14 @@ def gradient(
     loss_fn = loss_fn if own_loss else round.problem.task.loss
     given_rows = (source, weight, fetch)
     if fixed is not None:
-        loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, network.privacy, fixed)
+        loss, grads = _of_part(round, name, params, given_rows, keys, loss_fn, extra, privacy, fixed)
     elif round.problem.rules:
-        loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, network.privacy)
+        loss, grads = _with_roles(round, name, params, given_rows, keys, loss_fn, extra, privacy)
     else:
 
         def one(view: Any, params: Tree, rows: Any) -> tuple[jax.Array, Any]:
             source, weight, keys, extra = rows
-            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, network.privacy)
+            return _per_node(view, name, params, (source, weight, fetch), keys, loss_fn, extra, privacy)
 
         loss, grads = round._by_architecture(one, params, (source, weight, keys, extra))
     if network.attack is not None and network.attack.hook == "gradient":
@@ -86,6 +103,10 @@ def gradient(
     _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
+    if finishes(round.problem.rule):
+        round.store.unfinished.append(name)
+        if fixed is not None:
+            raise _part(round)
     work = round.problem.rule.work + PRODUCT * products
     clocks.compute(round, name, None if work == 1 else jnp.full((round.n,), work, jnp.float32))
     return grads
@@ -114,19 +135,23 @@ def _per_node(
         why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
-    memory, write = (), None
-    start = tree.map(lambda x: x[0], params)
-    if tree.leaves(jax.eval_shape(problem.rule.init, start, round.run_key)):
-        memory, write = round.slot(slot, lambda n: _rule_memory(round, start, n))
+    kind, stack = _architecture(params)  # of several architectures a rule sees one model, as it is
+    slot = slot if kind is None else f"{slot}/{kind}"
+    memory, write = _memory(round, tree.map(lambda x: x[0], stack), slot)
 
     def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
         data, (key, common) = fetch(source), keys
-        task = Lesson(problem, fn, extra, whole, common)
+        task, own = Lesson(problem, fn, extra, whole, common, kind), _architecture(params)[1]
+
+        def direction(batch: Batch, key: jax.Array) -> Any:
+            loss, found, new = problem.rule.direction(task, own, batch, key, memory)
+            return loss, found if kind is None else stacks.Stacks({kind: found}), new
+
         if not per_example:
-            return problem.rule.direction(task, params, Batch(data, weight), key, memory)
+            return direction(Batch(data, weight), key)
 
         def example(row: Tree, key: jax.Array) -> Any:  # of a rule without memory: others are refused
-            return problem.rule.direction(task, params, Batch(tree.map(lambda x: x[None], row)), key, memory)[:2]
+            return direction(Batch(tree.map(lambda x: x[None], row)), key)[:2]
 
         size = tree.leaves(data)[0].shape[0]
         losses, grads = jax.vmap(example)(data, fold_in(key, jnp.arange(size)))  # noise of a loss is each example's own
@@ -150,10 +175,15 @@ def _per_node(
     return loss, grads
 
 
-def _rule_memory(round: Round, start: Tree, n: int) -> Any:
-    """Memory [n, ...] of the learning rule before its first direction, by keys of the nodes."""
-    keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
-    return jax.vmap(round.problem.rule.init)(tree.tile(start, n), keys)
+def _memory(round: Round, start: Tree, slot: str) -> tuple[Any, Any]:
+    """Memory [n, ...] of the learning rule and its setter; ((), None) where it keeps none."""
+    init = round.problem.rule.init
+
+    def first(n: int) -> Any:
+        keys = fold_in(fold_name(round.run_key, "rule"), round._everyone)
+        return jax.vmap(init)(tree.tile(start, n), keys)
+
+    return round.slot(slot, first) if tree.leaves(jax.eval_shape(init, start, round.run_key)) else ((), None)
 
 
 def _with_roles(
@@ -237,6 +267,12 @@ def loss(round: Round, name: str, params: Tree, given: Batch) -> jax.Array:
     return round._by_architecture(of, params, (given.data, given.weight, round.node_keys(name), fixed))
 
 
+def _part(round: Round) -> Exception:
+    rule, way = type(round.problem.rule).__name__, "use another method, or a learning rule without finish"
+    why = "but the method moves a part of the model at a time, and the rule finishes whole models"
+    return bad("rule", owner="Problem", says=f"is {rule}, which has finish", why=why, instead=way, error=RefusedError)
+
+
 def _each(round: Any, fn: Callable[..., Any], loss: Tree, *args: Any) -> Any:
     """Apply fn to every row of `args` (trees [n, ...]), in blocks of the problem's size.
 
@@ -305,7 +341,33 @@ def descend(round: Round, optimizer: Any, grads: Tree, opt_state: Tree, params: 
         return tuple(stacks.Stacks({name: x}) for x in found)
 
     new_params, new_state = round._by_architecture(of, params, (rows, grads, opt_state))
-    return round.keep(new_params, params), round.keep(new_state, opt_state)
+    return end_step(round, round.keep(new_params, params)), round.keep(new_state, opt_state)
+
+
+def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
+    """See `Round.end_step`: one call ends the step of the first gradient that has no end yet."""
+    rule, waiting = round.problem.rule, round.store.unfinished
+    if not finishes(rule):
+        return params
+    of = waiting.pop(0) if waiting else ""
+    keys = round.node_keys(of + ".finish" if of and name is None else round._name("end_step", name))
+
+    def one(view: Any, params: Tree, keys: jax.Array) -> Any:
+        kind, stack = _architecture(params)
+        slot = "rule" if kind is None else f"rule/{kind}"
+        memory, write = _memory(view, tree.map(lambda x: x[0], stack), slot)
+        new, memory = view.map(rule.finish, stack, memory, keys)
+        if write is not None:
+            write(view.keep(memory, view.slot(slot, lambda n: memory)[0]))
+        new = tree.map(lambda a, x: a.astype(x.dtype), new, stack)
+        return new if kind is None else stacks.Stacks({kind: new})
+
+    return round.keep(round._by_architecture(one, params, keys), params)
+
+
+def _architecture(params: Tree) -> tuple[str | None, Any]:
+    """(name, models) of one architecture, taken out; (None, params) where there is but one form."""
+    return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 
 def steps(

@@ -38,7 +38,7 @@ class Round(Rows):
     # ---- local work
     def batch(
         self, name: str | None = None, *, of: str = "train", size: int | None = None, params: Tree = None,
-        aligned: bool = False,
+        aligned: bool = False, places: bool = False,
     ) -> Batch:  # fmt: skip
         """Draw one batch per node from its own data, a tree of [n, B, ...] with weights.
 
@@ -52,15 +52,16 @@ class Round(Rows):
             Problem.batch_size validation rows, or all.
           aligned: draw the same places of every node's list of rows, as where row k of all nodes is one
             sample, of which each holds other columns.
+          places: say in `batch.places` [n, B] where each sample stands in its node's own list of `round.places`.
         Raises:
           ValueError: data without public rows or validation part; a size for "train"; another kind; no params for a source
             that acts; aligned where nodes hold unequal numbers of rows, draw by epochs or Poisson
-            sampling, or from a source of experience.
+            sampling, or from a source of experience; places of other rows than a node's own samples.
         """
         name = self._name("batch", name)
         if aligned:
-            return same_places(self, name, of, size)
-        return batches.batch(self, name, of, size, params)
+            return same_places(self, name, of, size, places)
+        return batches.batch(self, name, of, size, params, places)
 
     def gradient(
         self,
@@ -71,6 +72,7 @@ class Round(Rows):
         extra: tuple[Any, ...] = (),
         fixed: Tree = None,
         products: int = 0,
+        per_example: bool = False,
         name: str | None = None,
     ) -> Any:
         """Compute one stochastic gradient per node, zeros where a node does not compute.
@@ -88,9 +90,12 @@ class Round(Rows):
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
             noised together with the rest, they are one mechanism of privacy.
+          per_example: give the gradient of every sample, [n, B, ...], in place of their mean; zeros on
+            padding. Counted as one gradient. The method says so (trait `per_example`).
           name: needed when a step calls `gradient` more than once.
         """
-        return local.gradient(self, self._name("gradient", name), params, batch, loss, extra, fixed, products)
+        name = self._name("gradient", name)
+        return local.gradient(self, name, params, batch, loss, extra, fixed, products, per_example)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
@@ -140,6 +145,14 @@ class Round(Rows):
           correction: tree of [n, ...] added to every gradient.
         """
         return local.steps(self, name, params, opt_state, rule, k, steps, correction)
+
+    def end_step(self, params: Tree, *, name: str | None = None) -> Any:
+        """Let the learning rule finish a local step of the method's own, on params [n, ...].
+
+        `descend` and `local_steps` call it. A node that does not compute keeps what it is given; a rule
+        without `finish` changes nothing.
+        """
+        return local.end_step(self, params, name)
 
     @property
     def fresh(self) -> jax.Array:
@@ -317,16 +330,6 @@ class Round(Rows):
         The counterpart of `gather`; rows travel as they are. The method says `gathers` in its traits.
         """
         return channel.scatter(self, self._name("scatter", name), rows)
-
-    def report(self, name: str, values: jax.Array) -> None:
-        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
-
-        Of several calls in a round the mean over all.
-        """
-        self._check()
-        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
-        works = jnp.ones((self.n,), bool) if works is None else works
-        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     # ---- cohorts
     def sample(self, m: int, *, name: str | None = None) -> "Round":

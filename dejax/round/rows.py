@@ -99,6 +99,32 @@ class Rows:
         data, problem = self.problem.data, self.problem
         return steps_of(k, data.index, self.counts, problem.batches, self.by_id, data.even)
 
+    @property
+    def elapsed(self) -> jax.Array:
+        """[n] seconds since each node's last event before; 0 where a node has none in this round.
+
+        Raises:
+          ValueError: there are no events of pairs, whose timetable knows it.
+        """
+        found = None if self.plan is None else self.plan.elapsed
+        if found is None:
+            instead = "give network.events of pairs, e.g. dejax.events.decoupled()"
+            raise bad("elapsed", owner="round", says="is asked for outside of a timetable of pairs", instead=instead)
+        return self._rows(found)
+
+    @property
+    def places(self) -> int:
+        """Places in a node's list of samples, s: node i fills the first counts[i] of them.
+
+        Raises:
+          ValueError: batches come from another source of experience, which has no places.
+        """
+        source = self.problem.source
+        if source is not None:
+            why = f"but batches come from {type(source).__name__}, which has no list of samples"
+            raise bad("places", owner="round", says="are asked for", why=why, instead="leave Problem(source=...) out")
+        return self.problem.data.index.shape[1]
+
     def _rows(self, x: Values) -> Any:
         return x if self._ids is None else tree.map(lambda leaf: leaf[self._ids], x)
 
@@ -170,6 +196,16 @@ class Rows:
             self.store.meter(HOSTILE + name, jnp.where(hostile, count, 0), bits)
             count = jnp.where(hostile, 0, count)
         self.store.meter(name, count, bits)
+
+    def report(self, name: str, values: jax.Array) -> None:
+        """Record the mean of `values` [n] over the honest nodes that compute, as `name`.
+
+        Of several calls in a round the mean over all.
+        """
+        self._check()
+        values, works = jnp.asarray(values, float), self.of_honest(self.computes)
+        works = jnp.ones((self.n,), bool) if works is None else works
+        self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:

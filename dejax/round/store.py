@@ -32,6 +32,7 @@ class Store:
         self.shares: dict[str, Any] = {}  # name -> [2]: a part, and the whole it is of
         self.sent: dict[str, jax.Array] = {}
         self.bad_node: jax.Array = jnp.int32(NO_NODE)
+        self.unfinished: list[str] = []  # gradients whose steps the learning rule has not finished
         self.asked: list[list[Any]] = []  # [batch or None, uses, times] of mechanisms of privacy, found when recording
 
     def child(self, slots: dict[str, Any] | None = None) -> "Store":
@@ -42,7 +43,7 @@ class Store:
         inner = Store(self.slots if slots is None else slots, self.record)
         if self.record:
             inner.slots, inner.initial, inner.per_node = self.slots, self.initial, self.per_node
-            inner.sent, inner.asked = self.sent, self.asked
+            inner.sent, inner.asked, inner.unfinished = self.sent, self.asked, self.unfinished
         return inner
 
     def meter(self, name: str, count: jax.Array, unit: int) -> None:

@@ -160,7 +160,7 @@ class Batch(Phased):
         if self.place is None:
             return carry
         return tree.map(
-            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.sharding(has, self._lead)),
+            lambda has, x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.place.of(has, x, self._lead)),
             self.axes,
             carry,
         )
@@ -191,8 +191,8 @@ class Batch(Phased):
         """Place all leaves of the carry where the rounds expect them, on a mesh."""
         if self.place is None:
             return carry
-        to = lambda has: self.place.sharding(has, self._lead)
-        there = lambda has, x: x if x.sharding.is_equivalent_to(to(has), x.ndim) else placement.place_array(x, to(has))
+        to = lambda has, x: self.place.of(has, x, self._lead)
+        there = lambda h, x: x if x.sharding.is_equivalent_to(to(h, x), x.ndim) else placement.place_array(x, to(h, x))
         return tree.map(there, self.axes, carry)
 
     def advance(self, count: int, wanted: Callable[[Tree], int] | None = None) -> tuple[Any, int]:
@@ -252,19 +252,20 @@ class Batch(Phased):
             state = engine.state_of(carry)
             return vmapped.lane(state, np.int32(at)) if self.many else state
 
+        in_order = lambda: state(self.moved("in_order", carry))
         model = lambda: engine.model(method, state(carry))  # on a mesh: nodes where they stand
         return View(
             Lazy(model) if together else model(),
             self.problem,
             self.network_of(at),
-            state=Lazy(lambda: state(self.moved("in_order", carry))),
+            state=Lazy(in_order),
             index=self.round,
             key=vmapped.key_of(self.lanes[at][1]),
             nodes=nodes,
             width=width,
             place=self.place,
             together=(together, at) if together else None,
-            others=lambda: engine.views(method, state(carry)),
+            others=lambda: vmapped.views(method, self.place, state(carry), in_order),
             counted=self.counters[at].counts(),
         )
 

@@ -13,6 +13,7 @@ from ..core.checks import above, natural, or_none, whole
 from ..core.types import Problem
 from ..errors import NULL, a_name, bad, call, keyword
 from ..metrics import View
+from ..problem.averaging import has_mean, no_mean
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
@@ -34,7 +35,17 @@ ON_TEST = (
     "fairness",
     "per_class",
     "confusion",
+    "ensemble",
 )  # need a test set
+
+
+def without_mean(problem: Problem) -> dict[str, str]:
+    """The metrics of a mean that is no model, and who says so."""
+    if has_mean(problem.task):
+        return {}
+    shared = no_mean(problem)  # None where nodes share what has a mean, which is all that consensus looks at
+    excluded = dict.fromkeys(OF_THE_MEAN, shared or "the task says averageable = False of some leaves")
+    return excluded if shared else {name: why for name, why in excluded.items() if name != "consensus"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +119,8 @@ class Cadence:
             usual = ("local_models", "mean_model") if problem.data.test is not None else ("objective",)
             usual = (*usual, "validation") if problem.data.validation is not None else usual
             names = (*usual, "consensus")
-            if not getattr(problem.task, "averageable", True):
-                names = tuple(name for name in names if name not in OF_THE_MEAN)
+            excluded = without_mean(problem)
+            names = tuple(name for name in names if name not in excluded)
             return [getattr(metrics_room, name) for name in names]
         known = [n for n in metrics_room.__all__ if n not in ("View", "Metric")]
         out = []
@@ -164,12 +175,13 @@ class Cadence:
                 + keyword("at", "[1, 2, 5]")
             )
             raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
-        averageable = getattr(run.problem.task, "averageable", True)
+        excluded = without_mean(run.problem)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")
-            if name in OF_THE_MEAN and not averageable:
-                why = "but the task says averageable = False: the mean of its models is no model"
-                raise bad("metrics", name, says=f"holds {name!r}", why=why, instead="measure local_models, or own_test")
+            if name in excluded:
+                why = f"but {excluded[name]}: the mean of its models is no model"
+                way = "measure local_models, own_test or ensemble"
+                raise bad("metrics", name, says=f"holds {name!r}", why=why, instead=way)
         needs = [getattr(metrics_room, name) for name in ON_TEST]
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")

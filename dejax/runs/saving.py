@@ -75,9 +75,9 @@ def _load(run: Batch, path: PathLike | None, width: int) -> tuple[Any, Any]:
     if width == run.width:
         return checkpoint.load(path, like)
     place = run.place
-    there = lambda has: None if place is None else place.sharding(has, (None,))
+    there = lambda has, x: None if place is None else place.of(has, x, (None,))
     theirs = tree.map(
-        lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has)), run.axes, like
+        lambda has, x: jax.ShapeDtypeStruct((width, *x.shape[1:]), x.dtype, sharding=there(has, x)), run.axes, like
     )
     carry, facts = checkpoint.load(path, theirs)
     carry = vmapped.refilled(len(run.lanes), run.width, carry)

@@ -1,6 +1,7 @@
 """The engine's programs for several runs at once, and carries that hold a row of each run."""
 
 import inspect
+from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from .. import engine
 from ..core import tree
 from ..core.random import seeded
 from ..core.types import Keys, Method, Network, Place, Problem, Tree, Values
+from ..core.views import by_id
 from ..devices import placement
 
 
@@ -33,6 +35,23 @@ class Static:
 def move(which: str, lead: int, axes: Static, place: Place | None, values: Tree) -> Any:
     """`place.in_order` or `place.to_places` of values with `lead` axes before that of nodes."""
     return getattr(place, which)(axes.value, values, lead)
+
+
+def views(method: Method, place: Place | None, state: Tree, in_order: Callable[[], Tree]) -> dict[str, Any]:
+    """Further models to evaluate; on a mesh, those that are read by node id on every device.
+
+    in_order: the state by node id.
+    """
+    found = engine.views(method, state)
+    if place is None or not any(map(by_id, found.values())):
+        return found
+    ordered = engine.views(method, in_order())
+    return {name: _everywhere(place, ordered[name]) if by_id(view) else view for name, view in found.items()}
+
+
+@jax.jit
+def _everywhere(place: Place, values: Tree) -> Any:
+    return place.replicate(values)
 
 
 @cache
@@ -111,4 +130,4 @@ def key_of(seed: int) -> jax.Array:
     return seeded(seed)
 
 
-__all__ = ["Static", "copied", "key_of", "lane", "move", "over_lanes", "refilled", "stacked"]
+__all__ = ["Static", "copied", "key_of", "lane", "move", "over_lanes", "refilled", "stacked", "views"]

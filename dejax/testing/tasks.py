@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
+from ..core.arguments import with_key
 from ..core.types import Task, Tree
 from .promise import Promises, close, require, rounding, same
 
@@ -57,7 +58,7 @@ def check_task(task: Task, batch: Tree) -> None:
         both = jax.jit(jax.vmap(task.loss, (0, None, None)))(two, batch, key)
         close(both[1], loss(tree.map(lambda x: x * 0.5, params), batch, key), "under vmap the loss is another")
     with promises("metrics are one number per example", "return {name: [B]}"):
-        for name, measured in task.metrics(params, batch).items():
+        for name, measured in with_key(task.metrics, params, batch, key=key).items():
             require(np.shape(measured)[:1] == (size,), f"metric {name!r} has shape {np.shape(measured)}")
 
 

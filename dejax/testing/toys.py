@@ -15,6 +15,7 @@ from ..core.struct import struct
 from ..core.types import Context, Method, Tree
 from ..data import NodeData
 from ..events import poisson
+from ..faults import clock
 from ..network import Network
 from ..problem import Problem
 
@@ -89,9 +90,10 @@ def _problem(n: int, dtype: str, batch_size: int | None) -> Problem:
 def network(method: Method, n: int = N, dtype: str | None = None) -> Network:
     """A plain network that carries the method: a chain in mixed order, a server, or nothing."""
     said = traits(method)
+    times = clock() if said.needs_clock else None
     if not said.gossips:
-        return Network()
-    return Network(chain(n, said.weights, dtype), events=poisson() if said.needs_events else None)
+        return Network(clock=times)
+    return Network(chain(n, said.weights, dtype), events=poisson() if said.needs_events else None, clock=times)
 
 
 def chain(n: int = N, accepts: Any = ("doubly",), dtype: str | None = None) -> Any:

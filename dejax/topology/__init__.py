@@ -15,6 +15,7 @@ from ._closed import (
     torus as torus,
 )
 from ._drawn import from_draw as from_draw
+from ._edge_rates import edge_rates as edge_rates
 from ._equi import equi_dynamic as equi_dynamic, equi_static as equi_static
 from ._fastest import FastestMixing as fmmc
 from ._given import from_edges as from_edges, from_matrix as from_matrix, from_networkx as from_networkx
@@ -50,6 +51,7 @@ from ._weights import (
     BestConstant as best_constant,
     Constant as constant,
     DataSize as data_size,
+    DegreeSorted as degree_sorted,
     Lazy as lazy,
     MaxDegree as max_degree,
     Metropolis as metropolis,
@@ -70,9 +72,10 @@ __all__ = [
     # one's own
     "from_draw", "from_edges", "from_matrix", "from_networkx",
     # weight rules
-    "metropolis", "max_degree", "constant", "best_constant", "uniform_neighbour", "data_size", "push_sum", "lazy", "fmmc",
+    "metropolis", "max_degree", "constant", "best_constant", "degree_sorted", "uniform_neighbour", "data_size", "push_sum",
+    "lazy", "fmmc",
     # facts and pictures
-    "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
+    "edge_rates", "effective_neighbours", "facts", "least_eigenvalue", "mixing_time", "period_matrix", "plot", "plot_graph", "plot_spectrum",
     "rho", "spectrum",
     # types
     "Deferred", "Topology",

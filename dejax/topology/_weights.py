@@ -63,6 +63,47 @@ class Metropolis:
 
 
 @frozen
+class DegreeSorted:
+    """Weights fixed from nodes of high degree down: SWIFT's, for uniform influence.
+
+    A node takes the weights that neighbors of higher degree gave it, and offers what is left, in equal
+    parts, to itself and its other neighbors. An edge between equal degrees gets the smaller offer.
+    Symmetric and doubly stochastic. Graphs where a node would be given more than 1 are refused.
+
+    Raises:
+      ValueError: an edge that goes one way only; a graph where an own weight would be negative.
+    Reference: Bornstein, Rabbani, Wang, Bedi and Huang, SWIFT: rapid decentralized federated learning
+      via wait-free model communication (2023). Their public code gives a node that meets a smaller offer
+      of an equal that offer on all its edges left, which need not be symmetric where several equals meet.
+    Example:
+      >>> chain(3, weights=degree_sorted()).matrix().round(3).tolist()
+      [[0.667, 0.333, 0.0], [0.333, 0.333, 0.333], [0.0, 0.333, 0.667]]
+    """
+
+    def __call__(self, graph: Graph) -> Edges:
+        """Weights of the graph's edges."""
+        undirected(self, graph)
+        d, offer = graph.in_degrees, np.zeros(graph.n)
+        receives, sends = d[graph.receivers], d[graph.senders]
+        left = d + 1 - np.bincount(graph.receivers, sends > receives, graph.n)
+        taken = lambda: np.bincount(graph.receivers, np.where(sends > receives, offer[graph.senders], 0.0), graph.n)
+        for degree in np.unique(d)[::-1]:  # offers of higher degrees are known
+            offer = np.where(d == degree, (1 - taken()) / left, offer)
+        from_sender, from_receiver = offer[graph.senders], offer[graph.receivers]
+        equal = np.minimum(from_sender, from_receiver)
+        found = rows_of(
+            graph, np.where(sends > receives, from_sender, np.where(sends < receives, from_receiver, equal))
+        )
+        if (found.own < 0).any():
+            node = int(np.argmin(found.own))
+            raise ValueError(
+                f"degree_sorted() gives node {node} of this graph more than 1 in all: its neighbors of higher degree "
+                "have too few others to share with. Use metropolis()."
+            )
+        return found
+
+
+@frozen
 class Constant:
     """The same weight on every edge: W = I - eps L with L the graph's Laplacian.
 
@@ -212,6 +253,6 @@ class Lazy:
 
 
 __all__ = [
-    "BestConstant", "Constant", "DataSize", "Lazy", "MaxDegree", "Metropolis", "PushSum", "UniformNeighbour",
+    "BestConstant", "Constant", "DataSize", "DegreeSorted", "Lazy", "MaxDegree", "Metropolis", "PushSum", "UniformNeighbour",
     "Weights", "rows_of", "undirected", "weighted",
 ]  # fmt: skip

@@ -31,6 +31,7 @@ USERS = dj.privacy.user_level(clip=1.0, noise_multiplier=0.1)
 SHARES = dataclasses.replace(USERS, noise="shares")
 PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
+SINGLE = Traits(per_example=True)
 SEMI = Traits(server=3)
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
@@ -129,6 +130,20 @@ class Whole(dj.LearningRule):
 
 
 @dj.struct
+class Ends(Heavy):
+    """One that moves models by its memory when a step ends."""
+
+    def finish(self, params, memory, key):
+        raise NotImplementedError
+
+
+class Noised(dj.Privacy):
+    """A mechanism of a user's own that noises the direction of a whole batch."""
+
+    hook = "gradient"
+
+
+@dj.struct
 class Stream(dj.Experience):
     """A source of a user's own."""
 
@@ -151,8 +166,6 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("architectures at a server", (Traits(channel="server", averages=False), net(), two_models()), (ANSWERS, net(RING), two_models())),
     pair("architectures in events", (Traits(averages=False, footprint="pair"), net(RING, events=PLAN), two_models()), (NOBODY, net(), two_models())),
     pair("roles of several architectures", (NOBODY, net(), two_models(roles={"small/layer0/bias": "frozen"})), (NOBODY, net(), dataclasses.replace(BASE, roles={"layer0/bias": "frozen"}))),
-    pair("a learning rule of several architectures", (NOBODY, net(), two_models(rule=dj.learning_rules.evolution())), (NOBODY, net(), dataclasses.replace(BASE, rule=dj.learning_rules.evolution()))),
-    pair("experience of several architectures", (NOBODY, net(), two_models(batch_size=None, source=Stream())), (NOBODY, net(), WALK)),
     pair("impossible adversaries", (NEIGHBORS, net(RING, attack=dj.attacks.sign_flip(adversaries=(N,)))), (NEIGHBORS, net(RING, attack=FLIP))),
     pair("server under gossip", (NEIGHBORS, net(RING, server="star")), (SERVER, net(RING, server="star"))),
     pair("no topology", (NEIGHBORS, net()), (NEIGHBORS, net(RING))),
@@ -192,6 +205,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("partial sums alone", (SERVER, net(server="all_reduce", faults=f.link_loss(p=0.1))), (SERVER, net(server="all_reduce", faults=f.churn(p=0.1)))),
     pair("equal starts", (Traits(own_starts=True), net(RING), dataclasses.replace(BASE, starts="equal")), (Traits(own_starts=True), net(RING))),
     pair("no events", (Traits(footprint="pair", needs_events=True), net(RING)), (Traits(footprint="pair", needs_events=True), net(RING, events=PLAN))),
+    pair("no clock", (Traits(channel="server", needs_clock=True), net()), (Traits(channel="server", needs_clock=True), net(clock=f.clock()))),
     pair("events without gossip", (SERVER, net(events=PLAN)), (SERVER, net())),
     pair("second codec", (Traits(own_codec="compressor"), net(RING, codec=LOSSY)), (Traits(own_codec="compressor"), net(RING, codec=c.direct(c.identity())))),
     pair("messages must be exact: codec", (Traits(needs_exact="mass"), net(RING, codec=LOSSY)), (NEIGHBORS, net(RING, codec=LOSSY))),
@@ -231,7 +245,9 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("batch statistics", (SERVER, net(privacy=NOISE), statistics()), (NEIGHBORS, net(RING, privacy=NOISE), statistics())),
     pair("experience clipped per example", (NEIGHBORS, net(RING, privacy=CLIP), WALK), (NEIGHBORS, net(RING, privacy=NOISE), WALK)),
     pair("a learning rule with memory", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Heavy())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Heavy()))),
+    pair("memory that reaches models past the noise", (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Ends())), (NEIGHBORS, net(RING, privacy=Noised()), dataclasses.replace(BASE, rule=Heavy()))),
     pair("a learning rule of whole batches", (NEIGHBORS, net(RING, privacy=CLIP), dataclasses.replace(BASE, rule=Whole())), (NEIGHBORS, net(RING, privacy=NOISE), dataclasses.replace(BASE, rule=Whole()))),
+    pair("gradients of single samples", (SINGLE, net(RING, privacy=CLIP)), (SINGLE, net(RING, privacy=NOISE))),
     pair("too few values for a rule", (NEIGHBORS, net(TREE, rule=dj.aggregation.nna(f=2))), (NEIGHBORS, net(RING, rule=NNA))),
 ]  # fmt: skip
 
@@ -265,6 +281,22 @@ def test_updates_let_through_what_a_meeting_of_two_does_not():
         in judged(HEARD, net(RING, events=PLAN)).text
     )
     assert "Mine keeps rows per edge" in judged(HEARD, net(DIRECTED)).text
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (dataclasses.replace(BASE, batch_size=None, source=Stream()), "batches come from Stream"),
+        (dataclasses.replace(BASE, augment=dj.augmentations.mixup(alpha=0.2)), "augment mixes samples"),
+        (dataclasses.replace(BASE, rule=Heavy()), "learning rule Heavy"),
+        (dataclasses.replace(BASE, rule=Whole()), "learning rule Whole"),
+        (PERSONAL, "role personal"),
+    ],
+)
+def test_gradients_of_single_samples_say_what_excludes_them(problem, text):
+    found = judged(SINGLE, net(RING), problem)
+    assert found.name == "gradients of single samples" and text in found.text
+    assert judged(NEIGHBORS, net(RING), problem) is None
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ LONG = {
     "disrupted",
     "federated_bias",
     "finite_time",
+    "decoupled_events",
 }
 
 

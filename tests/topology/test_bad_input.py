@@ -5,6 +5,10 @@ import pytest
 
 from dejax import topology as tp
 
+HUBS = (4, 5, 6)  # each with twenty leaves; nodes 1, 2, 3 know them all and node 0
+UNDER_HUBS = [(0, i) for i in (1, 2, 3)] + [(i, h) for i in (1, 2, 3) for h in HUBS]
+UNDER_HUBS += [(h, 20 * h + leaf - 73) for h in HUBS for leaf in range(20)]
+
 CASES = {
     "n zero": (lambda: tp.ring(0), ValueError, r"ring\.n is 0; give a whole number >= 1"),
     "n no number": (lambda: tp.ring(2.5), TypeError, r"n is 2.5 \(float\)"),
@@ -30,6 +34,9 @@ CASES = {
     "rows": (lambda: tp.torus(10, rows=3), ValueError, "rows is 3, which does not divide n = 10"),
     "sides": (lambda: tp.grid(10, rows=3, columns=3), ValueError, "make 9 nodes, not 10"),
     "metropolis, directed": (lambda: tp.directed_ring(4, weights=tp.metropolis()), ValueError, "needs an undirected graph"),
+    "degree sorted": (
+        lambda: tp.from_edges(UNDER_HUBS, weights=tp.degree_sorted()), ValueError, r"gives node 0 of this graph more than 1 in all.*metropolis\(\)",
+    ),
     "eps": (lambda: tp.constant(-0.1), ValueError, "eps is -0.1"),
     "lazy": (lambda: tp.lazy(tp.metropolis(), 1.5), ValueError, r"a is 1.5; give a number in \(0, 1\]"),
     "sizes": (lambda: tp.ring(4, weights=tp.data_size([1, 2])), ValueError, "holds 2 numbers, but there are n = 4 nodes; give one per node"),

@@ -225,6 +225,25 @@ def test_weight_rules():
         )
 
 
+def test_weights_from_high_degrees_down():
+    """Against a loop over nodes: what neighbors of higher degree gave, then equal parts of the rest."""
+    top = tp.barabasi_albert(20, m=2, seed=3, weights=tp.degree_sorted())
+    linked = top.matrix() != 0
+    np.fill_diagonal(linked, False)
+    degree, offer, want = linked.sum(1), {}, np.zeros((20, 20))
+    for i in sorted(range(20), key=lambda i: -degree[i]):
+        near = np.flatnonzero(linked[i])
+        given = [offer[j] for j in near if degree[j] > degree[i]]
+        offer[i] = (1 - sum(given)) / (len(near) - len(given) + 1)
+    for i, j in zip(*np.nonzero(linked), strict=True):
+        high = i if degree[i] >= degree[j] else j
+        want[i, j] = min(offer[i], offer[j]) if degree[i] == degree[j] else offer[high]
+    want += np.diag(1 - want.sum(1))
+    np.testing.assert_allclose(top.matrix(), want, atol=1e-12)
+    assert top.kind == "doubly" and top.symmetric and (np.diagonal(want) > 0).all() and len(set(degree)) > 3
+    np.testing.assert_allclose(tp.ring(6, weights=tp.degree_sorted()).matrix(), tp.ring(6).matrix(), atol=1e-12)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 20), st.floats(0.2, 1), st.integers(0, 10**6))
 def test_metropolis_is_doubly_stochastic_on_any_graph(n, p, seed):

@@ -35,6 +35,8 @@ class AdPsgd:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule of the packed round.
+    Update: an event (i, j): average the pair, then x_i <- x_i - lr g_i(stale)
+    Choose it for: nodes of unequal speed
     Identity: each average keeps the mean; packed events equal one event at a time, bit for bit;
       equals dsgd(order="awc") on the same events, whose stale views are kept by the network.
     Reference: Lian, Zhang, Zhang and Liu, 2018.

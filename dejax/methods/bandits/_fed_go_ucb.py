@@ -64,6 +64,9 @@ class FedGoUcb:
       beta: squared width of the confidence ball, >= 0; 0 is greedy.
       lam: > 0, weight of w0.
       gamma: threshold of a sum, >= 0; 0 adds up in every round, a large one never.
+    Update: pull argmax f_a + sqrt(beta) norm(grad f_a) in S^-1; S <- S + q q'; sums where a node has
+      learned enough
+    Choose it for: rewards of what nodes choose, nonlinear, by models of a few hundred parameters
     Raises:
       ValueError: beta or gamma < 0; lam <= 0; explore < 0.
       TypeError: a task without `answer`.

@@ -33,6 +33,8 @@ class LocalOnly:
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
       optimizer: an optax optimizer for every node instead of lr.
+    Update: x_i <- x_i - lr g_i
+    Choose it for: yardstick: no communication
     Identity: n independent runs of SGD; D-PSGD with W = I.
     """
 
@@ -70,6 +72,8 @@ class Centralized:
     Args:
       lr: step size of plain SGD, >= 0; scalar or a schedule.
       optimizer: an optax optimizer instead of lr.
+    Update: x <- x - lr sum_i (m_i / m) g_i(x)
+    Choose it for: yardstick: all data in one place
     Identity: full batches: gradient descent on the union of the data.
     """
 

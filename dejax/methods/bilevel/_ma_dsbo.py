@@ -61,6 +61,9 @@ class MaDsbo:
       average: share of the new hypergradient in r, in (0, 1]; the paper ties it to lr.
       upper: paths of the leaves of x, each the first names of a leaf's path; all others are y; static.
       lower_steps, solve_steps: T, N >= 1, static.
+    Update: T times y <- W y - b grad_y g; N times z, v track the mean linear system; u = grad_x f - grad_xy
+      g z; x <- W x - lr r, r a moving average of u
+    Choose it for: an upper loss over the minimizer of a lower one (from_functions(..., lower=))
     Raises:
       ValueError: no leaf, or all of them, under `upper`; a number outside its range.
     Identity: mean(v) = mean(s); on quadratics z -> (mean H_i)^-1 mean b_i, and mean(u) is the exact

@@ -50,6 +50,8 @@ class Ifca:
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
     Nodes choose by raw losses and tell the server, which no mechanism of `dejax.privacy` covers: refused beside one.
 
+    Update: c_i = argmin_k f_i(x_k); K_steps from x_(c_i); each x_k moves by the mean of those who chose it
+    Choose it for: nodes of a few kinds, unknown which
     Raises:
       ValueError: clusters, clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1 is FedAvg; a node's choice never increases its loss for fixed models.

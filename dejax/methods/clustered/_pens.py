@@ -43,6 +43,8 @@ class Pens:
       best: how many of them it averages with in the first phase, 1 <= best <= s; static.
       explore: T1, rounds of the first phase, >= 1; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: average with the best of s peers by loss on the own batch, later with those chosen often
+    Choose it for: unknown groups of nodes
     Raises:
       ValueError: best > peers; peers >= n; a number < 1.
     Identity: best = peers is gossip with random peers; nodes of equal data are chosen alike.

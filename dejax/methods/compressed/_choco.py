@@ -38,6 +38,8 @@ class Choco:
       compressor: contractive, e.g. `top_k(ratio=0.01)` or `qsgd(levels=16)`.
       order: "atc" (the paper's) or "awc", where the message of round t is the model before its
         gradient step; static.
+    Update: h <- h + C(z - h); x <- z + gamma (W h - h)
+    Choose it for: few bits per round
     Identity: keeps the mean of x for every C and gamma; equals dsgd(order) with the codec
       copies(compressor, gamma).
     Reference: Koloskova, Stich and Jaggi, 2019; Koloskova, Lin, Stich and Jaggi, 2020 (deep

@@ -69,6 +69,8 @@ class DProxSgt:
       lr: >= 0; scalar, [n] or a schedule. The authors' runs: 0.01 (LeNet), 0.02 (ResNet).
       prox: r, by its proximal operator (`dejax.proximal`); default: none.
       clip: largest norm of a node's gradient, > 0; None (default) clips nothing, the authors' runs use 10.
+    Update: y <- W (y + g - g_last); x <- W prox(x - lr y)
+    Choose it for: unequal data with l1 or bounds (dejax.proximal)
     Raises:
       ValueError: a rate or clip out of range.
     Identity: mean(y) = mean(g) every round; its fixed point minimizes mean(f) + r; no r, W = J and equal starts: centralized SGD.
@@ -102,6 +104,8 @@ class CompressedDProxSgt:
       tracker_gamma: step of gossip of trackers in (0, 1]; None (default): gamma, as published.
       prox: r, by its proximal operator (`dejax.proximal`); default: none.
       clip: largest norm of a node's gradient, > 0; None (default) clips nothing.
+    Update: that of dproxsgt, both messages as in choco
+    Choose it for: unequal data with l1 or bounds, and few bits
     Raises:
       ValueError: a rate, gamma or clip out of range; a compressor that cannot act on the model.
     Identity: keeps the mean of x and of y for every C and gamma; nothing compressed and gamma = 1 is DProxSGT.

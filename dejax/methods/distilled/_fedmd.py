@@ -1,10 +1,10 @@
-"""FedMD over a graph: nodes agree on what to answer on public rows, and never send a model.
+"""FedMD: nodes agree on what to answer on public rows, and never send a model.
 
-    c = W logits(x_i; public);   K_d times: x_i <- x_i - lr mean |logits(x_i; public) - c_i|
+    c = W logits(x_i; public), or their mean at a server;   K_d times: x_i <- x_i - lr mean |logits(x_i; public) - c_i|
     K times: x_i <- x_i - lr g_i(x_i)
 
 Public rows are a batch of those that all nodes hold, the same for all in a round.
-Wire: P x C numbers per neighbor and round, P public rows of C classes. State: the models.
+Wire: P x C numbers per neighbor and round, or to the server and back, P public rows of C classes. State: the models.
 Reference: Li and Wang, FedMD: heterogenous federated learning via model distillation, 2019; there a
 server forms the mean, and the fit is to it by the mean absolute error, as here.
 """
@@ -34,7 +34,7 @@ class FedmdState(NamedTuple):
 
 @struct
 class Fedmd:
-    """Distillation between neighbors: answers on public rows are averaged, models are not.
+    """Distillation: answers on public rows are averaged, models are not.
 
     The data need public rows: `data.partition(..., public=500)`.
 
@@ -43,6 +43,10 @@ class Fedmd:
       digest_lr: step size towards the neighbors' answers, >= 0.
       rows: P, public rows drawn per round; None takes all; static.
       digest_steps: K_d >= 1. local_steps: K >= 1, one number, one per node or `Epochs`. Both static.
+      server: a server averages the answers of all nodes, as in the paper; static; default False: neighbors.
+        Who is not heard there keeps its own answers as the target.
+    Update: digest W logits on public rows, or their mean at a `server`, then own steps
+    Choose it for: models that cannot be averaged, as those of several architectures
     Raises:
       ValueError: a number < 1; data without public rows.
     Identity: digest_lr = 0 is training alone.
@@ -54,8 +58,14 @@ class Fedmd:
     rows: int | None = static(default=None, check=ROWS)
     digest_steps: int = static(default=1, check=whole)
     local_steps: LocalSteps = static(default=1, check=local_steps)
+    server: bool = static(default=False)
 
-    traits = Traits(weights=("doubly", "row"), averages=False)
+    @property
+    def traits(self) -> Traits:
+        """Answers travel; at a server, too, every node keeps a model of its own."""
+        if self.server:
+            return Traits(channel="server", averages=False, heads=True)
+        return Traits(weights=("doubly", "row"), averages=False)
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedmdState:
         """The models."""
@@ -66,7 +76,7 @@ class Fedmd:
         """Answer, agree, digest, revisit."""
         public, answer = round.batch("public", of="public", size=self.rows), round.answer
         logits = round.forward(lambda p, batch, key: answer(p, batch), state.params, batch=public)
-        target = round.gossip(logits)
+        target = round.merge(logits) if self.server else round.gossip(logits)
 
         def apart(params: Tree, batch: Tree, key: jax.Array, target: jax.Array) -> jax.Array:
             gap = jnp.abs(answer(params, batch) - target)

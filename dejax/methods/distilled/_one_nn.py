@@ -49,6 +49,9 @@ class OneNn:
     Args:
       queries: Q >= 1, queries of each node and round; static.
       peers: neighbors that a query is sent to, >= 1; None asks all; static.
+    Update: each query to the p neighbors whose samples have the nearest means; the nearest of their answers
+      and the own
+    Choose it for: no training: nearest neighbors in samples that stay where they are
     Raises:
       ValueError: queries or peers < 1; data without public rows, or without one number y per sample.
     Identity: on a complete graph with peers = None the answers are those of 1-NN in the union of all samples, exactly.

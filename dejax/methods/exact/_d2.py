@@ -41,6 +41,8 @@ class D2:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: z = x - lr g + c; x <- W z; c <- x' - (x - lr g)
+    Choose it for: unequal data at half the bytes of tracking
     Identity: sum_i c_i = 0, so that the mean model moves by -lr mean(g); W = 11^T/n with equal starts is centralized SGD.
     Reference: Tang et al., D2: decentralized training over decentralized data, 2018.
     """
@@ -67,6 +69,8 @@ class ExactDiffusion:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: as d2, with x <- (z + W z) / 2
+    Choose it for: unequal data at half the bytes of tracking, on any symmetric W
     Identity: sum_i c_i = 0; D2 on lazy weights, (I + W) / 2, is the same sequence.
     Reference: Yuan, Ying, Zhao and Sayed, Exact diffusion for distributed optimization and learning, 2019.
     """

@@ -44,6 +44,8 @@ class DAdmm:
       lr: step size within a local problem, >= 0; scalar, [n] or a schedule.
       penalty: price of disagreement, >= 0, in units of curvature.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: as dlm, with K gradient steps on the local problem
+    Choose it for: ADMM with inner steps
     Identity: sum_i f_i = 0; K = 1 is DLM.
     Reference: Shi, Ling, Yuan, Wu and Yin, On the linear convergence of the ADMM in decentralized consensus optimization, 2014.
     """

@@ -12,7 +12,8 @@ W: doubly stochastic and symmetric. lr below 1 / (L / 2 + 2 penalty) is safe on 
 proofs are for a fixed W.
 Wire: 1 model per directed edge and round.
 Reference: Ling, Shi, Wu and Ribeiro, DLM: decentralized linearized alternating direction method of
-multipliers, 2015. Written from knowledge of the paper.
+multipliers, 2015. Equations and order agree with a public program of others, team-decent/decent-bench,
+which has one step for all nodes.
 """
 
 from typing import NamedTuple
@@ -40,6 +41,8 @@ class Dlm:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       penalty: price of disagreement, >= 0, in units of curvature.
+    Update: r = x - W x; f <- f + penalty r; x <- x - lr (g + penalty r + f)
+    Choose it for: ADMM with one gradient per round
     Identity: sum_i f_i = 0; penalty = 1 / (2 lr) and equal starts are EXTRA; penalty = 0 is local SGD without averages.
     Reference: Ling, Shi, Wu and Ribeiro, DLM, 2015.
     """

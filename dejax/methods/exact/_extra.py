@@ -35,6 +35,8 @@ class Extra:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: x <- W x - lr g - q; q <- q + (x - W x) / 2
+    Choose it for: unequal data at half the bytes of tracking; compute overlaps messages
     Identity: sum_i q_i = 0, so that the mean model moves by -lr mean(g).
     Reference: Shi, Ling, Wu and Yin, EXTRA, 2015.
     """

@@ -7,7 +7,8 @@ W: doubly stochastic and symmetric. Its eigenvalues must lie above -1/3 for K = 
 this is enough for K > 1, too, is not confirmed by the paper. The proofs are for a fixed W.
 Wire: 1 model per directed edge and round, whatever K.
 Reference: Alghunaim, Local exact-diffusion for decentralized optimization and learning, 2024.
-Written from knowledge of the paper, with its second step size at 1/K.
+Equations agree with the paper's algorithm as a public program of others has it, team-decent/decent-bench
+(its y is -c); its second step size, free there, is 1/K here.
 """
 
 from typing import NamedTuple
@@ -34,6 +35,8 @@ class Led:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: K steps along g - c / (K lr); x <- W y; c <- c + x' - y
+    Choose it for: messages cost more than gradients, unequal data
     Identity: sum_i c_i = 0; K = 1 is D2.
     Reference: Alghunaim, Local exact-diffusion for decentralized optimization and learning, 2024.
     """

@@ -39,6 +39,8 @@ class Nids:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: y = x - lr_i (g + d); r = c (y - W y), none in round 0; x <- y - lr_i r; d <- d + r
+    Choose it for: rates of its own at every node, up to 2 / L_i on any graph
     Identity: sum_i d_i = 0; at the optimum d_i = -g_i. It is exact diffusion but for the first round.
     Reference: Li, Shi and Yan, A decentralized proximal-gradient method with network independent step-sizes, 2019.
     """

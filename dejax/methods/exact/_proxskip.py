@@ -11,7 +11,8 @@ has it for mix = 1; derived for p = 1, and for p < 1 in the mean.
 Wire: 1 model per directed edge with probability p.
 Reference: Mishchenko, Malinovsky, Stich and Richtarik, ProxSkip: yes! Local gradient steps provably
 lead to communication acceleration, 2022; Guo, Alghunaim, Yuan, Condat and Cao, Revisiting
-decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`). Written from knowledge of both.
+decentralized ProxSkip, 2023 (its 1 / (2 chi) is `mix`). Equations agree with that paper's algorithm as a public program of others has it,
+team-decent/decent-bench, whose second step size, free there, is p here.
 """
 
 from typing import Any, NamedTuple
@@ -40,6 +41,8 @@ class ProxSkip:
       lr: >= 0; scalar, [n] or a schedule.
       p: probability of an average in a round, in (0, 1]; 1 / sqrt(L / mu) is best on a complete graph.
       mix: how far an average goes, in (0, 1].
+    Update: z = x - lr g + c; by a common coin x <- (1 - a) z + a W z, c <- c + p (x' - z)
+    Choose it for: unequal data, with few averages
     Identity: sum_i c_i = 0. p = 1, mix = 1/2 is exact diffusion, and p = 1, mix = 1 is D2; mix = 1 on the complete graph is Scaffnew.
     Reference: Mishchenko et al., ProxSkip, 2022; Guo et al., Revisiting decentralized ProxSkip, 2023.
     """

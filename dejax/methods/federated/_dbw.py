@@ -10,7 +10,6 @@ k-th gradient came, of the rounds that waited so long, made non-decreasing in k 
 risen by more than 1 %, k grows; where nothing is to be gained, k = n, as in the first round.
 
 Who is not waited for drops its gradient and begins anew at the next x. On unequal data the quick nodes' losses count more.
-Without a clock all nodes are equally fast, and all are waited for.
 Wire: 1 model and 2 numbers up and down per node and round. Work: a forward pass beside each gradient, for F.
 Reference: Xu, Neglia and Sebastianelli, Dynamic backup workers for parallel machine learning, 2020, from knowledge of the
 paper, not its code: the details of the estimates are unconfirmed. Here T does not depend on the k of the round before, as
@@ -49,12 +48,14 @@ class DbwState(NamedTuple):
 class Dbw:
     """SGD at a server that waits for the k first gradients, k chosen anew in every round.
 
-    Nodes count alike. Needs `network.clock` to be more than SGD with all nodes.
+    Nodes count alike. Needs `network.clock`, e.g. `dejax.faults.clock(exponential=1.0)`.
 
     Args:
       lr: step size at the server, > 0; a number or a schedule.
       window: rounds that estimates are means over, >= 1, static; the paper takes about 5.
       choices: how many k are compared, evenly spread up to n, >= 1, static; n of them compare all.
+    Update: x <- x - lr mean of the k first gradients; k by the most descent per second
+    Choose it for: unequal times of nodes, with network.clock
     Raises:
       ValueError: lr <= 0; window or choices < 1.
     Identity: gradients that are alike make k the least choice; nodes that are equally fast make k = n, which is SGD on all nodes.
@@ -65,7 +66,7 @@ class Dbw:
     window: int = static(default=5, check=whole)
     choices: int = static(default=16, check=whole)
 
-    traits = Traits(channel="server", raw_losses=True)
+    traits = Traits(channel="server", needs_clock=True, raw_losses=True)
 
     def init(self, params: NodeTree, key: PRNGKey) -> DbwState:
         """All nodes are waited for; nothing is known."""

@@ -50,6 +50,9 @@ class Favano:
       speed: probability that a node finishes a step in a unit of time, in (0, 1]; scalar or [n].
       interval: units of time in a round, >= 1, static.
       alpha: "stochastic" (default) or "deterministic", how a_i is found; static.
+    Update: sampled nodes upload what they have done since they last heard x, over a_i, their mean number of
+      steps
+    Choose it for: servers that do not wait, without bias by speed
     Raises:
       ValueError: speed outside (0, 1]; clients, local_steps or interval < 1; another alpha.
     Identity: x stays where nobody has moved from it; speed 1, interval >= K and all nodes: x moves by the sum of (w_i - x) / K, over n + 1.

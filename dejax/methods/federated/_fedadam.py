@@ -45,6 +45,8 @@ class FedAdagrad:
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       b1: decay of the mean m, 0 <= b1 < 1; the paper takes 0. tau: > 0, how little a coordinate must move to count.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: the server's optimizer along the mean difference
+    Choose it for: badly scaled models; momentum at the server
     Raises:
       ValueError: b1 outside [0, 1); tau <= 0; neither or both of lr and optimizer.
     Identity: for tau large the steps are those of server momentum of rate server_lr / tau.
@@ -99,6 +101,8 @@ class FedAdam(FedAdagrad):
 
     Args:
       b1, b2: decay of the means m and v, 0 <= b < 1.
+    Update: the server's optimizer along the mean difference
+    Choose it for: badly scaled models; momentum at the server
     Reference: Reddi et al., ICLR 2021.
     """
 
@@ -115,6 +119,8 @@ class FedYogi(FedAdam):
     """Federated averaging with Yogi at the server: v moves by steps of bounded size.
 
     Arguments and errors are those of `fedadam`.
+    Update: the server's optimizer along the mean difference
+    Choose it for: badly scaled models; momentum at the server
     Reference: Reddi et al., ICLR 2021; Zaheer et al., Adaptive methods for nonconvex optimization, 2018.
     """
 

@@ -48,6 +48,9 @@ class FedAmd:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       anchor_batches: batches of an anchor's gradient, >= 1, static.
       server_lr: step along the miners' mean.
+    Update: anchors renew g_i(x) in v, the mean of all n; miners: h <- v, then h + g(y) - g(y_last) on one
+      batch, y <- y - lr h
+    Choose it for: less noise under partial participation
     Raises:
       ValueError: p outside [0, 1]; clients, local_steps or anchor_batches < 1.
     Identity: v = mean_i v_i always (plain rule and codec), also under churn and lost uploads; p = 1: x stays; K = 1: x moves by

@@ -39,6 +39,8 @@ class FedAvg:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       server_lr: step along the mean difference; 1 is the paper's mean of models.
+    Update: m sampled nodes: K steps from x; x <- x + server_lr weighted mean(y - x)
+    Choose it for: very many nodes: only the m sampled are computed
     Raises:
       ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: K = 1, all nodes, full batches: gradient descent on the sample-weighted objective.

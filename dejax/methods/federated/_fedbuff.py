@@ -42,6 +42,8 @@ class FedBuff:
       delay: most steps of the server between a node's download and its upload, >= 0; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: step along the mean update.
+    Update: m updates of models up to delay steps old, weighed by 1 / sqrt(1 + age)
+    Choose it for: servers that do not wait
     Raises:
       ValueError: clients or local_steps < 1; delay < 0.
     Identity: delay = 0 is FedAvg with nodes that count alike.

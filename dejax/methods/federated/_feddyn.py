@@ -41,6 +41,8 @@ class FedDyn:
       alpha: weight of the regulariser, > 0; the paper takes 0.001 to 0.1.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static; the paper's nodes solve their problems to the end.
+    Update: local objectives with a linear and a proximal term, renewed in each round
+    Choose it for: unequal data, exactly
     Raises:
       ValueError: alpha <= 0; clients or local_steps < 1.
     Identity: h = mean_i d_i always (plain rule and codec), also under churn and lost uploads; at a

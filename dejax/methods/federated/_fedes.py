@@ -41,6 +41,8 @@ class Fedes:
       pairs: K >= 1, directions in a round, static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: x <- x - lr mean_k (mean_i s_ik) e_k, s_ik differences of losses along e_k that all know
+    Choose it for: large models, few bits; no derivatives
     Raises:
       ValueError: sigma <= 0; clients or pairs < 1.
     Identity: on quadratic losses the mean step is that of gradient descent on the union, whatever sigma.

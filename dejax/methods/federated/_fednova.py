@@ -39,6 +39,8 @@ class FedNova:
       local_steps: K >= 1, of which `work` takes a share; one number, one per node or `Epochs`; static.
       momentum: b of heavy-ball steps at the nodes, 0 <= b < 1; starts anew in every round.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: x + (mean a_i) mean((y_i - x) / a_i), a_i the work of node i
+    Choose it for: unequal numbers of steps
     Raises:
       ValueError: momentum outside [0, 1); work outside (0, 1]; clients or local_steps < 1.
     Identity: where all nodes make equally many steps it is FedAvg.

@@ -43,6 +43,8 @@ class FedOpt:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: the server's optimizer along the mean difference
+    Choose it for: badly scaled models; momentum at the server
     Raises:
       ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
     Identity: `server=optimizer(optax.sgd, 1.0)` is FedAvg.

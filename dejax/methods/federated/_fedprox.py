@@ -36,6 +36,8 @@ class FedProx:
       work: share of the K steps that a node makes, 0 < work <= 1, scalar or [n]; None: all make K.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
       server_lr: step along the mean difference.
+    Update: K steps y <- y - lr (g(y) + mu (y - x)), then the server's mean
+    Choose it for: nodes that do unequal work
     Raises:
       ValueError: mu < 0; clients or local_steps < 1; work outside (0, 1].
     Identity: mu = 0 is FedAvg; so is K = 1, where y = x at the only step.

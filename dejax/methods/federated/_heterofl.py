@@ -42,6 +42,8 @@ class Heterofl:
       width: r_i, share of the hidden units that a node trains, 0 < r <= 1; scalar or [n].
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: sub-models of the first units; per entry the mean over owners
+    Choose it for: nodes of unequal size
     Raises:
       ValueError: width outside (0, 1]; clients or local_steps < 1.
     Identity: width = 1 is FedAvg with nodes that count alike; the sub-model's answers are those of the

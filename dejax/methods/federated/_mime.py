@@ -38,6 +38,8 @@ class Mime:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       lite: MimeLite: no correction d, and one model less to send; static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: local steps with the server's fixed momentum; lite without correction
+    Choose it for: cross-device training with momentum
     Raises:
       ValueError: momentum outside [0, 1); clients or local_steps < 1.
     Identity: lite and b = 0 is FedAvg; K = 1 without lite is the server's own momentum SGD.

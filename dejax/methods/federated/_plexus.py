@@ -46,6 +46,8 @@ class Plexus:
       success: share of the sampled nodes that the aggregator waits for, in (0, 1]; at least one node.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       entry_bytes: bytes of one node's entry in a view, >= 0; static.
+    Update: fedavg of nodes that count alike, over the first success s that finish
+    Choose it for: no server: samples and aggregators from hashes
     Raises:
       ValueError: clients or local_steps < 1; success outside (0, 1]; neither or both of lr and optimizer.
     Identity: success = 1 is FedAvg with nodes that count alike; s = n, too, with all nodes. Each awake node is sampled equally often.

@@ -48,6 +48,9 @@ class Savic:
       scaling: "adam" (default) or "rmsprop", by squares of gradients; "oasis", by the Hessian's diagonal; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all, as the paper does; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: K steps y <- y - lr g / max(floor, D), D from squares of the mean gradient or ("oasis") products
+      with the Hessian, shared and fixed in a round
+    Choose it for: badly scaled models
     Raises:
       ValueError: beta outside [0, 1); floor <= 0; clients or local_steps < 1; another scaling.
     Identity: a floor above all entries of D is local SGD with lr / floor; K = 1 is preconditioned gradient descent on the mean

@@ -38,6 +38,8 @@ class Scaffnew:
     Args:
       lr: > 0, as p / lr is divided by it; scalar or a schedule. The theory takes 1 / L.
       p: probability of an average, 0 < p <= 1; the theory's best is 1 / sqrt(kappa).
+    Update: x_i - lr (g_i - h_i), a mean with probability p
+    Choose it for: rare averages, exactly
     Raises:
       ValueError: lr <= 0; p outside (0, 1].
     Identity: sum_i h_i = 0 always; in the limit x_i = x*, h_i = grad f_i(x*); p = 1 is gradient

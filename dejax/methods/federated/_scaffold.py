@@ -41,6 +41,8 @@ class Scaffold:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: step along the mean difference.
+    Update: as FedAvg, with steps g_i - c_i + c
+    Choose it for: FedAvg on unequal data
     Raises:
       ValueError: lr <= 0; clients or local_steps < 1.
     Identity: c = mean_i c_i always, also under churn and lost uploads (with the plain rule and

@@ -45,6 +45,9 @@ class DecentAdam:
       b1, b2: decay of the moments in [0, 1). eps: > 0.
       weight_decay: >= 0, apart from the gradient (AdamW); the authors' runs 0.1. It acts on all leaves.
       l2: >= 0, added to the gradient as l2 z; the authors' runs 1/32768.
+    Update: z = W x; Adam's step of g_i(x_i) at z; with accumulate=s (AccumAdam) moments see means of s
+      gradients
+    Choose it for: networks that Adam trains; s > 1 for small batches
     Raises:
       ValueError: a number out of range; accumulate < 1.
     Identity: s = 1 is dsgd(order="awc") with Adam; one node alone is Adam. The complete graph is not Adam on the mean gradient.

@@ -33,6 +33,8 @@ class DecentLam:
     Args:
       lr: > 0; scalar, [n] or a schedule. Moves are divided by the rate of their round, at least 1e-8.
       momentum: beta in [0, 1); default 0.9.
+    Update: d = (x - W (x - lr g)) / lr; m <- beta m + d; x <- x - lr m
+    Choose it for: momentum and large batches
     Raises:
       ValueError: a number out of range.
     Identity: beta = 0 is D-PSGD (atc); every beta has the fixed point of D-PSGD; W = J and equal starts: heavy ball on the mean

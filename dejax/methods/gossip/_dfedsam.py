@@ -37,6 +37,8 @@ class DFedSam:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       gossips: Q >= 1, static: averages per round; 1 (default) is DFedSAM, the paper's MGS has 4 (unconfirmed). Each is a phase of
         its own, so that graphs that change do so in between.
+    Update: K steps y <- y - lr g(y + rho g / norm(g)); Q times y <- W y
+    Choose it for: flat minima on unequal data; Q > 1 (MGS) on sparse graphs
     Raises:
       ValueError: a number out of range; K or Q < 1.
     Identity: rho = 0 is local SGD; rho = 0, K = Q = 1 is D-PSGD (atc); Q averages under W are one under W^Q; on a linear loss SAM

@@ -37,6 +37,9 @@ class Dsgd:
       order: "atc" (default), "awc" (the paper's) or "cta"; static. ATC and CTA are one sequence
         seen at two half steps.
       optimizer: an optax optimizer for every node (`dejax.optimizer`) instead of lr.
+    Update: "atc": x <- W (x - lr g(x)); "awc": x <- W x - lr g(x); "cta": p = W x, x <- p - lr g(p)
+    Choose it for: the baseline; "atc" has the smaller bias, "awc" is D-PSGD as published and computes while
+      messages travel
     Raises:
       ValueError: neither or both of lr and optimizer; an unknown order.
     Identity: with W doubly stochastic, mean(x) moves by -lr mean(g) exactly; with lr = 0 it is

@@ -47,6 +47,8 @@ class GossipAga:
       every: H_init >= 1, rounds from one global average to the next at the start, static.
       warm_up: rounds in which H stays and F_init is measured, >= 0, static.
       optimizer: an optax optimizer for every node instead of lr; its state stays at the node.
+    Update: as gossip_pga, with H <- ceil(F_init / F H_init) at each mean of all, F the loss there
+    Choose it for: large sparse graphs; averages of all become rare as the loss falls
     Raises:
       ValueError: every < 1; warm_up < 0; neither or both of lr and optimizer.
     Identity: a warm-up longer than the run is gossip_pga; a loss that does not fall keeps H.

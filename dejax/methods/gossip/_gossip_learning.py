@@ -44,6 +44,8 @@ class GossipLearning:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
+    Update: x <- mean of own and heard models, weighted by ages; K steps; age + K
+    Choose it for: nodes that come and go
     Raises:
       ValueError: K < 1; neither or both of lr and optimizer.
     Identity: equal ages are the plain mean; a model of age 0 adopts what it hears, and changes nothing where it arrives.

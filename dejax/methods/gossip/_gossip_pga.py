@@ -34,6 +34,8 @@ class GossipPga:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
       every: H >= 1, rounds from one global average to the next, static.
       optimizer: an optax optimizer for every node instead of lr; its state stays at the node.
+    Update: z = x - lr g; x <- mean of all z every H rounds, else W z
+    Choose it for: large sparse graphs with an all-reduce now and then
     Raises:
       ValueError: H < 1; neither or both of lr and optimizer.
     Identity: H = 1 is parallel SGD; H longer than the run is D-PSGD (atc); W = I is local SGD with a mean every H steps.

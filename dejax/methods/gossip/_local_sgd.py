@@ -39,6 +39,8 @@ class LocalSgd:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to
         round.
+    Update: K steps, then x <- W x
+    Choose it for: messages cost more than gradients
     Raises:
       ValueError: K < 1; neither or both of lr and optimizer.
     Identity: K = 1 is D-PSGD (atc).
@@ -79,6 +81,8 @@ class DFedAvgM:
       lr: > 0 in use, >= 0 allowed; scalar, [n] or a schedule.
       momentum: theta in [0, 1); restarts at every round.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: K heavy-ball steps, then x <- W x
+    Choose it for: as local SGD, with momentum
     Identity: K = 1 is D-PSGD (atc) for every theta; theta = 0 is local SGD.
     Reference: Sun, Li and Wang, Decentralized federated averaging, 2022.
     """

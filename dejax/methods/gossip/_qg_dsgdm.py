@@ -36,6 +36,8 @@ class QgDsgdm:
       beta: momentum in [0, 1); the authors': 0.9.
       mu: memory of the quasi-global momentum in [0, 1); the authors': 0.9.
       nesterov: static; True (default) is the authors' QG-DSGDm-N.
+    Update: m = beta q + g; x' <- W (x - lr d), d = g + beta m; q <- mu q + (1 - mu) (x - x') / lr
+    Choose it for: momentum on unequal data
     Raises:
       ValueError: a number out of range.
     Identity: beta = 0 is D-PSGD (atc). One node, without Nesterov: q <- (mu + (1 - mu) beta) q + (1 - mu) g, quasi-hyperbolic

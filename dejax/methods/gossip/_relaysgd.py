@@ -43,6 +43,9 @@ class RelaySgd:
     Args:
       lr: >= 0; scalar, [n] or a schedule. Delays of up to the diameter make the stable range
         smaller than D-PSGD's.
+    Update: h = x - lr g; to j: m_ij = h_i + sum of the others' last m_ki; x_i <- (h_i + sum_j m_ji + (n -
+      c_i) x0) / n
+    Choose it for: unequal data on sparse graphs: exact with a constant step
     Identity: fed with constants it returns their mean at every node from round diameter on; at the
       optimum of equal starts nothing moves; the fixed point of a constant lr is the optimum of the
       mean loss.

@@ -104,6 +104,8 @@ class ScheduledSgd:
         last window that names a round decides; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
+    Update: K steps; p(t) times y <- W y, p(t) by windows of rounds
+    Choose it for: when and how often to talk; one merge at the end on a graph that is exact in a few phases
     Raises:
       ValueError: a window that ends before it begins; every or K < 1; neither or both of lr and optimizer.
     Identity: talking in every round is local SGD; no windows are independent runs. By phases that average exactly all models

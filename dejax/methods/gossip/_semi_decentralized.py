@@ -41,6 +41,9 @@ class SemiDecentralized:
       every: H >= 1, rounds from one meeting at the server to the next, static; the paper takes 5 to 20.
       clients: K, nodes sampled, 1 <= K <= n; None takes all; static; the paper takes n / 5.
       to: who gets the result: those "sampled" (S2S, default) or "all" (S2A); static.
+    Update: x <- W (x - lr g); every H rounds K sampled nodes average at a server, to="sampled" (S2S) or
+      to="all" (S2A)
+    Choose it for: components that no link joins
     Raises:
       ValueError: every or clients < 1; another value of to.
     Identity: with D = sum_i ||x_i - xbar||^2 before a meeting, S2S keeps xbar and leaves (n - K) / (n - 1) D on average; S2A leaves 0 and

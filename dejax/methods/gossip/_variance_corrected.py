@@ -47,6 +47,8 @@ class VarianceCorrected:
       eps: added to both variances, > 0; 1e-4 as published, which is not small beside the variance of a wide layer.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
+    Update: K steps; W y; every tensor spread out to the variance of those averaged
+    Choose it for: nodes that start from different draws
     Raises:
       ValueError: a number out of range; K < 1; neither or both of lr and optimizer.
     Identity: a tensor's mean is that of the plain average; equal models stay as they are; eps -> infinity is local SGD.

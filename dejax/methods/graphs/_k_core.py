@@ -29,6 +29,8 @@ class KCoreState(NamedTuple):
 class KCore:
     """Core numbers by messages between neighbors alone.
 
+    Update: c <- the largest k with k neighbors of at least k
+    Choose it for: the graph itself
     Identity: c_i never rises, and never falls below the core number; a lost message changes nothing but
     the time it takes.
     Reference: Montresor et al., 2013.

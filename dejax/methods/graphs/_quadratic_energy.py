@@ -39,6 +39,8 @@ class QuadraticEnergy:
     Args:
       lr: step size, >= 0; scalar, [n] or a schedule.
       coupling: price of the distance of neighbors, >= 0, in units of curvature.
+    Update: h <- h - lr (g(h) + coupling (h - W h)), W h of what was heard last
+    Choose it for: personal models that lean on neighbors; nobody waits
     Identity: with quadratic f_i the fixed point solves the linear system, whatever the order and the
       ages of what was heard; with lr coupling = 1 a round is dsgd(order="awc"); coupling = 0 is local
       training.

@@ -56,6 +56,9 @@ class Dimat:
       local_steps: K >= 1, between two merges, one number, one per node or `Epochs`; static.
       samples: "own" (default), a batch of each node's own, or "public", the public rows; static.
       units, optimizer: as for `weight_matching`.
+    Update: K steps; W y after each neighbor's hidden units are put in the own order, by correlations of
+      activations
+    Choose it for: models of different starts, or rare contact
     Raises:
       ValueError: units that the model has not; no chain of dense layers, and no units.
       TypeError: there are hidden units, and the task has no `hidden`.

@@ -42,6 +42,8 @@ class Apfl:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: a v + (1 - a) w, all three learned
+    Choose it for: personal models, shares learned
     Raises:
       ValueError: share outside [0, 1]; clients or local_steps < 1.
     Views: "personal", the mixtures; what is evaluated without a name is x.

@@ -42,6 +42,8 @@ class Dispfl:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       prune_rate: share of the kept entries that round 0 exchanges for others, in [0, 1].
       rounds: T, after how many rounds patterns stay; >= 1.
+    Update: masked gossip, masked steps, prune and regrow
+    Choose it for: sparse personal models
     Raises:
       ValueError: density outside (0, 1]; prune_rate outside [0, 1]; local_steps or rounds < 1.
     Identity: density = 1 is one gossip step and K local steps; entries off the mask are exactly zero.

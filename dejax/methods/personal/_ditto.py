@@ -37,6 +37,8 @@ class Ditto:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, of both models, one number, one per node or `Epochs`; static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: fedavg, and v <- v - lr (g(v) + lam (v - x)) at home
+    Choose it for: personal models, robustly
     Raises:
       ValueError: lam < 0; clients or local_steps < 1.
     Views: "personal", v_i; what is evaluated without a name is x.

@@ -42,6 +42,8 @@ class Fedrep:
       head_steps: K_h >= 1, static. local_steps: K >= 1, of the body, one number, one per node or `Epochs`; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+    Update: K_h steps of heads at home, then K of bodies; mean of bodies
+    Choose it for: personal heads on a common body
     Raises:
       ValueError: clients, head_steps or local_steps < 1; paths without leaves, or of all leaves.
     Identity: without a head it is fedavg; with head_lr = 0 it is fedavg with a frozen head; lr = 0 trains heads alone.

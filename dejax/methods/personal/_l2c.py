@@ -41,6 +41,9 @@ class L2c:
       lr: step size of local steps, >= 0; scalar, [n] or a schedule.
       mix_lr: step size of the logits a_i, >= 0; likewise. Their gradient shrinks with lr and the square of gradients.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: K steps move x by D; x <- x - sum_j w_ij D_j; w = softmax(a), a moves along the own loss's
+      gradient in w
+    Choose it for: personal models in groups that are not known: who helps whom is learned
     Raises:
       ValueError: local_steps < 1; a rate < 0.
     Identity: equal updates, or mix_lr = 0, leave all weights equal: with a complete graph and equal starts that is averaging of all

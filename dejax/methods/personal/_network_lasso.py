@@ -49,6 +49,9 @@ class NetworkLasso:
       lam: price of an edge, >= 0, in units of gradients.
       penalty: of ADMM, > 0, in units of curvature; moves no fixed point.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
+    Update: a = x + u, sent; u <- share of a_ij - a_ji, at most half; K steps along g + penalty sum_j (y -
+      z_ij + u_ij)
+    Choose it for: personal models in groups that are not known: neighbors become exactly equal
     Raises:
       ValueError: lam < 0; penalty <= 0; K < 1.
     Identity: u_ij + u_ji = 0; at a fixed point u_ij is the slope of f_i's share on that edge, of norm at most

@@ -58,6 +58,8 @@ class Pfedhn:
       spread: standard deviation of the embeddings before round 0, >= 0.
       server: the server's optimizer, any of optax; it also moves embeddings of nodes that were not sampled, by momentum or decay.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
+    Update: x_i = h(e_i) of a network h at the server; K steps; the server steps along J^T (x_i - y_i)
+    Choose it for: personal models of nodes that are alike in some ways
     Raises:
       ValueError: clients, local_steps, embedding or a layer < 1; spread < 0; neither or both of lr and optimizer.
     Identity: spread = 0 and server=optimizer(optax.sgd, learning_rate=1 / m) is fedavg with nodes that count alike; hidden = () keeps

@@ -36,6 +36,8 @@ class Sgp:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+    Update: x <- P (x - lr g(z)); w <- P w; z = x / w
+    Choose it for: directed graphs
     Identity: sum(w) = n; sum(x) moves by -lr sum(g); with doubly stochastic P it is D-PSGD (atc)
       and w = 1.
     Reference: Assran, Loizou, Ballas and Rabbat, 2019.

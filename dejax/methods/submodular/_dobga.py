@@ -44,6 +44,8 @@ class Dobga:
     Args:
       lr: step size, >= 0; scalar, [n] or a schedule; about 1 / sqrt(rounds).
       prox: C, by its projection (`dejax.proximal.box`, `budget`); default: everything.
+    Update: x <- proj(W x - lr (1 - 1/e) g(z x)), z drawn from a density on [0, 1]
+    Choose it for: monotone DR-submodular rewards, one at a time
     Identity: the mean of boosted gradients is integral_0^1 e^(z-1) grad f(z x) dz; for linear rewards
       (1 - 1/e) grad f, exactly.
     Reference: Zhang et al., CIKM 2023.

@@ -47,6 +47,8 @@ class MonoDmfw:
       lr: step size of the linear optimizers, >= 0; scalar, [n] or a schedule.
       block: K >= 1, rewards per block, which is one round; static.
       prox: C, by its projection (`dejax.proximal.box`, `budget`); default: everything.
+    Update: per block: K times x <- W x + v_k / K from 0; K tracked gradients teach K linear optimizers
+    Choose it for: monotone DR-submodular rewards, by answers to linear ones
     Raises:
       ValueError: block < 1.
     Identity: mean(d^k) = mean(h^k); what is played lies in C; K = 1 plays the answers to the gradient at 0.

@@ -34,6 +34,8 @@ class AugDgm:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule. Unequal ones weigh how fast nodes move, not what is minimized.
+    Update: y <- W (y + g - g_last); x <- W (x - lr_i y)
+    Choose it for: as tracking, with a rate of its own at every node
     Identity: mean(y) = mean(g) after every round.
     Reference: Xu, Zhu, Soh and Xie, Augmented distributed gradient methods, 2015.
     """

@@ -34,6 +34,8 @@ class GradientTracking:
 
     Args:
       lr: >= 0, smaller than D-PSGD's on sparse graphs; scalar or a schedule.
+    Update: y <- W y + g - g_last; x <- W (x - lr y)
+    Choose it for: unequal data and a constant step: exact
     Identity: mean(y) = mean(g) after every round (W with unit column sums, no losses that break
       them).
     Reference: Pu and Nedic, Distributed stochastic gradient tracking methods, 2021.

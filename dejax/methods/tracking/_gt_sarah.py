@@ -3,7 +3,8 @@
     GT-SARAH  v_i' = mean of `anchor` gradients at x_i               every `period` rounds, from round 0
               v_i' = v_i + g_i(x_i; b) - g_i(x_i_last; b)            else
     GT-HSGD   v_i' = g_i(x_i; b) + (1 - beta) (v_i - g_i(x_i_last; b)),  v_i' = g_i in round 0
-    y_i <- sum_j W_ij (y_j + v_j' - v_j);   x_i <- sum_j W_ij (x_j - lr y_j)
+    GT-SARAH  y_i <- sum_j W_ij y_j + v_i' - v_i;     x_i <- sum_j W_ij x_j - lr y_i
+    GT-HSGD   y_i <- sum_j W_ij (y_j + v_j' - v_j);   x_i <- sum_j W_ij (x_j - lr y_j)
 
 v = y = 0 before round 0. The anchor of GT-SARAH's paper is the gradient on all local samples, as
 here where batches are full; else it is a mean over fresh batches. GT-HSGD's paper takes a larger
@@ -14,7 +15,9 @@ Wire: 2 models per directed edge and round. Work: 2 gradients of one batch per r
 round of an anchor.
 Reference: Xin, Khan and Kar, Fast decentralized nonconvex finite-sum optimization with recursive
 variance reduction, 2022; Xin, Khan and Kar, A hybrid variance-reduced method for decentralized
-stochastic non-convex optimization, 2021. Written from knowledge of both.
+stochastic non-convex optimization, 2021. GT-SARAH's order, and its start from zero, are those of two public
+programs of others, which agree: liboyue/Network-Distributed-Algorithm and team-decent/decent-bench (by the
+paper's algorithm 2.1). GT-HSGD is written from knowledge of its paper.
 """
 
 from typing import NamedTuple
@@ -49,16 +52,6 @@ def _recursion(round: Round, state: SarahState, keep: Values) -> NodeTree:
     return tree.axpy(keep, tree.sub(state.estimate, old), new)
 
 
-def _track(round: Round, lr: NodeFloatLike, state: SarahState, estimate: NodeTree) -> SarahState:
-    """Track the estimates, then adapt and combine."""
-    estimate = round.keep(estimate, state.estimate)
-    corrected = tree.add(state.tracker, tree.sub(estimate, state.estimate))
-    tracker = round.gossip(corrected, name="tracker")
-    adapted = tree.sub(state.params, tree.scale(round.rate(lr), tracker))
-    last = round.keep(state.params, state.last)
-    return SarahState(round.gossip(adapted, name="params"), tracker, estimate, last)
-
-
 @struct
 class GtSarah:
     """GT-SARAH: gradient tracking with recursive variance reduction, anchored every few rounds.
@@ -67,6 +60,8 @@ class GtSarah:
       lr: >= 0; scalar, [n] or a schedule.
       period: rounds from anchor to anchor, >= 1, static.
       anchor: fresh batches in an anchor, >= 1, static; 1 where batches are full.
+    Update: v <- v + g(x; b) - g(x_last; b), afresh every few rounds; y <- W y + v' - v; x <- W x - lr y
+    Choose it for: small batches of a finite set: less noise at a constant step
     Identity: mean(y) = mean(v) after every round; full batches make v = g, whatever the period.
     Reference: Xin, Khan and Kar, Fast decentralized nonconvex finite-sum optimization with recursive variance reduction, 2022.
     """
@@ -92,7 +87,11 @@ class GtSarah:
         anchors = round.index % self.period == 0
         v = round.when(anchors, afresh, state.estimate, name="anchor")
         v = round.when(~anchors, lambda r, v: _recursion(r, state, 1.0), v, name="recursion")
-        return _track(round, self.lr, state, v)
+        v = round.keep(v, state.estimate)
+        mixed = round.gossip(state.tracker, name="tracker")
+        tracker = tree.add(mixed, tree.sub(v, state.estimate))
+        params = tree.sub(round.gossip(state.params, name="params"), tree.scale(round.rate(self.lr), tracker))
+        return SarahState(params, tracker, v, round.keep(state.params, state.last))
 
 
 @struct
@@ -102,6 +101,8 @@ class GtHsgd:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       beta: share of the plain gradient in the estimate, in [0, 1].
+    Update: v <- g(x; b) + (1 - beta) (v - g(x_last; b)); y <- W (y + v' - v); x <- W (x - lr y)
+    Choose it for: small batches of a stream: less noise, without anchors
     Identity: mean(y) = mean(v) after every round; beta = 1 makes v = g, and so do full batches.
     Reference: Xin, Khan and Kar, A hybrid variance-reduced method for decentralized stochastic non-convex optimization, 2021.
     """
@@ -119,7 +120,11 @@ class GtHsgd:
     def step(self, state: SarahState, round: Round) -> SarahState:
         """Estimate by recursion, then track."""
         keep = jnp.where(round.index > 0, 1 - jnp.asarray(self.beta), 0)
-        return _track(round, self.lr, state, _recursion(round, state, keep))
+        v = round.keep(_recursion(round, state, keep), state.estimate)
+        corrected = tree.add(state.tracker, tree.sub(v, state.estimate))
+        tracker = round.gossip(corrected, name="tracker")
+        adapted = tree.sub(state.params, tree.scale(round.rate(self.lr), tracker))
+        return SarahState(round.gossip(adapted, name="params"), tracker, v, round.keep(state.params, state.last))
 
 
 __all__ = ["GtHsgd", "GtSarah", "SarahState"]

@@ -11,7 +11,8 @@ identity.
 W: unit column sums keep sum c = 0; unit row sums keep consensus. It may change from round to round.
 Wire: 2 models per directed edge and round, whatever K.
 Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023.
-Written from knowledge of the paper.
+Equations, zeros at the start among them, agree with lines 5 to 10 of the paper's algorithm as a public program of
+others has it, team-decent/decent-bench.
 """
 
 from typing import NamedTuple
@@ -39,6 +40,8 @@ class Kgt:
       lr: step size of a local step, >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: share of the K steps that is kept before averaging, >= 0.
+    Update: K steps along g + c; z = their mean; c <- c - z + W z; x <- W (x - server_lr K lr z)
+    Choose it for: as tracking, where messages cost more than gradients
     Identity: sum_i c_i = 0; K = 1 and server_lr = 1 are gradient tracking.
     Reference: Liu, Lin, Koloskova and Stich, Decentralized gradient tracking with local steps, 2023.
     """

@@ -37,6 +37,8 @@ class MomentumTracking:
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       momentum: in [0, 1).
+    Update: m <- b m + g; x <- W x - lr (m - c); c <- W (c - m) + m
+    Choose it for: momentum on unequal data
     Identity: sum_i c_i = 0; momentum = 0 is gradient tracking in the form x' = W x - lr y, y' = W y + g' - g.
     Reference: Takezawa, Bao, Niwa, Sato and Yamada, Momentum tracking, 2023.
     """

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ...problem.learning_rules import back_propagation
 from .refusal import Refusal
 
 
@@ -22,7 +21,7 @@ ARCHITECTURES: tuple[Refusal, ...] = (
     ),
     Refusal(
         "architectures at a server",
-        _met(lambda c: c.served),
+        _met(lambda c: c.served and not (c.traits.heads and not c.traits.averages)),
         field="Problem.task",
         says="has the architectures {names}",
         why="but {method} keeps one model at its server",
@@ -42,22 +41,6 @@ ARCHITECTURES: tuple[Refusal, ...] = (
         field="Problem.roles",
         says="is given",
         why="but roles are of the leaves of one model, and nodes have the architectures {names}",
-        instead="leave it out",
-    ),
-    Refusal(
-        "a learning rule of several architectures",
-        _met(lambda c: type(c.problem.rule) is not back_propagation),
-        field="Problem.rule",
-        says="is given",
-        why="but a learning rule reads the layers of one model, and nodes have the architectures {names}",
-        instead="leave it out",
-    ),
-    Refusal(
-        "experience of several architectures",
-        _met(lambda c: c.problem.source is not None),
-        field="Problem.source",
-        says="is given",
-        why="but a source of experience is made for one model, and nodes have the architectures {names}",
         instead="leave it out",
     ),
 )

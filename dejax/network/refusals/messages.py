@@ -19,6 +19,12 @@ MESSAGES: tuple[Refusal, ...] = (
         text="{method} is driven by events; give network.events, e.g. " + KINDS["events"].example,
     ),
     Refusal(
+        "no clock",
+        lambda c: c.network.clock is None and c.traits.needs_clock,
+        field="network.clock",
+        text="{method} waits for those who are first by the clock, and without one all come at once; give network.clock",
+    ),
+    Refusal(
         "events without gossip",
         lambda c: c.network.events is not None and not c.gossips,
         field="network.events",

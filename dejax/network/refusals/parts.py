@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...problem.averaging import no_mean
 from .refusal import Refusal
 
 
@@ -22,14 +23,19 @@ def _whole(codec: Any) -> dict[str, str]:
     return {"lacks": f"{inner} does not say what it makes of some entries alone"}
 
 
+def _no_mean(case: Any) -> Any:
+    """Who says that what nodes share has no mean, and what else would do."""
+    said = no_mean(case.problem)
+    way = "" if said is None or "leaf" not in said else ", or make the leaf personal or frozen by Problem.roles"
+    return said and {"said": said, "way": way}
+
+
 PARTS: tuple[Refusal, ...] = (
     Refusal(
         "models without a mean",
-        lambda c: c.channel != "none" and c.traits.averages and not getattr(c.problem.task, "averageable", True),
+        lambda c: c.channel != "none" and c.traits.averages and _no_mean(c),
         field="Problem.task",
-        says="says averageable = False",
-        why="but {method} averages models",
-        instead="use a method that sends answers, or none",
+        text="{said}, but {method} averages models; use a method that sends answers, or none{way}",
     ),
     Refusal(
         "more than sums",

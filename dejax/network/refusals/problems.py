@@ -1,5 +1,7 @@
 """What losses, roles of leaves and small neighborhoods exclude."""
 
+from ...problem import single_examples
+from ...problem.lesson import finishes
 from .. import conditions
 from .refusal import Refusal
 
@@ -54,6 +56,20 @@ PROBLEMS: tuple[Refusal, ...] = (
         instead="use a learning rule whose init returns ()",
     ),
     Refusal(
+        "memory that reaches models past the noise",
+        lambda c: (
+            c.network.privacy is not None
+            and c.network.privacy.hook == "gradient"
+            and finishes(c.problem.rule)
+            and c.rule_with_memory
+            and {"learning": type(c.problem.rule).__name__}
+        ),
+        field="network.privacy",
+        says="{privacy} noises directions",
+        why="but finish of the learning rule {learning} moves models by memory that saw the samples and has no noise",
+        instead="use a learning rule whose init returns (), or whose class has no finish",
+    ),
+    Refusal(
         "a learning rule of whole batches",
         lambda c: (
             c.network.privacy is not None
@@ -65,6 +81,12 @@ PROBLEMS: tuple[Refusal, ...] = (
         says="{privacy} asks for the direction of every example",
         why="but the learning rule {learning} gives one of whole batches alone (per_example = False)",
         instead="use another learning rule, e.g. dejax.learning_rules.back_propagation()",
+    ),
+    Refusal(
+        "gradients of single samples",
+        lambda c: c.traits.per_example and single_examples.against(c.problem, c.network.privacy),
+        field="{field}",
+        text="{method} keeps the gradient of every single sample, but {why}; {instead}",
     ),
     Refusal("too few values for a rule", conditions.rule_size),
 )

@@ -11,7 +11,7 @@ ADVICE = {  # the only place where reasons name members, as the way out
     "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
-    "event_driven": "ad_psgd, dsgd('awc') or quadratic_energy",
+    "event_driven": "ad_psgd, dsgd('awc') or swift",
     "pair_events": "poisson",
     "own_events": "updates",
     "compressed": "dsgd",

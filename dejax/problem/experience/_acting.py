@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
+from ...core.architectures import tasks_of
 from ...core.checks import whole
 from ...core.kinds import Experience
 from ...core.random import draw_index, fold_in, fold_name, uniform
@@ -49,7 +50,8 @@ class Acting(Experience):
 
     def build(self, task: Any) -> "Acting":
         """The source for the worlds of this task."""
-        if not isinstance(task, HasWorld):
+        tasks = tasks_of(task)  # one, or that of each architecture
+        if not all(isinstance(own, HasWorld) for own in tasks):
             raise bad(
                 "source",
                 self,
@@ -57,7 +59,10 @@ class Acting(Experience):
                 why="which needs a world to act in, and the task has no world and act(params, observation, key)",
                 instead="give a task that has them, e.g. " + call("dejax.tasks.grid_walk", size=5),
             )
-        return dataclasses.replace(self, world=task.world)
+        if any(own.world != tasks[0].world for own in tasks):
+            why = "but the tasks of the architectures have worlds that differ"
+            raise bad("source", self, owner="Problem", why=why, instead="give them worlds of one form")
+        return dataclasses.replace(self, world=tasks[0].world)
 
     def init(self, key: PRNGKey, n: int) -> Any:
         """Worlds whose episodes are over."""
@@ -67,14 +72,15 @@ class Acting(Experience):
     def collect(self, task: Any, params: Tree, memory: Tree, round: Round) -> tuple[Batch, Any]:
         """Act with each node's model."""
         data, rows = round.problem.data, round._rows
-        one = lambda *own: self._of_node(task, data.arrays["x"], *own)
+        del task
+        one = lambda *own: self._of_node(round.of_task("act"), data.arrays["x"], *own)
         index, count = rows(data.index), rows(data.count)
         batch, memory = round.map(one, params, memory, round.call_keys, index, count)
         round.report("reward", batch["reward"].mean((1, 2)))
         return Batch(batch), memory
 
     def _of_node(
-        self, task: Any, cells: jax.Array, params: Tree, memory: Tree, key: PRNGKey, index: jax.Array, count: jax.Array
+        self, act: Any, cells: jax.Array, params: Tree, memory: Tree, key: PRNGKey, index: jax.Array, count: jax.Array
     ) -> tuple[Any, Any]:
         world = self.world
 
@@ -84,7 +90,7 @@ class Acting(Experience):
             fresh = jax.vmap(world.reset)(jnp.asarray(cells)[index[place]])
             state = tree.where(over, fresh, state)
             seen = jax.vmap(world.observe)(state)
-            action, facts = task.act(params, seen, fold_name(now, "act"))
+            action, facts = act(params, seen, fold_name(now, "act"))
             state, reward, over = jax.vmap(world.step)(state, action)
             return (state, over), {"observation": seen, "action": action, "reward": reward, "over": over, **facts}
 

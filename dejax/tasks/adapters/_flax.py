@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ...core.abstract import key_like
+from ...core.arguments import with_key
 from ...core.made import recorded
 from ...core.random import fold_name
 from ...core.types import Tree
@@ -110,9 +111,9 @@ class FlaxTask:
         """
         return self._loss(self._merge(self._train, params, key), batch)
 
-    def metrics(self, params: Tree, batch: Tree) -> dict[str, jax.Array]:
+    def metrics(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> dict[str, jax.Array]:
         """Name -> [B], in evaluation mode; {} when the task has none."""
-        return {} if self._metrics is None else self._metrics(self.module(params), batch)
+        return self._measured(self.module(params), batch, key)
 
     def answer(self, params: Tree, batch: Tree) -> Any:
         """The module's output on the batch's x, in evaluation mode."""
@@ -129,12 +130,27 @@ class FlaxTask:
             raise TypeError(f"{type(module).__name__} has no method hidden(x), a list of what its hidden units answer")
         return module.hidden(batch["x"])
 
-    def measure(self, answer: Callable[[Any], Any], batch: Tree) -> dict[str, jax.Array]:
+    def features(self, params: Tree, batch: Tree) -> Any:
+        """What the module makes of x before its head: its `features`, in evaluation mode.
+
+        Raises:
+          TypeError: the module has no `features`.
+        """
+        module = self.module(params)
+        if not callable(getattr(module, "features", None)):
+            raise TypeError(f"{type(module).__name__} has no method features(x), what it makes of x before its head")
+        return module.features(batch["x"])
+
+    def _measured(self, module: Any, batch: Tree, key: Any) -> dict[str, jax.Array]:
+        key = jax.random.key(0) if key is None else key
+        return {} if self._metrics is None else with_key(self._metrics, module, batch, key=key)
+
+    def measure(self, answer: Callable[[Any], Any], batch: Tree, key: jax.Array | None = None) -> dict[str, jax.Array]:
         """Metrics [B] of `answer(x)` in place of a module's output, e.g. of several models together.
 
         The loss is that of the answers, too.
         """
-        found = {} if self._metrics is None else self._metrics(answer, batch)
+        found = self._measured(answer, batch, key)
         return found if "loss" in found else found | {"loss": self._loss(answer, batch)}
 
     def module(self, params: Tree) -> Any:
@@ -211,7 +227,7 @@ def regression(factory: Factory | nnx.Module) -> FlaxTask:
 def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | None = None) -> FlaxTask:
     """Learn with any flax module and your own loss: `loss(module, batch) -> [B]`.
 
-    Metrics, too, are yours: `metrics(module, batch) -> {name: [B]}`.
+    Metrics, too, are yours: `metrics(module, batch) -> {name: [B]}`, or `metrics(module, batch, key)`.
 
     Args:
       factory: as for `classifier`.

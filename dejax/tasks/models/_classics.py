@@ -71,18 +71,24 @@ class Stack(nnx.Module):
         put(self, "linear", linear)
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def features(self, x: jax.Array) -> jax.Array:
+        """Everything before the last linear layer: [B, ...] to [B, width]."""
         x = x.reshape(x.shape[0], *self.shape)
         for conv, norm, pool in zip(series(self, "conv"), series(self, "norm"), self.pools, strict=True):
             x = nnx.relu(norm(conv(x)))
             x = max_pool(x) if pool else x
         x = x.reshape(x.shape[0], -1)
-        linear = series(self, "linear")
-        for i, layer in enumerate(linear):
-            x = x if self.dropout is None else self.dropout(x)
-            x = layer(x)
-            x = nnx.relu(x) if i < len(linear) - 1 else x
-        return x
+        drop = (lambda x: x) if self.dropout is None else self.dropout
+        for layer in series(self, "linear")[:-1]:
+            x = nnx.relu(layer(drop(x)))
+        return drop(x)
+
+    def head(self, features: jax.Array) -> jax.Array:
+        """The last linear layer."""
+        return series(self, "linear")[-1](features)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.features(x))
 
 
 def _task(convolutions: Any, hidden: Sequence[int], shape: Any, classes: int | None, **more: Any) -> Any:

@@ -27,11 +27,19 @@ class LSTM(nnx.Module):
         put(self, "around", [dense(hidden, 4 * hidden, False) for _ in range(layers)])
         self.out = dense(hidden, vocabulary, True)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def features(self, x: jax.Array) -> jax.Array:
+        """What the last layer remembers at every place: [B, T, H]."""
         y = self.embed(x)
         for inward, around in zip(series(self, "inward"), series(self, "around"), strict=True):
             y = self._layer(inward(y), around)
-        return self.out(y)
+        return y
+
+    def head(self, features: jax.Array) -> jax.Array:
+        """The scores."""
+        return self.out(features)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.features(x))
 
     def _layer(self, given: jax.Array, around: nnx.Linear) -> jax.Array:
         """One layer over the places; given: [B, T, 4 H], what the gates hear from below."""
@@ -58,7 +66,8 @@ class Decoder(nnx.Module):
         self.norm, self.length = nnx.LayerNorm(width, rngs=rngs), length
         self.out = nnx.Linear(width, vocabulary, use_bias=False, dot_general=dot_general, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def features(self, x: jax.Array) -> jax.Array:
+        """What the last block gives, normalized, at every place: [B, T, width]."""
         if x.shape[1] > self.length:
             why = f"but the model has places for {self.length}"
             raise bad(
@@ -67,7 +76,14 @@ class Decoder(nnx.Module):
         y = self.embed(x) + self.place(jnp.arange(x.shape[1]))[None]
         for block in series(self, "block"):
             y = block(y)
-        return self.out(self.norm(y))
+        return self.norm(y)
+
+    def head(self, features: jax.Array) -> jax.Array:
+        """The scores."""
+        return self.out(features)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.features(x))
 
 
 class _Attention(nnx.Module):

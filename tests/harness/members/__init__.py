@@ -71,6 +71,7 @@ def graphs():
         "row_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.uniform_neighbour())},
         "column_stochastic": {"topology": t.from_edges(links, n=N, directed=True, weights=t.push_sum())},
         "poisson": {"events": dj.events.poisson()},
+        "decoupled": {"events": dj.events.decoupled()},
         "updates": {"events": dj.events.updates(age=1)},
         "star": {"server": "star"},
         "shards": {"server": "shards"},
@@ -95,4 +96,6 @@ def network(method_name, **options):
         options = {"topology": t.binary_tree(N) if tree else ring} | options
     if said.needs_events:
         options = {"events": plan()} | options
+    if said.needs_clock:
+        options = {"clock": dj.faults.clock(gradient=1.0)} | options
     return dj.Network(**options)

@@ -11,6 +11,7 @@ def methods(lr):
         "augdgm": m.augdgm(lr=lr),
         "kgt": m.kgt(lr=lr, local_steps=2),
         "mt_dsgdm": m.mt_dsgdm(lr=lr, momentum=0.5),
+        "gt_saga": m.gt_saga(lr=lr),
         "gt_sarah": m.gt_sarah(lr=lr, period=2),
         "gt_hsgd": m.gt_hsgd(lr=lr, beta=0.5),
     }
