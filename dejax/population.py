@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from .core import tree
+from .core.parts import part as part
 from .core.shapes import in_words
 from .core.stacks import Stacks as Stacks, held
 from .core.types import NodeTree, Tree
@@ -271,6 +272,7 @@ __all__ = [
     "flat",
     "mean",
     "node",
+    "part",
     "size",
     "stack",
     "take",

@@ -1,4 +1,4 @@
-"""The `dejax` command: run, sweep, resume, show, list, plan, theory, topology, watch, report.
+"""The `dejax` command: run, sweep, resume, show, list, plan, theory, topology, watch...
 
 Exit codes: 0 done; 2 a mistake in the command or the config (one message, no traceback); 130
 stopped by Ctrl-C, with the results so far kept. JAX is imported by the commands that compute, not

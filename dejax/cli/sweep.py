@@ -201,7 +201,7 @@ def trials_of(config: Any, sets: Sequence[str], over: dict[str, list[Any]], base
 def runs_with(
     path: Any, sets: Sequence[str], combo: dict[str, Any], base: Any
 ) -> list[tuple[Any, dict[str, Any], bool]]:
-    """The runs of the config with `combo` set: each with the part that it reads, and whether there are several."""
+    """Return the runs with `combo` set, the part that each reads, and if there are several."""
     from ..core.yaml_text import inline
 
     def config_with(fields: dict[str, Any]) -> Any:
@@ -228,7 +228,7 @@ def runs_with(
 
 
 def spelled(run: Any, field: str) -> str | None:
-    """A field with a star as one run has it: `method.*.lr` -> `methods.ring.method.dsgd.lr`; None where it has none."""
+    """`method.*.lr` as one run has it: `methods.ring.method.dsgd.lr`; None where it has none."""
     first, *rest = field.split(".")
     at = run.args.get(first)
     if isinstance(at, Call) and at.name is None and rest:  # a section: network, data

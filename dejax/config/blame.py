@@ -1,6 +1,5 @@
 """Find which field of a config was refused, by the field that the error names."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,9 +79,9 @@ def locate(run: Any, error: BaseException) -> Path | None:
     None where the run has none, or the error names none.
     """
     owner, field = _field(error)
-    place = re.match(r"phases\[(\d+)\]", owner or field)
-    if place is not None:
-        return (*run.where("phases"), place[1], *f"{owner}.{field}".strip(".").split(".")[1:])
+    head, *rest = f"{owner}.{field}".strip(".").split(".")
+    if head.startswith("phases["):
+        return (*run.where("phases"), head.removeprefix("phases[").removesuffix("]"), *rest)
     if owner in ("network", "Network"):
         return run.where(field, "network")
     if owner == "mesh":

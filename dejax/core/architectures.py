@@ -44,6 +44,7 @@ class Architectures:
         """
         if data is None and self.ids is not None:  # while a mesh takes a problem apart
             return self
+        assert data is not None, "architectures are built for data"
         tasks = tuple(task.build(data) if getattr(task, "build", None) else task for task in self.tasks)
         for name, task in zip(self.names, tasks, strict=True):
             if not (callable(getattr(task, "init", None)) and callable(getattr(task, "loss", None))):

@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ..errors import FieldError, bad
 
 
@@ -78,6 +81,17 @@ def with_key(fn: Callable[..., Any], *given: object, key: Any) -> Any:
     return fn(*given, key=key) if takes_key(fn) else fn(*given)
 
 
+def evenly(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Make every sample count: a loss with an argument `weight` gets ones [B]."""
+    if not takes_weight(fn):
+        return fn
+
+    def loss(params: Any, batch: Any, key: Any, *extra: Any) -> Any:
+        return fn(params, batch, key, *extra, weight=jnp.ones(jax.tree.leaves(batch)[0].shape[:1], float))
+
+    return loss
+
+
 def _misfit(
     name: str, signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, Any], error: TypeError
 ) -> FieldError:
@@ -112,4 +126,4 @@ def _misfit(
     return bad("", owner=name, says=f"cannot be called so: {error}", instead=takes)
 
 
-__all__ = ["bind", "called_with", "takes_key", "takes_weight", "with_key", "worded"]
+__all__ = ["bind", "called_with", "evenly", "takes_key", "takes_weight", "with_key", "worded"]

@@ -387,20 +387,6 @@ def _spelling(cls: type, base: type | None) -> tuple[list[str], tuple[str, str] 
 
 
 __all__ = [
-    "ADAM",
-    "INNER",
-    "KINDS",
-    "Attack",
-    "Codec",
-    "Compressor",
-    "Events",
-    "Experience",
-    "Fault",
-    "Interface",
-    "LearningRule",
-    "Privacy",
-    "Rule",
-    "Slot",
-    "check_option",
-    "facts",
-]
+    "ADAM", "INNER", "KINDS", "Attack", "Codec", "Compressor", "Events", "Experience", "Fault",
+    "Interface", "LearningRule", "Privacy", "Rule", "Slot", "check_option", "facts",
+]  # fmt: skip

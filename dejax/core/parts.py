@@ -21,13 +21,14 @@ def matched(pattern: str, path: str) -> int:
 
 
 def part(paths: str | tuple[str, ...] | None, values: Tree) -> tuple[Any, Any]:
-    """(the leaves under some paths, all others): two trees of one structure.
+    """Take a tree apart: (the leaves under some paths, all others), two trees of one structure.
 
-    Each has None where the other has the leaf.
+    Each has None where the other has the leaf, as `round.gradient(inside, fixed=outside)` takes them.
 
-    paths: as in `Problem.roles`; None: the last part of the model, such as the last layer; of a model of one leaf
-      that is nothing.
-
+    Args:
+      paths: as in `Problem.roles`; None: the last part of the model, such as the last layer; of a model of one leaf
+        that is nothing.
+      values: a model, or models [n, ...].
     Raises:
       ValueError: paths without leaves, or of all leaves.
     """
@@ -66,7 +67,7 @@ def joint(params: Tree, fixed: Tree, gaps: bool = False) -> Any:
     same = structure(params) == structure(fixed)
     pairs = zip(jax.tree.leaves(params, is_leaf=none), jax.tree.leaves(fixed, is_leaf=none), strict=False)
     if not same or any(b is None and not gaps if a is None else b is not None for a, b in pairs):
-        way = "give two trees of one structure, each with None where the other has the leaf: dejax.core.parts.part(paths, model)"
+        way = "give two trees of one structure, each with None where the other has the leaf: dejax.population.part(paths, model)"
         raise bad("fixed", owner="round.gradient", says="and params do not make one model", instead=way)
     return join(params, fixed)
 

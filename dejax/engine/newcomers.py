@@ -29,7 +29,7 @@ def started(method: Method, problem: Problem, network: Network, key: jax.Array, 
         return state
     store = Store({}, record=True)
     everyone = dataclasses.replace(network, faults=(), events=None)
-    new = begin(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0)))
+    new = begin(state, Round(problem, everyone, store, fold_name(key, "start"), jnp.int32(0), method=method))
     if store.used:
         raise RuntimeError(
             f"{type(method).__name__}.start calls {min(store.used)!r}; before round 0 nothing is learned or sent: it may read "

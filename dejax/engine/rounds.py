@@ -78,7 +78,8 @@ def begin(
         instead = "return the state before round 0, e.g. a NamedTuple with a field params"
         raise bad("init", owner=type(method).__name__, says="gives None", instead=instead)
     state = started(method, problem, network, key, state)
-    round = Round(problem, network, store, key, jnp.int32(0), plan=_plan_at(network, jnp.int32(0), problem.n))
+    plan = _plan_at(network, jnp.int32(0), problem.n)
+    round = Round(problem, network, store, key, jnp.int32(0), plan=plan, method=method)
     if _stale_view(method, network):
         store.slots["view"] = store.initial["view"] = population
         store.per_node["view"] = True
@@ -153,7 +154,8 @@ def one_round(
             (method, problem, network, key, carry, t, horizon)
         )
     store = Store(carry.slots)
-    round = Round(problem, network, store, key, t, plan=_plan_at(network, t, problem.n), horizon=horizon)
+    plan = _plan_at(network, t, problem.n)
+    round = Round(problem, network, store, key, t, plan=plan, horizon=horizon, method=method)
     before = welcomed(method, problem, network, key, axes.state, carry.state, round)
     state = method.step(before, round)
     same = jax.tree.structure(state) == jax.tree.structure(carry.state)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from ..core.abstract import key_like, model_like
+from ..core.arguments import evenly
 from ..core.types import Task, Tree
 from ..core.warn import warn
 from ..xla.traced import inner_programs
@@ -38,7 +39,7 @@ def warn_if_slow(task: Task, batch: Tree) -> bool:
 def _has_slow(task: Task, shapes: Tree, structure: Any) -> bool:
     batch = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(shape, np.dtype(dtype)) for shape, dtype in shapes])
     params, key = model_like(task), key_like()
-    jaxpr = jax.make_jaxpr(task.loss)(params, batch, key)
+    jaxpr = jax.make_jaxpr(evenly(task.loss))(params, batch, key)
     count = len(jax.tree.leaves(params))
     found = _walk(jaxpr.jaxpr, [True] * count + [False] * (len(jaxpr.jaxpr.invars) - count))[0]
     if found:

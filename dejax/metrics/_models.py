@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import population
 from ..core import tree
-from ..core.arguments import with_key
+from ..core.arguments import evenly, with_key
 from ..core.random import fold_name
 from ..core.stacks import is_stacks
 from ..core.types import Keys, Place, Task, Tree
@@ -240,7 +240,7 @@ def values_of(task: Task, params: Tree, batch: Tree, key: Keys) -> dict[str, jax
     """Loss and the task's metrics, per example [B] (or scalar, if the task gives scalars)."""
     values = with_key(task.metrics, params, batch, key=fold_name(key, "metrics"))
     if "loss" not in values and not hasattr(task, "world"):  # which has losses of what happened there alone
-        values = values | {"loss": task.loss(params, batch, fold_name(key, "test"))}
+        values = values | {"loss": evenly(task.loss)(params, batch, fold_name(key, "test"))}
     return {name: v if v.dtype == jnp.float64 else v.astype(jnp.float32) for name, v in values.items()}
 
 

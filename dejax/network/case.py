@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.abstract import key_like, model_like
 from ..core.architectures import Architectures, tasks_of
+from ..core.arguments import evenly
 from ..core.kinds import Fault
 from ..core.method import Traits, traits
 from ..core.types import Method, Network, Problem
@@ -136,7 +137,7 @@ class Case:
         if self.problem.source is not None:  # whose batches have other forms than the data
             return False
         batch = self.problem.data.like(2)
-        losses = (jax.eval_shape(t.loss, model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
+        losses = (jax.eval_shape(evenly(t.loss), model_like(t), batch, key_like()) for t in tasks_of(self.problem.task))
         return any(loss.ndim == 0 for loss in losses)
 
     @cached_property

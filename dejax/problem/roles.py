@@ -321,12 +321,13 @@ class Joined:
 def average_statistics(round: Round, name: str, mean: Callable[..., Any], weights: Tree) -> None:
     """Average the statistics, too, at a server, with the first average of a round.
 
-    Everybody goes on from the result. Where nodes gossip, too, statistics stay at their nodes.
+    Everybody goes on from the result. Where nodes gossip, too, statistics stay at their nodes. An average
+    of a source of experience, which only acts, is not the first.
 
     mean: (round, name, rows [m, ...], weights, what stands where nothing arrives) -> the mean.
     """
     slots, slot = round.store.slots, SLOT + "statistics"
-    if round.stays or slot in round.store.used:
+    if round.stays or slot in round.store.used or round.within is not None:
         return
     round.store.used.add(slot)
     mine = lambda x: x if x.shape[0] == round.n else x[round._ids]  # of those who upload, where more nodes work

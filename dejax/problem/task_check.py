@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ..core.abstract import key_like, model_like
 from ..core.architectures import tasks_of
-from ..core.arguments import with_key
+from ..core.arguments import evenly, with_key
 from ..core.types import Keys, Problem, Task, Tree
 from ..data.augmentations.augment import augmented
 from ..errors import a_name, bad
@@ -61,7 +61,7 @@ def _fits(task: Task, shapes: Tree, structure: Any, classes: int, name: str) -> 
     params, key = model_like(task), key_like()
     said = ", ".join(f"{k} {v.dtype}{['B', *v.shape[1:]]}".replace("'", "") for k, v in _items(batch))
     try:
-        losses = jax.eval_shape(_as_given(task.loss), params, batch, key)
+        losses = jax.eval_shape(_as_given(evenly(task.loss)), params, batch, key)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         says = f"{task!r} does not take batches of data {name!r} ({said}): {type(error).__name__}: {error}"
         raise bad("task", task, owner="Problem", says=says) from error
@@ -103,7 +103,7 @@ def _measures(task: Task, shapes: tuple[tuple[tuple[int, ...], Any], ...], struc
             "task", task, owner="Problem", says=f"{a_name(task)} gives as metrics {what}", why="no dict", instead=want
         )
     per_batch = (
-        jax.eval_shape(task.loss, params, batch, key_like()).ndim == 0
+        jax.eval_shape(evenly(task.loss), params, batch, key_like()).ndim == 0
         if any(x.ndim == 0 for x in found.values())
         else False
     )

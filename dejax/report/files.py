@@ -15,7 +15,7 @@ from ..errors import bad
 from . import graphs
 from .arrays import Arrays
 from .choose import taken
-from .history import KEYS, History, Record, join
+from .history import KEYS, History, Record
 from .writing import named, write
 
 
@@ -96,7 +96,7 @@ def beside(called: Sequence[str], histories: Sequence[History]) -> History:
         taken(h, {label: f"{name}/{label}" if labels.count(label) > 1 else label for label in h.runs})
         for name, h in zip(called, histories, strict=True)
     ]
-    return renamed[0] if len(renamed) == 1 else join(renamed)
+    return renamed[0] if len(renamed) == 1 else sum(renamed, History())
 
 
 def _load(directory: Path) -> History:

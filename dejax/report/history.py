@@ -275,6 +275,10 @@ class History:
         """The final state of the only run, e.g. `history.final.params`."""
         return self.state()
 
+    def memory(self, run: str | None = None) -> Any:
+        """Return what `Problem(source=...)`, or the sampler, remembers: [n, ...] by id."""
+        return self._live(run).memory
+
     def params(self, run: str | None = None, seed: int | None = None) -> Any:
         """Return what is evaluated at the end, `method.model(state)`.
 
@@ -389,12 +393,4 @@ def spent(record: Record, by: str) -> float:
     return float(record.get(by, 0.0 if record["round"] == 0 and by != "wall" else math.nan))
 
 
-def join(histories: Sequence[History]) -> History:
-    """Several histories side by side."""
-    out = History()
-    for h in histories:
-        out = out + h
-    return out
-
-
-__all__ = ["History", "Record", "join", "spent"]
+__all__ = ["History", "Record", "spent"]

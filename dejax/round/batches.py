@@ -106,11 +106,14 @@ def collect(round: Round, name: str, params: Tree, places: bool = False) -> Batc
     params: tree of [n, ...], with which to act; None where the caller has none. places: say them, too.
     """
     problem, source = round.problem, round.problem.experience
+    if round.within is not None:
+        says, why = f"is drawn by Problem.source {round.within}", "which would ask itself"
+        raise bad("batch", owner="round", says=says, why=why, instead="hand one over: batch=..., or of='public'")
     if source.acts and params is None:
         says, why = "is not given", f"but {type(source).__name__} acts with the nodes' models"
         raise bad("params", owner="round.batch", says=says, why=why, instead="hand them over: round.batch(params=x)")
     memory, write = round.slot("source", lambda n: _memory(round, source, n))
-    view = round._child(round.store, round._key, round._prefix + name + "/")
+    view = round._child(round.store, round._key, round._prefix + name + "/", within=type(source).__name__)
     models = roles.whole_models(round, params) if source.acts else None
     drawn, new = source.collect(problem.task, models, memory, view)
     if places and round.places:  # which refuses other sources than samples

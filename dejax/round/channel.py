@@ -113,14 +113,6 @@ def _codec(round: Round, given: Any) -> Any:
     if given is None:
         return round.network.codec
     check_option("codec", given, "round")
-    if not round.network.codec.lossless:
-        why = "but the method sends this value through a codec of its own"
-        raise bad(
-            "network.codec",
-            round.network.codec,
-            why=why,
-            instead="leave it out, or say own_codec in the method's traits",
-        )
     return given
 
 
@@ -134,7 +126,12 @@ def exchange(
     codec = _codec(round, codec)
     if round._ids is not None:
         says, way = "is called within a cohort", "call it on the whole round: of a cohort there is no graph"
-        raise bad("value", owner="round.exchange", says=says, instead=way)
+        if round.plan is not None and round.within is not None:
+            says = (
+                f"is called by Problem.source {round.within} at those nodes alone that act in this round of a timetable"
+            )
+            way = "collect without it, or use synchronous rounds"
+        raise bad("exchange", owner="round", says=says, instead=way)
     _check_heard(round, heard, codec)
     wire = (Heard if heard else CopiesPerEdge if codec.per_edge else Neighbors)(round, name, codec)
     wire.mask_bytes = mask_bytes
@@ -145,15 +142,6 @@ def exchange(
 
 def _check_heard(round: Round, heard: bool, codec: Any) -> None:
     """Raise where a call asks for what was heard and has no memory of it, or does not ask."""
-    if heard and round.network.edges is None:
-        why = "but the method does not say that it keeps what it hears"
-        raise bad(
-            "heard",
-            heard,
-            owner="round.exchange",
-            why=why,
-            instead='write traits = dejax.Traits(footprint="neighbors") in its class',
-        )
     if heard and codec.per_edge:
         why = f"beside {type(codec).__name__} with copies per edge"
         raise bad("heard", heard, owner="round.exchange", why=why, instead="leave per_edge out of the codec")
@@ -165,9 +153,6 @@ def _check_heard(round: Round, heard: bool, codec: Any) -> None:
 
 def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = None) -> ReceivedRows:
     """See `Round.exchange(per_edge=True)`. only: bool [m], the rows that are sent; None: all."""
-    if round.plan is not None:
-        why = "but in a timetable few nodes act at a time, and rows go over all edges at once"
-        raise bad("per_edge", True, owner="round.exchange", why=why, instead="use synchronous rounds")
     wire = Edges(round, name, _codec(round, codec))
     if only is not None:
         wire.send_only(only)
@@ -272,7 +257,6 @@ def broadcast(round: Round, name: str, value: Tree) -> Any:
 
 def scatter(round: Round, name: str, rows: Tree) -> Any:
     """See `Round.scatter`."""
-    star(Server(round, name, round.network.codec, None, 0), "sends every node a value of its own")
     wrong = [jnp.shape(x) for x in tree.leaves(rows) if jnp.shape(x)[:1] != (round.n,)]
     if wrong:
         way = f"give one row per node of this view, ({round.n}, ...); `broadcast` sends one value to all"

@@ -67,10 +67,15 @@ def of_neighbors(
     return tree.map(lambda x: jnp.moveaxis(x, 0, 1), jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)))
 
 
+def private(given: Batch | None) -> bool:
+    """Whether a batch holds a node's own samples; None stands for a fresh one, which does."""
+    return given is None or not given.public
+
+
 def check_private(round: Round, given: Batch | None) -> None:
     """Refuse raw answers on a node's own samples, which no mechanism of privacy noises."""
     privacy = round.network.privacy
-    if privacy is None or privacy.hook != "gradient" or (given is not None and given.public):
+    if privacy is None or privacy.hook != "gradient" or not private(given):
         return
     why = f"which network.privacy {type(privacy).__name__} neither clips nor noises"
     way = "choose by noisy gradients or on public rows, or leave privacy out"
@@ -118,4 +123,4 @@ def _map(
     return map_nodes(row, (models, given.data, given.weight, keys, extra), problem.block, problem.place)
 
 
-__all__ = ["count", "forward", "losses", "of_neighbors"]
+__all__ = ["count", "forward", "losses", "of_neighbors", "private"]

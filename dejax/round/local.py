@@ -47,6 +47,14 @@ def gradient(
     products: int = 0, per_example: bool = False,
 ) -> Any:  # fmt: skip
     """See `Round.gradient`."""
+    if round.within is not None and round.problem.rules:
+        says, why = (
+            f"is called by Problem.source {round.within}",
+            "but the model has leaves that a gradient trains itself",
+        )
+        raise bad(
+            "gradient", owner="round", says=says, why=why, instead="leave Problem.roles out, or collect without it"
+        )
     products = natural("round.gradient.products", products)
     if per_example and (no := single_examples.against(round.problem, round.network.privacy)) is not None:
         raise bad("per_example", True, owner="round.gradient", why="but " + no["why"], instead=no["instead"])
@@ -100,6 +108,7 @@ def gradient(
         )
         grads = round._by_architecture(attacked, grads, ())
     record = "loss/" + name.rsplit("/", 1)[-1] if own_loss else "loss/public" if public else "loss"
+    record = record if round.within is None else "loss/source"
     _observe(round, loss, weight, record, "public_gradients" if public else "gradients", products)
     if round.computes is not None:
         grads = tree.where(round.computes, grads, tree.zeros(grads))
@@ -135,6 +144,7 @@ def _per_node(
         why = f"which {type(privacy).__name__} clips one by one, but augment mixes samples"
         way = "leave mixup out, or clip messages"
         raise bad("gradient", owner="round", says="is of single examples", why=why, instead=way, error=RefusedError)
+    slot = slot if round.within is None else f"{name}.{slot}"  # a source's gradients are no steps of the learner's
     kind, stack = _architecture(params)  # of several architectures a rule sees one model, as it is
     slot = slot if kind is None else f"{slot}/{kind}"
     memory, write = _memory(round, tree.map(lambda x: x[0], stack), slot)

@@ -338,7 +338,7 @@ class ReceivedRows:
         They are metered in full, and neither compressed, noised nor forged. Where the message was
         lost the result is what would have come: use it through `mask`, as `rows`.
         """
-        edges, awake = self._round.edges, self._round.awake
+        edges, awake = self._round.network.edges, self._round.awake
         sent = edges.sum(jnp.ones((edges.m,), jnp.int32))
         sent = sent if awake is None else jnp.where(awake, sent, 0)
         name = f"wire/{self._name}/header"

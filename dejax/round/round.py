@@ -85,13 +85,12 @@ class Round(Rows):
           loss: `fn(params_i, batch_i, key_i, *extra_i) -> [B]` instead of the task's.
           extra: trees of [n, ...].
           fixed: the other leaves of the model, [n, ...], where `params` are a part of them: two
-            trees of one structure, None where the other has the leaf (`dejax.core.parts.part`).
+            trees of one structure, None where the other has the leaf (`dejax.population.part`).
             The gradient is that of `params`; leaves of role personal stay, too.
           products: Hessian- or Jacobian-vector products that differentiating `loss` takes; each is
             counted as one of `products` besides, and takes the time of two gradients. Clipped and
             noised together with the rest, they are one mechanism of privacy.
-          per_example: give the gradient of every sample, [n, B, ...], in place of their mean; zeros on
-            padding. Counted as one gradient. The method says so (trait `per_example`).
+          per_example: give the gradient of every sample, [n, B, ...], zeros on padding; counted as one.
           name: needed when a step calls `gradient` more than once.
         """
         name = self._name("gradient", name)
@@ -99,11 +98,11 @@ class Round(Rows):
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
-        return local.loss(self, self._name("loss", name), params, batch)
+        return local.loss(self, self._name("loss", name, batch=forward.private(batch)), params, batch)
 
     def losses(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Mean losses [n, K] on each node's batch of K models that it holds, `params` [n, K, ...]."""
-        return forward.losses(self, self._name("losses", name), params, batch)
+        return forward.losses(self, self._name("losses", name, batch=forward.private(batch)), params, batch)
 
     def forward(
         self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
@@ -118,7 +117,9 @@ class Round(Rows):
           params: tree of [n, ...], as the method holds them.
           batch: from `round.batch`, also a public one; a fresh one is drawn when it is None.
         """
-        return forward.forward(self, self._name("forward", name), fn, params, batch, extra)
+        return forward.forward(
+            self, self._name("forward", name, batch=forward.private(batch)), fn, params, batch, extra
+        )
 
     @property
     def mean_loss(self) -> Callable[..., jax.Array]:
@@ -162,17 +163,14 @@ class Round(Rows):
     # ---- communication
     @cached_property
     def links(self) -> Live:
-        """W of this phase after faults: the same for every call in the phase."""
+        """W of this phase after faults: the same for every call in the phase, of all nodes."""
+        self._needs("links")
         return live_links(self)
 
     @property
     def edges(self) -> Any:
         """Return the directed edges of the base graph (`EdgeList`), for methods with per_edge."""
-        if self.network.edges is None:
-            raise bad(
-                "edges", owner="round", says="is asked for", why="but the method does not say that it sends per edge",
-                instead='write traits = dejax.Traits(channel="edges") in its class',
-            )  # fmt: skip
+        self._needs("edges")
         return self.network.edges
 
     def edge_slot(self, name: str, init: Callable[[int], Any]) -> tuple[Any, Callable[[Any], None]]:
@@ -180,6 +178,7 @@ class Round(Rows):
 
         `init(m)` makes it. A sleeping node's rows stay.
         """
+        self._needs("edge_slot")
         return wires.edge_slot(self, self._prefix + name, init)
 
     def exchange(
@@ -199,10 +198,11 @@ class Round(Rows):
             to `age` of the sender's updates old; `value` is then what nodes hold between events, not what
             this event computes. The method says `footprint="neighbors"` in its traits.
         """
+        name = self._name("exchange", name, codec=codec, per_edge=per_edge, heard=heard)
         if per_edge:
-            return channel.exchange_rows(self, self._name("exchange", name), value, codec)
+            return channel.exchange_rows(self, name, value, codec)
         check_rows("round.exchange", value, self.n)
-        return channel.exchange(self, self._name("exchange", name), value, codec, heard=heard)
+        return channel.exchange(self, name, value, codec, heard=heard)
 
     def gossip(
         self, value: Tree, *, name: str | None = None, codec: Any = None,
@@ -224,7 +224,7 @@ class Round(Rows):
         """
         check_rows("round.gossip", value, self.n)
         check_pair("round.gossip", "weights", weights, "(w [n, k] on ports, own [n])")
-        name = self._name("gossip", name)
+        name = self._name("gossip", name, codec=codec, weights=weights, mask=mask, heard=heard)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits, codec, heard)
         got = channel.exchange(self, name, value, codec, heard=heard)
@@ -246,12 +246,14 @@ class Round(Rows):
 
         mask: which of them are real.
         """
+        self._needs("neighbors")
         links, _, _, mask, _ = self.links
-        return self._everyone[links.senders()], links.weights() != 0 if mask is None else mask
+        return self.take((self._everyone[links.senders()], links.weights() != 0 if mask is None else mask))
 
     @property
     def degree(self) -> jax.Array:
         """int32 [n]: how many neighbors each node can hear in this phase."""
+        self._needs("degree")
         return self.neighbors[1].sum(1, dtype=jnp.int32)
 
     def ask(
@@ -296,7 +298,7 @@ class Round(Rows):
             rule makes) over those that hold it, zero where nobody does. Both ways take the bits of
             the entries held, and `mask_bits`. The method says `masks` in its traits.
         """
-        name = self._name("average", name)
+        name = self._name("average", name, codec=codec, groups=groups, mask=mask)
         if mask is not None:
             return masked.average(self, name, value, mask, weights, mask_bits, codec, groups, num_groups, downloads)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
@@ -310,7 +312,7 @@ class Round(Rows):
         Args:
           value: tree of [n, ...].
         """
-        return channel.merge(self, self._name("merge", name), value, codec)
+        return channel.merge(self, self._name("merge", name, codec=codec), value, codec)
 
     def gather(self, value: Tree, *, name: str | None = None, codec: Any = None) -> tuple[Any, jax.Array]:
         """Upload each node's value: (rows [n, ...], arrived bool [n]), as the server holds them.
@@ -318,7 +320,7 @@ class Round(Rows):
         After privacy, codec, adversaries and losses. The server acknowledges, and answers nothing:
         see `broadcast`. The method says `gathers` in its traits.
         """
-        return channel.gather(self, self._name("gather", name), value, codec)
+        return channel.gather(self, self._name("gather", name, codec=codec), value, codec)
 
     def broadcast(self, value: Tree, *, name: str | None = None) -> Any:
         """Send the server's `value`, without node axis, to every node of this view: [n, ...]."""

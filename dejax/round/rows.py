@@ -15,7 +15,7 @@ from ..core.local_work import LocalSteps, steps_of
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
-from . import clocks, lifted
+from . import clocks, lifted, needs
 from .context import Context
 from .meters import HOSTILE
 from .store import Store
@@ -28,8 +28,9 @@ class Rows:
 
     def __init__(
         self, problem: Problem, network: Network, store: Store, run_key: jax.Array, index: jax.Array, *,
-        plan: Any = None, horizon: Any = None,
+        plan: Any = None, horizon: Any = None, method: Any = None,
     ):  # fmt: skip
+        self.method, self.within = method, None  # whose traits verbs ask for; the name of a source that collects
         self.problem, self.network, self.store, self.run_key = problem, network, store, run_key
         # randomness of events is indexed by their number, never by the packed round
         key = fold_name(run_key, "events") if plan is not None else fold_in(run_key, index)
@@ -319,9 +320,17 @@ class Rows:
                 "lost; use round.repeat(k, fn, carry), round.when(pred, fn, carry) or round.map(fn, *trees) instead"
             )
 
-    def _name(self, verb: str, name: str | None) -> str:
-        """The full name of this call; two calls of one verb in a step must be told apart by name=."""
+    def _needs(self, verb: str, **given: Any) -> None:
+        """Raise where the method's traits do not say that it calls this verb, with these arguments."""
+        needs.check(self, verb, given)
+
+    def _name(self, verb: str, name: str | None, **given: Any) -> str:
+        """The full name of this call; two calls of one verb in a step must be told apart by name=.
+
+        given: the arguments that need a trait, or None or False.
+        """
         self._check()
+        self._needs(verb, **given)
         full = self._prefix + (verb if name is None else name)
         if full in self.store.used:
             says, why = f"is {full!r} twice", "and memory, randomness and meters go by names"

@@ -44,7 +44,7 @@ def without_mean(problem: Problem) -> dict[str, str]:
     if has_mean(problem.task):
         return {}
     shared = no_mean(problem)  # None where nodes share what has a mean, which is all that consensus looks at
-    excluded = dict.fromkeys(OF_THE_MEAN, shared or "the task says averageable = False of some leaves")
+    excluded: dict[str, str] = dict.fromkeys(OF_THE_MEAN, shared or "the task says averageable = False of some leaves")
     return excluded if shared else {name: why for name, why in excluded.items() if name != "consensus"}
 
 

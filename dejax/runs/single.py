@@ -73,8 +73,16 @@ class SingleRun(Batch):
 
         With several hosts each gets a copy of all of it.
         """
+        return engine.state_of(self._by_id())
+
+    @property
+    def memory(self) -> Any:
+        """Return the memory of the source of experience; None where nobody drew."""
+        return self._by_id().slots.get("source")
+
+    def _by_id(self) -> Any:
         carry = self.moved("in_order", self.carry)
-        return engine.state_of(carry if processes.count() == 1 else to_host(carry))
+        return carry if processes.count() == 1 else to_host(carry)
 
     def params(self, seed: int | None = None) -> Any:
         """What is evaluated; with several seeds that of `seed`, or of all (stacked) if None."""

@@ -39,6 +39,7 @@ class Wandb(Sink):
             id=kept,
             resume=None if kept is None or self.mode == "offline" else "allow",
             reinit="create_new",
+            settings=library.Settings(silent=self.mode == "offline"),
         )
         return _Run(begun), begun.id
 

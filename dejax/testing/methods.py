@@ -15,11 +15,11 @@ from . import toys
 from .promise import Promises, close, equal, host, require, same
 from .runs import (
     Runs,
-    alone,
     equal_nodes,
     halved,
     numbers,
     one_step,
+    other_samples,
     relabelled,
     rows,
     with_number,
@@ -176,7 +176,7 @@ def _numbers(promises: Promises, runs: Runs, after: Tree, toy: Network | None) -
 def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
     """Sleepers, and what a node may know of the others."""
     n, said = runs.problem.n, runs.said
-    if runs.sleeps:
+    if toys.has(runs.network, toys.Asleep):
         with promises(
             "a sleeping node keeps its state", "keep per-node state in leaves [n, ...] with the node axis first"
         ):
@@ -186,18 +186,10 @@ def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
             slept = runs((3,), network=toys.wake(runs.network, up))
             first, second = (rows(axes.state, x.state, ~up) for x in (before, slept))
             same(first, second, "rows of nodes that slept have changed")
+    if n > 1 and not said.pooled and (said.channel == "none" or toys.has(runs.network, toys.Cut)):
+        _messages_alone(promises, runs, axes)
     if said.needs_events or runs.draws(after):
         return  # ids decide when a node acts or what it draws
-    if said.channel == "neighbors" and not said.served and (cut := alone(runs.network)) is not None:
-        with promises(
-            "a node knows others by its messages alone",
-            "reach other rows through round.gossip, exchange or average; never index, roll or sum over the node axis",
-        ):
-            moved = tree.map(lambda x: x.at[0].add(1), runs.starts)
-            others = np.arange(n) != 0
-            pair = [runs((3,), network=cut, params=p).state for p in (runs.starts, moved)]
-            first, second = (rows(axes.state, x, others) for x in pair)
-            same(first, second, "with W = I another start of node 0 changes other nodes")
     equals = tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), runs.starts)
     if not said.own_starts and said.channel != "edges":  # sums that are relayed reach some nodes sooner than others
         with promises("equal nodes with equal data stay equal", "let no node act by its id or its place"):
@@ -219,6 +211,32 @@ def _nodes(promises: Promises, runs: Runs, axes: Tree, after: Tree) -> None:
         both = lambda x: x[np.ix_(order, order)] if x.shape[1:2] == (n,) else x[order]  # what nodes know of nodes
         want = [both(x) if has else x for has, x in zip(has_axis, jax.tree.leaves(want), strict=True)]
         close(jax.tree.leaves(state), want, "under other names the nodes end at other models")
+
+
+def _messages_alone(promises: Promises, runs: Runs, axes: Tree) -> None:
+    """A node of which nothing arrives changes neither others nor a server."""
+    with promises(
+        "a node knows others by its messages alone",
+        "reach other rows through round.gossip, exchange or average; never index, roll or sum over the node axis",
+    ):
+        n = runs.problem.n
+        for node in (0, n - 1):
+            starts = runs.starts if runs.said.served else tree.map(lambda x, i=node: x.at[i].add(1), runs.starts)
+            network, changed = toys.cut(runs.network, node, n), other_samples(runs.problem, node)
+            before = runs((3,), network=network).state
+            after = runs((3,), problem=changed, network=network, params=starts).state
+            first, second = (_without(axes.state, state, node) for state in (before, after))
+            same(
+                first,
+                second,
+                f"though nothing of node {node} arrives, another start or other samples of it change the rest",
+            )
+
+
+def _without(axes: Tree, state: Tree, node: int) -> list[Any]:
+    """All leaves, those with the node axis without the rows of one node."""
+    pairs = zip(jax.tree.leaves(axes), jax.tree.leaves(state), strict=True)
+    return [np.delete(x, node, 0) if has else x for has, x in pairs]
 
 
 __all__ = ["check_method"]

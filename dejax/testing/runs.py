@@ -11,7 +11,6 @@ import numpy as np
 from .. import engine
 from ..core.method import traits
 from ..core.types import Keys, Method, Network, Problem, Tree
-from ..mixing import NeighborLists
 from ..round import Round, Store
 from . import toys
 from .promise import equal, host
@@ -21,9 +20,7 @@ class Runs:
     """One method, compiled once: `traces` counts how often its rounds were traced."""
 
     def __init__(self, method: Method, problem: Problem, network: Network):
-        slept = toys.with_sleepers(network, method, problem)
-        self.sleeps = slept is not None
-        parts = engine.prepare(method, problem, network if slept is None else slept, toys.ROUNDS)
+        parts = engine.prepare(method, problem, toys.with_faults(network, method, problem), toys.ROUNDS)
         self.method, self.problem, self.network = parts
         self.said, self.key, self.traces = traits(method), jax.random.key(0), 0
         self.starts = jax.jit(engine.starts)(*parts[:2], self.key)
@@ -96,7 +93,8 @@ def one_step(method: Method, problem: Problem, network: Network) -> tuple[Any, A
             carry = engine.start(method, problem, network, key)
             state, store = carry.state, Store(carry.slots)
             plan = None if network.events is None else network.events.at(jnp.int32(1), problem.n)
-        round = Round(problem, network, store, key, jnp.int32(1), plan=plan, horizon=jnp.float32(7))
+        one = {"plan": plan, "horizon": jnp.float32(7), "method": method}
+        round = Round(problem, network, store, key, jnp.int32(1), **one)
         return state, method.step(state, round)
 
     return jax.eval_shape(step, jax.random.key(0))
@@ -114,16 +112,13 @@ def relabelled(problem: Problem, network: Network, order: np.ndarray) -> tuple[A
     return replace(problem, data=data), replace(network, topology=top, messages=None, edges=None)
 
 
-def alone(network: Network) -> Any:
-    """Return the same network with W = I in the same shapes.
-
-    None where its kernel holds W in another way.
-    """
-    top = network.topology
-    if top is None or not isinstance(top.links, NeighborLists):
-        return None
-    links = replace(top.links, weight=np.zeros_like(top.links.weight), own=np.ones_like(top.links.own))
-    return replace(network, topology=replace(top, links=links))
+def other_samples(problem: Problem, node: int) -> Any:
+    """The same problem in which one node holds as many samples of another."""
+    data = problem.data
+    index, count = np.array(data.index), np.asarray(data.count)
+    other = (node + 1) % problem.n
+    index[node] = np.resize(index[other][: count[other]], index.shape[1])
+    return replace(problem, data=replace(data, index=jnp.asarray(index)))
 
 
 def equal_nodes(problem: Problem) -> Any:
@@ -155,4 +150,4 @@ def halved(x: Tree) -> Any:
     return jnp.where(x == 0, 0.1, x * 0.5)
 
 
-__all__ = ["Runs", "alone", "equal_nodes", "halved", "numbers", "one_step", "relabelled", "rows", "with_number"]
+__all__ = ["Runs", "equal_nodes", "halved", "numbers", "one_step", "other_samples", "relabelled", "rows", "with_number"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import tree
-from ..core.arguments import with_key
+from ..core.arguments import evenly, with_key
 from ..core.types import Task, Tree
 from .promise import Promises, close, require, rounding, same
 
@@ -32,7 +32,8 @@ def check_task(task: Task, batch: Tree) -> None:
         for path, leaf in jax.tree_util.tree_leaves_with_path(params):
             floating = jnp.issubdtype(leaf.dtype, jnp.floating)
             require(floating, f"leaf {jax.tree_util.keystr(path)} has dtype {leaf.dtype}")
-    loss = jax.jit(task.loss)
+    eager = evenly(task.loss)
+    loss = jax.jit(eager)
     with promises(
         "loss is one number per example, or one", "return shape [B], or a scalar where batches are never padded"
     ):
@@ -40,7 +41,7 @@ def check_task(task: Task, batch: Tree) -> None:
         require(value.shape in ((size,), ()), f"loss of {size} examples has shape {value.shape}")
         require(np.isfinite(value).all(), "loss is not finite at the start")
     with promises("the same numbers with and without jit", "let loss read no state of Python"):
-        close(task.loss(params, batch, key), value, "with jit the loss is another")
+        close(eager(params, batch, key), value, "with jit the loss is another")
     if value.shape == (size,):
         with promises("examples do not see each other", "reduce over the axes of one example, not over the batch"):
             turned = tree.map(lambda x: jnp.concatenate([x[:1], x[:0:-1]]), batch)
@@ -50,12 +51,12 @@ def check_task(task: Task, batch: Tree) -> None:
             if not _draws(task, params, batch, value):
                 require(off <= most and fewer <= most, "other examples change the loss of the first")
     with promises("gradients are finite and in the parameters' dtypes", "cast scalars to the leaf's dtype"):
-        grad = jax.jit(jax.grad(lambda p: task.loss(p, batch, key).mean()))(params)
+        grad = jax.jit(jax.grad(lambda p: eager(p, batch, key).mean()))(params)
         chex.assert_trees_all_equal_shapes_and_dtypes(grad, params)
         require(all(np.isfinite(g).all() for g in tree.leaves(grad)), "a gradient is not finite at the start")
     with promises("a node axis is a vmap", "write code for one model; call back to the host nowhere"):
         two = tree.map(lambda x: jnp.stack([x, x * 0.5]), params)
-        both = jax.jit(jax.vmap(task.loss, (0, None, None)))(two, batch, key)
+        both = jax.jit(jax.vmap(eager, (0, None, None)))(two, batch, key)
         close(both[1], loss(tree.map(lambda x: x * 0.5, params), batch, key), "under vmap the loss is another")
     with promises("metrics are one number per example", "return {name: [B]}"):
         for name, measured in with_key(task.metrics, params, batch, key=key).items():
@@ -64,7 +65,7 @@ def check_task(task: Task, batch: Tree) -> None:
 
 def _draws(task: Task, params: Tree, batch: Tree, value: Tree) -> bool:
     """Whether the loss depends on its key."""
-    return bool((np.asarray(task.loss(params, batch, jax.random.key(1))) != np.asarray(value)).any())
+    return bool((np.asarray(evenly(task.loss)(params, batch, jax.random.key(1))) != np.asarray(value)).any())
 
 
 __all__ = ["check_task"]

@@ -12,7 +12,7 @@ from .. import topology
 from ..core.kinds import Fault
 from ..core.method import traits
 from ..core.struct import struct
-from ..core.types import Context, Method, Tree
+from ..core.types import Context, Links, Method, Tree
 from ..data import NodeData
 from ..events import poisson
 from ..faults import clock
@@ -59,6 +59,22 @@ class Asleep(Fault):
     def awake(self, ctx: Context) -> jax.Array:
         """Who takes part."""
         return jnp.asarray(self.up)[ctx.ids]
+
+
+@struct
+class Cut(Fault):
+    """Lose all messages to and from nodes whose id is not in `heard` [n]."""
+
+    heard: Any
+
+    def arrives(self, ctx: Context, links: Links) -> jax.Array:
+        """Whose messages arrive, both ways."""
+        heard = jnp.asarray(self.heard)[ctx.ids]
+        return heard[:, None] & heard[links.senders()]
+
+    def uploads(self, ctx: Context) -> jax.Array:
+        """Whose uploads arrive."""
+        return jnp.asarray(self.heard)[ctx.ids]
 
 
 def width() -> str:
@@ -118,17 +134,24 @@ def _chain(n: int, accepts: tuple[str, ...], dtype: str) -> Any:
     return graph.astype(dtype)
 
 
-def with_sleepers(net: Network, method: Method, made: Problem) -> Network | None:
-    """Return the network with everybody awake, by a mask that can be changed.
+def with_faults(net: Network, method: Method, made: Problem) -> Network:
+    """Return the network with everybody awake and heard, by masks that can be changed.
 
-    None where sleepers are refused.
+    Faults that are refused are left out.
     """
-    slept = replace(net, faults=(*net.faults, Asleep(np.ones(made.n, bool))))
-    try:
-        slept.check(method, made)
-    except ValueError:
-        return None
-    return slept
+    for fault in (Asleep(np.ones(made.n, bool)), Cut(np.ones(made.n, bool))):
+        more = replace(net, faults=(*net.faults, fault))
+        try:
+            more.check(method, made)
+        except ValueError:
+            continue
+        net = more
+    return net
+
+
+def has(net: Network, kind: type[Fault]) -> bool:
+    """Whether a network has a fault of a kind."""
+    return any(isinstance(fault, kind) for fault in net.faults)
 
 
 def wake(net: Network, up: np.ndarray) -> Network:
@@ -137,4 +160,25 @@ def wake(net: Network, up: np.ndarray) -> Network:
     return replace(net, faults=faults)
 
 
-__all__ = ["ROUNDS", "Asleep", "LinearTask", "N", "chain", "network", "problem", "wake", "width", "with_sleepers"]
+def cut(net: Network, node: int, n: int) -> Network:
+    """The same network, in which one node sends and receives nothing that arrives."""
+    heard = jnp.arange(n) != node
+    faults = tuple(replace(f, heard=heard) if isinstance(f, Cut) else f for f in net.faults)
+    return replace(net, faults=faults)
+
+
+__all__ = [
+    "ROUNDS",
+    "Asleep",
+    "Cut",
+    "LinearTask",
+    "N",
+    "chain",
+    "cut",
+    "has",
+    "network",
+    "problem",
+    "wake",
+    "width",
+    "with_faults",
+]

@@ -147,7 +147,8 @@ def _edges(n: int, senders: np.ndarray, weights: np.ndarray, own: np.ndarray) ->
         )
     if not np.isfinite(weights).all() or not np.isfinite(own).all():
         raise bad("draw", says="gives a weight that is not finite", owner="from_draw", instead="give finite weights")
-    return NeighborLists(senders, weights, own).host_edges()
+    receivers, ports = np.nonzero(weights)
+    return Edges.sorted(n, receivers, senders[receivers, ports], weights[receivers, ports].astype(np.float64), own)
 
 
 __all__ = ["Drawn", "from_draw"]

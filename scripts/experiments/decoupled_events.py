@@ -45,7 +45,7 @@ def run(short: bool) -> Result:
     for label, graph in graphs().items():
         for shares in ("best", "equal"):
             meetings = t.edge_rates(graph, **({"steps": 0} if shares == "equal" else {})).rates.sum()
-            rounds = int(200 * (400 * (N + meetings) // 200))  # 400 seconds
+            rounds = int(200 * (800 * (N + meetings) // 200))  # 800 seconds
             found[label, shares] = [
                 curve(graph, shares, squares.least_squares(N, DIM, ZETA2, s)[1], rounds, s) for s in seeds
             ]
@@ -56,8 +56,8 @@ def run(short: bool) -> Result:
     claims = [
         Claim("Gradients until an accuracy do not depend on the graph (a factor of 1.5).", "Nabli and Oyallon, DADAO, 2023",
               max(gradients) < 1.5 * min(gradients), f"{number(min(gradients))} to {number(max(gradients))} a node until {NEAR:g}"),
-        Claim("A constant step leads to the optimum (1e-9 in 400 seconds).", "Nabli and Oyallon, DADAO, 2023", last < 1e-9, number(last, 1),
-              "400 seconds are too few: the tests of `dadao` go on to 1e-11."),
+        Claim("A constant step leads to the optimum (1e-9 in 800 seconds).", "Nabli and Oyallon, DADAO, 2023", last < 1e-9, number(last, 1),
+              "800 seconds are too few: the tests of `dadao` go on to 1e-11."),
         Claim("The best shares of the edges save meetings where a bridge is narrow.", "rates by chi_1 chi_2", saved < 0.8,
               f"{number(100 * saved)} % of those of equal shares on the barbell"),
     ]  # fmt: skip
@@ -76,6 +76,6 @@ def run(short: bool) -> Result:
     setup = {
         "data": {"least_squares": {"nodes": N, "dim": DIM, "L": squares.L, "mu": squares.MU, "zeta2": ZETA2, "seed": list(seeds)}},
         "batch_size": "all local samples", "dtype": "float64", "events": {"decoupled": {"rate": 1.0, "shares": ["best", "equal"], "width": 1}},
-        "method": {"dadao": {"smoothness": squares.L, "convexity": squares.MU, "chi": "of the graph"}}, "seconds": 400,
+        "method": {"dadao": {"smoothness": squares.L, "convexity": squares.MU, "chi": "of the graph"}}, "seconds": 800,
     }  # fmt: skip
     return Result(claims, [table], setup, list(seeds), drawn, "Best shares, first seed.")

@@ -147,9 +147,41 @@ class FollowsNodeZero(Good):
         return State(tree.map(lambda x: x[0], params))
 
     def step(self, state, round):
-        g = round.gradient(tree.tile(state.params, round.n))
-        del round
-        return State(tree.sub(state.params, tree.scale(self.lr, tree.map(lambda x: x[0], g))))
+        g = self.mean(round, round.gradient(tree.tile(state.params, round.n)))
+        return State(tree.sub(state.params, tree.scale(self.lr, g)))
+
+    def mean(self, round, g):
+        return round.average(g, (round.ids == 0).astype(float))
+
+
+@dj.struct
+class SumsAtAServer(FollowsNodeZero):
+    """A server that takes a mean over the node axis, beside the network."""
+
+    def mean(self, round, g):
+        return tree.map(lambda x: x.mean(0), g)
+
+
+@dj.struct
+class RollsAndDraws(Rolls):
+    """Mixes by shifting the rows, and draws."""
+
+    def descend(self, state, round):
+        noise = lambda x: jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(round.node_keys("noise"))
+        return tree.map(lambda x: x + 0.01 * noise(x), super().descend(state, round))
+
+
+@dj.struct
+class ReadsSenders(Good):
+    """Sends on edges, and reads its senders' rows beside them."""
+
+    traits = dj.Traits(channel="edges")
+
+    def step(self, state, round):
+        x, edges = self.descend(state, round), round.edges
+        round.exchange(edges.of_nodes(x), per_edge=True)
+        heard = edges.sum(tree.map(lambda v: v[edges.sender], x))
+        return State(tree.map(lambda v, h: 0.5 * v + 0.1 * h, x, heard))
 
 
 METHODS = {
@@ -165,6 +197,9 @@ METHODS = {
     "calls back": (CallsBack(), "a sweep over numbers is a vmap"),
     "nodes last": (NodesLast(), "a node axis that the engine finds"),
     "rolls": (Rolls(), "a node knows others by its messages alone"),
+    "rolls and draws": (RollsAndDraws(), "a node knows others by its messages alone"),
+    "reads senders": (ReadsSenders(), "a node knows others by its messages alone"),
+    "sums at a server": (SumsAtAServer(), "a node knows others by its messages alone"),
     "drifts by id": (DriftsById(), "equal nodes with equal data stay equal"),
     "follows node zero": (FollowsNodeZero(), "names of nodes do not matter"),
 }

@@ -33,7 +33,7 @@ def test_methods_say_their_traits_and_nothing_beside(name):
 
 
 def test_traits_are_what_the_class_says_and_defaults_else():
-    assert traits(dj.methods.fedavg(lr=0.1, clients=3)) == Traits(channel="server", cohort=3)
+    assert traits(dj.methods.fedavg(lr=0.1, clients=3)) == Traits(channel="server", cohort=3, one_update=True)
     assert traits(dj.methods.relaysgd(lr=0.1)) == Traits(
         channel="edges", weights=("doubly", "row", "column"), graph="tree"
     )
@@ -224,8 +224,11 @@ def test_a_codec_of_a_call_says_the_same_as_one_of_the_network():
 
     @dj.struct
     class Mine(dj.methods.dsgd):
+        codec = Half()
+        traits = Traits(own_codec="codec")
+
         def step(self, state, round):
-            return type(state)(round.gossip(state.params, codec=Half()), state.opt)
+            return type(state)(round.gossip(state.params, codec=self.codec), state.opt)
 
     problem, _ = zoo.squares()
     with pytest.raises(TypeError, match="which does not say memory; let its class inherit from dejax.Codec"):

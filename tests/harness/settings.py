@@ -69,6 +69,26 @@ def two_models():
     return dj.Problem(both, digits(True), batch_size=4, starts="independent")
 
 
+def evolution():
+    """Directions by measuring along random ones, in place of back-propagation."""
+    rule = dj.learning_rules.evolution(sigma=0.1)
+    return dj.Problem(dj.tasks.mlp(64, 10), digits(True), batch_size=4, starts="independent", rule=rule)
+
+
+def forward_forward():
+    """Layers with losses of their own."""
+    rule = dj.learning_rules.forward_forward()
+    return dj.Problem(dj.tasks.goodness_mlp([8]), digits(True), batch_size=4, starts="independent", rule=rule)
+
+
+def walk():
+    """Worlds that go on from round to round, in which nodes act."""
+    cells = dj.data.cells(size=3).partition(dj.data.iid(), nodes=N, seed=0)
+    source = dj.experience.acting(steps=3, copies=2)
+    return dj.Problem(dj.tasks.grid_walk(size=3, hidden=8), cells, source=source, starts="independent")
+
+
+LESSONS = {"evolution": evolution, "forward_forward": forward_forward, "walk": walk}  # other rules, other sources
 TASKS = {
     "mlp": lambda: dj.Problem(dj.tasks.mlp(64, 4, 10), digits(True), batch_size=4, starts="independent"),
     "cnn": lambda: dj.Problem(
@@ -77,6 +97,7 @@ TASKS = {
     "regression": regression,
     "personal": recommender,
     "two_models": two_models,
+    **LESSONS,
 }
 
 

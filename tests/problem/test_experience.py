@@ -1,6 +1,7 @@
 """Sources of experience: worlds that go on from round to round, and what learns in them."""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -127,8 +128,14 @@ def test_returns_grow(loss):
 
 
 def test_a_batch_of_a_source_that_acts_needs_models(key):
+    @dj.struct
+    class Blind(dj.methods.local_only):
+        def step(self, state, round):
+            round.batch()
+            return state
+
     with pytest.raises(dj.FieldError, match=r"params is not given, but Acting acts with the nodes' models"):
-        dj.rollout(dj.methods.apfl(lr=0.1), walk(), None, key, 1)
+        dj.rollout(Blind(lr=0.1), walk(), None, key, 1)
 
 
 def test_what_a_source_excludes():
@@ -139,6 +146,144 @@ def test_what_a_source_excludes():
     clip = dj.Network(privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=1.0))
     with pytest.raises(dj.RefusedError, match="the samples of Acting follow from one another"):
         clip.check(dj.methods.local_only(lr=0.1), walk())
+
+
+@dj.struct
+class Asking(dj.Experience):
+    """Batches of what one verb gives at the nodes' models; memory counts them."""
+
+    verb: Any = dj.static()
+
+    def init(self, key, n):
+        return jnp.zeros(n, jnp.int32)
+
+    def collect(self, task, params, memory, round):
+        got = self.verb(round, params)
+        x = params["w"] if got is None else jnp.broadcast_to(got["w"], params["w"].shape)
+        return Batch({"x": x[:, None]}), memory + 1
+
+
+class State(NamedTuple):
+    params: Any
+
+
+@dj.struct
+class Looking:
+    """Draw, then learn from what was drawn; pairs meet."""
+
+    traits = dj.Traits(weights=("doubly", "row"), footprint="pair")
+
+    def init(self, params, key):
+        return State(params)
+
+    def step(self, state, round):
+        grads = round.gradient(state.params, round.batch(params=state.params))
+        return State(round.gossip(jax.tree.map(lambda x, g: x - g, state.params, grads)))
+
+
+def asking(verb, **kw):
+    start = lambda key: {"w": jax.random.normal(key, (2,), float)}
+    data = dj.data.from_clients([(np.ones((1, 1)), np.zeros(1)) for _ in range(N)])
+    return dj.Problem(dj.tasks.from_functions(start, slope), data, source=Asking(verb), starts="independent", **kw)
+
+
+RING, PAIRS = dj.topology.ring(N), dj.events.poisson()
+GOSSIP = lambda r, x: r.gossip(x)
+INNER = {
+    "gossip": GOSSIP,
+    "mix": lambda r, x: r.exchange(x).mix(),
+    "when": lambda r, x: r.when(r.index >= 0, GOSSIP, x),
+    "repeat": lambda r, x: r.repeat(1, GOSSIP, x),
+}
+
+
+@pytest.mark.parametrize("verb", INNER)
+def test_a_source_gossips_under_a_method_that_does(verb, key):
+    """x <- W x - lr W x at the first step, of messages metered apart."""
+    problem = asking(INNER[verb])
+    start = engine.starts(dj.methods.dsgd(lr=0.5), problem, key)["w"]
+    state, meters = dj.rollout(dj.methods.dsgd(lr=0.5, order="awc"), problem, dj.Network(RING), key, 1)
+    np.testing.assert_allclose(state.params["w"], 0.5 * RING.matrix() @ start, rtol=1e-12)
+    (acting,) = [name for name in meters.totals() if name.startswith("wire/gradient.batch/")]
+    assert meters.totals()[acting] == meters.totals()["wire/gossip"] > 0
+
+
+@pytest.mark.parametrize("clients", [None, 2])
+def test_a_source_averages_at_a_server(clients, key):
+    method = dj.methods.fedavg(lr=0.5, local_steps=1, clients=clients)
+    problem = dataclasses.replace(asking(lambda r, x: r.average(x)), starts="equal")
+    start = np.asarray(engine.starts(method, problem, key)["w"])[0]
+    state, meters = dj.rollout(method, problem, None, key, 1)
+    np.testing.assert_allclose(state.params["w"], 0.5 * start, rtol=1e-12)
+    ups = {name: count for name, count in meters.totals().items() if name.startswith("up/")}
+    assert len(ups) == 2 and len(set(ups.values())) == 1
+
+
+def test_a_source_gossips_where_pairs_meet(key):
+    network = dj.Network(RING, events=PAIRS)
+    state, meters = dj.rollout(Looking(), asking(GOSSIP), network, key, 3)
+    assert meters.totals()["wire/batch/gossip"] == meters.totals()["wire/gossip"] > 0
+    assert np.isfinite(state.params["w"]).all()
+
+
+SOURCE = "is called by Problem.source Asking"
+ELSEWHERE = {
+    "gossip at a server": (GOSSIP, dj.methods.fedavg(lr=0.1), None, f"gossip {SOURCE}, but the method FedAvg does not"),
+    "graph at a server": (lambda r, x: r.degree, dj.methods.fedavg(lr=0.1), None, f"degree {SOURCE}, but the method FedAvg"),
+    "gossip of nobody": (GOSSIP, dj.methods.local_only(lr=0.1), None, f"gossip {SOURCE}, but the method LocalOnly"),
+    "server beside a graph": (lambda r, x: r.average(x), dj.methods.dsgd(lr=0.1), dj.Network(RING), "does not say channel='server'"),
+    "trait": (lambda r, x: r.pull(r.ids[:, None]), dj.methods.dsgd(lr=0.1), dj.Network(RING), "does not say pulls=True; collect without it"),
+    "few nodes of a timetable": (
+        GOSSIP, dj.methods.dsgd(lr=0.1), dj.Network(RING, events=PAIRS), f"{SOURCE} at those nodes alone that act in this round"),
+    "itself": (lambda r, x: r.batch(params=x).data, dj.methods.dsgd(lr=0.1), dj.Network(RING), "source Asking, which would ask itself"),
+    "itself by a gradient": (lambda r, x: r.gradient(x), dj.methods.dsgd(lr=0.1), dj.Network(RING), "which would ask itself"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_what_a_source_cannot_do_is_refused_in_words(where, key):
+    verb, method, network, text = ELSEWHERE[where]
+    with pytest.raises(dj.FieldError, match=text):
+        dj.rollout(method, asking(verb), network, key, 1)
+
+
+def test_gradients_of_a_source_are_no_steps_of_the_learner(key):
+    ones = Batch({"x": jnp.ones((N, 1, 2))})
+    problem = asking(lambda r, x: r.gradient(x, ones))
+    state, meters = dj.rollout(dj.methods.local_only(lr=0.5), problem, None, key, 1)
+    start = engine.starts(dj.methods.local_only(lr=0.5), problem, key)["w"]
+    np.testing.assert_allclose(state.params["w"], start - 0.5, rtol=1e-12)
+    assert meters.totals()["gradients"] == 2 * N
+    np.testing.assert_allclose(meters.values["loss/source"], [start.sum(1).mean()], rtol=1e-12)
+    np.testing.assert_allclose(meters.values["loss"], [start.sum(1).mean()], rtol=1e-12)
+    roles = {"roles": {"b": "personal"}, "personal_lr": 0.1}
+    task = dj.tasks.from_functions(lambda key: {"w": jnp.zeros(2), "b": jnp.zeros(2)}, slope)
+    with pytest.raises(dj.FieldError, match="but the model has leaves that a gradient trains itself"):
+        dj.rollout(dj.methods.local_only(lr=0.1), dataclasses.replace(problem, task=task, **roles), None, key, 1)
+
+
+def test_raw_losses_in_a_source_are_refused_beside_privacy(key):
+    look = lambda r, x: (r.loss(x, Batch({"x": jnp.ones((N, 1, 2))})), None)[1]
+    dj.rollout(dj.methods.dsgd(lr=0.1), asking(look), dj.Network(RING), key, 1)
+    noise = dj.privacy.gaussian_message(clip=1.0, noise_multiplier=0.1)
+    with pytest.raises(
+        dj.FieldError, match=f"loss {SOURCE.replace('called', 'called on private samples')}.* raw_losses"
+    ):
+        dj.rollout(dj.methods.dsgd(lr=0.1), asking(look), dj.Network(RING, privacy=noise), key, 1)
+
+
+def test_the_memory_of_a_source_is_seen_after_a_run():
+    run = lambda method, problem, network=None, **kw: dj.simulate(
+        method, problem, network, rounds=5, progress=False, metrics=[], **kw
+    )
+    method = dj.methods.local_only(lr=1.0)
+    np.testing.assert_array_equal(run(method, counted()).memory(), np.full(N, 5))
+    np.testing.assert_array_equal(run(method, counted(), seeds=[0, 1]).memory(), np.full((2, N), 5))
+    churn = dj.Network(dj.topology.isolated(N), faults=dj.faults.churn(p=0.5))
+    history = run(dj.methods.dsgd(lr=1.0), counted(), churn)
+    k = np.asarray(history.memory())
+    np.testing.assert_array_equal(-np.asarray(history.final.params["w"])[:, 0], k * (k - 1) / 2)
+    assert (k < 5).any()
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ class Listen:
 
     @property
     def traits(self):
-        return dj.Traits(footprint=self.touches)
+        return dj.Traits(channel="edges" if self.by_rows else "neighbors", footprint=self.touches)
 
     def init(self, params, key):
         return State(params)
@@ -85,10 +85,10 @@ UPDATES, PAIRS = dj.events.updates(age=1), dj.events.poisson()
 
 
 @pytest.mark.parametrize(("method", "events", "text"), [
-    (Listen(touches=None), None, "heard is True, but the method does not say that it keeps what it hears; write traits"),
+    (Listen(touches=None), None, "called with heard=, but Listen does not say footprint='neighbors'; write traits"),
     (Listen(heard=False), UPDATES, "in a timetable where a node acts on what it heard of its neighbors; give heard=True"),
-    (Listen(touches="pair"), PAIRS, "heard is True"),
-    (Listen(by_rows=True), UPDATES, "per_edge is True, but in a timetable few nodes act at a time"),
+    (Listen(touches="pair"), PAIRS, "called with heard=, but Listen does not say footprint='neighbors'; write traits"),
+    (Listen(by_rows=True), UPDATES, "lets few nodes act at a time, but Listen sends on all edges at once"),
     (Listen(), PAIRS, "lets two nodes meet, but an event of Listen has the footprint 'neighbors'; use poisson for pairs"),
     (Listen(touches="pair", heard=False), UPDATES, "an event of Listen has the footprint 'pair'; use poisson"),
 ])  # fmt: skip

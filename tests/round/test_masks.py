@@ -248,7 +248,7 @@ def _run_key():
 def test_weights_of_the_method_over_holders_where_links_lose():
     mine = np.random.default_rng(0).uniform(size=(N, N)) * (W != 0) / N
     np.fill_diagonal(mine, 0)
-    own, masks = 1 - mine.sum(1), []
+    own = 1 - mine.sum(1)
 
     def step(x, round):
         got = round.exchange({"x": x}, name="links")
@@ -257,8 +257,8 @@ def test_weights_of_the_method_over_holders_where_links_lose():
         new = round.gossip({"x": x}, mask={"x": jnp.asarray(MASKS[0])}, weights=(ports, jnp.asarray(own)))["x"]
         return jnp.where(round.index == 0, new, jnp.pad(there[:, :D].astype(float), ((0, 0), (0, 0))))
 
-    first, _ = once(step, rounds=1, faults=f.link_loss(p=0.5))
-    del masks
+    traits = Traits(masks=True, needs_sums="its weights are the method's own; leave it out")
+    first, _ = once(step, traits, rounds=1, faults=f.link_loss(p=0.5))
     arrived = _arrived()
     want = X0.copy()
     for i in range(N):
@@ -431,8 +431,8 @@ def test_what_looks_at_whole_values_is_refused():
     for options, words in cases:
         with pytest.raises(dj.RefusedError, match=words):
             once(step, **options)
-        with pytest.raises(ValueError, match=r"network\.(rule|codec) .* parts of models"):
-            once(step, Traits(), **options)  # the method does not say that it masks
+        with pytest.raises(ValueError, match=r"does not say masks=True; write traits = dejax.Traits\(masks=True\)"):
+            once(step, Traits(), **options)
     with pytest.raises(ValueError, match="what was heard last may be other entries"):
         once(
             lambda x, r: r.gossip({"x": x}, mask={"x": jnp.ones((N, D), bool)}, heard=True)["x"],

@@ -29,7 +29,7 @@ def once(step, seen, **options):
     """(what `step(x, round)` returns, meters) of one round."""
 
     class Probe:
-        traits = Traits(pulls=True, needs_sums="it looks at what it chose; leave it out")
+        traits = Traits(pulls=True, needs_sums="it looks at what it chose; leave it out", raw_losses=True)
 
         def init(self, params, key):
             return State(params, jax.tree.map(jnp.zeros_like, seen))

@@ -63,6 +63,8 @@ def test_robust_rules_work_within_groups():
 @pytest.mark.parametrize("rule", ["weighted_mean", pytest.param("coordinate_median", marks=pytest.mark.slow)])
 def test_a_group_without_members_gets_zeros(rule):
     class Probe(dj.methods.fedavg):
+        traits = dj.Traits(channel="server", groups=True)
+
         def step(self, state, round):
             value = {"x": jnp.ones((N, 4), jnp.float64)}
             got = round.average(value, groups=jnp.zeros((N,), jnp.int32), num_groups=2)

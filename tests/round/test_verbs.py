@@ -16,6 +16,7 @@ X0 = zoo.starts()
 PROBLEM, MADE = zoo.squares()
 RING = zoo.ring()
 W = RING.matrix()
+OWN = Traits(weights=("doubly", "row"), needs_sums="it weighs by itself")
 VALUE = {"x": jnp.asarray(X0)}  # of every node another, as a server starts all from one model
 
 
@@ -47,7 +48,7 @@ def test_a_forward_pass_is_the_function_at_every_node():
         return x, out["s"], out["rows"]
 
     seen = [((N,), jnp.float64), ((N,), jnp.float64)]
-    state, meters = once(step, traits=Traits(channel="none"), seen=seen, problem=_indexed())
+    state, meters = once(step, traits=Traits(channel="none", raw_losses=True), seen=seen, problem=_indexed())
     np.testing.assert_allclose(state.seen[0], X0.sum(1) * np.arange(1, N + 1), rtol=1e-12)
     np.testing.assert_array_equal(state.seen[1], 2)
     assert meters.totals()["forwards"] == N and "gradients" not in meters.totals()
@@ -111,7 +112,8 @@ def test_neighbors_models_are_evaluated_where_they_arrive():
         return x, out, got.links.senders()
 
     k = int(RING.max_degree)
-    state, meters = once(step, dj.Network(RING), seen=[((N, k), jnp.float64), ((N, k), jnp.int32)], problem=_indexed())
+    seen = [((N, k), jnp.float64), ((N, k), jnp.int32)]
+    state, meters = once(step, dj.Network(RING), traits=Traits(raw_losses=True), seen=seen, problem=_indexed())
     senders, rows = np.asarray(state.seen[1]), np.arange(N)
     np.testing.assert_allclose(state.seen[0], X0.sum(1)[senders] + (4 * rows + 1 + 100 * rows)[:, None], rtol=1e-12)
     assert meters.totals()["forwards"] == N * k
@@ -132,7 +134,7 @@ def test_gossip_under_weights_of_the_method(lossy):
 
     k = int(RING.max_degree)
     network = dj.Network(RING, faults=(dj.faults.link_loss(p=0.5),) if lossy else ())
-    state, _ = once(step, network, seen=[((N, k), bool), ((N, k), jnp.int32)])
+    state, _ = once(step, network, seen=[((N, k), bool), ((N, k), jnp.int32)], traits=OWN)
     mask, senders = map(np.asarray, state.seen)
     want = np.zeros_like(X0)
     for i in range(N):
@@ -147,7 +149,7 @@ def test_gossip_under_weights_of_the_method(lossy):
 def test_weights_of_the_method_do_not_replace_a_robust_rule():
     step = lambda x, round: (round.gossip(x, weights=(jnp.zeros((N, 2)), jnp.ones(N))),)
     with pytest.raises(ValueError, match=r"network\.rule"):
-        once(step, dj.Network(RING, rule=dj.aggregation.coordinate_median()))
+        once(step, dj.Network(RING, rule=dj.aggregation.coordinate_median()), traits=OWN)
 
 
 def test_masked_gossip_is_the_mean_over_owners():
@@ -239,8 +241,8 @@ def test_a_server_sends_each_node_a_value_of_its_own():
     assert meters.seconds[-1] > 0
     with pytest.raises(dj.FieldError, match=r"round\.scatter\.rows has a leaf of shape .*broadcast"):
         once(lambda x, round: (round.scatter({"x": x["x"][0]}),), traits=said)
-    with pytest.raises(dj.FieldError, match="sends every node a value of its own"):
-        once(step, dj.Network(server="shards"), traits=Traits(channel="server", heads=True))
+    with pytest.raises(dj.RefusedError, match="forms sums alone"):
+        once(step, dj.Network(server="shards"), traits=said)
 
 
 def test_a_node_hears_whom_it_chose():
@@ -271,7 +273,7 @@ def test_neighbors_answer_out_of_their_own_rows():
 
     m = int((W != 0).sum()) - N
     seen = [((m,), jnp.float64), ((m,), jnp.int32), ((m,), jnp.int32)]
-    state, meters = once(step, dj.Network(RING), traits=Traits(channel="edges"), seen=seen)
+    state, meters = once(step, dj.Network(RING), traits=Traits(channel="edges", asks=True), seen=seen)
     rows, receiver, sender = map(np.asarray, state.seen)
     np.testing.assert_allclose(rows, X0[receiver, 0] * X0[sender].sum(1), rtol=1e-12)
     assert meters.totals()["wire/ask/query"] == meters.totals()["wire/ask/answer"] == m * 64
@@ -343,7 +345,7 @@ def test_a_robust_rule_is_not_passed_by():
 def test_a_codec_of_the_method_does_not_replace_the_networks():
     own = dj.compression.direct(dj.compression.top_k(k=1))
     step = lambda x, round: (round.gossip(x, codec=own),)
-    with pytest.raises(ValueError, match=r"network\.codec"):
+    with pytest.raises(ValueError, match=r"round\.gossip is called with codec=, but Probe does not say own_codec"):
         once(step, dj.Network(RING, codec=dj.compression.direct(dj.compression.top_k(k=2))))
 
 
@@ -374,7 +376,7 @@ def test_forward_passes_do_not_count_padding_either():
 
     seen = [((2,), jnp.float64), ((2,), jnp.float64), ((2, 1), jnp.float64)]
     network = dj.Network(dj.topology.chain(2))
-    state, _ = once(step, network, problem=problem, seen=seen, x0=np.ones((2, D)))
+    state, _ = once(step, network, problem, Traits(raw_losses=True), seen=seen, x0=np.ones((2, D)))
     np.testing.assert_allclose(state.seen[0], [2.0 * D, 10.0 * D])
     np.testing.assert_allclose(state.seen[1], [2.0 * D, 10.0 * D])
     np.testing.assert_allclose(state.seen[2], [[2.0 * D], [10.0 * D]])

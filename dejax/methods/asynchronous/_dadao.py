@@ -79,8 +79,8 @@ class Dadao:
 
     def step(self, state: DadaoState, round: Round) -> DadaoState:
         """Flow, then gradients, then meetings."""
-        big, nu, s = self._scales()
-        x, xt, y, yt, z, zt = self._flow(state, round.elapsed)
+        big, nu, s = self.scales()
+        x, xt, y, yt, z, zt = self.flow(state, round.elapsed)
         shift = tree.sub(tree.sub(round.gradient(x), tree.scale(nu, x)), yt)
         h = round.keep(shift, tree.zeros(shift))
         x = tree.axpy(-1 / (4 * big), h, x)
@@ -93,15 +93,16 @@ class Dadao:
 
     def model(self, state: DadaoState) -> NodeTree:
         """X of all nodes at the time of the newest event."""
-        return self._flow(state, state.time.max() - state.time)[0]
+        return self.flow(state, state.time.max() - state.time)[0]
 
-    def _scales(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def scales(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """L, nu = mu / 2, and sqrt(nu / L)."""
         big, nu = jnp.asarray(self.smoothness), jnp.asarray(self.convexity) / 2
         return big, nu, jnp.sqrt(nu / big)
 
-    def _flow(self, state: DadaoState, seconds: jax.Array) -> list[Tree]:
+    def flow(self, state: DadaoState, seconds: jax.Array) -> list[Tree]:
         """The six vectors of each node after so many seconds [n] without an event."""
-        _, nu, s = self._scales()
+        _, nu, s = self.scales()
         a, eta, theta, o = s / 4, s / 8, 1 / (2 * s), jnp.zeros_like(s)
         matrix = jnp.stack([
             jnp.stack(row) for row in (

@@ -89,7 +89,8 @@ class Ifca:
     def step(self, state: IfcaState, round: Round) -> IfcaState:
         """Sample, choose, train, average by choice."""
         cohort = round if self.clients is None else round.sample(self.clients)
-        batch, descend = cohort.batch(name="choose"), local_step(self)
+        acting = tree.map(lambda x: x[cohort.take(state.choice)], state.models)  # as it chose last
+        batch, descend = cohort.batch("choose", params=acting), local_step(self)
         model = lambda k: tree.tile(tree.map(lambda x: x[k], state.models), cohort.n)
         losses = [cohort.loss(model(k), batch, name=f"loss{k}") for k in range(self.clusters)]
         choice = jnp.stack(losses).argmin(0).astype(jnp.int32)

@@ -93,7 +93,7 @@ class Pens:
         ids = round.map(lambda key, i, ok: _drawn(key, i, ok, s), round.node_keys("peers"), round.ids, open_to)
         got = round.pull(ids).exchange(state.params)
         arrived = got.mask
-        loss = got.forward(round.mean_loss, batch=round.batch("judge"))
+        loss = got.forward(round.mean_loss, batch=round.batch("judge", params=state.params))
         rank = jnp.argsort(jnp.argsort(jnp.where(arrived, loss, jnp.inf), 1), 1)
         picked = arrived & ((rank < self.best) | ~exploring)
         share = 1.0 / (1 + picked.sum(1))

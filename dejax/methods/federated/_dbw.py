@@ -4,8 +4,9 @@
     gain(k) = (lr - L lr^2 / 2) G - (L lr^2 / 2) V / k
 
 V = k / (k - 1) (mean ||g_i||^2 - ||g||^2), the spread of the gradients that came (one alone tells nothing: V stays); G =
-max(||g||^2 - V / k, 0); L = max(2 (F - F' + lr G') / (lr^2 ||g'||^2), 0), the smoothness that explains how the loss F moved
-from the last round's F', G' and g' by the last round's lr. Each enters as its mean over the last `window` rounds. T(k): the mean seconds until the
+max(||g||^2 - V / k, 0); L = 2 (F - F' + lr G') / (lr^2 ||g'||^2), the smoothness that explains how the loss F moved
+from the last round's F', G' and g' by the last round's lr. Each enters as its mean over the last `window` rounds,
+L as 0 where that is negative (a bound in each round would make noise look like curvature). T(k): the mean seconds until the
 k-th gradient came, of the rounds that waited so long, made non-decreasing in k by isotonic least squares. Where the loss has
 risen by more than 1 %, k grows; where nothing is to be gained, k = n, as in the first round.
 
@@ -77,7 +78,7 @@ class Dbw:
     def step(self, state: DbwState, round: Round) -> DbwState:
         """Take the first gradients, step, and choose how many to wait for."""
         x, began = tree.tile(state.params, round.n), round.seconds
-        batch = round.batch()
+        batch = round.batch(params=x)
         grads, losses = round.gradient(x, batch), round.loss(x, batch)
         spent = round.seconds - began
         first = round.fastest(state.wait)
@@ -91,10 +92,10 @@ class Dbw:
         slope, loss = jnp.maximum(size - spread / k, 0), loss.astype(float)
         before, last_slope, last_size, last_lr = state.last
         bend = 2 * (loss - before + last_lr * last_slope) / jnp.maximum(last_lr**2 * last_size, TINY)
-        recent = jnp.concatenate([state.recent[1:], jnp.stack([spread, slope, jnp.maximum(bend, 0)])[None]])
+        recent = jnp.concatenate([state.recent[1:], jnp.stack([spread, slope, bend])[None]])
         age = jnp.arange(self.window)[::-1]
         mean = lambda column, known: recent[:, column].sum(where=age < known) / jnp.clip(known, 1, self.window)
-        v, g2, bent = mean(0, round.index + 1), mean(1, round.index + 1), mean(2, round.index)
+        v, g2, bent = mean(0, round.index + 1), mean(1, round.index + 1), jnp.maximum(mean(2, round.index), 0)
 
         counts = np.ceil(np.arange(1, self.choices + 1) * round.n / self.choices).astype(int)  # the choices of k
         ends = jnp.sort(jnp.where(first, spent, jnp.inf))

@@ -120,7 +120,7 @@ class FedAmd:
 
         def one(r: Round, carry: Tree) -> Any:
             y, last, h = carry
-            batch = r.batch()
+            batch = r.batch(params=y)
             change = tree.sub(r.gradient(y, batch, name="here"), r.gradient(last, batch, name="there"))
             h = tree.add(h, change)
             return r.keep(tree.sub(y, tree.scale(lr, h)), y), r.keep(y, last), h

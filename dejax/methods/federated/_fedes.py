@@ -69,7 +69,7 @@ class Fedes:
     def step(self, state: FedesState, round: Round) -> FedesState:
         """Sample, measure along K directions, average the numbers, step."""
         cohort, x, seed = cohort_of(self, round), state.params, round.key("directions")
-        batch = cohort.batch()
+        batch = cohort.batch(params=tree.tile(x, cohort.n))
 
         def one(r: Round, carry: Tree) -> Any:
             k, scores = carry

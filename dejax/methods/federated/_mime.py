@@ -75,7 +75,7 @@ class Mime:
         mean = tree.tile(c, cohort.n)
 
         def one(r: Round, y: Tree) -> Any:
-            batch = r.batch()
+            batch = r.batch(params=y)
             d = r.gradient(y, batch)
             if not self.lite:
                 d = tree.add(tree.sub(d, r.gradient(x, batch, name="same batch")), mean)

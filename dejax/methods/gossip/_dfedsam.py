@@ -62,7 +62,7 @@ class DFedSam:
         """K sharpness-aware steps, then Q times gossip."""
 
         def one(r: Round, y: Tree) -> Any:
-            batch = r.batch()
+            batch = r.batch(params=y)
             up = r.gradient(y, batch, name="uphill")
             norm = jnp.sqrt(tree.sq_norm(up)) + 1e-12
             above = tree.axpy(jnp.asarray(self.rho).astype(norm.dtype) / norm, up, y)

@@ -73,7 +73,7 @@ class GossipAga:
 
     def step(self, state: GossipAgaState, round: Round) -> GossipAgaState:
         """One step, then an average with neighbors, or with all and another H."""
-        batch = round.batch()
+        batch = round.batch(params=state.params)
         grads = round.gradient(state.params, batch)
         z, opt = local_step(self)(round, grads, state.opt, state.params)
         everyone = state.since + 1 >= state.every

@@ -73,7 +73,11 @@ class Dimat:
     units: Any = static(default=None, check=UnitsCheck())
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
-    traits = Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY)
+    @property
+    def traits(self) -> Traits:
+        """Models are matched by what hidden units answer, on a node's own samples or on public ones."""
+        own = self.samples != "public"
+        return Traits(weights=("doubly", "row"), needs_sums=WHY, needs_exact=WHY, raw_losses=own)
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -92,7 +96,7 @@ class Dimat:
         if not groups:
             return DimatState(merged(got, lambda value, s: value), opt)
         hidden = round.of_task("hidden")
-        batch = round.batch("match", of="public" if self.samples == "public" else "train")
+        batch = round.batch("match", of="public" if self.samples == "public" else "train", params=y)
         own = round.forward(lambda model, data, key: _standard(hidden(model, data)), y, batch=batch, name="own")
         links = lambda model, data, key, own: [
             product(a.T, b.T) for a, b in zip(own, _standard(hidden(model, data)), strict=True)

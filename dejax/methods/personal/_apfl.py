@@ -83,8 +83,9 @@ class Apfl:
 
         def one(r: Round, carry: Tree) -> Any:
             w, v, a = carry
-            batch = r.batch()
-            slope = r.gradient(_mixture(a, v, w), batch, name="mixture")
+            own = _mixture(a, v, w)
+            batch = r.batch(params=own)
+            slope = r.gradient(own, batch, name="mixture")
             moved_w = tree.sub(w, tree.scale(lr, r.gradient(w, batch, name="global")))
             moved_v = tree.sub(v, tree.scale(lr * a, slope))
             if self.learn_share:

@@ -46,7 +46,7 @@ def _start(params: NodeTree) -> SarahState:
 
 def _recursion(round: Round, state: SarahState, keep: Values) -> NodeTree:
     """g(x) + keep (v - g(last)), both gradients on one batch."""
-    batch = round.batch()
+    batch = round.batch(params=state.params)
     new = round.gradient(state.params, batch, name="new")
     old = round.gradient(state.last, batch, name="old")
     return tree.axpy(keep, tree.sub(state.estimate, old), new)

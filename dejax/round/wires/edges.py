@@ -27,7 +27,7 @@ class Edges(Wire):
 
     def __init__(self, round: Round, name: str, codec: Any):
         super().__init__(round, name, codec)
-        self.edges, self.live = round.edges, round.links
+        self.edges, self.live = round.network.edges, round.links
 
     def send_only(self, rows: jax.Array) -> None:
         """Send only some of the rows, bool [m]."""
@@ -173,7 +173,7 @@ def edge_slot(round: Round, name: str, init: Callable[[int], Any]) -> Slot:
 
     Rows of a sleeping node (the receiver of the edge) stay as they are.
     """
-    edges = round.edges
+    edges = round.network.edges
     old, store_put = round.slot(name, lambda n: init(edges.m), per_node=False)
 
     def write(new: Values) -> None:

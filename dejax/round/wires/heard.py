@@ -29,7 +29,7 @@ class Heard(Neighbors):
 
     def __init__(self, round: Round, name: str, codec: Codec):
         super().__init__(round, name, codec)
-        self.edges = round.edges
+        self.edges = round.network.edges
         self.version: Any = None  # int32 [n]: events that the node has behind it; None: synchronous rounds
         if round.plan is not None:
             self.version, write = round.slot(name + ".version", lambda n: jnp.zeros((n,), jnp.int32))

@@ -104,7 +104,8 @@ class Neighbors(Wire):
         )  # fmt: skip
 
     def _forward(self, got: Received, fn: Any, own: tuple[Any, ...], batch: Tree, name: str | None) -> Any:
-        full = self.round._name("forward", f"{self.name}.forward" if name is None else name)
+        name = f"{self.name}.forward" if name is None else name
+        full = self.round._name("forward", name, batch=forward.private(batch))
         return forward.of_neighbors(self.round, full, got, fn, own, batch)
 
 

@@ -5,6 +5,7 @@ from ._goodness import goodness_mlp as goodness_mlp
 from ._images import CNN as CNN, cnn as cnn, lenet as lenet
 from ._logistic import linear as linear, logistic as logistic
 from ._mlp import MLP as MLP, mlp as mlp
+from ._mobilenet import MobileNet as MobileNet, mobilenet as mobilenet
 from ._resnet import ResNet as ResNet, resnet as resnet
 from ._text import LSTM as LSTM, Decoder as Decoder, lstm as lstm, transformer as transformer
 
@@ -13,6 +14,7 @@ __all__ = [
     "LSTM",
     "MLP",
     "Decoder",
+    "MobileNet",
     "ResNet",
     "cnn",
     "fedavg_cnn",
@@ -23,6 +25,7 @@ __all__ = [
     "logistic",
     "lstm",
     "mlp",
+    "mobilenet",
     "resnet",
     "transformer",
     "vgg11",

@@ -44,7 +44,7 @@ def by_hand(lr, rounds, window, seconds, x, losses=MADE.losses, gradient=grad):
         bend = np.nan
         if t:
             before, _, last_slope, last_size, _ = history[-1]
-            bend = max(2 * (loss - before + before_lr * last_slope) / (before_lr**2 * last_size), 0)
+            bend = 2 * (loss - before + before_lr * last_slope) / (before_lr**2 * last_size)
         history.append((loss, v, slope, (g**2).sum(), bend))
         for j in range(k):
             totals[j].append(seconds[order[j]])
@@ -52,7 +52,7 @@ def by_hand(lr, rounds, window, seconds, x, losses=MADE.losses, gradient=grad):
         if not t:
             continue
         recent = np.array(history[-window:])
-        v, slope, bend = recent[:, 1].mean(), recent[:, 2].mean(), np.nanmean(recent[:, 4])
+        v, slope, bend = recent[:, 1].mean(), recent[:, 2].mean(), max(np.nanmean(recent[:, 4]), 0)
         ks = np.arange(1, n + 1)
         gain = (lr - bend * lr**2 / 2) * slope - bend * lr**2 / 2 * v / ks
         times = isotonic([np.mean(s) for s in totals], [len(s) for s in totals])

@@ -7,7 +7,7 @@ import pytest
 from references import LR, N, close, run, same, sampled
 
 import dejax as dj
-from dejax.core.parts import part
+from dejax.population import part
 
 m = dj.methods
 RNG = np.random.default_rng(0)
