@@ -70,6 +70,27 @@ def repeat(round: Round, name: str, k: LocalSteps, fn: Callable[[Any, Any], Any]
     return carry
 
 
+def steps(
+    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: LocalSteps, stop: Any, correction: Tree
+) -> tuple[Any, Any]:
+    """See `Round.local_steps`."""
+    is_optax, begin = getattr(rule, "update", None) is not None, getattr(rule, "begin", None)
+    step = rule if begin is None else rule.step
+    opt_state = opt_state if begin is None else begin(round, opt_state, params)
+
+    def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        params, opt_state = carry
+        grads = inner.gradient(params)
+        if correction is not None:
+            grads = tree.add(grads, correction)
+        return inner.descend(rule, grads, opt_state, params) if is_optax else step(inner, grads, opt_state, params)
+
+    params, opt_state = round.repeat(k, one, (params, opt_state), steps=stop, name=name)
+    if begin is not None:
+        rule.end(round, opt_state)
+    return params, opt_state
+
+
 def when(round: Round, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], carry: Tree) -> Any:
     """See `Round.when`."""
     store, prefix, key = round.store, name + "/", fold_name(round._key, name)
@@ -109,4 +130,4 @@ def both(round: Round, branches: tuple[Callable[[Any], Any], ...]) -> tuple[Any,
     return tuple(out)
 
 
-__all__ = ["both", "repeat", "trace_state", "when"]
+__all__ = ["both", "repeat", "steps", "trace_state", "when"]

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from ..core import stacks, tree
 from ..core.checks import natural
 from ..core.kinds import Privacy
-from ..core.local_work import LocalSteps
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from ..data.sampling import Poisson
@@ -380,25 +379,4 @@ def _architecture(params: Tree) -> tuple[str | None, Any]:
     return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 
-def steps(
-    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: LocalSteps, stop: Any, correction: Tree
-) -> tuple[Any, Any]:
-    """See `Round.local_steps`."""
-    is_optax, begin = getattr(rule, "update", None) is not None, getattr(rule, "begin", None)
-    step = rule if begin is None else rule.step
-    opt_state = opt_state if begin is None else begin(round, opt_state, params)
-
-    def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        params, opt_state = carry
-        grads = inner.gradient(params)
-        if correction is not None:
-            grads = tree.add(grads, correction)
-        return inner.descend(rule, grads, opt_state, params) if is_optax else step(inner, grads, opt_state, params)
-
-    params, opt_state = round.repeat(k, one, (params, opt_state), steps=stop, name=name)
-    if begin is not None:
-        rule.end(round, opt_state)
-    return params, opt_state
-
-
-__all__ = ["descend", "gradient", "loss", "steps"]
+__all__ = ["descend", "gradient", "loss"]

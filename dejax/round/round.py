@@ -135,8 +135,7 @@ class Round(Rows):
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self, params: Tree, opt_state: Tree, rule: Any, k: LocalSteps, *,
-        steps: Tree = None, correction: Any = None, name: str | None = None,
+        self, params: Tree, opt_state: Tree, rule: Any, k: LocalSteps, *, steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
@@ -145,7 +144,7 @@ class Round(Rows):
           steps: int [n], after how many node i stops. k: a number, one per node by id, or `Epochs`.
           correction: tree of [n, ...] added to every gradient.
         """
-        return local.steps(self, name, params, opt_state, rule, k, steps, correction)
+        return lifted.steps(self, name, params, opt_state, rule, k, steps, correction)
 
     def end_step(self, params: Tree, *, name: str | None = None) -> Any:
         """Let the learning rule finish a local step of the method's own, on params [n, ...].
@@ -370,14 +369,8 @@ class Round(Rows):
         return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
-        self,
-        k: LocalSteps,
-        fn: Callable[["Round", Any], Any],
-        carry: Tree,
-        *,
-        steps: Tree = None,
-        name: str | None = None,
-    ) -> Any:
+        self, k: LocalSteps, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None,
+    ) -> Any:  # fmt: skip
         """Iterate carry <- fn(inner, carry), k times; `k` as in `local_steps`.
 
         Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
