@@ -61,6 +61,7 @@ def plan(args: argparse.Namespace) -> int:
     for run in config.runs:
         with blamed(config, run):
             first = None
+            parts: tuple[Any, Any, Any]
             for i, (label, (begin, end, parts)) in enumerate(stretches(run)):
                 p = planning.plan(*parts, end - begin, memory=memory, label=label, **shared)
                 p = p.compiled(compiled(parts, p, config)) if args.compile else p

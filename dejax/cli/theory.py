@@ -30,7 +30,8 @@ def theory(args: argparse.Namespace) -> int:
     seed = seed_of(config)
     for run in config.runs:
         with blamed(config, run):
-            (_, (_, end, parts)), *later = stretches(run)
+            (_, (_, end, given)), *later = stretches(run)
+            parts: tuple[Any, Any, Any] = given
             prediction = predict(*parts, end, seed=seed if isinstance(seed, int) else seed[0])
             if later:
                 why = f"rounds {end} to {run.rounds}: curves are of the first phase, and no theory here goes on from it"

@@ -19,7 +19,8 @@ class Accounts:
         """That of the runs from lane `first` on, in a phase."""
         if (first, place) not in self._known:
             queries = (a.queries for (_, p), a in self._known.items() if a and p == place)  # all have one structure
-            self._known[first, place] = account(*self.run.parts_of(first, place), next(queries, None))
+            method, problem, network = self.run.parts_of(first, place)
+            self._known[first, place] = account(method, problem, network, next(queries, None))
         return self._known[first, place]
 
     def check(self) -> None:

@@ -6,7 +6,7 @@ Such numbers are learning rates, gamma, strengths.
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -81,7 +81,8 @@ class Group(Batch):
         mesh: MeshLike = None,
     ):
         first, self.members, self.seeds = members[0], list(members), list(seeds)
-        self.stages, self.stage = first.stages, first.stages[0]
+        self.stages = [replace(stage) for stage in first.stages]  # programs and stacked numbers are this group's own
+        self.stage = self.stages[0]
         lanes = [(member.label, seed) for member in members for seed in seeds]
         label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
@@ -122,10 +123,9 @@ class Group(Batch):
     def release(self) -> None:
         """Only records and facts are looked at again."""
         self.carry = None
-        for member in self.members:
-            for stage in member.stages:
-                stage.parts = (None, stage.parts[1], None)
-                stage.ready = stage.values = stage.compiled = None
+        for stage in [*self.stages, *(stage for member in self.members for stage in member.stages)]:
+            stage.parts = (None, stage.parts[1], None)
+            stage.ready = stage.values = stage.compiled = None
 
     def _member(self, at: int) -> Member:
         return self.members[at // len(self.seeds)]

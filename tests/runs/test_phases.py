@@ -252,3 +252,50 @@ def test_a_schedule_in_epochs_goes_on_where_the_phase_before_left_it():
     stages = staged(phases_of(given, [{"until": 4}, {"method": local(dj.Epochs(1))}], 9), 9, None, Placer(None))
     rates = [float(stages[t >= 4].parts[0].lr(t)) for t in range(9)]
     np.testing.assert_allclose(rates, [0.1, 0.01, 0.001, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9], rtol=1e-6)
+
+
+NOISY = dj.privacy.gaussian_gradient(1.0, 1.5)
+
+
+def private(**kw):
+    """A run with privacy whose second phase is `kw`."""
+    problem = zoo.Uneven(5, batch_size=2, sampling="poisson").problem
+    phases = [{"until": 2}, kw]
+    return dj.simulate(dj.methods.fedavg(lr=0.05), problem, dj.Network(privacy=NOISY), 6, phases=phases, **QUIET)
+
+
+def test_phases_that_spend_alike_have_one_account():
+    history = private(method=dj.methods.fedavg(lr=0.01))
+    plain = private(network=dj.Network(privacy=NOISY))
+    assert history.series("epsilon")[1].tolist() == plain.series("epsilon")[1].tolist()
+    assert history.last("epsilon") > history.series("epsilon")[1][0, 2] > 0
+
+
+@pytest.mark.parametrize(
+    "kw",
+    [
+        {"network": dj.Network()},
+        {"method": dj.methods.fedavg(lr=0.05, local_steps=3)},
+        {"method": dj.methods.fedavg(lr=0.05, clients=2)},
+        {"network": dj.Network(privacy=dj.privacy.gaussian_gradient(1.0, 0.7))},
+    ],
+    ids=["none", "steps", "clients", "noise"],
+)
+def test_phases_that_spend_otherwise_are_refused(kw):
+    with pytest.raises(dj.RefusedError, match="spend otherwise than those of the first phase") as caught:
+        private(**kw)
+    assert caught.value.field == "phases[1].network.privacy"
+
+
+def test_moments_are_met_in_every_phase(tmp_path):
+    """A chunk that is run again for fewer rounds stays in its phase; so does a run that is resumed."""
+    clock = dj.faults.clock(latency=1.0)
+    ring, full = (dj.Network(top, clock=clock) for top in (RING, FULL))
+    kw = {"progress": False, "phases": [{"until": 3}, {"network": full}], "at_seconds": [3.0, 8.0, 15.0]}
+    once = dj.simulate(METHOD, PROBLEM, ring, 9, **kw)
+    assert [r["round"] for r in once.records] == [0, 2, 4, 8, 9]
+    dj.simulate(METHOD, PROBLEM, ring, 5, out=tmp_path / "run", **kw)
+    again = dj.simulate(METHOD, PROBLEM, ring, 9, resume=tmp_path / "run", **kw)
+    assert [r["round"] for r in again.records if r["round"] != 5] == [0, 2, 4, 8, 9]
+    for x, y in zip(jax.tree.leaves(again.state()), jax.tree.leaves(once.state()), strict=True):
+        np.testing.assert_array_equal(x, y)
