@@ -23,6 +23,7 @@ REFUSED = {  # (method, lesson) -> part of the reason; all other pairs trace
     ("dimat", "walk"): LAYERS,
     ("weight_matching", "walk"): LAYERS,
     ("fed_go_ucb", "walk"): r"the method needs a task with answer\(params, batch\), and GridWalk.* has none",
+    ("gt_saga", "walk"): "which has no list of samples; leave .* out",
     ("fedmd", "walk"): PUBLIC,
     ("one_nn", "walk"): PUBLIC,
 }
