@@ -106,7 +106,7 @@ def check_contractive(owner: Any, value: NodeTree) -> None:
 
 
 def least_delta(compressor: Compressor, model: Tree) -> float:
-    """The least delta of what is compressed on its own in a message like `model`, whose leaves have no node axis."""
+    """The least delta of what is compressed on its own; the leaves of `model` have no node axis."""
     value = tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), model)
     return min(compressor.delta(d) for d, _ in _parts(compressor, value))
 

@@ -26,7 +26,7 @@ def too_far(case: Case, method: Method) -> str | None:
     The step is judged by a rule of thumb: the bound proven for CHOCO-SGD, which is named, is far too strict.
     """
     owner: Any = case.network.codec if case.network.codec.memory == "copies" else method
-    compressor = getattr(owner, "compressor" if owner is not method else case.traits.own_codec or "", None)
+    compressor: Any = getattr(owner, "compressor" if owner is not method else case.traits.own_codec or "", None)
     named = [(name, _number(getattr(owner, name, None))) for name in ("gamma", "tracker_gamma")]
     steps = [(value, name) for name, value in named if value is not None]
     if not case.gossips or not steps or not callable(getattr(compressor, "delta", None)):
@@ -50,7 +50,10 @@ def _number(step: Any) -> float | None:
 
 
 def _proven(top: Topology, delta: float) -> float | None:
-    """The step of CHOCO-SGD's theorem; None where W is not fixed and symmetric, or is being differentiated."""
+    """The step of CHOCO-SGD's theorem.
+
+    None where W is not fixed and symmetric, or is being differentiated.
+    """
     if not (top.fixed and top.symmetric and top.kind == "doubly") or any(
         isinstance(x, Tracer) for x in jax.tree.leaves(top)
     ):
