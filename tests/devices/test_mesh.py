@@ -53,13 +53,13 @@ SETTINGS = {
         m.dsgd(lr=0.2),
         plain(
             MOVED,
-            codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3),
+            codec=dj.compression.copies(dj.compression.top_k(ratio=0.1), gamma=0.3),
             privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=0.5),
         ),
     ),
     "per edge": (
         m.dsgd(lr=0.2),
-        plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3, per_edge=True)),
+        plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(ratio=0.1), gamma=0.3, per_edge=True)),
     ),
     "server": (m.fedavg(lr=0.1, clients=8), dj.Network()),
     "uneven cohort": (m.fedavg(lr=0.1, clients=10, local_steps=2), dj.Network()),
