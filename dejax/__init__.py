@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Privacy as Privacy,
         Rule as Rule,
     )
+    from .core.local_work import Epochs as Epochs
     from .core.method import Traits as Traits
     from .core.struct import number as number, option as option, static as static, struct as struct
     from .data import augmentations as augmentations
@@ -65,7 +66,7 @@ _ROOMS = (
     "optimizers", "population", "privacy", "proximal", "report", "sinks", "tasks", "testing", "theory", "topology",
 )  # fmt: skip
 _NOUNS = {
-    "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "FieldError": "errors",
+    "CheckpointError": "errors", "ConfigError": "errors", "Cosine": "optimizers", "DivergenceError": "errors", "Epochs": "core.local_work", "FieldError": "errors",
     "History": "report.history", "InverseSqrt": "optimizers", "Network": "network", "Problem": "problem",
     "ProcessError": "errors", "PromiseError": "errors", "RefusedError": "errors", "compare": "runs.simulate", "fast_cpu": "xla.cpu_flags", "optimizer": "optimizers", "privacy_spent": "planning.privacy", "rollout": "engine", "simulate": "runs.simulate",
     "TooLargeError": "errors", "Traits": "core.method", **dict.fromkeys(

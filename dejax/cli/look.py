@@ -50,23 +50,30 @@ def show(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Memory and messages of every run."""
     from ..config import blamed
+    from ..engine import prepare
     from ..planning import plan as planning
-    from ..planning.privacy import privacy_spent
+    from ..planning.privacy import account, check_alike
 
     memory = None if args.memory is None else planning.parse_bytes(args.memory)
     config = load(args)
     shared: dict[str, Any] = {"seeds": len(config.seeds), "mesh": config.mesh}
-    plans, spent = [], {}
+    plans, spent, most = [], {}, {}
     for run in config.runs:
         with blamed(config, run):
-            parts: tuple[Any, Any, Any] = run.objects()
-            p = planning.plan(*parts, run.rounds, memory=memory, label=run.label, **shared)
-            p = p.compiled(compiled(parts, p, config)) if args.compile else p
-            plans.append(planning.with_traffic(p, *parts, **shared))
-            if parts[2].privacy is not None:
-                spent[p.label] = privacy_spent(*parts, rounds=run.rounds)
+            first = None
+            parts: tuple[Any, Any, Any]
+            for i, (label, (begin, end, parts)) in enumerate(stretches(run)):
+                p = planning.plan(*parts, end - begin, memory=memory, label=label, **shared)
+                p = p.compiled(compiled(parts, p, config)) if args.compile else p
+                most[label] = most_of_data(run)
+                plans.append(planning.with_traffic(p, *parts, **shared))
+                mine = None if parts[2].privacy is None else account(*prepare(*parts, end))
+                first = mine if begin == 0 else first
+                check_alike(i, first, mine)
+                if mine is not None:
+                    spent[label] = mine.spent(end)
     if args.json:
-        more: dict[str, dict[str, Any]] = {p.label: {"most_n_of_data": most_of_data(config, p.label)} for p in plans}
+        more: dict[str, dict[str, Any]] = {label: {"most_n_of_data": samples} for label, samples in most.items()}
         for label, s in spent.items():
             more[label]["privacy"] = {"epsilon": float(s.epsilon.max()), "delta": s.delta, "words": s.words}
         print_json({"runs": [p.plain() | more[p.label] for p in plans]})
@@ -90,9 +97,8 @@ def plan(args: argparse.Namespace) -> int:
         fits = f"fits into {room}" if p.fits else f"[bold red]does not fit[/] into {room}"
         at_most = "" if p.allocated else " at most (the scratch of the rounds comes on top: --compile)"
         out.print(f"{fits}; largest n by memory: {p.largest:,}{at_most}")
-        most = most_of_data(config, p.label)
-        if most is not None and p.largest > most:
-            out.print(f"the data allow fewer: {most:,} samples, of which each node needs one of its own")
+        if (samples := most[p.label]) is not None and p.largest > samples:
+            out.print(f"the data allow fewer: {samples:,} samples, of which each node needs one of its own")
         if p.allocated is not None:
             a = p.allocated
             out.print(
@@ -115,6 +121,17 @@ def plan(args: argparse.Namespace) -> int:
                 others = f"as compiled, sums and gathers included: {size(p.allocated.crossing)}"
             out.print(f"between devices: rows of nodes {size(rows)} a round{needed}; {others}")
     return DONE
+
+
+def stretches(run: Any) -> list[tuple[str, Any]]:
+    """(label, phase) of a run: each of its phases, or one that is the whole run."""
+    from ..runs.arguments import experiment_of
+    from ..runs.phases import phases_of
+
+    phases = phases_of(*experiment_of(run.experiment()), run.rounds)
+    if len(phases) == 1:
+        return [(run.label, phases[0])]
+    return [(f"{run.label}, rounds {p.begin} to {p.end - 1}", p) for p in phases]
 
 
 def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
@@ -141,7 +158,7 @@ def compiled(parts: tuple[Any, Any, Any], plan: Any, config: Any) -> Any:
     return known
 
 
-def most_of_data(config: Any, label: str) -> int | None:
+def most_of_data(run: Any) -> int | None:
     """Return the most nodes that a run's data can be split over: one for each sample.
 
     None where nodes share samples or make their own.
@@ -149,7 +166,6 @@ def most_of_data(config: Any, label: str) -> int | None:
     import jax
     import numpy as np
 
-    run = next(run for run in config.runs if run.label == label)
     made = run.data()
     data = getattr(made, "data", made)
     size = len(jax.tree.leaves(data.arrays)[0])

@@ -102,7 +102,7 @@ def _execute(
     say = console(quiet or mute)
     with processes.everyone():
         tasks = objects_of(config)
-    for text in dict.fromkeys(str(problem.data) for _, problem, _ in tasks.values()):
+    for text in dict.fromkeys(str(problem.data) for _, problem, *_ in tasks.values()):
         say.print(text, markup=False, soft_wrap=True)
     with blamed(config):
         history = compare(

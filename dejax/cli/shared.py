@@ -131,8 +131,8 @@ def imports_of(args: argparse.Namespace) -> list[str]:
 
 
 def objects_of(config: Any) -> dict[str, tuple[Any, Any, Any]]:
-    """label -> (method, problem, network) of every run, as `compare` takes them."""
-    return {run.label: run.objects() for run in config.runs}
+    """label -> (method, problem, network), or also phases, of each run, as `compare` takes them."""
+    return {run.label: run.experiment() for run in config.runs}
 
 
 def seed_of(config: Any) -> int | list[int]:

@@ -144,13 +144,15 @@ class Trial:
 
         known: marks and what was swept, of a sweep that was made from Python.
         """
+        from ..runs.arguments import experiment_of
         from ..runs.group import Member
 
         marks = {k: v for k, v in self.combo.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
         own = {"marks": marks, "swept": {"run": self.name, "over": self.over}}
-        blamed_by = lambda: blamed(self.run.config, self.run)
+        given, phases = experiment_of(self.run.experiment())
+        blame = lambda: blamed(self.run.config, self.run)
         return Member(
-            self.label, self.run.objects(), self.run.rounds, blamed=blamed_by, **(own if known is None else known)
+            self.label, given, self.run.rounds, blamed=blame, phases=phases, **(own if known is None else known)
         )
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .look import stretches
 from .shared import DONE, console, escape, grid, load, print_json, seed_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ def theory(args: argparse.Namespace) -> int:
     seed = seed_of(config)
     for run in config.runs:
         with blamed(config, run):
-            parts: tuple[Any, Any, Any] = run.objects()
-            found[run.label] = predict(*parts, run.rounds, seed=seed if isinstance(seed, int) else seed[0])
+            (_, (_, end, given)), *later = stretches(run)
+            parts: tuple[Any, Any, Any] = given
+            prediction = predict(*parts, end, seed=seed if isinstance(seed, int) else seed[0])
+            if later:
+                why = f"rounds {end} to {run.rounds}: curves are of the first phase, and no theory here goes on from it"
+                prediction = prediction._replace(unknown=(*prediction.unknown, why))
+            found[run.label] = prediction
     history = None
     if args.beside is not None:
         history = beside(args.beside, found)

@@ -63,12 +63,21 @@ def _section(
 def _into(old: object, p: Parameter, rest: Path, value: object, path: Path, registry: Registry) -> Any:
     if not rest:
         return value
+    if p.section is not None and p.many:
+        items = list(old) if isinstance(old, list) else []
+        if not rest[0].isdigit() or int(rest[0]) >= len(items):
+            raise ConfigError((*path, rest[0]), f"{'.'.join(path)} has {len(items)} entries, which count from 0.")
+        at = int(rest[0])
+        items[at] = _section(items[at], p.section, rest[1:], value, (*path, rest[0]), registry) if rest[1:] else value
+        return items
     if p.section is not None:
         return _section(old, p.section, rest, value, path, registry)
     if p.name == "methods" and not path[1:]:
         return _label(old, p, rest, value, path, registry)
     if p.kind is None and hints.takes_schedule(p.hint) and rest[0] in registry.members("schedule"):
         return _slot(old, "schedule", rest, value, path, registry)
+    if p.kind is None and (made := hints.of_mapping(p.hint)) is not None and not rest[0].isdigit():
+        return _section(old, made, rest, value, path, registry)
     if p.kind is None:
         if isinstance(old, list) and rest[0].isdigit() and int(rest[0]) < len(old) and not rest[1:]:
             return [*old[: int(rest[0])], value, *old[int(rest[0]) + 1 :]]

@@ -79,6 +79,9 @@ def locate(run: Any, error: BaseException) -> Path | None:
     None where the run has none, or the error names none.
     """
     owner, field = _field(error)
+    head, *rest = f"{owner}.{field}".strip(".").split(".")
+    if head.startswith("phases["):
+        return (*run.where("phases"), head.removeprefix("phases[").removesuffix("]"), *rest)
     if owner in ("network", "Network"):
         return run.where(field, "network")
     if owner == "mesh":

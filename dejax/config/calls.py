@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..errors import ConfigError, Path
 from .blame import located
-from .hints import Parameter, convert, options, parameters, spoken, takes_schedule
+from .hints import Parameter, convert, of_mapping, options, parameters, spoken, takes_schedule
 from .registry import Registry
 from .words import nearest, shown
 
@@ -48,6 +48,8 @@ class Call:
         out = {}
         for p in parameters(self.fn, self.registry):
             value = unbuild(self.args[p.name], p.kind, self.registry) if p.name in self.args else OMIT
+            if p.section is not None and p.many and self.args.get(p.name):
+                value = [overridden(call, self.registry) for call in self.args[p.name]]
             if p.name not in self.args and p.section is not None and not p.switch:
                 value = Call(None, p.section, {}, (*self.path, p.name), self.registry).plain()
             elif p.name not in self.args and not p.required:
@@ -139,10 +141,17 @@ def read_argument(value: object, p: Parameter, path: Path, registry: Registry, p
     """One argument: a section, a member (or a list of them), or a value converted by the hint."""
     if p.section is not None and value is None and p.switch:
         return None
+    if p.section is not None and p.many:
+        if not isinstance(value, list) or not value:
+            raise ConfigError(path, f"expected a list of {p.name}, [{{...}}, {{...}}]; got {shown(value)}.")
+        each = enumerate(value)
+        return tuple(read_call(None, p.section, v, (*path, str(i)), registry, partial=True) for i, v in each)
     if p.section is not None:
         return read_call(None, p.section, value, path, registry, partial)
     if p.kind is None and isinstance(value, Mapping) and takes_schedule(p.hint):
         return read(value, "schedule", path, registry)
+    if p.kind is None and isinstance(value, Mapping) and (made := of_mapping(p.hint)) is not None:
+        return read_call(None, made, value, path, registry)
     if value is None and (p.default is None or (p.kind is not None and type(None) in options(p.hint))):
         return None  # what the default says may be written down
     if p.kind is None:
@@ -173,6 +182,18 @@ def build(value: object) -> Any:
     return tuple(build(v) for v in value) if isinstance(value, tuple) else value
 
 
+def overridden(call: Call, registry: Registry) -> dict[str, Any]:
+    """What a mapping overrides, defaults filled in inside members but not in sections."""
+    params, out = {p.name: p for p in parameters(call.fn, registry)}, {}
+    for name, value in call.args.items():
+        p = params[name]
+        if p.section is not None and value:
+            out[name] = [overridden(v, registry) for v in value] if p.many else overridden(value, registry)
+        else:
+            out[name] = unbuild(value, None, registry)
+    return out
+
+
 def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
     """The plain value that reads back as `value`, or OMIT."""
     if isinstance(value, Call):
@@ -198,4 +219,4 @@ def unbuild(value: Any, kind: str | None, registry: Registry) -> Any:
     return OMIT
 
 
-__all__ = ["OMIT", "Call", "build", "read", "read_call", "require", "unbuild"]
+__all__ = ["OMIT", "Call", "build", "overridden", "read", "read_call", "require", "unbuild"]

@@ -113,6 +113,8 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
     own_init = None
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            if item.target.id.startswith("_"):
+                continue
             if _is_class_var(item.annotation):
                 names.add(item.target.id)
             else:

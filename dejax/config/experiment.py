@@ -62,9 +62,41 @@ class RunSpec:
             raise ConfigError(self.path, "a config needs task, e.g. task: mlp; only synthetic sources bring their own.")
         given = {k: calls.build(self.args[k]) for k in _PROBLEM if self.args.get(k) is not None or k == "block"}
         problem = Problem(task, node_data, **given)
+        given = self.args["phases"]
+        if given:
+            first = self._phase(given[0], problem)
+            return first["method"], problem, first["network"]
         method, network = self.args["method"].build(), self.network(node_data.n)
         network.check(method, problem)  # what cannot work together, before anything is compiled
         return method, problem, network
+
+    def phases(self, problem: Any) -> list[dict[str, Any]] | None:
+        """The phases of the run, as `simulate` takes them beside `objects`; None where it has none.
+
+        Raises:
+          ConfigError: what a constructor refused, with the path of the call.
+        """
+        given = self.args["phases"]
+        if not given:
+            return None
+        with blamed(self.config, self, strict=True):
+            return [{"until": given[0].args.get("until")}, *(self._phase(call, problem) for call in given[1:])]
+
+    def experiment(self) -> tuple[Any, ...]:
+        """(method, problem, network), and the phases where there are some, as `compare` takes them."""
+        method, problem, network = self.objects()
+        phases = self.phases(problem)
+        return (method, problem, network) if phases is None else (method, problem, network, phases)
+
+    def _phase(self, call: Call, problem: Any) -> dict[str, Any]:
+        """One phase, its method and network whole."""
+        top, own = self.args["network"], call.args.get("network")
+        merged = top if own is None else dataclasses.replace(own, args={**top.args, **own.args})
+        with located(call.path):
+            method = (call.args.get("method") or self.args["method"]).build()
+            network = self.network(problem.n, merged)
+            network.check(method, problem)
+        return {"until": call.args.get("until"), "method": method, "network": network}
 
     @property
     def names(self) -> list[str]:
@@ -88,9 +120,9 @@ class RunSpec:
                 return (*held.path, field)
         return (section, field) if section else (field,)
 
-    def network(self, n: int) -> Any:
-        """The network of this run for n nodes."""
-        call = self.args["network"]
+    def network(self, n: int, call: Any = None) -> Any:
+        """The network of this run for n nodes; of a phase, where its call is given."""
+        call = self.args["network"] if call is None else call
         args = {k: calls.build(v) for k, v in call.args.items()}
         topology = args.get("topology")
         build = getattr(topology, "build", None)  # of one that waits for n
@@ -206,7 +238,7 @@ class Config:
         args: dict[str, Any] = {}
         for p in hints.parameters(run, self.registry):
             top, own = self.top.args.get(p.name), over.args.get(p.name)
-            if p.section is not None:
+            if p.section is not None and not p.many:
                 # one section from two places: name by name, the path of what the run says itself
                 empty = Call(None, p.section, {}, (p.name,), self.registry)
                 top, own = top or empty, own or dataclasses.replace(top or empty, args={})
@@ -293,7 +325,7 @@ class Config:
         shared = self.top.args.get("method")
         if shared is not None:
             top["method"] = shared.plain()
-        top["methods"] = {label: _given(call, self.registry) for label, call in self.overrides.items()}
+        top["methods"] = {label: calls.overridden(call, self.registry) for label, call in self.overrides.items()}
         return top
 
     def yaml(self) -> str:
@@ -303,15 +335,6 @@ class Config:
     def json(self) -> str:
         """The resolved form as JSON; infinite numbers stand as words, which read back as numbers."""
         return json.dumps(_words(self.plain()), indent=2, allow_nan=False)
-
-
-def _given(call: Call, registry: Registry) -> dict[str, Any]:
-    """What a run overrides, defaults filled in inside members but not in sections."""
-    out = {}
-    for name, value in call.args.items():
-        section = isinstance(value, Call) and value.name is None
-        out[name] = _given(value, registry) if section else calls.unbuild(value, None, registry)
-    return out
 
 
 def _words(value: object) -> Any:

@@ -52,11 +52,12 @@ class Section:
     """Mark a hint: the mapping under this name holds the arguments of a call.
 
     Written `Annotated[Any, Section(lambda: Network)]`. Left out or null is the call without
-    arguments; where `switch` is set it is no call at all, but None.
+    arguments; where `switch` is set it is no call at all, but None. With `many` it is a list of such mappings.
     """
 
     fn: Callable[[], Callable[..., Any]]
     switch: bool = False
+    many: bool = False
 
 
 @functools.lru_cache(maxsize=1024)
@@ -81,9 +82,10 @@ def parameters(fn: Callable[..., Any], registry: Registry) -> list[Parameter]:
     out = []
     for name, hint, default in arguments(fn):
         mark = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Section)), None)
-        section, switch = (mark.fn(), mark.switch) if mark else (None, False)
+        section, switch = (mark.fn(), mark.switch or mark.many) if mark else (None, False)
         kind = None if section else registry.kind_of(name, hint)
-        many = kind is not None and (isinstance(default, tuple) or _is_list(hint))
+        several = mark.many if mark else False
+        many = several or (kind is not None and (isinstance(default, tuple) or _is_list(hint)))
         named = kind is not None and any(typing.get_origin(o) is collections.abc.Mapping for o in options(hint))
         out.append(Parameter(name, hint, default, kind, many, section, switch, named))
     return out
@@ -110,6 +112,11 @@ def takes_schedule(hint: object) -> bool:
     found = options(hint)
     functions = [o for o in found if typing.get_origin(o) is collections.abc.Callable]
     return any(typing.get_origin(o) is typing.Annotated for o in found) or (float in found and bool(functions))
+
+
+def of_mapping(hint: object) -> Any:
+    """The class in a hint whose arguments a mapping holds: `Epochs` of `{epochs: 0.5}`."""
+    return next((o for o in options(hint) if inspect.isclass(o) and dataclasses.is_dataclass(o)), None)
 
 
 def _is_list(hint: object) -> bool:
@@ -142,6 +149,8 @@ def spoken(hint: object) -> str:
             words.append("number")
         elif _is_array(o):
             words.append("list of numbers")
+        elif inspect.isclass(o) and dataclasses.is_dataclass(o):
+            words.append("{" + ", ".join(f"{name}: {spoken(hint)}" for name, hint, _ in arguments(o)) + "}")
         elif o is Any:
             words.append("a value")
         elif origin is collections.abc.Callable or o in (Callable, collections.abc.Callable):
@@ -271,6 +280,7 @@ __all__ = [
     "Section",
     "arguments",
     "convert",
+    "of_mapping",
     "options",
     "parameters",
     "spoken",

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from . import catalog
 from .catalog import Member
-from .registry import KINDS, OPTIMIZERS, SCHEDULES
+from .registry import AROUND, KINDS, OPTAX_SCHEDULES, OPTIMIZERS, SCHEDULES
 from .words import nearest
 
 HELPERS = "helpers"  # members of the folders that no field of a config takes: spectral facts, accountants, readers
@@ -64,24 +64,32 @@ def chosen(words: list[str]) -> dict[str, list[Member]]:
 
 def optimizers() -> list[Member]:
     """The optax factories that a config may name, read from optax's source where it is found."""
+    more = [*((name, "NodeFloatLike", "None") for name in AROUND), ("restart", "bool | None", "None")]
+    return _of_optax("_src/alias.py", OPTIMIZERS, more)
+
+
+def _of_optax(module: str, names: tuple[str, ...], more: list[tuple[str, str, str]]) -> list[Member]:
+    """Factories of optax by name; `more`: arguments that each has in a config beside its own."""
     spec = importlib.util.find_spec("optax")
-    file = Path(spec.origin).parent / "_src" / "alias.py" if spec is not None and spec.origin else None
+    file = Path(spec.origin).parent.joinpath(*module.split("/")) if spec is not None and spec.origin else None
     found: dict[str, Member] = {}
     if file is not None and file.is_file():
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name in OPTIMIZERS:
-                found[node.name] = catalog.member(node.name, node.name, file, node)
+            if isinstance(node, ast.FunctionDef) and node.name in names:
+                member = catalog.member(node.name, node.name, file, node)
+                known = {name for name, *_ in member.parameters}
+                added = tuple(p for p in more if p[0] not in known)
+                found[node.name] = dataclasses.replace(member, parameters=member.parameters + added)
     empty = lambda name: Member(name, name, "", f"optax.{name}.", "optax", (), False, frozenset(), "")
-    return [found.get(name, empty(name)) for name in OPTIMIZERS]
+    return [found.get(name, empty(name)) for name in names]
 
 
 def schedules() -> list[Member]:
     """Learning-rate schedules: they may stand where a number that is a leaf may."""
     file = catalog.ROOT / "optimizers" / "__init__.py"
     found = [catalog.find(file, target) for target in SCHEDULES.values()]
-    return [
-        catalog.member(name, target, *at) for (name, target), at in zip(SCHEDULES.items(), found, strict=True) if at
-    ]
+    own = [catalog.member(name, target, *at) for (name, target), at in zip(SCHEDULES.items(), found, strict=True) if at]
+    return own + _of_optax("schedules/_schedule.py", OPTAX_SCHEDULES, [("unit", "Unit", "'rounds'")])
 
 
 def as_json(groups: dict[str, list[Member]]) -> dict[str, Any]:

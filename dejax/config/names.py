@@ -101,6 +101,16 @@ def evaluation(
     return {k: v for k, v in locals().items() if v is not None}
 
 
+def phase(until: int | None = None, method: Any = None, network: "_Network" = None) -> dict[str, Any]:
+    """One stretch of a run, and what is other in it; see docs/simulate.md.
+
+    Args:
+      until: rounds done when it ends; every phase but the last says so.
+      method: the same method with other arguments. network: overrides that of the run name by name.
+    """
+    return locals()
+
+
 def mesh(nodes: int | None = None, runs: int = 1, relabel: bool = True) -> dict[str, Any]:
     """The devices that nodes and seeds are spread over; see docs/scale.md.
 
@@ -121,6 +131,7 @@ def _network() -> Callable[..., Any]:
 
 _Data = Annotated[Any, Section(lambda: data)]
 _Network = Annotated[Any, Section(lambda: _network())]
+_Phases = Annotated[Any, Section(lambda: phase, many=True)]
 _Mesh = Annotated[Any, Section(lambda: mesh, switch=True)]
 _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "without_replacement", "epoch", "poisson"] | None
@@ -149,6 +160,7 @@ def experiment(
     source: _Experience = None,
     rule: _LearningRule = None,
     augment: tuple[Any, ...] = (),
+    phases: _Phases = None,
     eval: _Eval = None,
     out: str | None = None,
     mesh: _Mesh = None,
@@ -172,6 +184,7 @@ def run(
     source: _Experience = None,
     rule: _LearningRule = None,
     augment: tuple[Any, ...] | None = None,
+    phases: _Phases = None,
     rounds: int | None = None,
 ) -> None:
     """Take the names that stand under `methods.LABEL`.
@@ -180,4 +193,4 @@ def run(
     """
 
 
-__all__ = ["data", "evaluation", "experiment", "mesh", "run"]
+__all__ = ["data", "evaluation", "experiment", "mesh", "phase", "run"]

@@ -15,7 +15,16 @@ from .catalog import Member
 OPTIMIZERS = (
     "adabelief", "adadelta", "adagrad", "adam", "adamw", "amsgrad", "lamb", "lion", "nadam", "rmsprop", "sgd", "yogi",
 )  # fmt: skip
-SCHEDULES = {"cosine": "Cosine", "inverse_sqrt": "InverseSqrt"}
+AROUND = ("clip_value", "clip_norm", "l2", "weight_decay")  # as in `optimizers`, which would import JAX
+SCHEDULES = {
+    "cosine": "Cosine", "inverse_sqrt": "InverseSqrt", "step": "Step", "exponential": "Exponential",
+    "piecewise": "Piecewise", "one_cycle": "OneCycle", "warm_up": "WarmUp",
+}  # fmt: skip
+OPTAX_SCHEDULES = (
+    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "exponential_decay", "linear_onecycle_schedule",
+    "linear_schedule", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polynomial_schedule",
+    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ def _flat(hint: object) -> list[Any]:
 
 def _names(kind: str) -> list[str]:
     if kind in ("optimizer", "schedule"):
-        return list(OPTIMIZERS if kind == "optimizer" else SCHEDULES)
+        return list(OPTIMIZERS) if kind == "optimizer" else [*SCHEDULES, *OPTAX_SCHEDULES]
     return [m.name for m in catalog.members(KINDS[kind].folder) if KINDS[kind].belongs(m)]
 
 
@@ -180,12 +189,38 @@ def _builtin(kind: str) -> dict[str, Callable[..., Any]]:
         return _optimizers()
     if kind == "schedule":
         optimizers = importlib.import_module("dejax.optimizers")
-        return {name: getattr(optimizers, target) for name, target in SCHEDULES.items()}
+        return {name: getattr(optimizers, target) for name, target in SCHEDULES.items()} | _of_optax()
     names = _names(kind)
     if not names:
         return {}
     package = importlib.import_module(f"dejax.{KINDS[kind].folder.replace('/', '.')}")
     return {name: getattr(package, name) for name in names}
+
+
+def _of_optax() -> dict[str, Callable[..., Any]]:
+    import optax
+
+    from ..optimizers.schedules import Unit, of_optax
+
+    def named(factory: Callable[..., Any]) -> Callable[..., Any]:
+        return _with(factory, {"unit": (Unit, "rounds")}, functools.partial(of_optax, factory))
+
+    return {name: named(getattr(optax, name)) for name in OPTAX_SCHEDULES if name in vars(optax)}
+
+
+def _with(factory: Callable[..., Any], more: Mapping[str, tuple[Any, Any]], call: Callable[..., Any]) -> Any:
+    """`call` with the name and arguments of `factory`, and `more`: name -> (hint, default)."""
+
+    @functools.wraps(factory)
+    def make(**kw: Any) -> Any:
+        return call(**kw)
+
+    signature = inspect.signature(factory)
+    added = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=d) for k, (_, d) in more.items()]
+    made: Any = make
+    made.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])
+    made.__annotations__ = {**getattr(factory, "__annotations__", {}), **{k: hint for k, (hint, _) in more.items()}}
+    return made
 
 
 def _called_later(metric: Callable[..., Any]) -> Callable[..., Any]:
@@ -216,16 +251,15 @@ def _called_later(metric: Callable[..., Any]) -> Callable[..., Any]:
 def _optimizers() -> dict[str, Callable[..., Any]]:
     import optax
 
+    from ..core.types import NodeFloatLike
+    from ..optimizers import optimizer
+
     def named(factory: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(factory)
-        def make(**kw: Any) -> Any:
-            import dejax
-
-            return dejax.optimizer(factory, **kw)
-
-        return make
+        known = inspect.signature(factory).parameters
+        more: dict[str, Any] = {name: (NodeFloatLike, None) for name in AROUND if name not in known}
+        return _with(factory, {**more, "restart": (bool | None, None)}, functools.partial(optimizer, factory))
 
     return {name: named(getattr(optax, name)) for name in OPTIMIZERS if name in vars(optax)}
 
 
-__all__ = ["KINDS", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]
+__all__ = ["AROUND", "KINDS", "OPTAX_SCHEDULES", "OPTIMIZERS", "SCHEDULES", "Kind", "Registry"]

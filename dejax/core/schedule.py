@@ -1,10 +1,12 @@
 """Numbers that change with the rounds."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import bad
 from .struct import static, struct
+from .types import Tree
 
 
 class Schedule:
@@ -40,4 +42,28 @@ class ByRound(Schedule):
         return self.fn(t)
 
 
-__all__ = ["ByRound", "Schedule"]
+def paced(owner: Tree, pace: Callable[[], Any]) -> Any:
+    """Return `owner` with the pace filled into schedules that count in epochs.
+
+    pace: gives [3]: since which round, the epochs before it, and those of each round from then on.
+    """
+    if isinstance(owner, dict):
+        return {k: paced(v, pace) for k, v in owner.items()}
+    if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+        return owner
+    changes = {}
+    for field in dataclasses.fields(owner):
+        old = getattr(owner, field.name)
+        if (field.init and isinstance(old, (Schedule, dict))) or dataclasses.is_dataclass(old):
+            new = paced(old, pace)
+            changes |= {} if _unchanged(old, new) else {field.name: new}
+    if isinstance(owner, Schedule) and getattr(owner, "unit", "rounds") == "epochs":
+        changes["_pace"] = pace()
+    return dataclasses.replace(owner, **changes) if changes else owner
+
+
+def _unchanged(old: Tree, new: Tree) -> bool:
+    return all(old[k] is new[k] for k in old) if isinstance(old, dict) else old is new
+
+
+__all__ = ["ByRound", "Schedule", "paced"]

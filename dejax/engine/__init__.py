@@ -2,6 +2,7 @@
 
 from .node_axis import node_axis as node_axis
 from .prepare import (
+    epochs_of_round as epochs_of_round,
     placed as placed,
     prepare as prepare,
     typed as typed,
@@ -29,6 +30,7 @@ from .starts import (
 __all__ = [
     "Carry",
     "carry_axes",
+    "epochs_of_round",
     "is_population",
     "laid_out",
     "model",

@@ -1,15 +1,19 @@
 """Check the method, the problem and the network, and put their numbers into arrays."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import tree_leaves_with_path
 
 from ..core import tree
 from ..core.arrays import device_array
 from ..core.fields import check_arrays, check_shapes, listed
-from ..core.method import check_method
+from ..core.local_work import check_work, steps_of
+from ..core.method import check_method, traits
+from ..core.schedule import paced
 from ..core.types import Layout, Method, Tree
 from ..devices import placement
 from ..errors import a_name, bad
@@ -33,11 +37,17 @@ def typed(value: Tree) -> Any:
 
 
 def prepare(
-    method: Method, problem: Problem, network: Any = None, rounds: int | None = None, mesh: Any = None
+    method: Method,
+    problem: Problem,
+    network: Any = None,
+    rounds: int | None = None,
+    mesh: Any = None,
+    before: tuple[int, Any] = (0, 0.0),
 ) -> tuple[Any, Problem, Network]:
     """Check the three against each other, and turn their numbers into arrays.
 
-    They are on `mesh` if there is one; nothing is compiled.
+    They are on `mesh` if there is one; nothing is compiled. before: in a later phase of a run, its first
+    round and the epochs until there, for schedules that count in epochs.
 
     Raises:
       RefusedError: a method and a network option that exclude each other.
@@ -48,6 +58,8 @@ def prepare(
         raise bad("network", network, instead="give dejax.Network(topology), not the topology itself")
     check_method(method)
     method, problem, network = listed(method), listed(problem), listed(network)
+    check_work(method, problem.n, problem.source is None)
+    method, problem = _paced(method, problem, before)
     options = (*(getattr(network, f) for f in ("codec", "privacy", "attack", "rule", "clock")), *network.faults)
     check_arrays(method, *options)
     check_arrays(problem.rule)
@@ -63,6 +75,29 @@ def prepare(
     if mesh is None:
         return method, problem, network
     return placed(method, problem, network, mesh)
+
+
+def _paced(method: Method, problem: Problem, before: tuple[int, Any]) -> tuple[Any, Problem]:
+    """Both with the pace of their schedules that count in epochs."""
+    pace = lambda: jnp.asarray([before[0], before[1], epochs_of_round(method, problem)], float)
+    own = {name: getattr(problem, name) for name in ("personal_lr", "personal_optimizer")}
+    new = {name: value for name, old in own.items() if (value := paced(old, pace)) is not old}
+    return paced(method, pace), replace(problem, **new) if new else problem
+
+
+def epochs_of_round(method: Method, problem: Problem) -> Any:
+    """Epochs that a round makes: local steps of all nodes, over those of an epoch of all.
+
+    One step where the method has no `local_steps`. Of a cohort: its share of the nodes.
+    """
+    if problem.source is not None:
+        why = "but a source of experience has no samples to go over"
+        raise bad("unit", "epochs", owner="schedule", why=why, instead="count in rounds")
+    data, cohort = problem.data, traits(method).cohort
+    work = getattr(method, "local_steps", 1)
+    most, steps = steps_of(work, data.index, data.count, problem.batches, jnp.asarray, data.even)
+    whole = most * problem.n if steps is None else steps.sum()
+    return whole / problem.batches(jnp.asarray(data.count)).sum() * (1 if cohort is None else cohort / problem.n)
 
 
 def _check_leaves(method: Method) -> None:
@@ -99,6 +134,7 @@ def placed(method: Method, problem: Problem, network: Network, layout: Layout) -
 
 
 __all__ = [
+    "epochs_of_round",
     "placed",
     "prepare",
     "typed",

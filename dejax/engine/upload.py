@@ -12,13 +12,15 @@ from ..core.types import Layout, Tree
 from ..devices import placement
 
 
-def placed(given: Any, rounds: int, layout: Layout | None, placer: "Placer") -> tuple[Any, Any]:
-    """Prepare (method, problem, network) for `rounds` rounds.
+def placed(
+    given: Any, rounds: int, layout: Layout | None, placer: "Placer", before: tuple[int, Any] = (0, 0.0)
+) -> tuple[Any, Any]:
+    """Prepare (method, problem, network) for `rounds` rounds; before: see `engine.prepare`.
 
     Returns:
       The three by node id, with data on devices; and the three as they run.
     """
-    method, problem, network = engine.prepare(given[0], given[1], given[2], rounds)
+    method, problem, network = engine.prepare(given[0], given[1], given[2], rounds, before=before)
     there = tree.map(placer, problem)
     if layout is None:
         return (method, there, network), (method, there, network)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.checks import Number, Several, constant_rate, in_, or_none, whole
+from ..core.local_work import LocalSteps
 from ..core.types import NodeTree, Round, Tree
 from ..errors import NULL, bad
 
@@ -64,12 +65,13 @@ def upload_weights(owner: Any, cohort: Round) -> Any:
     return cohort.by_id(jnp.asarray(by, float))
 
 
-def own_steps(cohort: Round, work: Any, k: int) -> Any:
-    """int32 [n]: how many of k local steps each node makes, at least one; None where all make k."""
+def own_steps(cohort: Round, work: Any, k: LocalSteps) -> Any:
+    """int32 [n]: how many of k local steps each node makes, >= 1; None where all make the most."""
+    most, steps = cohort.steps_of(k)
     if work is None:
-        return None
-    share = jnp.broadcast_to(cohort.rate(work), (cohort.n,))
-    return jnp.clip(jnp.round(share * k), 1, k).astype(jnp.int32)
+        return steps
+    all_of_them, share = most if steps is None else steps, jnp.broadcast_to(cohort.rate(work), (cohort.n,))
+    return jnp.clip(jnp.round(share * all_of_them), 1, all_of_them).astype(jnp.int32)
 
 
 def at_server(params: NodeTree) -> Tree:

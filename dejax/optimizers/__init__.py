@@ -1,13 +1,24 @@
 """Node optimizers from optax and learning-rate schedules, with numbers as leaves."""
 
 from .optimizers import (
-    Cosine as Cosine,
-    InverseSqrt as InverseSqrt,
     LocalStep as LocalStep,
     Optimizer as Optimizer,
     check_step as check_step,
     local_step as local_step,
     optimizer as optimizer,
 )
+from .schedules import (
+    Cosine as Cosine,
+    Exponential as Exponential,
+    InverseSqrt as InverseSqrt,
+    OneCycle as OneCycle,
+    Piecewise as Piecewise,
+    Step as Step,
+    WarmUp as WarmUp,
+    of_optax as of_optax,
+)
 
-__all__ = ["Cosine", "InverseSqrt", "Optimizer", "LocalStep", "check_step", "optimizer", "local_step"]
+__all__ = [
+    "Cosine", "Exponential", "InverseSqrt", "LocalStep", "OneCycle", "Optimizer", "Piecewise", "Step", "WarmUp", "check_step",
+    "local_step", "of_optax", "optimizer",
+]  # fmt: skip

@@ -5,7 +5,7 @@ A raw optax optimizer is a pair of closures: each learning rate would compile a 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 import jax
@@ -14,13 +14,16 @@ import numpy as np
 import optax
 
 from ..core import tree
-from ..core.checks import above, at_least, rate
+from ..core.checks import above, choice, or_none, rate
 from ..core.kinds import ADAM
-from ..core.schedule import ByRound, Schedule
+from ..core.schedule import ByRound, paced
 from ..core.stacks import Stacks
-from ..core.struct import number, static, struct
-from ..core.types import FloatLike, NodeFloatLike, Round, Tree
+from ..core.struct import static, struct
+from ..core.types import Round, Tree
 from ..errors import bad, keyword
+
+AROUND = ("clip_value", "clip_norm", "l2", "weight_decay")  # what goes around any factory, in this order
+KEPT = "optimizer"  # slot of the state that a round carries for methods without one of their own
 
 
 @struct
@@ -30,15 +33,36 @@ class Optimizer:
     factory: Callable[..., Any] = static()
     numbers: dict[str, Any]  # leaves: floats, arrays, schedules
     structure: tuple[tuple[str, Any], ...] = static(default=())  # flags such as nesterov
+    restart: bool | None = static(default=None)
 
     def make(self, round: Any = None) -> Any:
         """The optax transformation, its schedules read at this round; `PerNode` where numbers are."""
-        numbers: dict[str, Any] = {
-            k: (v(0 if round is None else round.index) if callable(v) else v) for k, v in self.numbers.items()
-        }
+        before = lambda v: paced(v, lambda: jnp.zeros(3))(0)  # before a run the state alone is asked for
+        read = before if round is None else lambda v: v(round.index)
+        numbers: dict[str, Any] = {k: read(v) if callable(v) else v for k, v in self.numbers.items()}
         rows = {k: v if round is None else round.by_id(v) for k, v in numbers.items() if jnp.ndim(v)}
-        one = lambda row: self.factory(**numbers | row, **dict(self.structure))
+        one = lambda row: self._built(numbers | row)
         return PerNode(one, rows) if rows else one({})
+
+    def _built(self, numbers: dict[str, Any]) -> optax.GradientTransformation:
+        """The factory's transformation, and around it what the factory does not do itself."""
+        own = around(self.factory, numbers)
+        given = {k: v for k, v in numbers.items() if k not in own}
+        made = self.factory(**given, **dict(self.structure))
+        if not own:
+            return made
+        before = {"clip_value": optax.clip, "clip_norm": optax.clip_by_global_norm, "l2": optax.add_decayed_weights}
+        parts = [make(own[name]) for name, make in before.items() if name in own]
+        if "weight_decay" in own:
+            shrink = own["weight_decay"] * given["learning_rate"]
+            decay = lambda updates, params: tree.map(lambda u, x: u - jnp.asarray(shrink, x.dtype) * x, updates, params)
+            return optax.chain(*parts, made, optax.stateless(decay))
+        return optax.chain(*parts, made)
+
+
+def around(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that stand around a factory, which does not take them itself."""
+    return {k: options[k] for k in AROUND if k in options and k not in inspect.signature(factory).parameters}
 
 
 class PerNode(NamedTuple):
@@ -68,14 +92,21 @@ class PerNode(NamedTuple):
         )
 
 
-def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Optimizer:
+def optimizer(factory: Callable[..., Any], *in_order: Any, restart: bool | None = None, **options: Any) -> Optimizer:
     """An optimizer for every node: a module-level optax factory and its arguments.
+
+    Around any factory go `clip_value`, `clip_norm`, `l2` and `weight_decay`, in this order, the first three before its step:
+    clip every entry of the gradient; clip its norm over all leaves; add l2 x; after the step subtract
+    learning_rate weight_decay x (decoupled). A factory that has `weight_decay` itself (adamw) takes it.
 
     Args:
       factory: e.g. optax.adam. in_order, options: its arguments; numbers and schedules may be swept
         without recompiling, and be arrays [n], one per node, where every node has a step of its own. Schedules are called with the round: `dejax.Cosine`, those of optax, or
         any function where the factory takes a schedule. Other functions (masks), flags, words and
         dtypes are structure.
+      restart: what a node keeps of its optimizer (momenta, counts) from round to round. True: nothing, each round begins
+        anew. False: all of it, also at a server, where the round carries it for every node. None: as
+        the method does; methods at a server begin anew, others keep it in their state.
     Raises:
       TypeError: an optax optimizer that is made already, or an argument that the factory does not
         take.
@@ -103,9 +134,16 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, **options: Any) -> Op
             "learning_rate", options["learning_rate"], instead="give a number or a schedule, e.g. learning_rate=1e-3"
         )
     options = {k: _read(factory, k, v) for k, v in options.items()}
+    options = {k: v for k, v in options.items() if v is not None or k not in around(factory, options)}
     fixed = {k: v for k, v in options.items() if not _is_number(v)}
-    numbers = {k: v for k, v in options.items() if k not in fixed}
-    made = Optimizer(factory, numbers, tuple(sorted(fixed.items())))
+    array = lambda v: np.asarray(v, np.float32) if isinstance(v, (list, tuple)) else v
+    numbers = {k: array(v) for k, v in options.items() if k not in fixed}
+    if "weight_decay" in around(factory, options) and "learning_rate" not in options:
+        why = "but without learning_rate there is nothing to decay by"
+        raise bad(
+            "weight_decay", options["weight_decay"], owner=str(name), why=why, instead="give learning_rate, or l2"
+        )
+    made = Optimizer(factory, numbers, tuple(sorted(fixed.items())), or_none(choice(True, False))("restart", restart))
     try:
         made.make()
     except TypeError as error:
@@ -122,6 +160,9 @@ def _read(factory: Callable[..., Any], name: str, value: Any) -> Any:
         return jnp.dtype(value)
     if isinstance(value, type) and issubclass(value, (np.generic, int, float)):
         return jnp.dtype(value)
+    if value is not None and name in around(factory, {name: value}):
+        check = above(0) if name.startswith("clip") else rate
+        return check(f"{getattr(factory, '__name__', 'optimizer')}.{name}", value, leaf=True)
     if name == "learning_rate":
         return rate(f"{getattr(factory, '__name__', 'optimizer')}.{name}", value, leaf=True)
     if callable(value) and jax.tree_util.all_leaves([value]):
@@ -138,61 +179,6 @@ def _is_number(value: object) -> bool:
     if callable(value):
         return not jax.tree_util.all_leaves([value])
     return not (value is None or isinstance(value, (bool, str, np.dtype)))
-
-
-PEAK = above(0)
-ROUNDS = above(0, "a number of rounds > 0", infinite=True)
-
-
-@struct
-class Cosine(Schedule):
-    """Half a cosine from `peak` at round 0 to `end` at round `rounds`.
-
-    With `warmup`, rounds of linear rise come before it.
-
-    Args:
-      peak: > 0. rounds: > 0. end: >= 0.
-      warmup: rounds of linear rise from 0, >= 0 and below `rounds`.
-    Raises:
-      ValueError: a number out of range. TypeError: another schedule, or text, in place of a number.
-    Reference: Loshchilov and Hutter, SGDR, 2017.
-    """
-
-    peak: NodeFloatLike = number(check=PEAK)
-    rounds: FloatLike = number(check=ROUNDS)
-    end: NodeFloatLike = number(default=0.0, check=at_least(0))
-    warmup: FloatLike = number(default=0, check=at_least(0))
-
-    def __post_init__(self) -> None:
-        known = isinstance(self.warmup, (int, float)) and isinstance(self.rounds, (int, float))
-        if known and self.warmup and self.warmup >= self.rounds:
-            why = f"but the cosine ends at round {self.rounds}"
-            raise bad("warmup", self.warmup, owner=self, why=why, instead="give fewer rounds than `rounds`")
-
-    def __call__(self, t: object) -> Any:
-        t = jnp.asarray(t, float)  # of the run's width
-        rise = jnp.minimum(1, (t + 1) / jnp.maximum(self.warmup, 1))
-        share = jnp.clip((t - self.warmup) / jnp.maximum(self.rounds - self.warmup, 1), 0, 1)
-        fall = self.end + (self.peak - self.end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
-        return jnp.where(t < self.warmup, self.peak * rise, fall)
-
-
-@struct
-class InverseSqrt(Schedule):
-    """peak / sqrt(1 + t / offset): the classic decay of stochastic gradient methods.
-
-    Args:
-      peak: > 0. offset: rounds after which the rate has fallen by sqrt(2), > 0.
-    Raises:
-      ValueError: a number that is not positive. TypeError: another schedule, or text, in place of
-        a number.
-    """
-
-    peak: NodeFloatLike = number(check=PEAK)
-    offset: FloatLike = number(default=1.0, check=ROUNDS)
-
-    def __call__(self, t: object) -> Any:
-        return self.peak / jnp.sqrt(1 + jnp.asarray(t, float) / self.offset)
 
 
 @struct
@@ -212,6 +198,12 @@ class LocalStep:
         """
         if self.optimizer is None:
             return ()
+        if round is not None and self.optimizer.restart is False:
+            one = tree.map(lambda x: x[0], params)
+            return round.slot(KEPT, lambda n: self.init(tree.tile(one, n)))[0]
+        return self._anew(params, round)
+
+    def _anew(self, params: Tree, round: Round | None) -> Any:
         made = self.optimizer.make(round)
         if not isinstance(made, PerNode):
             start = jax.vmap(made.init)
@@ -223,7 +215,22 @@ class LocalStep:
         return Stacks({name: each(mine(ids), params[name]) for name, ids in params.parts()}, params.ids)
 
     def __call__(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
-        """(params, opt_state) after one step at the nodes that compute."""
+        """(params, opt_state) after the one step of a round, at the nodes that compute."""
+        return self.step(round, grads, self.begin(round, opt_state, params), params)
+
+    def begin(self, round: Round, opt_state: Tree, params: Tree) -> Any:
+        """The optimizer's state as the local work of a round begins: a new one where it restarts."""
+        if self.optimizer is None or not self.optimizer.restart:
+            return opt_state
+        return round.keep(self._anew(params, round), opt_state)
+
+    def end(self, round: Round, opt_state: Tree) -> None:
+        """Keep the state that the round carries, where the method has none of its own."""
+        if self.optimizer is not None and self.optimizer.restart is False and KEPT in round.store.slots:
+            round.slot(KEPT, lambda n: None)[1](round.keep(opt_state, round.slot(KEPT, lambda n: None)[0]))
+
+    def step(self, round: Round, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Any, Any]:
+        """(params, opt_state) after one of several steps at the nodes that compute."""
         if self.optimizer is not None:
             return round.descend(self.optimizer.make(round), grads, opt_state, params)
         return round.end_step(tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params)), opt_state
@@ -249,8 +256,6 @@ def check_step(owner: Any) -> None:
 
 
 __all__ = [
-    "Cosine",
-    "InverseSqrt",
     "LocalStep",
     "Optimizer",
     "check_step",

@@ -13,7 +13,7 @@ from ..core.types import Method, Network, Problem
 from ..data.sampling import Epoch, Full, Poisson, WithoutReplacement
 from ..engine import prepare
 from ..engine.rounds import begin
-from ..errors import bad
+from ..errors import RefusedError, bad
 from ..privacy import accountant
 
 Queries = list[tuple[int, int]]  # (times, uses of one draw) of the mechanisms of a round
@@ -109,6 +109,13 @@ class Account:
     def said(self) -> str:
         """The words, with the delta, as tables and files say them."""
         return self.words if self.why else f"epsilon at delta {self.delta:g}, a {self.words}; the node that spends most"
+
+    def terms(self) -> tuple[Any, ...]:
+        """What all its numbers come from; equal for accounts that are the same."""
+        if self.why:
+            return (self.why,)
+        of_nodes = (self.rate.tolist(), self.without, self.batches.tolist())
+        return self.runs, self.queries, self.delta, self.noise, self.clients, of_nodes, self.words
 
     def spent(self, rounds: int, delta: float | None = None) -> Spent:
         """Of every node after `rounds` rounds."""
@@ -208,6 +215,21 @@ def account(method: Method, problem: Problem, network: Network, queries: Queries
     return None if network.privacy is None else Account(method, problem, network, queries)
 
 
+def check_alike(place: int, first: Account | None, other: Account | None) -> None:
+    """Refuse phases of a run of which one account does not hold.
+
+    Args:
+      place: which phase `other` is of. first: of the first phase.
+    Raises:
+      RefusedError: says which phase spends otherwise.
+    """
+    if (first is None, first and first.terms()) != (other is None, other and other.terms()):
+        why = "but epsilon is accounted for rounds that all spend alike"
+        way = "keep privacy, local work, batches, sampled clients and what reads them in all phases"
+        says = "makes rounds that spend otherwise than those of the first phase"
+        raise bad(f"phases[{place}].network.privacy", None, says=says, why=why, instead=way, error=RefusedError)
+
+
 def _queries(method: Method, problem: Problem, network: Any) -> Queries:
     """Find the mechanisms of one round, by recording it."""
     stores: list[Any] = []
@@ -215,4 +237,4 @@ def _queries(method: Method, problem: Problem, network: Any) -> Queries:
     return stores[0].queries()
 
 
-__all__ = ["Account", "Spent", "account", "privacy_spent"]
+__all__ = ["Account", "Spent", "account", "check_alike", "privacy_spent"]

@@ -191,6 +191,10 @@ class Problem:
         """Where batches come from: the source, or the node's own samples."""
         return Samples(self.sampler) if self.source is None else self.source
 
+    def batches(self, samples: Any) -> Any:
+        """Batches of an epoch of nodes with so many samples: a number, or an array of them."""
+        return -(-samples // (samples if self.batch_size is None else self.batch_size))
+
     def of_model(self, measure: Callable[[Tree], float]) -> float:
         """`measure` of the shapes of one model; of several architectures the mean over the nodes."""
         like = model_like(self.task)

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from ..core.local_work import Epochs
 from ..core.made import Made, made
 from ..core.types import Method, Network, Problem
 from ..core.yaml_text import dump
@@ -19,10 +20,14 @@ ROOMS = (
     "aggregation", "attacks", "compression", "data", "data.augmentations", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
     "tasks", "topology",
 )  # fmt: skip
-SCHEDULES = {"Cosine": "cosine", "InverseSqrt": "inverse_sqrt"}
+SCHEDULES = {
+    "Cosine": "cosine", "InverseSqrt": "inverse_sqrt", "Step": "step", "Exponential": "exponential",
+    "Piecewise": "piecewise", "OneCycle": "one_cycle", "WarmUp": "warm_up",
+}  # fmt: skip
 PROBLEM = ("batch_size", "sampling", "starts", "block", "personal_lr")
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
-Experiment = tuple[Method, Problem, Network]
+Later = Sequence[tuple[int, Any, Any]]  # phases after the first: (first round, method, network)
+Experiment = tuple[Any, ...]  # (method, problem, network), and perhaps the later phases
 
 
 class _NoName(Exception):
@@ -82,9 +87,11 @@ def spelled(value: Any) -> Any:
     mark = value if isinstance(value, Made) else made(value)
     if mark is not None:
         return _call(_name(mark.maker), mark.args)
-    optimizer = _optimizer(value)
+    optimizer = _of_optax(value)
     if optimizer is not None:
         return optimizer
+    if isinstance(value, Epochs):
+        return {"epochs": spelled(value.epochs)}
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise _NoName
     return _call(
@@ -143,7 +150,7 @@ def call_of(value: object) -> Any:
         return None
 
 
-def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
+def _run(method: Method, problem: Problem, network: Network, phases: Later = ()) -> dict[str, Any]:
     if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not back_propagation:
         raise _NoName
     out: dict[str, Any] = {"data": samples(problem.data)}
@@ -160,8 +167,20 @@ def _run(method: Method, problem: Problem, network: Network) -> dict[str, Any]:
     out |= {
         name: spelled(value) for name in PROBLEM if (value := getattr(problem, name)) is not None or name == "block"
     }
+    out |= {"phases": _phases(phases)} if phases else {}
     out |= {"augment": [spelled(m) for m in problem.augment]} if problem.augment else {}
     return out | ({"roles": dict(problem.roles)} if problem.roles else {})
+
+
+def _phases(later: Later) -> list[dict[str, Any]]:
+    """Spell phases: what each after the first has, whole; the first has what the run has."""
+    ends = [{"until": begin} for begin, *_ in later]
+    names = [] if later[0][2] is None else [f.name for f in dataclasses.fields(later[0][2]) if f.name not in FILLED]
+    network = lambda net: (
+        {"network": dict.fromkeys(names) | _network(net)} if names else {}
+    )  # nothing of the run's stays
+    whole = [{"method": spelled(method)} | network(net) for _, method, net in later]
+    return [dict(a, **b) for a, b in zip([*ends, {}], [{}, *whole], strict=True)]
 
 
 def _network(network: Network) -> dict[str, Any]:
@@ -206,18 +225,22 @@ def _only_key(call: Any) -> str:
     return call if isinstance(call, str) else next(iter(call))
 
 
-def _optimizer(value: Any) -> Any:
-    """Spell an optax optimizer by the name of its factory; None for anything else."""
+def _of_optax(value: Any) -> Any:
+    """Spell an optax optimizer or schedule by the name of its factory; None for anything else."""
     import optax
 
     from ..optimizers.optimizers import Optimizer
+    from ..optimizers.schedules import OfOptax
 
+    if isinstance(value, OfOptax):
+        return _call(value.factory.__name__, {**value.arguments(), "unit": value.unit})
     if not isinstance(value, Optimizer):
         return None
     name = getattr(value.factory, "__name__", "")
     if getattr(optax, name, None) is not value.factory:
         raise _NoName
-    return _call(name, {**value.numbers, **dict(value.structure)})
+    restart = {} if value.restart is None else {"restart": value.restart}
+    return _call(name, {**value.numbers, **dict(value.structure), **restart})
 
 
 def _name(member: Any) -> str:

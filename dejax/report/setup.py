@@ -4,13 +4,14 @@ import dataclasses
 import datetime
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from .. import topology
+from ..core.local_work import Epochs, LocalSteps
 from ..core.types import Method, Network, Problem, Topology
 from ..data import NodeData, columns
 from .as_config import call_of, split_of
@@ -20,13 +21,15 @@ PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "perso
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
 
 
-def setup(method: Method, problem: Problem, network: Network, params: Any = None) -> dict[str, Any]:
+def setup(
+    method: Method, problem: Problem, network: Network, params: Any = None, phases: Sequence[tuple[int, Any, Any]] = ()
+) -> dict[str, Any]:
     """Describe all that a run was given, in the words of a config where it can.
 
     Members stand as `name` or `{name: {argument: value}}`, as in a config; classes and functions outside of dejax with their module.
     Graphs and data stand with facts beside their arguments.
     Args:
-      params: of the start, if any were given.
+      params: of the start, if any were given. phases: (first round, method, network) of those after the first.
     """
     network = {} if network is None else network
     out: dict[str, Any] = {"method": described(method), "network": _network(network)}
@@ -37,14 +40,29 @@ def setup(method: Method, problem: Problem, network: Network, params: Any = None
     out["learning_rule"] = described(problem.rule)
     if params is not None:
         out["params"] = "given"
+    if phases:
+        out["phases"] = [{"from": t, "method": described(m), "network": _network(net)} for t, m, net in phases]
     return out | {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | versions()
 
 
-def facts_of(method: Method) -> dict[str, Any]:
-    """Facts of a method: its repr without machine addresses, its local steps."""
-    steps = getattr(method, "local_steps", None)
-    out = {"local_steps": steps} if isinstance(steps, int) else {}
+def facts_of(method: Method, *later: Method) -> dict[str, Any]:
+    """Facts of a method: its repr without machine addresses, its local steps.
+
+    later: the method in later phases.
+    """
+    all_steps = [getattr(m, "local_steps", None) for m in (method, *later)]
+    said = list(dict.fromkeys(_steps(steps) for steps in all_steps if steps is not None))
+    steps = all_steps[0] if len(said) == 1 and isinstance(all_steps[0], int) else ", then ".join(said)
+    out = {"local_steps": steps} if said else {}
     return out | {"method": re.sub(r" at 0x[0-9a-f]+", "", repr(method))[:500]}
+
+
+def _steps(given: LocalSteps | tuple[float, ...] | float) -> str:
+    """Local steps in words: `5`, `2 to 9`, `0.5 epochs`."""
+    if isinstance(given, Epochs):
+        return _steps(given.epochs) + (" epoch" if given.epochs == 1 else " epochs")
+    each = given if isinstance(given, tuple) else (given,)
+    return f"{min(each):g}" if len(set(each)) == 1 else f"{min(each):g} to {max(each):g}"
 
 
 def versions() -> dict[str, str]:

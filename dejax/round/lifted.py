@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..core import tree
+from ..core.local_work import LocalSteps
 from ..core.random import fold_in, fold_name
 from ..core.types import Round, Tree, Values
 from .meters import NO_NODE
@@ -29,9 +30,12 @@ def trace_state() -> Any:
     return jax.core.get_opaque_trace_state(convention="nnx")
 
 
-def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
+def repeat(round: Round, name: str, k: LocalSteps, fn: Callable[[Any, Any], Any], carry: Tree, steps: Values) -> Any:
     """See `Round.repeat`."""
     store, key, prefix = round.store, fold_name(round._key, name), name + "/"
+    k, own = round.steps_of(k)
+    if own is not None:
+        steps = own if steps is None else jnp.minimum(own, steps)
 
     def inner(store: Store, i: Tree) -> Any:
         busy = round._busy
@@ -64,6 +68,27 @@ def repeat(round: Round, name: str, k: int, fn: Callable[[Any, Any], Any], carry
     values = tree.map(lambda x: x.mean(0), values)
     store.absorb((total(counts), values, bad.min(), total(sent), total(shares)), units)
     return carry
+
+
+def steps(
+    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: LocalSteps, stop: Any, correction: Tree
+) -> tuple[Any, Any]:
+    """See `Round.local_steps`."""
+    is_optax, begin = getattr(rule, "update", None) is not None, getattr(rule, "begin", None)
+    step = rule if begin is None else rule.step
+    opt_state = opt_state if begin is None else begin(round, opt_state, params)
+
+    def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        params, opt_state = carry
+        grads = inner.gradient(params)
+        if correction is not None:
+            grads = tree.add(grads, correction)
+        return inner.descend(rule, grads, opt_state, params) if is_optax else step(inner, grads, opt_state, params)
+
+    params, opt_state = round.repeat(k, one, (params, opt_state), steps=stop, name=name)
+    if begin is not None:
+        rule.end(round, opt_state)
+    return params, opt_state
 
 
 def when(round: Round, name: str, pred: jax.Array, fn: Callable[[Any, Any], Any], carry: Tree) -> Any:
@@ -105,4 +130,4 @@ def both(round: Round, branches: tuple[Callable[[Any], Any], ...]) -> tuple[Any,
     return tuple(out)
 
 
-__all__ = ["both", "repeat", "trace_state", "when"]
+__all__ = ["both", "repeat", "steps", "trace_state", "when"]

@@ -379,20 +379,4 @@ def _architecture(params: Tree) -> tuple[str | None, Any]:
     return next(iter(params.items())) if stacks.is_stacks(params) else (None, params)
 
 
-def steps(
-    round: Round, name: str | None, params: Any, opt_state: Any, rule: Any, k: int, stop: Any, correction: Tree
-) -> tuple[Any, Any]:
-    """See `Round.local_steps`."""
-    is_optax = getattr(rule, "update", None) is not None
-
-    def one(inner: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        params, opt_state = carry
-        grads = inner.gradient(params)
-        if correction is not None:
-            grads = tree.add(grads, correction)
-        return inner.descend(rule, grads, opt_state, params) if is_optax else rule(inner, grads, opt_state, params)
-
-    return round.repeat(k, one, (params, opt_state), steps=stop, name=name)
-
-
-__all__ = ["descend", "gradient", "loss", "steps"]
+__all__ = ["descend", "gradient", "loss"]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..core import stacks, tree
 from ..core.checks import whole
+from ..core.local_work import LocalSteps
 from ..core.random import fold_name
 from ..core.shapes import check_pair, check_rows
 from ..core.types import Tree
@@ -134,17 +135,16 @@ class Round(Rows):
         return local.descend(self, optimizer, grads, opt_state, params)
 
     def local_steps(
-        self, params: Tree, opt_state: Tree, rule: Any, k: int, *,
-        steps: Tree = None, correction: Any = None, name: str | None = None,
+        self, params: Tree, opt_state: Tree, rule: Any, k: LocalSteps, *, steps: Tree = None, correction: Any = None, name: str | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Take k local steps at each node, each on a fresh batch: (params, opt_state) at the end.
 
         Args:
           rule: an optax optimizer, or rule(round, grads, opt_state, params) -> (params, opt_state).
-          steps: int [n], after how many node i stops.
+          steps: int [n], after how many node i stops. k: a number, one per node by id, or `Epochs`.
           correction: tree of [n, ...] added to every gradient.
         """
-        return local.steps(self, name, params, opt_state, rule, k, steps, correction)
+        return lifted.steps(self, name, params, opt_state, rule, k, steps, correction)
 
     def end_step(self, params: Tree, *, name: str | None = None) -> Any:
         """Let the learning rule finish a local step of the method's own, on params [n, ...].
@@ -369,9 +369,9 @@ class Round(Rows):
         return self._by_architecture(run, stacks.held(trees), trees)
 
     def repeat(
-        self, k: int, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None
-    ) -> Any:
-        """Iterate carry <- fn(inner, carry), k times.
+        self, k: LocalSteps, fn: Callable[["Round", Any], Any], carry: Tree, *, steps: Tree = None, name: str | None = None,
+    ) -> Any:  # fmt: skip
+        """Iterate carry <- fn(inner, carry), k times; `k` as in `local_steps`.
 
         Memory and meters pass through; each iteration is a phase of its own. Past its own `steps`
         [n] a node computes nothing and keeps its carry, whose leaves must then have the node axis.

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core import stacks, tree
 from ..core.architectures import Architectures
+from ..core.local_work import LocalSteps, steps_of
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
@@ -89,6 +90,15 @@ class Rows:
     def counts(self) -> jax.Array:
         """[n] local samples of each node."""
         return self._rows(self.problem.data.count)
+
+    def steps_of(self, k: LocalSteps) -> tuple[int, Any]:
+        """Return (the most steps that a node makes in k, int32 [n] how many each row makes).
+
+        None in place of the second where all make the most. k: a number of local steps, one per
+        node by id, or `Epochs`.
+        """
+        data, problem = self.problem.data, self.problem
+        return steps_of(k, data.index, self.counts, problem.batches, self.by_id, data.even)
 
     @property
     def elapsed(self) -> jax.Array:

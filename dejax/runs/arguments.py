@@ -1,6 +1,6 @@
-"""Arguments that the public calls read alike: where files go, and which seeds."""
+"""Arguments that the public calls share: where files go, which seeds, which phases."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -63,4 +63,10 @@ def one_of(seed: Any, seeds: Any) -> Any:
     return seeds
 
 
-__all__ = ["directory_of", "one_of"]
+def experiment_of(given: Sequence[Any]) -> tuple[tuple[Any, Any, Any], Any]:
+    """Return ((method, problem, network), phases) of a run given as three, or as four."""
+    method, problem, network, *phases = given
+    return (method, problem, network), phases[0] if phases else None
+
+
+__all__ = ["directory_of", "experiment_of", "one_of"]

@@ -28,38 +28,27 @@ from ..xla.compile_once import once
 from . import vmapped
 from .counters import Counters
 from .fingerprint import fingerprint
+from .phased import Phased
 
 CHUNK = 128  # most rounds between two looks of the host; shapes nothing but the meters' buffer
 
 
-class Batch(abc.ABC):
+class Batch(Phased):
     """Runs that are alike but for keys and some numbers, as one program for the driver.
 
-    Subclasses set `given`, `method`, `problem`, `network`, `ready` and `key`. `carry` is donated to
-    every chunk.
+    Subclasses set `stages`, `stage` and `key`. `carry` is donated to every chunk.
 
     Attributes:
       label: names the whole: its checkpoints, its line on the terminal. lanes: (label, seed) of
         every run.
       many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond
         the lanes are not looked at.
-      given: (method, problem, network) of the first run; method, problem, network: the same as
-        prepared, by node id, data on devices; ready: the same as they run, on a mesh with nodes in
-        their places.
-      varying: which leaves of (method, network) differ between the runs.
       broken: lane -> (round, node) where it stopped being finite, for runs that let the others go
         on. closed: those of them whose last record is written.
     """
 
     seeds: list[int]
-    given: Any
-    method: Any
-    problem: Any
-    network: Any
-    ready: Any
     key: Any
-    varying: tuple[int, ...] = ()
-    accounts: Any  # `Accounts` of privacy
     copies = 0.0  # bytes that it holds beside the plan of `given` with `width` seeds
     fewer = ""  # what to take less of, where it does not fit
 
@@ -92,11 +81,9 @@ class Batch(abc.ABC):
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
         self.pace: tuple[float, int] = (0.0, 0)  # real seconds in chunks, and the rounds that these computed
-        self._compiled: Any = None
         self.started, self.status = False, "done"
         self.cadence: Any = None
         self.shape: dict[str, Any] = {}
-        self._axes: Any = None
 
     @property
     def labels(self) -> list[str]:
@@ -136,11 +123,11 @@ class Batch(abc.ABC):
     @property
     def axes(self) -> Any:
         """Which leaves of the carry have the node axis."""
-        if self._axes is None:
+        if self.stage.axes is None:
             key = self.key[0] if self.many else self.key
             method, problem, network = self.ready
-            self._axes = engine.carry_axes(method, problem, network, key, _like(self.initial))
-        return self._axes
+            self.stage.axes = engine.carry_axes(method, problem, network, key, _like(self.initial))
+        return self.stage.axes
 
     def _program(self, name: str) -> Any:
         """`start`, `run_chunk` or `model` of the engine, for all runs at once."""
@@ -161,6 +148,7 @@ class Batch(abc.ABC):
 
     def start(self) -> None:
         """The carry before round 0."""
+        self.stage = self.stages[0]
         params = engine.laid_out(self.ready[1], self.initial)
         self.carry = self._in_place(self._program("start")(*self._begin(self.values, params)))
         self.round, self.started = 0, True
@@ -192,12 +180,12 @@ class Batch(abc.ABC):
         takes carries that were computed or loaded, and any number of rounds, but each leaf where it
         was compiled for: see `_in_place`.
         """
-        if self._compiled is None:
+        if self.stage.compiled is None:
             began = time.perf_counter()
             before, after = self._chunk(self.abstract(), 1)
-            self._compiled = self._program("run_chunk").lower(*before, CHUNK, *after).compile()
+            self.stage.compiled = self._program("run_chunk").lower(*before, CHUNK, *after).compile()
             self.compile += time.perf_counter() - began
-        return self._compiled
+        return self.stage.compiled
 
     def _in_place(self, carry: Tree) -> Any:
         """Place all leaves of the carry where the rounds expect them, on a mesh."""
@@ -212,6 +200,7 @@ class Batch(abc.ABC):
 
         Meters are [count, ...] (after runs). wanted: says by the meters how many of these rounds are; where fewer, they are run again alone.
         """
+        self._go_on()
         program = self.compiled()
         spare = None if wanted is None else vmapped.copied(self.carry)
         began = time.perf_counter()
@@ -234,7 +223,7 @@ class Batch(abc.ABC):
             x.is_deleted() for x in tree.leaves(self.carry) if isinstance(x, jax.Array)
         )
 
-    def release(self) -> None:  # noqa: B027  a run keeps all it has
+    def release(self) -> None:
         """Called when the runs are over and saved; what is not looked at again may go."""
 
     # ---- what is measured
@@ -298,6 +287,7 @@ class Batch(abc.ABC):
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         seconds, rounds = self.pace
         return out | ({"wall/round": float(f"{seconds / rounds:.4g}")} if rounds else {})
@@ -343,7 +333,7 @@ class Batch(abc.ABC):
 
     def data_name(self) -> str:
         """The data in words, the same for the same data alone: name, nodes and a digest."""
-        data = self.given[1].data
+        data = self.stages[0].given[1].data
         return f"{data.name}, {data.n} nodes, {fingerprint(data)[:8]}"
 
 

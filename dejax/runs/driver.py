@@ -62,6 +62,7 @@ def drive(
         done = run.round if saved is None else checkpoint.round_of(saved)
         bar.begin(run.label, cadence.rounds, done)
         if check_memory and done < cadence.rounds:
+            run.stage = run.stage_of(done + 1)
             with processes.everyone():
                 memory_check.check_compiled(run)
         if not running:
@@ -148,7 +149,7 @@ def _loop(
         bar.measured(0, run.said())
     saved = time.perf_counter()
     while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
-        count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round)
+        count = min(pace, batch.CHUNK, cadence.next_stop(run.round) - run.round, run.left)
         open_ = [i for i in range(len(run.lanes)) if i not in run.closed]
         times = Times(cadence, [run.counters[i] for i in open_])
         count = min(count, times.likely()) if times.pending else count

@@ -6,7 +6,7 @@ Such numbers are learning rates, gamma, strengths.
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from ..core.struct import labelled
 from ..core.types import Layout, MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..engine.upload import Placer, placed
+from ..engine.upload import Placer
 from ..errors import bad
 from ..report.graphs import of_run
 from ..report.setup import facts_of, setup
@@ -27,6 +27,7 @@ from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
+from .phases import Stage, of_setup, phases_of, staged
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Member:
       marks: numbers that its records hold. swept: of a sweep, the run that was varied and what was
         set, as text: {"run": label, "over": {name: value}}. blamed: makes a stretch in which what is refused is
         about this run.
-      parts, ready: of `placed`, as soon as it is placed on devices.
+      phases: as `simulate` takes them. stages: the same prepared, as soon as it is placed on devices.
     """
 
     label: str
@@ -47,29 +48,21 @@ class Member:
     marks: dict[str, Any] = field(default_factory=dict)
     swept: dict[str, Any] | None = None
     blamed: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
-    parts: Any = None
-    ready: Any = None
+    phases: Any = None
+    stages: list[Stage] = field(default_factory=list)
 
     def place_on(self, layout: Layout | None, placer: Placer) -> None:
         """Prepare it, and place it on devices."""
         with self.blame():
-            self.parts, self.ready = placed(self.given, self.rounds, layout, placer)
+            self.stages = staged(phases_of(self.given, self.phases, self.rounds), self.rounds, layout, placer)
 
     def blame(self) -> contextlib.AbstractContextManager[Any]:
         """A stretch in which what is refused is about this run."""
         return labelled(self.label) if self.blamed is None else self.blamed()
 
-    def leaves(self) -> list[Any]:
-        """Those of (method, network), which may differ within a group."""
-        return jax.tree.leaves((self.ready[0], self.ready[2]))
-
     def structure(self) -> Any:
-        """Equal for members that one program serves: all but the numbers of method and network."""
-        problem = self.ready[1]
-        ids = None if problem.place is None or problem.place.ids is None else tuple(to_host(problem.place.ids).tolist())
-        shapes = tuple((x.shape, str(x.dtype)) for x in self.leaves())
-        data = tuple(_told_by(x) for x in jax.tree.leaves(self.parts[1]))
-        return jax.tree.structure(self.ready), shapes, data, ids, self.rounds
+        """Equal for members that one program a phase serves: all but numbers of method and network."""
+        return tuple(_structure(stage) for stage in self.stages), self.rounds
 
 
 class Group(Batch):
@@ -85,40 +78,40 @@ class Group(Batch):
         members: Sequence[Member],
         seeds: Sequence[int],
         size: int,
-        varying: tuple[int, ...],
         mesh: MeshLike = None,
     ):
-        first, self.members, self.seeds, self.varying = members[0], list(members), list(seeds), varying
+        first, self.members, self.seeds = members[0], list(members), list(seeds)
+        self.stages = [replace(stage) for stage in first.stages]  # programs and stacked numbers are this group's own
+        self.stage = self.stages[0]
         lanes = [(member.label, seed) for member in members for seed in seeds]
         label = first.label if len(members) == 1 else f"{first.label} and {len(members) - 1} more"
         super().__init__(label, lanes, True, first.rounds, mesh, width=size * len(seeds))
-        self.given, self._values, self.accounts = first.given, None, Accounts(self)
-        (self.method, self.problem, self.network), self.ready = first.parts, first.ready
+        self.accounts = Accounts(self)
         self.key = seeded([seed for _ in range(size) for seed in seeds])
         if self.place is not None:
             self.key = placement.place_array(self.key, self.place.sharding(False, self._lead))
-        leaves = first.leaves()
+        leaves = _leaves(self.stage)
         runs = 1 if self.layout is None else self.layout.mesh.shape[placement.RUNS]
-        self.copies = (self.width - 1) * sum(placement.bytes_of(leaves[i]) for i in varying) / runs
+        self.copies = (self.width - 1) * sum(placement.bytes_of(leaves[i]) for i in self.varying) / runs
 
     @property
     def values(self) -> list[Any]:
         """The varying leaves of all runs, [width, ...] each."""
-        if self._values is not None:
-            return self._values
-        flat = [member.leaves() for member in self.members]
+        if self.stage.values is not None:
+            return self.stage.values
+        flat = [_leaves(member.stages[self.stage.place]) for member in self.members]
         flat += [flat[-1]] * (self.width // len(self.seeds) - len(flat))
         stacked = vmapped.stacked([[leaves[i] for leaves in flat] for i in self.varying], len(self.seeds))
         if self.place is not None:
             rows = self.place.sharding(False, self._lead)
             stacked = [placement.place_array(x, rows) for x in stacked]
-        self._values = stacked
+        self.stage.values = stacked
         return stacked
 
     @property
     def values_like(self) -> list[Any]:
         """Shapes of `values`."""
-        leaves = self.members[0].leaves()
+        leaves = _leaves(self.stage)
         rows = None if self.place is None else self.place.sharding(False, self._lead)
         shape = lambda x: jax.ShapeDtypeStruct((self.width, *x.shape), x.dtype, sharding=rows)
         return [shape(leaves[i]) for i in self.varying]
@@ -129,24 +122,25 @@ class Group(Batch):
 
     def release(self) -> None:
         """Only records and facts are looked at again."""
-        self.carry = self._values = self.ready = self._compiled = None
-        for member in self.members:
-            member.parts = member.ready = None
+        self.carry = None
+        for stage in [*self.stages, *(stage for member in self.members for stage in member.stages)]:
+            stage.parts = (None, stage.parts[1], None)
+            stage.ready = stage.values = stage.compiled = None
 
     def _member(self, at: int) -> Member:
         return self.members[at // len(self.seeds)]
 
     def method_of(self, at: int) -> Any:
         """The method of a lane, as it runs."""
-        return self._member(at).ready[0]
+        return self._member(at).stages[self.stage.place].ready[0]
 
     def network_of(self, at: int) -> Any:
         """The network of a lane, by node id."""
-        return self._member(at).parts[2]
+        return self._member(at).stages[self.stage.place].parts[2]
 
-    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
-        """Method, problem and network of a lane, prepared and by node id."""
-        return self._member(at).parts
+    def parts_of(self, at: int, place: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane in one phase, prepared and by node id."""
+        return self._member(at).stages[place].parts
 
     def diverged(self, error: Any, lane: int) -> None:
         """Only this lane stops."""
@@ -169,7 +163,8 @@ class Group(Batch):
                     f"diverged in round {self.broken[at][0]} (seed {self.seeds[at % width]}, node {self.broken[at][1]})"
                 )
             mine = sum(r["run"] == member.label for r in self.records)
-            out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts_of(member.given[0])
+            facts = facts_of(*(stage.given[0] for stage in member.stages))
+            out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts
             out[member.label] |= self.accounts.facts(member.label)
             if member.swept is not None:
                 out[member.label]["swept"] = member.swept
@@ -177,20 +172,24 @@ class Group(Batch):
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
-        return {member.label: setup(*member.given) for member in self.members}
+        of = lambda m: setup(*m.stages[0].given, phases=of_setup(m.stages))
+        return {member.label: of(member) for member in self.members}
 
     def graphs(self) -> dict[str, Any]:
         """label -> its graph for a picture, or None."""
-        return {member.label: of_run(member.given[0], member.given[2]) for member in self.members}
+        return {m.label: of_run(m.stages[0].given[0], m.stages[0].given[2]) for m in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""
-        networks = [engine.typed(member.given[2]) for member in self.members]
-        methods = [member.parts[0] for member in self.members]
-        found = {}
-        for name, part in zip(("method", "problem", "network"), self.given, strict=True):
-            found |= code_digest.functions(part, name)
-        parts = {"method": methods, "problem": self.problem, "network": networks}
+        of = lambda stage: (stage.parts[0], engine.typed(stage.given[2]))
+        each = [[of(member.stages[stage.place]) for member in self.members] for stage in self.stages]
+        ends, found = [stage.end for stage in self.stages[:-1]], {}
+        for stage in self.stages:
+            for name, part in zip(("method", "problem", "network"), stage.given, strict=True):
+                found |= code_digest.functions(part, name if stage.place == 0 else f"phases.{stage.place}.{name}")
+        methods, networks = zip(*each[0], strict=True)
+        parts = {"method": list(methods), "problem": self.problem, "network": list(networks)}
+        parts |= {"phases": (ends, each[1:])} if ends else {}
         return {name: fingerprint(part) for name, part in parts.items()} | {
             "runs": self.labels,
             "seeds": self.seeds,
@@ -238,15 +237,19 @@ def grouped(
     out = []
     for group in alike.values():
         for member in group:  # one problem on the devices serves all
-            member.parts = (member.parts[0], group[0].parts[1], member.parts[2])
-            member.ready = (member.ready[0], group[0].ready[1], member.ready[2])
+            for mine, first in zip(member.stages, group[0].stages, strict=True):
+                mine.parts = (mine.parts[0], first.parts[1], mine.parts[2])
+                mine.ready = (mine.ready[0], first.ready[1], mine.ready[2])
+        for i in range(len(group[0].stages)):
+            varying = _varying([member.stages[i] for member in group])
+            for member in group:
+                member.stages[i].varying = varying
         parts = _as_before(group, before)
         most = max(1, (at_once or len(group) * len(seeds)) // len(seeds))
         size = max(map(len, parts)) if parts else -(-len(group) // -(-len(group) // most))
         size = -(-size // step) * step
-        varying = _varying(group)
         for some in parts or [group[i : i + size] for i in range(0, len(group), size)]:
-            part = Group(some, seeds, size, varying, layout)
+            part = Group(some, seeds, size, layout)
             part.fewer = f"fewer seeds (now {len(seeds)}; --seeds)"
             if size > step:
                 part.fewer = f"fewer runs at once (now {part.width}; --at-once)"
@@ -269,9 +272,22 @@ def _as_before(group: Sequence[Member], before: Sequence[Sequence[str]]) -> list
     return parts if sum(map(len, parts)) == len(group) else []
 
 
-def _varying(group: Sequence[Member]) -> tuple[int, ...]:
-    """Which leaves of (method, network) differ between members of one structure."""
-    flat = [member.leaves() for member in group]
+def _leaves(stage: Stage) -> list[Any]:
+    """Those of (method, network), which may differ within a group."""
+    return jax.tree.leaves((stage.ready[0], stage.ready[2]))
+
+
+def _structure(stage: Stage) -> Any:
+    problem = stage.ready[1]
+    ids = None if problem.place is None or problem.place.ids is None else tuple(to_host(problem.place.ids).tolist())
+    shapes = tuple((x.shape, str(x.dtype)) for x in _leaves(stage))
+    data = tuple(_told_by(x) for x in jax.tree.leaves(stage.parts[1]))
+    return jax.tree.structure(stage.ready), shapes, data, ids, stage.end
+
+
+def _varying(stages: Sequence[Stage]) -> tuple[int, ...]:
+    """Which leaves of (method, network) differ between members of one structure, in one phase."""
+    flat = [_leaves(stage) for stage in stages]
     same = lambda xs: all(x is xs[0] or np.array_equal(to_host(x), to_host(xs[0])) for x in xs)
     return tuple(i for i, xs in enumerate(zip(*flat, strict=True)) if not same(xs))
 

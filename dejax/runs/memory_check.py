@@ -26,7 +26,9 @@ def check_shapes(run: Any) -> None:
     Args:
       run: a `SingleRun`, or other `Batch`.
     """
-    _check(run, None)
+    for stage in run.stages:
+        with run.within(stage):
+            _check(run, None)
 
 
 def check_compiled(run: Any) -> None:

@@ -52,6 +52,7 @@ def restore(run: Batch, directory: RunDir) -> bool:
                 "the config and the code that it was made with, or start anew with another --out",
             )
             raise CheckpointError(f"{path} is of another experiment: its {other}. Resume with " + way)
+    run.stage = run.stage_of(checkpoint.round_of(path))
     carry, facts = _load(run, path, manifest["facts"].get("width", run.width))
     run.carry = run.moved("to_places", carry)
     run.round, run.started = checkpoint.round_of(path), True

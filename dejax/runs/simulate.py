@@ -17,13 +17,14 @@ from ..report.history import History, Record
 from ..sinks import Sink
 from ..xla.program_cache import kept_programs
 from . import memory_check
-from .arguments import directory_of, one_of
+from .arguments import directory_of, experiment_of, one_of
 from .batch import Batch
 from .cadence import Cadence
 from .directory import RunDir
 from .driver import drive
 from .fingerprint import fingerprint
 from .interrupt import Interrupt
+from .phases import Phases, of_setup
 from .progress import Progress
 from .single import SingleRun, name_of
 
@@ -56,8 +57,9 @@ def simulate(
     fallback: bool = False,
     check_memory: bool = True,
     mesh: MeshLike = None,
+    phases: Phases = None,
 ) -> History:
-    """SingleRun a method on a problem over a network and measure it as it goes.
+    """Run a method on a problem over a network and measure it as it goes.
 
     The numbers are those of `rollout` with `jax.random.key(seed)`; they depend neither on how
     rounds are cut into chunks nor on evaluations, checkpoints, or a kill and resume in between. One
@@ -93,6 +95,8 @@ def simulate(
       mesh: devices to spread the nodes (and seeds) over: a number, `{"nodes": 4, "runs": 2}`, or a JAX mesh with these axes
         (docs/scale.md). The numbers are those of one device up to the order of sums. In a job of several processes
         (`jax.distributed`) all must call with the same arguments; process 0 writes, prints and calls the callbacks.
+      phases: what changes in mid-run, `[{"until": 200, "network": ring}, {"network": complete}]`: each phase has `method` and
+        `network` of its own or those of the run, and lasts until so many rounds are done, the last until the end.
     Returns:
       History; `history.interrupted` is True if Ctrl-C (or a notebook's stop button) ended the run.
     Raises:
@@ -113,7 +117,7 @@ def simulate(
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
         cadence = Cadence(whole("rounds", rounds), every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every)
-        run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh)
+        run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh, phases=phases)
     if params is None:
         _write_config(directory, [(run, cadence)], seed, mesh)
     history = drive_all([(run, cadence)], callbacks, progress, directory, check_memory=check_memory)
@@ -149,7 +153,7 @@ def compare(
     """Run several experiments one after another, into one history, table and run directory.
 
     Args:
-      runs: label -> (method, problem, network).
+      runs: label -> (method, problem, network), or with phases as a fourth.
       rounds: of all runs, or label -> rounds.
       The others: as in `simulate`.
     Returns:
@@ -165,7 +169,7 @@ def compare(
             "runs", runs, says=f"is a {type(runs).__name__}", instead="give a dict {label: (method, problem, network)}"
         )
     for label, run in runs.items():
-        if not isinstance(run, (tuple, list)) or len(run) != 3:
+        if not isinstance(run, (tuple, list)) or len(run) not in (3, 4):
             length = f" of {len(run)}" if isinstance(run, (tuple, list)) else ""
             raise bad(
                 "runs",
@@ -206,11 +210,15 @@ def planned(
       RefusedError, ValueError, TypeError: as `compare`.
     """
     todo, placer = [], Placer(as_layout(mesh))
-    for label, (method, problem, network) in runs.items():
+    for label, given in runs.items():
         with labelled(label):
+            (method, problem, network), phases = experiment_of(given)
             cadence = Cadence(whole("rounds", rounds[label] if isinstance(rounds, Mapping) else rounds), **when)
-            run = SingleRun(label, method, problem, network, seed, cadence.rounds, placer=placer, mesh=mesh)
+            run = SingleRun(
+                label, method, problem, network, seed, cadence.rounds, placer=placer, mesh=mesh, phases=phases
+            )
             cadence.check(run)
+            run.check_phases()
         todo.append((run, cadence))
     return todo
 
@@ -284,6 +292,7 @@ def _drive_all(
         for run, cadence in todo:
             with run.blamed():
                 cadence.check(run)
+                run.check_phases()
                 if check_memory:
                     memory_check.check_shapes(run)
     if processes.count() > 1:
@@ -350,7 +359,8 @@ def _write_config(directory: RunDir | None, todo: Sequence[tuple[SingleRun, Cade
         return
     when = {f.name: getattr(cadence, f.name) for f in fields(cadence) if f.name != "rounds"}
     rounds = {run.label: other.rounds for run, other in todo}
-    directory.config = as_config({run.label: run.given for run, _ in todo}, rounds, seed, when, mesh)
+    given = {run.label: (*run.stages[0].given, of_setup(run.stages)) for run, _ in todo}
+    directory.config = as_config(given, rounds, seed, when, mesh)
 
 
 __all__ = ["DivergenceError", "compare", "continue_run", "drive_all", "planned", "simulate"]

@@ -13,7 +13,7 @@ from ..core.random import seeded
 from ..core.types import MeshLike, Method, Network, Problem, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
-from ..engine.upload import Placer, placed
+from ..engine.upload import Placer
 from ..errors import bad
 from ..metrics.view import View
 from ..report.arrays import Arrays
@@ -23,6 +23,7 @@ from . import code_digest, vmapped
 from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
+from .phases import of_setup, phases_of, staged
 
 
 class SingleRun(Batch):
@@ -33,28 +34,28 @@ class SingleRun(Batch):
 
     def __init__(
         self, label: str, method: Method, problem: Problem, network: Network, seed: Any, rounds: int, params: Tree = None,
-        placer: Placer | None = None, mesh: MeshLike = None,
+        placer: Placer | None = None, mesh: MeshLike = None, phases: Any = None,
     ):  # fmt: skip
         if not isinstance(label, str) or not label:
             raise bad("label", label, instead="give a text that is not empty")
         self.seeds, many = seeds_of(seed)
         super().__init__(label, [(label, s) for s in self.seeds], many, rounds, mesh)
-        self.described = facts_of(method)
-        self.given, self.accounts = (method, problem, network), Accounts(self)
+        self.run, self.phases, self.accounts = (method, problem, network), phases, Accounts(self)
         self.placer = Placer(self.layout) if placer is None else placer
         self.lengthen(rounds)
+        self.described = facts_of(*(stage.given[0] for stage in self.stages))
         self.initial = params
         self.key = seeded(self.seeds if many else self.seeds[0])
         if self.layout is not None:
             self._place_seeds()
 
     def lengthen(self, rounds: int) -> None:
-        """Check and prepare method, problem and network for `rounds` rounds in all.
+        """Check and prepare method, problem and network of all phases for `rounds` rounds in all.
 
         Data go to the device once.
         """
-        (self.method, self.problem, self.network), self.ready = placed(self.given, rounds, self.layout, self.placer)
-        self.rounds, self._prints, self._compiled = rounds, None, None
+        self.stages = staged(phases_of(self.run, self.phases, rounds), rounds, self.layout, self.placer)
+        self.stage, self.rounds, self._prints = self.stage_of(self.round), rounds, None
 
     def _place_seeds(self) -> None:
         """Place the keys on the mesh.
@@ -123,9 +124,9 @@ class SingleRun(Batch):
         other.arrays = Arrays(self.arrays.parts)
         return other
 
-    def parts_of(self, at: int) -> tuple[Any, Any, Any]:
-        """Method, problem and network of a lane, prepared and by node id."""
-        return self.method, self.problem, self.network
+    def parts_of(self, at: int, place: int) -> tuple[Any, Any, Any]:
+        """Method, problem and network of a lane in one phase, prepared and by node id."""
+        return self.stages[place].parts
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
@@ -134,21 +135,25 @@ class SingleRun(Batch):
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""
-        return {self.label: setup(*self.given, self.initial)}
+        method, problem, network = self.stages[0].given
+        return {self.label: setup(method, problem, network, self.initial, of_setup(self.stages))}
 
     def graphs(self) -> dict[str, Any]:
         """label -> its graph for a picture, or None."""
-        return {self.label: of_run(self.given[0], self.given[2])}
+        method, _, network = self.stages[0].given
+        return {self.label: of_run(method, network)}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""
-        network = engine.typed(self.given[2])  # not the prepared one: a timetable grows with `rounds`
-        parts = {"method": self.method, "problem": self.problem, "network": network, "params": self.initial}
-        found = {
-            k: v
-            for name, part in zip(("method", "problem", "network"), self.given, strict=True)
-            for k, v in code_digest.functions(part, name).items()
-        }
+        # not the prepared network: a timetable grows with `rounds`, and with them the end of the last phase
+        each = [(stage.parts[0], engine.typed(stage.given[2])) for stage in self.stages]
+        (method, network), ends = each[0], [stage.end for stage in self.stages[:-1]]
+        parts = {"method": method, "problem": self.problem, "network": network, "params": self.initial}
+        parts |= {"phases": (ends, each[1:])} if ends else {}
+        found = {}
+        for stage in self.stages:
+            for name, part in zip(("method", "problem", "network"), stage.given, strict=True):
+                found |= code_digest.functions(part, name if stage.place == 0 else f"phases.{stage.place}.{name}")
         seeds = self.seeds if self.many else self.seeds[0]  # the arrays of several have a seeds axis, even those of one
         return {name: fingerprint(part) for name, part in parts.items()} | {
             "seeds": seeds,

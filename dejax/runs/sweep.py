@@ -19,10 +19,11 @@ from ..errors import bad
 from ..report.as_config import as_config
 from ..report.history import KEYS, History
 from ..xla.program_cache import kept_programs
-from .arguments import directory_of, one_of
+from .arguments import directory_of, experiment_of, one_of
 from .cadence import Cadence
 from .directory import RunDir
 from .group import Member, grouped
+from .phases import of_setup, phases_of
 from .simulate import Callbacks, drive_all
 from .single import seeds_of
 
@@ -59,7 +60,7 @@ def sweep(
     numbers are those of `simulate` up to the order of sums.
 
     Args:
-      build: `fn(**values) -> (method, problem, network)`; make data and graph outside of it, so
+      build: `fn(**values) -> (method, problem, network)`, or with phases as a fourth; make data and graph outside of it, so
         that all runs share them.
       over: name -> values; or name -> {label: value} for values that are no numbers, texts, or
         None.
@@ -96,7 +97,7 @@ def sweep(
         "checkpoint_every": checkpoint_every,
     }
     if directory is not None and not directory.resume:
-        given = {member.label: member.given for member in members}
+        given = {member.label: _whole(member) for member in members}
         directory.config = as_config(given, {member.label: rounds for member in members}, own, when, mesh)
         if directory.config is not None:  # by which `dejax resume` goes on
             known = {member.label: {"marks": member.marks, "swept": member.swept} for member in members}
@@ -139,6 +140,13 @@ def run_members(
     todo = [(group, Cadence(group.rounds, **when)) for group in groups]
     order = [member.label for member in members]
     return drive_all(todo, callbacks, progress, directory, check_memory=check_memory, order=order)
+
+
+def _whole(member: Member) -> tuple[Any, ...]:
+    """Return (method, problem, network, later phases) of a member."""
+    with member.blame():
+        phases = phases_of(member.given, member.phases, member.rounds)
+        return *phases[0].given, of_setup(phases)
 
 
 def _combinations(build: Callable[..., Any], over: object) -> list[dict[str, tuple[str, Any]]]:
@@ -217,12 +225,13 @@ def _member(build: Callable[..., Any], values: dict[str, tuple[str, Any]], round
             marks[name] = np.asarray(value).item()
     with labelled(label):
         given = build(**{name: value for name, (_, value) in values.items()})
-        if not isinstance(given, (tuple, list)) or len(given) != 3:
+        if not isinstance(given, (tuple, list)) or len(given) not in (3, 4):
             length = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
             says = f"returned a {type(given).__name__}{length} for {label}"
             raise bad("build", given, says=says, instead="return (method, problem, network)")
+    experiment, phases = experiment_of(given)
     swept = {"run": "", "over": {name: text for name, (text, _) in values.items()}}
-    return Member(label, tuple(given), rounds, marks, swept)
+    return Member(label, experiment, rounds, marks, swept, phases=phases)
 
 
 __all__ = ["run_members", "sweep"]

@@ -1,13 +1,16 @@
 """Predict a run: facts of its graph, exact curves, bounds, and what is not known."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import methods, topology
 from ..core import checks
+from ..core.local_work import steps_of
 from ..core.random import seeded
 from ..core.types import Method, Network, Tree
 from ..engine import prepare
@@ -91,10 +94,11 @@ def predict(
     """
     rounds = checks.whole("rounds", rounds)
     method, problem, network = prepare(method, problem, network, rounds)
+    method, uneven = _of_steps(method, problem)
     graph = {} if network.topology is None else topology.facts(network.topology)
     found, unknown = constants(problem), []
     said = found if isinstance(found, str) else found.words()
-    if why := _excluded(method, network):
+    if why := _excluded(method, network) or uneven:
         unknown.append(why)
     elif isinstance(found, str):
         unknown.append(found)
@@ -139,6 +143,17 @@ def _excluded(method: Method, network: Network) -> str:
     if network.topology.kind != "doubly":
         return f"no curve is known for W that is {network.topology.kind} stochastic alone: the mean of models is then not kept"
     return ""
+
+
+def _of_steps(method: Any, problem: Problem) -> tuple[Any, str]:
+    """The method with a number of local steps, or why it has none: nodes make different ones."""
+    work, data = getattr(method, "local_steps", None), problem.data
+    if work is None or isinstance(work, int):
+        return method, ""
+    most, steps = steps_of(work, data.index, data.count, problem.batches, jnp.asarray, data.even)
+    if steps is None:
+        return replace(method, local_steps=most), ""
+    return method, "no curve is known where nodes make different numbers of local steps"
 
 
 def _rate(method: Any, t: int) -> exact.Rate:

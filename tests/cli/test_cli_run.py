@@ -345,14 +345,14 @@ def test_plan_says_when_it_does_not_fit(config, capsys):
         ("methods.ring.network.topology.ring.n=9", "n = 9 but data.nodes is 8"),
         ("methods.alone.network.topology=ring", "LocalOnly does not communicate"),
         ("eval.metrics=[accuracy]", "eval.metrics.0: no metric named 'accuracy'"),
-        ("methods.ring.method.dsgd.lr={cosine: {peak: 0.1}}", "lr.cosine: cosine needs rounds (number)."),
+        ("methods.ring.method.dsgd.lr={cosine: {peak: 0.1}}", "lr.cosine: cosine needs length (number)."),
         (
             "methods.ring.network.faults={churn: {p: {inverse_sqrt: {peak: 0.1}}}}",
-            "faults.churn.p: p is InverseSqrt(peak: 0.1, offset: 1.0), a schedule or function",
+            "faults.churn.p: p is InverseSqrt(peak: 0.1, offset: 1.0, unit: rounds), a schedule or function",
         ),
         (
-            "methods.ring.method.dsgd.lr={cosine: {peak: {inverse_sqrt: {peak: 0.1}}, rounds: 9}}",
-            "lr.cosine.peak: peak is InverseSqrt(peak: 0.1, offset: 1.0), a schedule or function",
+            "methods.ring.method.dsgd.lr={cosine: {peak: {inverse_sqrt: {peak: 0.1}}, length: 9}}",
+            "lr.cosine.peak: peak is InverseSqrt(peak: 0.1, offset: 1.0, unit: rounds), a schedule or function",
         ),
         ("task.mlp.hidden=[0]", "task.mlp.hidden: hidden is [0]; give a list of whole numbers >= 1, e.g. [64, 32]"),
         ("task={cnn: {widths: []}}", "task.cnn.widths: widths is []; give a list of 1 or more whole numbers >= 1"),

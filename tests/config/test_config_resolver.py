@@ -313,8 +313,8 @@ def test_schedules_stand_where_numbers_may(monkeypatch):
     from dejax.config import load
     from dejax.optimizers import Cosine
 
-    config = load(f"{ROOT}/configs/digits.yaml", ["method.dsgd.lr.cosine.peak=0.5", "method.dsgd.lr.cosine.rounds=200"])
-    assert config.runs[0].args["method"].build().lr == Cosine(peak=0.5, rounds=200)
+    config = load(f"{ROOT}/configs/digits.yaml", ["method.dsgd.lr.cosine.peak=0.5", "method.dsgd.lr.cosine.length=200"])
+    assert config.runs[0].args["method"].build().lr == Cosine(peak=0.5, length=200)
     config = load(f"{ROOT}/configs/digits.yaml", ["method={dsgd: {optimizer: {adam: {learning_rate: 1e-3}}}}"])
     assert config.runs[0].args["method"].build().optimizer.numbers["learning_rate"] == 0.001
     with pytest.raises(ConfigError, match="no optimizer named 'adma'. Did you mean adam"):

@@ -14,7 +14,7 @@ METHODS = {
     **members.methods(),
     "fedavg_all": dj.methods.fedavg(lr=0.05, local_steps=2),
     "scaffold_all": dj.methods.scaffold(lr=0.05, local_steps=2),
-    "dsgd_schedule": dj.methods.dsgd(lr=dj.Cosine(peak=0.1, rounds=20)),
+    "dsgd_schedule": dj.methods.dsgd(lr=dj.Cosine(peak=0.1, length=20)),
 }
 
 

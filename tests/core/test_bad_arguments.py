@@ -96,9 +96,9 @@ def test_text_is_no_number_in_any_field():
                 with pytest.raises(TypeError, match=rf"^{type(owner).__name__}\.{name} is '0.1' \(str\); give "):
                     dataclasses.replace(owner, **{name: "0.1"})
     assert seen > 30
-    for name in ("peak", "rounds", "end", "warmup"):
+    for name in ("peak", "length", "end", "warmup"):
         with pytest.raises(TypeError, match=rf"^Cosine\.{name} is '0.1' \(str\); give a "):
-            dj.Cosine(**({"peak": 0.1, "rounds": 9} | {name: "0.1"}))
+            dj.Cosine(**({"peak": 0.1, "length": 9} | {name: "0.1"}))
     with pytest.raises(TypeError, match="learning_rate is '0.1'; give a number"):
         dj.optimizer(optax.sgd, learning_rate="0.1")
 
@@ -249,7 +249,7 @@ SHOWN = "is a whole number of about 401 digits"
         lambda: dj.data.dirichlet(alpha=HUGE),
         lambda: dj.data.letters().partition(dj.data.iid(), nodes=8, seed=HUGE),
         lambda: dj.data.synthetic.quadratics(4, 2, seed=HUGE),
-        lambda: dj.Cosine(peak=HUGE, rounds=10),
+        lambda: dj.Cosine(peak=HUGE, length=10),
         lambda: dj.InverseSqrt(peak=HUGE),
         lambda: dj.compression.top_k(k=HUGE),
         lambda: dj.compression.top_k(ratio=HUGE),

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import members
 import numpy as np
+import optax
 import problems as zoo
 import pytest
 
@@ -27,6 +28,8 @@ d, t = dj.data, dj.topology
 OTHERS = [
     d.dirichlet(alpha=0.3), d.dirichlet_by_class(alpha=0.3), d.quantity(), d.power_law(), d.shards(), d.classes_per_node(k=2),
     d.overlapping(), d.rotation(), t.constant(0.2), t.lazy(), t.data_size((1, 2)), dj.Cosine(0.1, 9), dj.InverseSqrt(0.1),
+    dj.Epochs(1), dj.optimizers.Step(0.1, 9), dj.optimizers.Exponential(0.1, 0.9), dj.optimizers.Piecewise((0.2, 0.1), (9,)),
+    dj.optimizers.OneCycle(0.1, 9), dj.optimizers.WarmUp(0.1, 9), dj.optimizers.of_optax(optax.constant_schedule, value=0.1),
     dj.faults.delay(phases=(0, 3)), dj.compression.qsgd(levels=3), dj.compression.qsgd_unbiased(levels=3), dj.compression.rand_k_unbiased(k=2),
     dj.compression.rand_k(k=2), dj.aggregation.trimmed_mean(f=1), dj.faults.clock(), dj.faults.directed_link_loss(p=0.1),
     dj.Network(zoo.ring()), dataclasses.replace(zoo.squares()[0], batch_size=2), d.sampling.Epoch(2), d.sampling.Replacement(2), d.sampling.WithoutReplacement(2),
@@ -238,7 +241,7 @@ def test_words_are_said_twice():
     nested = call("dejax.compression.direct", call("dejax.compression.top_k", k=10), gamma=0.5)
     assert nested == "dejax.compression.direct(dejax.compression.top_k(k=10), gamma=0.5)"
     assert as_command(spelled(True)) == "true" and spelled(True) == "True"
-    assert as_command(spelled(dj.InverseSqrt(0.1))) == "InverseSqrt(peak: 0.1, offset: 1.0)"
+    assert as_command(spelled(dj.InverseSqrt(0.1))) == "InverseSqrt(peak: 0.1, offset: 1.0, unit: rounds)"
     assert pickle.loads(pickle.dumps(text)).command == text.command
 
 

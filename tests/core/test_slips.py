@@ -46,9 +46,9 @@ SLIPS = {
     "raises": (lambda: dj.tasks.classifier(lambda rngs: nnx.Linear(4, rngs=rngs)), r"raised TypeError when it was called with nnx"),
     "both sizes": (lambda: dj.tasks.mlp(4, 3, hidden=[9]), r"mlp\.hidden is \[9\], but widths \(4, 3\) say all sizes"),
     "odd degree": (lambda: dj.topology.random_regular(5, degree=3), r"random_regular\.degree is 3, but n \* degree is 5 \* 3 = 15"),
-    "no rounds": (lambda: dj.Cosine(peak=0.1, rounds=0), r"Cosine\.rounds is 0; give a number of rounds > 0"),
-    "no peak": (lambda: dj.Cosine(peak=-0.1, rounds=9), r"Cosine\.peak is -0\.1; give a finite number > 0"),
-    "all warmup": (lambda: dj.Cosine(peak=0.1, rounds=9, warmup=9), r"Cosine\.warmup is 9, but the cosine ends at round 9"),
+    "no rounds": (lambda: dj.Cosine(peak=0.1, length=0), r"Cosine\.length is 0; give a number of rounds \(or epochs\) > 0"),
+    "no peak": (lambda: dj.Cosine(peak=-0.1, length=9), r"Cosine\.peak is -0\.1; give a finite number > 0"),
+    "all warmup": (lambda: dj.Cosine(peak=0.1, length=9, warmup=9), r"Cosine\.warmup is 9, but the cosine ends after 9"),
     "negative rate": (lambda: dj.optimizer(optax.adam, -1e-3), r"adam\.learning_rate is -0\.001; give a finite number >= 0"),
     "a class as rate": (lambda: dj.methods.dsgd(lr=dj.Cosine), r"Dsgd\.lr is Cosine, which was not called; give Cosine\(\.\.\.\)"),
     "ragged": (lambda: dj.data.from_arrays([[1.0], [1.0, 2.0]], [0, 1]), r"x is no array \(.*\); give rows of one shape"),
@@ -133,7 +133,7 @@ def test_a_schedule_times_a_gradient_says_how_to_read_it():
     for use in (lambda s, g: s * g, lambda s, g: g * s, lambda s, g: -s, lambda s, g: g / s, lambda s, g: float(s)):
         for g in (jnp.ones(3), np.ones(3)):
             with pytest.raises(dj.FieldError, match=r"a schedule and no number by itself; .*round\.rate\(self\.lr\)"):
-                use(dj.Cosine(peak=0.1, rounds=9), g)
+                use(dj.Cosine(peak=0.1, length=9), g)
 
 
 def test_an_empty_member_of_a_config_is_called_so():

@@ -91,7 +91,7 @@ def test_a_field_that_says_nothing_is_the_same_for_all_nodes():
 def test_schedules_and_optimizers_within_a_method_count():
     rates = jnp.full(N, 0.1)
     assert per_node(dj.methods.dsgd(lr=rates)) and not per_node(dj.methods.dsgd(lr=0.1))
-    assert per_node(dj.methods.dsgd(lr=dj.Cosine(peak=rates, rounds=9.0)))
+    assert per_node(dj.methods.dsgd(lr=dj.Cosine(peak=rates, length=9.0)))
     adam = dj.optimizer(optax.adam, learning_rate=rates, b1=0.8)
     method = dj.methods.dsgd(optimizer=adam)
     assert per_node(method) and unsaid(N, method) == []

@@ -23,6 +23,7 @@ REFUSED = {  # (method, lesson) -> part of the reason; all other pairs trace
     ("dimat", "walk"): LAYERS,
     ("weight_matching", "walk"): LAYERS,
     ("fed_go_ucb", "walk"): r"the method needs a task with answer\(params, batch\), and GridWalk.* has none",
+    ("gt_saga", "walk"): "which has no list of samples; leave .* out",
     ("fedmd", "walk"): PUBLIC,
     ("one_nn", "walk"): PUBLIC,
 }
@@ -39,7 +40,7 @@ def begin(name, lesson):
     method = members.methods()[name]
     said = traits(method)
     graph = "events" if said.needs_events else GRAPHS[said.channel]
-    network = settings.network(graph, ()) if said.spectrum is None else dj.Network(LAZY)
+    network = settings.network(graph, ("clock",) if said.needs_clock else ()) if said.spectrum is None else dj.Network(LAZY)
     parts = engine.prepare(method, settings.problem(lesson), network, 2)
     return jax.eval_shape(lambda key: engine.start(*parts, key), jax.random.key(0))
 

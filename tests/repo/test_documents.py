@@ -34,7 +34,7 @@ def test_your_own_method_runs_as_it_stands():
     )
     near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     jax.tree.map(near, run(0.5), run(np.full(8, 0.5, np.float32)))
-    assert jax.tree.leaves(run(dj.Cosine(peak=0.5, rounds=2)))[0].shape[0] == 8
+    assert jax.tree.leaves(run(dj.Cosine(peak=0.5, length=2)))[0].shape[0] == 8
     with pytest.raises(ValueError, match=r"shape \(7,\); give one row per node: \(8"):
         run(np.full(7, 0.5, np.float32))
 

@@ -171,7 +171,10 @@ def test_optimizers_are_spelled_by_their_factories():
     given = dj.optimizer(optax.adam, learning_rate=dj.Cosine(0.1, 10), b1=0.8)
     call = spelled(given)
     assert call == {
-        "adam": {"learning_rate": {"cosine": {"peak": 0.1, "rounds": 10, "end": 0.0, "warmup": 0}}, "b1": 0.8}
+        "adam": {
+            "learning_rate": {"cosine": {"peak": 0.1, "length": 10, "end": 0.0, "warmup": 0, "unit": "rounds"}},
+            "b1": 0.8,
+        }
     }
     assert fingerprint(engine.typed(read(call, "optimizer", (), Registry()).build())) == fingerprint(
         engine.typed(given)

@@ -55,13 +55,13 @@ elif where == "swap":  # the new checkpoint is complete, the old one is being ta
 elif where == "line":  # half a line of metrics is on disk
     whole = directory.RunDir.append
 
-    def half(self, records):
+    def half(self, records, parts):
         if seen["records"] >= 5:
             with open(self.path / "metrics.jsonl", "a") as file:
                 file.write(files.jsonl(records)[:-30])
                 file.flush()
             hang()
-        whole(self, records)
+        whole(self, records, parts)
 
     directory.RunDir.append = half
 

@@ -111,8 +111,8 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, records):
 @pytest.mark.slow
 def test_other_runs_may_fill_a_part_up_after_a_resume(tmp_path):
     (three,) = grouped(members(0.1, 0.3, 0.5), SEEDS)
-    one = type(three)(three.members[2:], SEEDS, 2, three.varying)
-    other = type(three)(three.members[2:], SEEDS, 3, three.varying)
+    one = type(three)(three.members[2:], SEEDS, 2)
+    other = type(three)(three.members[2:], SEEDS, 3)
     for group in (one, other):
         group.cadence = Cadence(ROUNDS)
     one.start()

@@ -101,7 +101,8 @@ class Centralized:
             x = tree.sub(x, tree.scale(round.rate(rule.lr), g))
             return CentralizedState(tree.map(lambda p: p[0], x), state.opt)
         optimizer = rule.optimizer.make(round)
-        updates, opt = optimizer.update(tree.map(lambda p: p[0], g), tree.map(lambda p: p[0], state.opt), state.params)
+        held = rule.init(x) if rule.optimizer.restart else state.opt
+        updates, opt = optimizer.update(tree.map(lambda p: p[0], g), tree.map(lambda p: p[0], held), state.params)
         x = tree.map(lambda p, u: p + u.astype(p.dtype), state.params, updates)
         return CentralizedState(x, tree.map(lambda p: p[None], opt))
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from ...core import tree
 from ...core.checks import rate, whole
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree
@@ -45,7 +46,7 @@ class Ifca:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
       clusters: K >= 1, static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: steps from the chosen model, >= 1, static.
+      local_steps: steps from the chosen model, >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
@@ -62,7 +63,7 @@ class Ifca:
     lr: NodeFloatLike = number(default=None, check=rate)
     clusters: int = static(default=2, check=whole)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 

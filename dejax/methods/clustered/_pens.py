@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
@@ -41,7 +42,7 @@ class Pens:
       peers: s, nodes that each hears in a round, 1 <= s < n; static.
       best: how many of them it averages with in the first phase, 1 <= best <= s; static.
       explore: T1, rounds of the first phase, >= 1; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: average with the best of s peers by loss on the own batch, later with those chosen often
     Choose it for: unknown groups of nodes
     Raises:
@@ -54,7 +55,7 @@ class Pens:
     peers: int = static(default=5, check=whole)
     best: int = static(default=2, check=whole)
     explore: int = static(default=50, check=whole)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
 
     traits = Traits(
         weights=("doubly", "row", "column"),

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import constant_rate, or_none, rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -41,7 +42,7 @@ class Fedmd:
       lr: step size on the own data, >= 0; scalar, [n] or a schedule.
       digest_lr: step size towards the neighbors' answers, >= 0.
       rows: P, public rows drawn per round; None takes all; static.
-      digest_steps, local_steps: K_d, K >= 1, static.
+      digest_steps: K_d >= 1. local_steps: K >= 1, one number, one per node or `Epochs`. Both static.
       server: a server averages the answers of all nodes, as in the paper; static; default False: neighbors.
         Who is not heard there keeps its own answers as the target.
     Update: digest W logits on public rows, or their mean at a `server`, then own steps
@@ -56,7 +57,7 @@ class Fedmd:
     digest_lr: NodeFloatLike = number(default=0.1, check=constant_rate)
     rows: int | None = static(default=None, check=ROWS)
     digest_steps: int = static(default=1, check=whole)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     server: bool = static(default=False)
 
     @property

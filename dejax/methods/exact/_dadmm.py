@@ -22,7 +22,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import constant_rate, rate, whole
+from ...core.checks import constant_rate, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
@@ -42,7 +43,7 @@ class DAdmm:
     Args:
       lr: step size within a local problem, >= 0; scalar, [n] or a schedule.
       penalty: price of disagreement, >= 0, in units of curvature.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: as dlm, with K gradient steps on the local problem
     Choose it for: ADMM with inner steps
     Identity: sum_i f_i = 0; K = 1 is DLM.
@@ -51,7 +52,7 @@ class DAdmm:
 
     lr: NodeFloatLike = number(check=rate)
     penalty: FloatLike = number(default=0.5, check=constant_rate)
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
 
     traits = Traits(symmetric=True, sums_keep="sum(f) = 0 of the duals")
 

@@ -14,7 +14,8 @@ Equations agree with the paper's algorithm as a public program of others has it,
 from typing import NamedTuple
 
 from ...core import tree
-from ...core.checks import rate, whole
+from ...core.checks import rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
@@ -33,7 +34,7 @@ class Led:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: K steps along g - c / (K lr); x <- W y; c <- c + x' - y
     Choose it for: messages cost more than gradients, unequal data
     Identity: sum_i c_i = 0; K = 1 is D2.
@@ -41,7 +42,7 @@ class Led:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
 
     traits = Traits(symmetric=True, spectrum=-1 / 3, sums_keep="sum(c) = 0 of the corrections")
 
@@ -52,7 +53,8 @@ class Led:
 
     def step(self, state: LedState, round: Round) -> LedState:
         """K corrected steps, then gossip."""
-        share = tree.scale(1 / self.local_steps, state.correction)
+        most, steps = round.steps_of(self.local_steps)
+        share = tree.scale(1 / (most if steps is None else steps.astype(float)), state.correction)
 
         def one(r: Round, y: NodeTree) -> NodeTree:
             return tree.add(tree.sub(y, tree.scale(r.rate(self.lr), r.gradient(y))), share)

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, constant_rate, in_, rate, whole
+from ...core.checks import above, constant_rate, in_, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -40,7 +41,7 @@ class FedAdagrad:
       server_lr: step of the server along m / (sqrt(v) + tau), >= 0.
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       b1: decay of the mean m, 0 <= b1 < 1; the paper takes 0. tau: > 0, how little a coordinate must move to count.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
@@ -56,7 +57,7 @@ class FedAdagrad:
     server_lr: FloatLike = number(default=0.01, check=constant_rate)
     lr: NodeFloatLike = number(default=None, check=rate)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     b1: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
     tau: FloatLike = number(default=1e-3, check=above(0))

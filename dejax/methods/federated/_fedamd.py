@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import Number, constant_rate, rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -44,7 +45,7 @@ class FedAmd:
       lr: step size of miners, >= 0; scalar, [n] or a schedule.
       p: probability that a sampled node is an anchor, in [0, 1]; a number or a schedule, which may be 1 in some rounds and 0 in others.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       anchor_batches: batches of an anchor's gradient, >= 1, static.
       server_lr: step along the miners' mean.
     Update: anchors renew g_i(x) in v, the mean of all n; miners: h <- v, then h + g(y) - g(y_last) on one
@@ -60,7 +61,7 @@ class FedAmd:
     lr: NodeFloatLike = number(check=rate)
     p: FloatLike = number(default=0.2, check=SHARE)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=10, check=whole)
+    local_steps: LocalSteps = static(default=10, check=local_steps)
     anchor_batches: int = static(default=8, check=whole)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
@@ -124,7 +125,7 @@ class FedAmd:
             h = tree.add(h, change)
             return r.keep(tree.sub(y, tree.scale(lr, h)), y), r.keep(y, last), h
 
-        steps = self.local_steps * mines
+        steps = r.steps_of(self.local_steps)[0] * mines
         return r.repeat(self.local_steps, one, (x, x, tree.tile(v, r.n)), steps=steps, name="miner")[0]
 
 

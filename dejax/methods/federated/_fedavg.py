@@ -10,8 +10,9 @@ deep networks from decentralized data, 2017.
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.checks import constant_rate, rate, whole
+from ...core.checks import constant_rate, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -35,7 +36,7 @@ class FedAvg:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static. Only these are
         computed.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       server_lr: step along the mean difference; 1 is the paper's mean of models.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
@@ -52,7 +53,7 @@ class FedAvg:
 
     lr: NodeFloatLike = number(default=None, check=rate)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)

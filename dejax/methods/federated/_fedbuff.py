@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import constant_rate, natural, rate, whole
+from ...core.checks import constant_rate, natural, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -39,7 +40,7 @@ class FedBuff:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       clients: m, updates that fill the buffer, 1 <= m <= n; None takes all nodes; static.
       delay: most steps of the server between a node's download and its upload, >= 0; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: step along the mean update.
     Update: m updates of models up to delay steps old, weighed by 1 / sqrt(1 + age)
     Choose it for: servers that do not wait
@@ -52,7 +53,7 @@ class FedBuff:
     lr: NodeFloatLike = number(check=rate)
     clients: int | None = static(default=None, check=CLIENTS)
     delay: int = static(default=4, check=natural)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     @property

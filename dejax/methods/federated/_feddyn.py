@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, rate, whole
+from ...core.checks import above, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -39,7 +40,7 @@ class FedDyn:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       alpha: weight of the regulariser, > 0; the paper takes 0.001 to 0.1.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static; the paper's nodes solve their problems to the end.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static; the paper's nodes solve their problems to the end.
     Update: local objectives with a linear and a proximal term, renewed in each round
     Choose it for: unequal data, exactly
     Raises:
@@ -52,7 +53,7 @@ class FedDyn:
     lr: NodeFloatLike = number(check=rate)
     alpha: FloatLike = number(default=0.01, check=above(0))
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
 
     @property
     def traits(self) -> Traits:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import in_, rate, whole
+from ...core.checks import in_, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -35,7 +36,7 @@ class FedNova:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       work: share of the K steps that a node makes, 0 < work <= 1, scalar or [n]; None: all make K.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, the most steps of a node, static.
+      local_steps: K >= 1, of which `work` takes a share; one number, one per node or `Epochs`; static.
       momentum: b of heavy-ball steps at the nodes, 0 <= b < 1; starts anew in every round.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
@@ -50,7 +51,7 @@ class FedNova:
     lr: NodeFloatLike = number(check=rate)
     work: NodeFloatLike | None = number(default=None, check=WORK)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     momentum: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
@@ -77,7 +78,7 @@ class FedNova:
             return r.keep(tree.sub(y, tree.scale(lr, m)), y), m
 
         y, _ = cohort.repeat(self.local_steps, one, (x, tree.zeros(x)), steps=steps)
-        tau = jnp.full((cohort.n,), self.local_steps) if steps is None else steps
+        tau = jnp.full((cohort.n,), cohort.steps_of(self.local_steps)[0]) if steps is None else steps
         a = (tau - b * (1 - b**tau) / (1 - b)) / (1 - b)
         shares = upload_weights(self, cohort)
         unit = cohort.average(tree.scale(1 / a, tree.sub(y, x)), shares, name="unit")

@@ -10,7 +10,8 @@ networks, 2020.
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.checks import constant_rate, rate, whole
+from ...core.checks import constant_rate, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -31,7 +32,7 @@ class FedProx:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       mu: weight of the proximal term (mu / 2) ||y - x||^2, >= 0; the paper tries 0.001 to 1.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       work: share of the K steps that a node makes, 0 < work <= 1, scalar or [n]; None: all make K.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
@@ -47,7 +48,7 @@ class FedProx:
     lr: NodeFloatLike = number(check=rate)
     mu: FloatLike = number(default=0.01, check=constant_rate)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     work: NodeFloatLike | None = number(default=None, check=WORK)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)

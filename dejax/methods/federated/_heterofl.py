@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core import tree
-from ...core.checks import in_, rate, whole
+from ...core.checks import in_, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -40,7 +41,7 @@ class Heterofl:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       width: r_i, share of the hidden units that a node trains, 0 < r <= 1; scalar or [n].
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: sub-models of the first units; per entry the mean over owners
     Choose it for: nodes of unequal size
     Raises:
@@ -53,7 +54,7 @@ class Heterofl:
     lr: NodeFloatLike = number(check=rate)
     width: NodeFloatLike = number(default=1.0, check=in_(0, 1, "(]"))
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
 
     @property
     def traits(self) -> Traits:

@@ -12,7 +12,8 @@ for cross-device federated learning, 2021; here with momentum as the base optimi
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.checks import in_, rate, whole
+from ...core.checks import in_, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -34,7 +35,7 @@ class Mime:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       momentum: b, 0 <= b < 1.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       lite: MimeLite: no correction d, and one model less to send; static.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
@@ -50,7 +51,7 @@ class Mime:
     lr: NodeFloatLike = number(check=rate)
     momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     lite: bool = static(default=False)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 

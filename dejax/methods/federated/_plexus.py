@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import in_, natural, rate, whole
+from ...core.checks import in_, natural, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -41,7 +42,7 @@ class Plexus:
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
       clients: s, nodes sampled per round, 1 <= s <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       success: share of the sampled nodes that the aggregator waits for, in (0, 1]; at least one node.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       entry_bytes: bytes of one node's entry in a view, >= 0; static.
@@ -55,7 +56,7 @@ class Plexus:
 
     lr: NodeFloatLike = number(default=None, check=rate)
     clients: int | None = static(default=10, check=CLIENTS)
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
     success: FloatLike = number(default=1.0, check=in_(0, 1, "(]", "a share of the sampled nodes"))
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     entry_bytes: int = static(default=32, check=natural)

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, choice, in_, rate, whole
+from ...core.checks import above, choice, in_, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.noise import signs
 from ...core.struct import number, static, struct
@@ -46,7 +47,7 @@ class Savic:
       floor: least entry of the scaling, > 0: no step is longer than lr / floor times the gradient.
       scaling: "adam" (default) or "rmsprop", by squares of gradients; "oasis", by the Hessian's diagonal; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all, as the paper does; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: K steps y <- y - lr g / max(floor, D), D from squares of the mean gradient or ("oasis") products
       with the Hessian, shared and fixed in a round
     Choose it for: badly scaled models
@@ -62,7 +63,7 @@ class Savic:
     floor: FloatLike = number(default=1e-3, check=above(0))
     scaling: str = static(default="adam", check=choice("adam", "rmsprop", "oasis"))
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=10, check=whole)
+    local_steps: LocalSteps = static(default=10, check=local_steps)
 
     @property
     def traits(self) -> Traits:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import constant_rate, whole
+from ...core.checks import constant_rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
@@ -38,7 +39,7 @@ class Scaffold:
     Args:
       lr: > 0 (option II divides by it); scalar or a schedule.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: step along the mean difference.
     Update: as FedAvg, with steps g_i - c_i + c
     Choose it for: FedAvg on unequal data
@@ -51,7 +52,7 @@ class Scaffold:
 
     lr: FloatLike = number(check=LR)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     @property
@@ -69,7 +70,8 @@ class Scaffold:
     def step(self, state: ScaffoldState, round: Round) -> ScaffoldState:
         """Sample, train with corrections, average models and controls."""
         cohort = round if self.clients is None else round.sample(self.clients)
-        lr, k = round.rate(self.lr), self.local_steps
+        lr, (most, steps) = round.rate(self.lr), cohort.steps_of(self.local_steps)
+        k = most if steps is None else steps
         mine = cohort.take(state.controls)
         x, c = tree.tile(state.params, cohort.n), tree.tile(state.control, cohort.n)
         shift = tree.sub(c, mine)
@@ -77,7 +79,7 @@ class Scaffold:
         def one(r: Round, y: Tree) -> Any:
             return r.keep(tree.sub(y, tree.scale(lr, tree.add(r.gradient(y), shift))), y)
 
-        y = cohort.repeat(k, one, x)
+        y = cohort.repeat(self.local_steps, one, x)
         lr = jnp.asarray(lr)
         new = tree.add(tree.sub(mine, c), tree.scale(1 / (k * jnp.where(lr > 0, lr, 1)), tree.sub(x, y)))
         new = tree.where(jnp.broadcast_to(lr > 0, (cohort.n,)), new, mine)  # a schedule may end at 0

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import at_least, rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -33,7 +34,7 @@ class DFedSam:
     Args:
       lr: >= 0; scalar, [n] or a schedule. The paper: 0.1, times 0.998 every round (unconfirmed).
       rho: how far uphill, >= 0, in units of the model's norm; default 0.01 (unconfirmed).
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       gossips: Q >= 1, static: averages per round; 1 (default) is DFedSAM, the paper's MGS has 4 (unconfirmed). Each is a phase of
         its own, so that graphs that change do so in between.
     Update: K steps y <- y - lr g(y + rho g / norm(g)); Q times y <- W y
@@ -47,7 +48,7 @@ class DFedSam:
 
     lr: NodeFloatLike = number(check=rate)
     rho: FloatLike = number(default=0.01, check=at_least(0))
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
     gossips: int = static(default=1, check=whole)
 
     traits = Traits(weights=("doubly", "row"))

@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import rate, whole
+from ...core.checks import rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree, Values
@@ -41,7 +42,7 @@ class GossipLearning:
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
     Update: x <- mean of own and heard models, weighted by ages; K steps; age + K
     Choose it for: nodes that come and go
@@ -52,7 +53,7 @@ class GossipLearning:
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(weights=("doubly", "row", "column"), needs_sums=AGES, needs_exact=AGES)
@@ -83,7 +84,8 @@ class GossipLearning:
         merged = tree.scale(1 / jnp.maximum(weights, 1).astype(wide), total)
         merged = tree.where(weights > 0, tree.map(lambda m, v: m.astype(v.dtype), merged, x), x)
         y, opt = round.local_steps(merged, state.opt, local_step(self), self.local_steps)
-        return GossipLearningState(y, opt, round.keep(age + self.local_steps, age))
+        most, steps = round.steps_of(self.local_steps)
+        return GossipLearningState(y, opt, round.keep(age + (most if steps is None else steps), age))
 
     def accumulate(self, values: Tree) -> Any:
         """In at least float32, as ages may be thousands."""

@@ -14,8 +14,9 @@ codec).
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.checks import in_, rate, whole
+from ...core.checks import in_, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -35,7 +36,7 @@ class LocalSgd:
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to
         round.
     Update: K steps, then x <- W x
@@ -47,7 +48,7 @@ class LocalSgd:
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(weights=("doubly", "row"))
@@ -79,7 +80,7 @@ class DFedAvgM:
     Args:
       lr: > 0 in use, >= 0 allowed; scalar, [n] or a schedule.
       momentum: theta in [0, 1); restarts at every round.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: K heavy-ball steps, then x <- W x
     Choose it for: as local SGD, with momentum
     Identity: K = 1 is D-PSGD (atc) for every theta; theta = 0 is local SGD.
@@ -88,7 +89,7 @@ class DFedAvgM:
 
     lr: NodeFloatLike = number(check=rate)
     momentum: FloatLike = number(default=0.9, check=in_(0, 1, "[)"))
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
 
     traits = Traits(weights=("doubly", "row"))
 

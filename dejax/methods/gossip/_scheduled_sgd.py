@@ -31,6 +31,7 @@ import jax.numpy as jnp
 
 from ...core.checks import natural, or_none, rate, whole
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -101,7 +102,7 @@ class ScheduledSgd:
       talk: windows [first, last, every, phases]: in the rounds first, first + every, ... before last (None: without end) make
         `phases` averages, or one of all nodes at a server where phases is "server"; every and phases are 1 where left out, and the
         last window that names a round decides; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
     Update: K steps; p(t) times y <- W y, p(t) by windows of rounds
     Choose it for: when and how often to talk; one merge at the end on a graph that is exact in a few phases
@@ -114,7 +115,7 @@ class ScheduledSgd:
 
     lr: NodeFloatLike = number(default=None, check=rate)
     talk: Sequence[Sequence[int | str | None]] = static(default=((0, None, 1, 1),), check=Windows())
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     @property

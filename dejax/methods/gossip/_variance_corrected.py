@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, in_, rate, whole
+from ...core.checks import above, in_, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree, Values
@@ -44,7 +45,7 @@ class VarianceCorrected:
       own: c in [0, 1], share of the node's own variance in the target: 1 and 0 are the published modes "self" and "others",
         between them "conservative"; default 0.5 (unconfirmed).
       eps: added to both variances, > 0; 1e-4 as published, which is not small beside the variance of a wide layer.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for every node instead of lr; its state persists from round to round.
     Update: K steps; W y; every tensor spread out to the variance of those averaged
     Choose it for: nodes that start from different draws
@@ -57,7 +58,7 @@ class VarianceCorrected:
     lr: NodeFloatLike = number(default=None, check=rate)
     own: FloatLike = number(default=0.5, check=in_(0, 1))
     eps: FloatLike = number(default=1e-4, check=above(0))
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
 
     traits = Traits(weights=("doubly", "row"), needs_exact=EXACT)

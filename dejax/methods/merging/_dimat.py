@@ -25,8 +25,9 @@ import jax
 import jax.numpy as jnp
 
 from ...core.assignment import assignment
-from ...core.checks import choice, rate, whole
+from ...core.checks import choice, rate
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree, Values
@@ -52,7 +53,7 @@ class Dimat:
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, between two merges, static.
+      local_steps: K >= 1, between two merges, one number, one per node or `Epochs`; static.
       samples: "own" (default), a batch of each node's own, or "public", the public rows; static.
       units, optimizer: as for `weight_matching`.
     Update: K steps; W y after each neighbor's hidden units are put in the own order, by correlations of
@@ -67,7 +68,7 @@ class Dimat:
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     samples: str = static(default="own", check=choice("own", "public"))
     units: Any = static(default=None, check=UnitsCheck())
     optimizer: Any = option(default=None, check=Slot("optimizer"))

@@ -24,6 +24,7 @@ from ...core import tree
 from ...core.assignment import assignment
 from ...core.checks import rate, whole
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -44,7 +45,7 @@ class WeightMatching:
 
     Args:
       lr: step size of plain SGD, >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, between two averages, static.
+      local_steps: K >= 1, between two averages, one number, one per node or `Epochs`; static.
       sweeps: most passes over the groups of units, >= 1; static.
       units: groups of hidden units, each a list of (path of a leaf, axis within one model) that share
         an order; None (default): a chain of dense layers in the order of their names; static.
@@ -59,7 +60,7 @@ class WeightMatching:
     """
 
     lr: NodeFloatLike = number(default=None, check=rate)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     sweeps: int = static(default=10, check=whole)
     units: Any = static(default=None, check=UnitsCheck())
     optimizer: Any = option(default=None, check=Slot("optimizer"))

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import in_, rate, whole
+from ...core.checks import in_, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -39,7 +40,7 @@ class Apfl:
       share: a_i before round 0, in [0, 1]; scalar or [n].
       learn_share: whether a_i moves; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
     Update: a v + (1 - a) w, all three learned
@@ -55,7 +56,7 @@ class Apfl:
     share: NodeFloatLike = number(default=0.5, check=in_(0, 1))
     learn_share: bool = static(default=True)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property

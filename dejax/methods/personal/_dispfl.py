@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import in_, rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -38,7 +39,7 @@ class Dispfl:
     Args:
       lr: step size, >= 0; scalar, [n] or a schedule.
       density: share of entries that a pruned leaf keeps, in (0, 1].
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       prune_rate: share of the kept entries that round 0 exchanges for others, in [0, 1].
       rounds: T, after how many rounds patterns stay; >= 1.
     Update: masked gossip, masked steps, prune and regrow
@@ -51,7 +52,7 @@ class Dispfl:
 
     lr: NodeFloatLike = number(check=rate)
     density: FloatLike = number(default=0.5, check=in_(0, 1, "(]"))
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     prune_rate: FloatLike = number(default=0.5, check=in_(0, 1))
     rounds: int = static(default=100, check=whole)
 

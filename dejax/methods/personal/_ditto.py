@@ -11,7 +11,8 @@ personalization, 2021.
 from typing import Any, NamedTuple
 
 from ...core import tree
-from ...core.checks import constant_rate, rate, whole
+from ...core.checks import constant_rate, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
@@ -34,7 +35,7 @@ class Ditto:
       lr: step size at the nodes, >= 0; scalar, [n] or a schedule.
       lam: pull of the personal model towards the global one, >= 0; the paper tries 0.05 to 2.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, of both models, static.
+      local_steps: K >= 1, of both models, one number, one per node or `Epochs`; static.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
     Update: fedavg, and v <- v - lr (g(v) + lam (v - x)) at home
@@ -49,7 +50,7 @@ class Ditto:
     lr: NodeFloatLike = number(check=rate)
     lam: FloatLike = number(default=0.1, check=constant_rate)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property

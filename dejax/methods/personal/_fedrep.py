@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ...core import tree
 from ...core.checks import or_none, rate, whole
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.parts import part
 from ...core.struct import number, static, struct
@@ -38,7 +39,7 @@ class Fedrep:
       lr: step size of the body, >= 0; scalar, [n] or a schedule.
       head: path of the head's leaves, such as "layer1", or several; None: the last part of the model; static.
       head_lr: step size of heads; None: lr.
-      head_steps: K_h >= 1, static. local_steps: K >= 1, of the body, static.
+      head_steps: K_h >= 1, static. local_steps: K >= 1, of the body, one number, one per node or `Epochs`; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
         a list of n numbers >= 0 of your own, one a node; static.
@@ -54,7 +55,7 @@ class Fedrep:
     head: str | tuple[str, ...] | None = static(default=None)
     head_lr: NodeFloatLike = number(default=None, check=or_none(rate, "or " + NULL + " for lr"))
     head_steps: int = static(default=10, check=whole)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
     clients: int | None = static(default=None, check=CLIENTS)
     weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 

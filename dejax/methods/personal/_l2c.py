@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import rate, whole
+from ...core.checks import rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Values
@@ -39,7 +40,7 @@ class L2c:
     Args:
       lr: step size of local steps, >= 0; scalar, [n] or a schedule.
       mix_lr: step size of the logits a_i, >= 0; likewise. Their gradient shrinks with lr and the square of gradients.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: K steps move x by D; x <- x - sum_j w_ij D_j; w = softmax(a), a moves along the own loss's
       gradient in w
     Choose it for: personal models in groups that are not known: who helps whom is learned
@@ -52,7 +53,7 @@ class L2c:
 
     lr: NodeFloatLike = number(check=rate)
     mix_lr: NodeFloatLike = number(default=1.0, check=rate)
-    local_steps: int = static(default=1, check=whole)
+    local_steps: LocalSteps = static(default=1, check=local_steps)
 
     traits = Traits(
         weights=("doubly", "row", "column"), needs_sums="it learns the weights by which it mixes; leave it out"

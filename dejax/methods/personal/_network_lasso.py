@@ -27,7 +27,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from ...core import tree
-from ...core.checks import above, constant_rate, rate, whole
+from ...core.checks import above, constant_rate, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
@@ -47,7 +48,7 @@ class NetworkLasso:
       lr: step size within a local problem, >= 0; scalar, [n] or a schedule.
       lam: price of an edge, >= 0, in units of gradients.
       penalty: of ADMM, > 0, in units of curvature; moves no fixed point.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
     Update: a = x + u, sent; u <- share of a_ij - a_ji, at most half; K steps along g + penalty sum_j (y -
       z_ij + u_ij)
     Choose it for: personal models in groups that are not known: neighbors become exactly equal
@@ -61,7 +62,7 @@ class NetworkLasso:
     lr: NodeFloatLike = number(check=rate)
     lam: FloatLike = number(default=0.1, check=constant_rate)
     penalty: FloatLike = number(default=1.0, check=above(0))
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
 
     traits = Traits(channel="edges", weights=("doubly", "row", "column"))
 

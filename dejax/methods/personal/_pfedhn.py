@@ -20,6 +20,7 @@ import optax
 from ...core import tree
 from ...core.checks import Wholes, at_least, rate, whole
 from ...core.kinds import Slot
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.random import fold_in
 from ...core.struct import number, option, static, struct
@@ -51,7 +52,7 @@ class Pfedhn:
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
       clients: m, nodes sampled per round, 1 <= m <= n; None takes all; static.
-      local_steps: K >= 1, static; the paper's 50.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static; the paper's 50.
       embedding: numbers of an embedding, >= 1, static; the paper takes 1 + n / 4.
       hidden: units of the hidden layers of h, static; () makes models linear in the embeddings.
       spread: standard deviation of the embeddings before round 0, >= 0.
@@ -68,7 +69,7 @@ class Pfedhn:
 
     lr: NodeFloatLike = number(default=None, check=rate)
     clients: int | None = static(default=None, check=CLIENTS)
-    local_steps: int = static(default=50, check=whole)
+    local_steps: LocalSteps = static(default=50, check=local_steps)
     embedding: int = static(default=8, check=whole)
     hidden: tuple[int, ...] = static(default=(100, 100, 100), check=Wholes(example="[100, 100]"))
     spread: FloatLike = number(default=1.0, check=at_least(0))
@@ -109,7 +110,7 @@ class Pfedhn:
         cohort, descend = cohort_of(self, round), local_step(self)
         made, pull_back = jax.vjp(models, state.hyper, cohort.take(state.embeddings))
         x = cohort.scatter(made)
-        y, _ = cohort.local_steps(x, descend.init(x), descend, self.local_steps)
+        y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change, arrived = cohort.gather(tree.sub(x, y))
         change = tree.map(lambda d, x: d.astype(x.dtype), tree.where(arrived, change, tree.zeros(change)), x)
         of_hyper, of_rows = pull_back(change)

@@ -18,7 +18,8 @@ others has it, team-decent/decent-bench.
 from typing import NamedTuple
 
 from ...core import tree
-from ...core.checks import constant_rate, rate, whole
+from ...core.checks import constant_rate, rate
+from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round
@@ -37,7 +38,7 @@ class Kgt:
 
     Args:
       lr: step size of a local step, >= 0; scalar, [n] or a schedule.
-      local_steps: K >= 1, static.
+      local_steps: K >= 1, one number, one per node or `Epochs`; static.
       server_lr: share of the K steps that is kept before averaging, >= 0.
     Update: K steps along g + c; z = their mean; c <- c - z + W z; x <- W (x - server_lr K lr z)
     Choose it for: as tracking, where messages cost more than gradients
@@ -46,7 +47,7 @@ class Kgt:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    local_steps: int = static(default=5, check=whole)
+    local_steps: LocalSteps = static(default=5, check=local_steps)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     traits = Traits(sums_keep="sum(c) = 0 of the corrections")
@@ -59,15 +60,15 @@ class Kgt:
     def step(self, state: KgtState, round: Round) -> KgtState:
         """K corrected steps, then gossip of directions and models."""
         x, c = state
-        k, lr = self.local_steps, round.rate(self.lr)
+        lr, (most, steps) = round.rate(self.lr), round.steps_of(self.local_steps)
 
         def one(r: Round, carry: tuple[NodeTree, NodeTree]) -> tuple[NodeTree, NodeTree]:
             y, total = carry
             direction = tree.add(r.gradient(y), c)
             return tree.sub(y, tree.scale(lr, direction)), tree.add(total, direction)
 
-        _, total = round.repeat(k, one, (x, tree.zeros(x)))
-        z = tree.scale(1 / k, total)
+        _, total = round.repeat(self.local_steps, one, (x, tree.zeros(x)))
+        z = tree.scale(1 / (most if steps is None else steps.astype(float)), total)
         tracked = tree.add(tree.sub(c, z), round.gossip(z, name="direction"))
         moved = tree.sub(x, tree.scale(self.server_lr, tree.scale(lr, total)))
         return KgtState(round.gossip(moved, name="params"), tracked)

@@ -58,7 +58,7 @@ def test_scaffold_controls_agree_whoever_is_heard(fault):
 
 @pytest.mark.slow
 def test_scaffold_survives_a_rate_of_zero():
-    state, x = run(m.scaffold(lr=dj.Cosine(peak=0.1, rounds=2)), None, 4)
+    state, x = run(m.scaffold(lr=dj.Cosine(peak=0.1, length=2)), None, 4)
     assert np.isfinite(x).all() and np.isfinite(np.asarray(state.controls["x"])).all()
 
 
