@@ -17,7 +17,7 @@ CLIENTS = or_none(whole, "or " + NULL + " for all nodes")  # how many of them a 
 
 @dataclasses.dataclass(frozen=True)
 class Weighing:
-    """Check how a server weighs uploads: by a word, or by numbers of the user's, one for each node."""
+    """Check how a server weighs uploads: by a word, or by n numbers."""
 
     want: str = "'samples', 'uniform', or a list of n numbers >= 0, one a node, not all 0"
 
@@ -55,7 +55,7 @@ def own_weights(by: Any) -> bool:
 
 
 def upload_weights(owner: Any, cohort: Round) -> Any:
-    """Weights [n] of a cohort's uploads: numbers of samples, the user's numbers, or None where all count alike."""
+    """Weights [n] of a cohort's uploads; None where all count alike."""
     by, n = owner.weights, cohort.n_all
     if not own_weights(by):
         return cohort.counts.astype(float) if by == "samples" else None
