@@ -16,6 +16,7 @@ import members
 
 from dejax import engine
 from dejax.core.method import traits
+from dejax.methods._parts import WEIGHTS
 from dejax.planning import traffic
 from dejax.planning.plan import numbers
 
@@ -96,6 +97,14 @@ def sent(method, problem, network, traced, doc):
     return ", ".join(f"{amount(value, model)} {where}" for value, where in parts if value) or "nothing"
 
 
+def counts(method):
+    """How much each upload counts in what a server averages; "" where it averages none."""
+    said = traits(method)
+    if any(f.name == "weights" and f.metadata["check"] is WEIGHTS for f in dataclasses.fields(method)):
+        return "by samples, *switchable*"
+    return "alike" if (said.channel == "server" or said.served) and said.averages else ""
+
+
 def settings(name, method):
     """The call that makes the member, without its rate and what is left at its default."""
     fields = [f for f in dataclasses.fields(method) if f.name not in ("lr", "optimizer")]
@@ -119,4 +128,4 @@ def facts():
     return found
 
 
-__all__ = ["facts", "field", "settings"]
+__all__ = ["counts", "facts", "field", "settings"]

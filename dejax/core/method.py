@@ -80,7 +80,7 @@ class Traits:
       learns: it computes gradients or losses of samples; False: of the graph or of messages alone, so that no attack on data and no
         noise on gradients would ever act; default True.
       one_update: at a server, all that a node uploads is one update, its model's change since the server's, weighted by numbers of
-        samples or alike, so that privacy may clip it; default False.
+        samples or alike (not by own weights), so that privacy may clip it; default False.
       sums_keep: what sums under W keep and a robust rule does not, which a run then warns of, such as
         "mean(y) = mean(g)"; "" (default).
       needs_exact: why messages may not be compressed, noised or attacked, likewise; "" (default):

@@ -2,7 +2,8 @@
 
 Nodes with very unequal digits (Dirichlet 0.1) train with sparse gossip, and all models are averaged once, in the last round. Is that one
 merge worth the averages that were left out? Accuracies are on all test digits: of the nodes' own models, and of the mean model, which is
-what a merge at that moment would give.
+what a merge at that moment would give. The paper's sparse gossip lets each node pull from a random other one with probability R = 0.2 in every
+round; here each node pushes its model to one random other node in every fifth round.
 """
 
 import dejax as dj
@@ -14,7 +15,7 @@ N, ALPHA, STEPS, PAPER = 16, 0.1, 10, "Zhu et al., On the surprising effectivene
 
 
 def schedules(rounds: int) -> dict[str, list]:
-    """Label -> windows of `scheduled_sgd`. Sparse: one random neighbor every fifth round, 0.2 a round as in the paper."""
+    """Label -> windows of `scheduled_sgd`. Sparse: one push every fifth round, for the paper's random pulls, R = 0.2 a round."""
     sparse, w = [0, None, 5], rounds // 10
     return {
         "alone": [],

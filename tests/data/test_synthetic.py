@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dejax as dj
 from dejax import data
 
 PROBLEMS = {
@@ -70,11 +71,28 @@ def test_constants_by_finite_differences():
 
 
 def test_float32_constants_are_those_of_the_stored_numbers():
-    p = PROBLEMS["least_squares"]()
+    p = PROBLEMS["least_squares"](dtype="float32")
     a, b = (np.asarray(p.data.arrays[k], np.float64) for k in "xy")
     star = np.linalg.lstsq(a, b, rcond=None)[0]
     np.testing.assert_allclose(p.x_star, star, rtol=1e-12)
     assert abs(p.zeta2 - 3.0) < 1e-5 and p.data.arrays["x"].dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", [*PROBLEMS, "consensus", "diminishing"])
+def test_rows_and_models_are_as_wide_as_jax_allows(name, key):
+    make = PROBLEMS.get(name) or (lambda: getattr(data, name)(nodes=6, dim=4))
+    for wide, dtype in ((True, jnp.float64), (False, jnp.float32)):
+        with jax.enable_x64(wide):
+            p = make()
+            assert p.data.arrays["x"].dtype == p.task.init(key)["x"].dtype == dtype
+
+
+def test_float64_runs_come_to_the_optimum():
+    """In float32 they stop at about 1e-6."""
+    p = data.least_squares(nodes=4, dim=3, zeta2=0.0, mu=0.5)
+    method, problem = dj.methods.dsgd(lr=0.5), dj.Problem(p.task, p.data)
+    state, _ = dj.rollout(method, problem, dj.Network(dj.topology.complete(4)), jax.random.key(0), 200)
+    assert np.abs(np.asarray(state.params["x"]) - p.x_star).max() < 1e-12
 
 
 def test_quadratics_follow_the_published_recipe():
@@ -116,7 +134,7 @@ def test_consensus_has_no_gradient_and_random_starts(key):
     p = data.consensus(nodes=3, dim=500, spread=2.0)
     assert p.optimum is None
     x = p.task.init(key)["x"]
-    assert x.dtype == jnp.float32 and abs(float(x.std()) - 2.0) < 5 * 2.0 / np.sqrt(1000)
+    assert abs(float(x.std()) - 2.0) < 5 * 2.0 / np.sqrt(1000)
     assert not p.gradients(np.asarray(x, np.float64)).any()
 
 

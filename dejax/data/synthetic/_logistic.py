@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.made import recorded
 from ...errors import bad
-from .problem import Synthetic, not_negative, positive, stored_rows
+from .problem import Synthetic, not_negative, positive, stored_dtype, stored_rows
 from .tasks import LogisticTask
 
 
@@ -16,7 +16,7 @@ def logistic(
     l2: float = 0.01,
     heterogeneity: float = 1.0,
     seed: int = 0,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> Synthetic:
     """Binary logistic regression with a small l2 term.
 
@@ -35,6 +35,7 @@ def logistic(
       >>> float(np.linalg.norm(p.gradients(p.x_star).mean(0))) < 1e-12
       True
     """
+    dtype = stored_dtype("logistic", dtype)
     positive("logistic", nodes=nodes, dim=dim, samples=samples, seed=seed)
     not_negative("logistic", heterogeneity=heterogeneity)
     if not l2 > 0:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.made import recorded
 from ...errors import bad
-from .problem import Synthetic, not_negative, positive, stored_rows
+from .problem import Synthetic, not_negative, positive, stored_dtype, stored_rows
 from .tasks import SquaresTask
 
 
@@ -18,7 +18,7 @@ def least_squares(
     noise: float = 0.0,
     samples: int | None = None,
     seed: int = 0,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> Synthetic:
     """Heterogeneous least squares with given smoothness, convexity, heterogeneity and optimum.
 
@@ -32,7 +32,9 @@ def least_squares(
       L, mu: 0 < mu <= L. zeta2: >= 0, and 0 for one node.
       noise: >= 0, root mean squared norm of the one-row gradient at x_star that the residuals alone
         cause.
-      seed: of NumPy's generator. dtype: "float32", or "float64" under jax_enable_x64.
+      seed: of NumPy's generator.
+      dtype: of rows and parameters, "float32", or "float64" under jax_enable_x64; None: float64
+        under jax_enable_x64, else float32.
     Raises:
       ValueError: a value outside its range.
     Identity: the mean of `gradients(x_star)` is zero up to rounding.
@@ -42,6 +44,7 @@ def least_squares(
       3.0
     """
     m = 2 * dim if samples is None else samples
+    dtype = stored_dtype("least_squares", dtype)
     positive("least_squares", nodes=nodes, dim=dim, samples=m, seed=seed)
     if not 0 < mu <= L:
         raise bad("mu", mu, owner="least_squares", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
@@ -74,7 +77,7 @@ def least_squares(
 
 @recorded("data", "task")
 def quadratics(
-    nodes: int, dim: int, zeta2: float = 1.0, noise: float = 0.0, seed: int = 0, dtype: str = "float32"
+    nodes: int, dim: int, zeta2: float = 1.0, noise: float = 0.0, seed: int = 0, dtype: str | None = None
 ) -> Synthetic:
     """Quadratics of unequal curvature: f_i(x) = 0.5 ||A_i x - b_i||^2.
 
@@ -95,6 +98,7 @@ def quadratics(
       >>> float(np.abs(quadratics(nodes=4, dim=3, dtype="float32").x_star).max()) < 2
       True
     """
+    dtype = stored_dtype("quadratics", dtype)
     positive("quadratics", nodes=nodes, dim=dim, seed=seed)
     not_negative("quadratics", zeta2=zeta2, noise=noise)
     rng = np.random.default_rng(seed)
@@ -113,7 +117,7 @@ def equal_quadratics(
     zeta2: float = 1.0,
     noise: float = 0.0,
     seed: int = 0,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> Synthetic:
     """Quadratics with one Hessian A: f_i(x) = 0.5 (x - b_i)^T A (x - b_i).
 
@@ -132,6 +136,7 @@ def equal_quadratics(
       >>> round(equal_quadratics(nodes=4, dim=3, zeta2=2.0).zeta2, 3)
       2.0
     """
+    dtype = stored_dtype("equal_quadratics", dtype)
     positive("equal_quadratics", nodes=nodes, dim=dim, seed=seed)
     if not 0 < mu <= L:
         raise bad("mu", mu, owner="equal_quadratics", says=f"is {mu!r} and L is {L!r}", instead="give 0 < mu <= L")
@@ -148,7 +153,7 @@ def equal_quadratics(
 
 
 @recorded("data", "task")
-def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32") -> Synthetic:
+def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str | None = None) -> Synthetic:
     """No gradients at all: models start as N(0, spread^2 I) and only communication moves them.
 
     Use with `Problem(..., starts="independent")`. Shows mean preservation, the rate rho^t,
@@ -163,6 +168,7 @@ def consensus(nodes: int, dim: int, spread: float = 1.0, dtype: str = "float32")
       >>> consensus(nodes=4, dim=3).x_star is None
       True
     """
+    dtype = stored_dtype("consensus", dtype)
     positive("consensus", nodes=nodes, dim=dim)
     if not spread > 0:
         raise bad(

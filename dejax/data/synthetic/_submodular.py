@@ -3,13 +3,13 @@
 import numpy as np
 
 from ...core.made import recorded
-from .problem import Synthetic, not_negative, positive, stored_rows
+from .problem import Synthetic, not_negative, positive, stored_dtype, stored_rows
 from .tasks import DiminishingTask
 
 
 @recorded("data", "task")
 def diminishing(
-    nodes: int, dim: int, rows: int = 1, spread: float = 1.0, seed: int = 0, dtype: str = "float32"
+    nodes: int, dim: int, rows: int = 1, spread: float = 1.0, seed: int = 0, dtype: str | None = None
 ) -> Synthetic:
     """Monotone DR-submodular quadratics on the box [0, 1]^d; the loss is the negative reward.
 
@@ -29,6 +29,7 @@ def diminishing(
       >>> diminishing(nodes=4, dim=3).x_star.tolist()
       [1.0, 1.0, 1.0]
     """
+    dtype = stored_dtype("diminishing", dtype)
     positive("diminishing", nodes=nodes, dim=dim, rows=rows, seed=seed)
     not_negative("diminishing", spread=spread)
     rng = np.random.default_rng(seed)

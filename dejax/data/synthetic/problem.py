@@ -73,13 +73,25 @@ class Synthetic:
         return f"Synthetic({self.summary()})"
 
 
-def stored_rows(name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str, num_classes: int) -> NodeData:
+def stored_dtype(name: str, dtype: str | None) -> str:
+    """The dtype of rows and parameters; None: the widest that JAX does not round.
+
+    Raises:
+      ValueError: no such dtype, or "float64" without jax_enable_x64.
+    """
     import jax
 
+    wide = jax.config.read("jax_enable_x64")
+    if dtype is None:
+        return "float64" if wide else "float32"
     choice("float32", "float64")(f"{name}.dtype", dtype)
-    if dtype == "float64" and not jax.config.read("jax_enable_x64"):
+    if dtype == "float64" and not wide:
         why = "but JAX would round it"
         raise bad("dtype", dtype, owner=name, why=why, instead="set jax_enable_x64, or use 'float32'")
+    return dtype
+
+
+def stored_rows(name: str, x: np.ndarray, y: np.ndarray, nodes: int, dtype: str, num_classes: int) -> NodeData:
     rows = {"x": np.asarray(x, dtype), "y": y if num_classes else np.asarray(y, dtype)}
     parts = Parts.from_matrix(np.arange(len(x)).reshape(nodes, -1))
     return node_data(Dataset(rows, rows, num_classes, name, "synthetic"), parts)

@@ -70,8 +70,8 @@ class FedGoUcb:
     Raises:
       ValueError: beta or gamma < 0; lam <= 0; explore < 0.
       TypeError: a task without `answer`.
-    Identity: S of the server = lam I + all that was sent; S_i less what is not sent = the last S that node i heard. A reward
-      linear in w makes w0 cancel: event-triggered federated LinUCB. gamma = 0: all nodes know all pulls.
+    Identity: S of the server = lam I + all that was sent; S_i less what is not sent = the last S that node i heard. As
+      lam -> 0 a reward linear in w makes w0 cancel: event-triggered federated LinUCB. gamma = 0: all nodes know all pulls.
     Reference: Li, Liu and Wang, ICLR 2024.
     """
 

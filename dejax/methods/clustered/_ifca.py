@@ -23,7 +23,7 @@ from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeInt, NodeTree, PRNGKey, Round, Tree
 from ...errors import bad
 from ...optimizers import check_step, local_step
-from .._parts import CLIENTS
+from .._parts import CLIENTS, WEIGHTS, cohort_of, upload_weights
 
 
 class IfcaState(NamedTuple):
@@ -48,6 +48,8 @@ class Ifca:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: steps from the chosen model, >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Nodes choose by raw losses and tell the server, which no mechanism of `dejax.privacy` covers: refused beside one.
 
     Update: c_i = argmin_k f_i(x_k); K_steps from x_(c_i); each x_k moves by the mean of those who chose it
@@ -63,6 +65,7 @@ class Ifca:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -88,7 +91,7 @@ class Ifca:
 
     def step(self, state: IfcaState, round: Round) -> IfcaState:
         """Sample, choose, train, average by choice."""
-        cohort = round if self.clients is None else round.sample(self.clients)
+        cohort = cohort_of(self, round)
         acting = tree.map(lambda x: x[cohort.take(state.choice)], state.models)  # as it chose last
         batch, descend = cohort.batch("choose", params=acting), local_step(self)
         model = lambda k: tree.tile(tree.map(lambda x: x[k], state.models), cohort.n)
@@ -98,7 +101,7 @@ class Ifca:
         y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
         change = cohort.average(
             tree.sub(y, x),
-            cohort.counts.astype(float),
+            upload_weights(self, cohort),
             groups=choice,
             num_groups=self.clusters,
             downloads=self.clusters,

@@ -22,7 +22,7 @@ from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
-from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights
+from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, own_weights, upload_weights
 
 
 class AdaptiveState(NamedTuple):
@@ -44,12 +44,13 @@ class FedAdagrad:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       b1: decay of the mean m, 0 <= b1 < 1; the paper takes 0. tau: > 0, how little a coordinate must move to count.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: the server's optimizer along the mean difference
     Choose it for: badly scaled models; momentum at the server
     Raises:
       ValueError: b1 outside [0, 1); tau <= 0; neither or both of lr and optimizer.
-    Identity: for tau large the steps are those of server momentum of rate server_lr / tau.
+    Identity: for tau large the steps are those of server momentum of rate server_lr (1 - b1) / (2 tau).
     Reference: Reddi et al., ICLR 2021.
     """
 
@@ -60,12 +61,12 @@ class FedAdagrad:
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     b1: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
     tau: FloatLike = number(default=1e-3, check=above(0))
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients, one_update=True)
+        return Traits(channel="server", cohort=self.clients, one_update=not own_weights(self.weights))
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -86,7 +87,7 @@ class FedAdagrad:
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
         y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
-        change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(y, x), upload_weights(self, cohort))
         mean = tree.map(lambda m, d: self.b1 * m + (1 - self.b1) * d, state.mean, change)
         square = tree.map(self.square, state.square, change)
         move = lambda p, m, v: p + self.server_lr * m / (jnp.sqrt(v) + self.tau)
@@ -103,6 +104,7 @@ class FedAdam(FedAdagrad):
       b1, b2: decay of the means m and v, 0 <= b < 1.
     Update: the server's optimizer along the mean difference
     Choose it for: badly scaled models; momentum at the server
+    Identity: for tau large and b2 next to 1 the steps are those of server momentum of rate server_lr (1 - b1) / (2 tau).
     Reference: Reddi et al., ICLR 2021.
     """
 
@@ -121,6 +123,7 @@ class FedYogi(FedAdam):
     Arguments and errors are those of `fedadam`.
     Update: the server's optimizer along the mean difference
     Choose it for: badly scaled models; momentum at the server
+    Identity: for tau large the steps are those of server momentum of rate server_lr (1 - b1) / (2 tau), whatever b2.
     Reference: Reddi et al., ICLR 2021; Zaheer et al., Adaptive methods for nonconvex optimization, 2018.
     """
 

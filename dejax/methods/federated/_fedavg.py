@@ -17,7 +17,7 @@ from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import check_step, local_step
-from .._parts import CLIENTS, check_cohort
+from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, own_weights, upload_weights
 
 
 class FedAvgState(NamedTuple):
@@ -30,7 +30,7 @@ class FedAvgState(NamedTuple):
 class FedAvg:
     """Federated averaging: sampled nodes train the server's model, which becomes their mean.
 
-    The mean is weighted by the nodes' numbers of samples.
+    The mean is weighted by the nodes' numbers of samples, or as `weights` says.
 
     Args:
       lr: step size of plain SGD at the nodes, >= 0; scalar, [n] or a schedule.
@@ -39,10 +39,13 @@ class FedAvg:
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
       server_lr: step along the mean difference; 1 is the paper's mean of models.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: m sampled nodes: K steps from x; x <- x + server_lr weighted mean(y - x)
     Choose it for: very many nodes: only the m sampled are computed
     Raises:
-      ValueError: clients or local_steps < 1; neither or both of lr and optimizer.
+      ValueError: clients or local_steps < 1; weights < 0, all 0 or not n; neither or both of lr and
+        optimizer.
     Identity: K = 1, all nodes, full batches: gradient descent on the sample-weighted objective.
     Reference: McMahan et al., Communication-efficient learning of deep networks from decentralized
       data, 2017.
@@ -53,11 +56,12 @@ class FedAvg:
     local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients, one_update=True)
+        return Traits(channel="server", cohort=self.clients, one_update=not own_weights(self.weights))
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -69,14 +73,14 @@ class FedAvg:
         """
         del key
         check_cohort(self, params)
-        return FedAvgState(tree.map(lambda x: x[0], params))
+        return FedAvgState(at_server(params))
 
     def step(self, state: FedAvgState, round: Round) -> FedAvgState:
         """Sample, train, average the differences."""
-        cohort = round if self.clients is None else round.sample(self.clients)
+        cohort = cohort_of(self, round)
         x, descend = tree.tile(state.params, cohort.n), local_step(self)
         y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
-        change = cohort.average(tree.sub(y, x), weights=cohort.counts.astype(float))
+        change = cohort.average(tree.sub(y, x), upload_weights(self, cohort))
         return FedAvgState(tree.axpy(self.server_lr, change, state.params))
 
 

@@ -40,7 +40,8 @@ class Fedes:
       sigma: distance of the points, > 0.
       pairs: K >= 1, directions in a round, static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: x <- x - lr mean_k (mean_i s_ik) e_k, s_ik differences of losses along e_k that all know
     Choose it for: large models, few bits; no derivatives
     Raises:
@@ -53,7 +54,7 @@ class Fedes:
     sigma: FloatLike = number(default=0.1, check=above(0))
     pairs: int = static(default=8, check=whole)
     clients: int | None = static(default=None, check=CLIENTS)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -80,7 +81,7 @@ class Fedes:
 
         start = jnp.zeros((cohort.n, self.pairs), jnp.result_type(jnp.float32, *tree.leaves(x)))
         _, scores = cohort.repeat(self.pairs, one, (jnp.int32(0), start), name="measure")
-        mean = cohort.average(scores, upload_weights(cohort, self.weights))
+        mean = cohort.average(scores, upload_weights(self, cohort))
         return FedesState(tree.axpy(-jnp.asarray(round.rate(self.lr)), rebuilt(seed, mean, x), x))
 
     def at(self, like: jax.Array) -> jax.Array:

@@ -38,7 +38,8 @@ class FedNova:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, of which `work` takes a share; one number, one per node or `Epochs`; static.
       momentum: b of heavy-ball steps at the nodes, 0 <= b < 1; starts anew in every round.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: x + (mean a_i) mean((y_i - x) / a_i), a_i the work of node i
     Choose it for: unequal numbers of steps
     Raises:
@@ -52,7 +53,7 @@ class FedNova:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     momentum: FloatLike = number(default=0.0, check=in_(0, 1, "[)"))
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -79,7 +80,7 @@ class FedNova:
         y, _ = cohort.repeat(self.local_steps, one, (x, tree.zeros(x)), steps=steps)
         tau = jnp.full((cohort.n,), cohort.steps_of(self.local_steps)[0]) if steps is None else steps
         a = (tau - b * (1 - b**tau) / (1 - b)) / (1 - b)
-        shares = upload_weights(cohort, self.weights)
+        shares = upload_weights(self, cohort)
         unit = cohort.average(tree.scale(1 / a, tree.sub(y, x)), shares, name="unit")
         work = cohort.average({"a": a}, shares, name="work")["a"]
         return FedNovaState(tree.axpy(work, unit, state.params))

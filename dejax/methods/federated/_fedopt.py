@@ -19,7 +19,7 @@ from ...core.method import Traits
 from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...optimizers import Optimizer, check_step, local_step
-from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, upload_weights
+from .._parts import CLIENTS, WEIGHTS, at_server, check_cohort, cohort_of, own_weights, upload_weights
 
 
 class FedOptState(NamedTuple):
@@ -42,7 +42,8 @@ class FedOpt:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       optimizer: an optax optimizer for the nodes instead of lr; starts anew in every round.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: the server's optimizer along the mean difference
     Choose it for: badly scaled models; momentum at the server
     Raises:
@@ -56,12 +57,12 @@ class FedOpt:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     optimizer: Any = option(default=None, check=Slot("optimizer"))
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients, one_update=True)
+        return Traits(channel="server", cohort=self.clients, one_update=not own_weights(self.weights))
 
     def __post_init__(self) -> None:
         check_step(self)
@@ -78,7 +79,7 @@ class FedOpt:
         cohort, descend = cohort_of(self, round), local_step(self)
         x = tree.tile(state.params, cohort.n)
         y, _ = cohort.local_steps(x, descend.init(x, cohort), descend, self.local_steps)
-        change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(y, x), upload_weights(self, cohort))
         gradient = tree.map(jnp.negative, change)
         update, server = self.server.make(round).update(gradient, state.server, state.params)
         return FedOptState(tree.add(state.params, update), server)

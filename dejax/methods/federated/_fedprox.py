@@ -15,7 +15,7 @@ from ...core.local_work import LocalSteps, local_steps
 from ...core.method import Traits
 from ...core.struct import number, static, struct
 from ...core.types import FloatLike, NodeFloatLike, NodeTree, PRNGKey, Round, Tree
-from .._parts import CLIENTS, WEIGHTS, WORK, at_server, check_cohort, cohort_of, own_steps, upload_weights
+from .._parts import CLIENTS, WEIGHTS, WORK, at_server, check_cohort, cohort_of, own_steps, own_weights, upload_weights
 
 
 class FedProxState(NamedTuple):
@@ -34,7 +34,8 @@ class FedProx:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       work: share of the K steps that a node makes, 0 < work <= 1, scalar or [n]; None: all make K.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
       server_lr: step along the mean difference.
     Update: K steps y <- y - lr (g(y) + mu (y - x)), then the server's mean
     Choose it for: nodes that do unequal work
@@ -49,13 +50,13 @@ class FedProx:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     work: NodeFloatLike | None = number(default=None, check=WORK)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
     server_lr: FloatLike = number(default=1.0, check=constant_rate)
 
     @property
     def traits(self) -> Traits:
         """One model at a server; each round sees a cohort."""
-        return Traits(channel="server", cohort=self.clients, one_update=True)
+        return Traits(channel="server", cohort=self.clients, one_update=not own_weights(self.weights))
 
     def init(self, params: NodeTree, key: PRNGKey) -> FedProxState:
         """The server's model."""
@@ -73,7 +74,7 @@ class FedProx:
             return r.keep(tree.sub(y, tree.scale(lr, pulled)), y)
 
         y = cohort.repeat(self.local_steps, one, x, steps=own_steps(cohort, self.work, self.local_steps))
-        change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(y, x), upload_weights(self, cohort))
         return FedProxState(tree.axpy(self.server_lr, change, state.params))
 
 

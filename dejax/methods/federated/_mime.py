@@ -37,7 +37,8 @@ class Mime:
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
       lite: MimeLite: no correction d, and one model less to send; static.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: local steps with the server's fixed momentum; lite without correction
     Choose it for: cross-device training with momentum
     Raises:
@@ -52,7 +53,7 @@ class Mime:
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     lite: bool = static(default=False)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -70,7 +71,7 @@ class Mime:
         """Gather the mean gradient, train with the fixed momentum, average."""
         cohort, b = cohort_of(self, round), self.momentum
         x, m = (tree.tile(part, cohort.n) for part in state)
-        lr, shares = cohort.rate(self.lr), upload_weights(cohort, self.weights)
+        lr, shares = cohort.rate(self.lr), upload_weights(self, cohort)
         c = cohort.average(cohort.gradient(x, name="at server"), shares, name="gradient")
         mean = tree.tile(c, cohort.n)
 

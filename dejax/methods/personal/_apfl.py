@@ -41,7 +41,8 @@ class Apfl:
       learn_share: whether a_i moves; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: a v + (1 - a) w, all three learned
     Choose it for: personal models, shares learned
     Raises:
@@ -56,7 +57,7 @@ class Apfl:
     learn_share: bool = static(default=True)
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -96,7 +97,7 @@ class Apfl:
             return r.keep((moved_w, moved_v, moved_a), carry)
 
         w, v, a = cohort.repeat(self.local_steps, one, (x, v, a))
-        change = cohort.average(tree.sub(w, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(w, x), upload_weights(self, cohort))
         return ApflState(tree.add(state.params, change), cohort.put(state.personal, v), cohort.put(state.share, a))
 
 

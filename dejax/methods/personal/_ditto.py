@@ -36,7 +36,8 @@ class Ditto:
       lam: pull of the personal model towards the global one, >= 0; the paper tries 0.05 to 2.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
       local_steps: K >= 1, of both models, one number, one per node or `Epochs`; static.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: fedavg, and v <- v - lr (g(v) + lam (v - x)) at home
     Choose it for: personal models, robustly
     Raises:
@@ -50,7 +51,7 @@ class Ditto:
     lam: FloatLike = number(default=0.1, check=constant_rate)
     clients: int | None = static(default=None, check=CLIENTS)
     local_steps: LocalSteps = static(default=1, check=local_steps)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -78,7 +79,7 @@ class Ditto:
             return r.keep(tree.sub(v, tree.scale(lr, slope)), v)
 
         v = cohort.repeat(self.local_steps, pulled, v, name="personal")
-        change = cohort.average(tree.sub(y, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(y, x), upload_weights(self, cohort))
         return DittoState(tree.add(state.params, change), cohort.put(state.personal, v))
 
 

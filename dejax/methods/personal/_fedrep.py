@@ -41,7 +41,8 @@ class Fedrep:
       head_lr: step size of heads; None: lr.
       head_steps: K_h >= 1, static. local_steps: K >= 1, of the body, one number, one per node or `Epochs`; static.
       clients: nodes sampled per round, 1 <= m <= n; None takes all; static.
-      weights: uploads count by the nodes' numbers of "samples" (default) or are "uniform"; static.
+      weights: uploads count by the nodes' numbers of "samples" (default), are "uniform", or count by
+        a list of n numbers >= 0 of your own, one a node; static.
     Update: K_h steps of heads at home, then K of bodies; mean of bodies
     Choose it for: personal heads on a common body
     Raises:
@@ -56,7 +57,7 @@ class Fedrep:
     head_steps: int = static(default=10, check=whole)
     local_steps: LocalSteps = static(default=1, check=local_steps)
     clients: int | None = static(default=None, check=CLIENTS)
-    weights: str = static(default="samples", check=WEIGHTS)
+    weights: str | tuple[float, ...] = static(default="samples", check=WEIGHTS)
 
     @property
     def traits(self) -> Traits:
@@ -88,7 +89,7 @@ class Fedrep:
         if tree.leaves(head):
             head = cohort.repeat(self.head_steps, lambda r, h: moved(r, h, x, head_lr), head, name="head")
         body = cohort.repeat(self.local_steps, lambda r, b: moved(r, b, head, self.lr), x, name="body")
-        change = cohort.average(tree.sub(body, x), upload_weights(cohort, self.weights))
+        change = cohort.average(tree.sub(body, x), upload_weights(self, cohort))
         return FedrepState(tree.add(state.body, change), cohort.put(state.head, head))
 
 

@@ -50,8 +50,9 @@ class GtSaga:
     """GT-SAGA: gradient tracking with a table of the last gradient of every sample.
 
     A constant step leads to the optimum of the mean loss at a linear rate where losses are strongly
-    convex. Keeps one model per sample. Samples are the nodes' own, under any sampling; gradients are
-    taken one by one, so that models with batch statistics are refused.
+    convex. Keeps one model per sample. Samples are the nodes' own, under any sampling (but for empty Poisson draws,
+    for which v is the mean of the table alone); gradients are taken one by one, so that models with
+    batch statistics are refused.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

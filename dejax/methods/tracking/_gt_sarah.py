@@ -58,8 +58,10 @@ class GtSarah:
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.
+      anchor: fresh batches in an anchor, >= 1, static. The paper takes the full gradient: 1 where batches are
+        full, else about samples of a node / batch size. There is no default, because with few of them the
+        noise of an anchor stays for `period` rounds, which may be worse than plain tracking.
       period: rounds from anchor to anchor, >= 1, static.
-      anchor: fresh batches in an anchor, >= 1, static; 1 where batches are full.
     Update: v <- v + g(x; b) - g(x_last; b), afresh every few rounds; y <- W y + v' - v; x <- W x - lr y
     Choose it for: small batches of a finite set: less noise at a constant step
     Identity: mean(y) = mean(v) after every round; full batches make v = g, whatever the period.
@@ -67,8 +69,8 @@ class GtSarah:
     """
 
     lr: NodeFloatLike = number(check=rate)
+    anchor: int = static(check=whole)
     period: int = static(default=20, check=whole)
-    anchor: int = static(default=1, check=whole)
 
     traits = Traits(sums_keep="mean(y) = mean(v), the mean of the trackers and of the gradients' estimates")
 

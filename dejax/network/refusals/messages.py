@@ -94,7 +94,7 @@ MESSAGES: tuple[Refusal, ...] = (
         lambda c: c.noises_uploads and not (c.channel == "server" and c.traits.one_update),
         field="network.privacy",
         says="{privacy} clips, at a server, the change of each node's model",
-        why="but {method} sends something else",
+        why="but {method} sends something else, or weighs it by numbers of its own",
         instead="use {use[upload]}, or {use[gradient_noise]}",
     ),
     Refusal(

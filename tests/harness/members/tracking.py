@@ -12,6 +12,6 @@ def methods(lr):
         "kgt": m.kgt(lr=lr, local_steps=2),
         "mt_dsgdm": m.mt_dsgdm(lr=lr, momentum=0.5),
         "gt_saga": m.gt_saga(lr=lr),
-        "gt_sarah": m.gt_sarah(lr=lr, period=2),
+        "gt_sarah": m.gt_sarah(lr=lr, anchor=2, period=2),
         "gt_hsgd": m.gt_hsgd(lr=lr, beta=0.5),
     }

@@ -100,8 +100,22 @@ def test_rounds_follow_the_equations(answer, gamma):
 
 @pytest.mark.slow
 def test_linear_rewards_do_not_see_where_they_are_expanded():
-    """w0 cancels but for lam: with S and b of one start the other's choices are the same where lam is next to nothing."""
-    close(by_hand(linear, 6, 0.0, 0.5, 1e-9)[0][0], by_hand(linear, 6, 0.0, 0.5, 1e-9, START + 1)[0][0], 1e-6)
+    """As lam -> 0 w0 cancels: from two starts the same arms are pulled, once S has full rank."""
+    got = []
+    for shift in (0.0, 1.0):
+        method = m.fed_go_ucb(explore=0, gamma=0.0, beta=0.5, lam=1e-9)
+        state, _ = zoo.run(method, problem(linear), None, 6, START + shift)
+        got.append(np.asarray(state.server.gram))
+        assert np.linalg.matrix_rank(got[-1], tol=1e-3) == D
+    close(*got, 1e-6)
+    close(got[0], by_hand(linear, 6, 0.0, 0.5, 1e-9)[0][0], 1e-6)
+    far = [
+        zoo.run(m.fed_go_ucb(explore=0, gamma=0.0, beta=0.5, lam=100.0), problem(linear), None, 6, x)[0]
+        for x in (START, -START)
+    ]
+    assert (
+        np.abs(np.asarray(far[0].server.gram) - np.asarray(far[1].server.gram)).max() > 0.1
+    )  # a large lam does see it
 
 
 def test_exploring_descends_along_the_squared_errors():

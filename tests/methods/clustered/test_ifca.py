@@ -31,3 +31,11 @@ def test_ifca(clients):
     np.testing.assert_array_equal(state.choice, choice)
     assert len(set(choice.tolist())) == 2  # both models are in use
     assert len(got) == N
+
+
+def test_one_cluster_with_own_weights_is_fedavg_with_them():
+    uneven = zoo.Uneven(starts="independent")
+    own = (0.0, 2.0, 1.0, 0.5, 3.0)
+    got = run(m.ifca(lr=0.1, clusters=1, weights=own), None, 4, uneven.problem, np.broadcast_to(X0[0], X0.shape))[1]
+    want = run(m.fedavg(lr=0.1, weights=own), None, 4, uneven.problem, np.broadcast_to(X0[0], X0.shape))[1]
+    close(got, np.broadcast_to(want, got.shape))

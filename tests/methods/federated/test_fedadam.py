@@ -34,10 +34,10 @@ def test_rounds_follow_the_paper(name):
     close(run(method, rounds=5)[1], x)
 
 
-def test_a_large_tau_is_momentum_at_the_server():
-    """x moves by (server_lr / tau) m up to sqrt(v) / tau = 1."""
+@pytest.mark.parametrize(("name", "more"), [("fedadam", {"b2": 0.999999}), ("fedyogi", {}), ("fedadagrad", {})])
+def test_a_large_tau_is_momentum_at_the_server(name, more):
+    """x moves by server_lr m / (2 tau): v starts at tau^2 and stays there, so that sqrt(v) + tau = 2 tau."""
     tau = 1e6
-    method = m.fedadam(server_lr=0.5 * tau, lr=LR, tau=tau, b1=0.9, b2=0.999999)
-    # v starts at tau^2, so that sqrt(v) + tau = 2 tau
+    method = getattr(m, name)(server_lr=0.5 * tau, lr=LR, tau=tau, b1=0.9, **more)
     server = dj.optimizer(optax.sgd, 0.25 * 0.1, momentum=0.9)
     close(run(method, rounds=4)[1], run(m.fedopt(server=server, lr=LR), rounds=4)[1], tol=1e-5)

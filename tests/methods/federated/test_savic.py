@@ -39,11 +39,11 @@ def test_rounds_follow_the_paper(scaling, clients):
 
 def test_adams_scaling_is_the_mean_of_all_squares():
     """b_t makes weights b^(t - s) (1 - b) / (1 - b^(t + 1)) of round s."""
-    b, squares, d = 0.9, np.array([4.0, 1.0, 9.0, 2.0]), 0.0
-    for t, h in enumerate(squares):
-        b_t = (b - b ** (t + 1)) / (1 - b ** (t + 1))
-        d = b_t * d + (1 - b_t) * h
-    close(d, (squares * b ** np.arange(3, -1, -1)).sum() * (1 - b) / (1 - b**4))
+    b, method = 0.9, m.savic(lr=0.05, beta=0.9, floor=0.3, local_steps=3)
+    starts = [X0.mean(0)] + [run(method, rounds=t)[1] for t in (1, 2, 3)]
+    squares = np.stack([np.mean([grad(i, x) for i in range(N)], 0) ** 2 for x in starts])
+    weights = b ** np.arange(3, -1, -1) * (1 - b) / (1 - b**4)
+    close(run(method, rounds=4)[0].scale["x"], weights @ squares)
 
 
 def directions(t):

@@ -107,12 +107,12 @@ def test_gt_sarah_between_anchors_against_numpy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", [m.gt_sarah(lr=LR, period=PERIOD), m.gt_hsgd(lr=LR, beta=BETA)], ids=["sarah", "hsgd"]
+    "method", [m.gt_sarah(lr=LR, anchor=1, period=PERIOD), m.gt_hsgd(lr=LR, beta=BETA)], ids=["sarah", "hsgd"]
 )
 def test_full_batches_are_tracking_of_gradients_to_the_optimum(method):
     x, y, g = X0.copy(), np.zeros_like(X0), np.zeros_like(X0)
     for _ in range(ROUNDS):
-        if isinstance(method, type(m.gt_sarah(lr=LR))):
+        if isinstance(method, m.gt_sarah):
             x, y, g = sarah(x, y, g, grads(x), LR)
         else:
             y, g = mix(W, y + grads(x) - g), grads(x)
@@ -129,14 +129,23 @@ def test_beta_one_is_tracking_of_plain_gradients_and_less_of_it_is_less_noise():
     for batch in drawn:
         x, y, v = track(x, y, v, at(batch, x))
     close(run(m.gt_hsgd(lr=SLOW, beta=1.0), RING, 4, NOISY.problem)[1], x)
-    assert off(0.05) < off(1.0) / 4
+    assert off(m.gt_hsgd(lr=0.01, beta=0.05)) < off(m.gt_hsgd(lr=0.01, beta=1.0)) / 4
 
 
-def off(beta):
+@pytest.mark.slow
+def test_the_noise_of_an_anchor_stays():
+    """So that one batch is no better an anchor than a plain gradient, and many are better; nobody may leave the choice out."""
+    one, many = (off(m.gt_sarah(lr=0.01, anchor=k, period=10)) for k in (1, 16))
+    assert many < one / 4 and one > off(m.gt_hsgd(lr=0.01, beta=1.0)) / 2
+    with pytest.raises(TypeError, match="anchor"):
+        m.gt_sarah(lr=0.01)
+
+
+def off(method):
     """Mean squared distance of an estimate to the node's whole gradient, late in a run."""
     total = 0.0
     for r in (200, 220, 240, 260):
-        state, _ = run(m.gt_hsgd(lr=0.01, beta=beta), RING, r, NOISY.problem)
+        state, _ = run(method, RING, r, NOISY.problem)
         v, last = np.asarray(state.estimate["x"]), np.asarray(state.last["x"])
         total += sum(np.square(v[i] - NOISY.gradient(i, last[i])).sum() for i in range(N)) / (4 * N)
     return total
