@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.random import fold_in, fold_name
-from ..core.types import Context, Keys, NodeTree
+from ..core.types import Context, Keys, NodeTree, Tree
 from ..errors import bad
 from .encoding import Compressor, Size
 
@@ -103,6 +103,12 @@ def check_contractive(owner: Any, value: NodeTree) -> None:
                 why=f"whose error exceeds the value at d = {d} (omega = {owner.compressor.omega(d):.3g}), so that the memory diverges",
                 instead="give a contractive one: top_k, rand_k or qsgd, or an unbiased one with omega < 1",
             )
+
+
+def least_delta(compressor: Compressor, model: Tree) -> float:
+    """The least delta of what is compressed on its own; the leaves of `model` have no node axis."""
+    value = tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), model)
+    return min(compressor.delta(d) for d, _ in _parts(compressor, value))
 
 
 def _parts(compressor: Compressor, value: NodeTree) -> list[tuple[int, int]]:

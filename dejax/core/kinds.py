@@ -166,6 +166,7 @@ class Events:
     """
 
     stale = False  # gradients at the value after the node's own last event
+    apart = False  # an event is a gradient or a meeting, not both
     footprint = "pair"  # what an event touches: the "pair" that meets, or a node that heard its "neighbors"
 
 

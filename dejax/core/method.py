@@ -46,7 +46,8 @@ class Traits:
       weights: kinds of W that it can work with: "doubly" (default), "row", "column" stochastic.
       graph: "any" (default), or "tree" if the graph may have no cycle.
       symmetric: W must equal its transpose in every phase; default False.
-      spectrum: a number that every eigenvalue of a symmetric W must exceed, as a method that subtracts the last iterate needs; None (default): any.
+      spectrum: a number that every eigenvalue of a symmetric W must exceed, as a method that subtracts the last iterate needs; above -1 also
+        that W may not change from round to round; None (default): any.
       server: whose values are averaged at a server where more nodes work, "all" or so many sampled ones: of a method that gossips and
         meets at a server now and then, or one at a server whose nodes go on while others upload; None (default): the cohort, or nobody.
       cohort: at a server, nodes sampled per round; None (default): all.
@@ -57,7 +58,8 @@ class Traits:
       footprint: what one event touches, so that events may drive it: "pair" if the two nodes that meet,
         "neighbors" if one node, with what it heard of its neighbors (`heard=True` of `exchange` and
         `gossip`); None (default): no events may.
-      needs_events: it runs on events alone; default False.
+      needs_events: it runs on events alone: True on any of its footprint, "apart" on those that tell gradients from meetings;
+        default False.
       needs_clock: it acts on who is first by the clock; default False.
       keeps_snapshot: it carries itself what a node saw when it began its gradient (stale events);
         default False.
@@ -98,7 +100,7 @@ class Traits:
     groups: bool = False
     own_starts: bool = False
     footprint: Literal["pair", "neighbors"] | None = None
-    needs_events: bool = False
+    needs_events: bool | Literal["apart"] = False
     needs_clock: bool = False
     keeps_snapshot: bool = False
     own_codec: str | None = None
@@ -179,7 +181,7 @@ _VALUES = {
     "groups": _one_of(True, False),
     "own_starts": _one_of(True, False),
     "footprint": _one_of("pair", "neighbors", None),
-    "needs_events": _one_of(True, False),
+    "needs_events": _one_of(True, False, "apart"),
     "needs_clock": _one_of(True, False),
     "keeps_snapshot": _one_of(True, False),
     "own_codec": (lambda v: v is None or _text(v), "the name of a field or None"),

@@ -39,6 +39,8 @@ class Decoupled(Events):
     width: int | None = static(default=None, check=or_none(whole, "or " + NULL + " for n/8"))
     seed: int = static(default=0, check=checks.seed)
 
+    apart = True
+
     def plan(self, topology: Topology, rounds: int | None) -> Timetable:
         """The first `rounds` packed rounds; a longer plan starts with the same ones."""
         n = topology.n

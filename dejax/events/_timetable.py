@@ -40,6 +40,11 @@ class Timetable(Events):
     stale: bool = static(default=True)
 
     @property
+    def apart(self) -> bool:
+        """Whether an event is a gradient or a meeting, not both."""
+        return self.meetings is not None
+
+    @property
     def rounds(self) -> int:
         """Packed rounds, T."""
         return self.initiators.shape[0]

@@ -8,6 +8,7 @@ from jax.core import Tracer
 
 from ..core.types import Method, Network, Problem
 from ..errors import FieldError
+from . import copies
 from .case import Case
 from .refusals import REFUSALS
 
@@ -65,7 +66,8 @@ def notes(method: Method, problem: Problem, network: Network) -> list[str]:
                 f"{said}, but {most} of the {sampled} nodes that {case.method} combines in a round may be adversaries: "
                 + ("sample more nodes" if f is None else "f bounds those sampled; raise f, or sample more nodes")
             )
-    return found
+    step = copies.too_far(case, method)
+    return found if step is None else [*found, step]
 
 
 def table(

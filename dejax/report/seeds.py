@@ -61,13 +61,14 @@ def band_of(values: np.ndarray, band: str) -> tuple[np.ndarray, np.ndarray]:
     if band == "minmax":
         return np.fmin.reduce(values, 0), np.fmax.reduce(values, 0)
     mean = mean_over(values)
-    if band == "std":
-        half = np.sqrt(mean_over((values - mean) ** 2))
-    else:
-        free = np.maximum(there - 1, 1)
-        squares = np.nansum((values - mean) ** 2, 0) / free
-        half = np.where(there > 1, student(free) * np.sqrt(squares / np.maximum(there, 1)), 0.0)
-    return mean - half, mean + half
+    with np.errstate(invalid="ignore"):  # numbers that are infinite have no band
+        if band == "std":
+            half = np.sqrt(mean_over((values - mean) ** 2))
+        else:
+            free = np.maximum(there - 1, 1)
+            squares = np.nansum((values - mean) ** 2, 0) / free
+            half = np.where(there > 1, student(free) * np.sqrt(squares / np.maximum(there, 1)), 0.0)
+        return mean - half, mean + half
 
 
 def student(free: np.ndarray) -> np.ndarray:

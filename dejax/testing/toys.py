@@ -14,7 +14,7 @@ from ..core.method import traits
 from ..core.struct import struct
 from ..core.types import Context, Links, Method, Tree
 from ..data import NodeData
-from ..events import poisson
+from ..events import decoupled, poisson
 from ..faults import clock
 from ..network import Network
 from ..problem import Problem
@@ -109,7 +109,8 @@ def network(method: Method, n: int = N, dtype: str | None = None) -> Network:
     times = clock() if said.needs_clock else None
     if not said.gossips:
         return Network(clock=times)
-    return Network(chain(n, said.weights, dtype), events=poisson() if said.needs_events else None, clock=times)
+    plan = {False: None, True: poisson(), "apart": decoupled()}[said.needs_events]
+    return Network(chain(n, said.weights, dtype), events=plan, clock=times)
 
 
 def chain(n: int = N, accepts: Any = ("doubly",), dtype: str | None = None) -> Any:

@@ -158,6 +158,8 @@ def test_a_list_of_rates_is_an_array_of_them(lr):
         (lambda: c.error_feedback(c.direct(c.top_k(k=2)), gamma=0.3), r"ErrorFeedback.compressor is .*a codec.*inside it: TopK\(k=2"),
         (lambda: dj.methods.choco(lr=0.1, gamma=0.3, compressor=c.qsgd), "Choco.compressor is .*was not called"),
         (lambda: dj.methods.choco(lr=0.1, gamma=0.3, compressor="top_k"), r"Choco.compressor is 'top_k' \(str\), which is no compressor"),
+        (lambda: dj.methods.dobga(lr=0.1, prox=dj.proximal.box), "Dobga.prox is Box, which was not called"),
+        (lambda: dj.methods.mono_dmfw(lr=0.1, prox="box"), r"MonoDmfw.prox is 'box' \(str\), which is no proximal operator"),
         (lambda: dj.methods.dsgd(optimizer=optax.adam), "Dsgd.optimizer is adam, which was not called.*dejax.optimizer"),
         (lambda: dj.methods.dsgd(optimizer=optax.adam(1e-3)), "Dsgd.optimizer is a finished optax optimizer"),
         (lambda: dj.methods.local_sgd(optimizer="adam", local_steps=2), r"LocalSgd.optimizer is 'adam' \(str\), which is no optimizer"),

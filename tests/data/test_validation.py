@@ -254,6 +254,8 @@ def test_images_and_validation_on_a_mesh_are_those_of_one_device(of):
 
     @dj.struct
     class Chooser(dj.methods.dsgd):
+        traits = dj.Traits(weights=("doubly", "row"), raw_losses=True)
+
         def step(self, state, round):
             loss = round.loss(state.params, round.batch("v", of="validation"))
             round.report("own", loss)

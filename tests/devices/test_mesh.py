@@ -53,13 +53,13 @@ SETTINGS = {
         m.dsgd(lr=0.2),
         plain(
             MOVED,
-            codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3),
+            codec=dj.compression.copies(dj.compression.top_k(ratio=0.1), gamma=0.3),
             privacy=dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=0.5),
         ),
     ),
     "per edge": (
         m.dsgd(lr=0.2),
-        plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(k=2), gamma=0.3, per_edge=True)),
+        plain(MOVED, codec=dj.compression.copies(dj.compression.top_k(ratio=0.1), gamma=0.3, per_edge=True)),
     ),
     "server": (m.fedavg(lr=0.1, clients=8), dj.Network()),
     "uneven cohort": (m.fedavg(lr=0.1, clients=10, local_steps=2), dj.Network()),
@@ -333,11 +333,11 @@ def round_bytes(graph, task, data, **options):
 
 TOP, RAND = dj.compression.top_k(ratio=0.02), dj.compression.rand_k(ratio=0.02)
 CODECS = {
-    "top-k copies": dj.compression.copies(TOP, gamma=0.3),
+    "top-k copies": dj.compression.copies(TOP, gamma=0.08),
     "top-k error feedback": dj.compression.error_feedback(TOP, gamma=0.05),
     "top-k direct": dj.compression.direct(TOP, gamma=0.1),
-    "top-k by leaf": dj.compression.copies(dj.compression.top_k(ratio=0.01, scope="leaf"), gamma=0.3),
-    "rand-k": dj.compression.copies(RAND, gamma=0.3),
+    "top-k by leaf": dj.compression.copies(dj.compression.top_k(ratio=0.01, scope="leaf"), gamma=0.03),
+    "rand-k": dj.compression.copies(RAND, gamma=0.08),
     "QSGD": dj.compression.copies(dj.compression.qsgd(levels=8), gamma=0.3),
 }
 
@@ -393,7 +393,7 @@ REGULAR = T.random_regular(N, degree=4, seed=0)
     [
         (T.ring(N), {"rule": dj.aggregation.coordinate_median()}, 1.1),
         (REGULAR, {"rule": dj.aggregation.nna(f=1)}, 1.6),
-        (REGULAR, {"codec": dj.compression.copies(TOP, gamma=0.3)}, 1.6),
+        (REGULAR, {"codec": dj.compression.copies(TOP, gamma=0.08)}, 1.6),
     ],
     ids=["median", "nearest neighbors", "copies"],
 )

@@ -77,6 +77,53 @@ def test_a_median_of_too_few_says_so_as_a_trimmed_mean_does():
     assert not notes(dj.methods.fedavg(lr=0.1, clients=5), dj.Network(rule=rule, attack=two))
 
 
+def test_a_step_of_gossip_far_above_what_a_compressor_keeps_is_told():
+    d, top, c = 100, dj.topology.ring(N), dj.compression
+    problem, _ = zoo.squares(N, dim=d)
+    one = c.top_k(k=1)
+    (note,) = notes(dj.methods.choco(lr=0.1, gamma=0.5, compressor=one), dj.Network(top), problem)
+    g, b, delta = 1 - dj.topology.rho(top), 4 / 3, 1 / d
+    proven = g**2 * delta / (16 * g + g**2 + 4 * b**2 + 2 * g * b**2 - 8 * g * delta)
+    for said in (
+        "Choco.gamma is 0.5",
+        "TopK keeps delta = 0.01",
+        "rule of thumb",
+        f"is {proven:.2g})",
+        "give gamma about 0.04",
+    ):
+        assert said in note
+    (note,) = notes(D, dj.Network(top, codec=c.copies(one, gamma=0.5)), problem)
+    assert note.startswith("Copies.gamma is 0.5")
+    tracked = lambda gamma: dj.methods.cdproxsgt(lr=0.1, gamma=0.04, tracker_gamma=gamma, compressor=one)
+    (note,) = notes(tracked(0.5), dj.Network(top), problem)
+    assert note.startswith("CompressedDProxSgt.tracker_gamma is 0.5")
+    for method in (
+        tracked(None),
+        dj.methods.choco(lr=0.1, gamma=0.04, compressor=one),
+        dj.methods.choco(lr=0.1, gamma=0.8, compressor=c.top_k(ratio=0.4)),
+    ):
+        assert not notes(method, dj.Network(top), problem)
+    assert not notes(dj.methods.fedavg(lr=0.1), dj.Network(codec=c.copies(one, gamma=0.5)), problem)
+
+
+@pytest.mark.parametrize(("times", "shrinks"), [(4, True), (8, False)])
+def test_the_rule_of_thumb_lies_between_what_shrinks_and_what_grows(times, shrinks):
+    """Gossip alone, top 5 of 100 numbers on a ring of 8, one plain loop."""
+    w, rng = dj.topology.ring(N).matrix(), np.random.default_rng(0)
+    x = rng.normal(size=(N, 100))
+    x, h = x - x.mean(0), np.zeros_like(x)
+    before, w = np.linalg.norm(x), np.asarray(w, float)
+    for _ in range(1200):
+        change = x - h
+        kept = np.argsort(-np.abs(change), 1)[:, :5]
+        np.put_along_axis(h, kept, np.take_along_axis(x, kept, 1), 1)
+        x = x + times * 0.05 * (w @ h - h)
+        if np.linalg.norm(x) > 100 * before:
+            break
+    assert (np.linalg.norm(x) < before) == shrinks
+    assert shrinks or np.linalg.norm(x) > 100 * before
+
+
 KEPT = {
     "gt": (dj.methods.gradient_tracking(lr=0.1), "mean(y) = mean(g)"),
     "augdgm": (dj.methods.augdgm(lr=0.1), "mean(y) = mean(g)"),

@@ -5,6 +5,7 @@ from types import SimpleNamespace as Some
 
 import jax
 import members
+import numpy as np
 import problems as zoo
 import pytest
 
@@ -33,6 +34,7 @@ PLAN = dj.events.poisson()
 NEIGHBORS, EDGES = Traits(), Traits(channel="edges")
 SINGLE = Traits(per_example=True)
 SEMI = Traits(server=3)
+APART = Traits(footprint="pair", needs_events="apart")
 PAIR, HEARD = Traits(footprint="pair"), Traits(footprint="neighbors")
 ANSWERS = Traits(averages=False)
 UPDATES = dj.events.updates(age=1)
@@ -173,6 +175,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("topology of another size", (NEIGHBORS, net(t.ring(N + 1))), (NEIGHBORS, net(RING))),
     pair("weights of another kind", (NEIGHBORS, net(ROW)), (Traits(weights=("row",)), net(ROW))),
     pair("weights that are not symmetric", (Traits(symmetric=True), net(DIRECTED)), (Traits(symmetric=True), net(CHANGING))),
+    pair("two last iterates on a graph that changes", (Traits(symmetric=True, spectrum=-1 / 3), net(CHANGING)), (Traits(symmetric=True, spectrum=-1.0), net(CHANGING))),
     pair("eigenvalues of W too low", (Traits(spectrum=-1 / 3), net(RING)), (Traits(spectrum=-1 / 3), net(t.ring(N, weights=t.lazy())))),
     pair("rule in events", (PAIR, net(RING, events=PLAN, rule=MEDIAN)), (PAIR, net(RING, rule=MEDIAN))),
     pair("sums needed", (Traits(needs_sums="mass must be kept"), net(RING, rule=MEDIAN)), (NEIGHBORS, net(RING, rule=MEDIAN))),
@@ -186,6 +189,7 @@ CASES = [  # name, (traits, network[, problem]) that is refused, one that passes
     pair("copies per edge of values heard", (HEARD, net(RING, codec=c.copies(c.top_k(k=2), gamma=0.2, per_edge=True))), (HEARD, net(RING, codec=COPIES))),
     pair("cycles", (Traits(graph="tree"), net(RING)), (Traits(graph="tree"), net(TREE))),
     pair("events without a footprint", (NEIGHBORS, net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
+    pair("gradients and meetings in one event", (APART, net(RING, events=PLAN)), (APART, net(RING, events=dj.events.decoupled()))),
     pair("events of another footprint", (PAIR, net(RING, events=UPDATES)), (HEARD, net(RING, events=UPDATES))),
     pair("a server in events", (Traits(server="all", footprint="pair"), net(RING, events=PLAN)), (PAIR, net(RING, events=PLAN))),
     pair("events on a directed or changing graph", (PAIR, net(DIRECTED, events=PLAN)), (PAIR, net(TREE, events=PLAN))),
@@ -359,11 +363,65 @@ def test_who_gossips_and_averages_at_a_server_too_meets_the_refusals_of_both(tra
             t.chain(6, weights=t.constant(1.0)),
             "has an eigenvalue of W of -2.732, but Mine needs all of them above -1; use lazy",
         ),
-        (0.1, t.random_matching(6), "has an eigenvalue of W of 0, but Mine needs all of them above 0.1"),
+        (0.5, t.ring(6, weights=t.lazy()), "has an eigenvalue of W of 0.3333, but Mine needs all of them above 0.5"),
     ],
 )
 def test_eigenvalues_that_are_too_low_are_said(bound, graph, text):
     assert text in judged(Traits(symmetric=True, spectrum=bound), net(graph)).text
+
+
+@pytest.mark.parametrize(
+    ("method", "graph", "way"),
+    [
+        (dj.methods.sgp(lr=0.1), ROW, "needs column or doubly; use push_sum weights"),
+        (
+            dj.methods.extra(lr=0.1),
+            t.from_edges(LINKS, n=N, weights=t.push_sum()),
+            "needs doubly; use metropolis weights",
+        ),
+        (dj.methods.extra(lr=0.1), COLUMN, "needs doubly; use sgp on directed graphs"),
+        (dj.methods.extra(lr=0.1), ROW, "needs doubly; use metropolis weights on an undirected graph"),
+    ],
+)
+def test_weights_of_another_kind_name_the_way(method, graph, way):
+    assert str(verdict(Case.of(method, BASE, net(graph))).error).endswith(way)
+
+
+def test_two_last_iterates_on_graphs_that_change():
+    """The map of x and its last iterate over a period doubles some direction, though each W is fine; half of W does not."""
+    graph = t.one_peer_hypercube(8)
+
+    def radius(half):
+        over = np.eye(16)
+        for phase in range(graph.period):
+            w = graph.host(phase).matrix()
+            w = (np.eye(8) + w) / 2 if half else w
+            over = np.block([[2 * w, -w], [np.eye(8), np.zeros((8, 8))]]) @ over
+        return np.abs(np.linalg.eigvals(over)).max()
+
+    assert radius(False) == pytest.approx(2) and radius(True) == pytest.approx(1, abs=1e-6)
+    problem, network = zoo.squares(8)[0], net(graph)
+    for method in (dj.methods.d2(lr=0.1), dj.methods.led(lr=0.1), dj.methods.proxskip(lr=0.1, mix=0.7)):
+        text = verdict(Case.of(method, problem, network)).text
+        assert (
+            "changes its W from round to round" in text
+            and "use exact_diffusion, nids or extra, or a fixed graph" in text
+        )
+    for method in (dj.methods.extra(lr=0.1), dj.methods.exact_diffusion(lr=0.1), dj.methods.proxskip(lr=0.1)):
+        assert verdict(Case.of(method, problem, network)) is None
+
+
+def test_who_needs_gradients_and_meetings_apart_is_told_where_they_are():
+    dadao = dj.methods.dadao(smoothness=1.0, convexity=0.1, chi=1.0)
+    assert "e.g. dejax.events.decoupled()" in verdict(Case.of(dadao, BASE, net(RING))).text
+    assert "e.g. dejax.events.poisson()" in verdict(Case.of(dj.methods.ad_psgd(lr=0.1), BASE, net(RING))).text
+    assert verdict(Case.of(dadao, BASE, net(RING, events=PLAN))).text.endswith("use decoupled")
+    drawn = dj.events.decoupled().plan(RING, 4)
+    assert verdict(Case.of(dadao, BASE, net(RING, events=drawn))) is None
+    assert (
+        verdict(Case.of(dadao, BASE, net(RING, events=PLAN.plan(RING, 4)))).name
+        == "gradients and meetings in one event"
+    )
 
 
 def test_weights_that_would_do_are_named():
@@ -390,7 +448,7 @@ def test_a_method_of_ones_own_is_refused_where_one_of_the_library_would_be():
 
     ring = zoo.ring()
     with pytest.raises(
-        dj.RefusedError, match="has doubly-stochastic weights, but PushOnly needs column: use metropolis"
+        dj.RefusedError, match="has doubly-stochastic weights, but PushOnly needs column; use push_sum weights"
     ):
         run(PushOnly(lr=0.1), dj.Network(ring))
 

@@ -171,6 +171,8 @@ class Twice(dj.methods.local_only):
 class Peeks(dj.methods.local_only):
     """Looks at raw losses."""
 
+    traits = dj.Traits(channel="none", raw_losses=True)
+
     def step(self, state, round):
         round.loss(state.params, round.batch())
         return state
@@ -182,5 +184,5 @@ def test_methods_of_ones_own():
     problem = dj.Problem(base.task, base.data, batch_size=2, sampling="poisson")
     got = spent(Twice(lr=0.1), problem)
     assert got.epsilon[3] == pytest.approx(accountant.epsilon(1.5 / math.sqrt(2), 50, 0.5, 1e-5), rel=1e-5)
-    with pytest.raises(dj.RefusedError, match="round.loss gives raw losses"):
+    with pytest.raises(dj.RefusedError, match="Peeks acts on raw losses"):
         spent(Peeks(lr=0.1), problem)

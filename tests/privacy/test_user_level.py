@@ -220,7 +220,7 @@ def test_noise_without_a_clip_is_refused():
 class TwoWays:
     """Says that it uploads one update, and looks at single uploads instead."""
 
-    traits = dj.Traits(channel="server", one_update=True)
+    traits = dj.Traits(channel="server", gathers=True, one_update=True)
 
     def init(self, params, key):
         return dj.methods.fedavg(lr=0.1).init(params, key)

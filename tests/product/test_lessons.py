@@ -1,5 +1,7 @@
 """Every method with another learning rule and with a source of experience: it takes them, or says why it cannot."""
 
+import dataclasses
+
 import jax
 import members
 import pytest
@@ -23,6 +25,7 @@ REFUSED = {  # (method, lesson) -> part of the reason; all other pairs trace
     ("dimat", "walk"): LAYERS,
     ("weight_matching", "walk"): LAYERS,
     ("fed_go_ucb", "walk"): r"the method needs a task with answer\(params, batch\), and GridWalk.* has none",
+    ("gt_saga", "walk"): "which has no list of samples; leave .* out",
     ("fedmd", "walk"): PUBLIC,
     ("one_nn", "walk"): PUBLIC,
 }
@@ -39,7 +42,11 @@ def begin(name, lesson):
     method = members.methods()[name]
     said = traits(method)
     graph = "events" if said.needs_events else GRAPHS[said.channel]
-    network = settings.network(graph, ()) if said.spectrum is None else dj.Network(LAZY)
+    network = (
+        settings.network(graph, ("clock",) if said.needs_clock else ()) if said.spectrum is None else dj.Network(LAZY)
+    )
+    if said.needs_events == "apart":
+        network = dataclasses.replace(network, events=dj.events.decoupled(width=2))
     parts = engine.prepare(method, settings.problem(lesson), network, 2)
     return jax.eval_shape(lambda key: engine.start(*parts, key), jax.random.key(0))
 

@@ -34,7 +34,7 @@ def parts_of(plan):
 def sleeping(kind, n=8):
     """Runs in which nodes sleep, events drive the rounds, or edges have memory: (method, problem, network)."""
     ring, churn = dj.topology.ring(n), (dj.faults.churn(p=0.2),)
-    copies = dj.compression.copies(dj.compression.top_k(k=5), gamma=0.3, per_edge=True)
+    copies = dj.compression.copies(dj.compression.top_k(k=5), gamma=0.001, per_edge=True)
     method, network = {
         "churn": (dj.methods.dsgd(lr=1.0), dj.Network(ring, faults=churn)),
         "events": (dj.methods.ad_psgd(lr=1.0), dj.Network(ring, events=dj.events.poisson())),
@@ -57,7 +57,7 @@ def wide(kind):
     network = {
         "edges": lambda: dj.Network(
             dj.topology.random_regular(n, degree=40, seed=0),
-            codec=dj.compression.copies(dj.compression.top_k(k=10), gamma=0.3, per_edge=True),
+            codec=dj.compression.copies(dj.compression.top_k(k=10), gamma=0.001, per_edge=True),
         ),
         "seeds": lambda: dj.Network(dj.topology.ring(n)),
     }[kind]()
@@ -74,7 +74,7 @@ def settings(kind):
         "dense": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.erdos_renyi(n, p=0.9, seed=0))),
         "phases": lambda: letters(n, m.dsgd(lr=1.0), dj.Network(T.one_peer_exponential(n))),
         "tracking": lambda: letters(n, m.gradient_tracking(lr=0.1), dj.Network(T.ring(n))),
-        "choco": lambda: letters(n, m.choco(lr=0.1, gamma=0.3, compressor=top), dj.Network(T.ring(n))),
+        "choco": lambda: letters(n, m.choco(lr=0.1, gamma=0.001, compressor=top), dj.Network(T.ring(n))),
         "error feedback": lambda: letters(
             n, m.dsgd(lr=0.1), dj.Network(T.ring(n), codec=dj.compression.error_feedback(top, gamma=0.3))
         ),

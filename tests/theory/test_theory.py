@@ -1,5 +1,6 @@
 """Exact recursions against measured runs, bounds above them, constants against those of the generators."""
 
+import json
 import math
 
 import jax
@@ -244,3 +245,26 @@ def test_a_run_directory_of_another_config_is_refused(tmp_path, capsys):
     history.save(tmp_path / "run")
     assert main(["theory", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run")]) == 2
     assert "holds the runs gradient_tracking, and the config dsgd" in capsys.readouterr().err
+
+
+def test_epochs_of_equal_nodes_are_steps_and_unequal_steps_have_no_curve():
+    of = lambda steps: predicted(dj.methods.local_sgd(lr=0.1, local_steps=steps), squares(), ring(), 5)
+    three = of(3).curve("objective", "exact")
+    for steps in (dj.Epochs(3), [3] * N):  # of full batches an epoch is one step
+        np.testing.assert_array_equal(of(steps).curve("objective", "exact").values, three.values)
+    uneven = of([1, 2, 3] * 2)
+    assert not uneven.curves and uneven.unknown == (
+        "no curve is known where nodes make different numbers of local steps",
+    )
+
+
+def test_phases_end_what_is_known(tmp_path, capsys):
+    """Curves are those of the first phase, as long as it lasts."""
+    from dejax.cli.parser import main
+
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG + "phases: [{until: 3}, {network: {topology: complete}}]\n")
+    assert main(["theory", str(config), "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"].values()
+    assert run["curves"] and all(max(c["rounds"]) == 3 for c in run["curves"])
+    assert run["unknown"][-1].startswith("rounds 3 to ") and "first phase" in run["unknown"][-1]

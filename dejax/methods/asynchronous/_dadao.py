@@ -29,6 +29,7 @@ from ...core.checks import above
 from ...core.method import Traits
 from ...core.struct import number, struct
 from ...core.types import FloatLike, NodeTree, PRNGKey, Round, Tree
+from ...errors import bad
 
 
 class DadaoState(NamedTuple):
@@ -48,15 +49,17 @@ class Dadao:
     """DADAO: accelerated gradients and accelerated gossip; neither waits for the other.
 
     For strongly convex losses; a constant step leads to the optimum of the mean loss at a linear rate.
-    Needs `network.events` of pairs, e.g. `dejax.events.decoupled()`. What is evaluated is X of all nodes at one
+    Needs `network.events` that tell gradients from meetings, e.g. `dejax.events.decoupled()`. What is evaluated is X of all nodes at one
     time, that of the newest event.
 
     Args:
       smoothness: L > 0, the largest curvature of any node's loss.
-      convexity: mu > 0, the least one.
+      convexity: mu > 0, the least one; at most L.
       chi: `dejax.topology.edge_rates(topology).connectivity` under the default meetings; > 0.
     Update: at gradients a step of X along g - nu X - Yt; at meetings Z moves by the difference of Y + Z; between
       them X, Y, Z and their fast copies flow into each other
+    Raises:
+      ValueError: a number <= 0, or convexity above smoothness.
     Choose it for: strongly convex losses on badly connected graphs, where each edge has its own rate
     Identity: at the optimum X = Xt = x*, Y = Yt = g_i - nu x*, Z = Zt = -g_i nothing moves; sum_i Z_i = 0 when all
       nodes are at one time.
@@ -68,8 +71,14 @@ class Dadao:
     chi: FloatLike = number(check=above(0))
 
     traits = Traits(
-        footprint="pair", needs_events=True, keeps_snapshot=True, sums_keep="sum(Z) = 0 of the dual variables"
+        footprint="pair", needs_events="apart", keeps_snapshot=True, sums_keep="sum(Z) = 0 of the dual variables"
     )
+
+    def __post_init__(self) -> None:
+        given = (self.smoothness, self.convexity)
+        if all(isinstance(x, (int, float)) for x in given) and self.convexity > self.smoothness:
+            why = f"but smoothness is {self.smoothness}, and no loss has a least curvature above its largest"
+            raise bad("convexity", self.convexity, owner=self, why=why, instead="give convexity <= smoothness")
 
     def init(self, params: NodeTree, key: PRNGKey) -> DadaoState:
         """All but X at zero."""

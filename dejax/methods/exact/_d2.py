@@ -9,7 +9,8 @@ With a constant lr this is x_i' = sum_j W_ij (2 x_j - x_j_last - lr (g_j - g_j_l
 / 2 for W in exact diffusion. The form with c needs no rescaling where lr changes.
 
 W: doubly stochastic and symmetric; D2 needs its eigenvalues above -1/3. The proofs are for a fixed
-W.
+W, and D2 diverges on graphs that change, which are refused: over one period of
+`one_peer_hypercube(8)` its map has the spectral radius 2, exact diffusion's has 1.
 Wire: 1 model per directed edge and round.
 Reference: Tang, Lian, Yan, Zhang and Liu, D2: decentralized training over decentralized data, 2018;
 Yuan, Ying, Zhao and Sayed, Exact diffusion for distributed optimization and learning, 2019.
@@ -38,6 +39,8 @@ def _start(params: NodeTree) -> D2State:
 @struct
 class D2:
     """D2: D-PSGD with the difference of two iterates; exact on unequal data.
+
+    Needs a fixed graph: where W changes from round to round it diverges, so that such graphs are refused.
 
     Args:
       lr: >= 0; scalar, [n] or a schedule.

@@ -32,6 +32,8 @@ class LedState(NamedTuple):
 class Led:
     """Local exact diffusion (LED): K corrected local steps between averages.
 
+    Needs a fixed graph, as `d2` does: graphs that change from round to round are refused.
+
     Args:
       lr: >= 0; scalar, [n] or a schedule.
       local_steps: K >= 1, one number, one per node or `Epochs`; static.

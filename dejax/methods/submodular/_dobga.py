@@ -22,9 +22,10 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate
+from ...core.kinds import Slot
 from ...core.method import Traits
 from ...core.random import uniform
-from ...core.struct import number, struct
+from ...core.struct import number, option, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round
 from ...proximal import none
 
@@ -52,7 +53,7 @@ class Dobga:
     """
 
     lr: NodeFloatLike = number(check=rate)
-    prox: Any = none()
+    prox: Any = option(default=none(), check=Slot("prox"))
 
     traits = Traits()
 

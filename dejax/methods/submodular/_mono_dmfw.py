@@ -26,8 +26,9 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import rate, whole
+from ...core.kinds import Slot
 from ...core.method import Traits
-from ...core.struct import number, static, struct
+from ...core.struct import number, option, static, struct
 from ...core.types import NodeFloatLike, NodeTree, PRNGKey, Round, Tree
 from ...proximal import none
 
@@ -57,7 +58,7 @@ class MonoDmfw:
 
     lr: NodeFloatLike = number(check=rate)
     block: int = static(default=5, check=whole)
-    prox: Any = none()
+    prox: Any = option(default=none(), check=Slot("prox"))
 
     traits = Traits(sums_keep="mean(d) = mean(h)")
 

@@ -1,10 +1,28 @@
 """What a graph, its weights and a timetable exclude."""
 
+from typing import Any
+
 from ...errors import FieldError, Words, keyword
 from .. import conditions
+from ..case import Case
 from .refusal import ADVICE, Refusal
 
 _PLAN = "the timetable says who takes part, when and with whom"
+
+
+def _weights(case: Case) -> Any:
+    """Which kinds of W a method needs in place of this one, and the way there."""
+    if not case.gossips or case.top.kind in case.traits.weights:
+        return None
+    both_ways = case.top.fixed and case.both_ways
+    if "column" in case.traits.weights:
+        way = ADVICE["column"] + " weights"
+    elif case.top.kind == "column":
+        way = ADVICE["doubly"] + " weights" if both_ways else ADVICE["directed"] + " on directed graphs"
+    else:
+        way = ADVICE["doubly"] + " weights on an undirected graph"
+    return {"wanted": " or ".join(case.traits.weights), "way": way}
+
 
 GOSSIP: tuple[Refusal, ...] = (
     Refusal("impossible adversaries", conditions.adversaries),
@@ -41,19 +59,11 @@ GOSSIP: tuple[Refusal, ...] = (
     ),
     Refusal(
         "weights of another kind",
-        lambda c: (
-            c.gossips
-            and c.top.kind not in c.traits.weights
-            and {
-                "wanted": " or ".join(c.traits.weights),
-                "way": f"use {ADVICE['directed']} on directed graphs"
-                if c.top.kind == "column"
-                else "use metropolis weights on an undirected graph",
-            }
-        ),
+        _weights,
         field="network.topology",
         says="{top!r} has {network.topology.kind}-stochastic weights",
-        why="but {method} needs {wanted}: {way}",
+        why="but {method} needs {wanted}",
+        instead="use {way}",
     ),
     Refusal(
         "weights that are not symmetric",
@@ -62,6 +72,14 @@ GOSSIP: tuple[Refusal, ...] = (
         says="{top!r} has a W that differs from its transpose",
         why="but {method} needs both to be equal",
         instead="use {use[symmetric]} weights on an undirected graph",
+    ),
+    Refusal(
+        "two last iterates on a graph that changes",
+        lambda c: c.gossips and not c.top.fixed and c.traits.spectrum is not None and c.traits.spectrum > -1,
+        field="network.topology",
+        says="{top!r} changes its W from round to round",
+        why="but {method} subtracts the last iterate, which diverges when W changes, though each W alone would do",
+        instead="use {use[changing_graphs]}, or a fixed graph",
     ),
     Refusal(
         "eigenvalues of W too low",
@@ -166,6 +184,19 @@ GOSSIP: tuple[Refusal, ...] = (
         says="is given",
         why="but {method} does not say which nodes one of its events touches",
         instead="use {use[event_driven]}",
+    ),
+    Refusal(
+        "gradients and meetings in one event",
+        lambda c: (
+            c.gossips
+            and c.network.events is not None
+            and c.traits.needs_events == "apart"
+            and not c.network.events.apart
+        ),
+        field="network.events",
+        says="{events} does not tell gradients from meetings",
+        why="but {method} takes a gradient or meets, each at times of its own",
+        instead="use {use[apart]}",
     ),
     Refusal(
         "events of another footprint",

@@ -1,8 +1,7 @@
 """What starts, events and messages a method cannot do with."""
 
-from ...core.kinds import KINDS
 from ...errors import Words
-from .refusal import Refusal
+from .refusal import ADVICE, Refusal
 
 MESSAGES: tuple[Refusal, ...] = (
     Refusal(
@@ -14,9 +13,13 @@ MESSAGES: tuple[Refusal, ...] = (
     ),
     Refusal(
         "no events",
-        lambda c: c.network.events is None and c.traits.needs_events,
+        lambda c: (
+            c.network.events is None
+            and c.traits.needs_events
+            and {"plan": ADVICE["apart" if c.traits.needs_events == "apart" else "pair_events"]}
+        ),
         field="network.events",
-        text="{method} is driven by events; give network.events, e.g. " + KINDS["events"].example,
+        text="{method} is driven by events; give network.events, e.g. " + Words("dejax.events.{plan}()", "{plan}"),
     ),
     Refusal(
         "no clock",

@@ -8,12 +8,16 @@ from ..case import Case
 
 ADVICE = {  # the only place where reasons name members, as the way out
     "directed": "sgp",
+    "column": "push_sum",
+    "doubly": "metropolis",
     "answers": "fedmd or local_only",
     "comparable": "dsgd",
     "plain_attack": "sign_flip",
     "event_driven": "ad_psgd, dsgd('awc') or swift",
     "pair_events": "poisson",
     "own_events": "updates",
+    "apart": "decoupled",
+    "changing_graphs": "exact_diffusion, nids or extra",
     "compressed": "dsgd",
     "gradient_noise": "gaussian_gradient",
     "sample_attack": "label_flip",

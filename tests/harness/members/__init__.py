@@ -95,7 +95,8 @@ def network(method_name, **options):
         tree = said.graph == "tree" or not said.learns  # on a ring all core numbers are alike
         options = {"topology": t.binary_tree(N) if tree else ring} | options
     if said.needs_events:
-        options = {"events": plan()} | options
+        apart = dj.events.decoupled(width=2).plan(t.ring(N), 8)
+        options = {"events": apart if said.needs_events == "apart" else plan()} | options
     if said.needs_clock:
         options = {"clock": dj.faults.clock(gradient=1.0)} | options
     return dj.Network(**options)

@@ -67,7 +67,7 @@ def test_events_against_one_at_a_time(width):
     state, got = run(METHOD, dj.Network(RING, events=plan), plan.rounds)
     want = one_at_a_time()
     close(got, want[:, 0], 1e-11)
-    dual = METHOD._flow(state, state.time.max() - state.time)[4]["x"]
+    dual = METHOD.flow(state, state.time.max() - state.time)[4]["x"]
     close(np.asarray(dual), want[:, 4], 1e-11)
     assert np.abs(np.asarray(dual).sum(0)).max() < 1e-12 and np.abs(np.asarray(dual)).max() > 1e-2
 
@@ -100,3 +100,11 @@ def test_all_nodes_come_to_the_optimum_at_a_linear_rate(graph):
     ).max()
     gaps = [gap(rounds) for rounds in (2000, 4000, 8000)]
     assert gaps[1] < gaps[0] / 100 and gaps[2] < gaps[1] / 10**4 and gaps[2] < 1e-11, gaps
+
+
+def test_a_least_curvature_above_the_largest_is_refused():
+    with pytest.raises(
+        ValueError, match=r"Dadao.convexity is 2.0, but smoothness is 1.0, .*; give convexity <= smoothness"
+    ):
+        m.dadao(smoothness=1.0, convexity=2.0, chi=1.0)
+    m.dadao(smoothness=1.0, convexity=1.0, chi=1.0)
