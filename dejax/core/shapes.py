@@ -54,7 +54,7 @@ def check_rows(owner: str, value: Tree, n: int) -> None:
 
 
 def takes(like: Any, x: Any) -> bool:
-    """Whether an array may become one of the type of `like`: the same kind of numbers, or a narrower one."""
+    """Whether an array may become one of the type of `like`: of one kind, if narrower."""
     old, new = jnp.result_type(like), jnp.result_type(x)
     return new == old or jnp.can_cast(new, old, "same_kind")
 

@@ -205,7 +205,7 @@ def uploaded(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
     downloads: int, owned: Tree, mask_bytes: int,
 ) -> tuple[Any, Received]:  # fmt: skip
-    """The wire, and what a server received for a mean, or one per group; of parts of models where `owned` says so.
+    """The wire, and what a server received for a mean, or one per group.
 
     owned, mask_bytes: as in `exchange`.
     """

@@ -73,7 +73,9 @@ def kind(round: Round) -> str:
 
 
 def chosen(round: Round, ids: jax.Array) -> Links:
-    """Make links from the nodes `ids` [n, p], of equal weights; a node's own id is padding, and so is any outside 0..n-1.
+    """Make links from the nodes `ids` [n, p], of equal weights.
+
+    A node's own id is padding, and so is any outside 0..n-1.
 
     Raises:
       TypeError, ValueError: ids of another type or shape; in a cohort, or where a timetable says

@@ -68,7 +68,7 @@ class Rows:
         return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
 
     def by_id(self, values: Tree) -> jax.Array:
-        """The rows of this view out of an array [n_all, ...] ordered by node id; of one number, it [n].
+        """The rows of this view out of an array [n_all, ...] by node id; one number n times.
 
         Raises:
           ValueError: another length, which indexing would clamp.
@@ -207,7 +207,7 @@ class Rows:
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
-        """What a whole model says on a batch, `answer(model, batch, key=None)`: for `forward` and own losses.
+        """What a whole model says, `answer(model, batch, key=None)`: for `forward` and losses.
 
         Raises:
           TypeError: the task has no `answer`, as those of flax modules have.

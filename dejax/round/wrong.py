@@ -1,4 +1,4 @@
-"""What a verb refuses in words before anything is sent: values that fit no row, port or edge."""
+"""What a verb refuses in words at once: values that fit no row, port or edge."""
 
 import functools
 from typing import Any
