@@ -11,7 +11,7 @@ import functools
 import inspect
 from typing import Any, NamedTuple
 
-from ..errors import Words, bad, call
+from ..errors import Words, a_name, bad, call
 from .types import Context, Keys, Task, Tree, Values
 
 
@@ -302,6 +302,13 @@ def check_option(field: str, value: Any, owner: str = "Network", kind: str | Non
         says = "is a finished optax optimizer"
         why = "which would compile anew for every rate"
         raise bad(field, value, owner=owner, says=says, why=why, instead="give " + wanted.example)
+    if wanted.base is not None and isinstance(value, wanted.base):
+        lacks = next((names for names in wanted.has if not any(_has(value, name) for name in names)), None)
+        if lacks is not None:
+            says, name = f"is {a_name(value)}", " or ".join(lacks)
+            raise bad(
+                field, value, owner=owner, says=says, why=f"which has no {name}", instead=f"write {name} in its class"
+            )
     raise bad(
         field,
         value,

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import jax
 
 from ..errors import FieldError, bad
-from .arguments import called_with
+from .arguments import called_with, worded
 from .types import Round, Tree
 
 Channel = Literal["neighbors", "edges", "server", "none"]
@@ -145,6 +145,9 @@ class Traits:
     def one_model(self) -> bool:
         """Whether one model is kept for all, at a server or pooled."""
         return (self.channel == "server" and not self.heads) or self.pooled
+
+
+worded(Traits)
 
 
 def _one_of(*values: Any) -> tuple[Any, str]:

@@ -53,6 +53,12 @@ def check_rows(owner: str, value: Tree, n: int) -> None:
             )
 
 
+def takes(like: Any, x: Any) -> bool:
+    """Whether an array may become one of the type of `like`: of one kind, if narrower."""
+    old, new = jnp.result_type(like), jnp.result_type(x)
+    return new == old or jnp.can_cast(new, old, "same_kind")
+
+
 def check_pair(owner: str, field: str, pair: object, want: str) -> None:
     """Check that an argument is None or two arrays, which `want` names.
 
@@ -73,4 +79,4 @@ def _finding(text: str) -> str:
     return said[:240] + ("..." if len(said) > 240 else "")
 
 
-__all__ = ["check_pair", "check_rows", "in_words"]
+__all__ = ["check_pair", "check_rows", "in_words", "takes"]

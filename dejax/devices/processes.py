@@ -182,7 +182,7 @@ def to_host(values: Tree) -> Any:
     return jax.tree.unflatten(shape, list(map(one, leaves)))
 
 
-# ---- helpers
+# ---- inside
 _met: list[str] = []
 
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.random import fold_name
+from ..core.shapes import takes
 from ..core.types import Method, Tree
-from ..errors import FieldError
+from ..errors import FieldError, bad
 from ..network import Network
 from ..problem import Problem
 from ..round import Round, Store
@@ -22,7 +23,7 @@ def started(method: Method, problem: Problem, network: Network, key: jax.Array, 
     All nodes are awake, and may look at the graph of round 0.
 
     Raises:
-      RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure.
+      RuntimeError: it calls a verb that learns or sends. TypeError: it returns another structure, node axis or type.
     """
     begin = getattr(method, "start", None)
     if begin is None:
@@ -40,6 +41,14 @@ def started(method: Method, problem: Problem, network: Network, key: jax.Array, 
             f"{type(method).__name__}.start returned another structure of state than init; return the same fields",
             field="state",
         )
+    for (path, like), x in zip(jax.tree_util.tree_leaves_with_path(state), tree.leaves(new), strict=True):
+        if jnp.shape(x)[:1] != jnp.shape(like)[:1] or not takes(like, x):
+            says = f"returns {tree.path_of(path)!r} as {jnp.result_type(x)}{list(jnp.shape(x))}"
+            why, way = (
+                f"but init made it {jnp.result_type(like)}{list(jnp.shape(like))}",
+                "return the fields of init, of their rows and types",
+            )
+            raise bad("start", owner=type(method).__name__, says=says, why=why, instead=way)
     return tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, state)
 
 

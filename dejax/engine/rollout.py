@@ -17,7 +17,7 @@ from ..core.method import traits
 from ..core.types import MeshLike, Method, Tree
 from ..core.views import Grouped, Joint
 from ..devices import placement
-from ..errors import FieldError, bad
+from ..errors import FieldError, a_name, bad
 from ..network import Network
 from ..problem import Problem, roles
 from ..round import Meters
@@ -125,7 +125,24 @@ def views(method: Method, state: Tree) -> dict[str, Any]:
         other = (tuple, Grouped, Joint)
         return {k: v if isinstance(v, other) else roles.model(method, v, state, one(v)) for k, v in found.items()}
     find = getattr(method, "views", None)
-    return {} if find is None else find(state)
+    return {} if find is None else _checked(type(method).__name__, find(state))
+
+
+def _checked(method: str, found: Any) -> dict[str, Any]:
+    """The views.
+
+    Raises:
+      FieldError: they are no dict, or one is a pair in another order than (predict, models).
+    """
+    if not isinstance(found, dict):
+        says, way = f"returns {a_name(found)}", "return a dict of views by name, e.g. {'personal': state.own}"
+        raise bad("views", owner=method, says=says, instead=way)
+    for name, view in found.items():
+        if isinstance(view, tuple) and not (len(view) == 2 and callable(view[0])):
+            kinds = ", ".join(map(a_name, view))
+            says, way = f"holds {name!r} as ({kinds})", "give models, or (predict, models)"
+            raise bad("views", owner=method, says=says, instead=way)
+    return found
 
 
 __all__ = [

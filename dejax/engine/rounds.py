@@ -118,7 +118,7 @@ def _check_same(method: Method, old: Tree, new: Tree) -> None:
 
 
 def _unfinished(method: Method, problem: Problem, steps: int) -> Exception:
-    why = f"but {type(method).__name__} does not say when {steps} of its gradients have moved the models"
+    why = f"but {type(method).__name__} leaves {steps} step{'s' * (steps != 1)} unfinished: it does not say when these gradients have moved the models"
     way = "end each local step by round.end_step(params), or use a method of round.descend or round.local_steps"
     says = f"is {type(problem.rule).__name__}, which has finish"
     return bad("rule", owner="Problem", says=says, why=why, instead=way, error=RefusedError)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from ..core import tree
 from ..core.types import Dtype, NodeFloat, NodeTree, Tree, Values
+from ..errors import bad
 from .edges import Edges
 
 UNROLL = 16  # ports written out one after another, so that XLA fuses them into one loop; more are scanned
@@ -65,7 +66,14 @@ class Links(ABC):
         return jnp.broadcast_to(jnp.arange(self.n, dtype=jnp.int32)[:, None], senders.shape), senders
 
     def on_ports(self, matrix: Float[Array, "n n"]) -> Float[Array, "n k"]:
-        """The entries (i, senders[i, s]) of a matrix of the caller's own, on ports; 0 on padding."""
+        """The entries (i, senders[i, s]) of a matrix of the caller's own, on ports; 0 on padding.
+
+        Raises:
+          FieldError: a matrix of another shape.
+        """
+        if jnp.shape(matrix) != (self.n, self.n):
+            says, way = f"has shape {jnp.shape(matrix)}", f"give one of shape ({self.n}, {self.n})"
+            raise bad("matrix", matrix, owner="links.on_ports", says=says, instead=way)
         receivers, senders = self.ends()
         return jnp.where(self.weights() != 0, matrix[receivers, senders], 0)
 

@@ -343,7 +343,7 @@ class History:
         note, names = " (interrupted)" if self.interrupted else "", html.escape(", ".join(self.names))
         return f"{self.table()._repr_html_()}<p>{len(self.records)} records{note}; <code>history.plot(name)</code> with: {names}</p>"
 
-    # ---- helpers
+    # ---- inside
     def _run(self, run: str | None) -> str:
         if run is None:
             if len(self.runs) != 1:

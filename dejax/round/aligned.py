@@ -7,7 +7,7 @@ from ..core.types import Round
 from ..data.sampling import Full, Replacement
 from ..errors import bad
 from ..problem import Batch
-from .batches import attacked
+from .batches import OF, attacked
 
 
 def batch(round: Round, name: str, of: str, size: int | None, places: bool = False) -> Batch:
@@ -16,9 +16,15 @@ def batch(round: Round, name: str, of: str, size: int | None, places: bool = Fal
     if places:
         why = "but an aligned batch has the same places at all nodes"
         raise bad("places", True, owner="round.batch", why=why, instead="leave one of them out")
+    if of not in OF:
+        raise bad("of", of, owner="round.batch", instead="give 'train', 'validation' or 'public'")
     why, instead = None, "leave aligned out"
-    if of != "train" or size is not None:
+    if of == "public":
         why = "but public rows are the same for all as they are"
+    elif of == "validation":
+        why = "but validation rows are not columns of the same samples"
+    elif size is not None:
+        why, instead = f"beside size={size!r}: nodes draw Problem.batch_size of their own samples", "leave size out"
     elif problem.source is not None:
         why = f"but batches come from {type(problem.source).__name__}, which has no places"
     elif round.plan is not None:

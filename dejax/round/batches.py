@@ -18,6 +18,9 @@ from ..data.sampling import Full, Replacement
 from ..errors import bad
 from ..problem import Batch, roles
 from ..xla.take_rows import fetch_rows
+from . import wrong
+
+OF = ("train", "validation", "public")  # whose rows a batch may hold
 
 
 def batch(
@@ -31,7 +34,7 @@ def batch(
         return public_batch(round, name, size)
     if of == "validation":
         return validation_batch(round, name, size)
-    if of != "train":
+    if of not in OF:
         raise bad("of", of, owner="round.batch", instead="give 'train', 'validation' or 'public'")
     if size is not None:
         raise bad(
@@ -73,7 +76,7 @@ def public_batch(round: Round, name: str, size: int | None) -> Batch:
     if size is None:
         return Batch(round.problem.data.seen(tree.map(jnp.asarray, public)), public=True)
     rows = tree.leaves(public)[0].shape[0]
-    at = draw_index(uniform(round.key(name), (whole("size", size),)), jnp.int32(rows))
+    at = draw_index(uniform(round.key(name), (whole("round.batch.size", size),)), jnp.int32(rows))
     return Batch(round.problem.data.seen(tree.map(lambda x: jnp.asarray(x)[at], public)), public=True)
 
 
@@ -94,7 +97,7 @@ def validation_batch(round: Round, name: str, size: int | None) -> Batch:
         count = jnp.full((round.n,), total, jnp.int32)
     else:
         index, count = round._rows(data.validation_index), round._rows(data.validation_count)
-    size = round.problem.batch_size if size is None else whole("size", size)
+    size = round.problem.batch_size if size is None else whole("round.batch.size", size)
     sampler = Full(even=data.validation_index is None) if size is None else Replacement(size)
     rows, weight, _ = sampler.draw((), count, index, round.node_keys(name), round.node_keys(name))
     return Batch(data.seen(tree.map(lambda x: fetch_rows(jnp.asarray(x), rows), data.validation)), weight)
@@ -115,7 +118,7 @@ def collect(round: Round, name: str, params: Tree, places: bool = False) -> Batc
     memory, write = round.slot("source", lambda n: _memory(round, source, n))
     view = round._child(round.store, round._key, round._prefix + name + "/", within=type(source).__name__)
     models = roles.whole_models(round, params) if source.acts else None
-    drawn, new = source.collect(problem.task, models, memory, view)
+    drawn, new = wrong.collected(source, source.collect(problem.task, models, memory, view), memory, round.n)
     if places and round.places:  # which refuses other sources than samples
         drawn = replace(drawn, places=source.places(memory, view))
     write(round.keep(new, memory))

@@ -17,13 +17,14 @@ import jax.numpy as jnp
 from ..compression import direct, identity
 from ..compression.apply import only
 from ..core import tree
-from ..core.checks import whole
+from ..core.checks import natural, whole
 from ..core.kinds import check_option
+from ..core.shapes import check_rows
 from ..core.stacks import held
 from ..core.types import Codec, Round, Tree, Values
 from ..errors import RefusedError, bad
 from ..problem.roles import average_statistics
-from . import audit, clocks, delay
+from . import audit, clocks, delay, wrong
 from .live import fixed
 from .message import Message
 from .received import Received, ReceivedRows
@@ -159,6 +160,19 @@ def exchange_rows(round: Round, name: str, rows: Tree, codec: Any, only: Any = N
     return wire.rows_received(send(wire, wire.message(rows)))
 
 
+def ask(
+    round: Round, name: str, query: Tree, answer: Callable[..., Any], own: tuple[Any, ...], to: Tree
+) -> ReceivedRows:
+    """See `Round.ask`."""
+    for x in (query, *own):
+        check_rows("round.ask", x, round.n)
+    wrong.arguments("round.ask", "answer", answer, "query", *wrong.extra(len(own)))
+    edges, mine = round.edges, lambda x: tree.map(lambda leaf: leaf[round.edges.receiver], x)
+    asked = exchange_rows(round, name + "/query", edges.of_nodes(query), None, only=to)
+    answers = jax.vmap(answer)(asked.rows, *map(mine, own))
+    return exchange_rows(round, name + "/answer", answers, None, only=asked.mask)
+
+
 def _mean_as_they_are(round: Round, name: str, value: Tree, weights: Values, otherwise: Tree) -> Any:
     """Average values that must stay in their range; `otherwise` where none arrives.
 
@@ -176,7 +190,7 @@ def average(
     groups: Tree = None, num_groups: int | None = None, downloads: int = 1,
 ) -> Any:  # fmt: skip
     """See `Round.average`: one receiver, or one per group, whose slots are the n senders."""
-    wire, got = _uploaded(round, name, value, weights, codec, groups, num_groups, downloads, None, 0)
+    wire, got = uploaded(round, name, value, weights, codec, groups, num_groups, downloads, None, 0)
     out = got.combine()
     # where nothing arrived, or what did has no weight, there is nothing to combine
     if not got.plain or groups is not None or weights is not None:
@@ -187,21 +201,17 @@ def average(
     return out if groups is not None else tree.map(lambda x: x[0], out)
 
 
-def uploads(
-    round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
-    downloads: int, owned: Tree, mask_bytes: int,
-) -> Received:  # fmt: skip
-    """What a server received for a mean of parts of models, or one per group.
-
-    owned, mask_bytes: as in `exchange`.
-    """
-    return _uploaded(round, name, value, weights, codec, groups, num_groups, downloads, owned, mask_bytes)[1]
-
-
-def _uploaded(
+def uploaded(
     round: Round, name: str, value: Tree, weights: Values, codec: Codec, groups: Tree, num_groups: int | None,
     downloads: int, owned: Tree, mask_bytes: int,
 ) -> tuple[Any, Received]:  # fmt: skip
+    """The wire, and what a server received for a mean, or one per group.
+
+    owned, mask_bytes: as in `exchange`.
+    """
+    check_rows("round.average", value, round.n)
+    wrong.groups(round, groups, num_groups)
+    downloads = natural("round.average.downloads", downloads)
     codec = _codec(round, codec)
     if groups is not None:
         num_groups = whole("round.average.num_groups", num_groups)
@@ -219,6 +229,7 @@ def _uploaded(
 
 def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
     """See `Round.merge`: gossip's move, towards what the server makes of all that arrives."""
+    check_rows("round.merge", value, round.n)
     _one_mean(round, "moves nodes towards a mean")
     used: Any = _codec(round, codec)
     wire: Any = Server(round, name, used, None, 1)
@@ -236,6 +247,7 @@ def merge(round: Round, name: str, value: Tree, codec: Codec) -> Any:
 
 def gather(round: Round, name: str, value: Tree, codec: Codec) -> tuple[Any, jax.Array]:
     """See `Round.gather`."""
+    check_rows("round.gather", value, round.n)
     codec = _codec(round, codec)
     wire = Server(round, name, codec, None, 0)
     star(wire, "looks at single uploads")
@@ -290,6 +302,7 @@ def _one_mean(round: Round, does: str) -> None:
 
 __all__ = [
     "STAGES",
+    "ask",
     "average",
     "broadcast",
     "exchange",
@@ -298,5 +311,5 @@ __all__ = [
     "merge",
     "scatter",
     "send",
-    "uploads",
+    "uploaded",
 ]

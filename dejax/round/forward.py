@@ -13,8 +13,9 @@ from ..core.types import Received, Round, Tree, Values
 from ..devices.node_blocks import map_nodes
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles
-from . import clocks
+from . import clocks, wrong
 
+ONE = ("model", "batch", "key")  # what a function of one node is given
 SHARE = 1 / 3  # of a gradient's time: a backward pass takes about twice as long as its forward pass
 
 
@@ -24,6 +25,7 @@ def forward(
     """See `Round.forward`."""
     from .batches import batch
 
+    wrong.arguments("round.forward", "fn", fn, *ONE, *wrong.extra(len(extra)))
     check_private(round, given)
     given = batch(round, name + ".batch", params=params) if given is None else given
     count(round, name, jnp.ones((round.n,), jnp.int32))
@@ -56,6 +58,7 @@ def of_neighbors(
     """See `Received.forward`. One port after another: one [n, ...] of models at a time."""
     from .batches import batch
 
+    wrong.arguments("got.forward", "fn", fn, *ONE, *wrong.extra(len(own)))
     check_private(round, given)
     given = batch(round, name + ".batch") if given is None else given
     count(round, name, got.mask.sum(1, dtype=jnp.int32))
@@ -67,8 +70,13 @@ def of_neighbors(
     return tree.map(lambda x: jnp.moveaxis(x, 0, 1), jax.lax.map(one, jnp.arange(k, dtype=jnp.int32)))
 
 
-def private(given: Batch | None) -> bool:
-    """Whether a batch holds a node's own samples; None stands for a fresh one, which does."""
+def private(given: Batch | None, verb: str = "forward") -> bool:
+    """Whether a batch holds a node's own samples; None stands for a fresh one, which does.
+
+    Raises:
+      FieldError: it is no batch; names the verb.
+    """
+    wrong.batch(verb, given)
     return given is None or not given.public
 
 

@@ -73,7 +73,9 @@ def kind(round: Round) -> str:
 
 
 def chosen(round: Round, ids: jax.Array) -> Links:
-    """Make links from the nodes `ids` [n, p], of equal weights; a node's own id is padding.
+    """Make links from the nodes `ids` [n, p], of equal weights.
+
+    A node's own id is padding, and so is any outside 0..n-1.
 
     Raises:
       TypeError, ValueError: ids of another type or shape; in a cohort, or where a timetable says
@@ -88,6 +90,7 @@ def chosen(round: Round, ids: jax.Array) -> Links:
         raise bad(
             "ids", None, owner="round.pull", says=f"is called within {what}", instead="call it on the whole round"
         )
+    ids = jnp.where((ids >= 0) & (ids < round.n_all), ids, round.ids[:, None])
     real = ids != round.ids[:, None]
     own = 1 / (1 + real.sum(1).astype(width_of(round.problem.task)))
     return gathered_lists(round, NeighborLists(_positions(round, ids), jnp.where(real, own[:, None], 0), own))

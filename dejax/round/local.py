@@ -20,7 +20,7 @@ from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles, single_examples
 from ..problem.lesson import Lesson, finishes
-from . import clocks
+from . import clocks, wrong
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
 from .meters import NO_NODE
@@ -55,6 +55,7 @@ def gradient(
             "gradient", owner="round", says=says, why=why, instead="leave Problem.roles out, or collect without it"
         )
     products = natural("round.gradient.products", products)
+    wrong.batch("gradient", given)
     if per_example and (no := single_examples.against(round.problem, round.network.privacy)) is not None:
         raise bad("per_example", True, owner="round.gradient", why="but " + no["why"], instead=no["instead"])
     whole = params if fixed is None else roles.joint(params, fixed, gaps=bool(round.problem.rules))

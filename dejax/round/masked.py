@@ -10,7 +10,7 @@ from ..compression.apply import only
 from ..core import tree
 from ..core.types import Codec, Round, Tree, Values
 from ..errors import bad
-from . import channel
+from . import channel, wrong
 from .received import Received
 
 
@@ -21,8 +21,8 @@ def gossip(
     if heard:
         why, way = "beside mask: what was heard last may be other entries", "leave one of them out"
         raise bad("heard", heard, owner="round.gossip", why=why, instead=way)
-    owned = _owned(round, value, mask, codec)
-    got = channel.exchange(round, name, only(owned, value), codec, owned=owned, mask_bytes=-(-mask_bits // 8))
+    size, owned = wrong.mask_bits("gossip", mask, mask_bits), _owned(round, "gossip", value, mask, codec)
+    got = channel.exchange(round, name, only(owned, value), codec, owned=owned, mask_bytes=size)
     mean, there = _over_holders(got, weights)
     # entries that the node does not hold move from its own value, which it did not send
     own = lambda x: tree.map(jnp.where, owned, x, value)
@@ -35,27 +35,27 @@ def average(
     num_groups: int | None, downloads: int,
 ) -> Any:  # fmt: skip
     """See `Round.average`: of every entry over those who hold it, 0 where nobody does."""
-    owned = _owned(round, value, mask, codec)
-    got = channel.uploads(
-        round, name, only(owned, value), weights, codec, groups, num_groups, downloads, owned, -(-mask_bits // 8)
+    size, owned = wrong.mask_bits("average", mask, mask_bits), _owned(round, "average", value, mask, codec)
+    _, got = channel.uploaded(
+        round, name, only(owned, value), weights, codec, groups, num_groups, downloads, owned, size
     )
     mean, there = _over_holders(got, None)
     mean = only(there, mean)
     return mean if groups is not None else tree.map(lambda x: x[0], mean)
 
 
-def _owned(round: Round, value: Tree, mask: Tree, codec: Any) -> Any:
+def _owned(round: Round, verb: str, value: Tree, mask: Tree, codec: Any) -> Any:
     """The mask in the shape of the value.
 
     Raises:
-      FieldError: a rule or codec of whole values, where the method does not say that it masks.
+      FieldError: a rule or codec of whole values; a mask that does not fit the value.
     """
     network = round.network if codec is None else dataclasses.replace(round.network, codec=codec)
     for field in ("rule", "codec"):
         if not getattr(network, field).masks:
             why, way = "but the method sends parts of models, and this acts on whole ones", "leave it out"
             raise bad("network." + field, getattr(network, field), why=why, instead=way)
-    return tree.map(lambda x, m: jnp.broadcast_to(m, x.shape), value, mask)
+    return wrong.mask(verb, value, mask)
 
 
 def _over_holders(got: Received, weights: Any) -> tuple[Any, Any]:

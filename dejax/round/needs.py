@@ -55,6 +55,7 @@ def _raw(said: Traits, round: Round) -> dict[str, Any]:
 
 NEEDS: dict[str, Need] = {  # verb, or verb(argument) where the argument is given
     "gradient": _says(learns=True),
+    "gradient(per_example)": _says(per_example=True),
     "batch": _says(learns=True),
     "loss": _says(learns=True),
     "losses": _says(learns=True),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ..core import tree
 from ..core.types import Round, Tree, Values
 from ..errors import bad
+from . import wrong
 from .context import Context
 
 BLOCK_BYTES = 64 * 2**20  # working set of a coordinate-wise rule
@@ -98,7 +99,9 @@ class Received:
           ValueError: a method calls it under a rule that is not linear, and so must judge the
             values.
           TypeError: whole numbers under weights that are not.
+          FieldError: weights of other shapes than [n, k] and [n].
         """
+        wrong.weights("got.weighted", self.links, weights, self_weights)
         self._check_linear()
         if self.rewrite is None:
             return self.links.weighted(self._spread, weights, self_weights, self.own)
@@ -159,8 +162,10 @@ class Received:
         Weights of lost links go to the own value.
 
         Raises:
-          ValueError: the network's rule is not linear, so that it must judge the values.
+          ValueError: the network's rule is not linear, so that it must judge the values; weights of
+            other shapes.
         """
+        wrong.weights("got.average", self.links, weights, self_weights)
         self._check_linear()
         if self._audit is not None:
             self._audit(self)

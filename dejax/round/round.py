@@ -16,7 +16,7 @@ from ..core.types import Tree
 from ..devices.node_blocks import block_map
 from ..errors import bad
 from ..problem import Batch
-from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires
+from . import batches, channel, clocks, cohort, forward, lifted, live, local, masked, newcomers, wires, wrong
 from .aligned import batch as same_places
 from .live import Live, live_links
 from .meters import Meters
@@ -93,16 +93,16 @@ class Round(Rows):
           per_example: give the gradient of every sample, [n, B, ...], zeros on padding; counted as one.
           name: needed when a step calls `gradient` more than once.
         """
-        name = self._name("gradient", name)
+        name = self._name("gradient", name, per_example=per_example)
         return local.gradient(self, name, params, batch, loss, extra, fixed, products, per_example)
 
     def loss(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Compute the mean loss [n] of each node's parameters on its batch (from `round.batch`)."""
-        return local.loss(self, self._name("loss", name, batch=forward.private(batch)), params, batch)
+        return local.loss(self, self._name("loss", name, batch=forward.private(batch, "loss")), params, batch)
 
     def losses(self, params: Tree, batch: Batch, *, name: str | None = None) -> jax.Array:
         """Mean losses [n, K] on each node's batch of K models that it holds, `params` [n, K, ...]."""
-        return forward.losses(self, self._name("losses", name, batch=forward.private(batch)), params, batch)
+        return forward.losses(self, self._name("losses", name, batch=forward.private(batch, "losses")), params, batch)
 
     def forward(
         self, fn: Callable[..., Any], params: Tree, *extra: Tree, batch: Batch | None = None, name: str | None = None
@@ -226,14 +226,15 @@ class Round(Rows):
         name = self._name("gossip", name, codec=codec, weights=weights, mask=mask, heard=heard)
         if mask is not None:
             return masked.gossip(self, name, value, mask, weights, mask_bits, codec, heard)
+        wrong.mask_bits("gossip", None, mask_bits)
         got = channel.exchange(self, name, value, codec, heard=heard)
         return got.moved(got.combine() if weights is None else got.average(*weights))
 
     def pull(self, ids: jax.Array, *, name: str | None = None) -> "Round":
         """Let every node hear the nodes `ids` [n, p] of its own choice, in a view of this round.
 
-        Only they send to it, and are counted, lost and attacked; a node's own id is padding. The
-        weights are equal. The method says `pulls` in its traits.
+        Only they send to it, and are counted, lost and attacked; a node's own id, and
+        any outside 0..n-1, is padding. The weights are equal. The method says `pulls` in its traits.
         Raises: TypeError, ValueError: ids of another type or shape; within a cohort or a timetable.
         """
         name = self._name("pull", name)
@@ -271,11 +272,7 @@ class Round(Rows):
             nothing was asked, or query or answer was lost.
         The method says `asks` in its traits, and sends on edges: `Traits(channel="edges", asks=True)`.
         """
-        name = self._name("ask", name)
-        edges, mine = self.edges, lambda x: tree.map(lambda leaf: leaf[self.edges.receiver], x)
-        asked = channel.exchange_rows(self, name + "/query", edges.of_nodes(query), None, only=to)
-        answers = jax.vmap(answer)(asked.rows, *map(mine, own))
-        return channel.exchange_rows(self, name + "/answer", answers, None, only=asked.mask)
+        return channel.ask(self, self._name("ask", name), query, answer, own, to)
 
     def average(
         self, value: Tree, weights: Tree = None, *, name: str | None = None, codec: Any = None,
@@ -300,6 +297,7 @@ class Round(Rows):
         name = self._name("average", name, codec=codec, groups=groups, mask=mask)
         if mask is not None:
             return masked.average(self, name, value, mask, weights, mask_bits, codec, groups, num_groups, downloads)
+        wrong.mask_bits("average", None, mask_bits)
         return channel.average(self, name, value, weights, codec, groups, num_groups, downloads)
 
     def merge(self, value: Tree, *, name: str | None = None, codec: Any = None) -> Any:

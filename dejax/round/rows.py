@@ -15,7 +15,7 @@ from ..core.local_work import LocalSteps, steps_of
 from ..core.random import fold_in, fold_name
 from ..core.types import Network, Problem, Tree, Values
 from ..errors import bad
-from . import clocks, lifted, needs
+from . import clocks, lifted, needs, wrong
 from .context import Context
 from .meters import HOSTILE
 from .store import Store
@@ -40,9 +40,7 @@ class Rows:
         self.phase: Any = index  # counts exchanges' phases: rounds, or iterations of repeat
         self._prefix = ""
         self._ids: Any = None  # positions of the rows on the node axis; None: all nodes, in order
-        self._drawn: Any = (
-            None  # bool [n_all]: who of a cohort is drawn, where every node is on its own; None: all rows
-        )
+        self._drawn: Any = None  # bool [n_all]: who of a cohort is drawn, one by one; None: all rows
         self._expected: int | None = None  # how many these are on average
         self._put: Any = None  # rows to write back; an id of n is dropped
         self._busy: Any = None
@@ -70,12 +68,14 @@ class Rows:
         return jnp.arange(self.n_all, dtype=jnp.int32) if self._order is None else self._order
 
     def by_id(self, values: Tree) -> jax.Array:
-        """The rows of this view out of an array [n_all, ...] ordered by node id.
+        """The rows of this view out of an array [n_all, ...] by node id; one number n times.
 
         Raises:
           ValueError: another length, which indexing would clamp.
         """
         values = jnp.asarray(values)
+        if values.ndim == 0:  # one number is every node's
+            return jnp.broadcast_to(values, (self.n,))
         if values.shape[:1] != (self.n_all,):
             says, way = f"has shape {values.shape}", f"give one row per node: ({self.n_all}, ...)"
             raise bad("values", values, owner="round.by_id", says=says, instead=way)
@@ -134,9 +134,8 @@ class Rows:
         """Bool [n]: takes part in this round; None when everybody does."""
         mask = None if self.plan is None else self._rows(self.plan.awake)
         for fault in self.network.faults:
-            up = fault.awake(self._fault_context("awake", 0))  # drawn once per round, whatever the phase
+            up = self._rows(fault.awake(self._fault_context("awake", 0)))  # drawn once per round, whatever the phase
             if up is not None:
-                up = self._rows(up)
                 mask = up if mask is None else mask & up
         if self._drawn is not None:
             drawn = self._rows(self._drawn)
@@ -159,10 +158,7 @@ class Rows:
 
     @cached_property
     def uploads(self) -> Any:
-        """Return bool [n], whose messages reach the server in this phase; None when all do.
-
-        Such a node is awake. The mask is the same for all averages of the phase.
-        """
+        """Bool [n]: whose messages reach the server in this phase, awake ones'; None when all do."""
         mask = self.awake
         for fault in self.network.faults:
             up = fault.uploads(self._context(self.key("uploads")))
@@ -204,18 +200,20 @@ class Rows:
         Of several calls in a round the mean over all.
         """
         self._check()
+        wrong.report(name, values, self.n)
         values, works = jnp.asarray(values, float), self.of_honest(self.computes)
         works = jnp.ones((self.n,), bool) if works is None else works
         self.store.share(name, jnp.where(works, values, 0).sum(), works.sum())
 
     @property
     def answer(self) -> Callable[[Any, Any], Any]:
-        """What a whole model says on a batch, `answer(model, batch)`: for `forward` and own losses.
+        """What a whole model says, `answer(model, batch, key=None)`: for `forward` and losses.
 
         Raises:
           TypeError: the task has no `answer`, as those of flax modules have.
         """
-        return self.of_task("answer")
+        found = self.of_task("answer")
+        return lambda model, batch, key=None: found(model, batch)
 
     def of_task(self, name: str, default: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """The function `name` of the task, such as "hidden" or "lower"; `default` where it has none.

@@ -237,7 +237,7 @@ def tidy(directory: PathLike) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-# ---- helpers
+# ---- inside
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep failing threads of orbax from printing what is raised anyway."""

@@ -184,7 +184,10 @@ def test_a_wrong_finish_is_refused_before_a_run(rule, says):
 @pytest.mark.parametrize("method", [dj.methods.extra(lr=LR), dj.methods.sgp(lr=LR)])
 def test_a_method_that_does_not_say_where_a_step_ends_is_refused(method):
     network = dj.Network(dj.topology.ring(N).astype("float64"))
-    with pytest.raises(dj.RefusedError, match="does not say when 1 of its gradients have moved the models; end each"):
+    with pytest.raises(
+        dj.RefusedError,
+        match="leaves 1 step unfinished: it does not say when these gradients have moved the models; end each",
+    ):
         run(method, network, problem=LEANING)
 
 

@@ -40,6 +40,7 @@ EDGES = {"channel": "edges"}
 SERVER = {"channel": "server"}
 CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {  # verb -> (call, traits beside, the trait that is asked for)
     "gradient": (lambda r, x: r.gradient(x), {}, {"learns": False}),
+    "gradient(per_example)": (lambda r, x: r.gradient(x, per_example=True), {}, {"per_example": True}),
     "batch": (lambda r, x: r.batch(), {}, {"learns": False}),
     "loss": (lambda r, x: r.loss(x, SHARED), {}, {"learns": False}),
     "losses": (lambda r, x: r.losses(jax.tree.map(lambda a: a[:, None], x), SHARED), {}, {"learns": False}),

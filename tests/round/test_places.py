@@ -55,9 +55,13 @@ class Kept(NamedTuple):
 
 @dj.struct
 class Bare:
-    """Asks for what its traits do not say."""
+    """Asks for gradients of single samples, or for places where there are none."""
 
     what: str = dj.static(default="gradient")
+
+    @property
+    def traits(self):
+        return dj.Traits(per_example=self.what == "gradient")
 
     def init(self, params, key):
         return Kept(params)
@@ -76,7 +80,7 @@ class Bare:
         (
             "gradient",
             {"privacy": dj.privacy.gaussian_gradient(clip=1.0, noise_multiplier=1.0)},
-            "per_example is True, but network.privacy GaussianGradient",
+            "Bare keeps the gradient of every single sample, but network.privacy GaussianGradient",
         ),
         ("public", {}, "places is True, but rows of of='public' stand in no list"),
         ("aligned", {}, "places is True, but an aligned batch"),
