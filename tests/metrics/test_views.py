@@ -122,7 +122,7 @@ class Prototypes:
 
     lr: Any = dj.number()
 
-    traits = dj.Traits(channel="none")
+    traits = dj.Traits(channel="none", raw_losses=True)
 
     def init(self, params, key):
         n = dj.population.size(params)
