@@ -25,7 +25,7 @@ data:
 task: {mlp: {hidden: [8]}}
 network:
   topology: ring
-  codec: {copies: {compressor: {top_k: {k: 5}}, gamma: 0.4}}
+  codec: {copies: {compressor: {top_k: {k: 5}}, gamma: 0.04}}
   faults: [{link_loss: {p: 0.1}}]
 method:
   dsgd: {lr: 0.1}
