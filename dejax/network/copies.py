@@ -29,8 +29,9 @@ def too_far(case: Case, method: Method) -> str | None:
     compressor: Any = getattr(owner, "compressor" if owner is not method else case.traits.own_codec or "", None)
     named = [(name, _number(getattr(owner, name, None))) for name in ("gamma", "tracker_gamma")]
     steps = [(value, name) for name, value in named if value is not None]
-    if not case.gossips or not steps or not callable(getattr(compressor, "delta", None)):
-        return None
+    keeps = [share for name in ("k", "ratio") if (share := getattr(compressor, name, None)) is not None]
+    if not case.gossips or not steps or not keeps:
+        return None  # delta is what a sparsifier keeps; of others it is a bound that they seldom meet
     delta = min(least_delta(compressor, model_like(task)) for task in tasks_of(case.problem.task))
     gamma, name = max(steps)
     if delta <= 0 or gamma <= LIMIT * delta:  # 0: refused elsewhere

@@ -1,5 +1,6 @@
 """TensorBoard: event files, which `tensorboard --logdir FOLDER` shows."""
 
+import uuid
 from typing import Any
 
 from ..core.made import recorded
@@ -25,7 +26,9 @@ class TensorBoard(Sink):
     def open(self, run: str, seed: int, kept: str | None) -> tuple[Board, str | None]:
         """A writer in FOLDER/RUN/seed SEED; files of the same folder make one curve."""
         library = needed("tensorboardX", "tensorboardX", "tensorboard")
-        return _Events(library.SummaryWriter(str(self.folder / run.replace("/", "_") / f"seed {seed}"))), None
+        folder = str(self.folder / run.replace("/", "_") / f"seed {seed}")
+        once = f".{uuid.uuid4().hex[:8]}"  # files are named by the second, and a resume may begin in the same one
+        return _Events(library.SummaryWriter(folder, filename_suffix=once)), None
 
 
 @recorded()

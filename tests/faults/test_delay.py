@@ -160,6 +160,8 @@ def test_uploads_of_cohorts_come_late_as_a_whole(phases):
     places = [Link(age(fault, N, i, N + 1)) for i in range(3)]
 
     class Probe(dj.methods.fedavg):
+        traits = dj.Traits(channel="server", cohort=3)
+
         def step(self, state, round):
             cohort = round.sample(3)
             ids = cohort.ids.astype(jnp.float64)

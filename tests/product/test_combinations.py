@@ -1,5 +1,6 @@
 """A committed sample of whole experiments: method, options, graph, task, devices. sample_combinations.py draws it anew."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -11,6 +12,7 @@ import settings
 
 import dejax as dj
 from dejax import engine
+from dejax.core.method import traits
 
 LINES = pathlib.Path(__file__).with_name("combinations.txt").read_text().splitlines()
 pytestmark = pytest.mark.filterwarnings("ignore:.* beside network.rule", "ignore:.*adversaries")  # notes, not refusals
@@ -26,6 +28,8 @@ def test_a_combination_learns_the_same_however_it_is_cut(line):
     name, options, graph, task, devices = line.split()
     method, problem = members.methods()[name], settings.problem(task)
     network = settings.network(graph, () if options == "plain" else options.split("+"))
+    if traits(method).needs_events == "apart":  # which tells gradients from meetings
+        network = dataclasses.replace(network, events=dj.events.decoupled(width=2))
     key = jax.random.key(7)
     parts = engine.prepare(method, problem, network, ROUNDS)
     begin = engine.start(*parts, key)

@@ -30,7 +30,7 @@ PAGES = [
 STANDS_IN = {
     "tensorboardX": """
 class SummaryWriter:
-    def __init__(self, folder): self.folder = folder
+    def __init__(self, folder, filename_suffix=""): self.folder = folder
     def add_scalar(self, name, value, step): assert isinstance(name, str) and float(value) == value and step >= 0
     def close(self): pass
 """

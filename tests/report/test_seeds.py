@@ -154,7 +154,7 @@ def test_the_directory_of_a_run_from_python_tells_its_setup(tmp_path):
         "none: made by a call from Python"
     )
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "dsgd:" in page and "lr: 0.3" in page and "ring:" in page
+    assert '"dsgd":' in page and '"lr":0.3' in page and '"ring":' in page
     date = kept["date"], kept["runs"]["a"]["setup"]["date"]
     compare({"a": parts, "b": toy.experiment(0.2)}, 2, progress=False, resume=tmp_path / "run")
     again = json.loads((tmp_path / "run" / "run.json").read_text())

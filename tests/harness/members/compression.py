@@ -10,8 +10,6 @@ def options(strength):
         "direct_top_k": {"codec": c.direct(c.top_k(k=kept), gamma=0.5)},
         "direct_qsgd": {"codec": c.direct(c.qsgd(levels=2 * kept), gamma=0.5)},
         "error_feedback": {"codec": c.error_feedback(c.top_k(k=kept), gamma=0.2)},
-        "copies_top_k_per_edge": {
-            "codec": c.copies(c.top_k(ratio=0.1 / strength), gamma=0.2 / strength, per_edge=True)
-        },
-        "copies_rand_k": {"codec": c.copies(c.rand_k(ratio=0.1 / strength), gamma=0.2 / strength)},
+        "copies_top_k_per_edge": {"codec": c.copies(c.top_k(k=kept), gamma=0.01 / strength, per_edge=True)},
+        "copies_rand_k": {"codec": c.copies(c.rand_k(k=kept), gamma=0.01 / strength)},
     }
