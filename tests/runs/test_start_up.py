@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = 7  # the start, the rounds, and what an evaluation takes: finite?, models, local models, mean model, consensus
+PROGRAMS = (
+    7  # the start, the rounds, and what an evaluation takes: finite?, models, local models, mean model, consensus
+)
 
 COUNT = """
 import json, sys
