@@ -6,7 +6,7 @@ import jax
 import members
 import pytest
 import settings
-from probes import METHODS, MORE
+from probes import METHODS
 
 import dejax as dj
 from dejax import engine
@@ -33,7 +33,7 @@ REFUSED = {  # (method, lesson) -> part of the reason; all other pairs trace
 
 def by_day(name):
     """In CI where the method stands for its like, else at night."""
-    marks = () if name == METHODS[0] else pytest.mark.slow if name in METHODS + MORE else pytest.mark.nightly
+    marks = () if name == METHODS[0] else pytest.mark.slow if name in METHODS else pytest.mark.nightly
     return pytest.param(name, marks=marks)
 
 
