@@ -184,7 +184,7 @@ class Problem:
         """
         if self.source is not None or getattr(self.data.count, "is_fully_addressable", True) is False:
             return None
-        return 1.0 if self.batch_size is None else float(np.mean(self.data.count)) / self.batch_size
+        return 1.0 if self.batch_size is None else float(np.asarray(self.data.count).mean()) / self.batch_size
 
     @property
     def experience(self) -> Any:

@@ -216,6 +216,7 @@ def _record(
     last = run.round == cadence.rounds
     new: list[Record] = []
     parts: dict[str, Part] = {}
+    an_epoch = run.problem.an_epoch
     with processes.everyone():
         views = run.views(nodes=cadence.final_nodes if last else cadence.nodes, width=cadence.nodes)
         for i, view in views:
@@ -239,7 +240,7 @@ def _record(
                 run.closed.add(i)
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
-            record |= run.counters[i].numbers(view.loyal, run.problem.an_epoch)
+            record |= run.counters[i].numbers(view.loyal, an_epoch)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = (
-    7  # the start, the rounds, and what an evaluation takes: finite?, models, local models, mean model, consensus
-)
+PROGRAMS = 6  # the start, the rounds, and four that an evaluation takes: finite?, local models, mean model, consensus
 
 COUNT = """
 import json, sys
