@@ -35,7 +35,7 @@ def halves(seed: int) -> tuple[dj.Problem, np.ndarray, float]:
     rows = [(centers[i] + 0.3 * rng.standard_normal((40, DIM)), np.zeros(40)) for i in range(N)]
     task = dj.tasks.from_functions(
         lambda key: {"x": np.zeros(DIM)},
-        lambda params, batch, key: 0.5 * ((params["x"] - batch["x"]) ** 2).sum(-1),
+        lambda params, batch, key: 0.5 * ((params["x"][None] - batch["x"]) ** 2).sum(-1),
         lambda params, batch: {},
     )
     problem = dj.Problem(task, dj.data.from_clients(rows), batch_size=4)
@@ -45,7 +45,7 @@ def halves(seed: int) -> tuple[dj.Problem, np.ndarray, float]:
 
 def run(short: bool) -> Result:
     """FAVANO with both weights and without, and a server that waits."""
-    seeds, rounds = range(1 if short else 5), 100 if short else 1500
+    seeds, rounds = range(1 if short else 5), 1500
     methods = {
         "FAVANO, stochastic": m.favano(
             lr=0.02, clients=5, local_steps=STEPS, speed=SPEED, interval=4, alpha="stochastic"
