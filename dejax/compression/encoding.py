@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from ..core.checks import Whole, choice, in_, or_none
+from ..core.checks import choice
 from ..core.struct import static, struct
-from ..errors import Words, bad, keyword, spelled
+
+SCOPE = choice("global", "leaf")
 
 
 @struct
@@ -80,47 +81,6 @@ def index_bytes(count: jax.Array, k: jax.Array) -> jax.Array:
     """The same of rows [n] that know which `count` entries they choose from, in whole bytes."""
     each = 32 - jax.lax.clz(jnp.maximum(count - 1, 0))  # ceil(log2(count))
     return jnp.where(k == count, 0, (jnp.minimum(k * each, count) + 7) // 8)
-
-
-def check_kept(owner: Any, d: int) -> None:
-    """Raise ValueError when `owner.k` exceeds d."""
-    if owner.k is not None and owner.k > d:
-        what = "the smallest leaf" if owner.scope == "leaf" else "the message"
-        raise bad(
-            "k",
-            owner.k,
-            owner=owner,
-            why=f"but {what} has d = {d} numbers",
-            instead=f"give k <= {d}, or " + Words("ratio=", "ratio in place of k"),
-        )
-
-
-KEEP = or_none(Whole(words="a whole number >= 1 of entries to keep"), "or ratio for a share")
-SHARE = or_none(in_(0, 1, "(]", "the share of entries that is kept,"), "or k for a number of them")
-SCOPE = choice("global", "leaf")
-
-
-def check_one_given(owner: Any) -> None:
-    """Raise ValueError unless exactly one of `owner.k` and `owner.ratio` is given."""
-    if (owner.k is None) == (owner.ratio is None):
-        k, ratio = spelled(owner.k), spelled(owner.ratio)
-        says = "is " + k + f" and {type(owner).__name__}.ratio is " + ratio
-        raise bad(
-            "k", owner.k, owner=owner, says=says, instead="give exactly one of them, e.g. " + keyword("ratio", 0.01)
-        )
-
-
-def kept(owner: Any, d: int) -> int:
-    """Entries kept of d: `k`, or max(1, round(ratio d))."""
-    return owner.k if owner.k is not None else max(1, min(d, round(owner.ratio * d)))
-
-
-def kept_of(owner: Any, d: int, count: jax.Array) -> jax.Array:
-    """Entries kept of `count` [n], where a whole row has d: at most as many as there are."""
-    if owner.k is not None:
-        return jnp.minimum(owner.k, count)
-    share = jnp.maximum(1, jnp.round(owner.ratio * count.astype(float))).astype(jnp.int32)
-    return jnp.minimum(jnp.where(count == d, kept(owner, d), share), count)
 
 
 BISECT_SHARE = 0.03  # between 1 %, where top_k is faster, and 10 %, where it is slower: docs/performance-log.md

@@ -29,8 +29,21 @@ PASSES = 24  # of the shuffle; our tests of uniformity pass from 8 on
 Drawn = tuple[jax.Array, jax.Array | None, Any]
 
 
+class Sampler:
+    """What most samplers have: nothing is remembered, and batches have the size that their weights say."""
+
+    def expected(self, count: jax.Array) -> Any:
+        """float32 [n], the public size of batches, where what was drawn is a secret; else None."""
+        del count
+
+    def init(self, n: int) -> Any:
+        """The memory of n nodes: none."""
+        del n
+        return ()
+
+
 @struct
-class Replacement:
+class Replacement(Sampler):
     """B uniform draws with replacement from the node's own samples.
 
     Args:
@@ -41,15 +54,6 @@ class Replacement:
 
     even = True  # no batch is padded
 
-    def expected(self, count: jax.Array) -> None:
-        """Batches have the size that their weights say."""
-        del count
-
-    def init(self, n: int) -> Any:
-        """No memory."""
-        del n
-        return ()
-
     def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """Rows [n, B], no weights."""
         del base_keys
@@ -58,7 +62,7 @@ class Replacement:
 
 
 @struct
-class Epoch:
+class Epoch(Sampler):
     """Draw every sample once per epoch, in an order drawn afresh for each (node, epoch).
 
     The last batch of an epoch may be smaller. The memory is the number of batches that a node has
@@ -74,10 +78,6 @@ class Epoch:
 
     batch_size: int = static(check=whole)
     even: bool = static(default=False)
-
-    def expected(self, count: jax.Array) -> None:
-        """Batches have the size that their weights say."""
-        del count
 
     def init(self, n: int) -> jax.Array:
         """Batches drawn so far, int32 [n]."""
@@ -100,7 +100,7 @@ class Epoch:
 
 
 @struct
-class WithoutReplacement:
+class WithoutReplacement(Sampler):
     """B distinct samples of the node, drawn afresh for every batch.
 
     Args:
@@ -110,15 +110,6 @@ class WithoutReplacement:
 
     batch_size: int = static(check=whole)
     even: bool = static(default=False)
-
-    def expected(self, count: jax.Array) -> None:
-        """Batches have the size that their weights say."""
-        del count
-
-    def init(self, n: int) -> Any:
-        """No memory."""
-        del n
-        return ()
 
     def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """Rows [n, B], and weights [n, B], 1 on the first min(B, count)."""
@@ -130,7 +121,7 @@ class WithoutReplacement:
 
 
 @struct
-class Full:
+class Full(Sampler):
     """All samples of the node in each batch.
 
     Args:
@@ -140,15 +131,6 @@ class Full:
 
     even: bool = static(default=False)
 
-    def expected(self, count: jax.Array) -> None:
-        """Batches have the size that their weights say."""
-        del count
-
-    def init(self, n: int) -> Any:
-        """No memory."""
-        del n
-        return ()
-
     def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """All rows [n, s], weights 1 on the first count[i] of node i."""
         del keys, base_keys
@@ -157,7 +139,7 @@ class Full:
 
 
 @struct
-class Poisson:
+class Poisson(Sampler):
     """Every sample enters every batch on its own.
 
     Its probability is q = min(1, B / samples of the node).
@@ -195,11 +177,6 @@ class Poisson:
         while k < samples and (k + 1) - self.batch_size + (k + 1) * math.log(self.batch_size / (k + 1)) > -34.6:
             k += 1
         return min(k, samples)
-
-    def init(self, n: int) -> Any:
-        """No memory."""
-        del n
-        return ()
 
     def draw(self, memory: Any, count: jax.Array, index: jax.Array, keys: jax.Array, base_keys: jax.Array) -> Drawn:
         """Rows [n, width], weights 1 on those drawn."""

@@ -16,7 +16,7 @@ from ..core import tree
 from ..core.arrays import device_array
 from ..core.struct import grows, static, struct
 from ..core.types import Dtype, Tree, Values
-from .links import Links, accumulator, silenced, summed, whole
+from .links import Links, Through, accumulator, silenced, summed, whole
 
 
 @struct
@@ -94,7 +94,7 @@ class EdgeList:
         return table.at[self.receiver, self.port].set(rows)
 
 
-class EdgeRows(Links):
+class EdgeRows(Through):
     """Links of a phase whose values are rows [m, ...] of edges, not rows [n, ...] of senders.
 
     All else is that of the kernel.
@@ -102,28 +102,6 @@ class EdgeRows(Links):
 
     def __init__(self, links: Links, edges: EdgeList):
         self.links, self.edges = links, edges
-
-    @property
-    def n(self) -> int:
-        """Number of nodes."""
-        return self.links.n
-
-    @property
-    def num_ports(self) -> int:
-        """k."""
-        return self.links.num_ports
-
-    def senders(self) -> jax.Array:
-        """[n, k]."""
-        return self.links.senders()
-
-    def weights(self) -> jax.Array:
-        """[n, k]."""
-        return self.links.weights()
-
-    def self_weights(self) -> jax.Array:
-        """[n]."""
-        return self.links.self_weights()
 
     def take(self, values: Tree, s: int | Values) -> Any:
         """Return, at row i, what node i received on port s; on padding, the first row (of weight 0)."""

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from ..core import tree
 from ..core.types import Tree, Values
-from .links import Links
+from .links import Links, Through
 
 
-class Late(Links):
+class Late(Through):
     """Links whose values are [n depth, ...], the last `depth` values of every sender.
 
     which: int [n, k], which of them is read on each port.
@@ -21,28 +21,6 @@ class Late(Links):
 
     def __init__(self, links: Links, which: jax.Array, depth: int):
         self.links, self.which, self.depth = links, which, depth
-
-    @property
-    def n(self) -> int:
-        """Number of nodes."""
-        return self.links.n
-
-    @property
-    def num_ports(self) -> int:
-        """k."""
-        return self.links.num_ports
-
-    def senders(self) -> jax.Array:
-        """[n, k]."""
-        return self.links.senders()
-
-    def weights(self) -> jax.Array:
-        """[n, k]."""
-        return self.links.weights()
-
-    def self_weights(self) -> jax.Array:
-        """[n]."""
-        return self.links.self_weights()
 
     def _places(self, values: Tree) -> list[Any]:
         """The `depth` stacks [n, ...]."""

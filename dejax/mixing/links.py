@@ -169,6 +169,34 @@ class Links(ABC):
         return None
 
 
+class Through(Links):
+    """Links of `links`, of which the values are others than rows [n, ...] of senders."""
+
+    links: Links
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return self.links.n
+
+    @property
+    def num_ports(self) -> int:
+        """k."""
+        return self.links.num_ports
+
+    def senders(self) -> jax.Array:
+        """[n, k]."""
+        return self.links.senders()
+
+    def weights(self) -> jax.Array:
+        """[n, k]."""
+        return self.links.weights()
+
+    def self_weights(self) -> jax.Array:
+        """[n]."""
+        return self.links.self_weights()
+
+
 class DrawnLinks:
     """Links that are drawn afresh in every phase, `draw(key) -> Links`, of the size of `links`."""
 

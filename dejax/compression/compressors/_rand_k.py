@@ -8,29 +8,17 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018; unbias
 2016.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from ...core.kinds import Compressor
 from ...core.random import bits
-from ...core.struct import static, struct
-from ..encoding import (
-    KEEP,
-    SCOPE,
-    SHARE,
-    check_kept,
-    check_one_given,
-    kept,
-    kept_of,
-    mask_of_largest,
-    mask_of_largest_held,
-)
+from ...core.struct import struct
+from ..encoding import mask_of_largest, mask_of_largest_held
+from ._sparsifier import Sparsifier
 
 
 @struct
-class RandK(Compressor):
+class RandK(Sparsifier):
     """Keep k random entries as they are; contractive, for `copies` and `error_feedback`.
 
     delta = k/d, biased.
@@ -50,26 +38,10 @@ class RandK(Compressor):
       0.1
     """
 
-    k: int | None = static(default=None, check=KEEP)
-    ratio: float | None = static(default=None, check=SHARE)
-    scope: str = static(default="global", check=SCOPE)
-
-    def __post_init__(self) -> None:
-        check_one_given(self)
-
-    @property
-    def lossless(self) -> bool:
-        """Keeps everything."""
-        return self.ratio == 1
-
-    def check(self, d: int) -> None:
-        """ValueError if k > d."""
-        check_kept(self, d)
-
     def apply(self, keys: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
         """C(x) for keys [n], x [n, d]."""
         n, d = x.shape
-        return jnp.where(_subset(keys, n, d, kept(self, d)), x, 0), None
+        return jnp.where(_subset(keys, n, d, self.kept(d)), x, 0), None
 
     def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """k random ones of the marked entries; of fewer than k all."""
@@ -78,11 +50,11 @@ class RandK(Compressor):
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values."""
-        return kept(self, d) * width
+        return self.kept(d) * width
 
     def delta(self, d: int) -> float:
         """k/d, with equality in expectation."""
-        return kept(self, d) / d
+        return self.kept(d) / d
 
     def omega(self, d: int) -> float:
         """Biased: none."""
@@ -91,7 +63,7 @@ class RandK(Compressor):
 
 
 @struct
-class RandKUnbiased(Compressor):
+class RandKUnbiased(Sparsifier):
     """Keep k random entries, scaled up by d/k; unbiased, for averages of fresh messages.
 
     omega = d/k - 1.
@@ -112,28 +84,12 @@ class RandKUnbiased(Compressor):
       9.0
     """
 
-    k: int | None = static(default=None, check=KEEP)
-    ratio: float | None = static(default=None, check=SHARE)
-    scope: str = static(default="global", check=SCOPE)
-
     unbiased = True
-
-    def __post_init__(self) -> None:
-        check_one_given(self)
-
-    @property
-    def lossless(self) -> bool:
-        """Keeps everything."""
-        return self.ratio == 1
-
-    def check(self, d: int) -> None:
-        """ValueError if k > d."""
-        check_kept(self, d)
 
     def apply(self, keys: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
         """C(x) for keys [n], x [n, d]."""
         n, d = x.shape
-        k = kept(self, d)
+        k = self.kept(d)
         return jnp.where(_subset(keys, n, d, k), x * jnp.asarray(d / k, x.dtype), 0), None
 
     def held(self, keys: jax.Array, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -144,7 +100,7 @@ class RandKUnbiased(Compressor):
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values."""
-        return kept(self, d) * width
+        return self.kept(d) * width
 
     def delta(self, d: int) -> float:
         """1 - omega where that is positive, else 0: then not contractive."""
@@ -152,7 +108,7 @@ class RandKUnbiased(Compressor):
 
     def omega(self, d: int) -> float:
         """d/k - 1, with equality."""
-        return d / kept(self, d) - 1
+        return d / self.kept(d) - 1
 
 
 def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
@@ -165,10 +121,10 @@ def _subset(keys: jax.Array, n: int, d: int, k: int) -> jax.Array:
     return mask_of_largest(_scores(keys, d), k)
 
 
-def _held_subset(owner: Any, keys: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _held_subset(owner: Sparsifier, keys: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(bool [n, d] with k True among the marked ones, how many are marked [n], k [n])."""
     count, d = mask.sum(1, dtype=jnp.int32), mask.shape[1]
-    k = kept_of(owner, d, count)
+    k = owner.kept_of(d, count)
     return mask_of_largest_held(_scores(keys, d), mask, k), count, k
 
 

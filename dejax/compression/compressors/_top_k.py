@@ -9,25 +9,13 @@ Reference: Stich, Cordonnier and Jaggi, Sparsified SGD with memory, 2018.
 import jax
 import jax.numpy as jnp
 
-from ...core.kinds import Compressor
-from ...core.struct import static, struct
-from ..encoding import (
-    KEEP,
-    SCOPE,
-    SHARE,
-    check_kept,
-    check_one_given,
-    index_bits,
-    index_bytes,
-    kept,
-    kept_of,
-    mask_of_largest,
-    mask_of_largest_held,
-)
+from ...core.struct import struct
+from ..encoding import index_bits, index_bytes, mask_of_largest, mask_of_largest_held
+from ._sparsifier import Sparsifier
 
 
 @struct
-class TopK(Compressor):
+class TopK(Sparsifier):
     """Keep the k entries of largest magnitude (contractive, delta = k/d, biased).
 
     Exactly k entries are kept: of equal magnitudes the lower index wins. A NaN counts as largest,
@@ -48,26 +36,10 @@ class TopK(Compressor):
       [[0.0, -3.0]]
     """
 
-    k: int | None = static(default=None, check=KEEP)
-    ratio: float | None = static(default=None, check=SHARE)
-    scope: str = static(default="global", check=SCOPE)
-
-    def __post_init__(self) -> None:
-        check_one_given(self)
-
-    @property
-    def lossless(self) -> bool:
-        """Keeps everything."""
-        return self.ratio == 1
-
-    def check(self, d: int) -> None:
-        """ValueError if k > d."""
-        check_kept(self, d)
-
     def apply(self, keys: jax.Array | None, x: jax.Array) -> tuple[jax.Array, None]:
         """C(x) for x [n, d]; the keys are not used."""
         del keys
-        k = kept(self, x.shape[1])
+        k = self.kept(x.shape[1])
         if k == x.shape[1]:
             return x, None
         return jnp.where(mask_of_largest(jnp.abs(x), k), x, 0), None
@@ -76,17 +48,17 @@ class TopK(Compressor):
         """The k largest of the marked entries, positions among these; of fewer than k all."""
         del keys
         count = mask.sum(1, dtype=jnp.int32)
-        k = kept_of(self, x.shape[1], count)
+        k = self.kept_of(x.shape[1], count)
         out = jnp.where(mask_of_largest_held(jnp.abs(x), mask, k), x, 0)
         return out, k * x.dtype.itemsize + index_bytes(count, k)
 
     def bits(self, d: int, width: int = 32) -> int:
         """k values and their positions."""
-        return kept(self, d) * width + index_bits(d, kept(self, d))
+        return self.kept(d) * width + index_bits(d, self.kept(d))
 
     def delta(self, d: int) -> float:
         """k/d."""
-        return kept(self, d) / d
+        return self.kept(d) / d
 
     def omega(self, d: int) -> float:
         """Biased: none."""
