@@ -113,16 +113,16 @@ class Compact(yaml.SafeDumper):
         return True
 
 
-def number(x: float, digits: int = 2) -> str:
-    """A number for a table: plain from 0.001 to 100,000, else with an exponent."""
+def number(x: float, digits: int = 2, infinite: str = "diverged") -> str:
+    """A number for a table: plain from 0.001 to 100,000, else with an exponent; `infinite` in place of inf and nan."""
     if not math.isfinite(x):
-        return "diverged" if math.isnan(x) or x > 0 else "-inf"
+        return infinite if math.isnan(x) or x > 0 else "-inf"
     if x == 0 or 1e-3 <= abs(x) < 1e5:
         return f"{x:.{digits + 1}g}" if abs(x) < 1000 else f"{x:,.0f}"
     return f"{x:.{max(digits - 1, 0)}e}"
 
 
-def spread(values: Iterable[float], form: str = "") -> str:
+def spread(values: Iterable[float], form: str = "", infinite: str = "diverged") -> str:
     """Mean and standard deviation of several seeds (of one: its number), or median and range of numbers that span magnitudes."""
     values = [float(v) for v in values]
     if form:
@@ -130,7 +130,8 @@ def spread(values: Iterable[float], form: str = "") -> str:
         if len(values) == 1:
             return f"{mean:{form}}"
         return f"{mean:{form}} ± {math.sqrt(sum((v - mean) ** 2 for v in values) / len(values)):{form}}"
-    return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})"
+    least, middle, most = (number(f(values), infinite=infinite) for f in (min, statistics.median, max))
+    return least if least == most else f"{middle} ({least} to {most})"
 
 
 def figure(width: float = 7.0, height: float = 3.4, panels: int = 1) -> tuple[Figure, Any]:

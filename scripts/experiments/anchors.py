@@ -67,12 +67,14 @@ def run(short: bool) -> Result:
         Claim("The best constant share of anchors is between 0.1 and 0.5.", PAPER, 0.1 <= float(best.split()[-1]) <= 0.5, f"{best}", "Where caches are refreshed often enough, more miners move the model more."),
         Claim("Very few anchors leave old directions and take longer.", PAPER, amd[few] > amd[best], f"{few}: {amd[few]:.0f} rounds, {best}: {amd[best]:.0f}"),
     ]  # fmt: skip
-    rows = [[k, f"{rate[k]:g}", spread(need[k]), spread(100 * curve[k][1][:, -1], ".1f")] for k in make]
+    rows = [
+        [k, f"{rate[k]:g}", spread(need[k], infinite="never"), spread(100 * curve[k][1][:, -1], ".1f")] for k in make
+    ]
     table = Table(
         f"Rounds until the model is right on {100 * target:.0f} %",
         ["method", "best lr", "rounds", f"accuracy after {rounds}, %"],
         rows,
-        "median and range, or mean and standard deviation, over seeds; diverged: not in time.",
+        "median and range, or mean and standard deviation, over seeds.",
     )
     setup = {
         "rounds": rounds, "data": {"source": "digits", "nodes": N, "partition": {"shards": {"per_node": 2}}, "seed": 0}, **(SETUP | {"batch_size": 8}), "lr": RATES,

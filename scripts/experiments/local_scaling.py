@@ -89,7 +89,7 @@ def run(short: bool) -> Result:
             k,
             ", ".join(sorted({f"{lr:g}" for lr, _, _ in found[k]})),
             spread(end[k]),
-            spread(need[k]) if np.isfinite(need[k]).all() else "never",
+            spread(need[k], infinite="never"),
         ]
         for k in METHODS
     ]
