@@ -171,7 +171,7 @@ def read_records(directory: Path) -> list[Record]:
     return records
 
 
-def read_graphs(directory: Path) -> dict[str, dict[str, Any]]:
+def read_graphs(directory: Path) -> dict[str, graphs.Phases]:
     """The graphs of a directory by label; none where graphs.json is missing or damaged."""
     try:
         return graphs.apart(json.loads((directory / "graphs.json").read_text(encoding="utf-8")))
@@ -179,7 +179,7 @@ def read_graphs(directory: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def write_graphs(directory: Path, of: dict[str, dict[str, Any]]) -> None:
+def write_graphs(directory: Path, of: dict[str, graphs.Phases]) -> None:
     """Write graphs.json: each graph once."""
     write(directory / "graphs.json", json.dumps(graphs.together(of)) + "\n")
 

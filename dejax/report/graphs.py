@@ -1,6 +1,7 @@
 """The graphs of runs as plain values: what `graphs.json` of a run directory holds."""
 
 import json
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,9 @@ from ..topology import Topology
 from ..topology._plot import on_a_circle, phases_drawn, places, union
 
 NODES = 2_000  # of larger graphs nothing is kept: no page can show them
+Phases = list[
+    tuple[int, dict[str, Any]]
+]  # (rounds done when it came into use, graph) of each phase with a graph of its own
 EDGES = 6_000  # of graphs with more of them, evenly spaced ones are
 
 
@@ -40,21 +44,38 @@ def of_run(method: Method, network: Network | None) -> dict[str, Any] | None:
     return described(graph) if isinstance(graph, Topology) and traits(method).gossips else None
 
 
-def together(graphs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Hold each graph once, with the runs that have it: label -> place in the list."""
+def of_phases(phases: Iterable[tuple[int, Method, Network | None]]) -> Phases:
+    """Describe the graphs of a run: each with the rounds done when it came into use, where it is another than before.
+
+    Args:
+      phases: (the round where it begins, method, network) of each.
+    Returns:
+      Nothing where a phase has no graph to be shown.
+    """
+    out: Phases = []
+    for begin, method, network in phases:
+        graph = of_run(method, network)
+        if graph is None:
+            return []
+        if not out or graph != out[-1][1]:
+            out.append((begin, graph))
+    return out
+
+
+def together(graphs: Mapping[str, Phases]) -> dict[str, Any]:
+    """Hold each graph once, with the runs that have it: label -> [round where it begins, place in the list] of each phase."""
     kept: list[dict[str, Any]] = []
-    of = {}
-    for label, graph in graphs.items():
-        if graph not in kept:
-            kept.append(graph)
-        of[label] = kept.index(graph)
+    for phases in graphs.values():
+        kept += [graph for _, graph in phases if graph not in kept]
+    of = {label: [[begin, kept.index(graph)] for begin, graph in phases] for label, phases in graphs.items()}
     return {"graphs": kept, "of": of}
 
 
-def apart(held: Any) -> dict[str, dict[str, Any]]:
+def apart(held: Any) -> dict[str, Phases]:
     """The inverse of `together`; nothing of what is damaged."""
+    graph = lambda at: _checked(held["graphs"][at])
     try:
-        return {str(label): _checked(held["graphs"][at]) for label, at in held["of"].items()}
+        return {str(label): [(int(t), graph(at)) for t, at in phases] for label, phases in held["of"].items()}
     except (TypeError, KeyError, IndexError, AttributeError, ValueError):
         return {}
 
@@ -90,4 +111,4 @@ def _places(text: str) -> list[float]:
     return np.round(xy, 4).ravel().tolist()
 
 
-__all__ = ["apart", "described", "of_run", "placed", "together"]
+__all__ = ["Phases", "apart", "described", "of_phases", "of_run", "placed", "together"]

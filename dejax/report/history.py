@@ -30,7 +30,7 @@ class History:
       records: list of records, in the order made.
       facts: label -> facts of that run: "rounds", "seeds", "nodes", "parameters", "method",
         "status", "wall", "compile".
-      graphs: label -> the graph of that run in plain values, for pictures.
+      graphs: label -> (rounds done when it came into use, graph in plain values) of each phase of that run, for pictures.
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
       held: arrays that metrics returned; see `arrays`.
@@ -48,7 +48,7 @@ class History:
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory, self.held = interrupted, directory, Arrays()
-        self.graphs: dict[str, dict[str, Any]] = {}
+        self.graphs: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
     # ---- what is there

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import nodes, predicted
 from .figures import AXIS, COLORS, drawable
-from .graphs import placed
+from .graphs import placed, together
 from .history import AXES, KEYS, History, spent
 from .seeds import band_of, mean_over
 from .tables import table, to_html
@@ -74,8 +74,7 @@ def content(history: History, config: str | None = None, title: str = "dejax") -
     final = table(history)
     names = [name for name in history.names if name not in AXES]
     points = max(20, min(POINTS, NUMBERS // max(1, len(history.runs) * (len(names) + len(AXES)))))
-    graphs = [placed(graph) for graph in _distinct(history.graphs.values())]
-    at = {label: _distinct(history.graphs.values()).index(graph) for label, graph in history.graphs.items()}
+    kept = together(history.graphs)
     records: dict[str, dict[int, list[Any]]] = {label: {} for label in history.runs}
     for r in history.records:
         records[r["run"]].setdefault(r["round"], []).append(r)
@@ -83,7 +82,7 @@ def content(history: History, config: str | None = None, title: str = "dejax") -
     for label in history.runs:
         facts = history.facts.get(label, {})
         run = {"label": label, "status": facts.get("status", "done"), "total": facts.get("total"), "facts": facts}
-        run |= {"graph": at.get(label), "nodes": nodes.of_run(history, label)}
+        run |= {"graph": kept["of"].get(label) or None, "nodes": nodes.of_run(history, label)}
         if (theory := history.theory.get(label)) is not None:
             run["theory"] = {"curves": theory["curves"], "said": predicted.said(theory)}
         runs.append(run | _curves(records[label], points))
@@ -97,18 +96,10 @@ def content(history: History, config: str | None = None, title: str = "dejax") -
             "axes": {axis: AXIS[axis] for axis in AXES if any(r.get(axis) is not None for r in history.records)},
             "colors": COLORS,
             "runs": runs,
-            "graphs": graphs,
+            "graphs": [placed(graph) for graph in kept["graphs"]],
             "config": config or "",
         }
     )
-
-
-def _distinct(graphs: Any) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for graph in graphs:
-        if graph not in out:
-            out.append(graph)
-    return out
 
 
 def _curves(records: dict[int, list[dict[str, Any]]], points: int) -> dict[str, Any]:

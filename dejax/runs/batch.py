@@ -294,7 +294,7 @@ class Batch(Phased):
 
     @abc.abstractmethod
     def graphs(self) -> dict[str, Any]:
-        """label -> its graph for a picture, or None; see `report.graphs`."""
+        """label -> the graphs of its phases for pictures; see `report.graphs.of_phases`."""
 
     @abc.abstractmethod
     def fingerprints(self) -> dict[str, Any]:

@@ -185,10 +185,10 @@ class RunDir:
         writing.write(self.path / "run.json", json.dumps(about, indent=1) + "\n")
 
     @processes.led
-    def note_graphs(self, found: dict[str, dict[str, Any] | None]) -> None:
+    def note_graphs(self, found: dict[str, Any]) -> None:
         """Keep the graphs of some runs, by label, in graphs.json."""
         old = files.read_graphs(self.path)
-        now = {k: v for k, v in (old | found).items() if v is not None}
+        now = {k: v for k, v in (old | found).items() if v}
         if now != old:
             files.write_graphs(self.path, now)
 

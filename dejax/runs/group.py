@@ -20,14 +20,14 @@ from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..engine.upload import Placer
 from ..errors import bad
-from ..report.graphs import of_run
+from ..report.graphs import of_phases
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
 from .outcome import outcome
-from .phases import Stage, of_setup, phases_of, staged
+from .phases import Stage, in_turn, of_setup, phases_of, staged
 
 
 @dataclass
@@ -176,8 +176,8 @@ class Group(Batch):
         return {member.label: of(member) for member in self.members}
 
     def graphs(self) -> dict[str, Any]:
-        """label -> its graph for a picture, or None."""
-        return {m.label: of_run(m.stages[0].given[0], m.stages[0].given[2]) for m in self.members}
+        """label -> the graphs of its phases for pictures."""
+        return {m.label: of_phases(in_turn(m.stages)) for m in self.members}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with these runs."""

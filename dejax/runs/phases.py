@@ -192,9 +192,14 @@ def _same(a: Tree, b: Tree) -> bool:
     return a is b or fingerprint(a) == fingerprint(b)
 
 
+def in_turn(stages: Sequence[Stage | Phase]) -> list[tuple[int, Any, Any]]:
+    """(the round where it begins, method, network) of each phase."""
+    return [(stage.begin, stage.given[0], stage.given[2]) for stage in stages]
+
+
 def of_setup(stages: Sequence[Stage | Phase]) -> list[tuple[int, Any, Any]]:
-    """(the round where it begins, method, network) of each phase after the first."""
-    return [(stage.begin, stage.given[0], stage.given[2]) for stage in stages[1:]]
+    """The same of the phases after the first."""
+    return in_turn(stages)[1:]
 
 
 def check_carry(first: Tree, other: Tree, place: int) -> None:
@@ -220,4 +225,4 @@ def check_carry(first: Tree, other: Tree, place: int) -> None:
         )  # fmt: skip
 
 
-__all__ = ["Phase", "Phases", "Stage", "check_carry", "check_networks", "of_setup", "phases_of", "staged"]
+__all__ = ["Phase", "Phases", "Stage", "check_carry", "check_networks", "in_turn", "of_setup", "phases_of", "staged"]

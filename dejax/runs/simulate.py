@@ -333,7 +333,7 @@ def _ended(
     facts = {label: facts[label] for label in sorted(facts, key=lambda label: at[label])}
     states = {run.label: run for run, _ in todo if run.alive}
     history = History(records, facts, states=states, interrupted=interrupted, directory=directory and directory.path)
-    history.graphs = {k: v for run in begun for k, v in run.graphs().items() if v is not None}
+    history.graphs = {k: v for run in begun for k, v in run.graphs().items() if v}
     history.held = sum((run.arrays for run, _ in todo), Arrays())
     if directory is not None and directory._made and records:
         directory.report(history)

@@ -17,13 +17,13 @@ from ..engine.upload import Placer
 from ..errors import bad
 from ..metrics.view import View
 from ..report.arrays import Arrays
-from ..report.graphs import of_run
+from ..report.graphs import of_phases
 from ..report.setup import facts_of, setup
 from . import code_digest, vmapped
 from .accounts import Accounts
 from .batch import Batch
 from .fingerprint import fingerprint
-from .phases import of_setup, phases_of, staged
+from .phases import in_turn, of_setup, phases_of, staged
 
 
 class SingleRun(Batch):
@@ -139,9 +139,8 @@ class SingleRun(Batch):
         return {self.label: setup(method, problem, network, self.initial, of_setup(self.stages))}
 
     def graphs(self) -> dict[str, Any]:
-        """label -> its graph for a picture, or None."""
-        method, _, network = self.stages[0].given
-        return {self.label: of_run(method, network)}
+        """label -> the graphs of its phases for pictures."""
+        return {self.label: of_phases(in_turn(self.stages))}
 
     def fingerprints(self) -> dict[str, Any]:
         """What a checkpoint must share with this run."""

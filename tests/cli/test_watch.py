@@ -123,7 +123,7 @@ def test_news_come_when_there_are_some(serving, tmp_path):
 def test_no_damage_breaks_the_page(serving, tmp_path, facts):
     folder = write(tmp_path / "a")
     (folder / "run.json").write_text(json.dumps({"runs": {"ring": facts}}))
-    (folder / "graphs.json").write_text('{"graphs": [{"n": 3}], "of": {"ring": 0}}')
+    (folder / "graphs.json").write_text('{"graphs": [{"n": 3}], "of": {"ring": [[0, 0]]}}')
     got = state(serving)
     assert got["shown"] == ["a"] and (got["content"]["runs"] or "cannot be shown" in got["content"]["note"])
 

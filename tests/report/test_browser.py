@@ -36,7 +36,8 @@ def records(label, rounds, seeds=(0,)):
 def history():
     h = History(records("ring", (0, 10, 20), (0, 1)) + records(EVIL, (0, 10, 20)))
     h.facts = {label: {"status": "done", "nodes": 9, "method": EVIL, "setup": {"a": {EVIL: EVIL}}} for label in h.runs}
-    h.graphs = {"ring": graphs.described(dj.topology.ring(9)), EVIL: graphs.described(dj.topology.star(9))}
+    ring, chain, star = (graphs.described(make(9)) for make in (dj.topology.ring, dj.topology.chain, dj.topology.star))
+    h.graphs = {"ring": [(0, ring), (10, chain)], EVIL: [(0, star)]}
     each = lambda t: {0: {"accuracy/local_nodes": np.linspace(0.1, 0.5, 9) + t / 100}}
     h.held = Arrays({"ring": {t: each(t) for t in (0, 10, 20)}})
     return h
@@ -100,6 +101,9 @@ def test_nodes_are_colored_by_their_numbers(opened):
     assert "after round 20" in opened.value("document.querySelector('#nodes .side').textContent")
     opened.value("document.querySelector('#same').click()")
     assert opened.value(fills)[0] != last[0]  # on one scale with the rounds before it
+    assert "chain, 9 nodes; from round 11 on" in opened.value("document.querySelector('#nodes').textContent")
+    opened.choose("#at", "1")
+    assert "ring, 9 nodes; from round 1 on" in opened.value("document.querySelector('#nodes').textContent")
     opened.choose("#at", "0")
     assert "after round 0" in opened.value("document.querySelector('#nodes .side').textContent")
     assert opened.value(count("#strips .curve")) == 1 and opened.value(count("#strips .band")) == 3

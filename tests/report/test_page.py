@@ -30,7 +30,7 @@ def history(seeds=(0,), labels=("ring", EVIL), rounds=(0, 10, 20)):
         for label in labels for seed in seeds for t in rounds
     ]  # fmt: skip
     h = History(records, {label: {"status": "done", "nodes": 6, "method": EVIL} for label in labels})
-    h.graphs = {label: graphs.described(dj.topology.ring(6)) for label in labels}
+    h.graphs = {label: [(0, graphs.described(dj.topology.ring(6)))] for label in labels}
     return h
 
 
@@ -100,9 +100,11 @@ def test_numbers_that_are_not_finite_are_null_and_long_curves_keep_their_ends():
 
 def test_a_graph_is_kept_once_and_its_nodes_stand_in_the_picture():
     h = history(labels=("a", "b", "c"))
-    h.graphs["c"] = graphs.described(dj.topology.directed_ring(6))
+    h.graphs["c"] = [(0, h.graphs["a"][0][1]), (20, graphs.described(dj.topology.directed_ring(6)))]
     got = pages.content(h)
-    assert [run["graph"] for run in got["runs"]] == [0, 0, 1] and [g["symmetric"] for g in got["graphs"]] == [
+    assert [run["graph"] for run in got["runs"]] == [[[0, 0]], [[0, 0]], [[0, 0], [20, 1]]] and [
+        g["symmetric"] for g in got["graphs"]
+    ] == [
         True,
         False,
     ]
@@ -141,7 +143,7 @@ def test_large_graphs_lose_lines_first_and_then_all():
 
 
 def test_damaged_graphs_are_no_graphs():
-    good = graphs.together({"a": graphs.described(dj.topology.ring(6))})
+    good = graphs.together({"a": [(0, graphs.described(dj.topology.ring(6)))]})
     for field, value in (
         ("n", 10**12),
         ("n", -1),
@@ -153,7 +155,14 @@ def test_damaged_graphs_are_no_graphs():
         bad = json.loads(json.dumps(good))
         bad["graphs"][0][field] = value
         assert graphs.apart(bad) == {}, field
-    for held in (None, [], {}, {"graphs": [], "of": {"a": 0}}, {"graphs": {}, "of": []}):
+    for held in (
+        None,
+        [],
+        {},
+        {"graphs": [], "of": {"a": 0}},
+        {"graphs": [], "of": {"a": [[0, 0]]}},
+        {"graphs": {}, "of": []},
+    ):
         assert graphs.apart(held) == {}
 
 
@@ -224,5 +233,5 @@ def test_a_run_leaves_its_graph_and_counts_epochs(tmp_path):
     samples, batch = np.asarray(problem.data.count).sum(), problem.batch_size
     each = 1 if batch is None else samples / problem.n / batch
     np.testing.assert_allclose(h.last("epochs"), 3 / each)
-    assert numbers((tmp_path / "run" / "report.html").read_text())["runs"][0]["graph"] == 0
+    assert numbers((tmp_path / "run" / "report.html").read_text())["runs"][0]["graph"] == [[0, 0]]
     assert "wall" in numbers((tmp_path / "run" / "report.html").read_text())["axes"]

@@ -50,6 +50,11 @@ def test_each_phase_mixes_by_its_own_graph():
     )  # fmt: skip
     w, f = rings.matrix(), full.matrix()
     np.testing.assert_allclose(history.state().params["x"], w @ f @ f @ w @ w @ x0, atol=1e-12)
+    assert [(t, graph["name"]) for t, graph in history.graphs[history.runs[0]]] == [
+        (0, "ring"),
+        (2, "complete"),
+        (4, "ring"),
+    ]
 
 
 def test_local_work_and_rate_change_and_counts_go_on():
