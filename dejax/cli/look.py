@@ -283,6 +283,7 @@ def picture(graph: Any, path: str) -> None:
 def report(args: argparse.Namespace) -> int:
     """One or several run directories side by side."""
     from .. import report as reports
+    from ..report.choose import labels_in
 
     if args.out:
         if Path(args.out).exists():
@@ -290,7 +291,7 @@ def report(args: argparse.Namespace) -> int:
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
     if args.only is not None:
-        history = reports.only(history, [label.strip() for label in args.only.split(",")])
+        history = reports.only(history, [label for text in args.only for label in labels_in(history, text)])
     if args.choose is not None:
         history = reports.choose(history, [name.strip() for name in args.choose.split(",")])
     names = None if args.columns is None else [name.strip() for name in args.columns.split(",")]

@@ -216,7 +216,10 @@ def parser() -> argparse.ArgumentParser:
     paper.add_argument(
         "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
     )
-    paper.add_argument("--only", metavar="LABEL,...", help="keep these runs; of a sweep, those that were varied")
+    paper.add_argument(
+        "--only", metavar="LABEL,...", action="append",
+        help="keep these runs; of a sweep also by what was varied, or by a value, e.g. topology=ring (repeatable)",
+    )  # fmt: skip
     paper.add_argument(
         "--choose", metavar="A,...", help="of a sweep: keep the best of these values for each run, by validation"
     )
@@ -226,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
         "--x", metavar="AXIS", default="round", help="round, bytes, gradients, epochs, seconds, wall, flops or joules"
     )
     paper.add_argument(
-        "--map", metavar="A,B", help="instead of curves: a heat map over two swept numbers, e.g. lr,alpha"
+        "--map", metavar="A,B", help="instead of curves: a heat map over two swept fields, e.g. lr,topology"
     )
     paper.add_argument("--facet", metavar="FIELD", help="a panel for each value of a field, e.g. network.topology")
     paper.add_argument("--width", metavar="W", default="column", help="column, page, or inches (default: column)")

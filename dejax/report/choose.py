@@ -16,10 +16,14 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
         one rate for each alpha, and calls it "D-PSGD alpha=1.0".
       by: the number that ranks; None: that of `History.measure`, validation where there is one.
     Returns:
-      History of the runs that were chosen; `facts[label]["chosen"]` holds their values.
+      History of the runs that were chosen; `facts[label]["chosen"]` holds their values, "chosen_by" the number. Where none of the
+      values ended with a finite number, the run that went farthest stands for them; "unranked" holds what was tried.
     Raises:
-      ValueError: no sweep, or a name that it did not go over.
+      ValueError: no sweep, a name that it did not go over, or nothing measured that ranks.
     """
+    by = history.measure() if by is None else by
+    if by is None:
+        raise bad("by", by, why="but nothing was measured that ranks runs", instead="give a number of history.names")
     swept = {run: history.facts.get(run, {}).get("swept") for run in history.runs}
     known = sorted({name for found in swept.values() if found for name in found["over"]})
     for name in names:
@@ -30,12 +34,21 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
     for run, found in swept.items():
         groups.setdefault(without(run, found, names), []).append(run)
     best = {label: taken(history, {run: run for run in runs}).best(by) for label, runs in groups.items()}
-    out = taken(history, {run: label for label, run in best.items() if run is not None})
-    for label, run in best.items():
-        if run is not None:
-            over = (swept[run] or {"over": {}})["over"]
-            out.facts[label]["chosen"] = {name: over[name] for name in names if name in over}
+    shown = {label: run or _farthest(history, groups[label]) for label, run in best.items()}
+    out = taken(history, {run: label for label, run in shown.items()})
+    values = lambda run: {name: value for name, value in (swept[run] or {"over": {}})["over"].items() if name in names}
+    for label, run in shown.items():
+        facts = out.facts.setdefault(label, {})
+        facts |= {"chosen_by": by, "chosen": values(run)}
+        if best[label] is None:
+            facts["unranked"] = [values(tried) for tried in groups[label]]
     return out
+
+
+def _farthest(history: History, runs: Sequence[str]) -> str:
+    """The run whose records go farthest, the first of several."""
+    rounds = {run: max((r["round"] for r in history.records if r["run"] == run), default=-1) for run in runs}
+    return max(runs, key=lambda run: rounds[run])
 
 
 def taken(history: History, names: Mapping[str, str]) -> History:
@@ -56,24 +69,48 @@ def taken(history: History, names: Mapping[str, str]) -> History:
 
 
 def only(history: History, labels: Sequence[str]) -> History:
-    """Keep some runs: by their label, or of a sweep by that of the run that was varied.
+    """Keep the runs that any of these names: labels; of a sweep also the run that was varied, or a value of it.
 
+    Args:
+      labels: e.g. "D-PSGD lr=0.1, topology=ring" (one run), "D-PSGD" (all of its combinations), "topology=ring".
     Raises:
       ValueError: a label that no run has.
     """
-    swept = {run: (history.facts.get(run, {}).get("swept") or {}).get("run", "") for run in history.runs}
+    called = {run: _names_of(history, run) for run in history.runs}
     for label in labels:
-        if label not in swept and label not in swept.values():
-            known = ", ".join(dict.fromkeys(name or run for run, name in swept.items()))
-            raise bad("only", label, instead=f"give labels of {known}")
-    return taken(history, {run: run for run, name in swept.items() if run in labels or (name and name in labels)})
+        if not any(label in names for names in called.values()):
+            known = ", ".join(dict.fromkeys(names[-1] for names in called.values()))
+            values = ", ".join(dict.fromkeys(value for names in called.values() for value in names[1:-1]))
+            raise bad("only", label, instead=f"give labels of {known}" + (f", or values: {values}" if values else ""))
+    return taken(history, {run: run for run, names in called.items() if any(name in labels for name in names)})
 
 
-def said(history: History) -> str:
-    """Which values were chosen, in one line; nothing where none were."""
-    found = {run: facts.get("chosen") for run, facts in history.facts.items()}
-    words = [f"{run}: {', '.join(f'{k}={v}' for k, v in values.items())}" for run, values in found.items() if values]
-    return f"chosen by {history.measure()}: {'; '.join(words)}" if words else ""
+def _names_of(history: History, run: str) -> list[str]:
+    """By what a run may be kept: its label, each value of its sweep, and the run that was varied (or again its label)."""
+    swept = history.facts.get(run, {}).get("swept") or {"run": "", "over": {}}
+    return [run, *(f"{name}={value}" for name, value in swept["over"].items()), swept["run"] or run]
+
+
+def labels_in(history: History, text: str) -> list[str]:
+    """Labels that a text lists: the text itself where a run is called so, else what stands between its commas."""
+    if any(text in _names_of(history, run) for run in history.runs):
+        return [text]
+    return [label.strip() for label in text.split(",")]
+
+
+def said(history: History) -> list[str]:
+    """Which values were chosen, and where none could be; nothing where none were to be."""
+    found = {run: facts for run, facts in history.facts.items() if facts.get("chosen")}
+    say = lambda values: ", ".join(f"{name}={value}" for name, value in values.items())
+    by = next((facts["chosen_by"] for facts in found.values()), "")
+    chosen = [f"{run}: {say(facts['chosen'])}" for run, facts in found.items() if "unranked" not in facts]
+    none = [
+        f"{run}: none of {'; '.join(map(say, facts['unranked']))} ended with a finite {by}, so that none was chosen; "
+        f"{say(facts['chosen'])} went farthest, and is shown"
+        for run, facts in found.items()
+        if "unranked" in facts
+    ]
+    return ([f"chosen by {by}: {'; '.join(chosen)}"] if chosen else []) + none
 
 
 def without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str:
@@ -84,4 +121,4 @@ def without(run: str, found: dict[str, Any] | None, names: Sequence[str]) -> str
     return " ".join(filter(None, (found["run"], left))) or "best"
 
 
-__all__ = ["choose", "only", "said", "taken", "without"]
+__all__ = ["choose", "labels_in", "only", "said", "taken", "without"]

@@ -10,9 +10,11 @@ import numpy as np
 from ..core.types import Axes, Figure
 from ..errors import bad
 from . import predicted
+from .endings import status_of
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
+from .titles import AXIS, on_axis
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
 GREY = "#666666"
@@ -29,16 +31,6 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
 }
 ALL_NODES: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.6, "ls": "", "zorder": 4}
-AXIS = {
-    "round": "rounds",
-    "bytes": "bytes sent in all",
-    "gradients": "gradients of all nodes",
-    "epochs": "epochs",
-    "seconds": "virtual seconds",
-    "wall": "seconds",
-    "flops": "floating-point operations of all nodes",
-    "joules": "joules of all nodes",
-}
 
 
 def draw(
@@ -63,19 +55,20 @@ def draw(
     history._check_axis(history._axis(by))
     check_band(band)
     members = _family(history, name)
-    own = ax is None
     with plt.rc_context(STYLE):
-        if own:
-            ax = plt.figure(figsize=(7.2, 4.4), layout="constrained").subplots()
-        _lines(ax, history, members, BY[by], band)
+        fig = None
+        if ax is None:
+            fig = plt.figure(figsize=(7.2, 4.8), layout="constrained")
+            ax = fig.subplots()
+        panel(ax, history, members, by, band)
+        ax.set_xlabel(AXIS[BY[by]])
+        ax.set_ylabel(on_axis(name))
         if BY[by] == "round":
             predicted.overlay(ax, history, members, COLORS)
-        ax.set_xlabel(AXIS[BY[by]])
-        ax.set_ylabel(_words(name))
-        if own:
+        if fig is not None:
             lines = _handles(history, members, band)
             lines += predicted.handles(history, members) if BY[by] == "round" else []
-            ax.legend(handles=lines, frameon=False, fontsize=9)
+            _below(fig, lines, columns=2 if len(lines) > 3 else 1, fontsize=9)
     return ax
 
 
@@ -103,20 +96,16 @@ def figure(history: History, title: str | None = None, *, band: str | None = "st
         FigureCanvasAgg(fig)
         panels = np.atleast_1d(fig.subplots(1, 2 if sent else 1, sharey=True))
         for ax, by in zip(panels, ("round", "bytes"), strict=False):
-            _lines(ax, history, members, by, band, positive=by == "bytes" and _wide(history))
+            panel(ax, history, members, by, band)
             ax.set_xlabel(AXIS[by])
             if sent:
                 ax.set_title(f"at equal {AXIS[by].split()[0]}", loc="left", fontsize=11, color="#444444")
-        panels[0].set_ylabel(_words(name))
-        if sent:
-            _bytes_axis(panels[1], history)
+        panels[0].set_ylabel(on_axis(name))
         if title:
             fig.suptitle(title, fontsize=12.5, x=0.01, ha="left")
         handles = _handles(history, members, band)
         columns = 2 if len(handles) > 3 else 1
-        fig.legend(
-            handles=handles, loc="outside lower center", ncols=columns if not sent else 3, frameon=False, fontsize=9.5
-        )
+        _below(fig, handles, columns=columns if not sent else 3, fontsize=9.5)
     return fig
 
 
@@ -144,6 +133,21 @@ def svg(fig: Figure) -> str:
         fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return text[text.index("<svg") :]
+
+
+def panel(
+    ax: Axes, history: History, members: list[str], by: str, band: str | None, colors: Mapping[str, str] | None = None
+) -> None:
+    """Draw the lines of one panel, on an axis of bytes where they are over bytes; `colors` as in `_lines`."""
+    by = BY[by]
+    _lines(ax, history, members, by, band, positive=by == "bytes" and _wide(history), colors=colors)
+    if by == "bytes":
+        _bytes_axis(ax, history)
+
+
+def _below(fig: Figure, handles: list[Any], columns: int, fontsize: float) -> None:
+    """Put the legend below the axes, where it lies on no curve."""
+    fig.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=fontsize)
 
 
 def _family_names(history: History, name: str) -> list[str]:
@@ -249,7 +253,7 @@ def _handles(
     for i in order if colors is None else ():
         run = history.runs[i]
         value = final(run)
-        status = history.facts.get(run, {}).get("status", "done").split()[0]
+        status = status_of(history, run).split()[0]
         shown = f"{run}  ({cell(members[0], value)})" if math.isfinite(value) else run
         shown += "" if status in ("done", "running") else f"  {status}"
         out.append(Line2D([], [], color=COLORS[i % len(COLORS)], lw=2.6, label=_plain(shown)))
@@ -272,7 +276,7 @@ def _around(history: History, band: str | None) -> str:
     if not seeds:
         return ""
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"{'mean' if band is None else 'band: ' + BANDS[band]} over {count} seeds"
+    return f"mean over {count} seeds" if band is None else f"band: {BANDS[band]}, {count} seeds"
 
 
 def _plain(text: str) -> str:
@@ -281,12 +285,4 @@ def _plain(text: str) -> str:
     return f"\u200b{text}" if text.startswith("_") else text
 
 
-def _words(name: str) -> str:
-    return {
-        "accuracy": "accuracy on the global test set",
-        "consensus": "consensus distance",
-        "objective": "loss of the mean model on all data",
-    }.get(name, name.replace("_", " "))
-
-
-__all__ = ["draw", "drawable", "figure", "png", "svg"]
+__all__ = ["draw", "drawable", "figure", "panel", "png", "svg"]

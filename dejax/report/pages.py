@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from . import nodes, predicted
-from .figures import AXIS, COLORS, drawable
+from .figures import COLORS, drawable
 from .graphs import placed, together
 from .history import AXES, KEYS, History, spent
 from .seeds import band_of, mean_over
 from .tables import table, to_html
+from .titles import AXIS
 
 POINTS = 1_000  # of a curve, at most: a screen shows no more
 NUMBERS = 400_000  # of all curves together; with many runs and metrics each has fewer points

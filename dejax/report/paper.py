@@ -3,23 +3,26 @@
 LaTeX, Markdown and CSV; PDF, SVG and PGF as wide as a column.
 """
 
+import contextlib
 import csv
 import io
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.types import Axes, Figure, PathLike
-from ..errors import bad
+from ..errors import FieldError, bad
 from . import facets, figures
+from .endings import ended_well, status_of
 from .history import BY, History
 from .seeds import check_band
-from .tables import BEST, Table
+from .tables import BEST, Table, cell, one_line
 from .targets import sign_of
+from .titles import AXIS, on_axis
 
 SPENT = (
     "bytes",
@@ -42,7 +45,11 @@ STYLE: dict[Any, Any] = {
 SPECIAL = str.maketrans(
     {c: "\\" + c for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\texttt{\char34}"}
+    | {"[": "{[}"}  # which \\\\ of the row before would take for the beginning of an argument
+    | {"*": "{*}"}  # and this for a part of it
 )
+MARKUP = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|~$&#"})  # what Markdown, also that of GitHub, would read
 
 
 # ---- tables
@@ -62,22 +69,24 @@ def save_table(table: Table, path: PathLike) -> None:
 def latex(table: Table) -> str:
     r"""A tabular in the style of booktabs, the best of each measured column in bold.
 
-    Its preamble needs \usepackage{booktabs}.
+    Its preamble needs \usepackage{booktabs}; labels with letters beyond Latin need LuaLaTeX or XeLaTeX.
     """
     tex = lambda text: text.translate(SPECIAL)
     head, *rows = _marked(table, tex, lambda text: rf"\textbf{{{text}}}")
     lines = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     lines += [" & ".join(row) + r" \\" for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in table.notes)]) + "\n"
+    return (
+        "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {one_line(note)}" for note in table.notes)]) + "\n"
+    )
 
 
 def markdown(table: Table) -> str:
     """A table of Markdown, the best of each measured column in bold."""
-    plain = lambda text: text.replace("|", r"\|")
+    plain = lambda text: text.translate(MARKUP)
     head, *rows = _marked(table, plain, lambda text: f"**{text}**")
     line = lambda cells: "| " + " | ".join(cells) + " |"
     body = "\n".join(line(row) for row in rows)
-    notes = "".join(f"\n{note}\n" for note in table.notes)
+    notes = "".join(f"\n{plain(one_line(note))}\n" for note in table.notes)
     return f"{line(head)}\n|---|{'---:|' * (len(head) - 1)}\n{body}\n{notes}"
 
 
@@ -97,8 +106,11 @@ def comma_separated(table: Table) -> str:
     return out.getvalue()
 
 
-def best_of(table: Table) -> dict[str, int]:
-    """Column -> row of its best number, of columns that say how well a run did; none of one row."""
+def best_of(table: Table) -> dict[str, list[int]]:
+    """Column -> rows of its best number, of columns that say how well a run did; none of one row.
+
+    Numbers that print alike are equally good. Runs that did not end well are none of the best.
+    """
     names = [key.removeprefix(BEST) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
     measured = next((family for family in families if family not in SPENT), "objective")
@@ -106,15 +118,15 @@ def best_of(table: Table) -> dict[str, int]:
     for key, _ in table.columns:
         name = key.removeprefix(BEST)
         family = measured if key == "equal" else name.split("/")[0]
-        said = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
-        if len(table.rows) < 2 or not said:
+        ranks = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
+        if len(table.rows) < 2 or not ranks:
             continue
-        found = [row.get(key) for row in table.rows]
+        found = [row.get(key) if ended_well(row.get("status", "done")) else None for row in table.rows]
         means = [x[0] if isinstance(x, tuple) else x for x in found]
-        sign = sign_of(family if key == "equal" else name)
-        ranked = [-math.inf if x is None or not math.isfinite(x) else sign * x for x in means]
-        if max(ranked) > -math.inf:
-            out[key] = int(np.argmax(ranked))
+        there = [x for x in means if x is not None and math.isfinite(x)]
+        if there:
+            best = (max if sign_of(family if key == "equal" else name) > 0 else min)(there)
+            out[key] = [i for i, x in enumerate(means) if x is not None and cell(key, x) == cell(key, best)]
     return out
 
 
@@ -122,10 +134,9 @@ def _marked(table: Table, escape: Any, strong: Any) -> list[list[str]]:
     """All cells, escaped; the best of each column marked, its spread left as it is."""
     cells, best = [[escape(text) for text in row] for row in table.cells()], best_of(table)
     for column, (key, _) in enumerate(table.columns):
-        if key in best:
-            row = cells[best[key] + 1]
-            mean, sep, spread = row[column].partition(escape(" ± "))
-            row[column] = strong(mean) + sep + spread
+        for i in best.get(key, ()):
+            mean, sep, spread = cells[i + 1][column].partition(escape(" ± "))
+            cells[i + 1][column] = strong(mean) + sep + spread
     return cells
 
 
@@ -171,19 +182,16 @@ def curves(
     def draw(axes: np.ndarray, fig: Figure) -> None:
         for i, (ax, panel) in enumerate(zip(axes.flat, panels, strict=False)):
             own = {run: colors[called[run]] for run in history.runs if value[run] == panel}
-            positive = by == "bytes" and figures._wide(history)
-            figures._lines(ax, history, members, BY[by], band, positive=positive, colors=own)
+            figures.panel(ax, history, members, by, band, own)
             for line in ax.get_lines():
                 line.set_linewidth(0.55 * line.get_linewidth())
-            if by == "bytes":
-                figures._bytes_axis(ax, history)
             if facet is not None:
                 ax.set_title(facets.headed(facet, panel), fontsize=8, loc="left")
             if i + columns >= len(panels):  # nothing below it
-                ax.set_xlabel(figures.AXIS[BY[by]])
+                ax.set_xlabel(AXIS[BY[by]])
                 ax.tick_params(labelbottom=True)
             if i % columns == 0:
-                ax.set_ylabel("test accuracy" if name == "accuracy" else figures._words(name))
+                ax.set_ylabel(on_axis(name))
         for ax in axes.flat[len(panels) :]:
             ax.set_axis_off()
         handles = figures._handles(history, members, band, None if facet is None else colors)
@@ -199,79 +207,147 @@ def curves(
 
 
 def heat_map(history: History, over: Sequence[str], name: str | None = None, *, width: str | float = "column") -> Any:
-    """Draw the last value of one number over two swept numbers, the mean of seeds in each cell.
+    """Draw the last value of one number over two swept fields, the mean of seeds in each cell.
 
     Args:
-      history: of a sweep, whose records hold what was swept.
-      over: the two names, e.g. ("lr", "alpha"), or in full as records hold them ("method.dsgd.lr").
+      history: of a sweep.
+      over: the two fields, e.g. ("lr", "topology"); numbers also in full, as records hold them ("method.dsgd.lr"). Numbers are
+        sorted; texts stand in the order of the sweep.
       name: the number; None: that by which `History.best` ranks.
       width: as in `curves`.
     Returns:
-      A matplotlib Figure. Cells of runs that ended without a finite number stay empty.
+      A matplotlib Figure. Cells of runs that did not end well, or without a finite number, stay empty.
     Raises:
-      ValueError: not two names; a name that no record holds, or that two do; a sweep of several runs.
+      ValueError: not two names; a field that was not swept, or that may be two; several runs in one cell.
     """
     if len(over) != 2 or isinstance(over, str):
-        raise bad("map", over, instead="give two swept numbers, e.g. lr,alpha")
+        raise bad("map", over, instead="give two swept fields, e.g. lr,alpha")
     name = history.measure() if name is None else name
     if name is None:
         raise bad("name", name, instead="say which number to draw")
     history._known(name)
-    fields = [_field(history, wanted) for wanted in over]
-    varied = list(dict.fromkeys((history.facts.get(run, {}).get("swept") or {}).get("run", "") for run in history.runs))
+    varied = _varied(history)
     if len(varied) > 1:
-        raise bad(
-            "map",
-            over,
-            why=f"but every cell holds {' and '.join(varied)}",
-            instead=f"draw one of them: --only {varied[0]}",
-        )
-    last: dict[tuple[float, float], list[float]] = {}
-    for run in history.runs:
-        at = {tuple(r[f] for f in fields) for r in history.records if r["run"] == run and all(f in r for f in fields)}
-        if len(at) == 1 and any(name in r for r in history.records if r["run"] == run):
-            last.setdefault(at.pop(), []).append(history.last(name, run))
-    x, y = (sorted({key[i] for key in last}) for i in range(2))
+        why = f"but every cell holds {' and '.join(varied)}"
+        raise bad("map", over, why=why, instead=f"draw one of them: --only {varied[0]}")
+    across, up = (_values(history, wanted) for wanted in over)
+    x, y = _ordered(across.values()), _ordered(up.values())
+    cells: dict[tuple[int, int], str] = {}
     grid = np.full((len(y), len(x)), np.nan)
-    for (a, b), values in last.items():
-        grid[y.index(b), x.index(a)] = np.mean(values)
+    for run in history.runs:
+        if run not in across or run not in up or not any(name in r for r in history.records if r["run"] == run):
+            continue
+        at = y.index(up[run]), x.index(across[run])
+        if at in cells:
+            raise _two_in_a_cell(history, over, cells[at], run)
+        cells[at] = run
+        if ended_well(status_of(history, run)):
+            grid[at] = history.last(name, run)
     grid[~np.isfinite(grid)] = np.nan
+    if not np.isfinite(grid).any():
+        raise bad("name", name, why=f"but no run ended with a finite {name}", instead="draw another number")
+    ticks = lambda values: [f"{v:g}" if isinstance(v, float) else v for v in values]
 
     def draw(axes: np.ndarray, fig: Figure) -> None:
         ax: Axes = axes[0, 0]
         shown = ax.imshow(grid, origin="lower", aspect="auto", cmap="cividis")
         ax.grid(False)
-        ax.set_xticks(range(len(x)), [f"{v:g}" for v in x])
-        ax.set_yticks(range(len(y)), [f"{v:g}" for v in y])
+        long = max(map(len, ticks(x))) * len(x) > 10 * _inches(width)
+        ax.set_xticks(range(len(x)), ticks(x), rotation=30 if long else 0, ha="right" if long else "center")
+        ax.set_yticks(range(len(y)), ticks(y))
         ax.set_xlabel(over[0])
         ax.set_ylabel(over[1])
-        low, high = np.nanmin(grid), np.nanmax(grid)
         for j, i in np.argwhere(np.isfinite(grid)):
-            dark = grid[j, i] < (low + high) / 2
-            ax.text(i, j, f"{grid[j, i]:.3g}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
-        fig.colorbar(shown, ax=ax).set_label(name)
+            ink = "white" if np.asarray(shown.norm(grid[j, i]), float) < 0.5 else "black"
+            ax.text(i, j, f"{grid[j, i]:.3g}", ha="center", va="center", fontsize=7, color=ink)
+        fig.colorbar(shown, ax=ax).set_label(on_axis(name))
 
-    if not np.isfinite(grid).any():
-        raise bad("name", name, why=f"but no run ended with a finite {name}", instead="draw another number")
     return _figure(draw, width, 0.8)
+
+
+def _varied(history: History) -> list[str]:
+    """The runs that a sweep varied; those of no sweep are one."""
+    return list(dict.fromkeys((history.facts.get(run, {}).get("swept") or {}).get("run", "") for run in history.runs))
+
+
+def _over(history: History, run: str) -> dict[str, str]:
+    """Field -> value of what a sweep set in a run, as labels say it."""
+    return (history.facts.get(run, {}).get("swept") or {}).get("over", {})
+
+
+def _values(history: History, wanted: str) -> dict[str, float | str]:
+    """What a swept field is in each run that has it: numbers by what records hold, texts by what labels say.
+
+    Raises:
+      ValueError: no run was swept over it, or it may be two fields.
+    """
+    found = [name for name in history.names if name == wanted or ("." in name and name.endswith("." + wanted))]
+    if len(found) > 1:
+        raise bad("map", wanted, why=f"which may be any of {', '.join(found)}", instead="give one of them in full")
+    if found:
+        return {r["run"]: float(r[found[0]]) for r in history.records if r.get(found[0]) is not None}
+    swept = {run: _over(history, run) for run in history.runs}
+    if not any(wanted in over for over in swept.values()):
+        held = [name for name in history.names if "." in name]
+        held += [n for over in swept.values() for n in over if not any(("." + h).endswith("." + n) for h in held)]
+        known = ", ".join(dict.fromkeys(held)) or "the fields that a sweep went over"
+        raise bad("map", wanted, why="which no run was swept over", instead=f"give one of {known}")
+    texts = {run: over[wanted] for run, over in swept.items() if wanted in over}
+    with contextlib.suppress(ValueError):
+        return {run: float(text) for run, text in texts.items()}
+    return dict(texts)
+
+
+def _ordered(values: Iterable[float | str]) -> list[float | str]:
+    """Each value once: numbers sorted, texts as they came."""
+    once = list(dict.fromkeys(values))
+    return once if any(isinstance(value, str) for value in once) else sorted(once, key=float)
+
+
+def _two_in_a_cell(history: History, over: Sequence[str], one: str, other: str) -> FieldError:
+    """The error of two runs that would share a cell of a map; it says how to keep one of them."""
+    first, second = (_over(history, run) for run in (one, other))
+    field = next((name for name, value in first.items() if second.get(name) != value), None)
+    if field is None:
+        return bad("map", over, why=f"but one cell holds {one!r} and {other!r}", instead=f"draw one: --only {one!r}")
+    value = first[field]
+    why = f"but a cell holds runs that differ in {field} ({value} and {second.get(field)})"
+    instead = f"draw one of its values (--only {field}={value}), or the best in each cell (--choose {field})"
+    return bad("map", over, why=why, instead=instead)
 
 
 def save_figure(figure: Figure, path: PathLike) -> None:
     """Write a figure as .pdf, .svg, .png or .pgf, by the end of the name.
 
     Raises:
-      ValueError: another end. RuntimeError: a .pgf where there is no pdflatex to measure text.
+      ValueError: another end. OSError: a .pgf where there is no pdflatex, or one that lacks packages, to measure text.
     """
     import matplotlib
+    from matplotlib.backends.backend_pgf import LatexError
 
     kind = Path(path).suffix.lower()
     if kind not in (".pdf", ".svg", ".png", ".pgf"):
         raise bad("figure", str(path), instead="give a file that ends in .pdf, .svg, .png or .pgf")
     if kind == ".pgf" and shutil.which("pdflatex") is None:
-        raise RuntimeError(f"{path} needs pdflatex to measure its text, which is not installed; write a .pdf instead")
+        raise FileNotFoundError(
+            f"{path} needs pdflatex to measure its text, which is not installed; install TeX Live (Debian, Ubuntu: "
+            "apt install texlive-latex-extra; macOS: MacTeX), or write a .pdf"
+        )
     metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(kind)  # the same numbers, the same bytes
-    with matplotlib.rc_context(figures.STYLE | STYLE):
-        figure.savefig(path, dpi=300, metadata=metadata)
+    try:
+        with matplotlib.rc_context(figures.STYLE | STYLE):
+            figure.savefig(path, dpi=300, metadata=metadata)
+    except LatexError as error:
+        raise OSError(
+            f"{path} needs a pdflatex that can measure its text; yours ends with {_first_wrong(error)!r}; install the rest of "
+            "TeX Live (Debian, Ubuntu: apt install texlive-latex-extra; macOS: MacTeX), or write a .pdf"
+        ) from error
+
+
+def _first_wrong(error: Exception) -> str:
+    """The line of TeX that says what went wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("!")), lines[-1] if lines else "an error")
 
 
 def _inches(width: str | float) -> float:
@@ -292,16 +368,6 @@ def _figure(draw: Any, width: str | float, shape: float, rows: int = 1, columns:
         FigureCanvasAgg(fig)
         draw(fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True), fig)
     return fig
-
-
-def _field(history: History, wanted: str) -> str:
-    """The name in records of a swept number that is given in short."""
-    found = [name for name in history.names if name == wanted or name.endswith("." + wanted)]
-    if len(found) == 1:
-        return found[0]
-    held = [name for name in history.names if "." in name]
-    why = "which no record holds" if not found else f"which may be any of {', '.join(found)}"
-    raise bad("map", wanted, why=why, instead=f"give one of {', '.join(held) or 'the numbers that a sweep went over'}")
 
 
 __all__ = [

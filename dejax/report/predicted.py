@@ -49,6 +49,7 @@ def figure(history: History) -> Figure | None:
     from matplotlib.figure import Figure
 
     from . import figures
+    from .titles import on_axis
 
     names = [name for name in ("objective", "consensus") if name in history.names and curves(history, name)]
     if not names:
@@ -73,7 +74,7 @@ def figure(history: History) -> Figure | None:
             ax.set_yscale("log")
             overlay(ax, history, [name], figures.COLORS, shift)
             ax.set_xlabel("rounds")
-            ax.set_title("f(mean model) - f*" if shift else figures._words(name), loc="left", fontsize=11)
+            ax.set_title("f(mean model) - f*" if shift else on_axis(name), loc="left", fontsize=11)
         lines = [*fig.axes[0].get_legend_handles_labels()[0], *handles(history, names)]
         fig.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False, fontsize=9.5)
     return fig

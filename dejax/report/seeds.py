@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import NULL, bad
 
-BANDS: dict[Any, str] = {"std": "mean ± std", "minmax": "mean, min to max", "ci95": "mean, 95 % interval of the mean"}
+BANDS: dict[Any, str] = {"std": "mean ± std", "minmax": "min to max", "ci95": "95 % interval of the mean"}
 # Student's t at 97.5 %, for 1 to 30 degrees of freedom
 T975 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101,

@@ -11,9 +11,11 @@ import numpy as np
 from ..core.types import PathLike
 from ..errors import bad
 from .choose import said
+from .endings import ended_well, status_of
 from .history import History
 from .seeds import over_seeds
 from .targets import peaks
+from .titles import headings
 
 BEST = "best "  # before the name of a number: its best over all evaluations
 
@@ -33,7 +35,7 @@ class Table:
     def cells(self) -> list[list[str]]:
         """All cells as text, heading first."""
         marked = lambda row: f" ({row['status']})" if row.get("status") else ""
-        return [[title for _, title in self.columns]] + [
+        return [[cell("run", title) for _, title in self.columns]] + [
             [cell(key, row.get(key)) + (marked(row) if key == "run" else "") for key, _ in self.columns]
             for row in self.rows
         ]
@@ -107,38 +109,23 @@ def table(
         rounds, bytes, virtual seconds, and operations and joules where they were measured, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
     Raises:
-      ValueError: a column that no record holds; another band.
+      ValueError: a column or a target that no record holds; another band.
     """
     if band not in ("std", "ci95"):
         raise bad("band", band, instead="give 'std' or 'ci95'")
     main = _main_metric(history)
     budget = equal_bytes(history)
-    wanted = [("run", "run"), ("rounds", "rounds")]
-    wanted += (
-        [("local_steps", "local steps")] if any("local_steps" in facts for facts in history.facts.values()) else []
-    )
-    wanted += [
-        (f"{main}/local", f"local {main}"),
-        (f"{main}/local_p10", "worst 10 %"),
-        (f"{main}/mean_model", "mean model"),
-        (f"{main}/validation", "validation"),
-    ]
-    wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
-    wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
-    wanted += [
-        ("consensus", "consensus"),
-        ("epsilon", "epsilon"),
-        ("bytes", "bytes"),
-        ("seconds", "virtual s"),
-        ("wall", "s"),
-    ]
-    if columns is not None:
-        titles = dict(wanted) | {"wall/round": "s/round"}
-        titles |= {BEST + name: BEST + titles.get(name, name) for name in history.names}
-        for name in columns:
-            if name not in ("rounds", "local_steps", "equal", "wall/round"):
-                history._known(name.removeprefix(BEST))
-        wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
+    titles = headings(main) | ({} if budget is None else {"equal": f"at {data_size(budget)}"})
+    titles |= {BEST + name: BEST + titles.get(name, name) for name in history.names}
+    for name in columns or ():
+        if name not in ("rounds", "local_steps", "equal", "wall/round"):
+            history._known(name.removeprefix(BEST))
+    if columns is None:
+        columns = ["rounds", *(["local_steps"] if any("local_steps" in f for f in history.facts.values()) else [])]
+        columns += [f"{main}/{of}" for of in ("local", "local_p10", "mean_model", "validation", "own_test")]
+        columns += ["objective", *([] if budget is None else ["equal"])]
+        columns += ["consensus", "epsilon", "bytes", "seconds", "wall"]
+    wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
     if target is not None:
         wanted += _until(history, rows, *target, band)
@@ -148,12 +135,12 @@ def table(
         spread = {"std": "the standard deviation over seeds", "ci95": "half the 95 % interval of the mean over seeds"}
         notes.append(f"± is {spread[band]}")
     for row in rows:
-        status = history.facts.get(row["run"], {}).get("status", "done")
+        status = status_of(history, row["run"])
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
     notes += _spent(history)
-    notes += filter(None, [said(history)])
+    notes += said(history)
     notes += _chosen_by(history)
     notes += _different_data(history)
     if budget is not None and any(key == "equal" for key, _ in shown):
@@ -164,7 +151,14 @@ def table(
 
 
 def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:
-    """Write what each run had spent at its target into its row; give the columns of that."""
+    """Write what each run had spent at its target into its row; give the columns of that.
+
+    Raises:
+      ValueError: a number that no record holds; a target that is no finite number.
+    """
+    history._known(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise bad("target", value, instead=f"give a number that {name} is to reach, e.g. ({name!r}, 0.8)")
     units = {"round": "rounds", "bytes": "bytes", "seconds": "virtual s", "flops": "FLOPs", "joules": "J"}
     out = []
     for by, word in units.items():
@@ -191,22 +185,38 @@ def _spent(history: History) -> list[str]:
 
 
 def _chosen_by(history: History) -> list[str]:
-    """Say by which number the best of several runs is chosen, where there is a validation part."""
+    """Say by which number the best of several runs is chosen, where there is a validation part.
+
+    Runs on different data have other validation rows, so that none of them is best.
+    """
     by = history.measure()
     if by is None or not by.endswith("/validation") or len(history.runs) < 2:
         return []
     run = history.best(by)
     best = "no run has one" if run is None else f"best is {run}"
-    return [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    if len(_data_of(history)) > 1:
+        best = "they differ between runs, so that none is best"
+    of = {
+        (history.facts.get(run, {}).get("setup", {}).get("data", {}).get("split") or {}).get("of")
+        for run in history.runs
+    }
+    rows = "each node's own rows" if of == {"nodes"} else "rows"
+    return [f"chosen by {by}, on {rows} set aside for validation: {best}; all other columns are of the test part"]
 
 
-def _different_data(history: History) -> list[str]:
-    """A warning where run directories say that not all runs had the same data."""
+def _data_of(history: History) -> dict[str, list[str]]:
+    """Data, as run directories name them, -> the runs that had them."""
     runs: dict[str, list[str]] = {}
     for run in history.runs:
         data = history.facts.get(run, {}).get("data")
         if data is not None:
             runs.setdefault(data, []).append(run)
+    return runs
+
+
+def _different_data(history: History) -> list[str]:
+    """A warning where run directories say that not all runs had the same data."""
+    runs = _data_of(history)
     few = lambda some: ", ".join(some) if len(some) < 4 else f"{some[0]} and {len(some) - 1} others"
     words = "; ".join(f"{few(some)} on {data}" for data, some in runs.items())
     return [f"different data, so that the numbers are not those of one experiment: {words}"] if len(runs) > 1 else []
@@ -215,9 +225,9 @@ def _different_data(history: History) -> list[str]:
 def equal_bytes(history: History) -> float | None:
     """The total of the run that sent least; None with fewer than two runs that send.
 
-    Runs that send nothing, and those that diverged and sent no more, are left aside.
+    Runs that send nothing, and those that did not end well, are left aside.
     """
-    ended = [run for run in history.runs if not history.facts.get(run, {}).get("status", "").startswith("diverged")]
+    ended = [run for run in history.runs if ended_well(status_of(history, run))]
     totals = {run: history.last("bytes", run) for run in ended if _has(history, "bytes", run)}
     sent = [t for t in totals.values() if t > 0]
     return min(sent) if len(sent) > 1 else None
@@ -278,7 +288,7 @@ def cell(key: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
-        return value
+        return one_line(value)
     if key.startswith("to "):
         key = {"to round": "rounds"}.get(key, key.removeprefix("to "))
         value = tuple(map(round, value)) if key == "rounds" and isinstance(value, tuple) else value
@@ -303,6 +313,11 @@ def cell(key: str, value: Any) -> str:
     return f"{value:.3g}"
 
 
+def one_line(text: str) -> str:
+    """A text without breaks of lines, which would break a row."""
+    return " ".join(text.splitlines())
+
+
 def data_size(count: float) -> str:
     """1234567 -> '1.23 MB' (powers of ten)."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -320,4 +335,4 @@ def to_html(table: Table) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
-__all__ = ["Table", "at_bytes", "cell", "data_size", "equal_bytes", "table", "to_html"]
+__all__ = ["Table", "at_bytes", "cell", "data_size", "equal_bytes", "one_line", "table", "to_html"]

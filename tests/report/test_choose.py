@@ -48,9 +48,44 @@ def test_a_rate_that_diverged_is_not_chosen():
     assert report.choose(history, ["lr"]).facts["A alpha=1"]["chosen"] == {"lr": "0.1"}
 
 
+def test_a_method_of_which_every_rate_diverged_stays():
+    history = sweep()
+    for run in ("B lr=0.1, alpha=2", "B lr=0.3, alpha=2"):
+        history.facts[run]["status"] = "diverged in round 7 (node 0)"
+    history.records += [r | {"round": 2} for r in history.records if r["run"] == "B lr=0.3, alpha=2"]
+    chosen = report.choose(history, ["lr"])
+    assert chosen.runs == ["A alpha=1", "A alpha=2", "B alpha=1", "B alpha=2"]
+    text = str(report.table(chosen))
+    assert "B alpha=2 (diverged)" in text and "B alpha=2: diverged in round 7 (node 0)" in text
+    assert "B alpha=2: none of lr=0.1; lr=0.3 ended with a finite accuracy/validation" in text
+    assert "lr=0.3 went farthest, and is shown" in text and "B alpha=1: lr=0.3" in text
+    legend = [text.get_text() for text in chosen.figure().legends[0].get_texts()]
+    assert any(label.startswith("B alpha=2") and label.endswith("diverged") for label in legend)
+
+
+def test_the_note_names_the_number_that_chose():
+    assert "chosen by accuracy/local: A alpha=1: lr=0.1" in str(
+        report.table(report.choose(sweep(), ["lr"], by="accuracy/local"))
+    )
+    with pytest.raises(ValueError, match="by is None, but nothing was measured that ranks runs"):
+        report.choose(History([{"run": "a", "seed": 0, "round": 1, "wall": 1.0}]), ["lr"])
+
+
+def test_no_run_is_best_where_validation_rows_differ():
+    history = sweep()
+    assert "on rows set aside for validation: best is A lr=0.1, alpha=2;" in str(report.table(history))
+    for run in history.runs:
+        history.facts[run] |= {"data": "letters, " + run[-1], "setup": {"data": {"split": {"of": "nodes"}}}}
+    text = str(report.table(history))
+    assert (
+        "best is" not in text and "on each node's own rows set aside for validation: they differ between runs" in text
+    )
+
+
 def test_runs_are_kept_by_name_or_by_what_was_varied():
     history = sweep()
     assert report.only(history, ["B"]).runs == [run for run in history.runs if run.startswith("B")]
+    assert report.only(history, ["lr=0.3"]).runs == [run for run in history.runs if "lr=0.3" in run]
     assert report.only(history, ["A lr=0.1, alpha=1"]).runs == ["A lr=0.1, alpha=1"]
 
 
@@ -60,7 +95,7 @@ def test_what_is_not_there_cannot_be_chosen():
     plain = History([{"run": "a", "seed": 0, "round": 1, "loss": 1.0}], {"a": {}})
     with pytest.raises(ValueError, match="give the directory of a sweep"):
         report.choose(plain, ["lr"])
-    with pytest.raises(ValueError, match="only is 'C'; give labels of A, B"):
+    with pytest.raises(ValueError, match="only is 'C'; give labels of A, B, or values: lr=0.1, alpha=1, "):
         report.only(sweep(), ["C"])
 
 

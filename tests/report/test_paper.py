@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -59,12 +60,12 @@ def test_latex_is_escaped_and_marks_the_best():
 def test_one_run_has_no_best_and_numbers_that_are_not_finite_are_none():
     assert paper.best_of(runs(("a",), ((0.1, 0.2),)).table()) == {}
     broken = runs(finals=((float("nan"), 0.1), (0.2, 0.2)))
-    assert set(paper.best_of(broken.table()).values()) == {1}
+    assert list(paper.best_of(broken.table()).values()) == [[1]] * 3
     spread = History(
         {"run": run, "seed": 0, "round": 1, "accuracy/local": 0.5, "accuracy/local_std": x, "audit/lost": x}
         for run, x in (("a", 0.1), ("b", 0.2))
     )
-    assert paper.best_of(spread.table(["accuracy/local_std", "audit/lost"])) == {"accuracy/local_std": 0}
+    assert paper.best_of(spread.table(["accuracy/local_std", "audit/lost"])) == {"accuracy/local_std": [0]}
 
 
 def test_markdown_and_csv():
@@ -105,7 +106,7 @@ def test_the_best_stands_beside_the_last_and_a_round_has_its_time():
     assert table.cells()[0] == ["run", "local accuracy", "best local accuracy", "best objective", "s/round"]
     assert table.cells()[2][1:] == ["0.225 ± 0.125", "0.225 ± 0.125", "1.55 ± 0.25", "0.5"]
     assert table.cells()[1][1:3] == ["0.550 ± 0.050", "0.550 ± 0.050"]
-    assert paper.best_of(table) == {"accuracy/local": 0, "best accuracy/local": 0, "best objective": 0}
+    assert paper.best_of(table) == {"accuracy/local": [0], "best accuracy/local": [0], "best objective": [0]}
     for r in falling:
         r["accuracy/local"] = float("nan")
     lost = history.table(["best accuracy/local"]).rows[1]["best accuracy/local"]
@@ -159,10 +160,134 @@ def test_a_map_of_two_swept_numbers():
     np.testing.assert_allclose(np.ma.filled(grid, np.nan), [[0.3, 0.7, np.nan], [1.2, 1.6, 2.1]])
     assert [x.get_text() for x in axes.get_xticklabels()] == ["0.1", "0.5", "1"]
     assert axes.get_xlabel() == "lr" and axes.get_ylabel() == "alpha" and len(axes.texts) == 5
-    with pytest.raises(ValueError, match=r"map is 'gamma', which no record holds; give one of method.dsgd.lr"):
+    with pytest.raises(ValueError, match=r"map is 'gamma', which no run was swept over; give one of method.dsgd.lr"):
         paper.heat_map(swept(), ("lr", "gamma"))
-    with pytest.raises(ValueError, match="give two swept numbers"):
+    with pytest.raises(ValueError, match="give two swept fields"):
         paper.heat_map(swept(), ("lr",))
+
+
+def marked(rows, status=None):
+    """Runs of one record each, as a sweep marks them: {label: (run varied, what was swept, numbers)}."""
+    facts = {run: {"status": "done", "swept": {"run": name, "over": over}} for run, (name, over, _) in rows.items()}
+    for run, words in (status or {}).items():
+        facts[run]["status"] = words
+    return History([{"run": run, "seed": 0, "round": 4} | numbers for run, (*_, numbers) in rows.items()], facts)
+
+
+def test_a_run_that_diverged_is_none_of_the_best_and_equal_numbers_all_are():
+    history = History(
+        (
+            {"run": run, "seed": 0, "round": 4, "accuracy/local": a}
+            for run, a in (("a", 0.6), ("b", 0.9), ("c", 0.6001))
+        ),
+        {"b": {"status": "diverged in round 5 (node 1)"}},
+    )
+    table = history.table(["accuracy/local"])
+    assert paper.best_of(table) == {"accuracy/local": [0, 2]} and history.best("accuracy/local") == "c"
+    assert paper.markdown(table).count("**0.600**") == 2 and "| b (diverged) | 0.900 |" in paper.markdown(table)
+    history.facts["c"] = {"status": "nonfinite from round 4: loss"}
+    assert paper.best_of(history.table(["accuracy/local"])) == {"accuracy/local": [0]}
+
+
+def test_what_latex_and_markdown_would_read_is_escaped():
+    labels = ("lr<0.1 | a>b", 'say "so"', "[0.1]", "*bold*", "<b>x</b>", "a`b", "two\nlines", "$x$", "a\\b")
+    history = History(
+        ({"run": run, "seed": 0, "round": 1, "accuracy/local": 0.5} for run in labels),
+        {"two\nlines": {"status": "failed\nso"}},
+    )
+    table = history.table(["accuracy/local"])
+    tex = paper.latex(table)
+    rows = [line.split(" & ")[0] for line in tex.splitlines() if line.endswith(r"\\") and not line.startswith("run")]
+    assert rows == [
+        r"lr\textless{}0.1 \textbar{} a\textgreater{}b",
+        r"say \texttt{\char34}so\texttt{\char34}",
+        "{[}0.1]",
+        "{*}bold{*}",
+        r"\textless{}b\textgreater{}x\textless{}/b\textgreater{}",
+        "a`b",
+        "two lines (failed)",
+        r"\$x\$",
+        r"a\textbackslash{}b",
+    ]
+    assert all(line.startswith("%") for line in tex.split("\\end{tabular}\n")[1].splitlines())
+    rows = [line.split(" | ")[0] for line in paper.markdown(table).splitlines()[2:11]]
+    assert rows == [
+        r"| lr\<0.1 \| a\>b",
+        '| say "so"',
+        r"| \[0.1\]",
+        r"| \*bold\*",
+        r"| \<b\>x\</b\>",
+        r"| a\`b",
+        "| two lines (failed)",
+        r"| \$x\$",
+        r"| a\\b",
+    ]
+
+
+def three_fields(field="topology", status=None):
+    """Two rates, two alphas, two graphs: the graph alone decides."""
+    return marked(
+        {
+            f"lr={lr}, alpha={alpha}, {field}={graph}": (
+                "",
+                {"lr": str(lr), "alpha": str(alpha), field: graph},
+                {"method.dsgd.lr": lr, "data.partition.dirichlet.alpha": alpha, "accuracy/local": value + lr},
+            )
+            for lr in (0.2, 0.1)
+            for alpha in (1.0, 2.0)
+            for graph, value in (("ring", 0.0), ("complete", 0.5))
+        },
+        status,
+    )
+
+
+def test_a_map_takes_no_mean_over_a_third_field():
+    history = three_fields()
+    with pytest.raises(
+        ValueError, match=r"differ in topology \(ring and complete\).*--only topology=ring.*--choose topology"
+    ):
+        paper.heat_map(history, ("lr", "alpha"))
+    grid = lambda kept: np.asarray(paper.heat_map(kept, ("lr", "alpha")).axes[0].images[0].get_array())
+    np.testing.assert_allclose(grid(report.only(history, ["topology=ring"])), [[0.1, 0.2]] * 2)
+    np.testing.assert_allclose(grid(report.choose(history, ["topology"])), [[0.6, 0.7]] * 2)
+
+
+def test_a_map_over_texts_and_of_runs_that_diverged():
+    lost = "lr=0.2, alpha=1.0, topology=complete"
+    history = three_fields(status={lost: "diverged in round 5"})
+    kept = report.only(history, [run for run in history.runs if "alpha=1.0" in run])
+    figure = paper.heat_map(kept, ("topology", "lr"))
+    axes, bar = figure.axes
+    grid = np.ma.filled(axes.images[0].get_array(), np.nan)
+    np.testing.assert_allclose(grid, [[0.1, 0.6], [0.2, np.nan]])
+    assert [x.get_text() for x in axes.get_xticklabels()] == ["ring", "complete"]
+    assert [x.get_text() for x in axes.get_yticklabels()] == ["0.1", "0.2"] and bar.get_ylabel() == "local accuracy"
+    with pytest.raises(ValueError, match=r"map is 'graph'.*give one of method.dsgd.lr, .*alpha, topology"):
+        paper.heat_map(kept, ("graph", "lr"))
+    kept.facts = {run: {"status": "failed at round 2", "swept": facts["swept"]} for run, facts in kept.facts.items()}
+    with pytest.raises(ValueError, match="no run ended with a finite accuracy/local"):
+        paper.heat_map(kept, ("topology", "lr"))
+
+
+def test_axes_and_tables_say_the_same():
+    history = runs()
+    assert paper.curves(history, "accuracy/local").axes[0].get_ylabel() == "local accuracy"
+    assert (
+        history.plot("accuracy/local").get_ylabel()
+        == history.table(["accuracy/local"]).cells()[0][1]
+        == "local accuracy"
+    )
+    assert (
+        history.plot("accuracy").get_ylabel()
+        == paper.curves(history, "accuracy").axes[0].get_ylabel()
+        == "test accuracy"
+    )
+
+
+def test_a_plot_over_bytes_has_an_axis_of_bytes():
+    figure = runs().plot("accuracy", by="bytes").figure
+    assert figure.axes[0].xaxis.get_major_formatter()(1500, 0) == "1.5 kB"
+    assert figure.legends and figure.axes[0].get_legend() is None  # below the curves, on none of them
 
 
 def test_the_command_writes_them(tmp_path, capsys):
@@ -194,8 +319,52 @@ def test_the_command_writes_them(tmp_path, capsys):
         (["--figure", str(tmp_path / "f.gif")], "ends in .pdf, .svg, .png or .pgf"),
         (["--metric", "accuracy"], "add --figure FILE"),
         (["--target", "accuracy/local"], "e.g. accuracy/local=0.8"),
+        (["--target", "acuracy/local=0.8"], "did you mean 'accuracy/local'"),
+        (["--target", "accuracy/local=nan"], "target is nan"),
         (["--band", "minmax", "--table", str(tmp_path / "t.tex")], "--band minmax is of curves"),
         (["--figure", str(tmp_path / "no" / "f.pdf")], "there is no directory"),
     ):
         assert cli.main(["report", str(tmp_path / "run"), *wrong]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_pgf_says_what_to_install(tmp_path, capsys, monkeypatch):
+    report.save(runs(), tmp_path / "run")
+    argv = ["report", str(tmp_path / "run"), "--figure", str(tmp_path / "f.pgf")]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(argv) == 2
+    error = capsys.readouterr().err
+    assert "needs pdflatex" in error and "install TeX Live" in error and error.count("\n") == 1
+    broken = tmp_path / "pdflatex"
+    broken.write_text('#!/bin/sh\necho "! LaTeX Error: File \\`xcolor.sty\' not found."\n')
+    broken.chmod(0o755)
+    assert cli.main(argv) == 2
+    error = capsys.readouterr().err
+    assert "xcolor.sty" in error and "texlive-latex-extra" in error and error.count("\n") == 1
+
+
+def test_labels_with_commas_are_kept_whole(tmp_path, capsys):
+    history = three_fields()
+    report.save(history, tmp_path / "sweep")
+    kept = lambda *flags: cli.main(["report", str(tmp_path / "sweep"), *flags, "--json"])
+    first, last = history.runs[0], history.runs[-1]
+    for flags, runs_ in (
+        (["--only", first], [first]),
+        (["--only", first, "--only", last], [first, last]),
+        (["--only", "topology=ring, lr=0.1"], [run for run in history.runs if "ring" in run or "lr=0.1" in run]),
+    ):
+        assert kept(*flags) == 0
+        assert [row["run"] for row in json.loads(capsys.readouterr().out)["runs"]] == runs_
+
+
+def test_whole_numbers_of_labels_are_sorted_as_numbers():
+    history = marked(
+        {
+            f"lr={lr}, local_steps={k}": ("", {"lr": str(lr), "local_steps": str(k)}, {"accuracy/local": lr + k})
+            for lr in (0.5, 0.25)
+            for k in (10, 9)
+        }
+    )
+    axes = paper.heat_map(history, ("local_steps", "lr")).axes[0]
+    assert [x.get_text() for x in axes.get_xticklabels()] == ["9", "10"]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[9.25, 10.25], [9.5, 10.5]])

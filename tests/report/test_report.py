@@ -159,7 +159,7 @@ def test_a_curve_ends_at_the_nodes_that_it_is_of_and_all_nodes_are_a_point():
     np.testing.assert_allclose(curve.get_ydata(), [0.1, 0.2, 0.45])
     assert point.get_marker() == "o" and list(point.get_xdata()) == [20]
     np.testing.assert_allclose(point.get_ydata(), [0.3])
-    assert any("all nodes" in text.get_text() for text in ax.get_legend().get_texts())
+    assert any("all nodes" in text.get_text() for text in ax.figure.legends[0].get_texts())
     import matplotlib.pyplot as plt
 
     plt.close("all")

@@ -40,16 +40,16 @@ T2 = 4.303 * math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 2) / math.
 @pytest.mark.parametrize(
     ("band", "low", "high", "says"),
     [
-        ("std", 13 - STD, 13 + STD, "mean ± std over 3 seeds"),
-        ("minmax", 11, 16, "mean, min to max over 3 seeds"),
-        ("ci95", 13 - T2, 13 + T2, "95 % interval of the mean over 3 seeds"),
+        ("std", 13 - STD, 13 + STD, "band: mean ± std, 3 seeds"),
+        ("minmax", 11, 16, "band: min to max, 3 seeds"),
+        ("ci95", 13 - T2, 13 + T2, "band: 95 % interval of the mean, 3 seeds"),
     ],
 )
 def test_the_band_is_what_the_legend_says(band, low, high, says):
     h = history()
     for ax in (h.plot("objective", band=band), h.figure(band=band).axes[0]):
         np.testing.assert_allclose(edges(ax), (low, high), rtol=1e-6)
-    legends = [h.plot("objective", band=band).get_legend(), h.figure(band=band).legends[0]]
+    legends = [h.plot("objective", band=band).figure.legends[0], h.figure(band=band).legends[0]]
     assert all(any(says in text.get_text() for text in legend.get_texts()) for legend in legends)
 
 
@@ -60,14 +60,14 @@ def test_the_default_band_is_the_deviation_of_the_table():
     np.testing.assert_allclose((high - low) / 2, h.table().rows[0]["objective"][1])
     assert "± is the standard deviation over seeds" in str(h.table())
     family = history(names=("accuracy/local", "accuracy/mean_model")).plot()
-    assert any("band: mean ± std over 3 seeds" in text.get_text() for text in family.get_legend().get_texts())
+    assert any("band: mean ± std, 3 seeds" in text.get_text() for text in family.figure.legends[0].get_texts())
 
 
 def test_no_band_and_none_other():
     ax = history().plot("objective", band=None)
-    assert not ax.collections and any("mean over 3 seeds" in t.get_text() for t in ax.get_legend().get_texts())
+    assert not ax.collections and any("mean over 3 seeds" in t.get_text() for t in ax.figure.legends[0].get_texts())
     one = History([{"run": "a", "seed": 0, "round": t, "objective": 1.0} for t in range(2)])
-    assert not any("seeds" in t.get_text() for t in one.plot("objective").get_legend().get_texts())
+    assert not any("seeds" in t.get_text() for t in one.plot("objective").figure.legends[0].get_texts())
     for draw in (history().plot, lambda name, band: history().figure(band=band)):
         with pytest.raises(ValueError, match=r"band is 'sd'; give 'std', 'minmax', 'ci95', or None"):
             draw("objective", band="sd")
