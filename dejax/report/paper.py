@@ -337,7 +337,7 @@ def save_figure(figure: Figure, path: PathLike) -> None:
     try:
         with matplotlib.rc_context(figures.STYLE | STYLE):
             figure.savefig(path, dpi=300, metadata=metadata)
-    except LatexError as error:
+    except (LatexError, BrokenPipeError) as error:
         raise OSError(
             f"{path} needs a pdflatex that can measure its text; yours ends with {_first_wrong(error)!r}; install the rest of "
             "TeX Live (Debian, Ubuntu: apt install texlive-latex-extra; macOS: MacTeX), or write a .pdf"

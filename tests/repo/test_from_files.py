@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import files
+import numpy as np
 import pytest
 import repository
+
+import dejax as dj
 
 PAGE = (repository.ROOT / "docs" / "paper.md").read_text()
 SMALL = [
@@ -26,6 +29,22 @@ def test_the_config_takes_as_many_lines_as_the_page_says():
     (config,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     (said,) = re.findall(r"`cifar.yaml`, (\d+) lines", PAGE)
     assert len(config.splitlines()) == int(said) and f"{said} lines of YAML" in PAGE
+
+
+def test_a_few_images_are_those_of_the_published_files(tmp_path):
+    held = files.cifar10_python(tmp_path / "data" / "cifar-10-batches-py", n=120)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    environment = dict(os.environ, HOME=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    data = dj.data.cifar10(tmp_path / "few")
+    train = [held[f"data_batch_{i}"] for i in range(1, 6)]
+    for part, parts in ((data.train, train), (data.test, [held["test_batch"]])):
+        np.testing.assert_array_equal(part["y"], np.concatenate([labels[:100] for _, labels in parts]))
+        planes = np.concatenate([pixels[:100] for pixels, _ in parts]).reshape(-1, 3, 32, 32)
+        np.testing.assert_array_equal(part["x"], planes.transpose(0, 2, 3, 1))
 
 
 @pytest.mark.nightly
