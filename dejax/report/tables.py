@@ -13,7 +13,7 @@ from ..errors import bad
 from .choose import said
 from .history import History
 from .seeds import over_seeds
-from .targets import at_best, finals, peaks
+from .targets import at_best, finals, on_test, peaks
 
 BEST = "best "  # before the name of a number: its best over all evaluations
 CHOSEN = "chosen "  # before the name of a number: where the validation part was best
@@ -124,8 +124,8 @@ def table(
         (f"{main}/mean_model", "mean model"),
         (f"{main}/validation", "validation"),
     ]
-    by = history.measure()
-    wanted += [(f"{CHOSEN}{main}/local", "at best validation")] if by is not None and by.endswith("/validation") else []
+    chosen = on_test(history)
+    wanted += [] if chosen is None else [(CHOSEN + chosen, "at best validation")]
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
     wanted += [
@@ -200,7 +200,15 @@ def _chosen_by(history: History) -> list[str]:
         return []
     run = history.best(by)
     best = "no run has one" if run is None else f"best is {run}"
-    return [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    said = [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    if left := [run for run in history.runs if not _has(history, by, run)]:
+        said.append(f"without {by}, so that it cannot be chosen: {', '.join(left)}")
+    own, name = any(facts.get("validation") == "own" for facts in history.facts.values()), on_test(history)
+    if own and name is not None and not name.endswith("/own_test"):
+        said.append(
+            f"validation rows are each node's own, {name} is of test rows common to all: measure own_test, or set rows aside of all nodes"
+        )
+    return said
 
 
 def _different_data(history: History) -> list[str]:

@@ -77,6 +77,20 @@ def at_best(history: History, name: str, by: str | None = None, run: str | None 
     return np.array([values[i, k] if k >= 0 else np.nan for i, k in enumerate(at)])
 
 
+def on_test(history: History, run: str | None = None) -> str | None:
+    """The number of the test part that asks what the validation part chose by: of each node's own rows, or of all.
+
+    None where runs are not chosen by a validation part, or no such number was measured.
+    """
+    by, runs = history.measure(), history.runs if run is None else [run]
+    if by is None or not by.endswith("/validation"):
+        return None
+    own = any(history.facts.get(label, {}).get("validation") == "own" for label in runs)
+    names = [by.replace("/validation", end) for end in (*(["/own_test"] if own else []), "/local", "/mean_model")]
+    held = {name for r in history.records if r["run"] in runs for name in names if r.get(name) is not None}
+    return next((name for name in names if name in held), None)
+
+
 def peak(history: History, name: str, run: str | None = None) -> float:
     """The best value of a number over all evaluations, averaged over seeds; see `peaks`."""
     return float(peaks(history, name, run).mean())
@@ -123,4 +137,4 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["RANKS", "at_best", "best", "finals", "peak", "peaks", "sign_of", "to_target"]
+__all__ = ["RANKS", "at_best", "best", "finals", "on_test", "peak", "peaks", "sign_of", "to_target"]

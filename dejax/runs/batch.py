@@ -290,6 +290,8 @@ class Batch(Phased):
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        data = self.problem.data
+        out |= {} if data.validation is None else {"validation": "common" if data.validation_index is None else "own"}
         out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         seconds, rounds = self.pace

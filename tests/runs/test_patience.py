@@ -6,8 +6,6 @@ import toy
 
 import dejax as dj
 from dejax import config
-from dejax.report import targets
-from dejax.report.history import History
 from dejax.runs.patience import Patience
 
 CURVE = [0.1, 0.3, 0.5, 0.4, 0.5, 0.45, 0.7, 0.8, 0.8, 0.8]  # the best of the first six is at 2
@@ -183,38 +181,3 @@ def test_in_a_config(tmp_path):
     assert loaded.eval["patience"] == 2 and loaded.eval["monitor"] == "loss/validation"
     with pytest.raises(dj.ConfigError, match=r"eval.patience.*0"):
         config.load(str(tmp_path / "c.yaml"), ["eval.patience=0"])
-
-
-# ---- what such runs report
-SCORES = {0: [0.1, 0.6, 0.4], 1: [0.1, 0.2, 0.3, 0.5]}  # by seed; the first ended early
-TEST = {0: [0.0, 0.5, 0.7], 1: [0.0, 0.1, 0.2, 0.4]}
-
-
-def reported():
-    each = lambda s: [
-        {"run": "a", "seed": s, "round": t, "accuracy/validation": v, "accuracy/local": x, "bytes": 10 * t}
-        for t, (v, x) in enumerate(zip(SCORES[s], TEST[s], strict=True))
-    ]
-    return History(each(0) + each(1), {"a": {"status": "done"}})
-
-
-def test_a_table_holds_the_last_number_of_each_seed_and_that_at_its_best_validation():
-    h = reported()
-    assert h.last("accuracy/local") == pytest.approx((0.7 + 0.4) / 2)
-    assert targets.at_best(h, "accuracy/local").tolist() == [0.5, 0.4]
-    row = h.table().rows[0]
-    assert row["accuracy/local"] == pytest.approx((0.55, 0.15)) and row["chosen accuracy/local"] == pytest.approx(
-        (0.45, 0.05)
-    )
-    assert ("chosen accuracy/local", "at best validation") in h.table().columns
-    assert "0.450 ± 0.050" in str(h.table())
-    x, values = h.series("accuracy/local", by="bytes")
-    assert x.tolist() == [0, 10, 20, 30] and np.isnan(values[0, 3])
-    with pytest.raises(ValueError, match="nothing"):
-        targets.at_best(h, "nothing")
-
-
-def test_a_seed_that_diverged_has_no_last_number():
-    h = reported()
-    h.records.append({"run": "a", "seed": 0, "round": 3, "bytes": 30})
-    assert np.isnan(h.last("accuracy/local"))
