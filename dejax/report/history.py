@@ -134,7 +134,9 @@ class History:
         return self.held.series(name, run, self.seeds(run))
 
     def last(self, name: str, run: str | None = None) -> float:
-        """The number at the last evaluation that has it (of a seed that ended early: at its last), averaged over seeds.
+        """The number at the last evaluation that has it, averaged over seeds.
+
+        Of a seed that ended early it is that at its last.
 
         Raises:
           ValueError: no record of that run holds the name.

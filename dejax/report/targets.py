@@ -39,7 +39,9 @@ def best(history: History, name: str | None = None) -> str | None:
 
 
 def finals(history: History, name: str, run: str | None = None) -> np.ndarray:
-    """A number at the last evaluation that has it, of each seed [seeds]; of a seed that ended early at its last.
+    """A number at the last evaluation that has it, of each seed [seeds].
+
+    Of a seed that ended early it is that at its last.
 
     Raises:
       ValueError: no record of that run holds the name.
@@ -57,7 +59,9 @@ def finals(history: History, name: str, run: str | None = None) -> np.ndarray:
 
 
 def at_best(history: History, name: str, by: str | None = None, run: str | None = None) -> np.ndarray:
-    """A number at the evaluation where another one was best, of each seed [seeds]: the test part, where the validation part chose.
+    """A number at the evaluation where another one was best, of each seed [seeds].
+
+    That is the test part where the validation part chose.
 
     Args:
       name: e.g. "accuracy/local". by: the number that chooses, e.g. "accuracy/validation"; None: the one that ranks runs.
@@ -78,9 +82,9 @@ def at_best(history: History, name: str, by: str | None = None, run: str | None 
 
 
 def on_test(history: History, run: str | None = None) -> str | None:
-    """The number of the test part that asks what the validation part chose by: of each node's own rows, or of all.
+    """The number of the test part that is of the same rows as validation.
 
-    None where runs are not chosen by a validation part, or no such number was measured.
+    Those are each node's own, or common to all. None where runs are not chosen by a validation part, or no such number was measured.
     """
     by, runs = history.measure(), history.runs if run is None else [run]
     if by is None or not by.endswith("/validation"):

@@ -321,7 +321,10 @@ class Batch(Phased):
         self.closed.add(at)
 
     def stopped(self, label: str | None = None) -> End | None:
-        """The last end of the lanes of a label (None: of all), where all of them that are finite ended before the last round."""
+        """The last end of the lanes of a label (None: of all).
+
+        None unless all of them that are finite ended before the last round.
+        """
         mine = [at for at, (own, _) in enumerate(self.lanes) if label in (None, own) and at not in self.broken]
         return max(self.ended[at] for at in mine) if mine and self.ended.keys() >= set(mine) else None
 

@@ -188,7 +188,7 @@ def _loop(
 
 
 def _reopened(run: Batch, cadence: Cadence) -> Patience | None:
-    """Let those runs go on that ended by what holds no more; return who watches them all from here on.
+    """Let those runs go on that ended by what holds no more; return who watches them.
 
     A run that a callback ended stays over while others of its program go on. Once all are over and more is asked for, it goes on.
     """
@@ -294,7 +294,7 @@ def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarr
 
 @processes.led
 def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> list[bool]:
-    """Whether one of the callbacks wants the run of each record to end; all of them see all records."""
+    """Whether a callback wants the run of each record to end; all of them see all."""
     answers = [[callback(record) for callback in callbacks] for record in records]
     return [any(answer is True for answer in each) for each in answers]
 
