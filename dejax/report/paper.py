@@ -20,7 +20,7 @@ from . import facets, figures
 from .endings import ended_well, status_of
 from .history import BY, History
 from .seeds import check_band
-from .tables import BEST, Table, cell, one_line
+from .tables import BEST, CHOSEN, Table, cell, one_line
 from .targets import sign_of
 from .titles import AXIS, on_axis
 
@@ -111,12 +111,12 @@ def best_of(table: Table) -> dict[str, list[int]]:
 
     Numbers that print alike are equally good. Runs that did not end well are none of the best.
     """
-    names = [key.removeprefix(BEST) for key, _ in table.columns]
+    names = [key.removeprefix(BEST).removeprefix(CHOSEN) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
     measured = next((family for family in families if family not in SPENT), "objective")
     out = {}
     for key, _ in table.columns:
-        name = key.removeprefix(BEST)
+        name = key.removeprefix(BEST).removeprefix(CHOSEN)
         family = measured if key == "equal" else name.split("/")[0]
         ranks = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
         if len(table.rows) < 2 or not ranks:

@@ -14,10 +14,11 @@ from .choose import said
 from .endings import ended_well, status_of
 from .history import History
 from .seeds import over_seeds
-from .targets import peaks
+from .targets import at_best, finals, on_test, peaks
 from .titles import headings
 
 BEST = "best "  # before the name of a number: its best over all evaluations
+CHOSEN = "chosen "  # before the name of a number: where the validation part was best
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def table(
       history: one or several runs.
       columns: names of numbers that records hold, "rounds", "local_steps", "equal" (at equal bytes), "wall/round" (real seconds in the
         program per round, without compiling, evaluating and saving) or "best NAME" (the best over all evaluations, of each seed its
-        own), in this order.
+        own) or "chosen NAME" (at the evaluation where the validation part was best, of each seed its own), in this order.
       target: a number and a value, ("accuracy/local", 0.8): what was spent until it was there (`History.to_target`), in
         rounds, bytes, virtual seconds, and operations and joules where they were measured, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
@@ -116,14 +117,17 @@ def table(
     main = _main_metric(history)
     budget = equal_bytes(history)
     titles = headings(main) | ({} if budget is None else {"equal": f"at {data_size(budget)}"})
-    titles |= {BEST + name: BEST + titles.get(name, name) for name in history.names}
+    titles |= {mark + name: mark + titles.get(name, name) for name in history.names for mark in (BEST, CHOSEN)}
+    chosen = on_test(history)
+    titles |= {} if chosen is None else {CHOSEN + chosen: "at best validation"}
     for name in columns or ():
         if name not in ("rounds", "local_steps", "equal", "wall/round"):
-            history._known(name.removeprefix(BEST))
+            history._known(name.removeprefix(BEST).removeprefix(CHOSEN))
     if columns is None:
         columns = ["rounds", *(["local_steps"] if any("local_steps" in f for f in history.facts.values()) else [])]
-        columns += [f"{main}/{of}" for of in ("local", "local_p10", "mean_model", "validation", "own_test")]
-        columns += ["objective", *([] if budget is None else ["equal"])]
+        columns += [f"{main}/{of}" for of in ("local", "local_p10", "mean_model", "validation")]
+        columns += [] if chosen is None else [CHOSEN + chosen]
+        columns += [f"{main}/own_test", "objective", *([] if budget is None else ["equal"])]
         columns += ["consensus", "epsilon", "bytes", "seconds", "wall"]
     wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
@@ -169,7 +173,7 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
             spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
             row[f"to {by}"] = "-"
             if spent is not None and np.isfinite(spent).all():
-                row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
+                row[f"to {by}"] = _over(spent, band)
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
 
@@ -196,12 +200,15 @@ def _chosen_by(history: History) -> list[str]:
     best = "no run has one" if run is None else f"best is {run}"
     if len(_data_of(history)) > 1:
         best = "they differ between runs, so that none is best"
-    of = {
-        (history.facts.get(run, {}).get("setup", {}).get("data", {}).get("split") or {}).get("of")
-        for run in history.runs
-    }
-    rows = "each node's own rows" if of == {"nodes"} else "rows"
-    return [f"chosen by {by}, on {rows} set aside for validation: {best}; all other columns are of the test part"]
+    lines = [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    if left := [run for run in history.runs if not _has(history, by, run)]:
+        lines.append(f"without {by}, so that it cannot be chosen: {', '.join(left)}")
+    own, name = any(facts.get("validation") == "own" for facts in history.facts.values()), on_test(history)
+    if own and name is not None and not name.endswith("/own_test"):
+        lines.append(
+            f"validation rows are each node's own, {name} is of test rows common to all: measure own_test, or set rows aside of all nodes"
+        )
+    return lines
 
 
 def _data_of(history: History) -> dict[str, list[str]]:
@@ -249,12 +256,19 @@ def _row(
         elif key.startswith(BEST):
             name = key.removeprefix(BEST)
             if _has(history, name, run) and np.isfinite(history.series(name, run)[1]).any(1).all():
-                best = peaks(history, name, run)
-                row[key] = over_seeds(best, band) if len(best) > 1 else float(best[0])
+                row[key] = _over(peaks(history, name, run), band)
+        elif key.startswith(CHOSEN):
+            name, by = key.removeprefix(CHOSEN), history.measure()
+            held = by is not None and _has(history, by, run) and np.isfinite(history.series(by, run)[1]).any(1).all()
+            row[key] = _over(at_best(history, name, by, run), band) if held and _has(history, name, run) else None
         elif key != "run" and _has(history, key, run):
-            values = history.series(key, run)[1]
-            row[key] = over_seeds(values[:, -1], band) if len(values) > 1 else float(values[0, -1])
+            row[key] = _over(finals(history, key, run), band)
     return row
+
+
+def _over(values: np.ndarray, band: str) -> Any:
+    """One number of each seed as a cell holds them: (mean, spread), or a number that is alone."""
+    return over_seeds(values, band) if len(values) > 1 else float(values[0])
 
 
 def at_bytes(history: History, name: str, run: str, budget: float | None, band: str = "std") -> Any:
@@ -266,7 +280,7 @@ def at_bytes(history: History, name: str, run: str, budget: float | None, band: 
         return None
     x, values = history.series(name, run, by="bytes")
     got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
-    return over_seeds(np.asarray(got), band) if len(got) > 1 else got[0]
+    return _over(np.asarray(got), band)
 
 
 def _has(history: History, name: str, run: str) -> bool:
@@ -284,7 +298,7 @@ def _main_metric(history: History) -> str:
 
 def cell(key: str, value: Any) -> str:
     """One number as text."""
-    key = key.removeprefix(BEST)
+    key = key.removeprefix(BEST).removeprefix(CHOSEN)
     if value is None:
         return "-"
     if isinstance(value, str):

@@ -336,7 +336,9 @@ def test_a_pgf_says_what_to_install(tmp_path, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert "needs pdflatex" in error and "install TeX Live" in error and error.count("\n") == 1
     broken = tmp_path / "pdflatex"
-    broken.write_text('#!/bin/sh\necho "! LaTeX Error: File \\`xcolor.sty\' not found."\nexec >&-\n/bin/cat > /dev/null\n')
+    broken.write_text(
+        '#!/bin/sh\necho "! LaTeX Error: File \\`xcolor.sty\' not found."\nexec >&-\n/bin/cat > /dev/null\n'
+    )
     broken.chmod(0o755)
     assert cli.main(argv) == 2
     error = capsys.readouterr().err
