@@ -216,7 +216,7 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
       name: the number; None: that by which `History.best` ranks.
       width: as in `curves`.
     Returns:
-      A matplotlib Figure. Cells of runs that did not end well, or without a finite number, stay empty.
+      A matplotlib Figure. Cells of runs that did not end well say how they ended; those of runs without a finite number stay empty.
     Raises:
       ValueError: not two names; a field that was not swept, or that may be two; several runs in one cell.
     """
@@ -260,6 +260,10 @@ def heat_map(history: History, over: Sequence[str], name: str | None = None, *, 
         for j, i in np.argwhere(np.isfinite(grid)):
             ink = "white" if np.asarray(shown.norm(grid[j, i]), float) < 0.5 else "black"
             ax.text(i, j, f"{grid[j, i]:.3g}", ha="center", va="center", fontsize=7, color=ink)
+        for (j, i), run in cells.items():
+            if not ended_well(status_of(history, run)):
+                how = status_of(history, run).split()[0]
+                ax.text(i, j, how, ha="center", va="center", fontsize=6, color=figures.GREY)
         fig.colorbar(shown, ax=ax).set_label(on_axis(name))
 
     return _figure(draw, width, 0.8)

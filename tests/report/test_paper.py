@@ -260,6 +260,7 @@ def test_a_map_over_texts_and_of_runs_that_diverged():
     axes, bar = figure.axes
     grid = np.ma.filled(axes.images[0].get_array(), np.nan)
     np.testing.assert_allclose(grid, [[0.1, 0.6], [0.2, np.nan]])
+    assert [(x.get_text(), x.get_position()) for x in axes.texts if x.get_text().isalpha()] == [("diverged", (1, 1))]
     assert [x.get_text() for x in axes.get_xticklabels()] == ["ring", "complete"]
     assert [x.get_text() for x in axes.get_yticklabels()] == ["0.1", "0.2"] and bar.get_ylabel() == "local accuracy"
     with pytest.raises(ValueError, match=r"map is 'graph'.*give one of method.dsgd.lr, .*alpha, topology"):
