@@ -10,10 +10,11 @@ import numpy as np
 from ..core.types import Axes, Figure
 from ..errors import bad
 from . import predicted
-from .endings import status_of
+from .endings import ended_well, status_of
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
+from .targets import sign_of
 from .titles import AXIS, on_axis
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
@@ -239,20 +240,16 @@ def _handles(
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    def final(run: str) -> float:
-        value = history.last(members[0], run) if _has(history, members[0], run) else math.nan
-        return value
-
-    order = sorted(
-        range(len(history.runs)),
-        key=lambda i: -final(history.runs[i]) if math.isfinite(final(history.runs[i])) else math.inf,
-    )
-    if members[0].startswith(("loss", "objective", "consensus")):
-        order = order[::-1]
+    last = {run: history.last(members[0], run) for run in history.runs if _has(history, members[0], run)}
+    rank = {
+        run: -sign_of(members[0]) * value if math.isfinite(value) and ended_well(status_of(history, run)) else math.inf
+        for run, value in last.items()
+    }
+    order = sorted(range(len(history.runs)), key=lambda i: rank.get(history.runs[i], math.inf))
     out: list[Any] = [Line2D([], [], color=color, lw=2.6, label=_plain(name)) for name, color in (colors or {}).items()]
     for i in order if colors is None else ():
         run = history.runs[i]
-        value = final(run)
+        value = last.get(run, math.nan)
         status = status_of(history, run).split()[0]
         shown = f"{run}  ({cell(members[0], value)})" if math.isfinite(value) else run
         shown += "" if status in ("done", "running") else f"  {status}"

@@ -371,3 +371,10 @@ def test_whole_numbers_of_labels_are_sorted_as_numbers():
     axes = paper.heat_map(history, ("local_steps", "lr")).axes[0]
     assert [x.get_text() for x in axes.get_xticklabels()] == ["9", "10"]
     np.testing.assert_allclose(axes.images[0].get_array(), [[9.25, 10.25], [9.5, 10.5]])
+
+
+def test_legends_begin_with_the_best_and_end_with_what_diverged():
+    rows = {"a": ("", {}, {"objective": 2.0}), "b": ("", {}, {"objective": 1.0}), "c": ("", {}, {"objective": 0.1})}
+    history = marked(rows, {"c": "diverged in round 5"})
+    texts = [text.get_text() for text in history.plot("objective").figure.legends[0].get_texts()]
+    assert texts == ["b  (1)", "a  (2)", "c  (0.1)  diverged"]
