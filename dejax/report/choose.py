@@ -69,7 +69,9 @@ def taken(history: History, names: Mapping[str, str]) -> History:
 
 
 def only(history: History, labels: Sequence[str]) -> History:
-    """Keep the runs that any of these names: labels; of a sweep also the run that was varied, or a value of it.
+    """Keep the runs that any of these names.
+
+    Names are labels; of a sweep also the run that was varied, or a value of it.
 
     Args:
       labels: e.g. "D-PSGD lr=0.1, topology=ring" (one run), "D-PSGD" (all of its combinations), "topology=ring".
@@ -86,13 +88,19 @@ def only(history: History, labels: Sequence[str]) -> History:
 
 
 def _names_of(history: History, run: str) -> list[str]:
-    """By what a run may be kept: its label, each value of its sweep, and the run that was varied (or again its label)."""
+    """By what a run may be kept: its label, each value of its sweep, the run that was varied.
+
+    Of a run that no sweep varied the last is again its label.
+    """
     swept = history.facts.get(run, {}).get("swept") or {"run": "", "over": {}}
     return [run, *(f"{name}={value}" for name, value in swept["over"].items()), swept["run"] or run]
 
 
 def labels_in(history: History, text: str) -> list[str]:
-    """Labels that a text lists: the text itself where a run is called so, else what stands between its commas."""
+    """Labels that a text lists.
+
+    It is one label where a run is called so, else there is one between its commas.
+    """
     if any(text in _names_of(history, run) for run in history.runs):
         return [text]
     return [label.strip() for label in text.split(",")]

@@ -139,7 +139,7 @@ def svg(fig: Figure) -> str:
 def panel(
     ax: Axes, history: History, members: list[str], by: str, band: str | None, colors: Mapping[str, str] | None = None
 ) -> None:
-    """Draw the lines of one panel, on an axis of bytes where they are over bytes; `colors` as in `_lines`."""
+    """Draw the lines of one panel; over bytes, on an axis of bytes. `colors` as in `_lines`."""
     by = BY[by]
     _lines(ax, history, members, by, band, positive=by == "bytes" and _wide(history), colors=colors)
     if by == "bytes":

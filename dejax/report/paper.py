@@ -107,9 +107,9 @@ def comma_separated(table: Table) -> str:
 
 
 def best_of(table: Table) -> dict[str, list[int]]:
-    """Column -> rows of its best number, of columns that say how well a run did; none of one row.
+    """Column -> rows of its best number, of columns that say how well a run did.
 
-    Numbers that print alike are equally good. Runs that did not end well are none of the best.
+    A table of one row has none. Numbers that print alike are equally good. Runs that did not end well are none of the best.
     """
     names = [key.removeprefix(BEST).removeprefix(CHOSEN) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
@@ -280,7 +280,9 @@ def _over(history: History, run: str) -> dict[str, str]:
 
 
 def _values(history: History, wanted: str) -> dict[str, float | str]:
-    """What a swept field is in each run that has it: numbers by what records hold, texts by what labels say.
+    """What a swept field is in each run that has it.
+
+    Numbers are those that records hold, texts those of labels.
 
     Raises:
       ValueError: no run was swept over it, or it may be two fields.

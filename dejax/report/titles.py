@@ -46,7 +46,7 @@ def on_axis(name: str) -> str:
 
 
 def headings(main: str) -> dict[str, str]:
-    """Name -> heading of the columns of a table about one family; other names are their own headings."""
+    """Name -> heading, in a table about one family; other names are their own headings."""
     family = {f"{main}/local": on_axis(f"{main}/local")} | {f"{main}/{of}": short for of, short in SHORT.items()}
     return family | {"local_steps": "local steps", "seconds": "virtual s", "wall": "s", "wall/round": "s/round"}
 
