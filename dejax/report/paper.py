@@ -194,7 +194,8 @@ def curves(
                 ax.set_ylabel(on_axis(name))
         for ax in axes.flat[len(panels) :]:
             ax.set_axis_off()
-        handles = figures._handles(history, members, band, None if facet is None else colors)
+        marked = {f"{name}{_broken(history, called, value, name)}": color for name, color in colors.items()}
+        handles = figures._handles(history, members, band, None if facet is None else marked)
         for handle in handles if inches < 5 else ():  # as wide as a column: what lines are, and what bands are
             handle.set_label(handle.get_label().replace("; band", ";\nband"))
         fig.legend(handles=handles, loc="outside lower center", ncols=1, frameon=False, fontsize=7)
@@ -204,6 +205,16 @@ def curves(
     if facet is not None:  # in inches: the panels with their titles, then what stands below them
         shape = (rows * (0.25 + 0.72 * inches / columns) + 0.8 + 0.14 * len(colors)) / min(inches, 5.0)
     return _figure(draw, width, shape, rows, columns)
+
+
+def _broken(history: History, called: dict[str, str], panel: dict[str, str], name: str) -> str:
+    """Say in which panels the run of a name did not end well; nothing where it did in all."""
+    own = [run for run in history.runs if called[run] == name]
+    lost = [run for run in own if not ended_well(status_of(history, run))]
+    if not lost:
+        return ""
+    how = "  " + ", ".join(dict.fromkeys(status_of(history, run).split()[0] for run in lost))
+    return how if len(lost) == len(own) else f"{how} in {', '.join(panel[run] for run in lost)}"
 
 
 def heat_map(history: History, over: Sequence[str], name: str | None = None, *, width: str | float = "column") -> Any:

@@ -378,3 +378,16 @@ def test_legends_begin_with_the_best_and_end_with_what_diverged():
     history = marked(rows, {"c": "diverged in round 5"})
     texts = [text.get_text() for text in history.plot("objective").figure.legends[0].get_texts()]
     assert texts == ["b  (1)", "a  (2)", "c  (0.1)  diverged"]
+
+
+def test_small_multiples_say_in_which_panels_a_run_diverged():
+    lost = {f"lr=0.2, alpha={alpha}, topology=ring": "diverged in round 5" for alpha in (1.0, 2.0)}
+    lost |= {"lr=0.1, alpha=2.0, topology=ring": "diverged in round 9"}
+    figure = paper.curves(three_fields(status=lost), "accuracy/local", facet="alpha")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:4] == [
+        "lr=0.2, topology=ring  diverged",
+        "lr=0.2, topology=complete",
+        "lr=0.1, topology=ring  diverged in 2",
+        "lr=0.1, topology=complete",
+    ]
