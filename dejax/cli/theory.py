@@ -93,9 +93,9 @@ def ratio(found: tuple[float, float] | None, kind: str) -> str:
 
 
 def compared(history: "History", label: str, curve: "Curve", f_star: float | None) -> tuple[float, float] | None:
-    """The least and the largest of measured values (means of the seeds) over predicted ones; of objectives those of f - f*.
+    """The least and the largest ratio of measured values to predicted ones.
 
-    None where the records lack the number, and where all predictions lie within what rounding does to a run.
+    Measured are means of the seeds, and of objectives it is f - f*. None where the records lack the number, and where all predictions lie within what rounding does to a run.
     """
     if not any(r["run"] == label and r.get(curve.name) is not None for r in history.records):
         return None

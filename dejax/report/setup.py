@@ -47,9 +47,10 @@ def setup(
 
 
 def difference(one: Any, other: Any, field: str = "") -> tuple[str, Any, Any] | None:
-    """Find the first field in which two setups differ: (its path, in one, in the other); None where they agree.
+    """Find the first field in which two setups differ: (its path, in one, in the other).
 
-    What tells when and by which releases a run was made does not count. None stands for what one of them lacks.
+    None where they agree. What tells when and by which releases a run was made does not count. As a value, None
+    stands for what one of them lacks.
     """
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return None if one == other else (field, one, other)

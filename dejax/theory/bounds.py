@@ -126,7 +126,10 @@ def curve(step: Step, facts: Facts, before: Errors, rates: list[float]) -> list[
 
 
 def floor(step: Step, facts: Facts, before: Errors, lr: float, factor: float) -> Errors | None:
-    """Where a bound with a factor below 1 ends at a constant rate, to 1e-6; None where `LONG` rounds do not show it."""
+    """Where a bound with a factor below 1 ends at a constant rate, to 1e-6.
+
+    None where `LONG` rounds do not show it.
+    """
     now, nothing = before, tuple(0.0 for _ in before)
     if step(facts, lr, nothing) == nothing:
         return nothing

@@ -154,9 +154,9 @@ class System:
             yield Moments(z, cov)
 
     def seen(self) -> np.ndarray:
-        """Orthonormal directions of states, [size, .], that runs are in and f(xbar) or the consensus distance depends on.
+        """Orthonormal directions of states, [size, .], that matter.
 
-        Left out are sums that never change and are zero (`kept`), and shifts of all models along a v for which all losses are
+        Runs are in them, and f(xbar) or the consensus distance depends on them. Left out are sums that never change and are zero (`kept`), and shifts of all models along a v for which all losses are
         flat: M maps them to themselves, noise may move them without end, and neither number sees them.
         """
         ones, values = np.full(self.n, self.n**-0.5), np.linalg.eigh(self.hessians.mean(0))
@@ -170,9 +170,9 @@ class System:
         return np.linalg.svd(np.stack(rows).reshape(len(rows), -1))[2][len(rows) :].T
 
     def limit(self, lr: Rate) -> Moments:
-        """The state in the end where the factor is below 1, after whole periods, up to what neither number sees.
+        """The state in the end, after whole periods, where the factor is below 1.
 
-        It does not depend on the start. Found by doubling the map of a period 32 times.
+        It is that up to what neither number sees, and does not depend on the start. Found by doubling the map of a period 32 times.
         """
         m, v, cov = np.eye(self.size), np.zeros(self.size), np.zeros((self.size, self.size))
         for t in range(len(self.mixing)):

@@ -10,7 +10,7 @@ from .curves import Stage
 
 
 def notes(stage: Stage, known: Constants) -> tuple[str, ...]:
-    """Name the rate of local and decentralized SGD by Koloskova et al., where it holds; else nothing.
+    """Name the rate of local and decentralized SGD by Koloskova et al., where it holds.
 
     It is of x <- W_t (x - lr g(x)) with symmetric, doubly stochastic W_t that are I in local steps, for mu-convex f_i, unbiased
     gradients and one constant rate; E ||X W_t ... W_{t + tau - 1} - Xbar||^2 <= (1 - p) ||X - Xbar||^2 over blocks of tau steps

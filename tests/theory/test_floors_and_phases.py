@@ -1,6 +1,8 @@
 """Where curves end, what tracking does with noise, runs through phases, and what is named where it holds."""
 
 import math
+import re
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -273,3 +275,18 @@ def test_phases_with_noise_go_on_with_their_covariance():
             theory.predict(method, problem, network, 12, phases=[(begin, method, network)])
     with pytest.raises(ValueError, match="is a Dsgd; give a GradientTracking"):
         theory.predict(method, problem, network, 12, phases=[(5, dj.methods.dsgd(lr=0.1), network)])
+
+
+def test_the_page_says_of_its_table_what_stands_there():
+    """How far bounds of D-PSGD and local SGD lie above what was measured."""
+    page = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.split("|")]
+        for line in page.splitlines()
+        if line.startswith(("| squares | ", "| logistic | "))
+    ]
+    ratios = [float(row[5]) / float(row[3]) for row in rows if "tracking" not in row[2]]
+    low, high = re.search(r"but ([0-9,]+) to ([0-9,]+) times", page).groups()
+    assert len(ratios) == 4
+    assert min(ratios) == pytest.approx(float(low.replace(",", "")), rel=0.01)
+    assert max(ratios) == pytest.approx(float(high.replace(",", "")), rel=0.01)
