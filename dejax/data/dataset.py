@@ -14,7 +14,7 @@ from ..core.checks import whole
 from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
 from . import columns
-from .nodes import NodeData
+from .nodes import NodeData, in_a_line
 from .parts import Parts
 from .pixels import Pixels
 from .split import check_shares, joined, shares_of_nodes, shares_of_rows
@@ -36,6 +36,7 @@ class Dataset:
       validation_groups: [V], as test_groups, or None.
       owners: what the numbers of `groups` stand for, where they are numbers of names.
       pixels: how "x", kept as bytes, becomes the floats that tasks see; None: x is what they see.
+      class_names: what the classes 0, 1, ... were called where they come from, or ().
     """
 
     train: dict[str, np.ndarray]
@@ -49,6 +50,7 @@ class Dataset:
     owners: tuple[str, ...] = ()
     validation: dict[str, np.ndarray] | None = None
     validation_groups: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -168,7 +170,8 @@ class Dataset:
         shapes = ", ".join(f"{name} {shape}" for name, shape in columns.shapes(self.train).items())
         tests = 0 if self.test is None else columns.count(self.test)
         more = "" if self.validation is None else f"{columns.count(self.validation)} validation samples; "
-        return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes)"
+        named = f": {in_a_line(self.class_names)}" if self.class_names else ""
+        return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes{named})"
 
 
 def source(fn: F) -> F:
@@ -273,6 +276,7 @@ def node_data(
         facts={k: device_array(v, np.int32 if v.dtype.kind in "iu" else np.float32) for k, v in parts.facts.items()},
         pixels=None if dataset.pixels is None else jax.tree.map(device_array, dataset.pixels),
         num_classes=dataset.num_classes,
+        class_names=dataset.class_names,
         name=dataset.name,
         even=bool((count == count[0]).all()),
     )

@@ -17,6 +17,8 @@ from .parts import Parts
 from .pixels import Pixels
 from .split import check_shares, joined, shares_of_nodes
 
+NAMES = 8  # of classes, in a line
+
 
 @struct
 class NodeData:
@@ -39,6 +41,7 @@ class NodeData:
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
         "group".
       num_classes: static; 0 for regression. name: static.
+      class_names: static; what the classes 0, 1, ... were called where they come from, or ().
       even: static; all counts are equal, so that no batch needs padding.
     """
 
@@ -57,6 +60,7 @@ class NodeData:
     num_classes: int = static(default=0)
     name: str = static(default="data")
     even: bool = static(default=False)
+    class_names: tuple[str, ...] = static(default=())
 
     @property
     def n(self) -> int:
@@ -230,6 +234,8 @@ class NodeData:
             f"{self.name}: {self.n:,} nodes, {self.size:,} samples"
             + (f", {self.num_classes} classes" if self.num_classes else "")
         ]
+        if self.class_names:
+            lines.append(f"  classes 0 to {len(self.class_names) - 1}: {in_a_line(self.class_names)}")
         size = f"{q[0]}" if q[0] == q[2] else f"{q[0]} to {q[2]}, median {q[1]}"
         lines.append(f"  samples per node: {size}" + _reuse(count.sum(), self.size))
         real = np.arange(self.index.shape[1])[None, :] < count[:, None]
@@ -278,6 +284,11 @@ class NodeData:
 
     def __repr__(self) -> str:
         return f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in columns.named(self.arrays).items()} })"
+
+
+def in_a_line(names: tuple[str, ...]) -> str:
+    """Return names in a line, the last in place of those that are too many."""
+    return ", ".join(names if len(names) <= NAMES else (*names[: NAMES - 2], "...", names[-1]))
 
 
 def _reuse(total: int, rows: int) -> str:

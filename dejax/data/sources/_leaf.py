@@ -13,8 +13,8 @@ from ...core.types import PathLike
 from ...errors import bad
 from ..dataset import Dataset, source
 from ..pixels import Pixels
-from ._folders import read_images
-from .files import damaged, find_folder
+from .files import damaged, find_folder, local
+from .pictures import read_images
 
 WHERE = "https://leaf.cmu.edu (run preprocess.sh of https://github.com/TalwalkarLab/leaf)"
 # the 80 characters that the models of LEAF know, in their order
@@ -106,7 +106,7 @@ def celeba(
     made = _leaf("celeba", folder, _file_name, _class(2), 2)
     base = _place("celeba", folder)
     places = (
-        [Path(images)] if images is not None else [base / "raw/img_align_celeba", base.parent / "raw/img_align_celeba"]
+        [local(images)] if images is not None else [base / "raw/img_align_celeba", base.parent / "raw/img_align_celeba"]
     )
     faces = next((f for f in places if f.is_dir()), None)
     if faces is None:
