@@ -15,7 +15,7 @@ from . import columns
 from .partitions._overlapping import draw_rows
 from .parts import Parts
 from .pixels import Pixels
-from .split import check_shares, joined, shares_of_nodes
+from .split import check_shares, held, joined, shares_of_nodes
 
 NAMES = 8  # of classes, in a line
 
@@ -117,8 +117,8 @@ class NodeData:
     def split(self, validation: float = 0.0, test: float = 0.0, seed: int = 0) -> "NodeData":
         """Set random rows of every node aside, for its own validation and testing.
 
-        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`. Common rows for
-        all nodes: `Dataset.split`.
+        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`; `arrays` keep the
+        rows that are trained on. Common rows for all nodes: `Dataset.split`.
 
         Args:
           validation: share of each node's rows by which runs are chosen, 0 <= validation < 1.
@@ -135,8 +135,8 @@ class NodeData:
 
         given = {"validation": validation, "test": test, "seed": seed}
         shares = check_shares("split", validation, test)
-        for field, share, held in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
-            if share and held is not None:
+        for field, share, there in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
+            if share and there is not None:
                 why = (
                     f"but {self.name} gives nodes {'own test rows' if field == 'test' else 'a validation part'} already"
                 )
@@ -144,10 +144,11 @@ class NodeData:
         index, count = np.asarray(self.index), np.asarray(self.count)
         own = Parts(index[np.arange(index.shape[1]) < count[:, None]], np.concatenate([[0], np.cumsum(count)]))
         rng = np.random.default_rng([checks.seed("split.seed", seed), 3])
-        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test")
+        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test", "split")
         put = lambda arrays: jax.tree.map(device_array, arrays)
+        train, kept = held(self.arrays, kept)
         left, some = kept.padded()
-        changes: dict[str, Any] = {"index": device_array(left), "count": device_array(some)}
+        changes: dict[str, Any] = {"arrays": put(train), "index": device_array(left), "count": device_array(some)}
         changes["even"] = bool((some == some[0]).all())
         for field, rows, share in zip(("validation", "test"), away, shares, strict=True):
             if share:
@@ -231,7 +232,7 @@ class NodeData:
         count = np.asarray(self.count, np.int64)
         q = np.quantile(count, [0, 0.5, 1]).astype(int)
         lines = [
-            f"{self.name}: {self.n:,} nodes, {self.size:,} samples"
+            f"{self.name}: {self.n:,} nodes, {self.size:,} training samples"
             + (f", {self.num_classes} classes" if self.num_classes else "")
         ]
         if self.class_names:

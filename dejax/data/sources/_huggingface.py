@@ -73,7 +73,9 @@ def from_huggingface(
         tables = _parts(dataset)
     if test is not None:
         if "test" in tables:
-            raise bad("test", owner="from_huggingface", says="is given", why="and so is dataset['test']", instead="give one")
+            raise bad(
+                "test", owner="from_huggingface", says="is given", why="and so is dataset['test']", instead="give one"
+            )
         tables["test"] = test
     for part, table in tables.items():
         if not isinstance(table, Table):

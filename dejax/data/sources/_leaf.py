@@ -130,14 +130,13 @@ def _leaf(
     `test_groups` are kept where every user of the training part has test samples: LEAF splits by sample or by user.
     """
     base = _place(name, folder)
-    shapes: set[tuple[int, ...]] = set()
+    shape: list[tuple[int, ...]] = []  # of the first sample
 
     def read(x: list[Any], y: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         made = [read_x(v) for v in x]
-        shapes.update(v.shape for v in made)
-        if len(shapes) > 1:
-            short, long = sorted(shapes)[:2]
-            raise ValueError(f"it is {list(made[-1].shape)}, and samples of one shape are needed, not {short} and {long}")
+        shape.extend([] if shape else [made[0].shape])
+        if other := [v for v in made if v.shape != shape[0]]:
+            raise ValueError(f"its shape is {list(other[0].shape)}, but that of the first {list(shape[0])}")
         return _stored(np.stack(made)), np.array([read_y(v) for v in y], np.int32)
 
     parts = {part: _users(base / part, name, read) for part in ("train", "test") if list((base / part).glob("*.json"))}
@@ -199,7 +198,9 @@ def _of_file(file: Path) -> Iterator[tuple[str, tuple[list[Any], list[Any]]]]:
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as e:
-        raise damaged(file, f"is no JSON ({e})", "so it is cut short or damaged", "run LEAF's preprocess.sh again") from e
+        raise damaged(
+            file, f"is no JSON ({e})", "so it is cut short or damaged", "run LEAF's preprocess.sh again"
+        ) from e
     users, data = (held.get(k) for k in ("users", "user_data")) if isinstance(held, dict) else (None, None)
     if not isinstance(users, list) or not isinstance(data, dict):
         raise damaged(file, "lacks users and user_data", instead="give a file that LEAF wrote")
@@ -208,7 +209,9 @@ def _of_file(file: Path) -> Iterator[tuple[str, tuple[list[Any], list[Any]]]]:
         said = len(counts) if isinstance(counts, list) else repr(counts)
         raise damaged(file, f"names {len(users)} users", f"but num_samples holds {said}", "give a file that LEAF wrote")
     if more := sorted(set(data) - {u for u in users if isinstance(u, str)}):
-        raise damaged(file, f"holds samples of user {more[0]!r}", "whom users does not name", "give a file that LEAF wrote")
+        raise damaged(
+            file, f"holds samples of user {more[0]!r}", "whom users does not name", "give a file that LEAF wrote"
+        )
     for user, count in zip(users, counts, strict=True):
         own = data.pop(user, None) if isinstance(user, str) else None  # None also for one that comes twice
         x, y = (own.get(k) for k in "xy") if isinstance(own, dict) else (None, None)

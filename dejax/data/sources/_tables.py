@@ -17,7 +17,16 @@ from .files import damaged, local, needs
 
 Columns = Mapping[str, np.ndarray]
 Target = Literal["classes", "numbers"] | None
-MISSING = ("", "?", "na", "n/a", "nan", "nat", "null", "<na>")  # what stands in a cell that holds nothing, in small letters
+MISSING = (
+    "",
+    "?",
+    "na",
+    "n/a",
+    "nan",
+    "nat",
+    "null",
+    "<na>",
+)  # what stands in a cell that holds nothing, in small letters
 
 
 @source
@@ -194,12 +203,17 @@ def _whole(column: np.ndarray, head: str, file: Path) -> np.ndarray:
     if lacking.any():
         row = int(lacking.argmax())
         way = "fill it, or leave the row out"
-        raise damaged(file, f"holds {str(column[row])!r} in column {head!r}, row {row}", "where a value is missing", way)
+        raise damaged(
+            file, f"holds {str(column[row])!r} in column {head!r}, row {row}", "where a value is missing", way
+        )
     return column
 
 
 def _numbered(columns: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Columns of text with their values numbered in sorted order, by size where all are numbers; and the values."""
+    """Number the values of columns in sorted order, by size where all are numbers.
+
+    Returns the numbers, and the values as text.
+    """
     known, which = np.unique(np.concatenate([c.astype(np.str_) for c in columns]), return_inverse=True)
     if all(map(_is_number, known)):
         order = np.argsort([float(k) for k in known], kind="stable")

@@ -52,7 +52,7 @@ def local(path: PathLike) -> Path:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in order; hidden folders and files, whose names begin with a dot, are left out."""
+    """What lies in a folder, in order, but for names that begin with a dot."""
     return sorted(f for f in folder.iterdir() if not f.name.startswith("."))
 
 
@@ -69,7 +69,9 @@ def flat(folder: Path, endings: Sequence[str], of: str) -> list[Path]:
         if f.is_file() and f.suffix.lower() in endings:
             found.append(f)
         elif f.is_dir() and any(inner.suffix.lower() in endings for inner in f.rglob("*")):
-            raise damaged(f, f"holds files of {of}", "and only those in its own folder are read", f"move them into {folder}")
+            raise damaged(
+                f, f"holds files of {of}", "and only those in its own folder are read", f"move them into {folder}"
+            )
     return found
 
 
