@@ -27,9 +27,11 @@ class located:
             if not error.path:
                 raise ConfigError(self.path, error.reason) from error
         elif isinstance(error, REFUSALS):
-            owner, field = _field(error)
-            if self.fn is not None and owner in ("", self.fn.__name__) and field in _fields(self.fn):
-                raise ConfigError((*self.path, field), _reason(error, field)) from error
+            parts = [name for name in getattr(error, "field", "").split(".") if name]
+            if self.fn is not None and parts[1:] and parts[0] == self.fn.__name__:
+                parts = parts[1:]
+            if self.fn is not None and parts and parts[0] in _fields(self.fn):  # a field of it, or of a section in it
+                raise ConfigError((*self.path, *parts), _reason(error, parts[-1])) from error
             raise ConfigError(self.path, _reason(error)) from error
 
 

@@ -14,10 +14,10 @@ from ..core.checks import whole
 from ..core.made import made, record, recorded
 from ..errors import FieldError, bad
 from . import columns
-from .nodes import NodeData
+from .nodes import NodeData, in_a_line
 from .parts import Parts
 from .pixels import Pixels
-from .split import check_shares, joined, shares_of_nodes, shares_of_rows
+from .split import check_shares, held, joined, shares_of_nodes, shares_of_rows
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +36,7 @@ class Dataset:
       validation_groups: [V], as test_groups, or None.
       owners: what the numbers of `groups` stand for, where they are numbers of names.
       pixels: how "x", kept as bytes, becomes the floats that tasks see; None: x is what they see.
+      class_names: what the classes 0, 1, ... were called where they come from, or ().
     """
 
     train: dict[str, np.ndarray]
@@ -49,6 +50,7 @@ class Dataset:
     owners: tuple[str, ...] = ()
     validation: dict[str, np.ndarray] | None = None
     validation_groups: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -158,9 +160,10 @@ class Dataset:
                     why=f"but {self.name} gives nodes own test rows already",
                     instead="leave holdout out",
                 )
-            parts, held = shares_of_nodes(parts, (holdout,), rng, "holdout")
-            test, own = joined(dataset.test, dataset.train, held)
-            dataset = replace(dataset, test=test)
+            parts, away = shares_of_nodes(parts, (holdout,), rng, "holdout")
+            test, own = joined(dataset.test, dataset.train, away)
+            train, parts = held(dataset.train, parts)
+            dataset = replace(dataset, train=train, test=test)
         dataset, own_validation = _validation(dataset, parts, rng)
         return node_data(dataset, parts, own, own_validation)
 
@@ -168,7 +171,8 @@ class Dataset:
         shapes = ", ".join(f"{name} {shape}" for name, shape in columns.shapes(self.train).items())
         tests = 0 if self.test is None else columns.count(self.test)
         more = "" if self.validation is None else f"{columns.count(self.validation)} validation samples; "
-        return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes)"
+        named = f": {in_a_line(self.class_names)}" if self.class_names else ""
+        return f"Dataset({self.name!r}: train {shapes}; {more}{tests} test samples; {self.num_classes} classes{named})"
 
 
 def source(fn: F) -> F:
@@ -199,13 +203,7 @@ def _own_tests(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tupl
         test, own = (None, None) if dataset.test is None else parts.shift.transform_test(dataset.test, parts, rng)
         return replace(dataset, train=train, test=test), own
     if parts.node_of_group is not None and dataset.test_groups is not None:
-        own = _by_owner(parts, dataset.test_groups)
-        if (own.sizes == 0).any():
-            raise FieldError(
-                f"node {int(own.sizes.argmin())} has no test sample of its own groups; leave test_groups out, or give it some",
-                field="test_groups",
-            )
-        return dataset, own
+        return dataset, _by_owner(parts, dataset.test_groups, "test")
     return dataset, None
 
 
@@ -232,21 +230,32 @@ def _validation(dataset: Dataset, parts: Parts, rng: np.random.Generator) -> tup
         seen, own = parts.shift.transform_test(dataset.validation, parts, rng)
         return replace(dataset, validation=seen), own
     if parts.node_of_group is not None and dataset.validation_groups is not None:
-        own = _by_owner(parts, dataset.validation_groups)
-        return dataset, own if (own.sizes > 0).all() else None
+        return dataset, _by_owner(parts, dataset.validation_groups, "validation")
     return dataset, None
 
 
-def _by_owner(parts: Parts, groups: np.ndarray) -> Parts:
+def _by_owner(parts: Parts, groups: np.ndarray, part: str) -> Parts:
     """Return each node's rows of a part, by their groups [M].
 
     Groups that nobody trains on are nobody's own.
+
+    Raises:
+      ValueError: a node without any.
     """
     assert parts.node_of_group is not None
     ids, node = parts.node_of_group
     place = np.minimum(np.searchsorted(ids, groups), len(ids) - 1)
     rows = np.flatnonzero(ids[place] == groups)
     own = Parts.from_owner(node[place[rows]], len(parts))
+    if (own.sizes == 0).any():
+        lonely = int(own.sizes.argmin())
+        raise bad(
+            f"{part}_groups",
+            says=f"gives node {lonely} no {part} sample of its own groups",
+            why="and by_group gives every node its own",
+            instead=f"set rows of every node aside, partition(by_group(), ...).split({part}=0.1), take fewer nodes, or leave "
+            f"{part}_groups out (then its rows are common)",
+        )
     return Parts(rows[own.rows], own.offsets)
 
 
@@ -273,6 +282,7 @@ def node_data(
         facts={k: device_array(v, np.int32 if v.dtype.kind in "iu" else np.float32) for k, v in parts.facts.items()},
         pixels=None if dataset.pixels is None else jax.tree.map(device_array, dataset.pixels),
         num_classes=dataset.num_classes,
+        class_names=dataset.class_names,
         name=dataset.name,
         even=bool((count == count[0]).all()),
     )

@@ -15,7 +15,9 @@ from . import columns
 from .partitions._overlapping import draw_rows
 from .parts import Parts
 from .pixels import Pixels
-from .split import check_shares, joined, shares_of_nodes
+from .split import check_shares, held, joined, shares_of_nodes
+
+NAMES = 8  # of classes, in a line
 
 
 @struct
@@ -39,6 +41,7 @@ class NodeData:
       facts: name -> [n], what the partitioner knows about nodes: "drift", "turn" (quarter turns),
         "group".
       num_classes: static; 0 for regression. name: static.
+      class_names: static; what the classes 0, 1, ... were called where they come from, or ().
       even: static; all counts are equal, so that no batch needs padding.
     """
 
@@ -57,6 +60,7 @@ class NodeData:
     num_classes: int = static(default=0)
     name: str = static(default="data")
     even: bool = static(default=False)
+    class_names: tuple[str, ...] = static(default=())
 
     @property
     def n(self) -> int:
@@ -113,8 +117,8 @@ class NodeData:
     def split(self, validation: float = 0.0, test: float = 0.0, seed: int = 0) -> "NodeData":
         """Set random rows of every node aside, for its own validation and testing.
 
-        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`. Common rows for
-        all nodes: `Dataset.split`.
+        Each node gives one row at least to a share > 0, and keeps one. Test rows join those of `test`; `arrays` keep the
+        rows that are trained on. Common rows for all nodes: `Dataset.split`.
 
         Args:
           validation: share of each node's rows by which runs are chosen, 0 <= validation < 1.
@@ -131,8 +135,8 @@ class NodeData:
 
         given = {"validation": validation, "test": test, "seed": seed}
         shares = check_shares("split", validation, test)
-        for field, share, held in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
-            if share and held is not None:
+        for field, share, there in zip(("validation", "test"), shares, (self.validation, self.test_index), strict=True):
+            if share and there is not None:
                 why = (
                     f"but {self.name} gives nodes {'own test rows' if field == 'test' else 'a validation part'} already"
                 )
@@ -140,10 +144,11 @@ class NodeData:
         index, count = np.asarray(self.index), np.asarray(self.count)
         own = Parts(index[np.arange(index.shape[1]) < count[:, None]], np.concatenate([[0], np.cumsum(count)]))
         rng = np.random.default_rng([checks.seed("split.seed", seed), 3])
-        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test")
+        kept, *away = shares_of_nodes(own, shares, rng, "validation" if validation else "test", "split")
         put = lambda arrays: jax.tree.map(device_array, arrays)
+        train, kept = held(self.arrays, kept)
         left, some = kept.padded()
-        changes: dict[str, Any] = {"index": device_array(left), "count": device_array(some)}
+        changes: dict[str, Any] = {"arrays": put(train), "index": device_array(left), "count": device_array(some)}
         changes["even"] = bool((some == some[0]).all())
         for field, rows, share in zip(("validation", "test"), away, shares, strict=True):
             if share:
@@ -227,9 +232,11 @@ class NodeData:
         count = np.asarray(self.count, np.int64)
         q = np.quantile(count, [0, 0.5, 1]).astype(int)
         lines = [
-            f"{self.name}: {self.n:,} nodes, {self.size:,} samples"
+            f"{self.name}: {self.n:,} nodes, {self.size:,} training samples"
             + (f", {self.num_classes} classes" if self.num_classes else "")
         ]
+        if self.class_names:
+            lines.append(f"  classes 0 to {len(self.class_names) - 1}: {in_a_line(self.class_names)}")
         size = f"{q[0]}" if q[0] == q[2] else f"{q[0]} to {q[2]}, median {q[1]}"
         lines.append(f"  samples per node: {size}" + _reuse(count.sum(), self.size))
         real = np.arange(self.index.shape[1])[None, :] < count[:, None]
@@ -278,6 +285,11 @@ class NodeData:
 
     def __repr__(self) -> str:
         return f"NodeData({self.name!r}, nodes={self.n}, shapes={ {k: tuple(v.shape) for k, v in columns.named(self.arrays).items()} })"
+
+
+def in_a_line(names: tuple[str, ...]) -> str:
+    """Return names in a line, the last in place of those that are too many."""
+    return ", ".join(names if len(names) <= NAMES else (*names[: NAMES - 2], "...", names[-1]))
 
 
 def _reuse(total: int, rows: int) -> str:

@@ -39,19 +39,21 @@ def shares_of_rows(rows: int, shares: tuple[float, ...], rng: np.random.Generato
     away = [max(round(rows * share), 1) if share else 0 for share in shares]
     if sum(away) >= rows:
         raise FieldError(
-            f"split: {name} has {rows} training rows, too few to set {sum(away)} aside", field="validation"
+            f"split: {name} has {rows} training rows, too few to set {sum(away)} aside", field="split.validation"
         )
     cuts = np.cumsum([rows - sum(away), *away])[:-1]
     return [np.sort(part) for part in np.split(rng.permutation(rows), cuts)]
 
 
-def shares_of_nodes(parts: Parts, shares: tuple[float, ...], rng: np.random.Generator, field: str) -> list[Parts]:
+def shares_of_nodes(
+    parts: Parts, shares: tuple[float, ...], rng: np.random.Generator, field: str, owner: str | None = None
+) -> list[Parts]:
     """Return the rows that stay at each node, then one random set of them for each share.
 
     Every node gives one row at least to a share > 0, and keeps one.
 
     Args:
-      field: of the caller, to be named in errors.
+      field, owner: of the caller, to be named in errors.
     Raises:
       ValueError: a node has too few rows; nodes share rows, so that one would train on what another is tested on.
     """
@@ -60,10 +62,10 @@ def shares_of_nodes(parts: Parts, shares: tuple[float, ...], rng: np.random.Gene
     if sizes.min() < asked + 1:
         said = "one sample" if sizes.min() == 1 else f"{sizes.min()} samples"
         instead = f"use fewer nodes, or {field}=0"
-        raise bad(field, largest, why=f"but node {int(sizes.argmin())} has {said}", instead=instead)
+        raise bad(field, largest, owner=owner, why=f"but node {int(sizes.argmin())} has {said}", instead=instead)
     if len(np.unique(parts.rows)) < len(parts.rows):
         why = "but nodes share samples, so one node would train on another's test rows"
-        raise bad(field, largest, why=why, instead=f"use {field}=0")
+        raise bad(field, largest, owner=owner, why=why, instead=f"use {field}=0")
     away = np.stack([np.round(sizes * share).astype(np.int64) for share in shares])
     away = np.maximum(away, np.array([[share > 0] for share in shares]))
     while (over := away.sum(0) - (sizes - 1)).max() > 0:  # rounding took the last row of small nodes
@@ -80,7 +82,8 @@ def shares_of_nodes(parts: Parts, shares: tuple[float, ...], rng: np.random.Gene
         out.append(Parts(parts.rows[order[chosen]], np.concatenate([[0], np.cumsum(count)])))
         first = first + count
     kept = parts.rows[order[rank >= np.repeat(first, sizes)]]
-    return [Parts(kept, np.concatenate([[0], np.cumsum(sizes - first)]), parts.facts), *out]
+    offsets = np.concatenate([[0], np.cumsum(sizes - first)])
+    return [Parts(kept, offsets, parts.facts, shift=parts.shift, node_of_group=parts.node_of_group), *out]
 
 
 def joined(old: dict[str, Any] | None, arrays: dict[str, Any], rows: Parts) -> tuple[dict[str, Any], Parts]:
@@ -94,4 +97,15 @@ def joined(old: dict[str, Any] | None, arrays: dict[str, Any], rows: Parts) -> t
     return held, Parts(first + np.arange(len(rows.rows)), rows.offsets)
 
 
-__all__ = ["check_shares", "joined", "shares_of_nodes", "shares_of_rows"]
+def held(arrays: dict[str, Any], parts: Parts) -> tuple[dict[str, Any], Parts]:
+    """Drop the rows that no node holds.
+
+    Returns those of `arrays` that stay, in their order, and where the rows of each node now lie.
+    """
+    some = np.unique(parts.rows)
+    rows = np.searchsorted(some, parts.rows)
+    kept = Parts(rows, parts.offsets, parts.facts, shift=parts.shift, node_of_group=parts.node_of_group)
+    return columns.taken(arrays, some), kept
+
+
+__all__ = ["check_shares", "held", "joined", "shares_of_nodes", "shares_of_rows"]

@@ -44,6 +44,9 @@ def said(tmp_path, capsys, text, *argv, command="show"):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
+        ("iid", "iid\n  split: {validation: 20}", "c.yaml, line 6: data.split.validation: validation is 20.0; give a share in [0, 1)"),
+        ("iid", "iid\n  split: {seed: -1, validation: 0.1}", "c.yaml, line 6: data.split.seed: seed is -1; give a whole number"),
+        ("data:\n  source: digits", "augment: [flip]\ndata:\n  source: {digits: {flat: true}}", "c.yaml, line 2: augment: augment holds flip, which changes images [H, W] or [H, W, C], but a sample is [64]"),
         ("lr: 0.1", "lr: [0.1, 0.2]", "c.yaml, line 12: method.dsgd.lr: lr has shape (2,); give one number, or 8"),
         ("k: 5", "k: 611", "c.yaml, line 9: network.codec.copies.compressor.top_k.k: k is 611, but the message has d = 610"),
         ("p: 0.1", "p: 2", "c.yaml, line 10: network.faults.0.link_loss.p: p is 2.0; give a probability"),

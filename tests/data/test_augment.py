@@ -169,7 +169,7 @@ def test_what_does_not_fit_the_samples_is_refused_before_a_run():
         with pytest.raises(ValueError, match=text):
             check_fit(problem(augment))
     flat = data.from_arrays(X.reshape(48, 16), Y).partition(data.iid(), nodes=4)
-    with pytest.raises(ValueError, match=r"crop changes images .*but a sample is \[16\]"):
+    with pytest.raises(ValueError, match=r"Problem\.augment holds crop, which changes images .*but a sample is \[16\]"):
         check_fit(dj.Problem(dj.tasks.mlp(hidden=[4]), flat, augment=A.crop()))
 
 

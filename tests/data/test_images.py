@@ -109,12 +109,40 @@ def test_pickles_of_arrays_and_containers_are_read(tmp_path):
         b"b": [1, 2.5, None, True, (b"x", "y")],
         "c": np.ones((3, 2), order="F"),
     }
-    for protocol in (0, 1, 2, 3, 4):
+    for protocol in (0, 1, 2, 3, 4, 5):
         (tmp_path / "p").write_bytes(pickle.dumps(held, protocol))
         got = read_pickle(tmp_path / "p")
         assert got[b"b"] == held[b"b"]
         for k in "ac":
             np.testing.assert_array_equal(got[k], held[k])
+
+
+def test_arrays_of_protocol_5(tmp_path):
+    for a in (
+        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.arange(12, dtype=np.uint8).reshape(3, 4)[:, ::2],
+        np.zeros((2, 0)),
+        np.array([True]),
+    ):
+        (tmp_path / "p").write_bytes(pickle.dumps([a], 5))
+        np.testing.assert_array_equal(read_pickle(tmp_path / "p")[0], a)
+        assert read_pickle(tmp_path / "p")[0].dtype == a.dtype
+    raw = pickle.dumps(np.arange(4, dtype=np.uint8), 5)
+    assert raw.count(b"K\x04") == 1
+    (tmp_path / "p").write_bytes(raw.replace(b"K\x04", b"K\x05"))  # a longer shape than there are bytes
+    with pytest.raises(ValueError, match="it holds 4 bytes for an array"):
+        read_pickle(tmp_path / "p")
+
+
+def test_lists_that_hold_one_list_twice_are_gone_through_once(tmp_path):
+    held = []
+    for _ in range(60):
+        held = [held, held]
+    (tmp_path / "p").write_bytes(pickle.dumps(held, 2))
+    got, depth = read_pickle(tmp_path / "p"), 0
+    while got:
+        got, depth = got[1], depth + 1
+    assert depth == 60
 
 
 def test_damaged_cifar_is_named(tmp_path):

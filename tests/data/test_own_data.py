@@ -39,7 +39,7 @@ def test_views_and_summary():
         np.testing.assert_array_equal(np.bincount(nd.node(i)["y"], minlength=4), h[i])
         np.testing.assert_array_equal(nd.node(i)["x"], X[nd.rows(i)])
     text = str(nd)
-    assert "7 nodes, 60 samples, 4 classes" in text and "samples per node: 8 to 9" in text and "drift" in text
+    assert "7 nodes, 60 training samples, 4 classes" in text and "samples per node: 8 to 9" in text and "drift" in text
     assert repr(nd).startswith("NodeData('data', nodes=7")
     with pytest.raises(IndexError):
         nd.rows(7)
@@ -66,7 +66,33 @@ def test_from_clients():
         np.testing.assert_array_equal(np.asarray(nd.test["x"])[own], tests[i][0])
     assert nd.test["x"].shape == (16, 3)
     assert data.from_clients(clients).test is None
+    chosen = data.from_clients(clients, validations=tests, validation=(X[30:40], Y[30:40]))
+    assert chosen.validation["x"].shape == (16, 3) and chosen.validation_count.tolist() == [2, 3, 1]
+    own = np.asarray(chosen.validation_index[1])[:3]
+    np.testing.assert_array_equal(np.asarray(chosen.validation["x"])[own], tests[1][0])
+    assert data.from_clients(clients, validation=(X[30:40], Y[30:40])).validation_index is None
     assert data.from_clients(clients, tests).test["x"].shape == (6, 3)
+
+
+def test_clients_of_images_stay_bytes():
+    images = RNG.integers(0, 256, (5, 4, 4), np.uint8)
+    nd = data.from_clients([(images[:2], Y[:2]), (images[2:], Y[2:5])], [(images[:1], Y[:1])] * 2, pixels=True)
+    assert nd.arrays["x"].dtype == np.uint8 and nd.test["x"].dtype == np.uint8
+    np.testing.assert_allclose(nd.seen(nd.node(1))["x"], images[2:] / 255, atol=1e-6)
+    scaled = data.from_clients([(images[:2], Y[:2]), (images[2:], Y[2:5])], pixels=True, normalize=True)
+    np.testing.assert_allclose(scaled.pixels.mean, (images / 255).mean(), atol=1e-6)
+
+
+def test_numbers_that_float32_cannot_hold_are_refused():
+    with jax.enable_x64(False):
+        with pytest.raises(ValueError, match=r"x is 1e\+39 in row 1, which float32 cannot hold; scale"):
+            data.from_arrays(np.array([[0.0], [1e39]]), Y[:2])
+        with pytest.raises(ValueError, match=r"x\.a is -1e\+39 in row 0"):
+            data.from_arrays({"a": np.array([-1e39, 0])}, Y[:2])
+        with pytest.raises(ValueError, match=r"client 0: y is 1e\+39 in row 0"):
+            data.from_clients([(X[:2], np.array([1e39, 0.5]))])
+    with jax.enable_x64(True):
+        assert data.from_arrays(np.array([[1e39]]), Y[:1]).train["x"][0, 0] == 1e39
 
 
 def test_holdout_is_disjoint_and_own():
@@ -79,8 +105,9 @@ def test_holdout_is_disjoint_and_own():
     seen = np.concatenate([tests[o] for o in own] + [nd.node(i)["x"] for i in range(6)])
     np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(X[:, 0]))
     same = d.partition(data.dirichlet(alpha=0.5), nodes=6)
+    assert nd.size == 42  # rows that are tested on are not kept twice
     for i in range(6):
-        assert set(nd.rows(i)) < set(same.rows(i))
+        assert set(nd.node(i)["x"][:, 0]) < set(same.node(i)["x"][:, 0])
     with pytest.raises(ValueError, match="has one sample"):
         d.partition(data.iid(), nodes=60, holdout=0.5)
     with pytest.raises(ValueError, match="nodes share samples"):
@@ -116,7 +143,7 @@ def test_groups_bring_their_own_tests():
         [0, 4],
     ]
     lonely = data.from_arrays(X, Y, (X[:2], Y[:2]), groups=groups, test_groups=np.array([3, 5]))
-    with pytest.raises(ValueError, match="node 2 has no test sample"):
+    with pytest.raises(ValueError, match="test_groups gives node 2 no test sample of its own groups"):
         lonely.partition(data.by_group(), nodes=3)
 
 
@@ -227,6 +254,20 @@ def test_damaged_idx_files_are_seen(tmp_path):
         (lambda: data.from_arrays((X * 10).astype(np.uint8), Y), TypeError, "pixels or symbols"),
         (lambda: data.from_arrays(np.where(X[7, 1] == X, np.nan, X), Y), ValueError, "not finite in row 7"),
         (lambda: data.from_arrays(X, Y - 1), ValueError, "goes down to -1"),
+        (
+            lambda: data.from_arrays(np.full((2, 1), 2**40), Y[:2]),
+            ValueError,
+            "x is 1099511627776 in row 0, which int32",
+        ),
+        (
+            lambda: data.from_arrays(X, Y, validation=(X, Y), validation_groups=Y[:3]),
+            ValueError,
+            "validation_groups is",
+        ),
+        (lambda: data.from_clients([(X, Y)], test=(X, X[:, 0])), ValueError, "test x is .* with y float"),
+        (lambda: data.from_clients([(X, Y)], [(X, X[:, 0])]), ValueError, "tests x is .* with y float"),
+        (lambda: data.from_clients([(X, Y)], normalize=True), ValueError, "normalize is True, but x is no pixels"),
+        (lambda: data.from_clients([(X, Y)], pixels=True), ValueError, r"client 0: x is float64.*but pixels is True"),
         (lambda: data.from_arrays(X, Y, num_classes=3), ValueError, "num_classes >= 4"),
         (lambda: data.from_arrays(X, X[:, 0], num_classes=3), ValueError, "y is floating"),
         (lambda: data.from_arrays(X, Y, (X[:, :2], Y)), ValueError, "same shapes"),

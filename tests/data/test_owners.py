@@ -1,10 +1,12 @@
 """Readers of data with natural owners, of tables, and of what the user holds already."""
 
+import json
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
-from files import leaf
+from files import Table, leaf
 
 from dejax import data
 
@@ -81,6 +83,18 @@ def test_celeba_by_person(tmp_path):
             lambda t: t.replace('"num_samples": [2]', '"num_samples": [3]'),
             "holds 2 samples of user 'a', but num_samples says 3",
         ),
+        (lambda t: t.replace('"users": ["a"]', '"users": ["a", "b"]'), "names 2 users, but num_samples holds 1"),
+        (
+            lambda t: t.replace('"users": ["a"]', '"users": []').replace("[2]", "[]"),
+            "holds samples of user 'a', whom users does not name",
+        ),
+        (
+            lambda t: t.replace('"users": ["a"]', '"users": ["a", "a"]').replace("[2]", "[2, 2]"),
+            "no x and y of equal length for user 'a'",
+        ),
+        (lambda t: t.replace('"y": [1, 2]', '"y": [1, Infinity]'), "user 'a'.*the label inf is no class from 0 to 61"),
+        (lambda t: t.replace('"y": [1, 2]', '"y": [1, NaN]'), "user 'a'.*the label nan is no class"),
+        (lambda t: t.replace('"y": [1, 2]', '"y": [1, 2.5]'), "user 'a'.*the label 2.5 is no class"),
         (lambda t: t.replace('"y": [1, 2]', '"y": [1]'), "no x and y of equal length for user 'a'"),
         (lambda t: t.replace('"y": [1, 2]', '"y": [1, 62]'), "user 'a'.*the label 62 is no class from 0 to 61"),
         (lambda t: t.replace("[[0.0, ", "[[1.5, "), r"user 'a'.*784 numbers in \[0, 1\]"),
@@ -101,6 +115,53 @@ def test_shakespeare_of_another_alphabet_is_refused(tmp_path):
     leaf(tmp_path, {"R": (["a" * 79 + "é"], ["a"])}, {})
     with pytest.raises(ValueError, match="the character 'é' is none of LEAF's 80"):
         data.shakespeare(tmp_path)
+
+
+def test_lines_of_unequal_length_are_named(tmp_path):
+    leaf(tmp_path, {"R": (["a" * 80], ["a"]), "S": (["a" * 79], ["b"])}, {})
+    with pytest.raises(
+        ValueError, match=r"user 'S' that is none of shakespeare: its shape is \[79\], but that of the first \[80\]"
+    ):
+        data.shakespeare(tmp_path)
+
+
+def test_a_mood_is_a_whole_number(tmp_path):
+    for label in (0.5, True, float("inf")):
+        leaf(tmp_path / str(label), {"a": (["so sad"], [label])}, {})
+        with pytest.raises(ValueError, match="is none of 0, 1, 4"):
+            data.sent140(tmp_path / str(label))
+
+
+def test_a_user_in_two_files_is_refused(tmp_path):
+    leaf(tmp_path, {"a": (pixels(2), [1, 2])}, {"a": (pixels(1), [3])})  # in both parts: split by sample
+    assert data.femnist(tmp_path).size == 2
+    file = next((tmp_path / "data" / "train").glob("*.json"))
+    (file.parent / "copy.json").write_text(file.read_text())
+    with pytest.raises(ValueError, match=r"copy\.json holds samples of user 'a', and so does all_data"):
+        data.femnist(tmp_path)
+
+
+def test_users_with_and_without_whole_pixels_are_floats_together(tmp_path):
+    whole = pixels(1)
+    leaf(tmp_path, {"a": (whole, [0]), "b": ([[0.1234] * 784], [1])}, {"a": (whole, [0])})
+    d = data.femnist(tmp_path)
+    assert d.pixels is None and d.train["x"].dtype == np.float32
+    np.testing.assert_allclose(d.train["x"][0].reshape(784), whole[0], atol=1e-6)
+    np.testing.assert_allclose(d.train["x"][1], 0.1234, atol=1e-6)
+
+
+def test_a_reader_of_leaf_holds_one_file_at_a_time(tmp_path):
+    place = tmp_path / "data" / "train"
+    place.mkdir(parents=True)
+    for i in range(8):
+        held = {"users": [f"u{i}"], "num_samples": [40], "user_data": {f"u{i}": {"x": pixels(40), "y": [1] * 40}}}
+        (place / f"{i}.json").write_text(json.dumps(held))
+    tracemalloc.start()
+    size = data.femnist(tmp_path).train["x"].nbytes
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # lists take 32 bytes a pixel, text 20: of one file of eight, beside the result and its parts
+    assert peak < size * (2 + (32 + 20 * 2) / 8 + 4)
 
 
 # ---- text
@@ -175,15 +236,16 @@ def test_csv(tmp_path):
     (tmp_path / "t.csv").write_text('age,state,income,hours\n30,"CA, US",high,1.5\n40,NY,low,2\n\n50,"CA, US",high,3\n')
     d = data.from_csv(tmp_path / "t.csv", "income", group="state")
     assert d.train["x"].tolist() == [[30, 1.5], [40, 2], [50, 3]] and d.train["y"].tolist() == [0, 1, 0]
-    assert d.num_classes == 2 and d.groups.tolist() == ["CA, US", "NY", "CA, US"] and d.name == "t"
+    assert d.num_classes == 2 and d.groups.tolist() == [0, 1, 0] and d.name == "t"
+    assert d.owners == ("CA, US", "NY") and d.class_names == ("high", "low")
     assert d.partition(data.by_group(), nodes=2).count.tolist() == [2, 1]
     (tmp_path / "u.csv").write_text("hours,income,age,state\n9,low,8,NY\n7,mid,5,CA\n")
     both = data.from_csv(tmp_path / "t.csv", "income", drop=["state"], test=tmp_path / "u.csv")
     assert both.test["x"].tolist() == [[8, 9], [5, 7]] and both.test["y"].tolist() == [1, 2] and both.num_classes == 3
     regression = data.from_csv(tmp_path / "t.csv", "hours", drop=["state", "income"])
     assert regression.num_classes == 0 and regression.train["y"].tolist() == [1.5, 2, 3]
-    classes = data.from_csv(tmp_path / "t.csv", "age", drop=["state", "income"])
-    assert classes.train["y"].tolist() == [30, 40, 50] and classes.num_classes == 51
+    classes = data.from_csv(tmp_path / "t.csv", "age", drop=["state", "income"], target="classes")
+    assert classes.train["y"].tolist() == [0, 1, 2] and classes.class_names == ("30", "40", "50")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +277,7 @@ def test_parquet(tmp_path):
 
     parquet.write_table(pyarrow.table({"a": [1.0, 2.0], "who": ["u", "v"], "y": [0, 1]}), tmp_path / "t.parquet")
     d = data.from_parquet(tmp_path / "t.parquet", group="who")
-    assert d.train["x"].tolist() == [[1], [2]] and d.groups.tolist() == ["u", "v"] and d.num_classes == 2
+    assert d.train["x"].tolist() == [[1], [2]] and d.owners == ("u", "v") and d.num_classes == 2
     whole = (tmp_path / "t.parquet").read_bytes()
     (tmp_path / "t.parquet").write_bytes(whole[:-10])
     with pytest.raises(ValueError, match=r"t\.parquet cannot be read as parquet"):
@@ -235,19 +297,6 @@ def test_packages_that_are_missing_are_named(tmp_path, monkeypatch):
 
 
 # ---- what the user holds
-class Table:
-    """What a `datasets.Dataset` offers, as far as it is used."""
-
-    def __init__(self, **columns):
-        self.columns, self.column_names = columns, list(columns)
-
-    def __len__(self):
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, name):
-        return self.columns[name]
-
-
 def test_from_huggingface():
     images = [RNG.integers(0, 256, (4, 4, 3), np.uint8) for _ in range(6)]
     table = Table(img=images, label=[0, 1, 2, 0, 1, 2], writer=list("aabbcc"))
@@ -258,6 +307,10 @@ def test_from_huggingface():
     assert both.test["y"].tolist() == [2, 1] and both.pixels.mean.shape == (3,)
     table.features = {"label": type("ClassLabel", (), {"num_classes": 5})()}
     assert data.from_huggingface(table).num_classes == 5
+    three = data.from_huggingface(
+        {"train": table, "valid": Table(img=images[:3], label=[2, 1, 0], writer=["c", "a", "b"])}, group="writer"
+    )
+    assert three.validation["y"].tolist() == [2, 1, 0] and three.validation_groups.tolist() == ["c", "a", "b"]
     vectors = data.from_huggingface(Table(a=[[1.0, 2.0]] * 2, b=[0, 1]), x="a", y="b")
     assert vectors.train["x"].shape == (2, 2) and vectors.pixels is None
 
@@ -270,7 +323,28 @@ def test_from_huggingface():
         (Table(a=[[1.0]], y=[0]), {}, "x is not given, and no column fits; there are: a, y"),
         (Table(x=[[1.0]], y=[0]), {"y": "z"}, "y is 'z', and no column fits"),
         (Table(x=[[1.0]], y=[0]), {"group": "z"}, "group is 'z', and no column"),
-        (Table(x=[np.zeros((2, 2)), np.zeros((3, 2))], y=[0, 1]), {}, r"x holds shapes .*and not one"),
+        (Table(x=[np.zeros((2, 2)), np.zeros((3, 2))], y=[0, 1]), {}, r"x holds shapes .*and not one; resize images"),
+        (Table(x=[[1, 2, 3], [1, 2]], y=[0, 1]), {}, "x holds shapes .*and not one; cut or fill its lists"),
+        (
+            {"train": Table(x=[[1.0]], y=[0]), "tset": Table(x=[[1.0]], y=[0])},
+            {},
+            "dataset has the part 'tset', which is none of train, test",
+        ),
+        (
+            {"train": Table(x=[[1.0]], y=[0]), "val": None, "valid": None},
+            {},
+            "the part 'valid', the validation part, which comes twice",
+        ),
+        (
+            {"train": Table(x=[[1.0]], y=[0]), "test": Table(x=[[1.0]])},
+            {},
+            "y is 'y', and no column of the test part; there are: x",
+        ),
+        (
+            {"train": Table(x=[[1.0]], y=[0]), "valid": Table(a=[[1.0]], y=[0])},
+            {},
+            "x is 'x', and no column of the validation part",
+        ),
     ],
 )
 def test_bad_tables_are_named(given, options, said):

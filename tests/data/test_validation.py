@@ -47,6 +47,10 @@ def test_every_node_gives_rows_of_its_own():
         np.testing.assert_array_equal(np.sort(np.concatenate(held)[:, 0]), np.sort(before.node(i)["x"][:, 0]))
     assert nodes.count.sum() + nodes.validation_count.sum() + nodes.test_count.sum() == 60
     assert "own rows per node: 2 to 2" in str(nodes)
+    rows = [int(part.sum()) for part in (nodes.count, nodes.validation_count, nodes.test_count)]
+    assert nodes.size == rows[0]  # what is set aside is kept there alone
+    assert f"7 nodes, {rows[0]} training samples" in str(nodes) and f"validation samples: {rows[1]}" in str(nodes)
+    assert f"test samples: {rows[2]}" in str(nodes) and "in all, of" not in str(nodes)
     tested = data.from_arrays(X, Y, (X[:8], Y[:8])).partition(data.iid(), nodes=4).split(validation=0.1)
     assert (
         tested.test["x"].shape == (8, 3) and tested.test_index is None and tested.validation_count.tolist() == [2] * 4
@@ -113,6 +117,46 @@ def test_own_rows_follow_turns_and_owners():
         assert len(own(nodes, "validation", i)) and set(own(nodes, "validation", i)[:, 0].astype(np.float32)) <= set(
             X[groups == 5 + i, 0].astype(np.float32)
         )
+
+
+def test_a_node_without_validation_rows_of_its_own_is_refused():
+    groups = np.repeat(np.arange(12), 5)
+    few = data.from_arrays(X, Y, groups=groups).split(validation=0.1)
+    with pytest.raises(
+        ValueError, match=r"validation_groups gives node \d+ no validation sample.*split\(validation=0\.1\)"
+    ):
+        few.partition(data.by_group(), nodes=12)
+    nodes = data.from_arrays(X, Y, groups=groups).partition(data.by_group(), nodes=12).split(validation=0.1)
+    assert nodes.validation_count.tolist() == [1] * 12
+
+
+def test_groups_of_a_published_validation_part(tmp_path):
+    groups = np.arange(60) % 3 + 5
+    np.savez(
+        tmp_path / "m.npz", x=X, y=Y, x_validation=X, y_validation=Y, groups=groups, validation_groups=groups[::-1]
+    )
+    for d in (
+        data.from_arrays(X, Y, groups=groups, validation=(X, Y), validation_groups=groups[::-1]),
+        data.from_npz(tmp_path / "m.npz"),
+    ):
+        nodes = d.partition(data.by_group(), nodes=3)
+        for i in range(3):
+            np.testing.assert_allclose(np.sort(own(nodes, "validation", i)[:, 0]), np.sort(X[groups[::-1] == 5 + i, 0]))
+    common = data.from_arrays(X, Y, groups=groups, validation=(X, Y)).partition(data.by_group(), nodes=3)
+    assert common.validation_index is None
+
+
+def test_a_holdout_leaves_validation_rows_to_their_nodes():
+    groups = np.arange(60) % 3
+    d = data.from_arrays(X, Y, groups=groups, validation=(X, Y), validation_groups=groups)
+    nodes = d.partition(data.by_group(), nodes=3, holdout=0.2)
+    for i in range(3):
+        np.testing.assert_allclose(np.sort(own(nodes, "validation", i)[:, 0]), np.sort(X[groups == i, 0]))
+    image = data.digits().train["x"][:40]
+    d = data.from_arrays(image, np.arange(40) % 2, validation=(image[:5], np.zeros(5, int)))
+    nodes = d.partition(data.rotation(turns=4), nodes=4, holdout=0.2)
+    for i, turn in enumerate(np.asarray(nodes.facts["turn"])):
+        np.testing.assert_array_equal(np.rot90(own(nodes, "validation", i), -turn, axes=(1, 2)), image[:5])
 
 
 # ---- drawn from

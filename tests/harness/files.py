@@ -72,3 +72,16 @@ def leaf(folder: Path, train: dict, test: dict) -> None:
         held = {"users": list(users), "num_samples": [len(y) for _, y in users.values()]}
         held["user_data"] = {u: {"x": x, "y": y} for u, (x, y) in users.items()}
         (place / f"all_data_niid_0_keep_0_{part}_9.json").write_text(json.dumps(held))
+
+
+class Table:
+    """What a `datasets.Dataset` offers, as far as it is used."""
+
+    def __init__(self, **columns):
+        self.columns, self.column_names = columns, list(columns)
+
+    def __len__(self):
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name):
+        return self.columns[name]

@@ -40,7 +40,8 @@ class Mixup(Augmentation):
         x = batch["x"]
         if not jnp.issubdtype(x.dtype, jnp.floating):
             why = f"but samples are {x.dtype}"
-            raise bad("mixup", x.dtype, says="averages samples", why=why, instead="give floating x, or leave mixup out")
+            says, way = "holds mixup, which averages samples", "give floating x, or leave mixup out"
+            raise bad("augment", x.dtype, owner="Problem", says=says, why=why, instead=way)
         size = x.shape[0]
         real = jnp.ones((size,), jnp.float32) if weight is None else weight.astype(jnp.float32)
         alpha = jnp.asarray(self.alpha, jnp.float32)

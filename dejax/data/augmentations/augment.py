@@ -100,7 +100,7 @@ def augmented(members: Sequence[Any], key: PRNGKey, batch: Any, weight: Any) -> 
             got = f"{made.dtype}{list(made.shape[1:])}" if one else type(made).__name__
             raise FieldError(
                 f"augmentation {name} makes {got} of a sample {x.dtype}{list(x.shape[1:])}; return the shape and dtype it got",
-                field="augment",
+                field="Problem.augment",
             )
         batch = {**batch, "x": made}
     return batch, weight
@@ -109,8 +109,8 @@ def augmented(members: Sequence[Any], key: PRNGKey, batch: Any, weight: Any) -> 
 def check_image(name: str, x: Any) -> None:
     """Refuse samples that are no images [H, W] or [H, W, C]."""
     if x.ndim not in (2, 3):
-        says, why = "changes images [H, W] or [H, W, C]", f"but a sample is {list(x.shape)}"
-        raise bad(name, list(x.shape), says=says, why=why, instead="leave it out, or give images")
+        says, why = f"holds {name}, which changes images [H, W] or [H, W, C]", f"but a sample is {list(x.shape)}"
+        raise bad("augment", list(x.shape), owner="Problem", says=says, why=why, instead="leave it out, or give images")
 
 
 __all__ = ["Augmentation", "Own", "as_members", "augmented", "check_image"]

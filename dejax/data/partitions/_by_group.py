@@ -16,10 +16,10 @@ class ByGroup:
     With fewer nodes, groups are dealt to them evenly. With nodes = number of groups, node i is the
     i-th group in sorted order (`facts["group"]`: its id, where ids are whole numbers). Otherwise
     groups are dealt in random order, `groups / nodes` each up to one. Own test rows follow where
-    the data set has `test_groups`.
+    the data set has `test_groups`, own validation rows where it has `validation_groups`.
 
     Raises:
-      ValueError: the data set has no groups; more nodes than groups.
+      ValueError: the data set has no groups; more nodes than groups; a node without a row of its own in such a part.
     Example:
       >>> parts = by_group()(np.zeros(4, int), 2, np.random.default_rng(0), groups=np.array([7, 9, 7, 7]))
       >>> [p.tolist() for p in parts]

@@ -1,17 +1,17 @@
 """Images in folders, one folder a class; Tiny-ImageNet among them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.checks import Wholes
 from ...core.types import PathLike
-from ...errors import bad
 from ..dataset import Dataset, source
 from ..pixels import Normalize, pixels_of
-from .files import damaged, find_folder, needs
+from .files import damaged, find_folder, flat, local, visible
+from .pictures import read_images
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff")
 TINY = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -30,32 +30,35 @@ def from_folder(
 ) -> Dataset:
     """Read images from folders of classes: FOLDER/CLASS/*.png or FOLDER/train/CLASS/*.png.
 
-    Classes are the names of the folders under train (or under FOLDER), in sorted order. x uint8 [., H, W, 3], or
-    [., H, W] where `gray`, which tasks see as float32 (`Pixels`); y int32. Needs Pillow.
+    Classes are the names of the folders under train (or under FOLDER), in sorted order; names that begin with a dot are
+    passed over. x uint8 [., H, W, 3], or [., H, W] where `gray`, which tasks see as float32 (`Pixels`); y int32. Palettes
+    and CMYK become colors, 16 bits a pixel become 8. Needs Pillow.
 
     Args:
-      folder: of the classes, or of train and maybe test and val (or valid, or validation), the part by which runs are chosen.
+      folder: of the classes, or of train and maybe test and val (or valid, or validation; any case), the part by which runs
+        are chosen.
       size: (H, W), to which every image is resized (bilinear); None: all have one size.
       gray: one channel in place of three.
       name: for summaries; default the folder's.
       normalize: True: less the mean and over the std of each channel of the training part; or (mean, std).
     Raises:
       ImportError: Pillow is missing. FileNotFoundError: no such folder. ValueError: no images; images of several sizes; a
-        file that is no image, named; a class that the training part lacks.
+        file that is no image or has transparent pixels, named; a class that is empty, or that the training part lacks;
+        images beside or below the folders of classes; a folder beside train that is no part, or a second one of a part.
     Example:
       >>> from_folder("flowers/", size=(64, 64)).partition(iid(), nodes=8)  # doctest: +SKIP
     """
-    root = Path(folder).expanduser()
+    root = local(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"from_folder: there is no folder {root}; give the one that holds a folder per class")
-    found = {PARTS[f.name]: f for f in sorted(root.iterdir()) if f.is_dir() and f.name in PARTS}
-    parts = found if "train" in found else {"train": root}
-    classes = [f.name for f in sorted(parts["train"].iterdir()) if f.is_dir()]
+    parts = _parts(root)
+    classes = [f.name for f in visible(parts["train"]) if f.is_dir()]
     files = {part: _files(place, classes) for part, place in parts.items()}
-    if not files["train"]:
+    if lacking := [parts[part] for part, some in files.items() if not some]:
         way = f"give FOLDER/CLASS/*.png, endings {', '.join(ENDINGS)}"
-        raise damaged(parts["train"], "holds no folder with images in it", instead=way)
-    return _dataset(name or root.name, files, len(classes), size, gray, normalize, f"images in {root}")
+        raise damaged(lacking[0], "holds no folder with images in it", instead=way)
+    made = _dataset(name or root.name, files, len(classes), size, gray, normalize, f"images in {root}")
+    return replace(made, class_names=tuple(classes))
 
 
 @source
@@ -98,15 +101,40 @@ def tiny_imagenet(folder: PathLike | None = None, *, normalize: Normalize = Fals
     return _dataset("tiny_imagenet", {"train": train, "test": test}, len(classes), None, False, normalize, said)
 
 
+def _parts(root: Path) -> dict[str, Path]:
+    """The folders of the parts; all of `root` is for training where it has no folder train."""
+    folders = [f for f in visible(root) if f.is_dir()]
+    if not any(f.name.lower() == "train" for f in folders):
+        return {"train": root}
+    found: dict[str, Path] = {}
+    for folder in folders:
+        part = PARTS.get(folder.name.lower())
+        if part is None:
+            why = f"beside {', '.join(f.name for f in folders if f != folder)}"
+            way = f"name it one of {', '.join(PARTS)}, or move it away"
+            raise damaged(folder, "is no part of the data", why, way)
+        if part in found:
+            raise damaged(folder, f"is the {part} part", f"and so is {found[part].name}", "keep one of them there")
+        found[part] = folder
+    return found
+
+
 def _files(place: Path, classes: Sequence[str]) -> list[File]:
-    folders = [f for f in sorted(place.iterdir()) if f.is_dir()]
+    """The images of every class, none of which is passed over."""
+    folders = [f for f in visible(place) if f.is_dir()]
     if more := [f.name for f in folders if f.name not in classes]:
         raise damaged(place, f"holds the class {more[0]!r}", "which the training part lacks", "give it there, too")
-    return [(file, classes.index(f.name)) for f in folders for file in _images(f)]
+    if loose := _images(place):
+        raise damaged(loose[0], "lies in no folder of a class", instead="move it into one, or away")
+    files = [(file, classes.index(f.name)) for f in folders for file in flat(f, ENDINGS, f"the class {f.name!r}")]
+    if empty := [f for f in folders if classes.index(f.name) not in {c for _, c in files}]:
+        says = f"holds no images with endings {', '.join(ENDINGS)}"
+        raise damaged(empty[0], says, "but every folder is a class", "give it some, or remove it")
+    return files
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in ENDINGS) if folder.is_dir() else []
+    return [f for f in visible(folder) if f.is_file() and f.suffix.lower() in ENDINGS] if folder.is_dir() else []
 
 
 def _dataset(
@@ -124,45 +152,4 @@ def _dataset(
     )
 
 
-def read_images(
-    files: Iterable[Path], size: Any, gray: bool, reader: str, shape: tuple[int, ...] | None = None
-) -> np.ndarray:
-    """Images as uint8 [N, H, W, 3], or [N, H, W] where `gray`.
-
-    Args:
-      size: (H, W) to resize to, or None. shape: (H, W) that they must have; None: that of the first.
-    Raises:
-      ImportError: Pillow is missing. ValueError: a file that cannot be read, or that has another size.
-    """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise needs("Pillow", reader, "images") from None
-    if size is not None:
-        size = Wholes(2, example="[64, 64]")("size", size)
-        if len(size) != 2:
-            raise bad("size", list(size), owner=reader, instead="give (H, W), e.g. [64, 64]")
-    files = list(files)
-    out: np.ndarray | None = None
-    for i, file in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                made = image.convert("L" if gray else "RGB")
-                made = made if size is None else made.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-                pixels = np.asarray(made, np.uint8)
-        except FileNotFoundError:
-            raise
-        except Exception as e:  # decoders raise whatever their pieces do
-            raise damaged(file, f"cannot be read as an image ({e or type(e).__name__})") from e
-        want = pixels.shape[:2] if shape is None else shape
-        shape = want
-        if pixels.shape[:2] != tuple(want):
-            says, why = f"has {list(pixels.shape[:2])} pixels", f"but {files[0].name} has {list(want)}"
-            raise damaged(file, says, why, "give size=(H, W), to which all are resized")
-        out = np.empty((len(files), *pixels.shape), np.uint8) if out is None else out
-        out[i] = pixels
-    assert out is not None
-    return out
-
-
-__all__ = ["from_folder", "read_images", "tiny_imagenet"]
+__all__ = ["from_folder", "tiny_imagenet"]

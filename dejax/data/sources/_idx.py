@@ -1,6 +1,5 @@
 """Image sets in IDX files: MNIST, EMNIST, Fashion-MNIST and their relatives."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from ...core.types import PathLike
 from ...errors import bad
 from ..dataset import Dataset, source
 from ..pixels import Normalize, pixels_of
-from .files import damaged, find_folder, read_bytes
+from .files import damaged, find_folder, local, read_bytes
 
 STEMS = {
     ("train", "x"): "train-images-idx3-ubyte",
@@ -20,6 +19,12 @@ STEMS = {
     ("test", "x"): "t10k-images-idx3-ubyte",
     ("test", "y"): "t10k-labels-idx1-ubyte",
 }
+FASHION = (
+    "https://github.com/zalandoresearch/fashion-mnist (on Debian or Ubuntu by `sudo apt-get install dataset-fashion-mnist`; without "
+    "root by `apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb ~/dejax-data` and `export "
+    "DEJAX_DATA=~/dejax-data/usr/share/datasets`)"
+)
+MNIST, EMNIST = "http://yann.lecun.com/exdb/mnist", "https://www.nist.gov/itl/products-and-services/emnist-dataset"
 SPLITS = {"balanced": 47, "byclass": 62, "bymerge": 47, "digits": 10, "letters": 26, "mnist": 10}  # classes
 
 
@@ -30,38 +35,30 @@ def fashion_mnist(folder: PathLike | None = None, *, normalize: Normalize = Fals
     Read from local IDX files.
 
     x uint8 [., 28, 28], which tasks see as float32 in [0, 1] or normalized (`Pixels`); y int32. Nothing is downloaded:
-    the files are looked for in `folder`, else in `$DEJAX_DATA/fashion-mnist` and `$DEJAX_DATA`, then in
-    /usr/share/datasets/fashion-mnist.
+    the files are looked for in `folder`, else in `$DEJAX_DATA`, in either also in fashion-mnist and FashionMNIST/raw;
+    then in /usr/share/datasets/fashion-mnist.
 
     Args:
       folder: with the four files {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz.
       normalize: True: less the mean and over the std of the training part; or (mean, std), [1] each.
     Raises:
-      FileNotFoundError: not found; the text gives the commands that fetch the files. ValueError:
-        damaged files.
+      FileNotFoundError: not found; says where to get the files, and by which commands. ValueError: damaged files.
     Reference: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking
       machine learning algorithms, 2017; MIT licence.
     Example:
       >>> fashion_mnist().train["x"].shape  # doctest: +SKIP
       (60000, 28, 28)
     """
-    said = "Fashion-MNIST, Zalando, MIT licence"
-    if folder is not None:
-        return _read(Path(folder), "fashion_mnist", said, normalize)
-    own = os.environ.get("DEJAX_DATA")
-    places = [Path(own) / "fashion-mnist", Path(own)] if own else []
-    places.append(Path("/usr/share/datasets/fashion-mnist"))
-    for place in places:
-        if _find(place, STEMS["train", "x"]) is not None:
-            return _read(place, "fashion_mnist", said, normalize)
-    raise FileNotFoundError(
-        f"fashion_mnist: no {STEMS['train', 'x']}(.gz) in {', '.join(map(str, places))}. dejax downloads nothing; on Debian or Ubuntu run\n"
-        "  sudo apt-get install dataset-fashion-mnist\n"
-        "or, without root,\n"
-        "  apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist_*.deb ~/dejax-data\n"
-        "  export DEJAX_DATA=~/dejax-data/usr/share/datasets\n"
-        "or put the four original files into a folder and give fashion_mnist(folder=...)"
+    place = find_folder(
+        "fashion_mnist",
+        folder,
+        ("fashion-mnist", "FashionMNIST/raw", "FashionMNIST"),
+        lambda f: _find(f, STEMS["train", "x"]) is not None,
+        "the four IDX files of Fashion-MNIST, such as train-images-idx3-ubyte.gz,",
+        FASHION,
+        ("/usr/share/datasets/fashion-mnist",),
     )
+    return _read(place, "fashion_mnist", "Fashion-MNIST, Zalando, MIT licence", normalize, FASHION)
 
 
 @source
@@ -86,9 +83,9 @@ def mnist(folder: PathLike | None = None, *, normalize: Normalize = False) -> Da
         ("mnist", "MNIST/raw", "MNIST"),
         lambda f: _find(f, STEMS["train", "x"]) is not None,
         "the four IDX files of MNIST, such as train-images-idx3-ubyte.gz,",
-        "http://yann.lecun.com/exdb/mnist",
+        MNIST,
     )
-    return _read(place, "mnist", "MNIST, LeCun, Cortes and Burges, CC BY-SA 3.0", normalize)
+    return _read(place, "mnist", "MNIST, LeCun, Cortes and Burges, CC BY-SA 3.0", normalize, MNIST)
 
 
 @source
@@ -126,10 +123,10 @@ def emnist(
         ("emnist", "gzip", "emnist/gzip", "EMNIST/raw"),
         lambda f: _find(f, stems["train", "x"]) is not None,
         f"the four IDX files of EMNIST, such as {stems['train', 'x']}.gz,",
-        "https://www.nist.gov/itl/products-and-services/emnist-dataset",
+        EMNIST,
     )
     first = 1 if split == "letters" else 0
-    return _read(place, "emnist", f"EMNIST {split}, NIST", normalize, stems, (first, SPLITS[split]), turned=True)
+    return _read(place, "emnist", f"EMNIST {split}, NIST", normalize, EMNIST, stems, (first, SPLITS[split]), True)
 
 
 @source
@@ -151,7 +148,7 @@ def from_idx(folder: PathLike, name: str = "idx", source: str = "", *, normalize
     Example:
       >>> from_idx("kmnist/").partition(iid(), nodes=10)  # doctest: +SKIP
     """
-    return _read(Path(folder), name, source or f"IDX files in {folder}", normalize)
+    return _read(local(folder), name, source or f"IDX files in {folder}", normalize)
 
 
 def _read(
@@ -159,21 +156,21 @@ def _read(
     name: str,
     source: str,
     normalize: Normalize,
+    where: str = "",
     stems: dict[tuple[str, str], str] = STEMS,
     labels: Sequence[int] = (),
     turned: bool = False,
 ) -> Dataset:
     """A data set of four files.
 
-    labels: the first label and how many there are; () counts them from 0. turned: the files hold images transposed.
+    where: they are published, or "". labels: the first label and how many there are; () counts them from 0. turned: the files hold images transposed.
     """
     arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
     for (part, kind), stem in stems.items():
         file = _find(folder, stem)
         if file is None:
-            raise FileNotFoundError(
-                f"{name}: there is no {stem} or {stem}.gz in {folder}; give the folder that holds the four IDX files"
-            )
+            way = f"get it from {where} and put it there" if where else "give the folder that holds the four IDX files"
+            raise FileNotFoundError(f"{name}: there is no {stem} or {stem}.gz in {folder}; {way}")
         a = read_idx(file)
         if a.ndim != (3 if kind == "x" else 1):
             instead = "give " + ("images [N, H, W]" if kind == "x" else "labels [N]")

@@ -1,7 +1,7 @@
 """LEAF: data of many users, from the JSON files that its scripts write."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from ...core.types import PathLike
 from ...errors import bad
 from ..dataset import Dataset, source
 from ..pixels import Pixels
-from ._folders import read_images
-from .files import damaged, find_folder
+from .files import damaged, find_folder, local
+from .pictures import read_images
 
 WHERE = "https://leaf.cmu.edu (run preprocess.sh of https://github.com/TalwalkarLab/leaf)"
 # the 80 characters that the models of LEAF know, in their order
 LETTERS = "\n !\"&'(),-.0123456789:;>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]abcdefghijklmnopqrstuvwxyz}"
-Samples = list[tuple[list[Any], list[Any], Path, str]]  # x and y of each user, the file, and the name
+Samples = list[tuple[str, np.ndarray, np.ndarray]]  # the name of each user, its x [s, ...] and y [s]
+Read = Callable[[list[Any], list[Any]], tuple[np.ndarray, np.ndarray]]  # what a file says of a user, as arrays
 
 
 @source
@@ -33,7 +34,8 @@ def femnist(folder: PathLike | None = None) -> Dataset:
       folder: of LEAF's femnist, which holds data/train/*.json and data/test/*.json, or of train and test; None:
         $DEJAX_DATA/femnist.
     Raises:
-      FileNotFoundError: not found; says where to get the files. ValueError: a damaged file, named, with the user.
+      FileNotFoundError: not found; says where to get the files. ValueError: a damaged file, named, with the user; a user
+        in two files of a part.
     Reference: Caldas et al., LEAF: a benchmark for federated settings, 2018; NIST Special Database 19, public domain.
     Example:
       >>> femnist("leaf/data/femnist").partition(by_group(), nodes=100)  # doctest: +SKIP
@@ -106,7 +108,7 @@ def celeba(
     made = _leaf("celeba", folder, _file_name, _class(2), 2)
     base = _place("celeba", folder)
     places = (
-        [Path(images)] if images is not None else [base / "raw/img_align_celeba", base.parent / "raw/img_align_celeba"]
+        [local(images)] if images is not None else [base / "raw/img_align_celeba", base.parent / "raw/img_align_celeba"]
     )
     faces = next((f for f in places if f.is_dir()), None)
     if faces is None:
@@ -128,25 +130,27 @@ def _leaf(
     `test_groups` are kept where every user of the training part has test samples: LEAF splits by sample or by user.
     """
     base = _place(name, folder)
-    parts = {part: _users(base / part) for part in ("train", "test") if list((base / part).glob("*.json"))}
-    owners = sorted({user for some in parts.values() for *_, user in some})
+    shape: list[tuple[int, ...]] = []  # of the first sample
+
+    def read(x: list[Any], y: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        made = [read_x(v) for v in x]
+        shape.extend([] if shape else [made[0].shape])
+        if other := [v for v in made if v.shape != shape[0]]:
+            raise ValueError(f"its shape is {list(other[0].shape)}, but that of the first {list(shape[0])}")
+        return _stored(np.stack(made)), np.array([read_y(v) for v in y], np.int32)
+
+    parts = {part: _users(base / part, name, read) for part in ("train", "test") if list((base / part).glob("*.json"))}
+    owners = sorted({user for some in parts.values() for user, *_ in some})
     number = {user: i for i, user in enumerate(owners)}
+    if lacking := [base / part for part, some in parts.items() if not some]:
+        raise damaged(lacking[0], "holds no samples", instead="run LEAF's preprocess.sh again")
+    pixels = Pixels() if all(x.dtype == np.uint8 for some in parts.values() for _, x, _ in some) else None
     arrays, groups = {}, {}
     for part, some in parts.items():
-        x, y, who = [], [], []
-        for xs, ys, file, user in some:
-            try:
-                x += [read_x(v) for v in xs]
-                y += [read_y(v) for v in ys]
-            except (ValueError, TypeError, KeyError, IndexError) as e:
-                raise damaged(file, f"holds a sample of user {user!r} that is none of {name}: {e}") from e
-            who += [number[user]] * len(xs)
-        if not x:
-            raise damaged(base / part, "holds no samples", instead="run LEAF's preprocess.sh again")
-        arrays[part], groups[part] = {"x": np.stack(x), "y": np.array(y, np.int32)}, np.array(who, np.int32)
-    pixels = None
-    if name == "femnist":
-        pixels = _as_bytes(list(arrays.values()))
+        x = [_floats(x) if pixels is None else x for _, x, _ in some]
+        arrays[part] = {"x": np.concatenate(x), "y": np.concatenate([y for *_, y in some])}
+        groups[part] = np.repeat(np.array([number[user] for user, *_ in some], np.int32), [len(y) for *_, y in some])
+        some.clear()  # they stand in `arrays` now
     apart = "test" not in groups or bool(np.setdiff1d(groups["train"], groups["test"]).size)
     return Dataset(
         arrays["train"],
@@ -168,29 +172,54 @@ def _place(name: str, folder: PathLike | None) -> Path:
     return find_folder(name, folder, (f"{name}/data", name, "data"), has, what, WHERE)
 
 
-def _users(folder: Path) -> Samples:
-    """The samples of every user in the files of a folder, files and users in order."""
+def _users(folder: Path, name: str, read: Read) -> Samples:
+    """The samples of every user in the files of a folder, files and users in order.
+
+    Of a file no more is kept than what `read` makes of it.
+    """
     out: Samples = []
+    first: dict[str, Path] = {}
     for file in sorted(folder.glob("*.json")):
-        try:
-            held = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as e:
-            raise damaged(
-                file, f"is no JSON ({e})", "so it is cut short or damaged", "run LEAF's preprocess.sh again"
-            ) from e
-        users, data = (held.get(k) for k in ("users", "user_data")) if isinstance(held, dict) else (None, None)
-        if not isinstance(users, list) or not isinstance(data, dict):
-            raise damaged(file, "lacks users and user_data", instead="give a file that LEAF wrote")
-        counts = held.get("num_samples", [None] * len(users))
-        for user, count in zip(users, counts, strict=False):
-            own = data.get(user) if isinstance(user, str) else None
-            x, y = (own.get(k) for k in "xy") if isinstance(own, dict) else (None, None)
-            if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
-                raise damaged(file, f"holds no x and y of equal length for user {user!r}")
-            if count not in (None, len(x)):
-                raise damaged(file, f"holds {len(x)} samples of user {user!r}", f"but num_samples says {count}")
-            out.append((x, y, file, user))
+        for user, (x, y) in _of_file(file):
+            if (other := first.setdefault(user, file)) != file:
+                why, way = f"and so does {other.name}", "keep one of the files, or give users names of their own"
+                raise damaged(file, f"holds samples of user {user!r}", why, way)
+            if not x:
+                continue
+            try:
+                out.append((user, *read(x, y)))
+            except (ValueError, TypeError, KeyError, IndexError, OverflowError) as e:
+                raise damaged(file, f"holds a sample of user {user!r} that is none of {name}: {e}") from e
     return out
+
+
+def _of_file(file: Path) -> Iterator[tuple[str, tuple[list[Any], list[Any]]]]:
+    """Each user of a file with x and y, which are forgotten when the next one comes."""
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as e:
+        raise damaged(
+            file, f"is no JSON ({e})", "so it is cut short or damaged", "run LEAF's preprocess.sh again"
+        ) from e
+    users, data = (held.get(k) for k in ("users", "user_data")) if isinstance(held, dict) else (None, None)
+    if not isinstance(users, list) or not isinstance(data, dict):
+        raise damaged(file, "lacks users and user_data", instead="give a file that LEAF wrote")
+    counts = held.get("num_samples", [None] * len(users))
+    if not isinstance(counts, list) or len(counts) != len(users):
+        said = len(counts) if isinstance(counts, list) else repr(counts)
+        raise damaged(file, f"names {len(users)} users", f"but num_samples holds {said}", "give a file that LEAF wrote")
+    if more := sorted(set(data) - {u for u in users if isinstance(u, str)}):
+        raise damaged(
+            file, f"holds samples of user {more[0]!r}", "whom users does not name", "give a file that LEAF wrote"
+        )
+    for user, count in zip(users, counts, strict=True):
+        own = data.pop(user, None) if isinstance(user, str) else None  # None also for one that comes twice
+        x, y = (own.get(k) for k in "xy") if isinstance(own, dict) else (None, None)
+        if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
+            raise damaged(file, f"holds no x and y of equal length for user {user!r}")
+        if count not in (None, len(x)):
+            raise damaged(file, f"holds {len(x)} samples of user {user!r}", f"but num_samples says {count}")
+        yield user, (x, y)
 
 
 def _picture(x: Any) -> np.ndarray:
@@ -200,28 +229,33 @@ def _picture(x: Any) -> np.ndarray:
     return made.reshape(28, 28)
 
 
-def _as_bytes(parts: Sequence[dict[str, np.ndarray]]) -> Pixels | None:
-    """Store pictures as bytes where they hold whole pixels."""
-    rounded = [np.round(part["x"] * 255) for part in parts]
-    if any(np.abs(r - part["x"] * 255).max() > 1e-2 for r, part in zip(rounded, parts, strict=True)):
-        return None
-    for r, part in zip(rounded, parts, strict=True):
-        part["x"] = r.astype(np.uint8)
-    return Pixels()
+def _stored(x: np.ndarray) -> np.ndarray:
+    """Pictures as bytes where they hold whole pixels; all else as it is."""
+    if x.dtype != np.float32:
+        return x
+    rounded = np.round(x * 255)
+    return rounded.astype(np.uint8) if np.abs(rounded - x * 255).max() <= 1e-2 else x
+
+
+def _floats(x: np.ndarray) -> np.ndarray:
+    """Pictures that were stored as bytes as float32 again; all else as it is."""
+    return x.astype(np.float32) / 255 if x.dtype == np.uint8 else x
 
 
 def _class(classes: int) -> Callable[[Any], int]:
-    def read(y: Any) -> int:
-        if (
-            isinstance(y, bool)
-            or not isinstance(y, (int, float, str))
-            or int(y) != float(y)
-            or not 0 <= int(y) < classes
-        ):
-            raise ValueError(f"the label {y!r} is no class from 0 to {classes - 1}")
-        return int(y)
+    allowed = frozenset(range(classes))
+    return lambda y: _label(y, allowed, f"no class from 0 to {classes - 1}")
 
-    return read
+
+def _label(y: Any, allowed: frozenset[int], otherwise: str) -> int:
+    """A whole number, or text of one, among those allowed."""
+    try:
+        number = None if isinstance(y, bool) else float(y)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or number not in allowed:
+        raise ValueError(f"the label {y!r} is {otherwise}")
+    return int(number)
 
 
 def _letters(x: Any) -> np.ndarray:
@@ -248,10 +282,7 @@ def _text(x: Any, length: int) -> np.ndarray:
 
 
 def _mood(y: Any) -> int:
-    number = int(y)
-    if number not in (0, 1, 4):  # raw files say 4 for good
-        raise ValueError(f"the label {y!r} is none of 0, 1, 4")
-    return int(number > 0)
+    return int(_label(y, frozenset((0, 1, 4)), "none of 0, 1, 4") > 0)  # raw files say 4 for good
 
 
 def _file_name(x: Any) -> np.ndarray:

@@ -4,7 +4,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from ..dataset import Dataset, node_data, source
 from ..nodes import NodeData
 from ..parts import Parts
 from ..pixels import Normalize, pixels_of
+from .files import local
 
 Pair = tuple[Any, Any]
 
@@ -35,6 +35,7 @@ def from_arrays(
     pixels: bool = False,
     normalize: Normalize = False,
     validation: Pair | None = None,
+    validation_groups: Ids = None,
 ) -> Dataset:
     """A data set from arrays: x [N, ...] and y [N], optionally test=(x, y).
 
@@ -45,7 +46,7 @@ def from_arrays(
       y: [N] whole numbers >= 0 (classes), or [N, T], as the next symbols of a sequence; or floating [N, ...]
         (regression targets).
       test: (x, y) of the same kinds, or None.
-      groups, test_groups: [N], [M] writer or user ids for `by_group`, or None.
+      groups, test_groups, validation_groups: [N], [M], [V] writer or user ids for `by_group`, or None.
       num_classes: default largest label + 1, or 0 for regression.
       name: for summaries.
       pixels: x is images uint8 [N, H, W] or [N, H, W, C]. They stay bytes on the device, and tasks see float32 in [0, 1]
@@ -53,21 +54,33 @@ def from_arrays(
       validation: (x, y) by which runs are chosen, or None.
       normalize: of pixels. True: less the mean and over the std of each channel of the training part; or (mean, std).
     Raises:
-      ValueError, TypeError: lengths differ, no samples, non-finite numbers, negative labels,
+      ValueError, TypeError: lengths differ, no samples, numbers that are not finite or not so as float32, negative labels,
         labels >= num_classes.
     Example:
       >>> from_arrays(np.zeros((4, 2)), np.array([0, 1, 1, 0])).num_classes
       2
     """
-    if normalize is not False and not pixels:
-        raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
+    _check_normalize(normalize, pixels)
     train = _door(x, y, "", pixels)
     tests, chosen = _beside(train, test, "test", pixels), _beside(train, validation, "validation", pixels)
-    groups = _ids(groups, len(train["y"]), "groups")
-    test_groups = _ids(test_groups, 0 if tests is None else len(tests["y"]), "test_groups")
+    size = lambda part: 0 if part is None else len(part["y"])
+    groups = _ids(groups, size(train), "groups")
+    test_groups = _ids(test_groups, size(tests), "test_groups")
+    validation_groups = _ids(validation_groups, size(chosen), "validation_groups")
     classes = _num_classes([part["y"] for part in (train, tests, chosen) if part is not None], num_classes)
     seen = pixels_of(train["x"], normalize, "from_arrays") if pixels else None
-    return Dataset(train, tests, classes, name, "given by the user", groups, test_groups, seen, validation=chosen)
+    return Dataset(
+        train,
+        tests,
+        classes,
+        name,
+        "given by the user",
+        groups,
+        test_groups,
+        seen,
+        validation=chosen,
+        validation_groups=validation_groups,
+    )
 
 
 @recorded()
@@ -78,6 +91,10 @@ def from_clients(
     *,
     num_classes: int | None = None,
     name: str = "clients",
+    pixels: bool = False,
+    normalize: Normalize = False,
+    validations: Sequence[Pair] | None = None,
+    validation: Pair | None = None,
 ) -> NodeData:
     """The data of nodes that are already split: client i has (x_i [N_i, ...], y_i [N_i]).
 
@@ -87,31 +104,24 @@ def from_clients(
       clients: one (x, y) per node, N_i >= 1.
       tests: one (x, y) per node, its own test samples, or None.
       test: (x, y) that everybody is tested on, or None; then the union of `tests` serves.
-      num_classes, name: as for `from_arrays`.
+      num_classes, name, pixels: as for `from_arrays`.
+      normalize: of pixels, as for `from_arrays`; the mean and std are those of the rows of all nodes.
+      validations: one (x, y) per node, by which runs are chosen, or None.
+      validation: (x, y) by which runs of all nodes are chosen, or None.
     Raises:
       ValueError, TypeError: as for `from_arrays`, naming the client.
     Example:
       >>> from_clients([(np.zeros((3, 2)), np.array([0, 0, 1])), (np.zeros((1, 2)), np.array([1]))]).n
       2
     """
-    train, parts = _stack(clients, "client")
-    own, own_parts = (None, None) if tests is None else _stack(tests, "test of client")
-    if own_parts is not None and len(own_parts) != len(parts):
-        raise bad(
-            "tests",
-            len(own_parts),
-            says=f"holds {len(own_parts)} pairs for {len(parts)} clients",
-            instead="give one (x, y) per client",
-        )
-    everybody = None if test is None else _door(*_pair(test, "test"), "test ")
-    if everybody is not None and own is not None and own_parts is not None:  # common rows first, then own rows
-        own_parts = Parts(own_parts.rows + len(everybody["y"]), own_parts.offsets)
-        own = {k: _join([everybody[k], own[k]], f"test {k}") for k in own}
-    both = own if own is not None else everybody
-    if both is not None:
-        _join([columns.taken(part["x"], slice(1)) for part in (train, both)], "test x beside x")
-    classes = _num_classes([train["y"]] + ([] if both is None else [both["y"]]), num_classes)
-    return node_data(Dataset(train, both, classes, name, "given by the user"), parts, own_parts)
+    _check_normalize(normalize, pixels)
+    train, parts = _stack(clients, "client", pixels)
+    tested, own_tests = _for_nodes(train, tests, test, "test", len(parts), pixels)
+    chosen, own_validation = _for_nodes(train, validations, validation, "validation", len(parts), pixels)
+    classes = _num_classes([part["y"] for part in (train, tested, chosen) if part is not None], num_classes)
+    seen = pixels_of(train["x"], normalize, "from_clients") if pixels else None
+    whole = Dataset(train, tested, classes, name, "given by the user", pixels=seen, validation=chosen)
+    return node_data(whole, parts, own_tests, own_validation)
 
 
 @source
@@ -120,8 +130,8 @@ def from_npz(
 ) -> Dataset:
     """Read a data set from an .npz file with arrays x and y.
 
-    Optional arrays: x_test, y_test, x_validation, y_validation, groups, test_groups. Nothing in the file can run code: pickled
-    arrays are refused.
+    Optional arrays: x_test, y_test, x_validation, y_validation, groups, test_groups, validation_groups. Nothing in the file can
+    run code: pickled arrays are refused.
 
     Args:
       path: of the file.
@@ -133,7 +143,7 @@ def from_npz(
     Example:
       >>> from_npz("mine.npz").partition(iid(), nodes=8)  # doctest: +SKIP
     """
-    path = Path(path)
+    path = local(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"from_npz: there is no file {path}; write one with np.savez({path.name!r}, x=x, y=y, x_test=..., y_test=...)"
@@ -151,12 +161,13 @@ def from_npz(
         )
         raise bad("path", path, owner="from_npz", says=says, instead=instead) from e
     pairs = {"x_test": "y_test", "x_validation": "y_validation"}
-    known = {"x", "y", *pairs, *pairs.values(), "groups", "test_groups"}
+    known = {"x", "y", *pairs, *pairs.values(), "groups", "test_groups", "validation_groups"}
     alone = any((x in arrays) != (y in arrays) for x, y in pairs.items())
     if not {"x", "y"} <= arrays.keys() or not arrays.keys() <= known or alone:
         says = f"is {str(path)!r}, which holds {sorted(arrays)}"
         instead = (
-            "it needs x and y, and may hold x_test with y_test, x_validation with y_validation, groups, test_groups"
+            "it needs x and y, and may hold x_test with y_test, x_validation with y_validation, groups, test_groups, "
+            "validation_groups"
         )
         raise bad("path", path, owner="from_npz", says=says, instead=instead)
     return from_arrays(
@@ -166,6 +177,7 @@ def from_npz(
         validation=(arrays["x_validation"], arrays["y_validation"]) if "x_validation" in arrays else None,
         groups=arrays.get("groups"),
         test_groups=arrays.get("test_groups"),
+        validation_groups=arrays.get("validation_groups"),
         name=name or path.stem,
         pixels=pixels,
         normalize=normalize,
@@ -177,12 +189,41 @@ def _beside(train: dict[str, Any], pair: Pair | None, what: str, pixels: bool) -
     if pair is None:
         return None
     part = _door(*_pair(pair, what), f"{what} ", pixels)
+    _check_alike(train, part, what)
+    return part
+
+
+def _for_nodes(
+    train: dict[str, Any], pairs: Sequence[Pair] | None, common: Pair | None, what: str, nodes: int, pixels: bool
+) -> tuple[dict[str, Any] | None, Parts | None]:
+    """A part of common rows, then those of each node; and which rows are whose."""
+    everybody = _beside(train, common, what, pixels)
+    if pairs is None:
+        return everybody, None
+    own, parts = _stack(pairs, f"{what} of client", pixels)
+    if len(parts) != nodes:
+        says = f"holds {len(parts)} pairs for {nodes} clients"
+        raise bad(f"{what}s", len(parts), says=says, instead="give one (x, y) per client")
+    _check_alike(train, own, f"{what}s")
+    if everybody is None:
+        return own, parts
+    both = {k: _join([everybody[k], own[k]], f"{what} {k}") for k in own}
+    return both, Parts(parts.rows + len(everybody["y"]), parts.offsets)
+
+
+def _check_alike(train: dict[str, Any], part: dict[str, Any], what: str) -> None:
+    """Refuse a part of other shapes or kinds than those of the training part."""
     form = lambda part: {name: a.shape[1:] for name, a in columns.named(part["x"]).items()}
     if form(part) != form(train) or part["y"].dtype.kind != train["y"].dtype.kind:
         shapes = [f"{_shown(p['x'])} with y {p['y'].dtype}" for p in (part, train)]
         instead = "give both parts the same shapes and kinds"
         raise bad(what, says=f"x is {shapes[0]}", why=f"but x is {shapes[1]}", instead=instead)
-    return part
+
+
+def _check_normalize(normalize: Normalize, pixels: bool) -> None:
+    """Refuse to normalize what is no pixels."""
+    if normalize is not False and not pixels:
+        raise bad("normalize", normalize, why="but x is no pixels", instead="give pixels=True, or leave normalize out")
 
 
 def _pair(pair: Any, what: str) -> Pair:
@@ -227,9 +268,29 @@ def _door(x: Any, y: Any, what: str, pixels: bool = False) -> dict[str, Any]:
             )
         if y.max() >= 2**31:
             raise bad(f"{what}y", int(y.max()), says=f"goes up to {y.max()}", instead="number the classes 0, 1, 2, ...")
-    real = lambda a: np.float64 if a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64") else np.float32
-    kind = lambda a: a.astype(real(a) if a.dtype.kind == "f" else np.int32)
-    return {"x": np.array(x) if pixels else jax.tree.map(kind, x), "y": kind(y)}
+    if pixels:
+        return {"x": np.array(x), "y": _cast(y, f"{what}y")}
+    made = jax.tree.unflatten(jax.tree.structure(x), [_cast(a, name) for name, a in parts])
+    return {"x": made, "y": _cast(y, f"{what}y")}
+
+
+def _cast(a: np.ndarray, name: str) -> np.ndarray:
+    """Numbers as int32, float32, or float64 where JAX keeps it.
+
+    Raises:
+      ValueError: one that is too large for that.
+    """
+    wide = a.dtype.itemsize >= 8 and jax.config.read("jax_enable_x64")
+    kind = np.dtype(np.int32 if a.dtype.kind != "f" else np.float64 if wide else np.float32)
+    with np.errstate(over="ignore"):
+        made = a.astype(kind)
+    held = np.isfinite(made) if kind.kind == "f" else made == a
+    if not held.all():
+        at = tuple(np.argwhere(~held)[0])
+        way = "scale the numbers" if kind.kind == "f" else "number the symbols 0, 1, ..."
+        says, why = f"is {a[at]} in row {int(at[0])}", f"which {kind.name} cannot hold"
+        raise bad(name, a[at], says=says, why=why, instead=way)
+    return made
 
 
 def _arrays(values: Any, name: str) -> Any:
@@ -287,10 +348,10 @@ def _num_classes(labels: list[np.ndarray], given: int | None) -> int:
     return largest + 1 if given is None else given
 
 
-def _stack(pairs: Sequence[Pair], what: str) -> tuple[dict[str, np.ndarray], Parts]:
+def _stack(pairs: Sequence[Pair], what: str, pixels: bool = False) -> tuple[dict[str, np.ndarray], Parts]:
     if not len(pairs):
         raise bad(what + "s", says="is empty", instead="give at least one pair (x, y)")
-    doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ") for i, p in enumerate(pairs)]
+    doors = [_door(*_pair(p, f"{what} {i}"), f"{what} {i}: ", pixels) for i, p in enumerate(pairs)]
     offsets = np.cumsum([0] + [len(d["y"]) for d in doors])
     joined = {k: _join([d[k] for d in doors], f"{k} of {what}") for k in ("x", "y")}
     return joined, Parts(np.arange(offsets[-1]), offsets)

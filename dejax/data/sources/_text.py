@@ -10,7 +10,7 @@ from ...core.checks import choice, in_, whole
 from ...core.types import PathLike
 from ...errors import bad
 from ..dataset import Dataset, source
-from .files import damaged
+from .files import damaged, flat, local, visible
 
 Streams = Mapping[str, list[np.ndarray]]  # author -> the symbols of each file
 SHARE = in_(0, 1, "[)", "a share")
@@ -28,8 +28,8 @@ def from_text(
     """Read .txt files by author, as windows of symbols and the symbol after each.
 
     x int32 [., length], y int32 [., length]: y[i] is x[i + 1], so that the loss of a task is the mean over places. An
-    author is a folder of files, or a single file; a file alone may be given, too. `groups` are the authors, for
-    `by_group`. The last `test` of every author's windows are test rows.
+    author is a folder of files, or a single file; a file alone may be given, too. Names that begin with a dot are passed
+    over. `groups` are the authors, for `by_group`. The last `test` of every author's windows are test rows.
 
     Args:
       folder: with AUTHOR.txt or AUTHOR/*.txt; or one .txt file.
@@ -38,13 +38,13 @@ def from_text(
       test: share of windows, 0 <= test < 1.
       name: for summaries; default that of the folder.
     Raises:
-      FileNotFoundError: no such place. ValueError: no .txt files; an author with too little text for one window (two,
-        where test > 0); characters that are no UTF-8.
+      FileNotFoundError: no such place. ValueError: no .txt files; files in a folder below an author's; an author with
+        too little text for one window (two, where test > 0); characters that are no UTF-8.
     Example:
       >>> from_text("speeches/", length=64).partition(by_group(), nodes=43)  # doctest: +SKIP
     """
     symbols = choice("bytes", "characters")("from_text.symbols", symbols)
-    root = Path(folder).expanduser()
+    root = local(folder)
     files = _by_author(root, (".txt",), "from_text")
     if symbols == "bytes":
         streams = {a: [np.frombuffer(f.read_bytes(), np.uint8) for f in some] for a, some in files.items()}
@@ -85,7 +85,7 @@ def from_tokens(
       >>> from_tokens("tokens/", length=128, vocabulary=50257)  # doctest: +SKIP
     """
     dtype = choice("uint16", "uint32", "int32")("from_tokens.dtype", dtype)
-    root = Path(folder).expanduser()
+    root = local(folder)
     files = _by_author(root, (".npy", ".bin"), "from_tokens")
     streams = {a: [_tokens(f, dtype) for f in some] for a, some in files.items()}
     largest = max((int(s.max()) for some in streams.values() for s in some if s.size), default=0)
@@ -104,9 +104,8 @@ def _by_author(root: Path, endings: Sequence[str], reader: str) -> dict[str, lis
         raise FileNotFoundError(
             f"{reader}: there is no {root}; give a folder with AUTHOR{endings[0]} or AUTHOR/*{endings[0]}"
         )
-    inside = lambda place: sorted(f for f in place.iterdir() if f.is_file() and f.suffix.lower() in endings)
-    found = {f.name: inside(f) for f in root.iterdir() if f.is_dir()}
-    for file in inside(root):
+    found = {f.name: flat(f, endings, f"the author {f.name!r}") for f in visible(root) if f.is_dir()}
+    for file in (f for f in visible(root) if f.is_file() and f.suffix.lower() in endings):
         found.setdefault(file.stem, []).append(file)
     found = {author: found[author] for author in sorted(found) if found[author]}
     if not found:

@@ -1,7 +1,7 @@
 """Read arrays and plain containers out of a pickle, and refuse all else in it.
 
-A pickle is a program: it may call anything that can be imported. Here it can name three things alone, which stand for
-those of NumPy and only note what an array consists of; NumPy sees the bytes after they were checked.
+A pickle is a program: it may call anything that can be imported. Here it can name a few things alone, which stand for those
+of NumPy and only note what an array consists of; NumPy sees the bytes after they were checked.
 """
 
 import math
@@ -40,15 +40,19 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, raw = state
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw
-        if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes) and isinstance(shape, tuple)):
+        self.fill(raw.encode("latin1") if isinstance(raw, str) else raw, dtype, shape, "F" if fortran else "C")
+
+    def fill(self, raw: Any, dtype: Any, shape: Any, order: Any) -> "_Array":
+        """Self, with the bytes as an array."""
+        if not (isinstance(dtype, _Dtype) and isinstance(raw, (bytes, bytearray)) and isinstance(shape, tuple)):
             raise pickle.UnpicklingError("it holds an array that is not made of bytes")
-        if not all(isinstance(s, int) and s >= 0 for s in shape):
-            raise pickle.UnpicklingError(f"it holds an array of shape {shape!r}")
+        if not all(isinstance(s, int) and s >= 0 for s in shape) or order not in ("C", "F"):
+            raise pickle.UnpicklingError(f"it holds an array of shape {shape!r} in the order {order!r}")
         kind = np.dtype(dtype.order + dtype.code)
         if math.prod(shape) * kind.itemsize != len(raw):
             raise pickle.UnpicklingError(f"it holds {len(raw)} bytes for an array {kind}{list(shape)}")
-        self.value = np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C")
+        self.value = np.frombuffer(raw, kind).reshape(shape, order=order)
+        return self
 
 
 def _begin(subtype: Any, shape: Any, code: Any) -> _Array:
@@ -57,6 +61,19 @@ def _begin(subtype: Any, shape: Any, code: Any) -> _Array:
     if subtype is not _Array:
         raise pickle.UnpicklingError("it holds an array of a class of its own")
     return _Array()
+
+
+def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> _Array:
+    """`numpy.core.numeric._frombuffer`: an array in one step, as protocol 5 writes it.
+
+    axes: where order is "K", those of the array whose axes stand as they lie in memory.
+    """
+    made = _Array().fill(raw, dtype, shape, "C" if order == "K" else order)
+    if order == "K" and axes is not None:
+        if not isinstance(axes, tuple) or sorted(axes) != list(range(made.value.ndim)):
+            raise pickle.UnpicklingError(f"it holds an array with the axes {axes!r}")
+        made.value = made.value.transpose(axes)
+    return made
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
@@ -84,6 +101,8 @@ class _Call:
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _Call(_begin),
     ("numpy._core.multiarray", "_reconstruct"): _Call(_begin),
+    ("numpy.core.numeric", "_frombuffer"): _Call(_from_buffer),
+    ("numpy._core.numeric", "_frombuffer"): _Call(_from_buffer),
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _Call(_encode),
@@ -110,23 +129,29 @@ def read_pickle(file: Path) -> Any:
     """
     raw = read_bytes(file)
     try:
-        return _plain(_Unpickler(BytesIO(raw), encoding="bytes").load())
+        return _plain(_Unpickler(BytesIO(raw), encoding="bytes").load(), {})
     except Exception as e:  # a damaged stream raises whatever its pieces do
         says, instead = f"cannot be read: {e or type(e).__name__}", "fetch it again, from where it is published"
         raise damaged(file, says, instead=instead) from e
 
 
-def _plain(value: Any) -> Any:
-    """The value, arrays in place of what was noted of them."""
+def _plain(value: Any, seen: dict[int, Any]) -> Any:
+    """The value, arrays in place of what was noted of them.
+
+    seen: what was made of containers by their id, so that one that stands in many places is gone through once.
+    """
     if isinstance(value, _Array):
         return value.value
-    if isinstance(value, dict):
-        return {_plain(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(v) for v in value)
     if not isinstance(value, PLAIN):
         raise pickle.UnpicklingError(f"it holds {type(value).__name__}")
-    return value
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if id(value) not in seen:
+        if isinstance(value, dict):
+            seen[id(value)] = {_plain(k, seen): _plain(v, seen) for k, v in value.items()}
+        else:
+            seen[id(value)] = type(value)(_plain(v, seen) for v in value)
+    return seen[id(value)]
 
 
 __all__ = ["read_pickle"]
