@@ -52,7 +52,7 @@ def flops(view: View) -> dict[str, float]:
     counts = view.counted.get
     gradients = counts("gradients", 0) + counts("public_gradients", 0) + PRODUCT * counts("products", 0)
     total = gradient * gradients + forward * counts("forwards", 0)
-    return {"flops": total, "flops/node": total / view.loyal}
+    return {"flops": total, "flops/node": total / len(view.loyal)}
 
 
 def energy(view: View, *, device: Device | float, link: Link | float) -> dict[str, float]:
@@ -81,7 +81,7 @@ def energy(view: View, *, device: Device | float, link: Link | float) -> dict[st
     messages = per_byte * view.counted.get("bytes", 0)
     total = compute + messages
     return {
-        "joules": total, "joules/node": total / view.loyal, "joules/compute": compute, "joules/messages": messages,
+        "joules": total, "joules/node": total / len(view.loyal), "joules/compute": compute, "joules/messages": messages,
     }  # fmt: skip
 
 

@@ -163,9 +163,9 @@ class View:
         return np.ones(self.n, bool) if attack is None else ~np.asarray(attack.is_adversary(self.n))
 
     @property
-    def loyal(self) -> int:
-        """How many nodes are no adversaries, there or not."""
-        return int(self._loyal.sum())
+    def loyal(self) -> np.ndarray:
+        """int32 [m]: ids of the nodes that are no adversaries, there or not."""
+        return np.flatnonzero(self._loyal).astype(np.int32)
 
     @cached_property
     def honest_params(self) -> NodeTree:

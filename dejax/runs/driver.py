@@ -216,8 +216,8 @@ def _record(
     last = run.round == cadence.rounds
     new: list[Record] = []
     parts: dict[str, Part] = {}
-    an_epoch = run.problem.an_epoch
     with processes.everyone():
+        samples = None if run.problem.source is not None else processes.to_host(run.problem.data.count)
         views = run.views(nodes=cadence.final_nodes if last else cadence.nodes, width=cadence.nodes)
         for i, view in views:
             label, seed = run.lanes[i]
@@ -240,7 +240,8 @@ def _record(
                 run.closed.add(i)
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
-            record |= run.counters[i].numbers(view.loyal, an_epoch)
+            an_epoch = None if samples is None else int(run.problem.an_epoch(samples[view.loyal]))
+            record |= run.counters[i].numbers(len(view.loyal), an_epoch)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
