@@ -46,7 +46,8 @@ class View:
       others: further models that the method asks to evaluate, as views by name.
       members: int32 [m] ids of the nodes that `rows` are of, where they are those of one architecture
         (see `of`); None: all.
-      counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on; {} outside of a run.
+      counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on, and of bytes
+        "bytes/wire" (between nodes), "bytes/up" and "bytes/down" (to and from a server); {} outside of a run.
       groups: int32 [n], which of the models `rows` [G, ...] each node has; None: one of its own.
       averageable: the mean of the models is a model; not so where they answer together, or where
         the task says `averageable = False`.
@@ -56,7 +57,7 @@ class View:
         self, params: Tree, problem: Problem, network: Any = None, *, state: Tree = None, index: int = 0,
         key: Keys | None = None, nodes: int | None = None, width: int | None = None, place: Place | None = None, together: Any = None,
         others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
-        counted: Mapping[str, int] | None = None,
+        counted: Mapping[str, float] | None = None,
     ):  # fmt: skip
         params, joint = (params.tree, True) if isinstance(params, Joint) else (params, False)
         params, groups = (

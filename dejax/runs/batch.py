@@ -266,7 +266,7 @@ class Batch(Phased):
             place=self.place,
             together=(together, at) if together else None,
             others=lambda: vmapped.views(method, self.place, state(carry), in_order),
-            counted=self.counters[at].counts(),
+            counted=self.counters[at].counts() | self.counters[at].ways(),
         )
 
     def _together(self) -> Together | None:

@@ -76,6 +76,14 @@ class Counters:
         """Bytes, gradients and whatever else was counted of honest nodes so far."""
         return {"bytes": self.bytes()} | {name: total for name, total in self.totals.items() if "/" not in name}
 
+    def ways(self) -> dict[str, float]:
+        """Bytes of honest nodes so far by who stands at both ends.
+
+        "bytes/wire" between nodes, "bytes/up" from nodes to a server, "bytes/down" from a server to nodes.
+        """
+        bits = lambda way: sum(total for name, total in self.totals.items() if name.startswith(way))
+        return {f"bytes/{way}": bits(f"{way}/") / 8 for way in ("wire", "up", "down")}
+
     def numbers(self, n: int, an_epoch: int | None = None) -> dict[str, float | int]:
         """What a record says of traffic and time, of n honest nodes; bytes of adversaries apart.
 
