@@ -142,7 +142,8 @@ def work(problem: Problem) -> tuple[float, float]:
     """
     if problem.source is not None:
         raise FieldError(
-            "flops counts gradients on a node's own samples, but batches come from a source of experience; leave flops and energy out",
+            "flops prices a gradient by the shapes of its batch, rows of a node's own samples, but batches come from a source of "
+            "experience, which makes them as it goes, and what it spends on that is not metered; leave flops and energy out",
             field="metrics",
         )
     problem = dataclasses.replace(problem, place=None)
