@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..core.checks import finite
 from ..errors import bad
 from ..metrics._models import HIGHER_IS_BETTER
 from .history import History, spent
@@ -65,13 +66,15 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     Args:
       name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
         for all others.
+        A finite number.
       by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
     Returns:
       float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
       is interpolated.
     Raises:
-      ValueError: unknown name, run or axis.
+      ValueError, TypeError: unknown name, run or axis; a target that is no finite number.
     """
+    target = finite("target", target)
     run, by = history._run(run), history._axis(by)
     history._known(name)
     history._check_axis(by, run)

@@ -77,6 +77,7 @@ class Batch(Phased):
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
         self.arrays = Arrays()
+        self.forms: dict[str, str] = {}  # of what metrics return: "a number" or "an array", by name
         self.held: int | None = None  # how many records the checkpoint that it goes on from was written after
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0

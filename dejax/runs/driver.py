@@ -9,22 +9,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..core import tree
 from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, DivergenceError, bad
 from ..planning.plan import numbers
-from ..report import arrays
 from ..report.arrays import Part
-from ..report.history import KEYS, Record
+from ..report.history import Record
 from . import batch, checkpoint, memory_check, saving
 from .batch import Batch
-from .cadence import OF_THE_MEAN, Cadence
+from .cadence import Cadence
 from .counters import Counters
 from .directory import RunDir
 from .interrupt import Interrupt
+from .measured import Measured
 from .outcome import outcome
 from .progress import Progress
 from .times import Times
@@ -124,6 +122,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
     if directory is not None:
         directory.make()
         run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
+        run.forms |= {name: "a number" for record in run.records for name in record}
         more = {"total": run.cadence.rounds, "data": run.data_name()}
         setups = run.setups()
         directory.note_graphs(run.graphs())
@@ -227,21 +226,20 @@ def _record(
             if node is not None:
                 run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
+            an_epoch = None if samples is None else int(run.problem.an_epoch(samples[view.loyal]))
+            spent = run.counters[i].numbers(len(view.loyal), an_epoch)
             if i not in run.broken:
-                held: dict[str, np.ndarray] = {}
-                for metric in measures:
-                    record |= _numbers(metric, metric(view), held)
-                for name, other in view.others.items():
-                    record |= _of_view(name, other, measures, held)
-                if held:
-                    parts.setdefault(label, {})[seed] = held
-                    run.arrays.put(label, seed, run.round, held)
+                found = Measured([*spent, *run.marks(i)], run.forms)
+                found.all_of(view, measures)
+                record |= found.numbers
+                if found.arrays:
+                    parts.setdefault(label, {})[seed] = found.arrays
+                    run.arrays.put(label, seed, run.round, found.arrays)
             else:  # its last record
                 run.closed.add(i)
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
-            an_epoch = None if samples is None else int(run.problem.an_epoch(samples[view.loyal]))
-            record |= run.counters[i].numbers(len(view.loyal), an_epoch)
+            record |= spent
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
@@ -250,53 +248,10 @@ def _record(
     return _tell(callbacks, new)
 
 
-def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarray]) -> dict[str, float | int]:
-    """Measure one more view; each number stands under `number/name`, and so do arrays in `held`."""
-    out: dict[str, float | int] = {}
-    own: dict[str, np.ndarray] = {}
-    for metric in measures:
-        called = getattr(getattr(metric, "func", metric), "__name__", "")
-        if view.averageable or called not in OF_THE_MEAN:
-            found = _numbers(metric, metric(view), own)
-            out |= {f"{key}/{name}": v for key, v in found.items() if key != "evaluated"}
-    held |= {f"{key}/{name}": v for key, v in own.items()}
-    return out
-
-
 @processes.led
 def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> bool:
     answers = [callback(record) for record in records for callback in callbacks]
     return any(answer is True for answer in answers)
-
-
-def _numbers(metric: Any, got: object, held: dict[str, np.ndarray]) -> dict[str, float | int]:
-    """What a metric returned, as plain numbers; its arrays go to `held`.
-
-    Raises:
-      ValueError, TypeError: not a dict of names and numbers.
-    """
-    name = getattr(metric, "__name__", type(metric).__name__)
-
-    def refused(says: str, why: str = "", instead: str = "") -> Exception:
-        return bad("metrics", got, says=f"holds {name}, which returned {says}", why=why, instead=instead)
-
-    if not isinstance(got, dict):
-        raise refused(type(got).__name__, instead="give a dict of names and numbers, e.g. {'spread': 0.1}")
-    out = {}
-    for key, value in got.items():
-        if key in KEYS:
-            raise refused(repr(key), "which names a column of every record", "give it another name")
-        if np.ndim(value) != 0:
-            array = arrays.checked(value)
-            if array is None:
-                raise refused(f"{key} of shape {np.shape(value)}", "which holds no numbers", "give numbers")
-            held[str(key)] = array
-            continue
-        try:
-            out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            raise refused(f"{key} = {value!r}", instead="give a number") from None
-    return out
 
 
 class _Clock:
