@@ -289,6 +289,8 @@ def report(args: argparse.Namespace) -> int:
             raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
+    for names, more in ((args.higher, True), (args.lower, False)):
+        history.higher |= dict.fromkeys(known(history, names), more)
     if args.only is not None:
         history = reports.only(history, [label.strip() for label in args.only.split(",")])
     if args.choose is not None:
@@ -313,6 +315,18 @@ def report(args: argparse.Namespace) -> int:
     if args.out:
         out.print(f"written to {args.out}: open {Path(args.out) / 'report.html'}")
     return DONE
+
+
+def known(history: Any, names: str | None) -> list[str]:
+    """`NAME,NAME` as a list.
+
+    Raises:
+      ValueError: a name that no record holds.
+    """
+    found = [] if names is None else [name.strip() for name in names.split(",")]
+    for name in found:
+        history._known(name)
+    return found
 
 
 def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:

@@ -21,6 +21,7 @@ from ..core.views import Grouped, Joint
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 from ..problem.averaging import has_mean, no_mean
+from . import direction
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers or arrays; runs on the host, on concrete arrays
 
@@ -137,6 +138,10 @@ class View:
     def task(self) -> Any:
         """What one node learns, measured by what answers where that is not one model."""
         return self.problem.task if self._predict is None else Predicted(self.problem.task, self._predict)
+
+    def higher(self, name: str) -> bool | None:
+        """Whether more of a number is better, as the task declares or its name says; None where nothing does."""
+        return direction.higher(name, direction.declared(self.problem.task))
 
     @property
     def data(self) -> Any:

@@ -34,6 +34,7 @@ class History:
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
       held: arrays that metrics returned; see `arrays`.
+      higher: name of a number -> whether more of it is better, where neither its name nor its metric says so; yours to fill.
     Example:
       >>> h = History([{"run": "a", "seed": 0, "round": 0, "loss": 2.0}, {"run": "a", "seed": 0, "round": 9, "loss": 1.0}])
       >>> h.last("loss")
@@ -48,6 +49,7 @@ class History:
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory, self.held = interrupted, directory, Arrays()
+        self.higher: dict[str, bool] = {}
         self.graphs: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
@@ -91,7 +93,7 @@ class History:
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
         out.held, out.graphs = self.held + other.held, self.graphs | other.graphs
-        out.theory = self.theory | other.theory
+        out.theory, out.higher = self.theory | other.theory, self.higher | other.higher
         return out
 
     # ---- numbers
@@ -143,17 +145,19 @@ class History:
             raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
         return float(values[:, -1].mean())
 
-    def peak(self, name: str, run: str | None = None) -> float:
+    def peak(self, name: str, run: str | None = None, *, higher: bool | None = None) -> float:
         """The best value over all evaluations, averaged over seeds; see `report.targets`."""
         from .targets import peak
 
-        return peak(self, name, run)
+        return peak(self, name, run, higher)
 
-    def to_target(self, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+    def to_target(
+        self, name: str, target: float, run: str | None = None, by: str = "round", *, higher: bool | None = None
+    ) -> np.ndarray:
         """What each seed [seeds] had spent at a target; see `report.targets`."""
         from .targets import to_target
 
-        return to_target(self, name, target, run, by)
+        return to_target(self, name, target, run, by, higher)
 
     def measure(self) -> str | None:
         """Return the name of the number that ranks runs where nothing else is said.
@@ -165,7 +169,7 @@ class History:
 
         return next((name for name in RANKS if name in self.names), None)
 
-    def best(self, name: str | None = None) -> str | None:
+    def best(self, name: str | None = None, *, higher: bool | None = None) -> str | None:
         """Return the run whose number at its last evaluation is best (mean of seeds).
 
         Not the best that a run had on the way: for that look at `series`.
@@ -174,14 +178,14 @@ class History:
 
         Args:
           name: e.g. "accuracy/local"; None: the first of accuracy/validation, loss/validation, accuracy/local,
-            accuracy/mean_model, objective, loss/local, loss that there is. Higher is better for accuracy and its like
-            (`metrics.HIGHER_IS_BETTER`), lower for all others.
+            accuracy/mean_model, objective, loss/local, loss that there is.
+          higher: whether more of it is better; None: as its metric declares, or as its name says.
         Raises:
-          ValueError: unknown name.
+          ValueError: unknown name; nothing says which way is better.
         """
         from .targets import best
 
-        return best(self, name)
+        return best(self, name, higher)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return columns: name -> array [records].

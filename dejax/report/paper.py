@@ -15,11 +15,11 @@ import numpy as np
 
 from ..core.types import Axes, Figure, PathLike
 from ..errors import bad
+from ..metrics import direction
 from . import facets, figures
 from .history import BY, History
 from .seeds import check_band
 from .tables import BEST, Table
-from .targets import sign_of
 
 SPENT = (
     "bytes",
@@ -98,7 +98,10 @@ def comma_separated(table: Table) -> str:
 
 
 def best_of(table: Table) -> dict[str, int]:
-    """Column -> row of its best number, of columns that say how well a run did; none of one row."""
+    """Column -> row of its best number, of columns that say how well a run did; none of one row.
+
+    Nor of numbers of which nothing says which way is better.
+    """
     names = [key.removeprefix(BEST) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
     measured = next((family for family in families if family not in SPENT), "objective")
@@ -111,7 +114,10 @@ def best_of(table: Table) -> dict[str, int]:
             continue
         found = [row.get(key) for row in table.rows]
         means = [x[0] if isinstance(x, tuple) else x for x in found]
-        sign = sign_of(family if key == "equal" else name)
+        more = direction.higher(family if key == "equal" else name, table.higher)
+        if more is None:
+            continue
+        sign = 1 if more else -1
         ranked = [-math.inf if x is None or not math.isfinite(x) else sign * x for x in means]
         if max(ranked) > -math.inf:
             out[key] = int(np.argmax(ranked))

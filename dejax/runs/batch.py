@@ -19,6 +19,7 @@ from ..core.types import MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import Words, bad
+from ..metrics import direction
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
 from ..report.arrays import Arrays
@@ -290,6 +291,8 @@ class Batch(Phased):
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
         out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+        own = () if self.cadence is None else self.cadence.measures(self.problem)
+        out |= {"higher": found} if (found := direction.declared(self.problem.task, *own)) else {}
         seconds, rounds = self.pace
         return out | ({"wall/round": float(f"{seconds / rounds:.4g}")} if rounds else {})
 

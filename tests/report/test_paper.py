@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dejax import cli, report
-from dejax.report import paper, targets
+from dejax.metrics.direction import higher
+from dejax.report import paper
 from dejax.report.history import History
 
 
@@ -116,16 +117,9 @@ def test_the_best_stands_beside_the_last_and_a_round_has_its_time():
 
 
 def test_what_is_better_of_spreads_and_shares():
-    better = {
-        name: targets.sign_of(f"{family}/local{name}")
-        for family in ("accuracy",)
-        for name in ("", "_worst10", "_jain", "_std", "_variance", "_range")
-    }
-    assert better == {"": 1, "_worst10": 1, "_jain": 1, "_std": -1, "_variance": -1, "_range": -1}
-    assert (
-        targets.sign_of("loss/local") == -1 == targets.sign_of("loss/local_best10")
-        and targets.sign_of("loss/local_entropy") == 1
-    )
+    more = {name: higher(f"accuracy/local{name}") for name in ("", "_worst10", "_jain", "_std", "_variance", "_range")}
+    assert more == {"": True, "_worst10": True, "_jain": True, "_std": False, "_variance": False, "_range": False}
+    assert higher("loss/local") is higher("loss/local_best10") is False and higher("loss/local_entropy") is True
 
 
 def test_columns_are_checked():
