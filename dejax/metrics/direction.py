@@ -120,18 +120,14 @@ def declared(*owners: Any) -> dict[str, bool]:
       ValueError, TypeError: another attribute; two that say the opposite.
     """
     out: dict[str, bool] = {}
-    for owner in (one for owner in owners for one in tasks_of(owner)):
+    for owner in (one for given in owners for one in tasks_of(given)):
         function = getattr(owner, "func", owner)
-        said, field = (
-            getattr(function, "higher", None),
-            f"{getattr(function, '__name__', type(function).__name__)}.higher",
-        )
+        said = getattr(function, "higher", None)
         if said is None:
             continue
+        field = f"{getattr(function, '__name__', type(function).__name__)}.higher"
         if not isinstance(said, Mapping) or not all(type(v) is bool and isinstance(k, str) for k, v in said.items()):
-            raise bad(
-                "higher", said, owner=owner, instead="give a dict from names to True or False, e.g. {'recovered': True}"
-            )
+            raise bad(field, said, instead="give a dict from names to True or False, e.g. {'recovered': True}")
         for name, more in said.items():
             if out.setdefault(name, more) is not more:
                 why = f"but another metric or task says {not more} of {name!r}"

@@ -56,7 +56,7 @@ def test_declarations_are_collected_and_checked():
         declared(a, b)
     for wrong in (True, {"foo": 1}, ["foo"]):
         a.higher = wrong
-        with pytest.raises(TypeError, match="higher .*give a dict from names to True or False"):
+        with pytest.raises(TypeError, match="a.higher .*give a dict from names to True or False"):
             declared(a)
 
 
@@ -161,3 +161,12 @@ def test_the_worst_nodes_are_those_of_a_known_direction():
         )
     finally:
         del measured.higher
+
+
+def test_architectures_declare_what_their_tasks_do():
+    task = lambda said: type("Task", (), {"higher": said})()
+    both = dj.tasks.architectures({"a": task({"foo": True}), "b": task({"bar": False})}, {"a": 1, "b": 1})
+    assert declared(both) == {"foo": True, "bar": False}
+    apart = dj.tasks.architectures({"a": task({"foo": True}), "b": task({"foo": False})}, {"a": 1, "b": 1})
+    with pytest.raises(ValueError, match="Task.higher .*another metric or task says True of 'foo'"):
+        declared(apart)
