@@ -11,6 +11,7 @@ from ..core.types import Axes, PathLike
 from ..devices import processes
 from ..errors import NULL, bad, call, keyword
 from .arrays import Arrays
+from .seeds import mean_over
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
@@ -21,10 +22,9 @@ BY = {name: name for name in AXES} | {"rounds": "round"}
 class History:
     """The records of one or several runs, and their final states.
 
-    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss"
-    (mean training loss since the record before), "accuracy/local", "accuracy/mean_model",
-    "consensus", "bytes" (directed payload of all nodes so far), "bytes/node", "seconds" (virtual,
-    with a clock), "wall" (real seconds so far), and what own metrics add.
+    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss" (mean training loss since the
+    record before), "accuracy/local", "accuracy/mean_model", "consensus", "bytes" (directed payload of all nodes so far),
+    "bytes/node", "seconds" (virtual, with a clock), "wall" (real seconds so far), and what own metrics add.
 
     Attributes:
       records: list of records, in the order made.
@@ -121,7 +121,7 @@ class History:
             x[at] = spent(r, by)
         if not len(rounds):
             return np.zeros(0), values
-        return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
+        return (np.asarray(rounds, float) if by == "round" else mean_over(x)), values
 
     def arrays(self, name: str, run: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...].
@@ -137,13 +137,14 @@ class History:
     def last(self, name: str, run: str | None = None) -> float:
         """The number at the last evaluation that has it, averaged over seeds.
 
+        Of a seed that ended early it is that at its last.
+
         Raises:
           ValueError: no record of that run holds the name.
         """
-        values = self.series(name, run)[1]
-        if values.shape[1] == 0:
-            raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
-        return float(values[:, -1].mean())
+        from .targets import finals
+
+        return float(finals(self, name, run).mean())
 
     def peak(self, name: str, run: str | None = None, *, higher: bool | None = None) -> float:
         """The best value over all evaluations, averaged over seeds; see `report.targets`."""
@@ -173,7 +174,6 @@ class History:
         """Return the run whose number at its last evaluation is best (mean of seeds).
 
         Not the best that a run had on the way: for that look at `series`.
-
         Runs that diverged, failed or ended with numbers that are not finite are left out; None if no other is there.
 
         Args:

@@ -19,7 +19,7 @@ from ..metrics import direction
 from . import facets, figures
 from .history import BY, History
 from .seeds import check_band
-from .tables import BEST, Table
+from .tables import BEST, CHOSEN, Table
 
 SPENT = (
     "bytes",
@@ -102,12 +102,12 @@ def best_of(table: Table) -> dict[str, int]:
 
     Nor of numbers of which nothing says which way is better.
     """
-    names = [key.removeprefix(BEST) for key, _ in table.columns]
+    names = [key.removeprefix(BEST).removeprefix(CHOSEN) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
     measured = next((family for family in families if family not in SPENT), "objective")
     out = {}
     for key, _ in table.columns:
-        name = key.removeprefix(BEST)
+        name = key.removeprefix(BEST).removeprefix(CHOSEN)
         family = measured if key == "equal" else name.split("/")[0]
         said = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
         if len(table.rows) < 2 or not said:

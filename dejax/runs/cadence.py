@@ -14,6 +14,7 @@ from ..core.types import Problem
 from ..errors import NULL, a_name, bad, call, keyword
 from ..metrics import View, direction
 from ..problem.averaging import has_mean, no_mean
+from .patience import sign
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
@@ -60,16 +61,23 @@ class Cadence:
     final_nodes: int | None = None
     metrics: Sequence[Any] | None = None
     checkpoint_every: int | None = None
+    patience: int | None = None
+    monitor: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str) or callable(self.metrics):  # one, without a list around it
             object.__setattr__(self, "metrics", (self.metrics,))
         if self.metrics is not None and not isinstance(self.metrics, Sequence):
             raise bad("metrics", self.metrics, instead="give names or functions fn(view), one or a list of them")
-        for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
+        for name in ("every", "nodes", "final_nodes", "checkpoint_every", "patience"):
             object.__setattr__(self, name, or_none(whole)(name, getattr(self, name)))
         for name, check, some in (("at", natural, "[1, 2, 5, 10]"), ("at_seconds", above(0), "[0.5, 1.0, 2.0]")):
             object.__setattr__(self, name, _several(name, getattr(self, name), check, some))
+        if self.monitor is not None and not isinstance(self.monitor, str):
+            raise bad("monitor", self.monitor, instead="give the name of a number, e.g. 'accuracy/validation'")
+        if self.monitor is not None and self.patience is None:
+            way = "give " + keyword("patience", 5) + ", the evaluations that may pass without a better one"
+            raise bad("monitor", self.monitor, why="but no patience says when a run ends", instead=way)
 
     @property
     def step(self) -> int | None:
@@ -166,6 +174,10 @@ class Cadence:
                     why=f"but there are {run.problem.n} nodes",
                     instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
+        if self.patience is not None and self.monitor is None and run.problem.data.validation is None:
+            why = f"but {run.problem.data.name} has no validation part, by which a run should end"
+            way = "set one aside with data.split(validation=0.1), or say by which number, " + keyword("monitor", "loss")
+            raise bad("patience", self.patience, why=why, instead=way)
         if self.at_seconds is not None and run.network.clock is None and run.network.events is None:
             clock = call("dejax.faults.clock", latency=0.01)
             way = (
@@ -175,7 +187,9 @@ class Cadence:
                 + keyword("at", "[1, 2, 5]")
             )
             raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
-        direction.declared(run.problem.task, *self.measures(run.problem))
+        declared = direction.declared(run.problem.task, *self.measures(run.problem))
+        if self.monitor is not None:
+            sign(self.monitor, declared)  # refuses names that do not say it
         excluded = without_mean(run.problem)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")

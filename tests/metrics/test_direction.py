@@ -170,3 +170,24 @@ def test_architectures_declare_what_their_tasks_do():
     apart = dj.tasks.architectures({"a": task({"foo": True}), "b": task({"foo": False})}, {"a": 1, "b": 1})
     with pytest.raises(ValueError, match="Task.higher .*another metric or task says True of 'foo'"):
         declared(apart)
+
+
+def test_early_stopping_asks_the_same():
+    method, problem, network = toy.experiment()
+
+    def own(view):
+        return {"recovered": 0.1 * view.index}
+
+    stopped = lambda name, *measures: dj.simulate(
+        method, problem, network, 6, metrics=list(measures), every=1, progress=False, patience=2, monitor=name
+    )
+    with pytest.raises(
+        ValueError, match="monitor is 'recovered', but nothing says whether more of it is better; declare it"
+    ):
+        stopped("recovered", own)
+    own.higher = {"recovered": True}
+    assert stopped("recovered", own).records[-1]["round"] == 6
+    own.higher = {"recovered": False}
+    assert stopped("recovered", own).records[-1]["round"] == 2
+    rising = lambda view: {"precision": 0.1 * view.index}
+    assert stopped("precision", rising).records[-1]["round"] == 6
