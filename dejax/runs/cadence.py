@@ -14,7 +14,6 @@ from ..core.types import Problem
 from ..errors import NULL, a_name, bad, call, keyword
 from ..metrics import View, direction
 from ..problem.averaging import has_mean, no_mean
-from .patience import sign
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
@@ -187,9 +186,7 @@ class Cadence:
                 + keyword("at", "[1, 2, 5]")
             )
             raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
-        declared = direction.declared(run.problem.task, *self.measures(run.problem))
-        if self.monitor is not None:
-            sign(self.monitor, declared)  # refuses names that do not say it
+        direction.declared(run.problem.task, *self.measures(run.problem))
         excluded = without_mean(run.problem)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")

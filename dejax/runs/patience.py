@@ -39,7 +39,7 @@ class Patience:
             why = f"but the run measures {names or 'no number'}"
             raise bad("monitor", name, why=why, instead="give one of them, or measure it, too")
         value, key = record[name], (record["run"], record["seed"])
-        score = -math.inf if value is None or not math.isfinite(value) else sign(name, self.declared) * value
+        score = -math.inf if value is None or not math.isfinite(value) else _sign(name, self.declared) * value
         best, since = self._best.get(key, (-math.inf, -1))
         self._best[key] = (score, 0) if score > best else (best, since + 1)
         return self._best[key][1] >= self.evaluations
@@ -57,7 +57,7 @@ class Patience:
         return End(record["round"], PATIENCE, said)
 
 
-def sign(monitor: str, declared: Mapping[str, bool] | None) -> int:
+def _sign(monitor: str, declared: Mapping[str, bool] | None) -> int:
     """1 where more of the number is better, -1 where less is.
 
     Raises:
@@ -84,4 +84,4 @@ def _first(record: Record) -> str:
     return measured[0]
 
 
-__all__ = ["Patience", "sign"]
+__all__ = ["Patience"]
