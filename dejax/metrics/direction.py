@@ -112,9 +112,9 @@ def needed(name: str, declared: Mapping[str, bool] | None = None, given: bool | 
 
 
 def declared(*owners: Any) -> dict[str, bool]:
-    """Collect what tasks and metrics declare in their attribute `higher`: name -> whether more is better.
+    """Collect what tasks and metrics declare of which way their numbers are better.
 
-    Of several architectures what each task declares.
+    That is their attribute `higher`, name -> whether more is better. Of several architectures what each task declares.
 
     Raises:
       ValueError, TypeError: another attribute; two that say the opposite.

@@ -140,7 +140,7 @@ class View:
         return self.problem.task if self._predict is None else Predicted(self.problem.task, self._predict)
 
     def higher(self, name: str) -> bool | None:
-        """Whether more of a number is better, as the task declares or its name says; None where nothing does."""
+        """Whether more of a number is better, by its task or its name; None if unknown."""
         return direction.higher(name, direction.declared(self.problem.task))
 
     @property

@@ -186,7 +186,7 @@ class Problem:
         return -(-samples // (samples if self.batch_size is None else self.batch_size))
 
     def an_epoch(self, samples: Any) -> Any:
-        """Steps in which nodes with so many samples [m] all make one epoch: sum_i ceil(samples_i / B).
+        """Steps of one epoch of nodes with so many samples [m]: sum_i ceil(samples_i / B).
 
         Epochs are counted by it everywhere: steps of these nodes over this number. So a node with more samples counts
         for more: it is the mean of the nodes' own epochs, each weighted by its batches.

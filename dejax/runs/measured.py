@@ -106,7 +106,10 @@ def _name(metric: Any) -> str:
 
 
 def _alike(metric: Any, other: Any) -> bool:
-    """Whether two metrics may give one name: built-in ones mean the same by it, unless their arguments differ."""
+    """Whether two metrics may give one name.
+
+    Built-in ones mean the same by it, unless one metric is given twice with other arguments.
+    """
     plain = lambda m: (getattr(m, "func", m), getattr(m, "args", ()), getattr(m, "keywords", {}))
     (mine, *how), (theirs, *other_how) = plain(metric), plain(other)
     built_in = [getattr(metrics_room, name) for name in metrics_room.__all__]
