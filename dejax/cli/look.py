@@ -292,6 +292,8 @@ def report(args: argparse.Namespace) -> int:
             raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
+    for names, more in ((args.higher, True), (args.lower, False)):
+        history.higher |= dict.fromkeys(known(history, names), more)
     if args.only is not None:
         history = reports.only(history, [label for text in args.only for label in labels_in(history, text)])
     if args.choose is not None:
@@ -318,13 +320,25 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
+def known(history: Any, names: str | None) -> list[str]:
+    """`NAME,NAME` as a list.
+
+    Raises:
+      ValueError: a name that no record holds.
+    """
+    found = [] if names is None else [name.strip() for name in names.split(",")]
+    for name in found:
+        history._known(name)
+    return found
+
+
 def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
     """Write the table and the figure that were asked for.
 
     Raises:
       ValueError: an end of a name that is none of theirs; a flag of figures without --figure.
     """
-    from ..report import paper
+    from ..report import paper, typeset
 
     alone = [
         f"--{name}" for name in ("metric", "map", "facet") if getattr(args, name) is not None and args.figure is None
@@ -336,7 +350,7 @@ def for_paper(args: argparse.Namespace, history: Any, table: Any) -> None:
         if path is not None and not Path(path).absolute().parent.is_dir():
             raise FileNotFoundError(f"--{flag} is {path!r}, but there is no directory {Path(path).parent}; make it")
     if args.table is not None:
-        paper.save_table(table, args.table)
+        typeset.save_table(table, args.table)
     if args.figure is not None:
         width = args.width if args.width in paper.WIDTHS else number(args.width)
         if args.map is not None and args.facet is not None:

@@ -214,6 +214,10 @@ def parser() -> argparse.ArgumentParser:
     paper.add_argument("--columns", metavar="A,B", help="numbers of the table, e.g. accuracy/local,bytes")
     paper.add_argument("--target", metavar="NAME=X", help="add what was spent until a number was there")
     paper.add_argument(
+        "--higher", metavar="A,B", help="numbers of which more is better, where their names do not say it"
+    )
+    paper.add_argument("--lower", metavar="A,B", help="numbers of which less is better")
+    paper.add_argument(
         "--band", choices=("std", "ci95", "minmax"), default="std", help="spread over seeds (default: std)"
     )
     paper.add_argument(

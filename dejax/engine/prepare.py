@@ -97,7 +97,7 @@ def epochs_of_round(method: Method, problem: Problem) -> Any:
     work = getattr(method, "local_steps", 1)
     most, steps = steps_of(work, data.index, data.count, problem.batches, jnp.asarray, data.even)
     whole = most * problem.n if steps is None else steps.sum()
-    return whole / problem.batches(jnp.asarray(data.count)).sum() * (1 if cohort is None else cohort / problem.n)
+    return whole / problem.an_epoch(jnp.asarray(data.count)) * (1 if cohort is None else cohort / problem.n)
 
 
 def _check_leaves(method: Method) -> None:

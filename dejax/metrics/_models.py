@@ -20,8 +20,6 @@ from ..xla.erase_mesh import erase_mesh
 from .by_class import of_classes, shares_of_classes, taken_for
 from .view import View
 
-HIGHER_IS_BETTER = ("accuracy", "auc", "f1", "r2", "reward", "return", "score")
-
 
 def local_models(view: View, *, own: bool = False, block: int | str | None = "auto") -> dict[str, float]:
     """Measure the nodes' own models on the global test set: loss and accuracy.
@@ -38,7 +36,8 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     Returns:
       For each metric M of the task, and "loss": M/local (mean over nodes), M/local_std,
       M/local_worst, M/local_p10 (the value that 10 % of the nodes fall short of: the 10th
-      percentile where higher is better, else the 90th; linear interpolation). With `own` the same
+      percentile where higher is better, else the 90th; linear interpolation); the last two only where it is known which
+      way M is better (`direction`). With `own` the same
       under M/own_test. Where nodes have several architectures, also M/local/NAME, the mean over those
       of one. Also "evaluated", the number of models; and where they are all, but fewer on
       the way, M/local_sample: the mean over those of the way, as which their curve goes on.
@@ -49,14 +48,14 @@ def local_models(view: View, *, own: bool = False, block: int | str | None = "au
     kinds = view.rows.parts() if is_stacks(view.rows) else []
     out: dict[str, float] = {"evaluated": len(ids)}
     for name, per_node in values.items():
-        out |= spread(per_node, name, higher=name.split("/")[0] in HIGHER_IS_BETTER)
+        out |= spread(per_node, name, view.higher(name))
         for kind, of in kinds:
             some = per_node if of is None else per_node[np.isin(ids, of)]
             out[f"{name}/{kind}"] = float(np.nanmean(some)) if (~np.isnan(some)).any() else float("nan")
     if view.width is not None and view.width < len(ids) and not view.shared:
         few = np.isin(ids, chosen(view.honest, view.width))
         if few.sum() == view.width:
-            out |= {f"{name}_sample": spread(per_node[few], name, False)[name] for name, per_node in values.items()}
+            out |= {f"{name}_sample": spread(per_node[few], name, None)[name] for name, per_node in values.items()}
     return out
 
 
@@ -125,10 +124,10 @@ def of_mean_model(view: View, stored: tuple[Any, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
+def spread(values: np.ndarray, name: str, higher: bool | None) -> dict[str, float]:
     """Return mean, std, worst and worst decile of one number per node [m].
 
-    A node without test data (NaN on purpose) is left out.
+    The worst ones only where it is known whether higher is better. A node without test data (NaN on purpose) is left out.
 
     A model that gives NaN is not without data: `DivergenceError` comes before any metric.
     """
@@ -138,11 +137,12 @@ def spread(values: np.ndarray, name: str, higher: bool) -> dict[str, float]:
         return {name: float("nan")}
     mean = float(values.mean())
     centred = values - mean
+    found = {name: mean, f"{name}_std": math.sqrt(centred.dot(centred) / len(values))}
+    if higher is None:
+        return found
     at = (0.1 if higher else 0.9) * (len(values) - 1)
     low, high = values[int(at)], values[min(int(at) + 1, len(values) - 1)]
-    return {
-        name: mean,
-        f"{name}_std": math.sqrt(centred.dot(centred) / len(values)),
+    return found | {
         f"{name}_worst": float(values[0 if higher else -1]),
         f"{name}_p10": float(low + (at - int(at)) * (high - low)),
     }
@@ -315,7 +315,6 @@ def _nodes(
 
 
 __all__ = [
-    "HIGHER_IS_BETTER",
     "chosen",
     "local_models",
     "mean_model",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..devices.processes import to_host
-from ._models import HIGHER_IS_BETTER, on_test
+from ._models import on_test
 from .view import View
 
 
@@ -34,14 +34,16 @@ def fairness(view: View, *, block: int | str | None = "auto") -> dict[str, float
       For M/local and, where nodes have a test distribution of their own, M/own_test, with M each metric of the task and
       "loss": the mean over nodes under the name itself, every node counting alike, and
 
-      - _weighted: sum_i s_i v_i / sum_i s_i, s_i the node's own test rows, where it has some, else its training rows
+      - _weighted: sum_i s_i v_i / sum_i s_i, s_i the node's training rows; of M/own_test its own test rows, where the
+        split made some, so that it is the mean over all of these rows
       - _jain: (sum_i v_i)^2 / (m sum_i v_i^2), 1/m to 1, 1 where all are equal
       - _entropy: - sum_i p_i log p_i / log m with p_i = v_i / sum_j v_j, 0 to 1, 1 where all are equal
       - _variance: (1/m) sum_i (v_i - mean)^2
-      - _worst10, _best10: the mean over the worst, and the best, 10 % of the nodes (rounded up)
+      - _worst10, _best10: the mean over the worst, and the best, 10 % of the nodes (rounded up), where it is known which
+        way M is better
       - _range: the largest less the smallest
 
-      Jain's index and entropy are of numbers >= 0, and NaN where all are 0.
+      Jain's index and entropy are of numbers >= 0: NaN where one is negative, and where all are 0.
     Raises:
       ValueError: the data have no test set.
     Reference: Jain, Chiu and Hawe, A quantitative measure of fairness and discrimination, 1984; Li, Sanjabi, Beirami and Smith,
@@ -54,13 +56,14 @@ def fairness(view: View, *, block: int | str | None = "auto") -> dict[str, float
     out: dict[str, float] = {}
     for name, per_node in values.items():
         metric, kind = name.rsplit("/", 1)
-        out |= shares(per_node, rows[kind], name, higher=metric.split("/")[0] in HIGHER_IS_BETTER)
+        out |= shares(per_node, rows[kind], name, view.higher(metric))
     return out
 
 
-def shares(values: np.ndarray, rows: np.ndarray, name: str, higher: bool) -> dict[str, float]:
+def shares(values: np.ndarray, rows: np.ndarray, name: str, higher: bool | None) -> dict[str, float]:
     """Return the numbers of `fairness` of one number per node [m], and their rows [m].
 
+    Worst and best only where it is known whether higher is better.
     Nodes with NaN are left out.
     """
     there = ~np.isnan(values)
@@ -70,19 +73,19 @@ def shares(values: np.ndarray, rows: np.ndarray, name: str, higher: bool) -> dic
     m, total, mean = len(v), float(v.sum()), float(v.mean())
     best = np.sort(v)[::-1] if higher else np.sort(v)
     tenth = math.ceil(m / 10)
-    p = v / total if total > 0 else np.full(m, math.nan)
+    tails = {f"{name}_worst10": float(best[-tenth:].mean()), f"{name}_best10": float(best[:tenth].mean())}
+    shared = total > 0 and v.min() >= 0  # whether there is something of which each has a share
+    p = v / total if shared else np.full(m, math.nan)
     logs = np.log(np.where(p > 0, p, 1.0))
     entropy = 1.0 if m == 1 else -float(p @ logs) / math.log(m)
     return {
         name: mean,
         f"{name}_weighted": float(v @ rows / rows.sum()) if rows.sum() > 0 else math.nan,
-        f"{name}_jain": total**2 / (m * float(v @ v)) if total > 0 else math.nan,
-        f"{name}_entropy": entropy if total > 0 else math.nan,
+        f"{name}_jain": total**2 / (m * float(v @ v)) if shared else math.nan,
+        f"{name}_entropy": entropy if shared else math.nan,
         f"{name}_variance": float(np.square(v - mean).mean()),
-        f"{name}_worst10": float(best[-tenth:].mean()),
-        f"{name}_best10": float(best[:tenth].mean()),
-        f"{name}_range": float(best[0] - best[-1]) if higher else float(best[-1] - best[0]),
-    }
+        f"{name}_range": float(v.max() - v.min()),
+    } | ({} if higher is None else tails)
 
 
 def by_node(view: View, ids: np.ndarray, values: np.ndarray) -> np.ndarray:

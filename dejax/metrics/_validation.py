@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import FieldError
-from ._models import HIGHER_IS_BETTER, chosen, of_mean_model, of_nodes, spread
+from ._models import chosen, of_mean_model, of_nodes, spread
 from .view import View
 
 
@@ -38,7 +38,7 @@ def validation(view: View, *, block: int | str | None = "auto") -> dict[str, flo
     out: dict[str, float] = {}
     for name, per_node in values.items():
         metric = name.rsplit("/", 1)[0]
-        out |= spread(per_node, f"{metric}/validation", higher=metric.split("/")[0] in HIGHER_IS_BETTER)
+        out |= spread(per_node, f"{metric}/validation", view.higher(metric))
     return out
 
 

@@ -21,6 +21,7 @@ from ..core.views import Grouped, Joint
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 from ..problem.averaging import has_mean, no_mean
+from . import direction
 
 Metric = Callable[["View"], dict[str, Any]]  # names -> numbers or arrays; runs on the host, on concrete arrays
 
@@ -46,7 +47,8 @@ class View:
       others: further models that the method asks to evaluate, as views by name.
       members: int32 [m] ids of the nodes that `rows` are of, where they are those of one architecture
         (see `of`); None: all.
-      counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on; {} outside of a run.
+      counted: what honest nodes have spent so far, by name: "bytes", "gradients", "forwards" and so on, and of bytes
+        "bytes/wire" (between nodes), "bytes/up" and "bytes/down" (to and from a server); {} outside of a run.
       groups: int32 [n], which of the models `rows` [G, ...] each node has; None: one of its own.
       averageable: the mean of the models is a model; not so where they answer together, or where
         the task says `averageable = False`.
@@ -56,7 +58,7 @@ class View:
         self, params: Tree, problem: Problem, network: Any = None, *, state: Tree = None, index: int = 0,
         key: Keys | None = None, nodes: int | None = None, width: int | None = None, place: Place | None = None, together: Any = None,
         others: Callable[[], dict[str, Any]] | None = None, predict: Any = None, members: Any = None,
-        counted: Mapping[str, int] | None = None,
+        counted: Mapping[str, float] | None = None,
     ):  # fmt: skip
         params, joint = (params.tree, True) if isinstance(params, Joint) else (params, False)
         params, groups = (
@@ -137,6 +139,10 @@ class View:
         """What one node learns, measured by what answers where that is not one model."""
         return self.problem.task if self._predict is None else Predicted(self.problem.task, self._predict)
 
+    def higher(self, name: str) -> bool | None:
+        """Whether more of a number is better, by its task or its name; None if unknown."""
+        return direction.higher(name, direction.declared(self.problem.task))
+
     @property
     def data(self) -> Any:
         """The nodes' data."""
@@ -163,9 +169,9 @@ class View:
         return np.ones(self.n, bool) if attack is None else ~np.asarray(attack.is_adversary(self.n))
 
     @property
-    def loyal(self) -> int:
-        """How many nodes are no adversaries, there or not."""
-        return int(self._loyal.sum())
+    def loyal(self) -> np.ndarray:
+        """int32 [m]: ids of the nodes that are no adversaries, there or not."""
+        return np.flatnonzero(self._loyal).astype(np.int32)
 
     @cached_property
     def honest_params(self) -> NodeTree:

@@ -177,16 +177,6 @@ class Problem:
         )
 
     @property
-    def an_epoch(self) -> float | None:
-        """How many gradients of a node go once over its samples, as a mean over nodes.
-
-        None where a source makes them.
-        """
-        if self.source is not None or getattr(self.data.count, "is_fully_addressable", True) is False:
-            return None
-        return 1.0 if self.batch_size is None else float(np.asarray(self.data.count).mean()) / self.batch_size
-
-    @property
     def experience(self) -> Any:
         """Where batches come from: the source, or the node's own samples."""
         return Samples(self.sampler) if self.source is None else self.source
@@ -194,6 +184,14 @@ class Problem:
     def batches(self, samples: Any) -> Any:
         """Batches of an epoch of nodes with so many samples: a number, or an array of them."""
         return -(-samples // (samples if self.batch_size is None else self.batch_size))
+
+    def an_epoch(self, samples: Any) -> Any:
+        """Steps of one epoch of nodes with so many samples [m]: sum_i ceil(samples_i / B).
+
+        Epochs are counted by it everywhere: steps of these nodes over this number. So a node with more samples counts
+        for more: it is the mean of the nodes' own epochs, each weighted by its batches.
+        """
+        return self.batches(samples).sum()
 
     def of_model(self, measure: Callable[[Tree], float]) -> float:
         """`measure` of the shapes of one model; of several architectures the mean over the nodes."""

@@ -64,6 +64,7 @@ def taken(history: History, names: Mapping[str, str]) -> History:
         interrupted=history.interrupted,
         directory=history.directory,
     )
+    out.higher = dict(history.higher)
     out.graphs, out.theory, out.held = kept(history.graphs), kept(history.theory), history.held.renamed(names)
     return out
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..core.types import Axes, Figure
 from ..errors import bad
+from ..metrics import direction
 from . import predicted
 from .endings import ended_well, status_of
 from .history import BY, History
 from .seeds import BANDS, band_of, check_band, mean_over
 from .tables import _has, _main_metric, cell, data_size, equal_bytes
-from .targets import sign_of
+from .targets import declared
 from .titles import AXIS, on_axis
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4A9E", "#8C6D31", "#111111", "#999999")
@@ -241,8 +242,9 @@ def _handles(
     from matplotlib.patches import Patch
 
     last = {run: history.last(members[0], run) for run in history.runs if _has(history, members[0], run)}
+    better = {True: -1, False: 1, None: 0}[direction.higher(members[0], declared(history))]
     rank = {
-        run: -sign_of(members[0]) * value if math.isfinite(value) and ended_well(status_of(history, run)) else math.inf
+        run: better * value if math.isfinite(value) and ended_well(status_of(history, run)) else math.inf
         for run, value in last.items()
     }
     order = sorted(range(len(history.runs)), key=lambda i: rank.get(history.runs[i], math.inf))

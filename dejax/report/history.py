@@ -22,10 +22,9 @@ BY = {name: name for name in AXES} | {"rounds": "round"}
 class History:
     """The records of one or several runs, and their final states.
 
-    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss"
-    (mean training loss since the record before), "accuracy/local", "accuracy/mean_model",
-    "consensus", "bytes" (directed payload of all nodes so far), "bytes/node", "seconds" (virtual,
-    with a clock), "wall" (real seconds so far), and what own metrics add.
+    A record is a flat dict: "run" (label), "seed", "round" (rounds done), then numbers: "loss" (mean training loss since the
+    record before), "accuracy/local", "accuracy/mean_model", "consensus", "bytes" (directed payload of all nodes so far),
+    "bytes/node", "seconds" (virtual, with a clock), "wall" (real seconds so far), and what own metrics add.
 
     Attributes:
       records: list of records, in the order made.
@@ -35,6 +34,7 @@ class History:
       interrupted: the run was stopped by Ctrl-C (or Colab's stop button) before its end.
       directory: where the run was written, or None.
       held: arrays that metrics returned; see `arrays`.
+      higher: name of a number -> whether more of it is better, where neither its name nor its metric says so; yours to fill.
     Example:
       >>> h = History([{"run": "a", "seed": 0, "round": 0, "loss": 2.0}, {"run": "a", "seed": 0, "round": 9, "loss": 1.0}])
       >>> h.last("loss")
@@ -49,6 +49,7 @@ class History:
         self.facts: dict[str, dict[str, Any]] = {k: dict(v) for k, v in (facts or {}).items()}
         self._states: dict[str, Any] = dict(states or {})
         self.interrupted, self.directory, self.held = interrupted, directory, Arrays()
+        self.higher: dict[str, bool] = {}
         self.graphs: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.theory: dict[str, dict[str, Any]] = {}  # label -> `Prediction.plain()`, drawn over the records
 
@@ -92,7 +93,7 @@ class History:
             interrupted=self.interrupted or other.interrupted,
         )  # fmt: skip
         out.held, out.graphs = self.held + other.held, self.graphs | other.graphs
-        out.theory = self.theory | other.theory
+        out.theory, out.higher = self.theory | other.theory, self.higher | other.higher
         return out
 
     # ---- numbers
@@ -145,17 +146,19 @@ class History:
 
         return float(finals(self, name, run).mean())
 
-    def peak(self, name: str, run: str | None = None) -> float:
+    def peak(self, name: str, run: str | None = None, *, higher: bool | None = None) -> float:
         """The best value over all evaluations, averaged over seeds; see `report.targets`."""
         from .targets import peak
 
-        return peak(self, name, run)
+        return peak(self, name, run, higher)
 
-    def to_target(self, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+    def to_target(
+        self, name: str, target: float, run: str | None = None, by: str = "round", *, higher: bool | None = None
+    ) -> np.ndarray:
         """What each seed [seeds] had spent at a target; see `report.targets`."""
         from .targets import to_target
 
-        return to_target(self, name, target, run, by)
+        return to_target(self, name, target, run, by, higher)
 
     def measure(self) -> str | None:
         """Return the name of the number that ranks runs where nothing else is said.
@@ -167,23 +170,22 @@ class History:
 
         return next((name for name in RANKS if name in self.names), None)
 
-    def best(self, name: str | None = None) -> str | None:
+    def best(self, name: str | None = None, *, higher: bool | None = None) -> str | None:
         """Return the run whose number at its last evaluation is best (mean of seeds).
 
         Not the best that a run had on the way: for that look at `series`.
-
         Runs that diverged, failed or ended with numbers that are not finite are left out; None if no other is there.
 
         Args:
           name: e.g. "accuracy/local"; None: the first of accuracy/validation, loss/validation, accuracy/local,
-            accuracy/mean_model, objective, loss/local, loss that there is. Higher is better for accuracy and its like
-            (`metrics.HIGHER_IS_BETTER`), lower for all others.
+            accuracy/mean_model, objective, loss/local, loss that there is.
+          higher: whether more of it is better; None: as its metric declares, or as its name says.
         Raises:
-          ValueError: unknown name.
+          ValueError: unknown name; nothing says which way is better.
         """
         from .targets import best
 
-        return best(self, name)
+        return best(self, name, higher)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return columns: name -> array [records].

@@ -2,8 +2,8 @@
 
 import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .choose import said
 from .endings import ended_well, status_of
 from .history import History
 from .seeds import over_seeds
-from .targets import at_best, finals, on_test, peaks
+from .targets import at_best, declared, finals, on_test, peaks
 from .titles import headings
 
 BEST = "best "  # before the name of a number: its best over all evaluations
@@ -26,12 +26,14 @@ class Table:
     """Rows of plain numbers under fixed columns; prints as text, and as HTML in a notebook.
 
     `rows` are dicts by column key, with a "status" where a run did not come to its end, which its
-    cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table.
+    cell shows behind the name; `columns` pairs of (key, heading); `notes` lines below the table; `higher` says of
+    numbers whether more is better, where their names do not.
     """
 
     columns: tuple[tuple[str, str], ...]
     rows: list[dict[str, Any]]
     notes: tuple[str, ...] = ()
+    higher: Mapping[str, bool] = field(default_factory=dict)
 
     def cells(self) -> list[list[str]]:
         """All cells as text, heading first."""
@@ -61,9 +63,9 @@ class Table:
     def save(self, path: PathLike) -> None:
         """Write it as .tex (booktabs), .md or .csv, by the end of the name.
 
-        The best of each measured column is in bold; see `dejax.report.paper`.
+        The best of each measured column is in bold; see `dejax.report.typeset`.
         """
-        from .paper import save_table
+        from .typeset import save_table
 
         save_table(self, path)
 
@@ -110,7 +112,8 @@ def table(
         rounds, bytes, virtual seconds, and operations and joules where they were measured, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
     Raises:
-      ValueError: a column or a target that no record holds; another band.
+      ValueError: a column or a target that no record holds; another band; a target, or the best, of a number of which nothing
+        says which way is better.
     """
     if band not in ("std", "ci95"):
         raise bad("band", band, instead="give 'std' or 'ci95'")
@@ -132,6 +135,8 @@ def table(
     wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
     if target is not None:
+        if not isinstance(target, (tuple, list)) or len(target) != 2:
+            raise bad("target", target, instead="give a number's name and a value, e.g. ('accuracy/local', 0.8)")
         wanted += _until(history, rows, *target, band)
     shown = tuple((key, title) for key, title in wanted if any(row.get(key) is not None for row in rows))
     notes = []
@@ -151,7 +156,7 @@ def table(
         notes.append(
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
-    return Table(shown, rows, tuple(notes))
+    return Table(shown, rows, tuple(notes), declared(history))
 
 
 def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from ..core.checks import finite
 from ..errors import bad
-from ..metrics._models import HIGHER_IS_BETTER
+from ..metrics import direction
+from .endings import ended_well, status_of
 from .history import History, spent
 
 # by which runs are ranked where nothing else is said: the first that was measured
@@ -14,25 +16,32 @@ RANKS = (
 )  # fmt: skip
 
 
-def sign_of(name: str) -> int:
-    """1 where more of a number is better, -1 where less is, as it is of spreads."""
-    if name.endswith(("_jain", "_entropy")):
-        return 1
-    return 1 if name.split("/")[0] in HIGHER_IS_BETTER and not name.endswith(("_std", "_variance", "_range")) else -1
+def higher_is_better(history: History, name: str, given: bool | None = None) -> bool:
+    """Whether more of a number is better: as given, as declared, or as its name says.
+
+    Raises:
+      ValueError, TypeError: nothing says it; see `metrics.direction`.
+    """
+    return direction.needed(name, declared(history), given)
 
 
-def best(history: History, name: str | None = None) -> str | None:
+def declared(history: History) -> dict[str, bool]:
+    """What tasks and metrics of its runs declare, and what was set in `History.higher`."""
+    of_runs = [(facts.get("higher") or {}).items() for facts in history.facts.values()]
+    return {name: more for items in of_runs for name, more in items} | history.higher
+
+
+def best(history: History, name: str | None = None, higher: bool | None = None) -> str | None:
     """See `History.best`."""
     name = history.measure() if name is None else name
     if name is None:
         return None
     history._known(name)
-    sign = 1 if name.split("/")[0] in HIGHER_IS_BETTER else -1
+    sign = 1 if higher_is_better(history, name, higher) else -1
     scores = {
         run: sign * history.last(name, run)
         for run in history.runs
-        if not history.facts.get(run, {}).get("status", "done").startswith(("diverged", "failed", "nonfinite"))
-        and any(name in r for r in history.records if r["run"] == run)
+        if ended_well(status_of(history, run)) and any(name in r for r in history.records if r["run"] == run)
     }
     scores = {run: score for run, score in scores.items() if not math.isnan(score)}
     return max(scores, key=lambda run: scores[run]) if scores else None
@@ -67,7 +76,7 @@ def at_best(history: History, name: str, by: str | None = None, run: str | None 
       name: e.g. "accuracy/local". by: the number that chooses, e.g. "accuracy/validation"; None: the one that ranks runs.
         Of equal ones the first counts.
     Raises:
-      ValueError: unknown name or run; a seed without a finite value to choose by.
+      ValueError: unknown name or run; a seed without a finite value to choose by; nothing says which way that is better.
     """
     run = history._run(run)
     by = history.measure() if by is None else by
@@ -75,7 +84,8 @@ def at_best(history: History, name: str, by: str | None = None, run: str | None 
         raise bad("by", by, why="but no number ranks these runs", instead="give the name of one")
     peaks(history, by, run)  # refuses seeds without a finite value
     (when, chosen), (rounds, values) = history.series(by, run), history.series(name, run)
-    scores = sign_of(by) * np.where(np.isfinite(chosen), chosen, -sign_of(by) * np.inf)
+    sign = 1 if higher_is_better(history, by) else -1
+    scores = np.where(np.isfinite(chosen), sign * chosen, -np.inf)
     place = {t: i for i, t in enumerate(rounds.tolist())}
     at = [place.get(t, -1) for t in when[scores.argmax(1)].tolist()]
     return np.array([values[i, k] if k >= 0 else np.nan for i, k in enumerate(at)])
@@ -95,44 +105,48 @@ def on_test(history: History, run: str | None = None) -> str | None:
     return next((name for name in names if name in held), None)
 
 
-def peak(history: History, name: str, run: str | None = None) -> float:
+def peak(history: History, name: str, run: str | None = None, higher: bool | None = None) -> float:
     """The best value of a number over all evaluations, averaged over seeds; see `peaks`."""
-    return float(peaks(history, name, run).mean())
+    return float(peaks(history, name, run, higher).mean())
 
 
-def peaks(history: History, name: str, run: str | None = None) -> np.ndarray:
+def peaks(history: History, name: str, run: str | None = None, higher: bool | None = None) -> np.ndarray:
     """The best value of a number over all evaluations, of each seed [seeds].
 
-    Higher is better for accuracy and its like (`metrics.HIGHER_IS_BETTER`), lower for all others.
-
+    Args:
+      name: e.g. "accuracy/local". run: label; may be left out when there is one run.
+      higher: whether more is better; None: as declared, or as the name says.
     Raises:
-      ValueError: a seed of that run has no finite value.
+      ValueError: a seed of that run has no finite value; nothing says which way is better.
     """
     values = history.series(name, run)[1]
     if not values.size or not np.isfinite(values).any(1).all():
         why = f"but a seed of run {history._run(run)!r} has no finite {name!r}"
         raise bad("name", name, why=why, instead="look at its records")
-    of = np.nanmax if sign_of(name) > 0 else np.nanmin
+    of = np.nanmax if higher_is_better(history, name, higher) else np.nanmin
     return of(np.where(np.isfinite(values), values, np.nan), axis=1)
 
 
-def to_target(history: History, name: str, target: float, run: str | None = None, by: str = "round") -> np.ndarray:
+def to_target(
+    history: History, name: str, target: float, run: str | None = None, by: str = "round", higher: bool | None = None
+) -> np.ndarray:
     """What each seed of a run had spent when a number was first at its target.
 
     Args:
-      name: e.g. "accuracy/local". target: reached from below for accuracy and its like, from above
-        for all others.
+      name: e.g. "accuracy/local". target: reached from below where more is better, else from above. A finite number.
       by: "round", "bytes", "gradients", "epochs", "seconds", "wall", "flops" or "joules".
+      higher: whether more is better; None: as declared, or as the name says.
     Returns:
       float64 [seeds], NaN for a seed that never got there. It is as fine as evaluations are: nothing
       is interpolated.
     Raises:
-      ValueError: unknown name, run or axis.
+      ValueError, TypeError: unknown name, run or axis; a target that is no finite number; nothing says which way is better.
     """
+    target = finite("target", target)
     run, by = history._run(run), history._axis(by)
     history._known(name)
     history._check_axis(by, run)
-    sign = sign_of(name)
+    sign = 1 if higher_is_better(history, name, higher) else -1
     first = dict.fromkeys(history.seeds(run), math.nan)
     for r in sorted((r for r in history.records if r["run"] == run), key=lambda r: r["round"]):
         there = r.get(name) is not None and sign * r[name] >= sign * target
@@ -141,4 +155,6 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["RANKS", "at_best", "best", "finals", "on_test", "peak", "peaks", "sign_of", "to_target"]
+__all__ = [
+    "RANKS", "at_best", "best", "declared", "finals", "higher_is_better", "on_test", "peak", "peaks", "to_target",
+]  # fmt: skip

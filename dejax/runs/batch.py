@@ -19,6 +19,7 @@ from ..core.types import MeshLike, Tree
 from ..devices import placement, processes
 from ..devices.processes import to_host
 from ..errors import Words, bad
+from ..metrics import direction
 from ..metrics.together import Together
 from ..metrics.view import Lazy, View
 from ..report.arrays import Arrays
@@ -79,6 +80,7 @@ class Batch(Phased):
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
         self.arrays = Arrays()
+        self.forms: dict[str, str] = {}  # of what metrics return: "a number" or "an array", by name
         self.held: int | None = None  # how many records the checkpoint that it goes on from was written after
         self.errors: list[Any] = []
         self.wall, self.compile = 0.0, 0.0
@@ -269,7 +271,7 @@ class Batch(Phased):
             place=self.place,
             together=(together, at) if together else None,
             others=lambda: vmapped.views(method, self.place, state(carry), in_order),
-            counted=self.counters[at].counts(),
+            counted=self.counters[at].counts() | self.counters[at].ways(),
         )
 
     def _together(self) -> Together | None:
@@ -294,6 +296,8 @@ class Batch(Phased):
         out |= {} if data.validation is None else {"validation": "common" if data.validation_index is None else "own"}
         out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
+        own = () if self.cadence is None else self.cadence.measures(self.problem)
+        out |= {"higher": found} if (found := direction.declared(self.problem.task, *own)) else {}
         seconds, rounds = self.pace
         return out | ({"wall/round": float(f"{seconds / rounds:.4g}")} if rounds else {})
 

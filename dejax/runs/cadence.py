@@ -12,7 +12,7 @@ from ..core.arguments import called_with
 from ..core.checks import above, natural, or_none, whole
 from ..core.types import Problem
 from ..errors import NULL, a_name, bad, call, keyword
-from ..metrics import View
+from ..metrics import View, direction
 from ..problem.averaging import has_mean, no_mean
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
@@ -186,6 +186,7 @@ class Cadence:
                 + keyword("at", "[1, 2, 5]")
             )
             raise bad("at_seconds", self.at_seconds, why="but the network has no clock", instead=way)
+        direction.declared(run.problem.task, *self.measures(run.problem))
         excluded = without_mean(run.problem)
         for metric in self.measures(run.problem):
             name = getattr(getattr(metric, "func", metric), "__name__", "")

@@ -76,10 +76,19 @@ class Counters:
         """Bytes, gradients and whatever else was counted of honest nodes so far."""
         return {"bytes": self.bytes()} | {name: total for name, total in self.totals.items() if "/" not in name}
 
-    def numbers(self, n: int, an_epoch: float | None = None) -> dict[str, float | int]:
+    def ways(self) -> dict[str, float]:
+        """Bytes of honest nodes so far by who stands at both ends.
+
+        "bytes/wire" between nodes, "bytes/up" from nodes to a server, "bytes/down" from a server to nodes.
+        """
+        bits = lambda way: sum(total for name, total in self.totals.items() if name.startswith(way))
+        return {f"bytes/{way}": bits(f"{way}/") / 8 for way in ("wire", "up", "down")}
+
+    def numbers(self, n: int, an_epoch: int | None = None) -> dict[str, float | int]:
         """What a record says of traffic and time, of n honest nodes; bytes of adversaries apart.
 
-        an_epoch: gradients of a node that go once over its samples; None: nothing is said of epochs.
+        an_epoch: gradients in which these nodes all go once over their samples (`Problem.an_epoch`); None: nothing is
+          said of epochs.
         """
         counts = self.counts()
         out: dict[str, float | int] = {"bytes": counts.pop("bytes"), "bytes/node": self.bytes() / n}
@@ -88,7 +97,7 @@ class Counters:
         out |= counts
         out |= {name: value for name, value in self.values.items() if name != "loss"}
         if an_epoch and "gradients" in self.totals:
-            out["epochs"] = self.totals["gradients"] / (n * an_epoch)
+            out["epochs"] = self.totals["gradients"] / an_epoch
         if self.rounds and "awake" in self.totals:
             out["participation"] = self.totals["awake"] / (n * self.rounds)
         if self.seconds > 0:

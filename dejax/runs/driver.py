@@ -9,23 +9,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..core import tree
 from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, DivergenceError, bad
+from ..metrics import direction
 from ..planning.plan import numbers
-from ..report import arrays
 from ..report.arrays import Part
-from ..report.history import KEYS, Record
+from ..report.history import Record
 from . import batch, checkpoint, memory_check, saving
 from .batch import Batch
-from .cadence import OF_THE_MEAN, Cadence
+from .cadence import Cadence
 from .counters import Counters
 from .directory import RunDir
 from .end import End
 from .interrupt import Interrupt
+from .measured import Measured
 from .outcome import outcome
 from .patience import Patience
 from .progress import Progress
@@ -128,6 +127,7 @@ def begin(run: Batch, directory: RunDir | None, bar: Progress) -> None:
     if directory is not None:
         directory.make()
         run.records = directory.cut(run.labels, run.round if resumed else -1, run.held if resumed else None)
+        run.forms |= {name: "a number" for record in run.records for name in record}
         more = {"total": run.cadence.rounds, "data": run.data_name()}
         setups = run.setups()
         directory.note_graphs(run.graphs())
@@ -192,7 +192,10 @@ def _reopened(run: Batch, cadence: Cadence) -> Patience | None:
 
     A run that a callback ended stays over while others of its program go on. Once all are over and more is asked for, it goes on.
     """
-    patience = None if cadence.patience is None else Patience(cadence.patience, cadence.monitor)
+    patience = None
+    if cadence.patience is not None:
+        said = direction.declared(run.problem.task, *cadence.measures(run.problem))
+        patience = Patience(cadence.patience, cadence.monitor, said)
     over = {} if patience is None else patience.replayed(run.records)
     all_over = len(run.closed) == len(run.lanes)
     kept = {at: end for at, end in run.ended.items() if end.by == CALLBACK and not all_over}
@@ -238,8 +241,8 @@ def _record(
     new: list[Record] = []
     lanes: list[int] = []
     parts: dict[str, Part] = {}
-    an_epoch = run.problem.an_epoch
     with processes.everyone():
+        samples = None if run.problem.source is not None else processes.to_host(run.problem.data.count)
         views = run.views(nodes=cadence.final_nodes if last else cadence.nodes, width=cadence.nodes)
         for i, view in views:
             label, seed = run.lanes[i]
@@ -249,20 +252,20 @@ def _record(
             if node is not None:
                 run.diverged(DivergenceError(label, seed, "model", run.round, node), i)
             record: Record = {"run": label, "seed": seed, "round": run.round} | run.counters[i].loss()
+            an_epoch = None if samples is None else int(run.problem.an_epoch(samples[view.loyal]))
+            spent = run.counters[i].numbers(len(view.loyal), an_epoch)
             if i not in run.broken:
-                held: dict[str, np.ndarray] = {}
-                for metric in measures:
-                    record |= _numbers(metric, metric(view), held)
-                for name, other in view.others.items():
-                    record |= _of_view(name, other, measures, held)
-                if held:
-                    parts.setdefault(label, {})[seed] = held
-                    run.arrays.put(label, seed, run.round, held)
+                found = Measured([*spent, *run.marks(i)], run.forms)
+                found.all_of(view, measures)
+                record |= found.numbers
+                if found.arrays:
+                    parts.setdefault(label, {})[seed] = found.arrays
+                    run.arrays.put(label, seed, run.round, found.arrays)
             else:  # its last record
                 run.closed.add(i)
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
-            record |= run.counters[i].numbers(view.loyal, an_epoch)
+            record |= spent
             lanes.append(i)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
@@ -279,54 +282,11 @@ def _record(
             run.end(i, patience.end(record))
 
 
-def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarray]) -> dict[str, float | int]:
-    """Measure one more view; each number stands under `number/name`, and so do arrays in `held`."""
-    out: dict[str, float | int] = {}
-    own: dict[str, np.ndarray] = {}
-    for metric in measures:
-        called = getattr(getattr(metric, "func", metric), "__name__", "")
-        if view.averageable or called not in OF_THE_MEAN:
-            found = _numbers(metric, metric(view), own)
-            out |= {f"{key}/{name}": v for key, v in found.items() if key != "evaluated"}
-    held |= {f"{key}/{name}": v for key, v in own.items()}
-    return out
-
-
 @processes.led
 def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> list[bool]:
     """Whether a callback wants the run of each record to end; all of them see all."""
     answers = [[callback(record) for callback in callbacks] for record in records]
     return [any(answer is True for answer in each) for each in answers]
-
-
-def _numbers(metric: Any, got: object, held: dict[str, np.ndarray]) -> dict[str, float | int]:
-    """What a metric returned, as plain numbers; its arrays go to `held`.
-
-    Raises:
-      ValueError, TypeError: not a dict of names and numbers.
-    """
-    name = getattr(metric, "__name__", type(metric).__name__)
-
-    def refused(says: str, why: str = "", instead: str = "") -> Exception:
-        return bad("metrics", got, says=f"holds {name}, which returned {says}", why=why, instead=instead)
-
-    if not isinstance(got, dict):
-        raise refused(type(got).__name__, instead="give a dict of names and numbers, e.g. {'spread': 0.1}")
-    out = {}
-    for key, value in got.items():
-        if key in KEYS:
-            raise refused(repr(key), "which names a column of every record", "give it another name")
-        if np.ndim(value) != 0:
-            array = arrays.checked(value)
-            if array is None:
-                raise refused(f"{key} of shape {np.shape(value)}", "which holds no numbers", "give numbers")
-            held[str(key)] = array
-            continue
-        try:
-            out[str(key)] = value if isinstance(value, int) and not isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            raise refused(f"{key} = {value!r}", instead="give a number") from None
-    return out
 
 
 class _Clock:

@@ -1,11 +1,12 @@
 """Early stopping: a run ends where a number has not become better for some evaluations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import bad, keyword
+from ..metrics import direction
 from ..report.history import Record
-from ..report.targets import RANKS, sign_of
+from ..report.targets import RANKS
 from .end import End
 
 PATIENCE = "patience"
@@ -17,17 +18,18 @@ class Patience:
     Args:
       evaluations: how many in a row may pass without a better number, >= 1.
       monitor: name of the number, e.g. "accuracy/validation"; None: the first one of the validation part.
+      declared: what tasks and metrics say of which way numbers are better, see `metrics.direction`.
     """
 
-    def __init__(self, evaluations: int, monitor: str | None):
-        self.evaluations, self.monitor = evaluations, monitor
+    def __init__(self, evaluations: int, monitor: str | None, declared: Mapping[str, bool] | None = None):
+        self.evaluations, self.monitor, self.declared = evaluations, monitor, declared
         self._best: dict[tuple[str, int], tuple[float, int]] = {}  # (run, seed) -> (score, evaluations since)
 
     def over(self, record: Record) -> bool:
         """Whether the run of this record, the newest of its seed, ends here.
 
         Raises:
-          ValueError: the record does not hold the number.
+          ValueError: the record does not hold the number; nothing says which way it is better.
         """
         name = self.monitor = _first(record) if self.monitor is None else self.monitor
         if name not in record:
@@ -37,7 +39,7 @@ class Patience:
             why = f"but the run measures {names or 'no number'}"
             raise bad("monitor", name, why=why, instead="give one of them, or measure it, too")
         value, key = record[name], (record["run"], record["seed"])
-        score = -math.inf if value is None or not math.isfinite(value) else sign_of(name) * value
+        score = -math.inf if value is None or not math.isfinite(value) else _sign(name, self.declared) * value
         best, since = self._best.get(key, (-math.inf, -1))
         self._best[key] = (score, 0) if score > best else (best, since + 1)
         return self._best[key][1] >= self.evaluations
@@ -53,6 +55,19 @@ class Patience:
         """The end of the run of this record."""
         said = f"stopped at round {record['round']}: no better {self.monitor} in {self.evaluations} evaluations"
         return End(record["round"], PATIENCE, said)
+
+
+def _sign(monitor: str, declared: Mapping[str, bool] | None) -> int:
+    """1 where more of the number is better, -1 where less is.
+
+    Raises:
+      ValueError: nothing says it.
+    """
+    more = direction.higher(monitor, declared)
+    if more is None:
+        way = "declare it where it is measured, as an attribute of the function: higher = {" + repr(monitor) + ": True}"
+        raise bad("monitor", monitor, why="but nothing says whether more of it is better", instead=way)
+    return 1 if more else -1
 
 
 def _first(record: Record) -> str:

@@ -59,6 +59,7 @@ def restore(run: Batch, directory: RunDir) -> bool:
     run.carry = run.moved("to_places", carry)
     run.round, run.started = checkpoint.round_of(path), True
     run.arrays = Arrays(directory.arrays(run.labels, run.round, facts.get("arrays", 0)))
+    run.forms = {name: "an array" for label in run.labels for name in run.arrays.names(label)}
     run.counters = [Counters.from_plain(c) for c in facts["counters"]]
     run.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
     run.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}

@@ -25,14 +25,14 @@ def test_a_metric_may_have_options():
     given = [
         "consensus",
         {"hessian_trace": {"probes": 32}},
-        {"energy": {"device": "a100", "link": 1e-9}},
+        {"energy": {"device": "a100", "link": [1e-9, 2e-9]}},
         {"per_class": None},
     ]
     config = evaluated(metrics=given)
     plain, trace, joules, classes = config.eval["metrics"]
     assert plain is dj.metrics.consensus and classes is dj.metrics.per_class
     assert isinstance(trace, partial) and trace.func is dj.metrics.hessian_trace and trace.keywords == {"probes": 32}
-    assert joules.keywords == {"device": "a100", "link": 1e-9}
+    assert joules.keywords == {"device": "a100", "link": (1e-9, 2e-9)}
     assert config.plain()["eval"]["metrics"] == [*given[:3], "per_class"]  # what was not said is not filled in
     assert load(config.plain()).plain() == config.plain()
     assert evaluated(metrics="per_node").eval["metrics"] == (dj.metrics.per_node,)
@@ -48,7 +48,7 @@ def test_lists_of_moments():
         ({"metrics": ["acuracy"]}, r"eval.metrics.0: no metric named 'acuracy'"),
         ({"metrics": ["energy"]}, "energy needs device .* and link"),
         (
-            {"metrics": [{"energy": {"device": "toaster", "link": 1}}]},
+            {"metrics": [{"energy": {"device": "toaster", "link": "lte"}}]},
             "device: expected one of 'a100', 'h100', 'jetson_nano' or number",
         ),
         ({"metrics": [{"consensus": {"probes": 3}}]}, "consensus takes no 'probes'"),

@@ -88,13 +88,17 @@ def test_fairness_against_its_formulas():
 
 
 def test_own_test_is_weighted_by_own_test_rows():
-    rng, problem, params = np.random.default_rng(3), linear.problem(), linear.population()
+    rng, problem, params = np.random.default_rng(3), linear.problem(even=False), linear.population()
     rows, count = rng.integers(0, 40, (6, 5)).astype(np.int32), np.array([5, 1, 2, 0, 4, 3], np.int32)
     problem = dataclasses.replace(problem, data=dataclasses.replace(problem.data, test_index=rows, test_count=count))
     x, y = problem.data.test["x"], problem.data.test["y"]
     hits = sum((guesses(params, i, x[rows[i, :c]]) == y[rows[i, :c]]).sum() for i, c in enumerate(count))
     got = metrics.fairness(metrics.View(params, problem))
     np.testing.assert_allclose(got["accuracy/own_test_weighted"], hits / count.sum(), rtol=1e-6)  # of all rows together
+    v, trained = accuracies(params, x, y), np.asarray(problem.data.count)  # on the test set of all: by training rows
+    by_hand = sum(s * a for s, a in zip(trained, v, strict=True)) / trained.sum()
+    assert abs(by_hand - (v @ count) / count.sum()) > 1e-3
+    np.testing.assert_allclose(got["accuracy/local_weighted"], by_hand, rtol=1e-6)
     assert np.isnan(metrics.per_node(metrics.View(params, problem))["accuracy/own_test_nodes"][3])
 
 
@@ -150,3 +154,14 @@ def test_what_cannot_be_told_by_classes_is_refused():
     bare = dataclasses.replace(problem, data=dataclasses.replace(problem.data, num_classes=0))
     with pytest.raises(ValueError, match="per_class needs one class label"):
         metrics.per_class(metrics.View(params, bare))
+
+
+def test_shares_are_of_numbers_that_are_not_negative():
+    got = shares(np.array([-1.0, 2.0, 3.0]), np.ones(3), "r2", True)
+    assert np.isnan([got["r2_jain"], got["r2_entropy"]]).all()
+    assert (got["r2"], got["r2_range"], got["r2_worst10"]) == (4 / 3, 4.0, -1.0)
+    np.testing.assert_allclose(got["r2_variance"], (49 + 4 + 25) / 27, rtol=1e-12)
+    with_none = shares(np.array([0.0, 1.0, 1.0]), np.ones(3), "a", True)
+    np.testing.assert_allclose(
+        [with_none["a_jain"], with_none["a_entropy"]], [2 / 3, np.log(2) / np.log(3)], rtol=1e-12
+    )

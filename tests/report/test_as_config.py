@@ -41,7 +41,7 @@ def same(mine, theirs):
 @pytest.mark.slow
 def test_the_config_makes_equal_objects_and_equal_records(tmp_path):
     runs = {"a": parts(dj.Cosine(0.1, 10)), "b": parts(0.2, roles={"layer0/bias": "frozen"})}
-    joules = partial(dj.metrics.energy, device="a100", link=1e-9)
+    joules = partial(dj.metrics.energy, device="a100", link=(1e-9, 2e-9))
     how = {
         "seed": [2, 7],
         "every": 2,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dejax import cli, report
-from dejax.report import paper, targets
+from dejax.metrics.direction import higher
+from dejax.report import paper, typeset
 from dejax.report.history import History
 
 
@@ -49,7 +50,7 @@ def swept():
 
 
 def test_latex_is_escaped_and_marks_the_best():
-    text = paper.latex(runs().table())
+    text = typeset.latex(runs().table())
     assert r"ring \& co" in text and r"complete\_10\%" in text and "±" not in text.split("%")[0]
     assert r"\textbf{0.800} $\pm$ 0.100" in text  # the higher accuracy
     assert r"\textbf{1.2} $\pm$ 0.1" in text  # the lower objective
@@ -58,22 +59,22 @@ def test_latex_is_escaped_and_marks_the_best():
 
 
 def test_one_run_has_no_best_and_numbers_that_are_not_finite_are_none():
-    assert paper.best_of(runs(("a",), ((0.1, 0.2),)).table()) == {}
+    assert typeset.best_of(runs(("a",), ((0.1, 0.2),)).table()) == {}
     broken = runs(finals=((float("nan"), 0.1), (0.2, 0.2)))
-    assert list(paper.best_of(broken.table()).values()) == [[1]] * 3
+    assert list(typeset.best_of(broken.table()).values()) == [[1]] * 3
     spread = History(
         {"run": run, "seed": 0, "round": 1, "accuracy/local": 0.5, "accuracy/local_std": x, "audit/lost": x}
         for run, x in (("a", 0.1), ("b", 0.2))
     )
-    assert paper.best_of(spread.table(["accuracy/local_std", "audit/lost"])) == {"accuracy/local_std": [0]}
+    assert typeset.best_of(spread.table(["accuracy/local_std", "audit/lost"])) == {"accuracy/local_std": [0]}
 
 
 def test_markdown_and_csv():
     table = runs().table(["accuracy/local", "bytes"], band="ci95")
-    text = paper.markdown(table)
+    text = typeset.markdown(table)
     assert text.splitlines()[0] == "| run | local accuracy | bytes |" and "**0.800**" in text
     assert "half the 95 % interval" in text
-    rows = list(csv.DictReader(io.StringIO(paper.comma_separated(table))))
+    rows = list(csv.DictReader(io.StringIO(typeset.comma_separated(table))))
     assert list(rows[0]) == ["run", "accuracy/local", "accuracy/local ±", "bytes", "bytes ±"]
     np.testing.assert_allclose(float(rows[1]["accuracy/local"]), 0.8)
     np.testing.assert_allclose(float(rows[1]["accuracy/local ±"]), 12.706 * 0.2 / np.sqrt(2) / np.sqrt(2), rtol=1e-6)
@@ -89,7 +90,7 @@ def test_what_was_spent_until_a_target():
     assert table.cells()[1][2:] == ["8 ± 2", "750 B"] and table.cells()[2][2:] == ["5 ± 0", "1 kB"]
     assert history.table(target=("accuracy/local", 0.6)).cells()[1][-2:] == ["-", "-"]
     never = history.table(["accuracy/local"], target=("accuracy/local", 0.99))
-    assert never.cells()[0][2:] == ["rounds to 0.99", "bytes to 0.99"] and "nan" not in paper.comma_separated(never)
+    assert never.cells()[0][2:] == ["rounds to 0.99", "bytes to 0.99"] and "nan" not in typeset.comma_separated(never)
     assert history.peak("accuracy/local", "ring & co") == pytest.approx(0.55)
     assert history.peak("objective", "complete_10%") == pytest.approx(1.2)
     with pytest.raises(ValueError, match="hold no virtual seconds"):
@@ -106,7 +107,7 @@ def test_the_best_stands_beside_the_last_and_a_round_has_its_time():
     assert table.cells()[0] == ["run", "local accuracy", "best local accuracy", "best objective", "s/round"]
     assert table.cells()[2][1:] == ["0.225 ± 0.125", "0.225 ± 0.125", "1.55 ± 0.25", "0.5"]
     assert table.cells()[1][1:3] == ["0.550 ± 0.050", "0.550 ± 0.050"]
-    assert paper.best_of(table) == {"accuracy/local": [0], "best accuracy/local": [0], "best objective": [0]}
+    assert typeset.best_of(table) == {"accuracy/local": [0], "best accuracy/local": [0], "best objective": [0]}
     for r in falling:
         r["accuracy/local"] = float("nan")
     lost = history.table(["best accuracy/local"]).rows[1]["best accuracy/local"]
@@ -117,16 +118,9 @@ def test_the_best_stands_beside_the_last_and_a_round_has_its_time():
 
 
 def test_what_is_better_of_spreads_and_shares():
-    better = {
-        name: targets.sign_of(f"{family}/local{name}")
-        for family in ("accuracy",)
-        for name in ("", "_worst10", "_jain", "_std", "_variance", "_range")
-    }
-    assert better == {"": 1, "_worst10": 1, "_jain": 1, "_std": -1, "_variance": -1, "_range": -1}
-    assert (
-        targets.sign_of("loss/local") == -1 == targets.sign_of("loss/local_best10")
-        and targets.sign_of("loss/local_entropy") == 1
-    )
+    more = {name: higher(f"accuracy/local{name}") for name in ("", "_worst10", "_jain", "_std", "_variance", "_range")}
+    assert more == {"": True, "_worst10": True, "_jain": True, "_std": False, "_variance": False, "_range": False}
+    assert higher("loss/local") is higher("loss/local_best10") is False and higher("loss/local_entropy") is True
 
 
 def test_columns_are_checked():
@@ -183,10 +177,10 @@ def test_a_run_that_diverged_is_none_of_the_best_and_equal_numbers_all_are():
         {"b": {"status": "diverged in round 5 (node 1)"}},
     )
     table = history.table(["accuracy/local"])
-    assert paper.best_of(table) == {"accuracy/local": [0, 2]} and history.best("accuracy/local") == "c"
-    assert paper.markdown(table).count("**0.600**") == 2 and "| b (diverged) | 0.900 |" in paper.markdown(table)
+    assert typeset.best_of(table) == {"accuracy/local": [0, 2]} and history.best("accuracy/local") == "c"
+    assert typeset.markdown(table).count("**0.600**") == 2 and "| b (diverged) | 0.900 |" in typeset.markdown(table)
     history.facts["c"] = {"status": "nonfinite from round 4: loss"}
-    assert paper.best_of(history.table(["accuracy/local"])) == {"accuracy/local": [0]}
+    assert typeset.best_of(history.table(["accuracy/local"])) == {"accuracy/local": [0]}
 
 
 def test_what_latex_and_markdown_would_read_is_escaped():
@@ -196,7 +190,7 @@ def test_what_latex_and_markdown_would_read_is_escaped():
         {"two\nlines": {"status": "failed\nso"}},
     )
     table = history.table(["accuracy/local"])
-    tex = paper.latex(table)
+    tex = typeset.latex(table)
     rows = [line.split(" & ")[0] for line in tex.splitlines() if line.endswith(r"\\") and not line.startswith("run")]
     assert rows == [
         r"lr\textless{}0.1 \textbar{} a\textgreater{}b",
@@ -210,7 +204,7 @@ def test_what_latex_and_markdown_would_read_is_escaped():
         r"a\textbackslash{}b",
     ]
     assert all(line.startswith("%") for line in tex.split("\\end{tabular}\n")[1].splitlines())
-    rows = [line.split(" | ")[0] for line in paper.markdown(table).splitlines()[2:11]]
+    rows = [line.split(" | ")[0] for line in typeset.markdown(table).splitlines()[2:11]]
     assert rows == [
         r"| lr\<0.1 \| a\>b",
         '| say "so"',

@@ -94,6 +94,11 @@ class FlaxTask:
         """
         return tuple(("/".join(map(str, path)), "statistics") for path, kind in self._kinds if kind is nnx.BatchStat)
 
+    @property
+    def higher(self) -> Any:
+        """Of which metrics more is better: the attribute `higher` of the function that was given."""
+        return getattr(self._metrics, "higher", None)
+
     def statistics(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> dict[str, Any]:
         """Return `params` with the statistics that the module leaves after its loss on this batch.
 
@@ -233,7 +238,8 @@ def from_module(factory: Factory | nnx.Module, loss: Loss, metrics: Metrics | No
       factory: as for `classifier`.
       loss: called with the module in training mode and one node's batch. A named function: a fresh
         lambda compiles anew.
-      metrics: the same in evaluation mode; may be left out.
+      metrics: the same in evaluation mode; may be left out. Its attribute `higher`, {name: True or False}, says of which
+        more is better, where names do not.
     Example:
       >>> def reconstruct(module, batch):
       ...     return jnp.square(module(batch["x"]) - batch["x"]).mean(1)

@@ -28,6 +28,11 @@ class FunctionTask:
     def __repr__(self) -> str:
         return f"FunctionTask({a_name(self.init)}, loss={a_name(self.loss)})"
 
+    @property
+    def higher(self) -> Any:
+        """Of which metrics more is better: the attribute `higher` of the function that was given."""
+        return getattr(self.measured, "higher", None)
+
     def metrics(self, params: Tree, batch: Tree, key: jax.Array | None = None) -> dict[str, jax.Array]:
         """Name -> [B]; {} when the task has none."""
         key = jax.random.key(0) if key is None else key
@@ -50,7 +55,8 @@ def from_functions(
       loss: (params, batch, key) -> [B], one number per example (or a scalar, where batches are
         never padded).
       metrics: (params, batch) -> {name: [B]}, or (params, batch, key) with a key that is the same all
-        along a run; may be left out. Named functions: a fresh lambda compiles anew.
+        along a run; may be left out. Named functions: a fresh lambda compiles anew. Its attribute `higher`,
+        {name: True or False}, says of which more is better, where names do not.
       answer: (params, batch) -> what the model says, for methods that send answers; may be left out.
       lower: the lower loss of a bilevel problem, as `loss`, which is then the upper one; read by
         `dejax.methods.ma_dsbo` alone.
