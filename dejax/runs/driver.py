@@ -19,7 +19,7 @@ from ..planning.plan import numbers
 from ..report import arrays
 from ..report.arrays import Part
 from ..report.history import KEYS, Record
-from . import batch, checkpoint, memory_check, saving
+from . import batch, checkpoint, memory_check, saving, sending
 from .batch import Batch
 from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
@@ -69,6 +69,7 @@ def drive(
             begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.labels, run.round)
+        sending.catch_up(callbacks, run.records)
         stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
         run.status = stopped or outcome(run.records)
     except KeyboardInterrupt:
@@ -145,6 +146,7 @@ def _loop(
     measures = cadence.measures(run.problem)
     pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
+        bar.measures(0)
         _record(run, cadence, measures, callbacks, directory, clock)
         bar.measured(0, run.said())
     saved = time.perf_counter()
@@ -156,6 +158,7 @@ def _loop(
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
+        bar.runs(compiled=run.stage_of(run.round + 1).compiled is not None)
         before = time.perf_counter()
         with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
             meters, count = run.advance(count, partial(times.wanted, lanes=open_) if times.pending else None)
@@ -167,6 +170,7 @@ def _loop(
         first = stop = False
         measured = cadence.evaluates(run.round) or times.met()
         if measured:
+            bar.measures(run.round)
             stop = _record(run, cadence, measures, callbacks, directory, clock)
         bar.update(run.round, run.said() | {"loss": run.loss()})
         if measured:
