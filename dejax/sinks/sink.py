@@ -97,12 +97,13 @@ class Sink(abc.ABC):
         for label, setup in setups.items():
             run = self._runs.get(label)
             if run is None or run.id != id:
-                run = self._runs[label] = _Run(id, label, setup)
+                run = _Run(id, label, setup)
             run.setup = setup
             if run.place is None:
                 self._find(run)
             for seed in seeds:
                 self._sent(run, seed)
+            self._runs[label] = run
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Send one record, after those that could not be sent before."""
