@@ -4,6 +4,7 @@ The libraries are no part of the common environment: `.ci/run trackers` installs
 """
 
 import json
+import time
 
 import pytest
 
@@ -26,24 +27,24 @@ eval: {every: 2}
 """
 
 
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    """Write a config with a sink and give its path; runs of it go to this folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def written(sink):
-        (tmp_path / "c.yaml").write_text(CONFIG + f"sinks: [{sink}]\n")
-        return "c.yaml"
-
-    return written
-
-
-def run_all(config):
-    """A run, another of its label, the first resumed, and a sweep."""
-    assert cli.main(["run", config, "--out", "A", "--quiet", "--set", "seed=[0,1]"]) == 0
-    assert cli.main(["run", config, "--out", "B", "--quiet"]) == 0
-    assert cli.main(["resume", "A", "--rounds", "8", "--quiet"]) == 0
-    assert cli.main(["sweep", config, "--over", "method.dsgd.lr=0.1,0.2", "--out", "C", "--quiet"]) == 0
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a run, another of its label, the first resumed, and a sweep, whose records went to both trackers."""
+    pytest.importorskip("wandb")
+    pytest.importorskip("mlflow")
+    place = tmp_path_factory.mktemp("trackers")
+    sinks = "[{wandb: {project: p, folder: wb}}, {mlflow: {experiment: graphs, folder: mf}}]"
+    (place / "c.yaml").write_text(CONFIG + f"sinks: {sinks}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        for command in (
+            ["run", "c.yaml", "--out", "A", "--set", "seed=[0,1]"],
+            ["run", "c.yaml", "--out", "B"],
+            ["resume", "A", "--rounds", "8"],
+            ["sweep", "c.yaml", "--over", "method.dsgd.lr=0.1,0.2", "--out", "C"],
+        ):
+            assert cli.main([*command, "--quiet"]) == 0
+    return place
 
 
 STEPS = {
@@ -54,7 +55,7 @@ STEPS = {
 
 def accuracies(directory, run, seed):
     """round -> accuracy, as the run directory has it."""
-    records = map(json.loads, open(f"{directory}/metrics.jsonl"))
+    records = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     return {r["round"]: r["accuracy/local"] for r in records if (r["run"], r["seed"]) == (run, seed)}
 
 
@@ -79,12 +80,23 @@ def entries(path):
             whole = b""
 
 
+def finished(path, seconds=60.0):
+    """The records of a run that was ended: W&B writes them in a process of its own."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = list(entries(path))
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end")
+
+
 def runs_of_wandb(folder):
-    """name -> (ids, group, config, [(step, accuracy)]) over all files of a folder, in the order of their writing."""
+    """name -> (ids, group, config, [(step, accuracy)]) over all files of a folder, in the order of their dates."""
     found = {}
-    for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
         name, held = None, []
-        for record in entries(path):
+        for record in finished(path):
             if record.HasField("run"):
                 name = record.run.display_name
                 ids, group, config, curve = found.setdefault(name, (set(), [], {}, []))
@@ -99,32 +111,29 @@ def runs_of_wandb(folder):
     return found
 
 
-def test_wandb_offline(config, tmp_path):
-    pytest.importorskip("wandb")
-    run_all(config("{wandb: {project: p, folder: board}}"))
-    found = runs_of_wandb(tmp_path / "board")
+def test_wandb_offline(place):
+    found = runs_of_wandb(place / "wb")
     assert {name: [step for step, _ in curve] for name, (*_, curve) in found.items()} == STEPS
     assert all(len(ids) == 1 for ids, *_ in found.values())
     assert len({id for ids, *_ in found.values() for id in ids}) == len(STEPS)
     for seed in (0, 1):
         _, groups, setup, curve = found[f"dsgd, seed {seed}"]
-        assert dict(curve) == pytest.approx(accuracies("A", "dsgd", seed)) and set(groups) == {"dsgd"}
+        assert dict(curve) == pytest.approx(accuracies(place / "A", "dsgd", seed)) and set(groups) == {"dsgd"}
         assert setup["seed"] == seed and setup["run"] == "dsgd" and setup["rounds"] == 8
         assert setup["method"]["dsgd"]["lr"] == pytest.approx(0.1) and setup["network"]["topology"]["ring"]["n"] == 4
     assert found["lr=0.2, seed 0"][2]["swept"] == {"lr": 0.2}
 
 
 # ---- MLflow
-def test_mlflow_keeps_a_store_of_its_own(config, tmp_path):
+def test_mlflow_keeps_a_store_of_its_own(place):
     mlflow = pytest.importorskip("mlflow")
-    run_all(config("{mlflow: {experiment: graphs, folder: board}}"))
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'board' / 'mlflow.db'}")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place / 'mf' / 'mlflow.db'}")
     runs = {r.info.run_name: r for r in client.search_runs([client.get_experiment_by_name("graphs").experiment_id])}
     curve = lambda run: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "accuracy/local")]
     assert {name: [step for step, _ in curve(run)] for name, run in runs.items()} == STEPS
     for seed in (0, 1):
         run = runs[f"dsgd, seed {seed}"]
-        assert dict(curve(run)) == pytest.approx(accuracies("A", "dsgd", seed))
+        assert dict(curve(run)) == pytest.approx(accuracies(place / "A", "dsgd", seed))
         assert run.data.tags["run"] == "dsgd" and run.info.status == "FINISHED"
         told = run.data.params
         assert told["seed"] == str(seed) and told["network.topology.ring.n"] == "4" and told["rounds"] == "4"
