@@ -51,7 +51,7 @@ class MLflow(Sink):
             tags = {"run": run, "seed": str(seed)}
             kept = client.create_run(of, run_name=f"{run}, seed {seed}", tags=tags).info.run_id
         held = client.get_run(kept).data.params  # which nobody can change
-        wanted = {name: x for name, x in flat({"run": run, "seed": seed} | setup).items() if name not in held}
+        wanted = {name: x for name, x in flat({**setup, "run": run, "seed": seed}).items() if name not in held}
         return _Run(client, self.entities, str(kept), wanted), kept
 
 

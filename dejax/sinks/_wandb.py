@@ -36,7 +36,7 @@ class Wandb(Sink):
             project=self.project,
             name=named(run, f", seed {seed}"),
             group=named(run),
-            config={"run": run, "seed": seed} | setup,
+            config={**setup, "run": run, "seed": seed},
             allow_val_change=True,  # a resumed run may have more rounds
             dir=str(self.folder),
             mode=self.mode,

@@ -215,9 +215,7 @@ class Sink(abc.ABC):
     def _sent(self, run: _Run, seed: int) -> dict[str, Any]:
         if seed not in run.sent:
             there = run.place is not None and _seed_file(run, seed).is_file()
-            run.sent[seed] = (
-                _read(_seed_file(run, seed), ("round", "kept")) if there else {"round": -1, "kept": None}
-            )
+            run.sent[seed] = _read(_seed_file(run, seed), ("round", "kept")) if there else {"round": -1, "kept": None}
         return run.sent[seed]
 
 

@@ -152,9 +152,24 @@ def test_only_the_named_modules_of_the_folder_are_run(module, tmp_path):
 
     import yaml
 
-    names = ("yaml", "rich", "optax", "flax", "jax", "numpy", "json", "pandas", "torch", "tensorflow", "wandb", "sitecustomize")
+    names = (
+        "yaml",
+        "rich",
+        "optax",
+        "flax",
+        "jax",
+        "numpy",
+        "json",
+        "pandas",
+        "torch",
+        "tensorflow",
+        "wandb",
+        "sitecustomize",
+    )
     for name in names:
-        (tmp_path / f"{name}.py").write_text(f"open({name!r}, 'w').close()\nraise SystemExit('a trap was run: {name}')\n")
+        (tmp_path / f"{name}.py").write_text(
+            f"open({name!r}, 'w').close()\nraise SystemExit('a trap was run: {name}')\n"
+        )
     (tmp_path / "lab" / "mine.py").write_text("import yaml\nimport helper\n" + MODULE)
     (tmp_path / "helper.py").write_text("here = 1\n")
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(values()))

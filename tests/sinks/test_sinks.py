@@ -319,7 +319,7 @@ def test_labels_of_any_letters_have_folders_of_their_own(tmp_path):
     pytest.importorskip("tensorboardX")
     labels = ["a/b", "a_b", "..", "../up", ".", "x" * 300, "é", "sent", "seed 0"]
     sink = dj.sinks.tensorboard(str(tmp_path / "board"))
-    sink.begin("one", dict.fromkeys(labels, {}), [0])
+    sink.begin("one", {label: {} for label in labels}, [0])
     for label in labels:
         sink(record(1, label))
     sink.close()

@@ -99,7 +99,7 @@ def runs_of_wandb(folder):
         for record in finished(path):
             if record.HasField("run"):
                 name = record.run.display_name
-                ids, group, config, curve = found.setdefault(name, (set(), [], {}, []))
+                ids, group, config, _ = found.setdefault(name, (set(), [], {}, []))
                 ids.add(record.run.run_id)
                 group.append(record.run.run_group)
                 config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
