@@ -21,7 +21,7 @@ def sinks_of(callbacks: Any) -> list[Sink]:
 
 
 def announce(callbacks: Callbacks, todo: Sequence[tuple[Batch, Cadence]], directory: RunDir | None) -> None:
-    """Tell sinks, before anything is compiled, of which runs records will come, and what these are made of.
+    """Tell sinks of which runs records will come, before anything is compiled.
 
     Raises:
       ValueError: two sinks have one folder; what one has sent, as its files say, is damaged.
@@ -50,7 +50,10 @@ def _begin(sinks: list[Sink], id: str, setups: dict[str, dict[str, Any]], seeds:
 
 
 def made_of(setup: Mapping[str, Any], swept: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a run is made of, with what a sweep has set for it: numbers as numbers, by which trackers sort."""
+    """What a run is made of, with what a sweep has set for it.
+
+    Numbers are numbers there, by which trackers sort.
+    """
     return dict(setup) | ({"swept": {k: number(text) for k, text in swept["over"].items()}} if swept else {})
 
 

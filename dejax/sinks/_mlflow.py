@@ -56,9 +56,9 @@ class MLflow(Sink):
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, str]:
-    """Nested values as MLflow takes parameters: `network.topology.ring.n` -> "8"; lists are JSON.
+    """Nested values as MLflow takes parameters: `network.topology.ring.n` -> "8".
 
-    Names and values that are too long for it lose their ends.
+    Lists are JSON. Names and values that are too long for it lose their ends.
     """
     out: dict[str, str] = {}
     for name, value in values.items():

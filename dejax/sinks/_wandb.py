@@ -22,7 +22,7 @@ class _Run:
 
 
 class Wandb(Sink):
-    """One run of W&B for each run and seed, grouped by run; its config is what the run is made of."""
+    """One run of W&B for each run and seed, grouped by run; its config says of what."""
 
     def __init__(self, project: str, mode: str, folder: str):
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""Send each record on once, however often a run is stopped and resumed, or its tracker fails."""
+"""Send each record on once, however often a run is resumed or its tracker fails."""
 
 import abc
 import importlib
@@ -135,7 +135,10 @@ class Sink(abc.ABC):
         return f"sinks.{type(self).__name__.lower()} ({self.folder})"
 
     def _send(self) -> None:
-        """Send in order until one fails; then wait as long as that took, lest the run wait for a dead tracker."""
+        """Send in order until one fails; the next try waits for as long as that took.
+
+        So a tracker that is gone costs a run at most half of its time.
+        """
         while self._unsent:
             began = time.monotonic()
             run, record = self._unsent[0]
@@ -201,7 +204,10 @@ class Sink(abc.ABC):
                     return
 
     def _claim(self, run: _Run) -> None:
-        """Make the folder of a run, with the first name that no other run has: to make one is to have it."""
+        """Make the folder of a run, with the first name that no other run has.
+
+        The process that makes a folder has it: of several one alone can.
+        """
         (self.folder / SENT).mkdir(parents=True, exist_ok=True)
         for name, place in self._places(run):
             try:
