@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.writable import check_writable
-from .shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of, write
+from .shared import DONE, console, escape, grid, load, objects_of, print_json, print_table, seed_of, sinks_of, write
 
 
 def listing(args: argparse.Namespace) -> int:
@@ -38,6 +38,7 @@ def show(args: argparse.Namespace) -> int:
     from ..runs.simulate import planned
 
     config = load(args)
+    sinks_of(config)
     with blamed(config):
         rounds = {run.label: run.rounds for run in config.runs}
         for run, _ in planned(objects_of(config), rounds, seed=seed_of(config), mesh=config.mesh, **config.eval):

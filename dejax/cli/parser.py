@@ -49,6 +49,9 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+QUIET = "print nothing but the run directory"
+
+
 def count(text: str) -> int:
     """A whole number, as a flag wants it."""
     try:
@@ -137,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     _COMMANDS.clear()
     running = command("run", "run.run", "run the experiment of a config", config=True)
     running.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
-    running.add_argument("--quiet", action="store_true", help="no progress, only the final table's directory")
+    running.add_argument("--quiet", action="store_true", help=QUIET)
     running.add_argument("--anyway", action="store_true", help="run even if it does not seem to fit into memory")
     _of_several(running)
     sweeping = command(
@@ -151,13 +154,13 @@ def parser() -> argparse.ArgumentParser:
         "--at-once", type=count, metavar="K", help="at most K runs in one program (default: all of one structure)"
     )
     sweeping.add_argument("--out", metavar="DIR", help="run directory; it must not exist (default: runs/NAME-DATE)")
-    sweeping.add_argument("--quiet", action="store_true", help="no progress")
+    sweeping.add_argument("--quiet", action="store_true", help=QUIET)
     sweeping.add_argument("--anyway", action="store_true", help="sweep even if it does not seem to fit into memory")
     _of_several(sweeping)
     resume = command("resume", "run.resume", "go on with a run or a sweep that was stopped or killed")
     resume.add_argument("directory", metavar="RUN", help="a run directory")
     resume.add_argument("--rounds", type=count, metavar="T", help="go on to T rounds instead of those of the config")
-    resume.add_argument("--quiet", action="store_true", help="no progress")
+    resume.add_argument("--quiet", action="store_true", help=QUIET)
     resume.add_argument(
         "--set",
         action="append",

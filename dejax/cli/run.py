@@ -17,7 +17,9 @@ from .shared import (
     load,
     objects_of,
     print_table,
+    say_where,
     seed_of,
+    sinks_of,
 )
 
 
@@ -33,6 +35,7 @@ def resume(args: argparse.Namespace) -> int:
     """Go on in a run directory, from its newest checkpoints."""
     from ..config import load as read
     from ..runs.directory import RunDir
+    from ..runs.sending import catch_up_ended
 
     several = join(args)
     path = Path(args.directory)
@@ -63,6 +66,7 @@ def resume(args: argparse.Namespace) -> int:
     )
     if all(done(rounds, fact) or broken(fact) for rounds, fact in ends):
         directory.check_records()
+        catch_up_ended(sinks_of(config), path)
         return _finished(path, max(rounds for rounds, _ in ends), args.quiet)
     if swept is not None:
         return sweep.execute(
@@ -79,11 +83,8 @@ def _finished(path: Path, rounds: int, quiet: bool) -> int:
 
     mute = not processes.leads()
     print_table(report.load(path).table(), console(quiet or mute))
-    console(mute).print(
-        f"{path} was finished before, nothing was run; for more rounds: dejax resume {path} --rounds {2 * rounds}",
-        markup=False,
-        soft_wrap=True,
-    )
+    more = f"{path} was finished before, nothing was run; for more rounds: dejax resume {path} --rounds {2 * rounds}"
+    console(mute).print(str(path) if quiet else more, markup=False, soft_wrap=True)
     return DONE
 
 
@@ -101,6 +102,7 @@ def _execute(
     mute = not processes.leads()
     say = console(quiet or mute)
     with processes.everyone():
+        sinks = sinks_of(config)
         tasks = objects_of(config)
     for text in dict.fromkeys(str(problem.data) for _, problem, *_ in tasks.values()):
         say.print(text, markup=False, soft_wrap=True)
@@ -109,7 +111,7 @@ def _execute(
             tasks,
             {run.label: run.rounds for run in config.runs},
             seed=seed_of(config),
-            callbacks=config.sinks,
+            callbacks=sinks,
             progress=not quiet,
             out=out,
             resume=resume,
@@ -126,9 +128,7 @@ def _execute(
             f"stopped; results so far are in {where}; go on with: dejax resume {where}", markup=False, soft_wrap=True
         )
         return INTERRUPTED
-    console(mute).print(
-        where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
-    )
+    say_where(where, quiet, mute)
     return DONE
 
 

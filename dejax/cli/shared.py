@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,47 @@ def load(args: argparse.Namespace) -> Any:
 
 
 def imports_of(args: argparse.Namespace) -> list[str]:
-    """The modules that the command trusts; they are looked for in this folder, too."""
-    if args.imports and "" not in sys.path:
-        sys.path.insert(0, "")
+    """Import the modules that the command trusts, which are looked for in this folder, too.
+
+    It is looked at last, and only while they are imported: so no other module in it takes the place of an installed one, or is
+    run because an installed one asks for its name.
+    """
+    if args.imports:
+        import dejax
+
+        from ..config.registry import imported
+
+        for name in dejax.__all__:  # with all that they import themselves
+            getattr(dejax, name)
+        with _also_here():
+            for module in args.imports:
+                imported(module)
     return args.imports
+
+
+@contextlib.contextmanager
+def _also_here() -> Iterator[None]:
+    """A stretch in which modules are looked for in this folder, after all other places."""
+    here = os.getcwd()
+    new = here not in sys.path and "" not in sys.path
+    sys.path += [here] if new else []
+    try:
+        yield
+    finally:
+        if new:
+            sys.path.remove(here)
+
+
+def sinks_of(config: Any) -> tuple[Any, ...]:
+    """Where records go beside the run directory.
+
+    Raises:
+      ConfigError: a library is missing; names the sink.
+    """
+    from ..config import blamed
+
+    with blamed(config):
+        return config.sinks
 
 
 def objects_of(config: Any) -> dict[str, tuple[Any, Any, Any]]:
@@ -158,6 +196,12 @@ def print_table(table: Any, out: Any) -> None:
         out.print(table.rich())
     else:
         out.print(f"\n{table}\n", markup=False, soft_wrap=True)
+
+
+def say_where(directory: str | None, quiet: bool, mute: bool) -> None:
+    """Say where results are; `quiet`: the directory alone, for scripts."""
+    text = directory if quiet else f"written to {directory}; open {Path(str(directory)) / 'report.html'}"
+    console(mute).print(text, markup=False, soft_wrap=True)
 
 
 def grid(*columns: str, right: tuple[int, ...] = ()) -> Any:
@@ -212,6 +256,8 @@ __all__ = [
     "objects_of",
     "print_json",
     "print_table",
+    "say_where",
     "seed_of",
+    "sinks_of",
     "write",
 ]

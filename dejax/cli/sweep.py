@@ -10,7 +10,6 @@ run of the history, measured as `dejax run` measures it, and the run directory i
 import argparse
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ..config import blamed, load as read
@@ -19,7 +18,20 @@ from ..config.calls import Call
 from ..config.hints import parameters
 from ..config.yaml import parse
 from ..errors import ConfigError
-from .shared import DONE, INTERRUPTED, USER_ERROR, alike, chosen_directory, console, join, load, print_json, print_table
+from .shared import (
+    DONE,
+    INTERRUPTED,
+    USER_ERROR,
+    alike,
+    chosen_directory,
+    console,
+    join,
+    load,
+    print_json,
+    print_table,
+    say_where,
+    sinks_of,
+)
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -63,6 +75,7 @@ def execute(
     seeds = tuple(range(plan["seeds"])) if plan["seeds"] is not None else base.seeds
     mesh = {} if several and base.mesh is None else base.mesh
     with processes.everyone():
+        sinks = sinks_of(base)
         trials = trials_of(config, sets, plan["over"], base)
         members = [trial.member(plan.get("members", {}).get(trial.label)) for trial in trials]
     with blamed(base):
@@ -73,7 +86,7 @@ def execute(
             plan["at_once"],
             mesh,
             base.eval,
-            callbacks=base.sinks,
+            callbacks=sinks,
             progress=progress,
             directory=directory,
             check_memory=not anyway,
@@ -82,7 +95,7 @@ def execute(
     if json and lead:
         found = {"over": plan["over"], "seeds": list(seeds), "records": history.records, "facts": history.facts}
         print_json(found | {"best": winner, "directory": out or resume})
-    say = console(json or not lead)
+    say = console(json or quiet or not lead)
     print_table(history.table(), say)
     if winner is not None:
         tested = "; ".join(f"on the test part {name} {value:.4g}" for name, value in winner["test"].items())
@@ -94,9 +107,7 @@ def execute(
             f"stopped; results so far are in {where}; go on with: dejax resume {where}", markup=False, soft_wrap=True
         )
         return INTERRUPTED
-    say.print(
-        where if quiet else f"written to {where}; open {Path(str(where)) / 'report.html'}", markup=False, soft_wrap=True
-    )
+    say_where(where, quiet, json or not lead)
     if history.facts and all(facts["status"].startswith("diverged") for facts in history.facts.values()):
         console(not lead, stderr=True).print(
             "dejax sweep: every combination diverged: lower lr (or gamma), or clip", markup=False, soft_wrap=True

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..errors import ConfigError, Path
+from ..errors import ConfigError, Path, bad
 from . import assign
 from .experiment import Config
 from .names import experiment
@@ -34,6 +34,7 @@ def load(
     Raises:
       ConfigError: no such file, not YAML, anything that is not a call with the right arguments, an
         override that no run reads, or a module that the config imports and the caller does not.
+      ValueError: `imports` is no list of names.
     Example:
       >>> config = load("configs/quickstart.yaml", sets=["rounds=10"])
       >>> method, problem, network = config.runs[0].objects()
@@ -63,7 +64,10 @@ def load(
         values, lines = parse(text, name)
         if values is None:
             raise ConfigError((), f"the config {name!r} is empty; it needs rounds, data, task and method.")
-    trusted = tuple(dict.fromkeys(imports))
+    modules = [None] if isinstance(imports, str) else list(imports)
+    if not all(isinstance(module, str) for module in modules):
+        raise bad("imports", imports, instead="give a list of names of modules, e.g. ['lab.mine']")
+    trusted = tuple(dict.fromkeys(map(str, modules)))
     values = _confirmed(values, trusted)
     registry = Registry(members, imports=trusted)
     written: dict[Path, str] = {}
@@ -92,7 +96,9 @@ def _confirmed(values: Any, trusted: tuple[str, ...]) -> Any:
     if not isinstance(values, Mapping):
         return values
     asked = values.get("imports") or []
-    asked = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, (list, tuple)) else []
+    asked = [asked] if isinstance(asked, str) else asked
+    if not isinstance(asked, (list, tuple)) or not all(isinstance(module, str) for module in asked):
+        return values  # which is refused as any value of a wrong form is
     for module in asked:
         if module not in trusted:
             raise ConfigError(

@@ -6,6 +6,7 @@ Their state is on the device, their counters on the host; checkpoints hold both.
 import abc
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -64,6 +65,7 @@ class Batch(Phased):
         width: int | None = None,
     ):
         self.label, self.lanes, self.many, self.rounds = label, lanes, many, rounds
+        self.id = uuid.uuid4().hex  # by which sinks know it, where it has no run directory
         self.width = len(lanes) if width is None else width
         self.layout: Any = placement.as_layout(mesh)
         if self.layout is None and processes.count() > 1:
@@ -314,6 +316,10 @@ class Batch(Phased):
         if self._prints is None:
             self._prints = self.fingerprints()
         return self._prints
+
+    def swept(self) -> dict[str, dict[str, Any]]:
+        """label -> what a sweep has set for it, where one has; see `group.Member`."""
+        return {}
 
     def marks(self, at: int) -> dict[str, Any]:
         """Numbers that all records of a lane hold."""

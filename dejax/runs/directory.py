@@ -2,7 +2,7 @@
 
 A run that is resumed starts from that.
 
-run.json         facts and status of every run; of a sweep also what it goes over, and which runs go on together
+run.json         facts and status of every run, and an id; of a sweep also what it goes over, and which runs go on together
 config.yaml      the config that makes the same runs, where all their parts are members of dejax
 metrics.jsonl    one record a line, appended as they are made; metrics.csv the same
 arrays/LABEL/round_...npz  what metrics returned as arrays
@@ -15,6 +15,7 @@ figure.png, report.html
 import datetime
 import json
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ class RunDir:
         self._made = False
         self._lock, self.fallback = Lock(self.path), fallback
         self.facts, self.about = self.check()
+        self.about.setdefault("id", uuid.uuid4().hex)
+
+    @property
+    def id(self) -> str:
+        """What tells the runs in it from others of the same labels; it stays when they are resumed."""
+        return self.about["id"]
 
     @processes.led
     def check(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

@@ -17,7 +17,7 @@ from ..metrics import direction
 from ..planning.plan import numbers
 from ..report.arrays import Part
 from ..report.history import Record
-from . import batch, checkpoint, memory_check, saving
+from . import batch, checkpoint, memory_check, saving, sending
 from .batch import Batch
 from .cadence import Cadence
 from .counters import Counters
@@ -71,6 +71,7 @@ def drive(
             begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.labels, run.round)
+        sending.catch_up(callbacks, run.records)
         interrupted = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
         end = run.stopped()
         run.status = interrupted or (outcome(run.records) if end is None else end.said)
@@ -150,6 +151,7 @@ def _loop(
     patience = _reopened(run, cadence)
     pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
+        bar.measures(0)
         _record(run, cadence, measures, callbacks, directory, clock, patience)
         bar.measured(0, run.said())
     saved = time.perf_counter()
@@ -161,6 +163,7 @@ def _loop(
         asked, count = processes.agree(interrupt.asked, count)
         if asked:
             return f"interrupted at round {run.round}"
+        bar.runs(compiled=run.stage_of(run.round + 1).compiled is not None)
         before = time.perf_counter()
         with processes.everyone() if first else contextlib.nullcontext():  # what tracing and compiling refuse
             meters, count = run.advance(count, partial(times.wanted, lanes=open_) if times.pending else None)
@@ -172,6 +175,7 @@ def _loop(
         first = False
         measured = cadence.evaluates(run.round) or times.met()
         if measured:
+            bar.measures(run.round)
             _record(run, cadence, measures, callbacks, directory, clock, patience)
         bar.update(run.round, run.said() | {"loss": run.loss()})
         if measured:

@@ -146,6 +146,10 @@ class Group(Batch):
         """Only this lane stops."""
         self.broken[lane] = (error.round, error.node)
 
+    def swept(self) -> dict[str, dict[str, Any]]:
+        """label -> what a sweep has set for it."""
+        return {member.label: member.swept for member in self.members if member.swept is not None}
+
     def marks(self, at: int) -> dict[str, Any]:
         """Numbers that all records of a lane hold."""
         return self._member(at).marks

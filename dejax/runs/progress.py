@@ -10,12 +10,14 @@ from .bars import Cell, Terminal
 from .printing import console, say
 
 BEAT = 30.0  # seconds without a line, after which a log gets one
+COMPILING, RUNNING = "compiling", "running"
 
 
 class Progress:
     """Show a live line on a terminal or in a notebook; elsewhere print lines.
 
-    Lines of a log: when a run begins to compile, at each evaluation, when 30 s passed without one, and when a run ends.
+    Lines of a log: when a run begins to compile, at each evaluation, when 30 s passed without one (which says what the run does:
+    it compiles, measures, or runs), and when a run ends.
 
     Args:
       on: False says nothing at all.
@@ -55,12 +57,12 @@ class Progress:
     def beat(self, now: float) -> None:
         """Print where the run is, if no line came in the `BEAT` seconds before `now`."""
         if self._doing and now - self._spoke >= BEAT:
-            where = "" if self._doing == "compiling" else f"round {self._done} of {self._total}, "
-            doing = "still compiling" if self._doing == "compiling" else self._doing
-            self.say(f"{self._label}: {where}{doing}, {now - self._began:.0f} s so far")
+            running = f"round {self._done} of {self._total}, {RUNNING}"
+            doing = {COMPILING: f"still {COMPILING}", RUNNING: running}.get(self._doing, self._doing)
+            self.say(f"{self._label}: {doing}, {now - self._began:.0f} s so far")
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Show that a run compiles, until the first `update`."""
+        """Show that a run compiles, until it says what else it does."""
         self._label, self._total, self._done, self._seen, self._since = label, total, done, done, 0.0
         self._began, self._pace = time.perf_counter(), []
         if self._live is not None:
@@ -72,7 +74,20 @@ class Progress:
                 else f"{label}: all {total} rounds are done"
             )
             self.say(goes_on if done else f"{label}: compiling, {total} rounds to go")
-        self._doing = "compiling"
+        self._doing = COMPILING
+
+    def measures(self, done: int) -> None:
+        """Show that the evaluation after `done` rounds goes on, until `runs` or `update`."""
+        self._doing = f"measuring round {done}"
+        if self._live is not None:
+            self._live.show(self._label, done, self._doing)
+
+    def runs(self, compiled: bool) -> None:
+        """Show that rounds come now, which are compiled first where they are not yet."""
+        doing = RUNNING if compiled else COMPILING
+        if self._live is not None and doing != self._doing:
+            self._live.show(self._label, self._done, doing)
+        self._doing = doing
 
     def say(self, text: str) -> None:
         """Print a line of its own."""
@@ -90,7 +105,7 @@ class Progress:
             rate = 0.0
         else:
             rate = (done - self._seen) / max(now - self._since, 1e-9)
-        self._done, self._doing = done, "running"
+        self._done, self._doing = done, RUNNING
         self._pace = [f"{rate:.3g} rounds/s", clock((self._total - done) / rate)] if rate > 0 else []
         if self._live is not None:
             self._live.show(self._label, done, "  ".join(text for text in (*self._pace, said(numbers)) if text))

@@ -14,9 +14,8 @@ from ..errors import DivergenceError, TooLargeError, bad
 from ..report.arrays import Arrays
 from ..report.as_config import as_config, class_name
 from ..report.history import History, Record
-from ..sinks import Sink
 from ..xla.program_cache import kept_programs
-from . import memory_check
+from . import memory_check, sending
 from .arguments import directory_of, experiment_of, one_of
 from .batch import Batch
 from .cadence import Cadence
@@ -291,9 +290,8 @@ def drive_all(
     finally:
         if directory is not None:
             directory.drop()
-        for sink in callbacks if isinstance(callbacks, Sequence) else ():
-            if isinstance(sink, Sink):
-                sink.close()
+        for sink in sending.sinks_of(callbacks):
+            sink.close()
 
 
 def _drive_all(
@@ -316,6 +314,7 @@ def _drive_all(
                     memory_check.check_shapes(run)
     if processes.count() > 1:
         processes.same({run.label: _told_apart(run, cadence) for run, cadence in todo})
+    sending.announce(callbacks, todo, directory)
     interrupted = False
     with Interrupt() as interrupt, Progress(progress and processes.leads()) as bar:
         try:

@@ -1,9 +1,11 @@
 """TensorBoard: event files, which `tensorboard --logdir FOLDER` shows."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.made import recorded
+from ..report.arrays import folder_name
 from .sink import Board, Sink, needed
 
 
@@ -23,12 +25,15 @@ class _Events:
 class TensorBoard(Sink):
     """Event files by tensorboardX, one folder for each run and seed."""
 
-    def open(self, run: str, seed: int, kept: str | None) -> tuple[Board, str | None]:
+    def __init__(self, folder: str):
+        super().__init__(folder)
+        self.library = needed("tensorboardX", "tensorboardX", "tensorboard")
+
+    def open(self, run: str, seed: int, kept: str | None, setup: Mapping[str, Any]) -> tuple[Board, str | None]:
         """A writer in FOLDER/RUN/seed SEED; files of the same folder make one curve."""
-        library = needed("tensorboardX", "tensorboardX", "tensorboard")
-        folder = str(self.folder / run.replace("/", "_") / f"seed {seed}")
+        folder = str(self.folder / folder_name(run) / f"seed {seed}")
         once = f".{uuid.uuid4().hex[:8]}"  # files are named by the second, and a resume may begin in the same one
-        return _Events(library.SummaryWriter(folder, filename_suffix=once)), None
+        return _Events(self.library.SummaryWriter(folder, filename_suffix=once)), None
 
 
 @recorded()
@@ -38,9 +43,9 @@ def tensorboard(folder: str = "runs/tensorboard") -> Sink:
     Args:
       folder: where; each run and seed gets a folder in it.
     Raises:
-      ImportError: tensorboardX is not installed (at the first record).
+      ImportError: tensorboardX is not installed.
     Example:
-      >>> tensorboard("runs/board").folder.name
+      >>> tensorboard("runs/board").folder.name  # doctest: +SKIP
       'board'
     """
     return TensorBoard(folder)

@@ -103,6 +103,28 @@ def test_resume_goes_on_to_more_rounds_with_the_same_numbers(config, tmp_path, c
     assert a == b
 
 
+@pytest.mark.slow
+def test_quiet_says_where_results_are_and_nothing_else(config, tmp_path, capsys):
+    sweep = ["--over", "methods.ring.method.dsgd.lr=0.1,1e30"]
+    for command in (["run", config], ["sweep", config, *sweep]):
+        out = str(tmp_path / command[0])
+        assert cli.main([*command, "--out", out, "--quiet"]) == 0
+        assert capsys.readouterr() == (out + "\n", "")
+        for more in ([], ["--rounds", "8"], []):
+            assert cli.main(["resume", out, "--quiet", *more]) == 0
+            assert capsys.readouterr() == (out + "\n", "")
+    assert cli.main(["run", config, "--out", str(tmp_path / "run"), "--quiet"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "exists and is not empty" in said.err
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "resume"])
+def test_quiet_means_the_same_everywhere(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert "--quiet print nothing but the run directory" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_finished_run_is_not_run_again_and_results_alone_are_no_run(finished, tmp_path, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert cli.main(["resume", str(finished)]) == 0
@@ -240,7 +262,7 @@ def test_a_star_is_the_member_of_each_run_and_no_run_is_there_twice(config):
 def test_a_sweep_over_structure_runs_group_after_group_and_marks_divergence(config, tmp_path, capsys):
     out = tmp_path / "sweep"
     over = ["--over", "methods.ring.network.topology=ring,complete", "--over", "methods.ring.method.dsgd.lr=0.1,1e30"]
-    assert cli.main(["sweep", config, *over, "--quiet", "--out", str(out)]) == 0
+    assert cli.main(["sweep", config, *over, "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "topology=complete, lr=0.1" in text
     assert "diverged in round" in text

@@ -1,6 +1,7 @@
 """A config names classes and functions of the user's own, and imports nothing that the caller does not."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,71 @@ def test_what_cannot_be_imported_says_why(module, monkeypatch):
         ConfigError, match=r"no method named 'lab.mine.Hlaf'.*Did you mean 'lab.mine.Half'|lab.mine.Half"
     ):
         load(values(method="lab.mine.Hlaf"), imports=[module])
+
+
+PLAIN = values(
+    data={"source": "digits", "nodes": 4, "partition": "iid"}, method={"dsgd": {"lr": 0.1}}, eval={"every": 1}
+)
+
+
+@pytest.mark.parametrize("wrong", ["lab.mine", ["lab.mine", 3], [["lab.mine"]]])
+def test_imports_are_a_list_of_names(wrong):
+    with pytest.raises(ValueError, match=r"imports is .*; give a list of names of modules, e.g. \['lab.mine'\]"):
+        load(values(), imports=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ([["lab.mine"]], r"imports\.0: expected text, got \['lab.mine'\] \(list\)"),
+        ([5], r"imports\.0: expected text, got 5 \(whole number\)"),
+        ({"lab.mine": True}, r"imports: expected list of text or null, got"),
+        (5, r"imports: expected list of text or null, got 5"),
+    ],
+)
+@pytest.mark.parametrize("trusted", [[], ["json"]])
+def test_imports_of_a_wrong_form_are_refused_as_such(wrong, said, trusted):
+    with pytest.raises(ConfigError, match=said):
+        load(PLAIN | {"imports": wrong}, imports=trusted)
+
+
+@pytest.mark.slow
+def test_only_the_named_modules_of_the_folder_are_run(module, tmp_path):
+    """The command in a folder that has traps under the names of installed and of missing libraries, and of the standard one."""
+    import os
+    import subprocess
+
+    import yaml
+
+    names = (
+        "yaml",
+        "rich",
+        "optax",
+        "flax",
+        "jax",
+        "numpy",
+        "json",
+        "pandas",
+        "torch",
+        "tensorflow",
+        "wandb",
+        "sitecustomize",
+    )
+    for name in names:
+        (tmp_path / f"{name}.py").write_text(
+            f"open({name!r}, 'w').close()\nraise SystemExit('a trap was run: {name}')\n"
+        )
+    (tmp_path / "lab" / "mine.py").write_text("import yaml\nimport helper\n" + MODULE)
+    (tmp_path / "helper.py").write_text("here = 1\n")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values()))
+    command = "import sys, dejax.cli as c; sys.exit(c.main(sys.argv[1:]) or '' in sys.path or sys.argv[-1] not in sys.modules)"
+    root = str(Path(cli.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", command, "show", "c.yaml", "--import", module],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not [name for name in names if (tmp_path / name).exists()] and "lab.mine.Half" in done.stdout
 
 
 @pytest.mark.slow

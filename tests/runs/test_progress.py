@@ -16,6 +16,7 @@ from dejax.runs import progress
 from dejax.runs.printing import Printed, printable
 from dejax.runs.progress import Progress, said
 from dejax.runs.simulate import compare, simulate
+from dejax.runs.single import SingleRun
 from dejax.runs.sweep import sweep
 
 
@@ -60,13 +61,52 @@ def test_a_log_is_never_silent_for_longer_than_the_beat(capsys, monkeypatch):
     spoke = bar._spoke
     bar.beat(spoke + progress.BEAT - 0.1)
     bar.beat(spoke + progress.BEAT)
+    later = lambda: bar.beat(bar._spoke + progress.BEAT + 5)
+    bar.measures(0)
+    later()
+    bar.runs(compiled=False)
+    later()
+    bar.runs(compiled=True)
+    later()
     bar.update(40, {})
-    bar.beat(bar._spoke + progress.BEAT + 5)
+    later()
+    bar.measures(60)
+    later()
     bar.end(600, 1.0, 0.1, {})
     bar.beat(bar._spoke + 1000)
-    first, compiling, running, end = capsys.readouterr().out.splitlines()
+    first, compiling, *doing, running, measuring, end = capsys.readouterr().out.splitlines()
     assert "still compiling, 30 s so far" in compiling and "ring: round 40 of 600, running" in running
+    assert [text.rsplit(",", 1)[0] for text in doing] == [
+        "ring: measuring round 0", "ring: still compiling", "ring: round 0 of 600, running"
+    ]  # fmt: skip
+    assert measuring.startswith("ring: measuring round 60, ")
     assert first.startswith("ring: compiling") and end.startswith("ring: 600 rounds")
+
+
+def test_a_log_says_that_a_run_compiles_measures_or_runs(monkeypatch):
+    """What a beat would say while the rounds are compiled, while a metric looks, and while rounds go on."""
+    seen, bars = [], []
+    begin = Progress.begin
+    monkeypatch.setattr(Progress, "begin", lambda self, *args: bars.append(self) or begin(self, *args))
+    compiled, advance = SingleRun.compiled, SingleRun.advance
+
+    def looks(name, fn):
+        def look(*args, **kw):
+            seen.append((name, bars[-1]._doing))
+            return fn(*args, **kw)
+
+        return look
+
+    monkeypatch.setattr(SingleRun, "advance", looks("advance", advance))
+    monkeypatch.setattr("dejax.runs.memory_check.check_compiled", looks("compile", lambda run: compiled(run)))
+    simulate(*toy.experiment(), 8, every=8, metrics=[looks("measure", lambda view: {"x": 1.0})])
+    assert seen[:3] == [("compile", "compiling"), ("measure", "measuring round 0"), ("advance", "running")]
+    assert seen[-1] == ("measure", "measuring round 8") and {what for name, what in seen if name == "advance"} == {
+        "running"
+    }
+    seen.clear()
+    simulate(*toy.experiment(), 8, every=8, check_memory=False)
+    assert seen[0] == ("advance", "compiling")
 
 
 def test_the_beat_comes_from_a_thread_that_ends_with_the_run(monkeypatch):
