@@ -170,7 +170,7 @@ def test_a_block_with_evonorm_against_numpy(out):
 @pytest.mark.parametrize("norm", ["group", "batch", "layer", "none"])
 def test_a_relu_stands_behind_every_other_norm(norm):
     layer = norm_of(norm, 8, nnx.Rngs(0))
-    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 8))
+    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 8), jnp.float32)
     np.testing.assert_allclose(activated(layer, x), jnp.maximum(layer(x), 0), atol=1e-6)
 
 
