@@ -7,7 +7,6 @@ import jax
 from ...core.kinds import LearningRule
 from ...core.types import Keys, Task, Tree
 
-
 Inside = Annotated[Any, "learning_rule"]  # for configs, in which `rule` alone would be one of a network
 
 
