@@ -97,7 +97,7 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, restart: bool | None 
     """An optimizer for every node: a module-level optax factory and its arguments.
 
     Around any factory go `clip_value`, `clip_norm`, `l2` and `weight_decay`, in this order, the first three before its step:
-    clip every entry of the gradient; clip its norm over all leaves; add l2 x; after the step subtract
+    clip every entry of the gradient; clip its norm over all leaves that the method trains; add l2 x; after the step subtract
     learning_rate weight_decay x (decoupled). A factory that has `weight_decay` itself (adamw) takes it.
 
     Args:

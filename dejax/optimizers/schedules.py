@@ -273,7 +273,14 @@ def of_optax(factory: Callable[..., Any], unit: Unit = "rounds", **given: Any) -
         shape = None
     if shape != ():
         why = "which makes no function from the round to a number"
-        raise bad("factory", factory, owner="of_optax", says=f"is {name}", why=why, instead="give a schedule of optax, e.g. optax.cosine_decay_schedule")
+        raise bad(
+            "factory",
+            factory,
+            owner="of_optax",
+            says=f"is {name}",
+            why=why,
+            instead="give a schedule of optax, e.g. optax.cosine_decay_schedule",
+        )
     return made
 
 

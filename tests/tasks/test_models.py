@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -252,12 +253,46 @@ def test_they_learn_under_a_node_axis(name):
         data = dj.data.from_arrays(x, np.asarray(small["y"])[:60], num_classes=10)
         task = {"lenet5": t.lenet5, "resnet": lambda: t.resnet(8), "mobilenet": lambda: t.mobilenet(0.25)}[name]()
     problem = dj.Problem(task.build(data), data.partition(dj.data.iid(), nodes=4, seed=0), batch_size=6)
-    method = dj.methods.local_sgd(optimizer=dj.optimizer(__import__("optax").adam, 1e-2))
+    method = dj.methods.local_sgd(optimizer=dj.optimizer(optax.adam, 1e-2))
     history = dj.simulate(
         method, problem, dj.Network(dj.topology.ring(4)), 40, every=20, metrics=["objective"], progress=False
     )
     start, end = (r["objective"] for r in (history.records[0], history.records[-1]))
     assert end < (0.8 if name == "mobilenet" else 0.6) * start  # fourteen layers take longer
+
+
+HEAVY = pytest.mark.nightly
+FITS = {  # a model, the side of its images, a rate of Adam, and steps
+    "fedavg_cnn": (lambda: t.fedavg_cnn(), 8, 3e-3, 20),
+    "resnet 8 evo": (lambda: t.resnet(8, norm="evo"), 8, 1e-2, 30),
+    "resnet 8 batch": (lambda: t.resnet(8, norm="batch"), 8, 1e-2, 20),
+    "resnet 20": (lambda: t.resnet(20), 8, 1e-2, 25),
+    "resnet 20 evo": (lambda: t.resnet(20, norm="evo"), 8, 1e-2, 40),
+    "resnet 18": (lambda: t.resnet(18), 8, 3e-3, 15),
+    "resnet 18 batch": (lambda: t.resnet(18, norm="batch"), 8, 3e-3, 15),
+    "vgg11": (lambda: t.vgg11(), 32, 1e-3, 20),
+    "vgg11 evo": (lambda: t.vgg11(norm="evo"), 32, 1e-3, 20),
+    "mobilenet evo": (lambda: t.mobilenet(0.25, norm="evo"), 32, 1e-2, 40),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [*list(FITS)[:3], *(pytest.param(name, marks=HEAVY) for name in list(FITS)[3:])],
+)
+def test_they_fit_a_few_images(name):
+    """Two nodes of six images each, which they average their models over: the loss of their batches falls to a tenth."""
+    make, side, lr, steps = FITS[name]
+    small = dj.data.digits().train
+    x = np.kron(np.asarray(small["x"])[:12].reshape(-1, 8, 8), np.ones((1, side // 8, side // 8)))
+    data = dj.data.from_arrays(x.astype(np.float32), np.asarray(small["y"])[:12], num_classes=10)
+    problem = dj.Problem(make().build(data), data.partition(dj.data.iid(), nodes=2, seed=0))
+    method = dj.methods.dsgd(optimizer=dj.optimizer(optax.adam, lr))
+    network = dj.Network(dj.topology.complete(2))
+    history = dj.simulate(method, problem, network, steps, every=1, metrics=["consensus"], progress=False)
+    losses = [rec["loss"] for rec in history.records if "loss" in rec]
+    assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
 
 
 @pytest.mark.slow

@@ -41,8 +41,15 @@ class ClipGradient(Around):
     value: NodeFloatLike = number(default=None, check=or_none(above(0)))
     rule: Inside = option(default=BackPropagation(), check=Slot("learning_rule"))
 
-    per_example = False  # the mean over a batch is clipped
-    any_loss = False  # what a method makes of losses of its own may be no direction of descent
+    @property
+    def per_example(self) -> bool:
+        """No: the mean over a batch is clipped."""
+        return False
+
+    @property
+    def any_loss(self) -> bool:
+        """No: what a method makes of losses of its own may be no direction of descent."""
+        return False
 
     def __post_init__(self) -> None:
         if self.norm is None and self.value is None:

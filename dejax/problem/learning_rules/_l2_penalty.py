@@ -38,8 +38,15 @@ class L2Penalty(Around):
     weight: NodeFloatLike = number(check=at_least(0))
     rule: Inside = option(default=BackPropagation(), check=Slot("learning_rule"))
 
-    per_example = False  # the penalty is of the model, not of an example
-    any_loss = False  # what a method makes of losses of its own may be no direction of descent
+    @property
+    def per_example(self) -> bool:
+        """No: the penalty is of the model, not of an example."""
+        return False
+
+    @property
+    def any_loss(self) -> bool:
+        """No: what a method makes of losses of its own may be no direction of descent."""
+        return False
 
     def direction(self, task: Task, params: Tree, batch: Tree, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """That of the rule inside, and the penalty's."""
