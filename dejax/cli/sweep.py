@@ -110,12 +110,14 @@ def _winner(history: Any) -> dict[str, Any] | None:
 
     With "test": what it reached on the test part, where the validation part chose it.
     """
+    from ..report.targets import on_test
+
     by = history.measure()
     run = None if by is None else history.best(by)
     if by is None or run is None:
         return None
-    name = by.replace("/validation", "/local")
-    test = {name: history.last(name, run)} if name != by and name in history.names else {}
+    name = on_test(history, run)
+    test = {} if name is None else {name: history.last(name, run)}
     return {"run": run, "by": by, "value": history.last(by, run), "test": test}
 
 

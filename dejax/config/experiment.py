@@ -272,7 +272,7 @@ class Config:
 
     def _check_numbers(self) -> None:
         evals = self.top.args.get("eval")
-        for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
+        for name in ("every", "nodes", "final_nodes", "checkpoint_every", "patience"):
             if evals is not None and evals.args.get(name) is not None:
                 _checked(("eval", name), evals.args[name])
         section = self.top.args.get("data")

@@ -86,6 +86,8 @@ def evaluation(
     final_nodes: int | None = None,
     metrics: Annotated[tuple[Any, ...] | None, "metric"] = None,
     checkpoint_every: int | None = None,
+    patience: int | None = None,
+    monitor: str | None = None,
 ) -> dict[str, Any]:
     """When and how runs are evaluated and saved.
 
@@ -97,6 +99,8 @@ def evaluation(
       metrics: names of `dejax list metrics`, or {name: {option: value}}; None takes the usual ones.
       checkpoint_every: rounds between checkpoints; None takes an evaluation, a minute after the
         last one.
+      patience: evaluations without a better number after which a run ends; None: never. monitor: which number;
+        None: the first one of the validation part.
     """
     return {k: v for k, v in locals().items() if v is not None}
 

@@ -30,7 +30,7 @@ Drawn = tuple[jax.Array, jax.Array | None, Any]
 
 
 class Sampler:
-    """What most samplers have: nothing is remembered, and batches have the size that their weights say."""
+    """What most samplers have: no memory, and batches of the size that their weights say."""
 
     def expected(self, count: jax.Array) -> Any:
         """float32 [n], the public size of batches, where what was drawn is a secret; else None."""

@@ -86,6 +86,7 @@ class Account:
         self.rate, self.without = np.ones(problem.n), False
         self.batches = np.zeros(problem.n, np.int64)  # of an epoch, where there are any
         self.protects, self.why = "the messages of a node", ""
+        self.members, self.of_members = 1, ""  # of which one is protected
         if mechanism.hook == "gradient":
             self._of_batches(problem)
         elif mechanism.hook == "upload":
@@ -99,23 +100,28 @@ class Account:
             self.why = "no noise is added"
         self._moments: dict[float, np.ndarray] = {}
 
-    @property
-    def words(self) -> str:
-        """What epsilon is a bound of, or why there is none."""
+    def words(self, delta: float) -> str:
+        """What epsilon at this delta is a bound of, or why there is none."""
         if self.why:
             return "no guarantee: " + self.why
-        return f"bound for {self.protects} {NEIGHBORS[self.adjacency]}"
+        found = f"bound for {self.protects} {NEIGHBORS[self.adjacency]}"
+        if (
+            delta * self.members >= 1
+        ):  # then a mechanism that publishes one of them at random is private, with epsilon 0
+            found += f"; delta is not below 1 over the {self.members} {self.of_members}, so that it promises little"
+        return found
 
     def said(self) -> str:
         """The words, with the delta, as tables and files say them."""
-        return self.words if self.why else f"epsilon at delta {self.delta:g}, a {self.words}; the node that spends most"
+        words = self.words(self.delta)
+        return words if self.why else f"epsilon at delta {self.delta:g}, a {words}; the node that spends most"
 
     def terms(self) -> tuple[Any, ...]:
         """What all its numbers come from; equal for accounts that are the same."""
         if self.why:
             return (self.why,)
         of_nodes = (self.rate.tolist(), self.without, self.batches.tolist())
-        return self.runs, self.queries, self.delta, self.noise, self.clients, of_nodes, self.words
+        return self.runs, self.queries, self.delta, self.noise, self.clients, of_nodes, self.words(self.delta)
 
     def spent(self, rounds: int, delta: float | None = None) -> Spent:
         """Of every node after `rounds` rounds."""
@@ -126,7 +132,15 @@ class Account:
             known = {(q, t): self._epsilon(q, t, wanted) for q, t in dict.fromkeys(pairs)}
             epsilon = np.array([known[pair] for pair in pairs])
         return Spent(
-            epsilon, wanted, not self.why, self.words, self.per_round, rounds, self.rate, self.clients, self.adjacency
+            epsilon,
+            wanted,
+            not self.why,
+            self.words(wanted),
+            self.per_round,
+            rounds,
+            self.rate,
+            self.clients,
+            self.adjacency,
         )
 
     def worst(self, rounds: int) -> float:
@@ -159,7 +173,11 @@ class Account:
     def _of_batches(self, problem: Problem) -> None:
         """Read how a node draws its batches."""
         sampler, added = problem.sampler, self.adjacency == "add_remove"
-        self.protects = "one example of a node"
+        self.protects, self.members, self.of_members = (
+            "one example of a node",
+            int(self.count.max()),
+            "examples of a node",
+        )
         if problem.source is not None:
             self.why = "the problem has a source of experience, and no account knows what one of its samples touches"
         elif isinstance(sampler, Poisson):
@@ -187,17 +205,21 @@ class Account:
         """Read how a server draws its cohort, and who adds the noise."""
         mechanism, n, cohort = network.privacy, problem.n, traits(method).cohort
         self.protects, self.clients = "all data of a node, one node", 1.0
+        self.members, self.of_members = n, "nodes"
         poisson = getattr(mechanism, "client_sampling", "fixed") == "poisson"
-        if cohort is not None and cohort < n and (poisson or not self.sleeps):
-            q = float(Poisson(cohort).rates(np.array([n]))[0]) if poisson else cohort / n
-            self.rate, self.without = np.full(n, q), not poisson
+        if cohort is not None and cohort < n:
+            if poisson or not self.sleeps:
+                q = float(Poisson(cohort).rates(np.array([n]))[0]) if poisson else cohort / n
+                self.rate, self.without = np.full(n, q), not poisson
             if poisson and self.adjacency != "add_remove":
                 self.why = "Poisson sampling is accounted for nodes added or removed; give adjacency='add_remove'"
             elif not poisson and self.adjacency == "add_remove":
                 self.why = "a node that is added pushes others out of cohorts of a fixed size; give adjacency='replace_one', or "
                 self.why += "client_sampling='poisson'"
             elif network.late is not None:
-                self.why = "a sum holds late updates, of nodes of another round's cohort"
+                self.why = (
+                    "a sum holds late updates, of nodes of another round's cohort, of which it may hold two of one node"
+                )
         if not mechanism.at_nodes:
             return
         attack = network.attack

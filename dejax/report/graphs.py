@@ -45,12 +45,12 @@ def of_run(method: Method, network: Network | None) -> dict[str, Any] | None:
 
 
 def of_phases(phases: Iterable[tuple[int, Method, Network | None]]) -> Phases:
-    """Describe the graphs of a run: each with the rounds done when it came into use, where it is another than before.
+    """Describe the graphs of a run, each with the rounds done when it came into use.
 
     Args:
       phases: (the round where it begins, method, network) of each.
     Returns:
-      Nothing where a phase has no graph to be shown.
+      Of phases in a row with one graph the first; nothing where a phase has no graph to be shown.
     """
     out: Phases = []
     for begin, method, network in phases:
@@ -63,7 +63,10 @@ def of_phases(phases: Iterable[tuple[int, Method, Network | None]]) -> Phases:
 
 
 def together(graphs: Mapping[str, Phases]) -> dict[str, Any]:
-    """Hold each graph once, with the runs that have it: label -> [round where it begins, place in the list] of each phase."""
+    """Hold each graph once, with the runs that have it.
+
+    label -> [round where it begins, place in the list] of each phase.
+    """
     kept: list[dict[str, Any]] = []
     for phases in graphs.values():
         kept += [graph for _, graph in phases if graph not in kept]

@@ -11,6 +11,7 @@ from ..core.types import Axes, PathLike
 from ..devices import processes
 from ..errors import NULL, bad, call, keyword
 from .arrays import Arrays
+from .seeds import mean_over
 
 Record = dict[str, Any]
 KEYS = ("run", "seed", "round")  # what tells records apart; all other names are numbers
@@ -119,7 +120,7 @@ class History:
             x[at] = spent(r, by)
         if not len(rounds):
             return np.zeros(0), values
-        return (np.asarray(rounds, float) if by == "round" else x.mean(0)), values
+        return (np.asarray(rounds, float) if by == "round" else mean_over(x)), values
 
     def arrays(self, name: str, run: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return what a metric returned as an array: rounds [R] and values [seeds, R, ...].
@@ -135,13 +136,14 @@ class History:
     def last(self, name: str, run: str | None = None) -> float:
         """The number at the last evaluation that has it, averaged over seeds.
 
+        Of a seed that ended early it is that at its last.
+
         Raises:
           ValueError: no record of that run holds the name.
         """
-        values = self.series(name, run)[1]
-        if values.shape[1] == 0:
-            raise bad("name", name, why=f"but run {self._run(run)!r} has no {name!r} yet", instead="run more rounds")
-        return float(values[:, -1].mean())
+        from .targets import finals
+
+        return float(finals(self, name, run).mean())
 
     def peak(self, name: str, run: str | None = None) -> float:
         """The best value over all evaluations, averaged over seeds; see `report.targets`."""

@@ -18,7 +18,7 @@ from ..errors import bad
 from . import facets, figures
 from .history import BY, History
 from .seeds import check_band
-from .tables import BEST, Table
+from .tables import BEST, CHOSEN, Table
 from .targets import sign_of
 
 SPENT = (
@@ -99,12 +99,12 @@ def comma_separated(table: Table) -> str:
 
 def best_of(table: Table) -> dict[str, int]:
     """Column -> row of its best number, of columns that say how well a run did; none of one row."""
-    names = [key.removeprefix(BEST) for key, _ in table.columns]
+    names = [key.removeprefix(BEST).removeprefix(CHOSEN) for key, _ in table.columns]
     families = [name.split("/")[0] for name in names if "/" in name]
     measured = next((family for family in families if family not in SPENT), "objective")
     out = {}
     for key, _ in table.columns:
-        name = key.removeprefix(BEST)
+        name = key.removeprefix(BEST).removeprefix(CHOSEN)
         family = measured if key == "equal" else name.split("/")[0]
         said = name in ("equal", "objective", "loss") or ("/" in name and family not in SPENT)
         if len(table.rows) < 2 or not said:

@@ -13,9 +13,10 @@ from ..errors import bad
 from .choose import said
 from .history import History
 from .seeds import over_seeds
-from .targets import peaks
+from .targets import at_best, finals, on_test, peaks
 
 BEST = "best "  # before the name of a number: its best over all evaluations
+CHOSEN = "chosen "  # before the name of a number: where the validation part was best
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def table(
       history: one or several runs.
       columns: names of numbers that records hold, "rounds", "local_steps", "equal" (at equal bytes), "wall/round" (real seconds in the
         program per round, without compiling, evaluating and saving) or "best NAME" (the best over all evaluations, of each seed its
-        own), in this order.
+        own) or "chosen NAME" (at the evaluation where the validation part was best, of each seed its own), in this order.
       target: a number and a value, ("accuracy/local", 0.8): what was spent until it was there (`History.to_target`), in
         rounds, bytes, virtual seconds, and operations and joules where they were measured, as columns more; "-" where a seed never got there.
       band: what stands behind ±: "std", or "ci95" (half the 95 % interval of the mean).
@@ -123,6 +124,8 @@ def table(
         (f"{main}/mean_model", "mean model"),
         (f"{main}/validation", "validation"),
     ]
+    chosen = on_test(history)
+    wanted += [] if chosen is None else [(CHOSEN + chosen, "at best validation")]
     wanted += [(f"{main}/own_test", "own test"), ("objective", "objective")]
     wanted += [] if budget is None else [("equal", f"at {data_size(budget)}")]
     wanted += [
@@ -134,10 +137,10 @@ def table(
     ]
     if columns is not None:
         titles = dict(wanted) | {"wall/round": "s/round"}
-        titles |= {BEST + name: BEST + titles.get(name, name) for name in history.names}
+        titles |= {mark + name: mark + titles.get(name, name) for name in history.names for mark in (BEST, CHOSEN)}
         for name in columns:
             if name not in ("rounds", "local_steps", "equal", "wall/round"):
-                history._known(name.removeprefix(BEST))
+                history._known(name.removeprefix(BEST).removeprefix(CHOSEN))
         wanted = [("run", "run"), *((name, titles.get(name, name)) for name in columns)]
     rows = [_row(history, run, [key for key, _ in wanted], main, budget, band) for run in history.runs]
     if target is not None:
@@ -175,7 +178,7 @@ def _until(history: History, rows: list[dict[str, Any]], name: str, value: float
             spent = history.to_target(name, value, row["run"], by) if held and _has(history, name, row["run"]) else None
             row[f"to {by}"] = "-"
             if spent is not None and np.isfinite(spent).all():
-                row[f"to {by}"] = over_seeds(spent, band) if len(spent) > 1 else float(spent[0])
+                row[f"to {by}"] = _over(spent, band)
         out.append((f"to {by}", f"{word} to {value:g}"))
     return out
 
@@ -197,7 +200,15 @@ def _chosen_by(history: History) -> list[str]:
         return []
     run = history.best(by)
     best = "no run has one" if run is None else f"best is {run}"
-    return [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    said = [f"chosen by {by}, on rows set aside for validation: {best}; all other columns are of the test part"]
+    if left := [run for run in history.runs if not _has(history, by, run)]:
+        said.append(f"without {by}, so that it cannot be chosen: {', '.join(left)}")
+    own, name = any(facts.get("validation") == "own" for facts in history.facts.values()), on_test(history)
+    if own and name is not None and not name.endswith("/own_test"):
+        said.append(
+            f"validation rows are each node's own, {name} is of test rows common to all: measure own_test, or set rows aside of all nodes"
+        )
+    return said
 
 
 def _different_data(history: History) -> list[str]:
@@ -239,12 +250,19 @@ def _row(
         elif key.startswith(BEST):
             name = key.removeprefix(BEST)
             if _has(history, name, run) and np.isfinite(history.series(name, run)[1]).any(1).all():
-                best = peaks(history, name, run)
-                row[key] = over_seeds(best, band) if len(best) > 1 else float(best[0])
+                row[key] = _over(peaks(history, name, run), band)
+        elif key.startswith(CHOSEN):
+            name, by = key.removeprefix(CHOSEN), history.measure()
+            held = by is not None and _has(history, by, run) and np.isfinite(history.series(by, run)[1]).any(1).all()
+            row[key] = _over(at_best(history, name, by, run), band) if held and _has(history, name, run) else None
         elif key != "run" and _has(history, key, run):
-            values = history.series(key, run)[1]
-            row[key] = over_seeds(values[:, -1], band) if len(values) > 1 else float(values[0, -1])
+            row[key] = _over(finals(history, key, run), band)
     return row
+
+
+def _over(values: np.ndarray, band: str) -> Any:
+    """One number of each seed as a cell holds them: (mean, spread), or a number that is alone."""
+    return over_seeds(values, band) if len(values) > 1 else float(values[0])
 
 
 def at_bytes(history: History, name: str, run: str, budget: float | None, band: str = "std") -> Any:
@@ -256,7 +274,7 @@ def at_bytes(history: History, name: str, run: str, budget: float | None, band: 
         return None
     x, values = history.series(name, run, by="bytes")
     got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
-    return over_seeds(np.asarray(got), band) if len(got) > 1 else got[0]
+    return _over(np.asarray(got), band)
 
 
 def _has(history: History, name: str, run: str) -> bool:
@@ -274,7 +292,7 @@ def _main_metric(history: History) -> str:
 
 def cell(key: str, value: Any) -> str:
     """One number as text."""
-    key = key.removeprefix(BEST)
+    key = key.removeprefix(BEST).removeprefix(CHOSEN)
     if value is None:
         return "-"
     if isinstance(value, str):

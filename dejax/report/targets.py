@@ -38,6 +38,63 @@ def best(history: History, name: str | None = None) -> str | None:
     return max(scores, key=lambda run: scores[run]) if scores else None
 
 
+def finals(history: History, name: str, run: str | None = None) -> np.ndarray:
+    """A number at the last evaluation that has it, of each seed [seeds].
+
+    Of a seed that ended early it is that at its last.
+
+    Raises:
+      ValueError: no record of that run holds the name.
+    """
+    run = history._run(run)
+    rounds, values = history.series(name, run)
+    if values.shape[1] == 0:
+        raise bad("name", name, why=f"but run {run!r} has no {name!r} yet", instead="run more rounds")
+    last: dict[int, int] = {}
+    for r in history.records:
+        if r["run"] == run:
+            last[r["seed"]] = max(r["round"], last.get(r["seed"], 0))
+    ends = np.array([last[seed] for seed in history.seeds(run)])
+    return values[np.arange(len(values)), np.maximum(np.searchsorted(rounds, ends, side="right") - 1, 0)]
+
+
+def at_best(history: History, name: str, by: str | None = None, run: str | None = None) -> np.ndarray:
+    """A number at the evaluation where another one was best, of each seed [seeds].
+
+    That is the test part where the validation part chose.
+
+    Args:
+      name: e.g. "accuracy/local". by: the number that chooses, e.g. "accuracy/validation"; None: the one that ranks runs.
+        Of equal ones the first counts.
+    Raises:
+      ValueError: unknown name or run; a seed without a finite value to choose by.
+    """
+    run = history._run(run)
+    by = history.measure() if by is None else by
+    if by is None:
+        raise bad("by", by, why="but no number ranks these runs", instead="give the name of one")
+    peaks(history, by, run)  # refuses seeds without a finite value
+    (when, chosen), (rounds, values) = history.series(by, run), history.series(name, run)
+    scores = sign_of(by) * np.where(np.isfinite(chosen), chosen, -sign_of(by) * np.inf)
+    place = {t: i for i, t in enumerate(rounds.tolist())}
+    at = [place.get(t, -1) for t in when[scores.argmax(1)].tolist()]
+    return np.array([values[i, k] if k >= 0 else np.nan for i, k in enumerate(at)])
+
+
+def on_test(history: History, run: str | None = None) -> str | None:
+    """The number of the test part that is of the same rows as validation.
+
+    Those are each node's own, or common to all. None where runs are not chosen by a validation part, or no such number was measured.
+    """
+    by, runs = history.measure(), history.runs if run is None else [run]
+    if by is None or not by.endswith("/validation"):
+        return None
+    own = any(history.facts.get(label, {}).get("validation") == "own" for label in runs)
+    names = [by.replace("/validation", end) for end in (*(["/own_test"] if own else []), "/local", "/mean_model")]
+    held = {name for r in history.records if r["run"] in runs for name in names if r.get(name) is not None}
+    return next((name for name in names if name in held), None)
+
+
 def peak(history: History, name: str, run: str | None = None) -> float:
     """The best value of a number over all evaluations, averaged over seeds; see `peaks`."""
     return float(peaks(history, name, run).mean())
@@ -84,4 +141,4 @@ def to_target(history: History, name: str, target: float, run: str | None = None
     return np.array(list(first.values()), np.float64)
 
 
-__all__ = ["RANKS", "best", "peak", "peaks", "sign_of", "to_target"]
+__all__ = ["RANKS", "at_best", "best", "finals", "on_test", "peak", "peaks", "sign_of", "to_target"]

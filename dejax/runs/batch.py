@@ -27,6 +27,7 @@ from ..report.seeds import over_lanes
 from ..xla.compile_once import once
 from . import vmapped
 from .counters import Counters
+from .end import End
 from .fingerprint import fingerprint
 from .phased import Phased
 
@@ -44,7 +45,7 @@ class Batch(Phased):
       many: whether carry and keys have a leading axis of `width` >= len(lanes) runs; those beyond
         the lanes are not looked at.
       broken: lane -> (round, node) where it stopped being finite, for runs that let the others go
-        on. closed: those of them whose last record is written.
+        on. ended: lane -> where and why, of those that ended before the last round. closed: lanes whose last record is written.
     """
 
     seeds: list[int]
@@ -73,6 +74,7 @@ class Batch(Phased):
         self.round = 0
         self.counters = [Counters() for _ in lanes]
         self.broken: dict[int, tuple[int, int]] = {}
+        self.ended: dict[int, End] = {}
         self.closed: set[int] = set()
         self._prints: dict[str, Any] | None = None
         self.records: list[Record] = []
@@ -152,7 +154,8 @@ class Batch(Phased):
         params = engine.laid_out(self.ready[1], self.initial)
         self.carry = self._in_place(self._program("start")(*self._begin(self.values, params)))
         self.round, self.started = 0, True
-        self.counters, self.broken, self.closed = [Counters() for _ in self.lanes], {}, set()
+        self.counters, self.broken = [Counters() for _ in self.lanes], {}
+        self.ended, self.closed = {}, set()
 
     def abstract(self) -> Any:
         """Shapes, dtypes and (on a mesh) shardings of the carry, without computing it."""
@@ -287,6 +290,8 @@ class Batch(Phased):
     def common_facts(self) -> dict[str, Any]:
         """Plain facts that hold for all labels."""
         out = {"rounds": self.round, "seeds": self.seeds, "nodes": int(self.problem.n)}
+        data = self.problem.data
+        out |= {} if data.validation is None else {"validation": "common" if data.validation_index is None else "own"}
         out |= {"phases": [stage.end for stage in self.stages[:-1]]} if len(self.stages) > 1 else {}
         out |= self.shape | {"wall": round(self.wall, 3), "compile": round(self.compile, 3)}
         seconds, rounds = self.pace
@@ -310,21 +315,39 @@ class Batch(Phased):
         """Numbers that all records of a lane hold."""
         return {}
 
+    def end(self, at: int, end: End) -> None:
+        """Let a lane end; the others go on."""
+        self.ended[at] = end
+        self.closed.add(at)
+
+    def stopped(self, label: str | None = None) -> End | None:
+        """The last end of the lanes of a label (None: of all).
+
+        None unless all of them that are finite ended before the last round.
+        """
+        mine = [at for at, (own, _) in enumerate(self.lanes) if label in (None, own) and at not in self.broken]
+        return max(self.ended[at] for at in mine) if mine and self.ended.keys() >= set(mine) else None
+
+    @property
+    def _over(self) -> set[int]:
+        """Lanes that diverged or ended."""
+        return self.broken.keys() | self.ended.keys()
+
     def said(self) -> dict[str, Any]:
         """Give the numbers of the last evaluation, over the lanes that go on."""
         last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
-        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self.broken}]
+        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self._over}]
         names = dict.fromkeys(name for r in last for name in r if name not in KEYS)
         return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
     def loss(self) -> Any:
         """Give the last training loss, over the lanes that go on."""
-        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self.broken])
+        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self._over])
 
     @property
     def of(self) -> str:
         """Say what the numbers of a line are means of; nothing for one lane."""
-        left = len(self.lanes) - len(self.broken)
+        left = len(self.lanes) - len(self._over)
         return "" if left < 2 else f"{left} seeds" if len(self.labels) == 1 else f"{left} runs"
 
     def diverged(self, error: ArithmeticError, lane: int) -> None:

@@ -60,16 +60,23 @@ class Cadence:
     final_nodes: int | None = None
     metrics: Sequence[Any] | None = None
     checkpoint_every: int | None = None
+    patience: int | None = None
+    monitor: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str) or callable(self.metrics):  # one, without a list around it
             object.__setattr__(self, "metrics", (self.metrics,))
         if self.metrics is not None and not isinstance(self.metrics, Sequence):
             raise bad("metrics", self.metrics, instead="give names or functions fn(view), one or a list of them")
-        for name in ("every", "nodes", "final_nodes", "checkpoint_every"):
+        for name in ("every", "nodes", "final_nodes", "checkpoint_every", "patience"):
             object.__setattr__(self, name, or_none(whole)(name, getattr(self, name)))
         for name, check, some in (("at", natural, "[1, 2, 5, 10]"), ("at_seconds", above(0), "[0.5, 1.0, 2.0]")):
             object.__setattr__(self, name, _several(name, getattr(self, name), check, some))
+        if self.monitor is not None and not isinstance(self.monitor, str):
+            raise bad("monitor", self.monitor, instead="give the name of a number, e.g. 'accuracy/validation'")
+        if self.monitor is not None and self.patience is None:
+            way = "give " + keyword("patience", 5) + ", the evaluations that may pass without a better one"
+            raise bad("monitor", self.monitor, why="but no patience says when a run ends", instead=way)
 
     @property
     def step(self) -> int | None:
@@ -166,6 +173,10 @@ class Cadence:
                     why=f"but there are {run.problem.n} nodes",
                     instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
+        if self.patience is not None and self.monitor is None and run.problem.data.validation is None:
+            why = f"but {run.problem.data.name} has no validation part, by which a run should end"
+            way = "set one aside with data.split(validation=0.1), or say by which number, " + keyword("monitor", "loss")
+            raise bad("patience", self.patience, why=why, instead=way)
         if self.at_seconds is not None and run.network.clock is None and run.network.events is None:
             clock = call("dejax.faults.clock", latency=0.01)
             way = (

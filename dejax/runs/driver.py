@@ -24,8 +24,10 @@ from .batch import Batch
 from .cadence import OF_THE_MEAN, Cadence
 from .counters import Counters
 from .directory import RunDir
+from .end import End
 from .interrupt import Interrupt
 from .outcome import outcome
+from .patience import Patience
 from .progress import Progress
 from .times import Times
 
@@ -33,6 +35,7 @@ from .times import Times
 # anew from the system, page by page: of chunks of one round of 65,536 small models, or of 400 MB of
 # parameters, that is a fifth to a third (docs/performance-log.md).
 CHUNK_SECONDS = 1.0
+CALLBACK = "a callback"  # which runs end by
 
 
 def drive(
@@ -69,8 +72,9 @@ def drive(
             begin(run, directory, bar)
         elif directory is not None:
             directory.cut(run.labels, run.round)
-        stopped = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
-        run.status = stopped or outcome(run.records)
+        interrupted = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
+        end = run.stopped()
+        run.status = interrupted or (outcome(run.records) if end is None else end.said)
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
             raise
@@ -141,11 +145,12 @@ def _loop(
     interrupt: Interrupt,
     clock: "_Clock",
 ) -> str:
-    """Chunks until the last round; returns why it ended early, or nothing."""
+    """Chunks until all runs are over; returns by what they were interrupted, or nothing."""
     measures = cadence.measures(run.problem)
+    patience = _reopened(run, cadence)
     pace, longest, first = 4, 4, True
     if run.round == 0 and not run.records:
-        _record(run, cadence, measures, callbacks, directory, clock)
+        _record(run, cadence, measures, callbacks, directory, clock, patience)
         bar.measured(0, run.said())
     saved = time.perf_counter()
     while run.round < cadence.rounds and len(run.closed) < len(run.lanes):
@@ -164,10 +169,10 @@ def _loop(
         if not first:
             longest = max(longest, count)  # a chunk that a record cut short says no less of the next ones
             pace = max(1, min(4 * longest, int(count * CHUNK_SECONDS / max(took, 1e-6))))
-        first = stop = False
+        first = False
         measured = cadence.evaluates(run.round) or times.met()
         if measured:
-            stop = _record(run, cadence, measures, callbacks, directory, clock)
+            _record(run, cadence, measures, callbacks, directory, clock, patience)
         bar.update(run.round, run.said() | {"loss": run.loss()})
         if measured:
             bar.measured(run.round, run.said())
@@ -175,13 +180,28 @@ def _loop(
         if measured:  # where the clock counts
             seconds = processes.share(seconds)
         over = len(run.closed) == len(run.lanes)
-        if directory is not None and (stop or over or cadence.saves(run.round, measured, seconds)):
+        if directory is not None and (over or cadence.saves(run.round, measured, seconds)):
             clock.stop()
             saving.save(run, directory)
             saved = time.perf_counter()
-        if stop:
-            return f"stopped by a callback at round {run.round}"
     return ""
+
+
+def _reopened(run: Batch, cadence: Cadence) -> Patience | None:
+    """Let those runs go on that ended by what holds no more; return who watches them.
+
+    A run that a callback ended stays over while others of its program go on. Once all are over and more is asked for, it goes on.
+    """
+    patience = None if cadence.patience is None else Patience(cadence.patience, cadence.monitor)
+    over = {} if patience is None else patience.replayed(run.records)
+    all_over = len(run.closed) == len(run.lanes)
+    kept = {at: end for at, end in run.ended.items() if end.by == CALLBACK and not all_over}
+    run.closed -= run.ended.keys()
+    run.ended = {}
+    for at, lane in enumerate(run.lanes):
+        if (end := kept.get(at) or over.get(lane)) is not None and at not in run.broken:
+            run.end(at, end)
+    return patience
 
 
 def _count(run: Batch, meters: Tree, count: int) -> None:
@@ -204,17 +224,19 @@ def _record(
     callbacks: Sequence[Callable[[Record], Any]],
     directory: RunDir | None,
     clock: "_Clock",
-) -> bool:
-    """Measure this moment, write it down, tell the callbacks; True if one of them wants to stop.
+    patience: Patience | None,
+) -> None:
+    """Measure this moment, write it down, tell the callbacks, and end the runs that are over.
 
     Of several processes all measure; the records, the files and the callbacks are those of process
     0.
 
     Raises:
-      DivergenceError: a model is not finite.
+      DivergenceError: a model is not finite. ValueError: a metric returned what is no number; nothing to watch is measured.
     """
     last = run.round == cadence.rounds
     new: list[Record] = []
+    lanes: list[int] = []
     parts: dict[str, Part] = {}
     an_epoch = run.problem.an_epoch
     with processes.everyone():
@@ -241,12 +263,20 @@ def _record(
             if (spends := run.accounts.of(i)) is not None:
                 record["epsilon"] = spends.worst(run.round)
             record |= run.counters[i].numbers(view.loyal, an_epoch)
+            lanes.append(i)
             new.append(run.marks(i) | record | {"wall": round(clock.stop(), 4)})
     new = processes.share(new)
     run.records += new
     if directory is not None:
         directory.append(new, parts)
-    return _tell(callbacks, new)
+    wanted = _tell(callbacks, new)
+    for i, record, end in zip(lanes, new, wanted, strict=True):
+        if i in run.broken:
+            continue
+        if end and not last:
+            run.end(i, End(run.round, CALLBACK, f"stopped by {CALLBACK} at round {run.round}"))
+        elif patience is not None and patience.over(record) and not last:
+            run.end(i, patience.end(record))
 
 
 def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarray]) -> dict[str, float | int]:
@@ -263,9 +293,10 @@ def _of_view(name: str, view: Any, measures: list[Any], held: dict[str, np.ndarr
 
 
 @processes.led
-def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> bool:
-    answers = [callback(record) for record in records for callback in callbacks]
-    return any(answer is True for answer in answers)
+def _tell(callbacks: Sequence[Callable[[Record], Any]], records: list[Record]) -> list[bool]:
+    """Whether a callback wants the run of each record to end; all of them see all."""
+    answers = [[callback(record) for callback in callbacks] for record in records]
+    return [any(answer is True for answer in each) for each in answers]
 
 
 def _numbers(metric: Any, got: object, held: dict[str, np.ndarray]) -> dict[str, float | int]:

@@ -13,6 +13,7 @@ from . import checkpoint, vmapped
 from .batch import Batch
 from .counters import Counters
 from .directory import RunDir
+from .end import End
 from .fingerprint import difference
 
 
@@ -29,6 +30,7 @@ def save(run: Batch, directory: RunDir) -> None:
         "arrays": len(run.arrays),
         "counters": [c.plain() for c in run.counters],
         "broken": [[at, *where, at in run.closed] for at, where in run.broken.items()],
+        "ended": [[at, *end] for at, end in run.ended.items()],
         "shape": run.shape,
     }
     directory.save(run.label, run.round, run.moved("in_order", run.carry), facts, run.labels)
@@ -60,6 +62,8 @@ def restore(run: Batch, directory: RunDir) -> bool:
     run.counters = [Counters.from_plain(c) for c in facts["counters"]]
     run.broken = {at: (round, node) for at, round, node, _ in facts.get("broken", ())}
     run.closed = {at for at, _, _, closed in facts.get("broken", ()) if closed}
+    run.ended = {at: End(*end) for at, *end in facts.get("ended", ())}
+    run.closed |= run.ended.keys()
     run.shape, run.held = facts.get("shape", {}), facts["records"]
     run.wall, run.compile = run.wall + float(facts["wall"]), run.compile + float(facts["compile"])
     run.pace = tuple(facts.get("pace", run.pace))

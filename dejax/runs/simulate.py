@@ -53,6 +53,8 @@ def simulate(
     out: PathLike | None = None,
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
+    patience: int | None = None,
+    monitor: str | None = None,
     config: str | None = None,
     fallback: bool = False,
     check_memory: bool = True,
@@ -78,7 +80,8 @@ def simulate(
         takes; None: all.
       metrics: functions `fn(view) -> {name: number}` (see `dejax.metrics.View`), or names of built-in ones; one or several. Default:
         local_models, mean_model and consensus; objective and consensus where the data have no test set.
-      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run.
+      callbacks: one or several; each is called with every new record (a dict) after it was written; one that returns True ends the run of this
+        record: of several seeds this one.
         After a kill a resumed run goes over the rounds since its checkpoint again, so that callbacks see them twice.
       label: name of the run in records, tables and plots. Default: the method's name.
       progress: False says nothing.
@@ -88,6 +91,9 @@ def simulate(
         back to it.
       checkpoint_every: rounds between checkpoints; None: at an evaluation, a minute after the last
         one. The last round is always saved, and so is the round at which Ctrl-C stops the run.
+      patience: end a run, of several seeds each on its own, once so many evaluations in a row brought no better number; None: never.
+      monitor: which number, e.g. "loss/validation"; None: the first one of the validation part (accuracy, else loss). The test part is for
+        the report: whoever stops by it has chosen by it.
       config: text of the resolved config, kept in the run directory.
       fallback: where the newest checkpoint to resume is damaged, go on from the one before it; False refuses.
       check_memory: refuse a run that does not fit into the device's memory (of each device of a mesh), by its shapes before it compiles,
@@ -116,7 +122,18 @@ def simulate(
     label = name_of(method) if label is None else label
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
-        cadence = Cadence(whole("rounds", rounds), every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every)
+        cadence = Cadence(
+            whole("rounds", rounds),
+            every,
+            at,
+            at_seconds,
+            nodes,
+            final_nodes,
+            metrics,
+            checkpoint_every,
+            patience,
+            monitor,
+        )
         run = SingleRun(label, method, problem, network, seed, cadence.rounds, params, mesh=mesh, phases=phases)
     if params is None:
         _write_config(directory, [(run, cadence)], seed, mesh)
@@ -145,6 +162,8 @@ def compare(
     out: PathLike | None = None,
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
+    patience: int | None = None,
+    monitor: str | None = None,
     config: str | None = None,
     fallback: bool = False,
     check_memory: bool = True,
@@ -185,7 +204,7 @@ def compare(
         layout = as_layout(mesh)
         todo = planned(
             runs, rounds, seed=seed, every=every, at=at, at_seconds=at_seconds, nodes=nodes, final_nodes=final_nodes, metrics=metrics,
-            checkpoint_every=checkpoint_every, mesh=layout,
+            checkpoint_every=checkpoint_every, patience=patience, monitor=monitor, mesh=layout,
         )  # fmt: skip
     _write_config(directory, todo, seed, mesh)
     history = drive_all(todo, callbacks, progress, directory, check_memory=check_memory)
@@ -236,7 +255,7 @@ def continue_run(ended: SingleRun, history: History, rounds: int, options: dict[
     progress = options.pop("progress", True)
     if options:
         name = next(iter(options))
-        takes = "every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every, callbacks, progress"
+        takes = "every, at, at_seconds, nodes, final_nodes, metrics, checkpoint_every, patience, monitor, callbacks, progress"
         raise bad(
             name, options[name], owner="continue_", why="which continue_ does not take", instead=f"give some of {takes}"
         )

@@ -121,6 +121,7 @@ class SingleRun(Batch):
         other.carry = vmapped.copied(self.carry)
         other.counters = [copy.deepcopy(c) for c in self.counters]
         other.records, other.errors = list(self.records), []
+        other.broken, other.ended, other.closed = dict(self.broken), dict(self.ended), set(self.closed)
         other.arrays = Arrays(self.arrays.parts)
         return other
 

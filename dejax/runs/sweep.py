@@ -48,6 +48,8 @@ def sweep(
     out: PathLike | None = None,
     resume: PathLike | None = None,
     checkpoint_every: int | None = None,
+    patience: int | None = None,
+    monitor: str | None = None,
     fallback: bool = False,
     check_memory: bool = True,
     mesh: MeshLike = None,
@@ -68,7 +70,7 @@ def sweep(
       seed, seeds: of starts and draws, for every combination: one, or a list under either name.
       at_once: most runs (combinations times seeds) in one program, to bound the memory; at least as many as seeds; None: all of one
         structure. A sweep that is resumed keeps its groups.
-      The others: as in `simulate`. A callback that returns True ends its group; a metric sees all runs of a group in turn.
+      The others: as in `simulate`. A callback that returns True ends the run of its record; a metric sees all runs of a group in turn.
     Returns:
       History with a run for each combination, e.g. "lr=0.1, gamma=0.5"; its records hold numbers of
       `over` under their names. A run that diverges is marked (`history.facts[label]["status"]`);
@@ -95,6 +97,8 @@ def sweep(
         "final_nodes": final_nodes,
         "metrics": metrics,
         "checkpoint_every": checkpoint_every,
+        "patience": patience,
+        "monitor": monitor,
     }
     if directory is not None and not directory.resume:
         given = {member.label: _whole(member) for member in members}

@@ -175,6 +175,13 @@ def test_what_a_run_spends():
     assert asleep.epsilon[0] == accountant.gaussian_epsilon(0.75, 100, 1e-5)  # those awake are drawn more often
 
 
+@pytest.mark.parametrize(("delta", "little"), [(0.9 / N, False), (1 / N, True), (0.5, True)])
+def test_a_delta_that_promises_little_is_said_to(delta, little):
+    """Who publishes the data of one of N nodes at random is (0, 1 / N)-private."""
+    words = spent(dj.methods.fedavg(lr=0.1), delta=delta).words
+    assert words.startswith("bound for") and (f"not below 1 over the {N} nodes" in words) == little
+
+
 def test_the_published_epsilon_by_the_same_rate():
     """256 of 60,000 for 15 x 234 steps at noise 1.3: 1.19 by the simple conversion (TensorFlow Privacy), less by the tight one."""
     q, steps = 256 / 60_000, 15 * 234
@@ -198,6 +205,8 @@ def test_the_published_epsilon_by_the_same_rate():
         ({"noise": "shares", "client_sampling": "fixed", "adjacency": "replace_one", "faults": (dj.faults.link_loss(p=0.1),)}, "do not arrive"),
         ({"noise": "shares", "client_sampling": "fixed", "adjacency": "replace_one", "attack": dj.attacks.sign_flip(adversaries=1)}, "adversaries"),
         ({"faults": (dj.faults.delay(phases=1),)}, "late updates"),
+        ({"client_sampling": "fixed", "faults": (dj.faults.churn(p=0.1),)}, "pushes others out"),
+        ({"client_sampling": "fixed", "adjacency": "replace_one", "faults": (dj.faults.churn(p=0.1), dj.faults.delay(phases=1))}, "late updates"),
     ],
 )  # fmt: skip
 def test_no_guarantee_says_why(kw, why):

@@ -229,7 +229,7 @@ def test_a_run_leaves_its_graph_and_counts_epochs(tmp_path):
     method, problem, network = toy.experiment()
     h = dj.simulate(method, problem, network, 3, out=tmp_path / "run", progress=False, label="toy")
     back = report.load(tmp_path / "run")
-    assert back.graphs == h.graphs == {"toy": graphs.described(network.topology)}
+    assert back.graphs == h.graphs == {"toy": [(0, graphs.described(network.topology))]}
     samples, batch = np.asarray(problem.data.count).sum(), problem.batch_size
     each = 1 if batch is None else samples / problem.n / batch
     np.testing.assert_allclose(h.last("epochs"), 3 / each)

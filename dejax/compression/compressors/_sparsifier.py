@@ -15,7 +15,11 @@ SHARE = or_none(in_(0, 1, "(]", "the share of entries that is kept,"), "or k for
 
 @struct
 class Sparsifier(Compressor):
-    """Keep k of d entries: `k`, or the share `ratio` of them, in the whole message or in each leaf."""
+    """Keep k of d entries, of the whole message or of each leaf.
+
+    Args:
+      k: how many. ratio: instead of k, the share of them. scope: "global" or "leaf".
+    """
 
     k: int | None = static(default=None, check=KEEP)
     ratio: float | None = static(default=None, check=SHARE)
