@@ -267,12 +267,8 @@ FITS = {  # a model, the side of its images, a rate of Adam, and steps
     "resnet 8 evo": (lambda: t.resnet(8, norm="evo"), 8, 1e-2, 30),
     "resnet 8 batch": (lambda: t.resnet(8, norm="batch"), 8, 1e-2, 20),
     "resnet 20": (lambda: t.resnet(20), 8, 1e-2, 25),
-    "resnet 20 evo": (lambda: t.resnet(20, norm="evo"), 8, 1e-2, 40),
     "resnet 18": (lambda: t.resnet(18), 8, 3e-3, 15),
-    "resnet 18 batch": (lambda: t.resnet(18, norm="batch"), 8, 3e-3, 15),
     "vgg11": (lambda: t.vgg11(), 32, 1e-3, 20),
-    "vgg11 evo": (lambda: t.vgg11(norm="evo"), 32, 1e-3, 20),
-    "mobilenet evo": (lambda: t.mobilenet(0.25, norm="evo"), 32, 1e-2, 40),
 }
 
 
