@@ -15,7 +15,9 @@ GROUPS, LEAST = (
 
 
 class EvoNorm(nnx.Module):
-    """EvoNorm-S0: x sigmoid(v x) / std of its group, scaled and shifted: norm and activation in one.
+    """EvoNorm-S0: x sigmoid(v x) / std of its group, scaled and shifted.
+
+    It is norm and activation in one.
 
     Args:
       channels: of x [B, H, W, channels]. groups: that divide them. rngs: unused, as of all layers.
