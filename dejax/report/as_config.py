@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -245,6 +246,11 @@ def _of_optax(value: Any) -> Any:
     return _call(name, {**value.numbers, **dict(value.structure), **restart})
 
 
+def class_name(cls: type) -> str:
+    """Name a class as configs do; one that they do not know by its own name, in their spelling."""
+    return _names().get(id(cls)) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
 def _name(member: Any) -> str:
     name = _names().get(id(member))
     if name is None:
@@ -264,4 +270,4 @@ def _names() -> dict[int, str]:
     return out
 
 
-__all__ = ["as_config", "call_of", "samples", "spelled", "split_of"]
+__all__ = ["as_config", "call_of", "class_name", "samples", "spelled", "split_of"]

@@ -14,7 +14,7 @@ from .. import topology
 from ..core.local_work import Epochs, LocalSteps
 from ..core.types import Method, Network, Problem, Topology
 from ..data import NodeData, columns
-from .as_config import call_of, split_of
+from .as_config import call_of, class_name, split_of
 
 SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
 PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "personal_lr", "personal_optimizer")
@@ -106,7 +106,7 @@ def _name(cls: type) -> str:
     """Name a member as a config does, a class of the user with its module."""
     if not cls.__module__.startswith("dejax."):
         return f"{cls.__module__}.{cls.__qualname__}"
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    return class_name(cls)
 
 
 def _array(value: Any) -> Any:

@@ -12,7 +12,7 @@ from ..devices.placement import as_layout
 from ..engine.upload import Placer
 from ..errors import DivergenceError, TooLargeError, bad
 from ..report.arrays import Arrays
-from ..report.as_config import as_config
+from ..report.as_config import as_config, class_name
 from ..report.history import History, Record
 from ..sinks import Sink
 from ..xla.program_cache import kept_programs
@@ -26,7 +26,7 @@ from .fingerprint import fingerprint
 from .interrupt import Interrupt
 from .phases import Phases, of_setup
 from .progress import Progress
-from .single import SingleRun, name_of
+from .single import SingleRun
 
 Callbacks = Sequence[Callable[[Record], Any]] | Callable[[Record], Any]
 
@@ -119,7 +119,7 @@ def simulate(
       >>> history.plot("accuracy")  # doctest: +SKIP
     """
     seed = one_of(seed, seeds)
-    label = name_of(method) if label is None else label
+    label = class_name(type(method)) if label is None else label
     directory = directory_of(out, resume, config, fallback)
     with processes.everyone():
         cadence = Cadence(

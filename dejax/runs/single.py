@@ -1,7 +1,6 @@
 """One method on one problem over one network, for one or several seeds."""
 
 import copy
-import re
 from typing import Any, SupportsIndex
 
 import jax
@@ -179,10 +178,4 @@ def seeds_of(seed: Any) -> tuple[list[int], bool]:
     return seeds, many
 
 
-def name_of(method: Method) -> str:
-    """A label for a method: the name of its class as a config would write it."""
-    name = type(method).__name__
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-__all__ = ["SingleRun", "name_of", "seeds_of"]
+__all__ = ["SingleRun", "seeds_of"]

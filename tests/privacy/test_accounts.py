@@ -193,7 +193,7 @@ def test_no_guarantee_is_printed(tmp_path):
     for one in (history, read):
         text = str(one.table())
         assert "no guarantee: no noise is added" in text and " no guarantee " in text.split("\n")[2]
-        assert one.facts["fed_avg"]["status"] == "done"
+        assert one.facts["fedavg"]["status"] == "done"
     assert "no guarantee" in (tmp_path / "run" / "report.html").read_text()
     assert "epsilon" not in run(dj.Network()).names
 
