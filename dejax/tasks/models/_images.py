@@ -94,7 +94,7 @@ def _image(name: str, shape: Any) -> tuple[int, ...]:
 
 
 def sized_by_images(make: Callable[[Any, int], Any], shape: Sequence[int] | None, classes: int | None) -> Any:
-    """The task of images of this shape, or a `Sized` that waits for data while sizes are missing.
+    """The task of images of this shape; a `Sized` that waits for data while sizes miss.
 
     Raises:
       ValueError: a shape, given or of the data, that is none of an image.
