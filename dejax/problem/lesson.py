@@ -58,7 +58,7 @@ def finishes(rule: Any) -> bool:
 
 
 def by_node(rule: Any, by_id: Callable[[Any], jax.Array]) -> tuple[list[jax.Array], Callable[[Any], Any]]:
-    """Part a learning rule by node: (what it has per node, rows [m, ...]; row -> the rule of one).
+    """Part a learning rule by node: (its numbers per node [m, ...], row -> the rule of one).
 
     by_id: from an array by node id to the rows at hand.
     """
