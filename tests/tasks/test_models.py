@@ -267,7 +267,7 @@ FITS = {  # a model, the side of its images, a rate of Adam, steps, and what sha
     "resnet 8 evo": (lambda: t.resnet(8, norm="evo"), 8, 1e-2, 30, 0.1),
     "resnet 8 batch": (lambda: t.resnet(8, norm="batch"), 8, 1e-2, 20, 0.1),
     "resnet 20": (lambda: t.resnet(20), 8, 1e-2, 25, 0.1),
-    "resnet 18": (lambda: t.resnet(18), 8, 3e-3, 15, 0.85),
+    "resnet 18": (lambda: t.resnet(18), 8, 1e-3, 24, 0.1),
     "vgg11": (lambda: t.vgg11(), 32, 1e-3, 20, 0.85),
 }
 
