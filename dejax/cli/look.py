@@ -189,6 +189,7 @@ def topology(args: argparse.Namespace) -> int:
     from ..config.calls import read
     from ..config.yaml import parse_value
     from ..errors import ConfigError
+    from ..topology import in_words
 
     registry = Registry()
     spec: Any = parse_value(args.spec)
@@ -222,8 +223,9 @@ def topology(args: argparse.Namespace) -> int:
         return DONE
     table = grid("", "", right=())
     table.show_header = False
+    words = in_words(facts)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), said(value))
+        table.add_row(words.get(name, name.replace("_", " ")), said(value))
     out = console()
     out.print(table)
     if args.out:

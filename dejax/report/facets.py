@@ -5,9 +5,9 @@ from typing import Any
 from ..errors import bad
 from .choose import without
 from .history import History
+from .setup import ABOUT
 
 MOST = 24  # panels of a figure
-ABOUT = ("date", "dejax", "jax", "python", "numpy", "backend")  # entries of a setup that no config has
 PARTS = ("network", "data")  # of a setup: their entries are fields; what stands in other mappings is a member
 
 

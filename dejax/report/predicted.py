@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import topology
 from ..core.types import Axes, Figure
 from .history import History
 
@@ -81,7 +82,8 @@ def figure(history: History) -> Figure | None:
 
 def said(prediction: dict[str, Any]) -> list[str]:
     """What theory says of one run, line by line."""
-    graph = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in prediction["graph"].items() if v is not None)
+    words, known = topology.in_words(prediction["graph"]), prediction["graph"]
+    graph = "; ".join(f"{text}: {known[name]:.4g}" for name, text in words.items() if known[name] is not None)
     lines = [f"graph: {graph or 'no spectrum'}", f"problem: {prediction['constants']}"]
     for c in prediction["curves"]:
         floor = "not known" if c["floor"] is None else f"{c['floor']:.4g}"

@@ -18,6 +18,7 @@ from .as_config import call_of, class_name, split_of
 
 SHOWN = 16  # numbers of an array that are written down; of longer ones shape and range
 PROBLEM = ("batch_size", "sampling", "starts", "block", "remat", "roles", "personal_lr", "personal_optimizer")
+ABOUT = ("date", "dejax", "jax", "python", "numpy", "backend")  # entries of a setup that no config has
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
 
 
@@ -43,6 +44,24 @@ def setup(
     if phases:
         out["phases"] = [{"from": t, "method": described(m), "network": _network(net)} for t, m, net in phases]
     return out | {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | versions()
+
+
+def difference(one: Any, other: Any, field: str = "") -> tuple[str, Any, Any] | None:
+    """Find the first field in which two setups differ: (its path, in one, in the other).
+
+    None where they agree. What tells when and by which releases a run was made does not count. As a value, None
+    stands for what one of them lacks.
+    """
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return None if one == other else (field, one, other)
+    if len(one) == len(other) == 1 and set(one) != set(other):  # two members
+        return field, next(iter(one)), next(iter(other))
+    for name in [*one, *(name for name in other if name not in one)]:
+        if field or name not in ABOUT:
+            found = difference(one.get(name), other.get(name), f"{field}.{name}" if field else name)
+            if found is not None:
+                return found
+    return None
 
 
 def facts_of(method: Method, *later: Method) -> dict[str, Any]:
@@ -157,4 +176,4 @@ def _data(data: Any) -> Any:
     return out
 
 
-__all__ = ["described", "facts_of", "setup", "versions"]
+__all__ = ["ABOUT", "described", "difference", "facts_of", "setup", "versions"]

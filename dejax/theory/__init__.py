@@ -1,5 +1,6 @@
 """Theory beside experiment: what is known of a run before it begins."""
 
-from .predict import Curve, Prediction, predict
+from .curves import Curve
+from .predict import Prediction, predict
 
 __all__ = ["Curve", "Prediction", "predict"]

@@ -7,6 +7,7 @@ s <= at_star + growth r the noise, rho = ||W - J||_2:
     a step        e <- sqrt((q e + lr L c)^2 + lr^2 s^2 / n),   c <- sqrt((q c + lr (zeta + delta e))^2 + lr^2 s^2 (1 - 1/n))
     an average    c <- rho c
 
+Tracking carries the spread a of the trackers before the noise of their own round, too, and what gradients changed by; see `_track`.
 The proof is on docs/theory.md. Curves follow: f(xbar) - f_star <= L e^2 / 2, and the consensus distance is c^2.
 
 Reference: Polyak, Introduction to optimization, 1987, section 1.4 (contraction of a gradient step); the same argument: Yuan, Ling and
@@ -18,12 +19,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .. import methods
 from ..core.types import Method
 from .constants import Constants
 
-LONG = 100_000  # rounds after which a bound that still moves is taken at its value
-Errors = tuple[float, ...]  # (e, c), for tracking also the trackers' spread and how far the models moved
+LONG = 300_000  # rounds after which nothing is said of where a bound that still moves will end
+Errors = tuple[float, ...]  # (e, c); for tracking see `_track`
 
 
 class Facts(NamedTuple):
@@ -88,43 +91,72 @@ def _with_combine(f: Facts, lr: float, errors: Errors) -> Errors:
 
 
 def _track(f: Facts, lr: float, errors: Errors) -> Errors:
-    """(e, c, spread of the trackers, how far models moved in the last round), without noise."""
-    e, c, spread, moved = errors
-    spread = f.rho * spread + f.known.L * moved
-    moved = math.hypot(f.spread * c + lr * f.rho * spread, lr * f.known.L * math.hypot(e, c))
-    return f.contraction(lr) * e + lr * f.known.L * c, f.rho * (c + lr * spread), spread, moved
+    """One round of (e, c, a, s, g), of which a, s and g are of the round before.
+
+    The trackers spread by y_i - ybar = a_i + (n_i - nbar), where n is the noise of their own round, of root mean square s, and a is
+    known before it is drawn. Over g, the change of the gradients without noise:
+
+        a <- hypot(rho a, w s) + g        w = ||W - I|| sqrt(1 - 1/n): what W leaves of the noise that the tracker then subtracts
+        c <- hypot(rho (c + lr a), lr rho s sqrt(1 - 1/n))
+        g <- L hypot(w' c + lr rho a, lr L r, lr s sqrt(1/n + rho^2 (1 - 1/n)))        w' = ||W - I||
+    """
+    e, c, a, s, g = errors
+    off = 1 - 1 / f.n  # of the noise of n nodes, what is not in its mean
+    a, s = math.hypot(f.rho * a, f.spread * math.sqrt(off) * s) + g, f.noise(e, c)
+    moved = math.hypot(
+        f.spread * c + lr * f.rho * a, lr * f.known.L * math.hypot(e, c), lr * s * math.sqrt(1 / f.n + f.rho**2 * off)
+    )
+    apart = math.hypot(f.rho * (c + lr * a), lr * f.rho * s * math.sqrt(off))
+    return _descend(f, lr, e, c)[0], apart, a, s, f.known.L * moved
 
 
-def curve(step: Step, facts: Facts, first: Errors, rates: list[float]) -> list[Errors]:
-    """Errors before each round and after the last."""
-    out = [first]
+def first(method: Method, known: Constants, x: np.ndarray) -> Errors:
+    """Errors before round 0, from models [n, d]; the first round sets trackers to gradients."""
+    spread = lambda values: float(np.sqrt(((values - values.mean(0)) ** 2).sum(1).mean()))
+    errors = float(np.linalg.norm(x.mean(0) - known.x_star)), spread(x)
+    return (*errors, 0.0, 0.0, spread(known.gradients(x))) if isinstance(method, methods.gradient_tracking) else errors
+
+
+def curve(step: Step, facts: Facts, before: Errors, rates: list[float]) -> list[Errors]:
+    """Errors after each round."""
+    out = [before]
     for lr in rates:
         out.append(step(facts, lr, out[-1]))
-    return out
+    return out[1:]
 
 
-def floor(step: Step, facts: Facts, first: Errors, lr: float) -> Errors:
-    """Where the bound ends at a constant rate; inf where it grows without limit."""
-    now = first
+def floor(step: Step, facts: Facts, before: Errors, lr: float, factor: float) -> Errors | None:
+    """Where a bound with a factor below 1 ends at a constant rate, to 1e-6.
+
+    None where `LONG` rounds do not show it.
+    """
+    now, nothing = before, tuple(0.0 for _ in before)
+    if step(facts, lr, nothing) == nothing:
+        return nothing
     for _ in range(LONG):
         new = step(facts, lr, now)
-        if not max(new) < 1e100:
-            return tuple(math.inf for _ in first)
-        if all(abs(a - b) <= 1e-12 * a for a, b in zip(new, now, strict=True)):
+        if all(
+            abs(a - b) <= 1e-6 * (1 - factor) * a for a, b in zip(new, now, strict=True)
+        ):  # what is left: a geometric sum
             return new
         now = new
-    return now
+    return None
 
 
-def rate(step: Step, facts: Facts, first: Errors, lr: float) -> float:
-    """The factor per round of what is left when gradients agree and nothing is noisy."""
+def rate(step: Step, facts: Facts, before: Errors, lr: float) -> float:
+    """The factor per round of what is left when gradients agree and nothing is noisy.
+
+    Where L is 0, e stays what it is, and neither number depends on it.
+    """
     plain = facts._replace(known=facts.known._replace(zeta2=0.0, at_star=0.0))
-    now, factor = tuple(1.0 for _ in first), 1.0
+    now, factor = (float(facts.known.L > 0), *(1.0 for _ in before[1:])), 1.0
     for _ in range(2000):
         new = step(plain, lr, now)
+        if not max(new) > 0:
+            return 0.0
         factor = max(new) / max(now)
-        now = tuple(x / max(new) for x in new) if max(new) > 0 else now
+        now = tuple(x / max(new) for x in new)
     return factor
 
 
-__all__ = ["LONG", "Errors", "Facts", "bound", "curve", "floor", "rate"]
+__all__ = ["LONG", "Errors", "Facts", "Step", "bound", "curve", "first", "floor", "rate"]

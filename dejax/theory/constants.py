@@ -14,6 +14,10 @@ from ..data.synthetic.tasks import LogisticTask, SquaresTask
 from ..problem import Problem
 from ..problem.learning_rules import back_propagation
 
+FLAT = (
+    1e-12  # eigenvalues of Hessians below this part of the largest are rounding, of float32 rows too, and count as zero
+)
+
 
 class Constants(NamedTuple):
     """What is known of f_1 .. f_n and of their stochastic gradients.
@@ -77,10 +81,11 @@ def _squares(task: SquaresTask, nodes: list[dict[str, np.ndarray]]) -> Constants
     hessians = np.stack([np.einsum("rkd,rke->de", x, x) / len(x) for x in a])
     pulls = np.stack([np.einsum("rkd,rk->d", x, y) / len(x) for x, y in zip(a, b, strict=True)])
     offset = float(np.mean([0.5 * np.sum(y**2) / len(y) for y in b]))
-    x_star = np.linalg.lstsq(hessians.mean(0), pulls.mean(0), rcond=None)[0]
+    x_star = np.linalg.lstsq(hessians.mean(0), pulls.mean(0), rcond=FLAT)[0]
     values = np.linalg.eigvalsh(hessians)
+    most, least = float(values.max()), float(values.min())
     return Constants(
-        "squares", float(values.max()), float(max(values.min(), 0)), _apart(hessians), _spread(hessians @ x_star - pulls), x_star,
+        "squares", most, least if least > FLAT * most else 0.0, _apart(hessians), _spread(hessians @ x_star - pulls), x_star,
         float(offset - 0.5 * pulls.mean(0) @ x_star), 0.0, 0.0, hessians=hessians, pulls=pulls, offset=offset,
         gradients=lambda x: np.einsum("nij,nj->ni", hessians, x) - pulls,
     )  # fmt: skip
@@ -172,4 +177,4 @@ def _with_noise(
     return made._replace(at_star=by(np.mean(at)), growth=by(np.max(growth)))
 
 
-__all__ = ["Constants", "constants"]
+__all__ = ["FLAT", "Constants", "constants"]

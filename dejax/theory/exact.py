@@ -6,13 +6,14 @@ gradient noise that does not depend on x is added to it:
     z <- M z + v + N xi,    E z <- M E z + v,    Cov z <- M Cov z M' + N Cov xi N'
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import methods
 from ..core.types import Method
+from .constants import FLAT
 
 DOUBLINGS = 32  # of the map, until what it leads to counts as its limit
 MOST = 1500  # numbers of a state of which matrices are formed
@@ -84,8 +85,27 @@ def _track(z: np.ndarray, w: np.ndarray, lr: Rate, gradient: Gradient) -> np.nda
     return np.stack([_mix(w, x - lr * y), y, new], axis=-3)
 
 
+class Moments(NamedTuple):
+    """What is known of a state.
+
+    Args:
+      mean: [starts, blocks, n, d], from each start. cov: [size, size] around it, the same from all; None without noise.
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray | None
+
+    @property
+    def models(self) -> "Moments":
+        """Mean [starts, n, d] and covariance [n, d, n, d] of the models alone."""
+        mean = self.mean[:, 0]
+        n, d = mean.shape[1:]
+        cov = None if self.cov is None else self.cov[: n * d, : n * d].reshape(n, d, n, d)
+        return Moments(mean, cov)
+
+
 class System:
-    """The affine map of one run: quadratics, W of each phase, a rate for each round."""
+    """The affine map of one run: quadratics, W of each round of a period, a rate for each round."""
 
     def __init__(
         self, form: Linear, hessians: np.ndarray, pulls: np.ndarray, variance: np.ndarray, mixing: list[np.ndarray]
@@ -114,75 +134,87 @@ class System:
         noise = self.advance(np.zeros((len(each), *shape)), t, lr, each, pull=0.0)
         return m, noise.reshape(len(each), -1).T
 
-    def start(self, x: np.ndarray) -> np.ndarray:
-        """The state before round 0, from models [n, d]; all else is zero."""
-        z = np.zeros((self.form.blocks, self.n, self.d))
-        z[0] = x
-        return z
+    def start(self, x: np.ndarray) -> Moments:
+        """The state before round 0, from models [starts, n, d]; all else is zero."""
+        z = np.zeros((len(x), self.form.blocks, self.n, self.d))
+        z[:, 0] = x
+        return Moments(z, np.zeros((self.size, self.size)) if self.noisy else None)
 
-    def moments(self, x: np.ndarray, rates: list[Rate]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """Mean [n, d] and covariance [n, d, n, d] (or None) of the models, [rounds + 1] of them."""
-        z, cov = self.start(x), np.zeros((self.size, self.size)) if self.noisy else None
-        out, made, of = [(z[0], self._of_models(cov))], None, None
-        for t, lr in enumerate(rates):
+    def moments(self, first: Moments, rates: list[Rate], begin: int = 0) -> Iterator[Moments]:
+        """The state after each of the rounds `begin`, ..., one for each rate."""
+        (z, cov), made, of = first, None, None
+        for t, lr in enumerate(rates, begin):
             if cov is not None:
-                key = (t % len(self.mixing), float(np.sum(lr)), np.shape(lr))
+                key = (t % len(self.mixing), np.asarray(lr).tobytes())
                 if made is None or key != of:
                     made, of = self.matrices(t, lr), key
                 m, noise = made
                 cov = m @ cov @ m.T + (noise * self.variance) @ noise.T
             z = self.advance(z, t, lr)
-            out.append((z[0], self._of_models(cov)))
-        return out
+            yield Moments(z, cov)
 
-    def limit(self, x: np.ndarray, lr: Rate) -> tuple[np.ndarray, np.ndarray | None]:
-        """The same after 2^32 periods, by doubling the map."""
-        period, z = len(self.mixing), self.start(x).ravel()
+    def seen(self) -> np.ndarray:
+        """Orthonormal directions of states, [size, .], that matter.
+
+        Runs are in them, and f(xbar) or the consensus distance depends on them. Left out are sums that never change and are zero (`kept`), and shifts of all models along a v for which all losses are
+        flat: M maps them to themselves, noise may move them without end, and neither number sees them.
+        """
+        ones, values = np.full(self.n, self.n**-0.5), np.linalg.eigh(self.hessians.mean(0))
+        flat = values[1].T[values[0] <= FLAT * max(values[0].max(), 0)]
+        first = np.eye(self.form.blocks)[0]
+        kept = np.asarray(self.form.kept, float).reshape(-1, self.form.blocks)
+        rows = [np.einsum("b,n,d->bnd", first, ones, v) for v in flat]
+        rows += [np.einsum("b,n,d->bnd", row, ones, v) for row in kept for v in np.eye(self.d)]
+        if not rows:
+            return np.eye(self.size)
+        return np.linalg.svd(np.stack(rows).reshape(len(rows), -1))[2][len(rows) :].T
+
+    def limit(self, lr: Rate) -> Moments:
+        """The state in the end, after whole periods, where the factor is below 1.
+
+        It is that up to what neither number sees, and does not depend on the start. Found by doubling the map of a period 32 times.
+        """
         m, v, cov = np.eye(self.size), np.zeros(self.size), np.zeros((self.size, self.size))
-        for t in range(period):
+        for t in range(len(self.mixing)):
             one, noise = self.matrices(t, lr)
-            zero = self.advance(self.start(np.zeros((self.n, self.d))), t, lr).ravel()
+            zero = self.advance(np.zeros((self.form.blocks, self.n, self.d)), t, lr).ravel()
             m, v, cov = one @ m, one @ v + zero, one @ cov @ one.T + (noise * self.variance) @ noise.T
-        with np.errstate(all="ignore"):  # of what diverges
-            for _ in range(DOUBLINGS):
-                m, v, cov = m @ m, m @ v + v, m @ cov @ m.T + cov
-            z = m @ z + v
-        return z.reshape(-1, self.n, self.d)[0], self._of_models(cov if self.noisy else None)
+        basis = self.seen()
+        m, v, cov = basis.T @ m @ basis, v @ basis, basis.T @ cov @ basis
+        for _ in range(DOUBLINGS):
+            m, v, cov = m @ m, m @ v + v, m @ cov @ m.T + cov
+        mean = (basis @ v).reshape(1, self.form.blocks, self.n, self.d)
+        return Moments(mean, basis @ cov @ basis.T if self.noisy else None)
 
     def rate(self, lr: Rate) -> float:
         """The factor per round by which the state nears its limit in the end: a spectral radius."""
         m = np.eye(self.size)
         for t in range(len(self.mixing)):
             m = self.matrices(t, lr)[0] @ m
-        if self.form.kept:
-            rows = np.einsum("kb,n,de->kdbne", np.asarray(self.form.kept), np.ones(self.n) / self.n, np.eye(self.d))
-            basis = np.linalg.svd(rows.reshape(-1, self.size))[2][rows.shape[0] * self.d :].T
-            m = basis.T @ m @ basis
-        return float(np.abs(np.linalg.eigvals(m)).max() ** (1 / len(self.mixing)))
-
-    def _of_models(self, cov: np.ndarray | None) -> np.ndarray | None:
-        if cov is None:
-            return None
-        models = self.n * self.d
-        return cov[:models, :models].reshape(self.n, self.d, self.n, self.d)
+        basis = self.seen()
+        return float(np.abs(np.linalg.eigvals(basis.T @ m @ basis)).max(initial=0) ** (1 / len(self.mixing)))
 
 
-def consensus(mean: np.ndarray, cov: np.ndarray | None) -> float:
-    """E (1/n) sum_i ||x_i - xbar||^2."""
-    out = float(((mean - mean.mean(0)) ** 2).sum(1).mean())
+def consensus(models: Moments) -> float:
+    """E (1/n) sum_i ||x_i - xbar||^2, over the starts and the noise."""
+    mean, cov = models
+    out = float(((mean - mean.mean(1, keepdims=True)) ** 2).sum(2).mean())
     if cov is None:
         return out
-    n = len(mean)
-    return out + float(np.einsum("idid->", cov) / n - np.einsum("idjd->", cov) / n**2)
+    n = len(cov)
+    return out + max(
+        float(np.einsum("idid->", cov) / n - np.einsum("idjd->", cov) / n**2), 0.0
+    )  # rounding alone is below
 
 
-def excess(mean: np.ndarray, cov: np.ndarray | None, hessian: np.ndarray, x_star: np.ndarray) -> float:
-    """E f(xbar) - f_star; hessian: [d, d], of f."""
-    e = mean.mean(0) - x_star
-    out = 0.5 * float(e @ hessian @ e)
+def excess(models: Moments, hessian: np.ndarray, x_star: np.ndarray) -> float:
+    """E f(xbar) - f_star, over the starts and the noise; hessian: [d, d], of f."""
+    mean, cov = models
+    e = mean.mean(1) - x_star
+    out = 0.5 * float(np.einsum("sd,de,se->", e, hessian, e)) / len(e)
     if cov is None:
         return out
-    return out + 0.5 * float(np.einsum("de,idje->", hessian, cov)) / len(mean) ** 2
+    return out + 0.5 * float(np.einsum("de,idje->", hessian, cov)) / len(cov) ** 2
 
 
-__all__ = ["MOST", "Linear", "System", "consensus", "excess", "linear"]
+__all__ = ["DOUBLINGS", "MOST", "Linear", "Moments", "Rate", "System", "consensus", "excess", "linear"]

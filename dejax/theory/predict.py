@@ -1,61 +1,33 @@
 """Predict a run: facts of its graph, exact curves, bounds, and what is not known."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import methods, topology
+from .. import topology
 from ..core import checks
 from ..core.local_work import steps_of
 from ..core.random import seeded
 from ..core.types import Method, Network, Tree
-from ..engine import prepare
+from ..engine import epochs_of_round, prepare
 from ..engine.starts import starts
+from ..errors import bad
 from ..problem import Problem
 from . import bounds, exact
-from .constants import Constants, constants
-
-POINTS = 200  # of a curve as it is written down
-NOTE = (  # what the literature proves without constants, so that no curve can be drawn
-    "for suitable rates E f(xbar) - f_star is O~(sigma^2 / (n mu T) + L (zeta^2 / p^2 + sigma^2 / p) / (mu T)^2 + exp(-mu p T / L)), with "
-    "p = 1 - rho^2 and constants that are not given: Koloskova et al., A unified theory of decentralized SGD, 2020, theorem 2"
-)
-
-
-class Curve(NamedTuple):
-    """One predicted number over the rounds.
-
-    Args:
-      name: as records hold it. kind: "exact" (the expectation itself) or "bound" (the expectation lies below). source: paper, or what it
-        is. values: [rounds + 1], before each round and after the last. floor: where it ends for T to infinity, None where that is not
-        known. rate: the factor per round by which the models (of a bound: the bounds of their errors) come nearer to where they end; None
-        likewise.
-    """
-
-    name: str
-    kind: str
-    source: str
-    values: np.ndarray
-    floor: float | None
-    rate: float | None
-
-    def plain(self) -> dict[str, Any]:
-        """For files: at most `POINTS` + 1 of the rounds."""
-        rounds = np.unique(np.linspace(0, len(self.values) - 1, min(len(self.values), POINTS + 1)).round().astype(int))
-        values = [float(x) if math.isfinite(x) else None for x in self.values[rounds]]
-        out = self._asdict() | {"rounds": rounds.tolist(), "values": values}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in out.items()}
+from .constants import constants
+from .curves import Curve, Stage, bound_curves, exact_curves
+from .literature import notes
 
 
 class Prediction(NamedTuple):
     """What theory says of a run.
 
     Args:
-      graph: facts of the graph (`topology.facts`), or nothing where there is none. constants: of the problem, in words. curves: what
+      graph: facts of the graph of the first phase (`topology.facts`), or nothing where there is none. constants: of the problem, in words. curves: what
         can be said over rounds. unknown: what cannot, each with its reason. notes: results that give no curve. f_star: the least
         objective, where it is known.
     """
@@ -77,7 +49,14 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    method: Method, problem: Problem, network: Network, rounds: int, *, seed: int = 0, params: Tree = None
+    method: Method,
+    problem: Problem,
+    network: Network,
+    rounds: int,
+    *,
+    seed: int | Sequence[int] = 0,
+    params: Tree = None,
+    phases: Sequence[tuple[int, Method, Network]] = (),
 ) -> Prediction:
     """Predict the objective f(xbar) and the consensus distance of a run.
 
@@ -86,39 +65,64 @@ def predict(
     are quadratics with full batches, also with noise that does not depend on the model; else there are bounds.
 
     Args:
-      method, problem, network: of `simulate`. rounds: T. seed: of the starts, where they are drawn. params: starts, as of `simulate`.
+      method, problem, network: of `simulate`. rounds: T. seed: of the starts, where they are drawn; of several, curves are of the mean over
+        these seeds. params: starts, as of `simulate`. phases: (first round, method, network) of each phase after the first, with a method
+        of the same kind.
     Returns:
       A `Prediction`; what is not known is said there, and nothing is guessed.
     Raises:
-      What `simulate` refuses.
+      ValueError: no seeds; phases that are out of order, or change the kind of method. What `simulate` refuses.
     """
     rounds = checks.whole("rounds", rounds)
-    method, problem, network = prepare(method, problem, network, rounds)
-    method, uneven = _of_steps(method, problem)
-    graph = {} if network.topology is None else topology.facts(network.topology)
-    found, unknown = constants(problem), []
+    seeds = [int(seed)] if isinstance(seed, SupportsIndex) else list(seed)
+    if not seeds:
+        raise bad("seed", seeds, says="is empty", instead="give at least one, e.g. seed=[0, 1, 2]")
+    _check_phases(method, phases, rounds)
+    stages: list[Stage] = []
+    unknown: list[str] = []
+    epochs: Any = 0.0
+    given, ends = [(0, method, network), *phases], [*(begin for begin, *_ in phases), rounds]
+    first, graph = problem, {}
+    for (begin, method, network), end in zip(given, ends, strict=True):
+        made, ready, net = prepare(method, problem, network, rounds, before=(begin, epochs))
+        if begin == 0:
+            first, graph = ready, {} if net.topology is None else topology.facts(net.topology)
+        if phases and ready.source is None:
+            epochs = epochs + (end - begin) * epochs_of_round(made, ready)
+        made, uneven = _of_steps(made, ready)
+        if why := _excluded(made, net) or uneven:
+            unknown.append(f"rounds {begin} to {rounds}: {why}" if begin else why)
+            break
+        stages.append(Stage(begin, made, net, [_rate(made, t) for t in range(begin, end)]))
+    found = constants(first)
     said = found if isinstance(found, str) else found.words()
-    if why := _excluded(method, network) or uneven:
-        unknown.append(why)
-    elif isinstance(found, str):
+    if stages and isinstance(found, str):
         unknown.append(found)
-    if unknown or isinstance(found, str):
-        return Prediction(graph, said, (), tuple(unknown), _notes(method))
-    models = starts(method, problem, seeded(seed), params)
-    x = np.asarray(jax.device_get(models["x"]), np.float64)
-    rates = [_rate(method, t) for t in range(rounds)]
+    if not stages or isinstance(found, str):
+        return Prediction(graph, said, (), tuple(unknown))
+    models = [starts(stages[0].method, first, seeded(s), params)["x"] for s in seeds]
+    x = np.stack([np.asarray(jax.device_get(m), np.float64) for m in models])
+    x = x[:1] if (x == x[0]).all() else x
     curves: list[Curve] = []
-    for part in (_exact, _bounds):
-        got = part(method, network, found, x, rates)
-        if isinstance(got, str):
-            unknown.append(got)
-        else:
-            curves += got
-    return Prediction(graph, said, tuple(curves), tuple(unknown), _notes(method), found.f_star)
+    for part in (exact_curves, bound_curves):
+        got, why = part(stages, found, x, float(jnp.finfo(models[0].dtype).eps))
+        curves += [c if len(stages) == len(given) else c._replace(floor=None, rate=None) for c in got]
+        unknown += [why] if why else []
+    return Prediction(
+        graph, said, tuple(curves), tuple(unknown), () if phases else notes(stages[0], found), found.f_star
+    )
 
 
-def _notes(method: Method) -> tuple[str, ...]:
-    return (NOTE,) if isinstance(method, (methods.dsgd, methods.local_sgd)) else ()
+def _check_phases(method: Method, phases: Sequence[tuple[int, Method, Network]], rounds: int) -> None:
+    before = 0
+    for i, (begin, other, _) in enumerate(phases):
+        if not before < begin < rounds:
+            way = f"give rounds above {before} and below {rounds}, in order"
+            raise bad(f"phases[{i}]", begin, says=f"begins at round {begin}", instead=way)
+        if type(other) is not type(method):
+            says = f"is a {type(other).__name__}"
+            raise bad(f"phases[{i}]", other, says=says, instead=f"give a {type(method).__name__} with other numbers")
+        before = begin
 
 
 def _excluded(method: Method, network: Network) -> str:
@@ -163,76 +167,4 @@ def _rate(method: Any, t: int) -> exact.Rate:
     return lr[:, None] if lr.ndim else float(lr)
 
 
-def _constant(rates: list[exact.Rate]) -> bool:
-    return all(np.array_equal(rates[0], lr) for lr in rates)
-
-
-def _exact(
-    method: Method, network: Network, known: Constants, x: np.ndarray, rates: list[exact.Rate]
-) -> list[Curve] | str:
-    form = exact.linear(method)
-    if form is None or known.hessians is None or known.pulls is None:
-        return f"no exact recursion: the gradients of {known.name} are not linear in the model"
-    if known.variance is None:
-        return "no exact recursion: the noise of batches depends on the model"
-    top = network.topology
-    size = form.blocks * x.size
-    if known.variance.any() and size > exact.MOST:
-        return (
-            f"no exact recursion: its covariance has {size:,}^2 numbers, and more than {exact.MOST:,}^2 are not formed"
-        )
-    mixing = [np.asarray(top.host(t).matrix(), np.float64) for t in range(top.period)]
-    system = exact.System(form, known.hessians, known.pulls, known.variance, mixing)
-    hessian = known.hessians.mean(0)
-    seen = system.moments(x, rates)
-    limit = factor = None
-    if _constant(rates) and size <= exact.MOST:
-        factor = system.rate(rates[0])
-        limit = system.limit(x, rates[0]) if factor < 1 else None
-    spent = "exact recursion of the mean" + (" and the covariance of all models" if system.noisy else "")
-    objective = lambda m, c: known.f_star + exact.excess(m, c, hessian, known.x_star)
-    out = []
-    for name, of in (("objective", objective), ("consensus", exact.consensus)):
-        floor = None if factor is None else math.inf if limit is None else of(*limit)
-        out.append(Curve(name, "exact", spent, np.array([of(m, c) for m, c in seen]), floor, factor))
-    return out
-
-
-def _bounds(
-    method: Method, network: Network, known: Constants, x: np.ndarray, rates: list[exact.Rate]
-) -> list[Curve] | str:
-    found, top = bounds.bound(method), network.topology
-    if found is None:
-        return ""
-    step, source = found
-    if top.period != 1:
-        return "no bound over a sequence of graphs: single phases need not contract"
-    if any(np.ndim(lr) for lr in rates):
-        return "no bound where every node has a rate of its own"
-    if known.at_star is None:
-        return "no bound: " + known.no_noise
-    noisy = known.at_star > 0 or known.growth > 0
-    if step is bounds._track and noisy:
-        return "no bound for tracking with noisy gradients is written down here; see Pu and Nedic, 2021, theorem 1"
-    rho = topology.rho(top)
-    spread = 1 - topology.least_eigenvalue(top) if top.symmetric else 2.0
-    facts = bounds.Facts(known, len(x), 0.0 if rho is None else rho, spread)
-    first: tuple[float, ...] = (float(np.linalg.norm(x.mean(0) - known.x_star)), math.sqrt(exact.consensus(x, None)))
-    if step is bounds._track:  # the first round sets trackers to gradients
-        g = known.gradients(x)
-        first = (*first, 0.0, math.sqrt(exact.consensus(g, None)) / known.L)
-    numbers = [float(lr) for lr in rates]
-    errors = bounds.curve(step, facts, first, numbers)
-    last, factor = None, None
-    if _constant(rates):
-        factor = bounds.rate(step, facts, first, numbers[0])
-        last = bounds.floor(step, facts, first, numbers[0]) if factor < 1 else tuple(math.inf for _ in first)
-    objective = lambda err: known.f_star + known.L / 2 * err[0] ** 2
-    out = []
-    for name, of in (("objective", objective), ("consensus", lambda err: err[1] ** 2)):
-        values = np.array([of(err) for err in errors])
-        out.append(Curve(name, "bound", source, values, None if last is None else of(last), factor))
-    return out
-
-
-__all__ = ["Curve", "Prediction", "predict"]
+__all__ = ["Prediction", "predict"]

@@ -40,6 +40,7 @@ from ._sized import Deferred as Deferred
 from ._spectrum import (
     effective_neighbours as effective_neighbours,
     facts as facts,
+    in_words as in_words,
     least_eigenvalue as least_eigenvalue,
     mixing_time as mixing_time,
     period_matrix as period_matrix,

@@ -1,10 +1,11 @@
 """Spectral facts: how fast a topology mixes, with every convention named.
 
     rho = ||W - J||_2, J = 11^T / n        the factor by which one round shrinks the distance to the mean, at most
-    gap_abs = 1 - |lambda_2|, gap_squared = 1 - rho^2 (often called p), gap_signed = 1 - lambda_2 (real part, largest)
+    gap = 1 - rho                          the spectral gap, wherever one is printed
 
-Of a sequence the eigenvalues are those of the product over one period, and rho is per period, with
-rho^(1/P) beside it.
+Others say gap and mean gap_abs = 1 - |lambda_2| (the same for symmetric W), gap_squared = 1 - rho^2 (often called p) or
+gap_signed = 1 - lambda_2 (real part, largest). Of a sequence the eigenvalues are those of the product over one period, and rho
+and the gaps are per period, with rho^(1/P) beside them.
 """
 
 import math
@@ -21,6 +22,16 @@ from ._topology import Topology
 DENSE_UP_TO = (
     2000  # nodes: up to here all eigenvalues are computed; beyond, only what circulants and sparse solvers give
 )
+WORDS = {  # of facts, each with its convention; {per}: of a sequence, of how many rounds the product is meant
+    "rho": "rho = ||W - J||{per}",
+    "rho_per_round": "rho^(1/P), per round",
+    "gap": "spectral gap 1 - rho{per}",
+    "gap_abs": "1 - |lambda_2|{per}",
+    "gap_squared": "1 - rho^2{per}",
+    "gap_signed": "1 - lambda_2, real part{per}",
+    "mixing_time": "mixing time (rounds until a quarter of the distance is left)",
+    "effective_neighbours": "effective neighbours at decay 0.9",
+}
 
 
 def eigenvalues_known(top: Topology) -> bool:
@@ -318,9 +329,10 @@ def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
         dictionary.
       decay: of the effective number of neighbours.
     Returns:
-      rho (||W - J||_2, per period), rho_per_round (its P-th root), gap_abs (1 - |lambda_2|),
-      gap_squared (1 - rho^2), gap_signed (1 - the largest real part but one), mixing_time (rounds
-      to a quarter), effective_neighbours.
+      period (P, in rounds), rho (||W - J||_2, per period), rho_per_round (its P-th root), gap
+      (1 - rho, the spectral gap), gap_abs (1 - |lambda_2|), gap_squared (1 - rho^2), gap_signed
+      (1 - the largest real part but one), all four per period, mixing_time (rounds to a quarter),
+      effective_neighbours.
     Example:
       >>> round(facts(ring(8))["rho"], 4)
       0.8047
@@ -333,7 +345,9 @@ def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
         real = np.sort(np.real(spectrum(top)))[::-1]
         signed = 1 - float(real[1]) if top.n > 1 else 1.0
     return {
+        "period": top.period,
         "rho": r,
+        "gap": None if r is None else 1 - r,
         "rho_per_round": None if r is None else float(r ** (1 / top.period)),
         "gap_abs": None if second is None else 1 - float(abs(second)),
         "gap_squared": None if r is None else 1 - r * r,
@@ -343,9 +357,23 @@ def facts(top: Topology, decay: float = 0.9) -> dict[str, Any]:
     }
 
 
+def in_words(facts: dict[str, Any]) -> dict[str, str]:
+    """Name -> words with the convention, of those `facts` that are numbers of the spectrum.
+
+    Example:
+      >>> in_words(facts(one_peer_exponential(8)))["gap"]
+      'spectral gap 1 - rho, per period of 3 rounds'
+    """
+    period = facts.get("period") or 1
+    per = f", per period of {period} rounds" if period > 1 else ""
+    return {name: words.format(per=per) for name, words in WORDS.items() if name in facts}
+
+
 __all__ = [
+    "WORDS",
     "effective_neighbours",
     "facts",
+    "in_words",
     "laplacian_extremes",
     "least_eigenvalue",
     "mixing_time",

@@ -1,6 +1,5 @@
 """Exact recursions against measured runs, bounds above them, constants against those of the generators."""
 
-import json
 import math
 
 import jax
@@ -161,7 +160,6 @@ def test_constants_are_those_of_the_generator(make):
 @pytest.mark.parametrize(
     ("method", "network", "kw", "why"),
     [
-        (dj.methods.gradient_tracking(lr=0.1), ring(), {"batch_size": 2}, "no bound for tracking with noisy gradients"),
         (dj.methods.d2(lr=0.1), dj.Network(dj.topology.ring(N, weights=dj.topology.lazy())), {}, "no curve of D2"),
         (dj.methods.dsgd(lr=0.1), dj.Network(dj.topology.ring(N), faults=dj.faults.link_loss(p=0.1)), {}, "network.faults"),
         (dj.methods.dsgd(lr=0.1), dj.Network(dj.topology.ring(N), codec=dj.compression.direct(dj.compression.top_k(k=1))), {}, "network.codec"),
@@ -188,83 +186,3 @@ def test_a_rate_that_is_too_large_ends_nowhere():
     assert got.curve("objective", "exact").rate > 1 and got.curve("objective", "exact").floor == math.inf
     assert got.curve("objective", "bound").floor == math.inf
     assert got.curve("objective", "bound").plain()["floor"] is None
-
-
-CONFIG = """
-data: {source: {least_squares: {nodes: 6, dim: 3, L: 1.0, mu: 0.2, zeta2: 2.0, seed: 0}}}
-method: {dsgd: {lr: 0.05}}
-network: {topology: ring}
-rounds: 30
-eval: {every: 5, metrics: [objective, consensus]}
-"""
-
-
-def test_the_command_and_the_report(tmp_path, capsys):
-    """Predict, compare with a run directory, and draw over its records."""
-    from dejax.cli.parser import main
-
-    config, run, out = tmp_path / "c.yaml", tmp_path / "run", tmp_path / "page"
-    config.write_text(CONFIG)
-    assert main(["run", str(config), "--out", str(run), "--quiet"]) == 0
-    assert main(["theory", str(config), "--run", str(run)]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for words in (
-        "spectral gap",
-        "effective neighbours",
-        "mixing time",
-        "zeta2 2",
-        "exact",
-        "bound",
-        "Koloskova",
-        "theory.json",
-    ):
-        assert words in text, (words, text)
-    history = dj.report.load(run)
-    curves = {(c["name"], c["kind"]): c for c in next(iter(history.theory.values()))["curves"]}
-    rounds, values = history.series("objective")
-    exact = curves["objective", "exact"]
-    at = np.interp(rounds, exact["rounds"], exact["values"])
-    np.testing.assert_allclose(values[0], at, rtol=1e-4)  # float32
-    assert (values[0] <= np.interp(rounds, exact["rounds"], curves["objective", "bound"]["values"]) * (1 + 1e-5)).all()
-    assert main(["report", str(run), "--out", str(out)]) == 0
-    page = (out / "report.html").read_text()
-    assert "Theory beside experiment" in page and "theory: upper bound" not in page.split("<svg")[0]
-    assert dj.report.load(out).theory == history.theory
-    lines = history.plot("objective").get_lines()
-    assert len(lines) == 3  # measured, exact, bound
-    assert main(["theory", str(config), "--json"]) == 0
-    assert '"unknown"' in capsys.readouterr().out
-
-
-def test_a_run_directory_of_another_config_is_refused(tmp_path, capsys):
-    from dejax.cli.parser import main
-
-    (tmp_path / "c.yaml").write_text(CONFIG)
-    made = squares()
-    history = measured(dj.methods.gradient_tracking(lr=0.1), made, ring(), 2)
-    history.save(tmp_path / "run")
-    assert main(["theory", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run")]) == 2
-    assert "holds the runs gradient_tracking, and the config dsgd" in capsys.readouterr().err
-
-
-def test_epochs_of_equal_nodes_are_steps_and_unequal_steps_have_no_curve():
-    of = lambda steps: predicted(dj.methods.local_sgd(lr=0.1, local_steps=steps), squares(), ring(), 5)
-    three = of(3).curve("objective", "exact")
-    for steps in (dj.Epochs(3), [3] * N):  # of full batches an epoch is one step
-        np.testing.assert_array_equal(of(steps).curve("objective", "exact").values, three.values)
-    uneven = of([1, 2, 3] * 2)
-    assert not uneven.curves and uneven.unknown == (
-        "no curve is known where nodes make different numbers of local steps",
-    )
-
-
-def test_phases_end_what_is_known(tmp_path, capsys):
-    """Curves are those of the first phase, as long as it lasts."""
-    from dejax.cli.parser import main
-
-    config = tmp_path / "c.yaml"
-    config.write_text(CONFIG + "phases: [{until: 3}, {network: {topology: complete}}]\n")
-    assert main(["theory", str(config), "--json"]) == 0
-    (run,) = json.loads(capsys.readouterr().out)["runs"].values()
-    assert run["curves"] and all(max(c["rounds"]) == 3 for c in run["curves"])
-    assert run["unknown"][-1].startswith("rounds 3 to ") and "first phase" in run["unknown"][-1]
