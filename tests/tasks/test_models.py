@@ -262,13 +262,13 @@ def test_they_learn_under_a_node_axis(name):
 
 
 HEAVY = pytest.mark.nightly
-FITS = {  # a model, the side of its images, a rate of Adam, steps, and what share of the first loss is left at most
-    "fedavg_cnn": (lambda: t.fedavg_cnn(), 8, 3e-3, 20, 0.1),
-    "resnet 8 evo": (lambda: t.resnet(8, norm="evo"), 8, 1e-2, 30, 0.1),
-    "resnet 8 batch": (lambda: t.resnet(8, norm="batch"), 8, 1e-2, 20, 0.1),
-    "resnet 20": (lambda: t.resnet(20), 8, 1e-2, 25, 0.1),
-    "resnet 18": (lambda: t.resnet(18), 8, 1e-3, 24, 0.1),
-    "vgg11": (lambda: t.vgg11(), 32, 1e-3, 20, 0.85),
+FITS = {  # a model, the side of its images, a rate of Adam, and steps
+    "fedavg_cnn": (lambda: t.fedavg_cnn(), 8, 3e-3, 20),
+    "resnet 8 evo": (lambda: t.resnet(8, norm="evo"), 8, 1e-2, 30),
+    "resnet 8 batch": (lambda: t.resnet(8, norm="batch"), 8, 1e-2, 20),
+    "resnet 20": (lambda: t.resnet(20), 8, 1e-2, 25),
+    "resnet 18": (lambda: t.resnet(18), 8, 1e-3, 24),
+    "vgg11": (lambda: t.vgg11(), 32, 3e-4, 24),
 }
 
 
@@ -278,8 +278,8 @@ FITS = {  # a model, the side of its images, a rate of Adam, steps, and what sha
     [*list(FITS)[:3], *(pytest.param(name, marks=HEAVY) for name in list(FITS)[3:])],
 )
 def test_they_fit_a_few_images(name):
-    """Two nodes of six images each, whose models are averaged: the loss of their batches falls, mostly to a tenth."""
-    make, side, lr, steps, left = FITS[name]
+    """Two nodes of six images each, whose models are averaged: the loss of their batches falls to a tenth."""
+    make, side, lr, steps = FITS[name]
     small = dj.data.digits().train
     x = np.kron(np.asarray(small["x"])[:12].reshape(-1, 8, 8), np.ones((1, side // 8, side // 8)))
     data = dj.data.from_arrays(x.astype(np.float32), np.asarray(small["y"])[:12], num_classes=10)
@@ -288,7 +288,7 @@ def test_they_fit_a_few_images(name):
     network = dj.Network(dj.topology.complete(2))
     history = dj.simulate(method, problem, network, steps, every=1, metrics=["consensus"], progress=False)
     losses = [rec["loss"] for rec in history.records if "loss" in rec]
-    assert losses[-1] < left * losses[0], (losses[0], losses[-1])
+    assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
 
 
 @pytest.mark.slow
