@@ -105,6 +105,12 @@ def counts(method):
     return "alike" if (said.channel == "server" or said.served) and said.averages else ""
 
 
+def step(method):
+    """By which fields a node's step is given: `lr`, or `optimizer` in its place; "" for neither."""
+    fields = [f.name for f in dataclasses.fields(method)]
+    return " or ".join(f"`{name}`" for name in ("lr", "optimizer") if name in fields)
+
+
 def settings(name, method):
     """The call that makes the member, without its rate and what is left at its default."""
     fields = [f for f in dataclasses.fields(method) if f.name not in ("lr", "optimizer")]
@@ -128,4 +134,4 @@ def facts():
     return found
 
 
-__all__ = ["counts", "facts", "field", "settings"]
+__all__ = ["counts", "facts", "field", "settings", "step"]

@@ -105,9 +105,25 @@ def choice_table():
         update, use, identity = (method_facts.field(doc, name) for name in ("Update", "Choose it for", "Identity"))
         if not (update and use):
             raise ValueError(f"{member.target} says no `Update:` or `Choose it for:` in its docstring; write both")
-        made = method_facts.settings(member.name, method), update, sent, kept, method_facts.counts(method)
+        made = (
+            method_facts.settings(member.name, method),
+            update,
+            method_facts.step(method),
+            sent,
+            kept,
+            method_facts.counts(method),
+        )
         body.append([*made, use, identity.rstrip(".")])
-    head = ["method", "update", "sent per round", "kept per node", "counts", "when to choose it", "identities tested"]
+    head = [
+        "method",
+        "update",
+        "step",
+        "sent per round",
+        "kept per node",
+        "counts",
+        "when to choose it",
+        "identities tested",
+    ]
     return rows(head, body)
 
 

@@ -15,7 +15,18 @@ from .registry import Registry
 from .words import shown
 from .yaml import dump
 
-_PROBLEM = ("batch_size", "sampling", "starts", "block", "roles", "personal_lr", "source", "rule", "augment")
+_PROBLEM = (
+    "batch_size",
+    "sampling",
+    "starts",
+    "block",
+    "roles",
+    "personal_lr",
+    "personal_optimizer",
+    "source",
+    "rule",
+    "augment",
+)
 
 
 @dataclasses.dataclass(frozen=True)

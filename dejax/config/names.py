@@ -141,6 +141,7 @@ _Eval = Annotated[Any, Section(lambda: evaluation)]
 _Sampling = Literal["full", "replacement", "without_replacement", "epoch", "poisson"] | None
 _Number = Annotated[Any, "number"]  # as in `_types`, which would import JAX
 _LearningRule = Annotated[Any, "learning_rule"]  # `rule` alone would be that of a network
+_Optimizer = Annotated[Any, "optimizer"]
 _Experience = Annotated[Any, "experience"]
 _Sinks = Annotated[tuple[Any, ...], "sink"]
 _Role = Literal["shared", "personal", "frozen", "statistics"]
@@ -161,6 +162,7 @@ def experiment(
     block: int | Literal["auto"] | None = "auto",
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    personal_optimizer: _Optimizer = None,
     source: _Experience = None,
     rule: _LearningRule = None,
     augment: tuple[Any, ...] = (),
@@ -185,6 +187,7 @@ def run(
     block: int | Literal["auto"] | None = None,
     roles: dict[str, _Role] | None = None,
     personal_lr: _Number = None,
+    personal_optimizer: _Optimizer = None,
     source: _Experience = None,
     rule: _LearningRule = None,
     augment: tuple[Any, ...] | None = None,

@@ -25,6 +25,7 @@ OPTAX_SCHEDULES = (
     "linear_schedule", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polynomial_schedule",
     "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
 )  # fmt: skip
+OF_SEVERAL = ("join_schedules", "sgdr_schedule")  # schedules of optax that are made of others
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class Registry:
 
     def hint(self, kind: str, name: str) -> str:
         """Where a name of another kind would belong: ` top_k is a compressor.`"""
+        if kind == "schedule" and name in OF_SEVERAL:
+            return f" ({name} is made of several schedules, which configs do not write: call it in Python, lr=optax.{name}(...).)"
         for other in KINDS:
             if other != kind and name in (_names(other) if self.builtin else self.extra.get(other, {})):
                 return f" ({name} is a {other}.)"

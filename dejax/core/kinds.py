@@ -85,7 +85,7 @@ class LearningRule:
     """
 
     per_example = True  # may be asked for one example at a time, as clipping per example does
-    any_loss = True  # descends along whatever loss a method asks for, not one of its own
+    any_loss = True  # descends along whatever loss a method asks for, not the task's or one of its own alone
 
     @property
     def work(self) -> float:

@@ -15,7 +15,7 @@ from ..core.types import Problem
 from ..devices.processes import to_host
 from ..errors import FieldError, bad
 from ..problem import Batch
-from ..problem.lesson import Lesson
+from ..problem.lesson import Lesson, of_first
 from ..round.local import PRODUCT
 from ..xla.flops import flops as of_function
 from .view import View
@@ -170,7 +170,7 @@ def _work(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], rows: int) -
 
     def direction(params: Any, data: Any, key: Any, memory: Any, rule: Any) -> Any:
         lesson = Lesson(problem, problem.task.loss, (), lambda params: params, key)
-        return rule.direction(lesson, params, Batch(data, None), key, memory)
+        return of_first(rule).direction(lesson, params, Batch(data, None), key, memory)
 
     def forward(params: Any, data: Any, key: Any) -> Any:
         return problem.scalar_loss(problem.task.loss, data, None, key)(params)

@@ -20,6 +20,7 @@ from ..core.schedule import ByRound, paced
 from ..core.stacks import Stacks
 from ..core.struct import static, struct
 from ..core.types import Round, Tree
+from ..core.warn import warn
 from ..errors import bad, keyword
 
 AROUND = ("clip_value", "clip_norm", "l2", "weight_decay")  # what goes around any factory, in this order
@@ -96,7 +97,7 @@ def optimizer(factory: Callable[..., Any], *in_order: Any, restart: bool | None 
     """An optimizer for every node: a module-level optax factory and its arguments.
 
     Around any factory go `clip_value`, `clip_norm`, `l2` and `weight_decay`, in this order, the first three before its step:
-    clip every entry of the gradient; clip its norm over all leaves; add l2 x; after the step subtract
+    clip every entry of the gradient; clip its norm over all leaves that the method trains; add l2 x; after the step subtract
     learning_rate weight_decay x (decoupled). A factory that has `weight_decay` itself (adamw) takes it.
 
     Args:
@@ -205,6 +206,8 @@ class LocalStep:
 
     def _anew(self, params: Tree, round: Round | None) -> Any:
         made = self.optimizer.make(round)
+        if round is not None:
+            _warn_of_schedules(self.optimizer)
         if not isinstance(made, PerNode):
             start = jax.vmap(made.init)
             return params.map(start) if isinstance(params, Stacks) else start(params)
@@ -234,6 +237,21 @@ class LocalStep:
         if self.optimizer is not None:
             return round.descend(self.optimizer.make(round), grads, opt_state, params)
         return round.end_step(tree.axpy(tree.map(jnp.negative, round.rate(self.lr)), grads, params)), opt_state
+
+
+def _warn_of_schedules(optimizer: Optimizer) -> None:
+    """Warn where a schedule inside a factory counts in a state that begins anew in each round."""
+    made = optimizer.make()
+    one = made.one({k: v[0] for k, v in made.rows.items()}) if isinstance(made, PerNode) else made
+    counts = (optax.ScaleByScheduleState, optax.InjectStatefulHyperparamsState)
+    is_count = lambda x: isinstance(x, counts)
+    state = jax.eval_shape(one.init, {"x": jnp.zeros(1)})
+    if any(is_count(x) for x in jax.tree.leaves(state, is_leaf=is_count)):
+        name = getattr(optimizer.factory, "__name__", "factory")
+        warn(
+            f"a schedule inside {name} counts steps in a state that begins anew in each round, so that it never gets past those "
+            f"of one round; give {name} an argument learning_rate, and the schedule as optimizer({name}, learning_rate=...)"
+        )
 
 
 def local_step(owner: Any) -> LocalStep:

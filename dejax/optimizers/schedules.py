@@ -6,6 +6,7 @@ A schedule acts per round: all local steps of a round have one rate.
 from collections.abc import Callable
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
 from ..core.checks import Number, Several, above, at_least, choice, in_, rate
@@ -248,19 +249,46 @@ def of_optax(factory: Callable[..., Any], unit: Unit = "rounds", **given: Any) -
     Args:
       factory: e.g. optax.cosine_decay_schedule. unit: of its steps. given: its arguments, plain values.
     Raises:
-      TypeError, ValueError: what the factory refuses.
+      TypeError, ValueError: what the factory refuses; a factory that makes no function of the round; an
+        argument that holds lists or schedules, as those of optax.sgdr_schedule.
     Example:
       >>> import optax
       >>> of_optax(optax.linear_schedule, init_value=1.0, end_value=0.0, transition_steps=4)(2).item()
       0.5
     """
     held = {k: tuple((int(at), x) for at, x in v.items()) if isinstance(v, dict) else v for k, v in given.items()}
+    name = getattr(factory, "__name__", str(factory))
+    for argument, value in given.items():
+        if not _is_plain(value):
+            way = f"give the schedule itself, lr=optax.{name}(...), which counts in rounds"
+            raise bad(argument, value, owner=name, why="but of_optax keeps plain values alone", instead=way)
     made = OfOptax(factory, tuple(sorted(held.items())), unit=unit)
     try:
-        factory(**made.arguments())
+        schedule = factory(**made.arguments())
     except TypeError as error:
-        raise TypeError(f"{getattr(factory, '__name__', factory)}: {error}") from None
+        raise TypeError(f"{name}: {error}") from None
+    try:
+        shape = jax.eval_shape(schedule, jax.ShapeDtypeStruct((), "float32")).shape
+    except (TypeError, AttributeError):  # no function of one number, or one that gives none
+        shape = None
+    if shape != ():
+        why = "which makes no function from the round to a number"
+        raise bad(
+            "factory",
+            factory,
+            owner="of_optax",
+            says=f"is {name}",
+            why=why,
+            instead="give a schedule of optax, e.g. optax.cosine_decay_schedule",
+        )
     return made
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, a word, None, or a mapping of numbers."""
+    if isinstance(value, dict):
+        return all(_is_plain(x) and not isinstance(x, dict) for x in value.values())
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 __all__ = [

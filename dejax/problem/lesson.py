@@ -6,9 +6,11 @@ from typing import Any
 
 import jax
 
+from ..core.fields import declared
 from ..core.kinds import LearningRule
 from ..core.stacks import Stacks
 from ..core.types import Keys, Problem, Tree
+from .learning_rules.around import Around
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,30 @@ class Lesson:
 def finishes(rule: Any) -> bool:
     """Whether a learning rule has something to do after each local step."""
     own = getattr(type(rule), "finish", None)
+    if own is Around.finish:
+        return finishes(rule.rule)
     return own is not None and own is not LearningRule.finish
 
 
-__all__ = ["Lesson", "finishes"]
+def by_node(rule: Any, by_id: Callable[[Any], jax.Array]) -> tuple[list[jax.Array], Callable[[Any], Any]]:
+    """Part a learning rule by node: (its numbers per node [m, ...], row -> the rule of one).
+
+    by_id: from an array by node id to the rows at hand.
+    """
+    leaves, form = jax.tree.flatten(rule)
+    own = jax.tree.leaves(declared(rule))
+
+    def of_node(row: Any) -> Any:
+        mine = iter(row)
+        return jax.tree.unflatten(form, [next(mine) if flag else x for x, flag in zip(leaves, own, strict=True)])
+
+    return [by_id(x) for x, flag in zip(leaves, own, strict=True) if flag], of_node
+
+
+def of_first(rule: Any) -> Any:
+    """The learning rule of the first node."""
+    row, of_node = by_node(rule, lambda values: values[0])
+    return of_node(row)
+
+
+__all__ = ["Lesson", "by_node", "finishes", "of_first"]

@@ -12,7 +12,7 @@ from ..core.types import Problem, Tree
 from ..errors import bad
 from .batch import Batch
 from .learning_rules import back_propagation as BackPropagation
-from .lesson import Lesson, finishes
+from .lesson import Lesson, finishes, of_first
 from .roles import path_of
 from .task_check import ROWS
 
@@ -48,7 +48,7 @@ def check_rule(problem: Problem) -> None:
 
 def _fits(problem: Problem, data: Any) -> None:
     """Its shapes fit one task."""
-    rule, task, name = problem.rule, problem.task, type(problem.rule).__name__
+    rule, task, name = of_first(problem.rule), problem.task, type(problem.rule).__name__
     params, key = model_like(task), key_like()
     shapes = data.like(ROWS)
     lesson = lambda common: Lesson(problem, task.loss, (), lambda p: p, common)

@@ -18,14 +18,14 @@ from ..data import Dataset, NodeData
 from ..problem.learning_rules import back_propagation
 
 ROOMS = (
-    "aggregation", "attacks", "compression", "data", "data.augmentations", "events", "faults", "methods", "metrics", "optimizers", "privacy", "proximal",
-    "tasks", "topology",
+    "aggregation", "attacks", "compression", "data", "data.augmentations", "events", "faults", "methods", "metrics", "optimizers", "privacy",
+    "problem.experience", "problem.learning_rules", "proximal", "tasks", "topology",
 )  # fmt: skip
 SCHEDULES = {
     "Cosine": "cosine", "InverseSqrt": "inverse_sqrt", "Step": "step", "Exponential": "exponential",
     "Piecewise": "piecewise", "OneCycle": "one_cycle", "WarmUp": "warm_up",
 }  # fmt: skip
-PROBLEM = ("batch_size", "sampling", "starts", "block", "personal_lr")
+PROBLEM = ("batch_size", "sampling", "starts", "block", "personal_lr", "personal_optimizer")
 FILLED = ("edges", "messages")  # fields of a network that it fills in by itself
 Later = Sequence[tuple[int, Any, Any]]  # phases after the first: (first round, method, network)
 Experiment = tuple[Any, ...]  # (method, problem, network), and perhaps the later phases
@@ -152,7 +152,7 @@ def call_of(value: object) -> Any:
 
 
 def _run(method: Method, problem: Problem, network: Network, phases: Later = ()) -> dict[str, Any]:
-    if problem.remat or problem.personal_optimizer is not None or type(problem.rule) is not back_propagation:
+    if problem.remat:
         raise _NoName
     out: dict[str, Any] = {"data": samples(problem.data)}
     if made(problem.task) is None:
@@ -169,6 +169,8 @@ def _run(method: Method, problem: Problem, network: Network, phases: Later = ())
         name: spelled(value) for name in PROBLEM if (value := getattr(problem, name)) is not None or name == "block"
     }
     out |= {"phases": _phases(phases)} if phases else {}
+    out |= {} if problem.source is None else {"source": spelled(problem.source)}
+    out |= {} if type(problem.rule) is back_propagation else {"rule": spelled(problem.rule)}
     out |= {"augment": [spelled(m) for m in problem.augment]} if problem.augment else {}
     return out | ({"roles": dict(problem.roles)} if problem.roles else {})
 

@@ -19,7 +19,7 @@ from ..data.sampling import Poisson
 from ..devices.node_blocks import block_map, training_block
 from ..errors import RefusedError, bad
 from ..problem import Batch, roles, single_examples
-from ..problem.lesson import Lesson, finishes
+from ..problem.lesson import Lesson, by_node, finishes
 from . import clocks, wrong
 from .batches import batch, collect, looked_up, rows_of_adversaries
 from .forward import check_private, count
@@ -87,7 +87,7 @@ def gradient(
     own_loss = loss_fn is not None
     if own_loss and not round.problem.rule.any_loss:
         learning = type(round.problem.rule).__name__
-        why = f"but the learning rule {learning} has losses of its own and would not see it"
+        why = f"but the learning rule {learning} is for the task's own loss alone (any_loss = False)"
         raise bad("loss", owner="round.gradient", says="is given", why=why, instead="use another method or rule")
     loss_fn = loss_fn if own_loss else round.problem.task.loss
     given_rows = (source, weight, fetch)
@@ -148,13 +148,14 @@ def _per_node(
     kind, stack = _architecture(params)  # of several architectures a rule sees one model, as it is
     slot = slot if kind is None else f"{slot}/{kind}"
     memory, write = _memory(round, tree.map(lambda x: x[0], stack), slot)
+    rows, rule_of = by_node(problem.rule, round.by_id)
 
-    def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+    def one(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, row: Any, extra: Any) -> Any:
         data, (key, common) = fetch(source), keys
         task, own = Lesson(problem, fn, extra, whole, common, kind), _architecture(params)[1]
 
         def direction(batch: Batch, key: jax.Array) -> Any:
-            loss, found, new = problem.rule.direction(task, own, batch, key, memory)
+            loss, found, new = rule_of(row).direction(task, own, batch, key, memory)
             return loss, found if kind is None else stacks.Stacks({kind: found}), new
 
         if not per_example:
@@ -168,11 +169,11 @@ def _per_node(
         real = jnp.ones_like(losses) if weight is None else weight.astype(losses.dtype)
         return (losses * real).sum() / jnp.maximum(real.sum(), 1), grads, memory
 
-    def mean_loss(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, extra: tuple[Any, ...]) -> Any:
+    def mean_loss(params: Tree, source: Tree, weight: Values, keys: Any, memory: Tree, row: Any, extra: Any) -> Any:
         return problem.scalar_loss(fn, fetch(source), weight, keys[0], *extra)(params)
 
     both = keys, round.common_keys(name + ".rule")
-    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, both, memory, extra)
+    loss, grads, memory = _each(round, one, mean_loss, params, source, weight, both, memory, rows, extra)
     if write is not None:
         write(round.keep(memory, round.slot(slot, lambda n: memory)[0]))
     if per_example:
@@ -366,7 +367,9 @@ def end_step(round: Round, params: Tree, name: str | None = None) -> Any:
         kind, stack = _architecture(params)
         slot = "rule" if kind is None else f"rule/{kind}"
         memory, write = _memory(view, tree.map(lambda x: x[0], stack), slot)
-        new, memory = view.map(rule.finish, stack, memory, keys)
+        rows, rule_of = by_node(rule, view.by_id)
+        end = lambda row, *given: rule_of(row).finish(*given)
+        new, memory = view.map(end, rows, stack, memory, keys)
         if write is not None:
             write(view.keep(memory, view.slot(slot, lambda n: memory)[0]))
         new = tree.map(lambda a, x: a.astype(x.dtype), new, stack)

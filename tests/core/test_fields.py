@@ -34,7 +34,8 @@ OTHERS = [
     dj.compression.rand_k(k=2), dj.aggregation.trimmed_mean(f=1), dj.faults.clock(), dj.faults.directed_link_loss(p=0.1),
     dj.Network(zoo.ring()), dataclasses.replace(zoo.squares()[0], batch_size=2), d.sampling.Epoch(2), d.sampling.Replacement(2), d.sampling.WithoutReplacement(2),
     dj.events.poisson(), dj.events.decoupled(), dj.events.updates(), dj.events.update_plan(*[jnp.zeros(1, jnp.int32)] * 4), dj.methods.dfedavgm(lr=0.1), dj.proximal.box(-2.0, 1.0), dj.proximal.budget(total=1.0),
-    dj.experience.acting(), dj.learning_rules.evolution(), dj.learning_rules.forward_forward(), dj.learning_rules.max_norm(), dj.tasks.grid_walk(size=3),
+    dj.experience.acting(), dj.learning_rules.evolution(), dj.learning_rules.forward_forward(), dj.learning_rules.max_norm(),
+    dj.learning_rules.clip_gradient(norm=1.0, value=1.0), dj.learning_rules.l2_penalty(0.1), dj.tasks.grid_walk(size=3),
     dj.augmentations.crop(), dj.augmentations.flip(), dj.augmentations.cutout(), dj.augmentations.mixup(),
 ]  # fmt: skip
 

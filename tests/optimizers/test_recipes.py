@@ -182,3 +182,69 @@ def test_options_around_may_be_swept_and_given_per_node():
     build = lambda clip: (m.dsgd(optimizer=sgd(clip_norm=clip)), zoo.squares()[0], dj.Network(RING))
     history = dj.sweep(build, {"clip": [0.1, 1.0]}, rounds=2, progress=False)
     assert len(history.runs) == 2
+
+
+def falling(bound):
+    """A chain that brings its own schedule."""
+    return optax.chain(optax.clip(bound), optax.sgd(optax.linear_schedule(0.5, 0.0, 8)))
+
+
+def rated(learning_rate):
+    """The same chain, which is handed its rate."""
+    return optax.chain(optax.clip(1e3), optax.sgd(learning_rate))
+
+
+def decayed(rates):
+    """Local SGD over the ring, two steps a round, the k-th step of round t at rates(t, k)."""
+    x = X0.copy()
+    for t in range(ROUNDS):
+        for k in range(2):
+            x = np.stack([x[i] - rates(t, k) * grad(i, x[i]) for i in range(len(x))])
+        x = mix(W, x)
+    return x
+
+
+def test_a_schedule_given_as_learning_rate_follows_rounds_and_one_inside_a_chain_steps():
+    fall = lambda t: 0.5 * max(0, 1 - t / 8)
+    schedule = o.of_optax(optax.linear_schedule, init_value=0.5, end_value=0.0, transition_steps=8)
+    by_rounds = m.local_sgd(optimizer=dj.optimizer(rated, learning_rate=schedule), local_steps=2)
+    close(run(by_rounds, RING)[1], decayed(lambda t, k: fall(t)), 1e-6)
+    by_steps = m.local_sgd(optimizer=dj.optimizer(falling, bound=1e3), local_steps=2)
+    close(run(by_steps, RING)[1], decayed(lambda t, k: fall(2 * t + k)), 1e-6)
+
+
+def test_a_schedule_whose_count_begins_anew_is_warned_of():
+    inside = dj.optimizer(falling, bound=1e3)
+    with pytest.warns(UserWarning, match="a schedule inside falling counts steps in a state that begins anew"):
+        run(m.fedavg(optimizer=inside, local_steps=2), rounds=2)
+    with pytest.warns(UserWarning, match="a schedule inside falling"):
+        run(m.dsgd(optimizer=dj.optimizer(falling, bound=1e3, restart=True)), RING, rounds=2)
+    kept = dj.optimizer(falling, bound=1e3, restart=False)  # nothing is said: it counts on
+    run(m.fedavg(optimizer=kept, local_steps=2), rounds=2)
+    run(m.fedavg(optimizer=dj.optimizer(optax.adam, learning_rate=dj.Cosine(0.1, 9)), local_steps=2), rounds=2)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: o.of_optax(optax.sgd, learning_rate=0.1), "of_optax.factory is sgd, which makes no function from the round"),
+        (lambda: o.of_optax(optax.sgdr_schedule, cosine_kwargs=[{"init_value": 0.1}]), r"sgdr_schedule.cosine_kwargs .*give the schedule itself, lr=optax.sgdr_schedule"),
+        (lambda: o.of_optax(optax.join_schedules, schedules=[optax.constant_schedule(0.1)], boundaries=[]), r"join_schedules.schedules .*lr=optax.join_schedules"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_schedule_is_refused_when_made(make, words):
+    with pytest.raises(dj.FieldError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("name", ["sgdr_schedule", "join_schedules"])
+def test_configs_say_which_schedules_have_no_name(name):
+    config = {
+        "rounds": 2,
+        "data": {"source": "digits", "nodes": 4, "partition": "iid"},
+        "task": "mlp",
+        "network": {"topology": "ring"},
+        "method": {"dsgd": {"lr": {name: {}}}},
+    }
+    with pytest.raises(dj.ConfigError, match=rf"{name} is made of several schedules.*lr=optax.{name}"):
+        dj.config.load(config)

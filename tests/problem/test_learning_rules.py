@@ -249,5 +249,5 @@ def test_other_objects_are_no_rules():
 def test_a_rule_with_losses_of_its_own_refuses_those_of_methods(key):
     data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=4, seed=0, public=20)
     problem = dj.Problem(dj.tasks.goodness_mlp([8]), data, batch_size=4, rule=r.forward_forward())
-    with pytest.raises(dj.FieldError, match="ForwardForward has losses of its own and would not see it"):
+    with pytest.raises(dj.FieldError, match="the learning rule ForwardForward is for the task's own loss alone"):
         dj.rollout(dj.methods.fedmd(lr=0.1), problem, dj.Network(dj.topology.ring(4)), key, 1)

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import members
 import numpy as np
+import optax
 import pytest
 import toy
 
@@ -82,6 +83,24 @@ def test_the_config_makes_equal_objects():
     }
     assert kept["data"]["seed"] == 3 and kept["data"]["holdout"] == 0.1 and kept["task"] == "logistic"
     assert kept["network"]["topology"]["random_regular"]["degree"] == 2
+
+
+def test_learning_rules_sources_and_personal_steps_are_written():
+    rule = dj.learning_rules.l2_penalty(5e-4, rule=dj.learning_rules.clip_gradient(norm=1.0))
+    step = dj.optimizer(optax.sgd, learning_rate=0.1, momentum=0.9)
+    cells = dj.data.cells(3).partition(dj.data.iid(), nodes=4, seed=0)
+    walk = dj.Problem(
+        dj.tasks.grid_walk(size=3, objective="ppo"), cells, source=dj.experience.acting(steps=3, copies=2)
+    )
+    runs = {
+        "rule": parts(rule=rule),
+        "personal": parts(roles={"layer0/bias": "personal"}, personal_optimizer=step),
+        "walk": (dj.methods.dsgd(lr=0.1), walk, dj.Network(dj.topology.ring(4))),
+    }
+    for label, given in runs.items():
+        config = load_text(as_config({label: given}, {label: 2}))
+        same(given, config.runs[0].objects())
+        assert setup(*given) == setup(*config.runs[0].objects())
 
 
 @pytest.mark.slow

@@ -13,14 +13,15 @@ import jax.numpy as jnp
 
 from ...core import tree
 from ...core.checks import above
-from ...core.kinds import LearningRule, Slot
+from ...core.kinds import Slot
 from ...core.struct import number, option, struct
-from ...core.types import FloatLike, Keys, Task, Tree
+from ...core.types import FloatLike, Keys, Tree
 from ._back_propagation import BackPropagation
+from .around import Around, Inside
 
 
 @struct
-class MaxNorm(LearningRule):
+class MaxNorm(Around):
     """Project onto units of bounded weights after every local step.
 
     Leaves of one axis, such as biases, stay as they are. What neighbors or a server average meets the
@@ -35,34 +36,7 @@ class MaxNorm(LearningRule):
     """
 
     limit: FloatLike = number(default=3.0, check=above(0))
-    rule: Any = option(default=BackPropagation(), check=Slot("learning_rule"))
-
-    @property
-    def per_example(self) -> bool:
-        """As of the rule inside."""
-        return self.rule.per_example
-
-    @property
-    def any_loss(self) -> bool:
-        """As of the rule inside."""
-        return self.rule.any_loss
-
-    @property
-    def work(self) -> float:
-        """As of the rule inside."""
-        return self.rule.work
-
-    def init(self, params: Tree, key: Keys) -> Any:
-        """The memory of the rule inside."""
-        return self.rule.init(params, key)
-
-    def check(self, task: Task) -> None:
-        """As the rule inside."""
-        self.rule.check(task)
-
-    def direction(self, task: Task, params: Tree, batch: Tree, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
-        """That of the rule inside."""
-        return self.rule.direction(task, params, batch, key, memory)
+    rule: Inside = option(default=BackPropagation(), check=Slot("learning_rule"))
 
     def finish(self, params: Tree, memory: Tree, key: Keys) -> tuple[Any, Any]:
         """The rule inside, then the projection."""

@@ -13,9 +13,8 @@ from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from ...layers.pool import max_pool
 from ..adapters._flax import classifier
-from ..sized import Sized
-from ._images import _image
-from ._normal import NORMS, norm_of
+from ._images import sized_by_images
+from ._normal import NORMS, activated, norm_of
 from ._series import put, series
 
 
@@ -26,7 +25,7 @@ class Stack(nnx.Module):
       shape: of one image, (height, width[, channels]).
       convolutions: (channels, side of the window, padding, whether a pool follows) of each.
       hidden: widths of the linear layers before the last. classes: number of outputs.
-      norm: what stands between a convolution and its ReLU, see `resnet`; "none" adds a bias instead.
+      norm: of the convolutions, before or with their ReLU, see `resnet`; "none" adds a bias instead.
       dropout: share of the inputs of each linear layer that training leaves out.
       rngs: flax's random streams.
     """
@@ -75,7 +74,7 @@ class Stack(nnx.Module):
         """Everything before the last linear layer: [B, ...] to [B, width]."""
         x = x.reshape(x.shape[0], *self.shape)
         for conv, norm, pool in zip(series(self, "conv"), series(self, "norm"), self.pools, strict=True):
-            x = nnx.relu(norm(conv(x)))
+            x = activated(norm, conv(x))
             x = max_pool(x) if pool else x
         x = x.reshape(x.shape[0], -1)
         drop = (lambda x: x) if self.dropout is None else self.dropout
@@ -95,7 +94,7 @@ def _task(convolutions: Any, hidden: Sequence[int], shape: Any, classes: int | N
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: Stack(shape, convolutions, hidden, classes, rngs=rngs, **more))
 
-    return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
+    return sized_by_images(make, shape, classes)
 
 
 @recorded()

@@ -1,6 +1,6 @@
 """Small convolutional networks, fast under a node axis: LeNet-like, and a stack of blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -93,6 +93,28 @@ def _image(name: str, shape: Any) -> tuple[int, ...]:
     return sizes
 
 
+def sized_by_images(make: Callable[[Any, int], Any], shape: Sequence[int] | None, classes: int | None) -> Any:
+    """The task of images of this shape; a `Sized` that waits for data while sizes miss.
+
+    Raises:
+      ValueError: a shape, given or of the data, that is none of an image.
+    """
+    return Sized(make, _of_examples, None if shape is None else _image("shape", shape), classes, "shape").ready()
+
+
+def _of_examples(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one image, where examples of the data are images."""
+    if len(shape) not in (2, 3):
+        raise bad(
+            "x",
+            shape,
+            says=f"has examples of shape {shape}",
+            why="but an image is (height, width) or (height, width, channels)",
+            instead="give images, or a task of vectors, e.g. dejax.tasks.mlp()",
+        )
+    return shape
+
+
 @recorded()
 def cnn(
     widths: Sequence[int] = (16, 32),
@@ -119,7 +141,7 @@ def cnn(
         return classifier(lambda rngs: CNN(shape, widths, classes, kernel=kernel, rngs=rngs))
 
     widths, kernel = Wholes(1)("cnn.widths", widths), whole("cnn.kernel", kernel)
-    return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
+    return sized_by_images(make, shape, classes)
 
 
 @recorded()

@@ -11,9 +11,8 @@ from ...core.checks import above, choice
 from ...core.made import recorded
 from ...layers.linear import dot_general
 from ..adapters._flax import classifier
-from ..sized import Sized
-from ._images import _image
-from ._normal import NORMS, norm_of
+from ._images import sized_by_images
+from ._normal import NORMS, activated, norm_of
 from ._resnet import _conv
 from ._series import put, series
 
@@ -81,10 +80,10 @@ class MobileNet(nnx.Module):
 
     def features(self, x: jax.Array) -> jax.Array:
         """Everything before the linear layer: [B, ...] to [B, last width]."""
-        x = nnx.relu(self.norm(self.stem(x.reshape(x.shape[0], *self.shape))))
+        x = activated(self.norm, self.stem(x.reshape(x.shape[0], *self.shape)))
         layers = series(self, "layer")
         for layer, norm in zip(layers[::2], layers[1::2], strict=True):
-            x = nnx.relu(norm(layer(x)))
+            x = activated(norm, layer(x))
         return x.mean((1, 2))
 
     def head(self, features: jax.Array) -> jax.Array:
@@ -120,7 +119,7 @@ def mobilenet(
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: MobileNet(shape, classes, width, norm, rngs))
 
-    return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
+    return sized_by_images(make, shape, classes)
 
 
 __all__ = ["Depthwise", "MobileNet", "mobilenet"]

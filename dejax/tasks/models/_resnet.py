@@ -12,9 +12,8 @@ from ...errors import bad
 from ...layers.conv import conv_general_dilated
 from ...layers.linear import dot_general
 from ..adapters._flax import classifier
-from ..sized import Sized
-from ._images import _image
-from ._normal import NORMS, norm_of
+from ._images import sized_by_images
+from ._normal import NORMS, activated, norm_of
 from ._series import put, series
 
 
@@ -23,13 +22,13 @@ class Block(nnx.Module):
 
     def __init__(self, channels: int, out: int, stride: int, norm: str, rngs: nnx.Rngs):
         self.first, self.norm1 = _conv(channels, out, 3, stride, norm, rngs), norm_of(norm, out, rngs)
-        self.second, self.norm2 = _conv(out, out, 3, 1, norm, rngs), norm_of(norm, out, rngs)
+        self.second, self.norm2 = _conv(out, out, 3, 1, norm, rngs), norm_of(norm, out, rngs, "last")
         changes = stride != 1 or channels != out
         self.around = _conv(channels, out, 1, stride, norm, rngs) if changes else None
-        self.norm3 = norm_of(norm, out, rngs) if changes else None
+        self.norm3 = norm_of(norm, out, rngs, "around") if changes else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = self.norm2(self.second(nnx.relu(self.norm1(self.first(x)))))
+        y = self.norm2(self.second(activated(self.norm1, self.first(x))))
         if self.around is not None and self.norm3 is not None:
             x = self.norm3(self.around(x))
         return nnx.relu(y + x)
@@ -64,7 +63,7 @@ class ResNet(nnx.Module):
 
     def features(self, x: jax.Array) -> jax.Array:
         """Everything before the linear layer: [B, ...] to [B, last width]."""
-        x = nnx.relu(self.norm(self.stem(x.reshape(x.shape[0], *self.shape))))
+        x = activated(self.norm, self.stem(x.reshape(x.shape[0], *self.shape)))
         for block in series(self, "block"):
             x = block(x)
         return x.mean((1, 2))
@@ -94,15 +93,16 @@ def resnet(depth: int = 20, shape: Sequence[int] | None = None, classes: int | N
         et al. have them on CIFAR; or 18: four stages of two blocks with 64 to 512 channels.
       shape, classes: of one image, (height, width[, channels]), and number of outputs; those of the
         data when left out.
-      norm: "group" (default, at most 32 groups, of at least 4 channels), "evo" (EvoNorm-S0), "layer", "batch" or "none". With
-        "batch" running statistics travel to nobody unless their role says so (docs/tasks.md); of
+      norm: "group" (default, at most 32 groups, of at least 4 channels), "evo", "layer", "batch" or "none". "evo" is EvoNorm-S0 in
+        place of norm and ReLU; at the end of a block and in its shortcut, whose sum is rectified, a scale and a shift are
+        left of it, as its authors have it (the scale at the end starts at 0). With "batch" running statistics travel to nobody unless their role says so (docs/tasks.md); of
         small or unequal batches group norm does better (Hsieh et al., 2020).
     Returns:
       A task, or, while sizes are missing, a `Sized` that waits for data.
     Raises:
       ValueError: a depth that is neither; another norm.
     Reference: He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016. Paths that
-      change shape are projected (its option B).
+      change shape are projected (its option B). Liu, Brock, Simonyan and Le, Evolving normalization-activation layers, 2020.
     Example:
       >>> resnet(8, shape=(32, 32, 3), classes=10)
       FlaxTask(ResNet, loss=classifier_loss)
@@ -118,7 +118,7 @@ def resnet(depth: int = 20, shape: Sequence[int] | None = None, classes: int | N
     def make(shape: tuple[int, ...], classes: int) -> Any:
         return classifier(lambda rngs: ResNet(shape, widths, blocks, classes, norm, rngs))
 
-    return Sized(make, tuple, None if shape is None else _image("shape", shape), classes, "shape").ready()
+    return sized_by_images(make, shape, classes)
 
 
 __all__ = ["ResNet", "resnet"]

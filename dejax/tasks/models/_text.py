@@ -29,7 +29,7 @@ class LSTM(nnx.Module):
 
     def features(self, x: jax.Array) -> jax.Array:
         """What the last layer remembers at every place: [B, T, H]."""
-        y = self.embed(x)
+        y = self.embed(_symbols(x))
         for inward, around in zip(series(self, "inward"), series(self, "around"), strict=True):
             y = self._layer(inward(y), around)
         return y
@@ -73,7 +73,7 @@ class Decoder(nnx.Module):
             raise bad(
                 "x", x.shape, says=f"holds {x.shape[1]} symbols", why=why, instead="give shorter windows, or length="
             )
-        y = self.embed(x) + self.place(jnp.arange(x.shape[1]))[None]
+        y = self.embed(_symbols(x)) + self.place(jnp.arange(x.shape[1]))[None]
         for block in series(self, "block"):
             y = block(y)
         return self.norm(y)
@@ -113,6 +113,14 @@ class _Attention(nnx.Module):
 
     def _drop(self, x: jax.Array) -> jax.Array:
         return x if self.dropout is None else self.dropout(x)
+
+
+def _symbols(x: jax.Array) -> jax.Array:
+    """x, where it holds symbols."""
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        why = "but symbols of a text are whole numbers"
+        raise bad("x", x.dtype.name, says=f"holds {x.dtype}", why=why, instead="give x int [., T], or another task")
+    return x
 
 
 def _places(module: Any, batch: Any) -> Any:
