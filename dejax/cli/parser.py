@@ -207,7 +207,7 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument(
         "--port", type=count, default=8042, metavar="P", help="of 127.0.0.1; 0: any free (default: 8042)"
     )
-    report = command("report", "look.report", "the table of one or several runs side by side", as_json=True)
+    report = command("report", "report.report", "the table of one or several runs side by side", as_json=True)
     report.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     report.add_argument(
         "--out", metavar="DIR", help="also write figure, page and merged metrics there; it must not exist"

@@ -119,7 +119,9 @@ def _class_parts(file: Path, node: ast.ClassDef) -> tuple[dict[str, tuple[str, s
                 names.add(item.target.id)
             else:
                 default = _default(item.value)
-                if default is not None:
+                if (
+                    default is not None and node.decorator_list
+                ):  # of a class that is none of data it is an annotation alone
                     fields[item.target.id] = (_text(item.annotation), default)
         elif isinstance(item, ast.Assign):
             names |= {t.id for t in item.targets if isinstance(t, ast.Name)}
