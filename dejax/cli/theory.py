@@ -25,6 +25,7 @@ def theory(args: argparse.Namespace) -> int:
     from ..topology import in_words
 
     config, found, made, first = load(args), {}, {}, {}
+    run_rounds = {run.label: run.rounds for run in config.runs}
     for run in config.runs:
         with blamed(config, run):
             (_, (_, _, given)), *later = stages = stretches(run)
@@ -50,7 +51,7 @@ def theory(args: argparse.Namespace) -> int:
         )
         out.print("problem: " + escape(prediction.constants), soft_wrap=True)
         if prediction.curves:
-            table(out, label, prediction, history)
+            table(out, label, prediction, history, run_rounds[label])
         for text in prediction.unknown:
             out.print("not known: " + escape(text), soft_wrap=True)
         for text in prediction.notes:
@@ -68,14 +69,16 @@ def said(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else "without limit" if math.isinf(value) else f"{value:.4g}"
 
 
-def table(out: Any, label: str, prediction: "Prediction", history: "History | None") -> None:
-    """The curves of one run."""
+def table(out: Any, label: str, prediction: "Prediction", history: "History | None", rounds: int) -> None:
+    """The curves of one run of so many rounds; of one that ends before them it says after which."""
     shown = grid("number", "kind", "after the last round", "floor", "factor per round", right=(2, 3, 4))
     if history is not None:
         shown.add_column("measured over predicted", justify="right")
     shown.add_column("source")
     for curve in prediction.curves:
-        row = [curve.name, curve.kind, said(float(curve.values[-1])), said(curve.floor), said(curve.rate)]
+        last = len(curve.values) - 1
+        ends = said(float(curve.values[-1])) + (f" (round {last})" if last < rounds else "")
+        row = [curve.name, curve.kind, ends, said(curve.floor), said(curve.rate)]
         if history is not None:
             row.append(ratio(compared(history, label, curve, prediction.f_star), curve.kind))
         shown.add_row(*row, escape(curve.source))
@@ -95,14 +98,16 @@ def ratio(found: tuple[float, float] | None, kind: str) -> str:
 def compared(history: "History", label: str, curve: "Curve", f_star: float | None) -> tuple[float, float] | None:
     """The least and the largest ratio of measured values to predicted ones.
 
-    Measured are means of the seeds, and of objectives it is f - f*. None where the records lack the number, and where all predictions lie within what rounding does to a run.
+    Measured are means of all seeds, at rounds that none of them lacks, and of objectives it is f - f*. None where the
+    records lack the number, and where all predictions lie within what rounding does to a run.
     """
     if not any(r["run"] == label and r.get(curve.name) is not None for r in history.records):
         return None
     least = (f_star or 0.0) if curve.name == "objective" else 0.0
     rounds, values = history.series(curve.name, label)
     there = [(v, curve.values[int(t)]) for t, v in zip(rounds, values.mean(0), strict=True) if t < len(curve.values)]
-    ratios = [float((v - least) / (p - least)) for v, p in there if curve.resolution < p - least < math.inf]
+    clear = lambda v, p: not math.isnan(v) and curve.resolution < p - least < math.inf
+    ratios = [float((v - least) / (p - least)) for v, p in there if clear(v, p)]
     return (min(ratios), max(ratios)) if ratios else None
 
 

@@ -1,5 +1,6 @@
 """Small algebra on pytrees whose leaves share a leading axis."""
 
+import functools
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ from .types import Tree
 
 map = jax.tree.map
 leaves = jax.tree.leaves
+LARGE, SMALL = 2.0**40, 2.0**-80  # squares of up to 2^128 SMALL, 2^32 of them, have a sum in float32
 
 
 def over(c: jax.Array, x: jax.Array) -> jax.Array:
@@ -99,6 +101,21 @@ def sq_norm(tree: Tree) -> jax.Array:
         return jnp.sum(jnp.square(x), 1)
 
     return sum((one(x) for x in leaves(tree)[1:]), one(leaves(tree)[0]))
+
+
+def eased(tree: Tree, axes: int = 1) -> tuple[Any, jax.Array]:
+    """s * tree, and s over its first `axes` axes: 1, or `SMALL` where squares could overflow.
+
+    By powers of two: of what is not rounded to 0, the way back by 1 / s is exact. Leaves hold at least bfloat16's range.
+    """
+    largest = [jnp.abs(x).max(range(axes, x.ndim), initial=0) for x in leaves(tree)]
+    s = easing(functools.reduce(jnp.maximum, largest, jnp.float32(0)))
+    return map(lambda x: over(s, x).astype(x.dtype) * x, tree), s
+
+
+def easing(largest: jax.Array) -> jax.Array:
+    """By what to multiply entries of at most `largest` before they are squared in float32."""
+    return jnp.where(largest > LARGE, jnp.float32(SMALL), jnp.float32(1))
 
 
 def path_of(path: tuple[Any, ...]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from .. import topology
 from ..core.types import Axes, Figure
 from .history import History
+from .seeds import mean_over
 
 LOOKS = {"exact": {"lw": 1.4, "ls": (0, (1.2, 1.4))}, "bound": {"lw": 1.4, "ls": (0, (5, 1.2, 1, 1.2))}}
 WORDS = {"exact": "theory: expectation, exact", "bound": "theory: upper bound"}
@@ -66,7 +67,7 @@ def figure(history: History) -> Figure | None:
                     x, values = history.series(name, run)
                     ax.plot(
                         x,
-                        positive(values.mean(0) - shift),
+                        positive(mean_over(values) - shift),
                         color=figures.COLORS[i % len(figures.COLORS)],
                         lw=2.2,
                         alpha=0.55,
@@ -87,7 +88,7 @@ def said(prediction: dict[str, Any]) -> list[str]:
     graph = "; ".join(f"{text}: {known[name]:.4g}" for name, text in words.items() if known[name] is not None)
     lines = [f"graph: {graph or 'no spectrum'}", f"problem: {prediction['constants']}"]
     for c in prediction["curves"]:
-        floor = "not known" if c["floor"] is None else f"{c['floor']:.4g}"
+        floor = "not known" if c["floor"] is None else "without limit" if c["floor"] == "inf" else f"{c['floor']:.4g}"
         lines.append(f"{c['name']}, {c['kind']}: floor {floor}; {c['source']}")
     return lines + [f"not known: {why}" for why in prediction["unknown"]]
 

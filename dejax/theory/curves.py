@@ -36,11 +36,12 @@ class Curve(NamedTuple):
     resolution: float = 0.0
 
     def plain(self) -> dict[str, Any]:
-        """For files: at most `POINTS` + 1 of the rounds."""
+        """For files: at most `POINTS` + 1 of the rounds; a floor without limit is "inf", one not known None."""
         rounds = np.unique(np.linspace(0, len(self.values) - 1, min(len(self.values), POINTS + 1)).round().astype(int))
         values = [float(x) if math.isfinite(x) else None for x in self.values[rounds]]
         out = self._asdict() | {"rounds": rounds.tolist(), "values": values}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in out.items()}
+        out = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in out.items()}
+        return out | {"floor": "inf" if self.floor == math.inf else out["floor"]}
 
 
 class Stage(NamedTuple):

@@ -97,6 +97,23 @@ def test_owners_are_named(tmp_path):
         read(tmp_path, "a,who,y\n1,u,0\n2,,1\n", group="who")
 
 
+def test_owners_that_are_numbers_go_by_value(tmp_path):
+    d = read(tmp_path, "a,who,y\n1,10,0\n2,9,1\n", "a,who,y\n4,9.0,1\n5,1e1,0\n6,2.5,0\n", group="who")
+    assert d.owners == ("2.5", "9", "10") and d.groups.tolist() == [2, 1] and d.test_groups.tolist() == [1, 2, 0]
+    codes = read(tmp_path, "a,who,y\n1,02134,0\n2,10001,1\n", group="who")
+    assert codes.owners == ("02134", "10001")
+    long = read(tmp_path, "a,who,y\n1,9007199254740993,0\n2,9007199254740992,1\n", group="who")  # one float64
+    assert len(long.owners) == 2
+
+
+def test_among_names_of_owners_na_is_one(tmp_path):
+    d = read(tmp_path, "a,who,y\n1,NA,0\n2,DE,1\n", group="who")
+    assert d.owners == ("DE", "NA") and d.groups.tolist() == [1, 0]
+    for cell, other in (("NA", "7"), ("", "DE"), ("null", "DE")):
+        with pytest.raises(ValueError, match=f"holds '{cell}' in column 'who', row 1, where a value is missing"):
+            read(tmp_path, f"a,who,y\n1,{other},0\n2,{cell},1\n", group="who")
+
+
 def test_a_parquet_file_is_read_by_the_same_rules(tmp_path, monkeypatch):
     """With a stand-in for pyarrow, so that it runs without."""
     held = {"a": np.array([1.0, 2.0]), "who": np.array([7, 5]), "y": np.array([1.0, np.nan])}

@@ -8,6 +8,7 @@ import pytest
 import dejax as dj
 from dejax.cli.parser import main
 from dejax.cli.theory import compared
+from dejax.report.predicted import figure, said
 
 CONFIG = """
 data: {source: {least_squares: {nodes: 6, dim: 3, L: 1.0, mu: 0.2, zeta2: 2.0, seed: 0}}}
@@ -154,7 +155,7 @@ def test_a_run_directory_of_another_config_is_refused(config, tmp_path, capsys):
     assert "does not say what run 'dsgd' was made of" in capsys.readouterr().err
 
 
-def test_curves_go_on_in_later_phases(config, tmp_path, capsys):
+def test_curves_go_on_in_later_phases(config, tmp_path, capsys, monkeypatch):
     """Through all phases that have a recursion, and no further."""
     config.write_text(CONFIG + "phases: [{until: 3}, {network: {topology: complete}}]\n")
     run, found = tmp_path / "run", predicted(config, capsys)
@@ -170,6 +171,35 @@ def test_curves_go_on_in_later_phases(config, tmp_path, capsys):
     found = predicted(config, capsys)
     assert found["curves"] and all(max(c["rounds"]) == 3 and c["floor"] is None for c in found["curves"])
     assert found["unknown"][-1].startswith("rounds 3 to 30: no curve holds with network.faults")
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["theory", str(config)]) == 0
+    assert capsys.readouterr().out.count("(round 3)") == len(found["curves"])
+
+
+def test_a_floor_without_limit_is_said_alike_everywhere(config, capsys, monkeypatch):
+    """By the command, in JSON and on the page."""
+    found = predicted(config, capsys, "--set", "method.dsgd.lr=3.0")
+    assert all(c["rate"] > 1 and c["floor"] == "inf" for c in found["curves"])
+    lines = [line for line in said(found) if "floor" in line]
+    assert len(lines) == len(found["curves"]) and all("floor without limit;" in line for line in lines)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["theory", str(config), "--set", "method.dsgd.lr=3.0"]) == 0
+    text = capsys.readouterr().out
+    assert "without limit" in text and "(round" not in text
+
+
+def test_a_seed_that_ends_early_leaves_the_rest_to_compare_and_draw():
+    (history := dj.History()).records.extend(
+        {"run": "a", "seed": seed, "round": t, "consensus": 2.0 ** (1 - t)} for seed in (0, 1) for t in range(3 - seed)
+    )
+    curve = dj.theory.Curve("consensus", "exact", "", np.array([1.0, 0.5, 0.001]), None, None)
+    history.facts["a"] = {}
+    assert compared(history, "a", curve, None) == pytest.approx((2.0, 2.0))  # not of round 2, where seed 1 is missing
+    plain = {"curves": [curve.plain()], "f_star": None}
+    history.theory["a"] = plain
+    (ax,) = figure(history).axes
+    measured = next(line for line in ax.get_lines() if line.get_label() == "a")
+    np.testing.assert_allclose(measured.get_ydata(), [2.0, 1.0, 0.5])
 
 
 def test_a_sequence_says_that_its_gap_is_of_a_period(config, capsys):

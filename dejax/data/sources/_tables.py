@@ -1,6 +1,7 @@
 """Tables: rows of numbers with a label, from CSV and parquet files."""
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,8 @@ def from_csv(
     Args:
       path: of the file.
       label: heading of what is learned.
-      group: heading of the owner of each row (writer, user, station), for `by_group`; None: none. `owners` are its names.
+      group: heading of the owner of each row (writer, user, station), for `by_group`; None: none. `owners` are its names,
+        of which "NA" is one; of a column of numbers their values, so that 1 and 1.0 are one owner.
       drop: headings to leave out.
       test: of a second file with the same headings, or None.
       target: "classes" or "numbers" (regression). None: classes where labels are text, -1 and 1, or the whole numbers 0 to
@@ -162,7 +164,7 @@ def _from_columns(
     y, names = _targets([t[label] for t in tables], label, files, reader, target)
     owner, owners = [None] * len(files), ()
     if group is not None:
-        owner, owners = _numbered([_whole(t[group], group, f) for t, f in zip(tables, files, strict=True)])
+        owner, owners = _numbered(_owners([t[group] for t in tables], group, files))
     made = from_arrays(
         x[0],
         y[0],
@@ -196,10 +198,34 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _whole(column: np.ndarray, head: str, file: Path) -> np.ndarray:
+def _owners(columns: Sequence[np.ndarray], head: str, files: Sequence[Path]) -> list[np.ndarray]:
+    """Names of owners: numbers spelled by value, so that 1 and 1.0 are one; codes such as 007 as they stand.
+
+    Among names a text "NA" is one, too (a country's code): there only an empty cell, or null, lacks its owner.
+    """
+    named = any(not _is_number(v) and not _lacks(v) for c in columns for v in c)
+    missing = ("", "null") if named else MISSING
+    columns = [_whole(c, head, f, missing) for c, f in zip(columns, files, strict=True)]
+    made = [v for c in columns if (v := _as_numbers(c)) is not None and np.abs(v).max(initial=0) < 2**53]
+    coded = any(c.dtype == bool or any(re.match(r"\s*[+-]?0\d", str(v)) for v in c) for c in columns)
+    return columns if coded or len(made) < len(columns) else [_spelled(v) for v in made]  # from 2^53 digits are lost
+
+
+def _spelled(values: np.ndarray) -> np.ndarray:
+    """Numbers as text, whole ones without a fraction."""
+    return np.array([str(int(v)) if v == int(v) else repr(v) for v in values.tolist()])
+
+
+def _lacks(value: object, missing: Sequence[str] = MISSING) -> bool:
+    """Whether a cell holds nothing; `missing`: the texts that say so."""
+    texts = missing if isinstance(value, str) else MISSING
+    return value is None or str(value).strip().lower() in texts
+
+
+def _whole(column: np.ndarray, head: str, file: Path, missing: Sequence[str] = MISSING) -> np.ndarray:
     """A column in which no cell is missing."""
     column = np.asarray(column)
-    lacking = np.array([v is None or str(v).strip().lower() in MISSING for v in column])
+    lacking = np.array([_lacks(v, missing) for v in column])
     if lacking.any():
         row = int(lacking.argmax())
         way = "fill it, or leave the row out"
@@ -258,8 +284,7 @@ def _targets(
         says = f"is {head!r}, which holds {len(known)} whole numbers from {int(known[0])} to {int(known[-1])}"
         way = "give target='classes' (each is one, numbered by size) or target='numbers'"
         raise bad("label", head, owner=reader, says=says, why="which may be classes or targets", instead=way)
-    word = {v: str(int(v)) if v == int(v) else repr(float(v)) for v in known.tolist()}
-    return _numbered([np.array([word[v] for v in some.tolist()]) for some in made])
+    return _numbered([_spelled(some) for some in made])
 
 
 __all__ = ["from_csv", "from_parquet"]

@@ -105,7 +105,7 @@ class Savic:
             along = tree.join(v, tree.zeros(params))  # leaves that the method does not see stay
             return jax.jvp(lambda p: loss(p, batch, key), (params,), (along,))[1]  # whose gradient is H v
 
-        products = cohort.gradient(x, loss=slope, extra=(tree.tile(v, cohort.n),), name="at server")
+        products = cohort.gradient(x, loss=slope, extra=(tree.tile(v, cohort.n),), products=1, name="at server")
         return tree.map(jnp.multiply, v, cohort.average(products, name="curvature"))
 
 

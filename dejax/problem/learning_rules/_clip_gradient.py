@@ -62,11 +62,11 @@ class ClipGradient(Around):
             most = lambda d: jnp.asarray(self.value, d.dtype)
             found = tree.map(lambda d: jnp.clip(d, -most(d), most(d)), found)
         if self.norm is not None:
-            wide = lambda d: d.astype(jnp.promote_types(d.dtype, jnp.float32))
-            size = jnp.sqrt(sum(jnp.square(wide(d)).sum() for d in tree.leaves(found)))
+            wide, s = tree.eased(tree.map(lambda d: d.astype(jnp.promote_types(d.dtype, jnp.float32)), found), axes=0)
+            size = jnp.sqrt(sum(jnp.square(d).sum() for d in tree.leaves(wide)))
             norm = jnp.asarray(self.norm, size.dtype)
-            share = norm / jnp.maximum(size, norm)
-            found = tree.map(lambda d: (wide(d) * share.astype(wide(d).dtype)).astype(d.dtype), found)
+            share = norm / jnp.maximum(size, norm * s)
+            found = tree.map(lambda w, d: (w * share.astype(w.dtype)).astype(d.dtype), wide, found)
         return loss, found, memory
 
 

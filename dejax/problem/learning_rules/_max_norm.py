@@ -46,9 +46,11 @@ class MaxNorm(Around):
             if w.ndim < 2:
                 return w
             wide = w.astype(jnp.promote_types(w.dtype, jnp.float32))
-            norm = jnp.sqrt(jnp.square(wide).sum(range(w.ndim - 1), keepdims=True))
+            into = {"axis": range(w.ndim - 1), "keepdims": True}
+            s = tree.easing(jnp.abs(wide).max(**into, initial=0)).astype(wide.dtype)
+            norm = jnp.sqrt(jnp.square(wide * s).sum(**into))
             limit = jnp.asarray(self.limit, wide.dtype)
-            return (wide * (limit / jnp.maximum(norm, limit))).astype(w.dtype)
+            return (wide * s * (limit / jnp.maximum(norm, limit * s))).astype(w.dtype)
 
         return tree.map(cut, params), memory
 

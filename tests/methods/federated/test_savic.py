@@ -76,6 +76,16 @@ def test_oasis_follows_the_paper():
     close(state.scale["x"], diagonal)
 
 
+def test_oasis_counts_a_product_with_the_hessian():
+    """One per sampled node and round, beside the gradient at the server and those of local steps."""
+    problem = dj.Problem(MADE.task, MADE.data)
+    history = dj.simulate(
+        m.savic(lr=0.05, scaling="oasis", clients=3, local_steps=2), problem, dj.Network(), 4, every=4, progress=False
+    )
+    last = history.records[-1]
+    assert last["products"] == 4 * 3 and last["gradients"] == 4 * 3 * 3
+
+
 @pytest.mark.slow
 def test_oasis_on_diagonal_hessians_is_newtons_method():
     made = dj.data.quadratics(nodes=N, dim=4, dtype="float64")
