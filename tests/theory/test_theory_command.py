@@ -185,7 +185,7 @@ def test_a_floor_without_limit_is_said_alike_everywhere(config, capsys, monkeypa
     monkeypatch.setenv("COLUMNS", "300")
     assert main(["theory", str(config), "--set", "method.dsgd.lr=3.0"]) == 0
     text = capsys.readouterr().out
-    assert "without limit" in text and "(round" not in text
+    assert "without limit" in text and "(round " not in text
 
 
 def test_a_seed_that_ends_early_leaves_the_rest_to_compare_and_draw():
