@@ -91,6 +91,7 @@ def test_runs_that_cannot_be_chosen_are_named():
     assert "without accuracy/validation, so that it cannot be chosen: c" in h.table().notes
 
 
+@pytest.mark.slow
 def test_a_run_says_whose_rows_validation_is():
     data = dj.data.digits(flat=True)
     task, ring = dj.tasks.logistic(64, 10), dj.Network(dj.topology.ring(4))

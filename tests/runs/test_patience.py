@@ -186,6 +186,7 @@ def test_each_run_of_a_sweep_has_its_own_patience(tmp_path):
     assert any(len(rounds) < 31 for rounds in alone.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_and_one_that_ends_stand_side_by_side(tmp_path):
     got = swept([0.1, 1e30], patience=1, monitor="consensus", out=tmp_path / "sweep")
     assert got.facts["lr=1e+30"]["status"].startswith("diverged")
@@ -214,6 +215,7 @@ def test_a_seed_that_ended_stays_over_once_the_others_have_gone_on(tmp_path):
     assert rounds(again) == [[0, 1], [0, 1, 2], [*range(9)]]
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_validation_part_goes_on_where_one_of_its_runs_diverged(tmp_path):
     data = dj.data.digits(flat=True).split(validation=0.2).partition(dj.data.iid(), nodes=4, seed=0)
     problem, network = dj.Problem(dj.tasks.logistic(64, 10), data, batch_size=8), dj.Network(dj.topology.ring(4))
