@@ -62,7 +62,10 @@ class Optimizer:
 
 
 def clip_norm(most: Any) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm`, which makes 0 of updates whose squares overflow; this shortens those, too."""
+    """`optax.clip_by_global_norm`, which shortens huge updates, too.
+
+    That of optax makes 0 of updates whose squares overflow.
+    """
 
     def clipped(updates: Tree, params: Tree) -> Tree:
         del params

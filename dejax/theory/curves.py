@@ -36,7 +36,10 @@ class Curve(NamedTuple):
     resolution: float = 0.0
 
     def plain(self) -> dict[str, Any]:
-        """For files: at most `POINTS` + 1 of the rounds; a floor without limit is "inf", one not known None."""
+        """For files: at most `POINTS` + 1 of the rounds.
+
+        A floor without limit is "inf", one that is not known None.
+        """
         rounds = np.unique(np.linspace(0, len(self.values) - 1, min(len(self.values), POINTS + 1)).round().astype(int))
         values = [float(x) if math.isfinite(x) else None for x in self.values[rounds]]
         out = self._asdict() | {"rounds": rounds.tolist(), "values": values}

@@ -199,9 +199,9 @@ def _is_number(value: object) -> bool:
 
 
 def _owners(columns: Sequence[np.ndarray], head: str, files: Sequence[Path]) -> list[np.ndarray]:
-    """Names of owners: numbers spelled by value, so that 1 and 1.0 are one; codes such as 007 as they stand.
+    """Names of owners; of numbers by their value, so that 1 and 1.0 are one.
 
-    Among names a text "NA" is one, too (a country's code): there only an empty cell, or null, lacks its owner.
+    Codes such as 007 stay as they are. Among names a text "NA" is one, too (a country's code): there only an empty cell, or null, lacks its owner.
     """
     named = any(not _is_number(v) and not _lacks(v) for c in columns for v in c)
     missing = ("", "null") if named else MISSING
