@@ -78,15 +78,21 @@ def catch_up(callbacks: Callbacks, records: Sequence[Record]) -> None:
 @processes.led
 def catch_up_ended(sinks: Sequence[Sink], path: Path) -> None:
     """The same of a run directory in which nothing is left to do."""
+    if not sinks:
+        return
     directory = RunDir(path, resume=True)
-    records = directory.records()
-    for sink in sinks:
-        for label, facts in directory.facts.items():
-            setup = made_of(facts.get("setup", {}) | {"rounds": facts.get("rounds")}, facts.get("swept"))
-            sink.begin(directory.id, {label: setup}, facts.get("seeds", ()))
-        for record in records:
-            sink(record)
-        sink.close()
+    directory.hold()
+    try:
+        records = directory.records()
+        for sink in sinks:
+            for label, facts in directory.facts.items():
+                setup = made_of(facts.get("setup", {}) | {"rounds": facts.get("rounds")}, facts.get("swept"))
+                sink.begin(directory.id, {label: setup}, facts.get("seeds", ()))
+            for record in records:
+                sink(record)
+            sink.close()
+    finally:
+        directory.drop()
 
 
 __all__ = ["announce", "catch_up", "catch_up_ended", "sinks_of"]
