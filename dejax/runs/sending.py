@@ -75,7 +75,6 @@ def catch_up(callbacks: Callbacks, records: Sequence[Record]) -> None:
             sink(record)
 
 
-@processes.led
 def catch_up_ended(sinks: Sequence[Sink], path: Path) -> None:
     """The same of a run directory in which nothing is left to do."""
     if not sinks:
@@ -83,16 +82,21 @@ def catch_up_ended(sinks: Sequence[Sink], path: Path) -> None:
     directory = RunDir(path, resume=True)
     directory.hold()
     try:
-        records = directory.records()
-        for sink in sinks:
-            for label, facts in directory.facts.items():
-                setup = made_of(facts.get("setup", {}) | {"rounds": facts.get("rounds")}, facts.get("swept"))
-                sink.begin(directory.id, {label: setup}, facts.get("seeds", ()))
-            for record in records:
-                sink(record)
-            sink.close()
+        _send_all(sinks, directory)
     finally:
         directory.drop()
+
+
+@processes.led
+def _send_all(sinks: Sequence[Sink], directory: RunDir) -> None:
+    records = directory.records()
+    for sink in sinks:
+        for label, facts in directory.facts.items():
+            setup = made_of(facts.get("setup", {}) | {"rounds": facts.get("rounds")}, facts.get("swept"))
+            sink.begin(directory.id, {label: setup}, facts.get("seeds", ()))
+        for record in records:
+            sink(record)
+        sink.close()
 
 
 __all__ = ["announce", "catch_up", "catch_up_ended", "sinks_of"]
