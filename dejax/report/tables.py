@@ -148,6 +148,7 @@ def table(
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
             notes.append(f"{row['run']}: {status}")
+        notes += _early(row["run"], history.facts.get(row["run"], {}))
     notes += _spent(history)
     notes += said(history)
     notes += _chosen_by(history)
@@ -157,6 +158,15 @@ def table(
             f"at {data_size(budget)}: local {main} when {data_size(budget)} were sent, the total of the run that sends least"
         )
     return Table(shown, rows, tuple(notes), declared(history))
+
+
+def _early(run: str, facts: dict[str, Any]) -> list[str]:
+    """Say which seeds of a run ended early, where the status does not say it of all."""
+    ended = facts.get("ended") or {}
+    if not ended or (len(ended) == 1 and facts.get("status") in ended.values()):
+        return []
+    few = [f"seed {seed} {said}" for seed, said in list(ended.items())[:3]]
+    return [f"{run}: {'; '.join(few)}" + (f"; and {len(ended) - 3} seeds more ended early" if len(ended) > 3 else "")]
 
 
 def _until(history: History, rows: list[dict[str, Any]], name: str, value: float, band: str) -> list[tuple[str, str]]:
@@ -283,8 +293,11 @@ def at_bytes(history: History, name: str, run: str, budget: float | None, band: 
     """
     if budget is None or not _has(history, name, run) or not _has(history, "bytes", run):
         return None
-    x, values = history.series(name, run, by="bytes")
-    got = [float(v[-1] if x[-1] == 0 else np.interp(budget, x, v)) for v in values]
+    got = []
+    for seed in history.seeds(run):
+        own = [r for r in history.records if r["run"] == run and r["seed"] == seed and name in r]
+        x, values = ([math.nan if r.get(key) is None else r[key] for r in own] for key in ("bytes", name))
+        got.append((values[-1] if x[-1] == 0 else float(np.interp(budget, x, values))) if own else math.nan)
     return _over(np.asarray(got), band)
 
 

@@ -43,7 +43,7 @@ def best(history: History, name: str | None = None, higher: bool | None = None) 
         for run in history.runs
         if ended_well(status_of(history, run)) and any(name in r for r in history.records if r["run"] == run)
     }
-    scores = {run: score for run, score in scores.items() if not math.isnan(score)}
+    scores = {run: score for run, score in scores.items() if math.isfinite(score)}
     return max(scores, key=lambda run: scores[run]) if scores else None
 
 

@@ -338,26 +338,36 @@ class Batch(Phased):
         mine = [at for at, (own, _) in enumerate(self.lanes) if label in (None, own) and at not in self.broken]
         return max(self.ended[at] for at in mine) if mine and self.ended.keys() >= set(mine) else None
 
+    def early(self, label: str) -> dict[str, Any]:
+        """The fact `ended` of a label: which of its seeds ended before the last round, and why."""
+        mine = {
+            str(seed): self.ended[at].said
+            for at, (own, seed) in enumerate(self.lanes)
+            if own == label and at in self.ended
+        }
+        return {"ended": mine} if mine else {}
+
     @property
-    def _over(self) -> set[int]:
-        """Lanes that diverged or ended."""
-        return self.broken.keys() | self.ended.keys()
+    def _silent(self) -> set[int]:
+        """Lanes that have no part in what is said: those that diverged or ended, as long as others go on."""
+        over = self.broken.keys() | self.ended.keys()
+        return set(over if len(over) < len(self.lanes) else self.broken)
 
     def said(self) -> dict[str, Any]:
         """Give the numbers of the last evaluation, over the lanes that go on."""
         last = [r for r in self.records[-len(self.lanes) :] if r["round"] == self.records[-1]["round"]]
-        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self._over}]
+        last = [r for r in last if (r["run"], r["seed"]) not in {self.lanes[at] for at in self._silent}]
         names = dict.fromkeys(name for r in last for name in r if name not in KEYS)
         return {name: over_lanes([r[name] for r in last if name in r]) for name in names}
 
     def loss(self) -> Any:
         """Give the last training loss, over the lanes that go on."""
-        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self._over])
+        return over_lanes([c.last_loss for i, c in enumerate(self.counters) if i not in self._silent])
 
     @property
     def of(self) -> str:
         """Say what the numbers of a line are means of; nothing for one lane."""
-        left = len(self.lanes) - len(self._over)
+        left = len(self.lanes) - len(self._silent)
         return "" if left < 2 else f"{left} seeds" if len(self.labels) == 1 else f"{left} runs"
 
     def diverged(self, error: ArithmeticError, lane: int) -> None:

@@ -14,6 +14,7 @@ from ..core.types import Problem
 from ..errors import NULL, a_name, bad, call, keyword
 from ..metrics import View, direction
 from ..problem.averaging import has_mean, no_mean
+from .patience import Patience
 
 EVALUATIONS = 20  # about so many in a run, where nothing else is said
 SAVE_SECONDS = 60.0  # between checkpoints, where nothing else is said
@@ -75,7 +76,7 @@ class Cadence:
         if self.monitor is not None and not isinstance(self.monitor, str):
             raise bad("monitor", self.monitor, instead="give the name of a number, e.g. 'accuracy/validation'")
         if self.monitor is not None and self.patience is None:
-            way = "give " + keyword("patience", 5) + ", the evaluations that may pass without a better one"
+            way = "give " + keyword("patience", 5) + ", the evaluations that may pass without a better one, or " + NULL
             raise bad("monitor", self.monitor, why="but no patience says when a run ends", instead=way)
 
     @property
@@ -88,10 +89,22 @@ class Cadence:
 
     def longer(self, rounds: int, options: dict[str, Any]) -> "Cadence":
         """The same for more rounds; takes its own fields out of `options`."""
+        if options.get("patience", self.patience) is None:
+            options.setdefault("monitor", None)
         names = [f.name for f in dataclasses.fields(self) if f.name in options]
         return dataclasses.replace(
             self, **({"rounds": rounds, "every": self.step} | {name: options.pop(name) for name in names})
         )
+
+    def patient(self, problem: Problem) -> Patience | None:
+        """Who says which runs end early; None where none do.
+
+        Raises:
+          ValueError: nothing says which way the number to watch is better.
+        """
+        if self.patience is None:
+            return None
+        return Patience(self.patience, self.monitor, direction.declared(problem.task, *self.measures(problem)))
 
     def evaluates(self, round: int) -> bool:
         """Whether the state after `round` rounds is measured."""
@@ -173,6 +186,7 @@ class Cadence:
                     why=f"but there are {run.problem.n} nodes",
                     instead=f"give 1 to {run.problem.n}, or " + NULL + " to evaluate all",
                 )
+        self.patient(run.problem)
         if self.patience is not None and self.monitor is None and run.problem.data.validation is None:
             why = f"but {run.problem.data.name} has no validation part, by which a run should end"
             way = "set one aside with data.split(validation=0.1), or say by which number, " + keyword("monitor", "loss")

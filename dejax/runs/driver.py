@@ -13,7 +13,6 @@ from ..core import tree
 from ..core.types import Tree
 from ..devices import processes
 from ..errors import CheckpointError, DivergenceError, bad
-from ..metrics import direction
 from ..planning.plan import numbers
 from ..report.arrays import Part
 from ..report.history import Record
@@ -73,8 +72,8 @@ def drive(
             directory.cut(run.labels, run.round)
         sending.catch_up(callbacks, run.records)
         interrupted = _loop(run, cadence, callbacks, bar, directory, interrupt, clock)
-        end = run.stopped()
-        run.status = interrupted or (outcome(run.records) if end is None else end.said)
+        end, status = run.stopped(), outcome(run.records)
+        run.status = interrupted or (end.said if end is not None and status == "done" else status)
     except KeyboardInterrupt:
         if processes.count() > 1:  # the others are elsewhere: nothing can be done together any more
             raise
@@ -194,15 +193,15 @@ def _loop(
 def _reopened(run: Batch, cadence: Cadence) -> Patience | None:
     """Let those runs go on that ended by what holds no more; return who watches them.
 
-    A run that a callback ended stays over while others of its program go on. Once all are over and more is asked for, it goes on.
+    A run stays over where others of its program have gone on since, as its models have gone on with them. One that a callback ended goes on
+    only where all others were ended so, too.
     """
-    patience = None
-    if cadence.patience is not None:
-        said = direction.declared(run.problem.task, *cadence.measures(run.problem))
-        patience = Patience(cadence.patience, cadence.monitor, said)
+    patience = cadence.patient(run.problem)
     over = {} if patience is None else patience.replayed(run.records)
-    all_over = len(run.closed) == len(run.lanes)
-    kept = {at: end for at, end in run.ended.items() if end.by == CALLBACK and not all_over}
+    over = {lane: end for lane, end in over.items() if end.round < cadence.rounds}
+    by_callbacks = len(run.ended) == len(run.lanes) and all(end.by == CALLBACK for end in run.ended.values())
+    stays = lambda end: end.round < run.round or (end.by == CALLBACK and not by_callbacks)
+    kept = {at: end for at, end in run.ended.items() if stays(end)}
     run.closed -= run.ended.keys()
     run.ended = {}
     for at, lane in enumerate(run.lanes):

@@ -162,7 +162,7 @@ class Group(Batch):
             status = self.status
             if status.startswith(("done", "nonfinite")):
                 status = outcome([record for record in self.records if record["run"] == member.label])
-            if (end := self.stopped(member.label)) is not None:
+            if (end := self.stopped(member.label)) is not None and not status.startswith("nonfinite"):
                 status = end.said
             if at is not None:
                 status = (
@@ -171,7 +171,7 @@ class Group(Batch):
             mine = sum(r["run"] == member.label for r in self.records)
             facts = facts_of(*(stage.given[0] for stage in member.stages))
             out[member.label] = {"status": status, "records": mine} | self.common_facts() | facts
-            out[member.label] |= {} if end is None else {"rounds": end.round}
+            out[member.label] |= ({} if end is None else {"rounds": end.round}) | self.early(member.label)
             out[member.label] |= self.accounts.facts(member.label)
             if member.swept is not None:
                 out[member.label]["swept"] = member.swept

@@ -15,6 +15,8 @@ PATIENCE = "patience"
 class Patience:
     """Looks at the records of runs in turn, and says which of them are over.
 
+    The number is measured at every evaluation.
+
     Args:
       evaluations: how many in a row may pass without a better number, >= 1.
       monitor: name of the number, e.g. "accuracy/validation"; None: the first one of the validation part.
@@ -23,6 +25,8 @@ class Patience:
 
     def __init__(self, evaluations: int, monitor: str | None, declared: Mapping[str, bool] | None = None):
         self.evaluations, self.monitor, self.declared = evaluations, monitor, declared
+        if monitor is not None:
+            _sign(monitor, declared)  # refuses one of which nobody knows
         self._best: dict[tuple[str, int], tuple[float, int]] = {}  # (run, seed) -> (score, evaluations since)
 
     def over(self, record: Record) -> bool:
@@ -46,14 +50,17 @@ class Patience:
 
     def replayed(self, records: Sequence[Record]) -> dict[tuple[str, int], End]:
         """Look at all records so far: (run, seed) -> its end, of those that are over."""
-        seen = [
-            r for r in records if self.monitor is None or self.monitor in r
-        ]  # the last one of a run that diverged holds nothing
-        return {(r["run"], r["seed"]): self.end(r) for r in seen if self.over(r)}
+        out = {}
+        for r in records:
+            if self.monitor is not None and self.monitor not in r:  # the last one of a run that diverged holds nothing
+                continue
+            if self.over(r):
+                out[r["run"], r["seed"]] = self.end(r)
+        return out
 
     def end(self, record: Record) -> End:
         """The end of the run of this record."""
-        said = f"stopped at round {record['round']}: no better {self.monitor} in {self.evaluations} evaluations"
+        said = f"stopped at round {record['round']}: no better {self.monitor} in {self.evaluations} evaluation{'s' * (self.evaluations > 1)}"
         return End(record["round"], PATIENCE, said)
 
 

@@ -131,7 +131,7 @@ class SingleRun(Batch):
     def facts(self) -> dict[str, dict[str, Any]]:
         """label -> plain facts for tables and files."""
         facts = {"status": self.status, "records": len(self.records)} | self.common_facts()
-        return {self.label: facts | self.described | self.accounts.facts(self.label)}
+        return {self.label: facts | self.early(self.label) | self.described | self.accounts.facts(self.label)}
 
     def setups(self) -> dict[str, dict[str, Any]]:
         """label -> all that its run was made of."""

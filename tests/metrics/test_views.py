@@ -328,6 +328,7 @@ def test_a_task_without_a_mean_has_no_consensus():
             measure(view)
 
 
+@pytest.mark.slow
 def test_features_are_what_the_head_reads():
     x = {"x": np.asarray(DIGITS.test["x"][:5], np.float32)}
     images = {"x": x["x"].reshape(5, 8, 8)}

@@ -63,6 +63,7 @@ def test_without_replacement_against_a_library():
         assert (mine <= 2 * library).all()
 
 
+@pytest.mark.slow
 def test_batches_without_replacement():
     """Distinct samples of the node, each as often as any other; all of a node that has fewer."""
     count, size, draws = jnp.asarray([3, 20, 50], jnp.int32), 6, 3000
@@ -186,6 +187,7 @@ def test_epsilon_is_a_column(tmp_path):
     assert more.last("epsilon") == pytest.approx(accountant.epsilon(1.5, 18, 1.0, 1e-4))
 
 
+@pytest.mark.slow
 def test_no_guarantee_is_printed(tmp_path):
     """Also of several seeds, read from files, and without making the run look broken."""
     history = run(dj.Network(privacy=dataclasses.replace(ADD, noise_multiplier=0.0)), seed=[0, 1], out=tmp_path / "run")

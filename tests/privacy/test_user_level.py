@@ -67,7 +67,9 @@ def test_against_a_loop(cap):
     np.testing.assert_allclose(np.asarray(state.params["x"]), x, rtol=1e-6)
 
 
-@pytest.mark.parametrize("make", ["fedavg", "fedprox", "fedopt", "fedyogi"])
+@pytest.mark.parametrize(
+    "make", ["fedavg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fedprox", "fedopt", "fedyogi"))]
+)
 def test_without_clip_and_noise_it_is_the_method(make):
     """Of all nodes, to rounding, samples as weights or none; also what shares of no noise give."""
     more = {"server": dj.optimizer(optax.sgd, 1.0)} if make == "fedopt" else {}

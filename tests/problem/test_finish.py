@@ -123,6 +123,7 @@ def test_a_rule_that_ends_nothing_changes_no_number():
     )
 
 
+@pytest.mark.slow
 def test_weights_into_a_unit_stay_within_the_norm():
     data = dj.data.digits(flat=True).partition(dj.data.iid(), nodes=4, seed=0)
     network, method = dj.Network(dj.topology.ring(4)), dj.methods.dsgd(lr=0.5)

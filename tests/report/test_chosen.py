@@ -5,7 +5,7 @@ import pytest
 
 import dejax as dj
 from dejax.cli import sweep
-from dejax.report import targets
+from dejax.report import tables, targets
 from dejax.report.history import History
 
 SCORES = {0: [0.1, 0.6, 0.4], 1: [0.1, 0.2, 0.3, 0.5]}  # by seed; the first ended early
@@ -34,6 +34,12 @@ def test_a_table_holds_the_last_number_of_each_seed_and_that_at_its_best_validat
     assert x.tolist() == [0, 10, 20, 30] and np.isnan(values[0, 3])
     with pytest.raises(ValueError, match="nothing"):
         targets.at_best(h, "nothing")
+
+
+def test_at_equal_bytes_each_seed_is_read_over_its_own():
+    h = reported()
+    assert tables.at_bytes(h, "accuracy/local", "a", 15.0) == pytest.approx(((0.6 + 0.15) / 2, (0.6 - 0.15) / 2))
+    assert tables.at_bytes(h, "accuracy/local", "a", 99.0) == pytest.approx((0.55, 0.15))
 
 
 def test_a_seed_that_diverged_has_no_last_number():
@@ -85,6 +91,7 @@ def test_runs_that_cannot_be_chosen_are_named():
     assert "without accuracy/validation, so that it cannot be chosen: c" in h.table().notes
 
 
+@pytest.mark.slow
 def test_a_run_says_whose_rows_validation_is():
     data = dj.data.digits(flat=True)
     task, ring = dj.tasks.logistic(64, 10), dj.Network(dj.topology.ring(4))

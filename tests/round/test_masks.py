@@ -345,7 +345,9 @@ def test_the_clock_waits_for_the_entries_that_travel():
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", *(pytest.param(d, marks=pytest.mark.slow) for d in ("float64", "bfloat16"))]
+)
 def test_top_k_of_some_entries_is_that_of_them_alone(k, dtype):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((6, 20)), dtype).at[2].set(1.0).at[3, 4].set(jnp.nan)

@@ -46,6 +46,7 @@ def test_adversaries_have_no_part_in_epochs():
     assert h.last("epochs") == 12 / 8
 
 
+@pytest.mark.slow
 def test_a_source_of_experience_counts_none():
     data = dj.data.cells(3).partition(dj.data.iid(), nodes=3, seed=0)
     made = dj.Problem(dj.tasks.grid_walk(size=3), data, source=dj.experience.acting(steps=2))

@@ -86,6 +86,7 @@ def test_other_times_compile_nothing():
     assert not seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [{"at_seconds": TIMES}, {"at": [1, 2, 7, 8, 30]}, {"every": 4}], ids=str)
 def test_a_run_that_was_cut_goes_on_without_gaps_or_doubles(tmp_path, when):
     """Killed after an evaluation that no checkpoint has seen: its arrays and records are made again."""

@@ -18,7 +18,7 @@ def score(view):
 def run(rounds=9, **kw):
     method, problem, network = toy.experiment()
     return dj.simulate(
-        method, problem, network, rounds, progress=False, **({"every": 1, "metrics": [score, "consensus"], "monitor": "accuracy/validation"} | kw)
+        method, problem, network, rounds, **({"progress": False, "every": 1, "metrics": [score, "consensus"], "monitor": "accuracy/validation"} | kw)
     )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_a_run_ends_after_so_many_evaluations_without_a_better_one(patience, las
     """An equal number is no better one; the last round ends a run as it always does."""
     h = run(patience=patience, monitor="accuracy/validation" if patience else None)
     assert [r["round"] for r in h.records] == list(range(last + 1))
-    status = f"stopped at round {last}: no better accuracy/validation in {patience} evaluations"
+    status = f"stopped at round {last}: no better accuracy/validation in {patience} evaluation{'s' * (patience != 1)}"
     assert h.facts["dsgd"]["status"] == (status if last < 9 else "done")
 
 
@@ -73,7 +73,11 @@ def test_the_number_is_that_of_the_validation_part():
         ({"patience": 0}, "patience is 0"),
         ({"patience": 2, "monitor": 3}, "monitor is 3; give the name of a number"),
         ({"monitor": "loss"}, "monitor is 'loss', but no patience says when a run ends; give patience=5"),
-        ({"patience": 2, "monitor": "acuracy"}, "monitor is 'acuracy', but the run measures accuracy/validation"),
+        (
+            {"patience": 2, "monitor": "accuracy/test"},
+            "monitor is 'accuracy/test', but the run measures accuracy/validation",
+        ),
+        ({"patience": 2, "monitor": "shine"}, "monitor is 'shine', but nothing says whether more of it is better"),
     ],
 )
 def test_what_cannot_be_watched_is_refused(kw, words):
@@ -82,8 +86,15 @@ def test_what_cannot_be_watched_is_refused(kw, words):
 
 
 def test_the_training_loss_can_be_watched():
-    """There is none before the first round."""
-    assert run(rounds=3, patience=1, monitor="loss").records[-1]["round"] >= 2
+    """There is none before the first round; from then on it rises where steps lead uphill."""
+    watch = Patience(2, "loss")
+    losses = [None, 1.0, 0.5, 0.6, 0.55]
+    got = [
+        watch.over({"run": "a", "seed": 0, "round": t} | ({} if x is None else {"loss": x}))
+        for t, x in enumerate(losses)
+    ]
+    assert got == [False, False, False, False, True]
+    assert run(rounds=3, patience=9, monitor="loss").records[-1]["round"] == 3  # measured where it is there
 
 
 def test_a_run_goes_on_as_if_it_had_not_been_killed(tmp_path):
@@ -97,8 +108,31 @@ def test_a_run_goes_on_as_if_it_had_not_been_killed(tmp_path):
     assert toy.plain(more.records) == toy.plain(run(patience=3).records)
 
 
+def test_its_last_round_ends_a_run_as_it_always_does(tmp_path):
+    first = run(rounds=4, patience=2, out=tmp_path / "run")
+    assert (
+        first.facts["dsgd"]["status"]
+        == run(rounds=4, patience=2, resume=tmp_path / "run").facts["dsgd"]["status"]
+        == "done"
+    )
+
+
+def test_numbers_that_are_not_finite_are_said_first():
+    infinite = lambda view: {"loss/validation": [3.0, 2.0, float("inf"), float("inf")][view.index]}
+    h = run(rounds=9, patience=2, monitor="loss/validation", metrics=[infinite])
+    assert h.records[-1]["round"] == 3 and h.facts["dsgd"]["status"].startswith("nonfinite from round 2")
+    assert h.best("loss/validation") is None
+
+
+def test_the_last_line_has_the_numbers_of_a_run_that_ended_early(capsys):
+    run(patience=1, progress=True)
+    out, err = capsys.readouterr()
+    last = (out + err).strip().splitlines()[-1]
+    assert "stopped at round 3: no better accuracy/validation in 1 evaluation" in last and "consensus" in last
+
+
 def test_without_patience_it_goes_on_to_the_end():
-    h = run(patience=2).continue_(5, patience=None, monitor=None)
+    h = run(patience=2).continue_(5, patience=None)
     assert toy.plain(h.records) == toy.plain(run(patience=None, monitor=None).records)
 
 
@@ -152,6 +186,7 @@ def test_each_run_of_a_sweep_has_its_own_patience(tmp_path):
     assert any(len(rounds) < 31 for rounds in alone.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_and_one_that_ends_stand_side_by_side(tmp_path):
     got = swept([0.1, 1e30], patience=1, monitor="consensus", out=tmp_path / "sweep")
     assert got.facts["lr=1e+30"]["status"].startswith("diverged")
@@ -164,6 +199,31 @@ def test_seeds_end_on_their_own():
     h = run(rounds=4, seed=[0, 1], monitor=None, callbacks=seen)
     assert [[r["round"] for r in h.records if r["seed"] == s] for s in (0, 1)] == [[0, 1, 2, 3, 4], [0, 1, 2]]
     assert h.facts["dsgd"]["status"] == "done"
+
+
+def test_a_seed_that_ended_stays_over_once_the_others_have_gone_on(tmp_path):
+    """Its models have gone on with theirs, so that its records could not go on without a hole."""
+    ends = {0: 1, 1: 2, 2: 4}
+    each = lambda record: record["round"] >= ends[record["seed"]]
+    first = run(rounds=8, seed=[0, 1, 2], monitor=None, callbacks=each, out=tmp_path / "run")
+    rounds = lambda h: [[r["round"] for r in h.records if r["seed"] == s] for s in range(3)]
+    assert rounds(first) == [[0, 1], [0, 1, 2], [0, 1, 2, 3, 4]]
+    assert first.facts["dsgd"]["status"] == "stopped by a callback at round 4"
+    assert first.facts["dsgd"]["ended"] == {str(s): f"stopped by a callback at round {t}" for s, t in ends.items()}
+    assert any("seed 0 stopped by a callback at round 1; seed 1" in note for note in first.table().notes)
+    again = run(rounds=8, seed=[0, 1, 2], monitor=None, resume=tmp_path / "run")
+    assert rounds(again) == [[0, 1], [0, 1, 2], [*range(9)]]
+
+
+@pytest.mark.slow
+def test_a_sweep_with_a_validation_part_goes_on_where_one_of_its_runs_diverged(tmp_path):
+    data = dj.data.digits(flat=True).split(validation=0.2).partition(dj.data.iid(), nodes=4, seed=0)
+    problem, network = dj.Problem(dj.tasks.logistic(64, 10), data, batch_size=8), dj.Network(dj.topology.ring(4))
+    build = lambda lr: (dj.methods.dsgd(lr=lr), problem, network)
+    once = lambda **kw: dj.sweep(build, {"lr": [0.0, 1e36]}, rounds=4, every=1, patience=9, progress=False, **kw)
+    got = once(out=tmp_path / "sweep")
+    assert got.facts["lr=1e+36"]["status"].startswith("diverged")
+    assert rounds_of(once(resume=tmp_path / "sweep")) == rounds_of(got)
 
 
 def test_in_a_config(tmp_path):

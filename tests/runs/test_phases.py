@@ -118,6 +118,7 @@ def test_killed_and_resumed_equals_unbroken(at, tmp_path):
     identical(whole(resume=tmp_path / "run"), whole())
 
 
+@pytest.mark.slow
 def test_seeds_and_groups_give_the_numbers_of_single_runs():
     many = whole(seeds=[0, 1])
     np.testing.assert_allclose(many.series("loss", "dsgd")[1][0], whole().series("loss", "dsgd")[1][0], rtol=1e-6)

@@ -373,6 +373,7 @@ def steps(folder, name):
     return sorted(out)
 
 
+@pytest.mark.slow
 def test_labels_of_any_letters_have_folders_of_their_own(tmp_path):
     pytest.importorskip("tensorboardX")
     labels = ["a/b", "a_b", "..", "../up", ".", "x" * 300, "é", "sent", "seed 0"]

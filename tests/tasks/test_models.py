@@ -72,6 +72,7 @@ def test_parameters_are_those_of_the_papers(task, count):
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
+@pytest.mark.slow
 def test_a_place_sees_what_came_before_alone(name):
     task = (
         t.lstm(4, 8, 2, length=6, vocabulary=11) if name == "lstm" else t.transformer(8, 2, 2, length=6, vocabulary=11)
@@ -105,6 +106,7 @@ def test_a_depthwise_layer_is_the_grouped_convolution(size, stride):
     np.testing.assert_allclose(layer(x), want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_groups_hold_several_channels_so_that_one_place_says_something():
     task = t.resnet(8, (2, 2), 3)
     params = task.init(jax.random.key(0))

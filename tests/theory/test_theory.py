@@ -91,6 +91,7 @@ def test_a_schedule_and_a_sequence_of_graphs():
 
 
 @pytest.mark.parametrize("name", ["atc", "local", "tracking"])
+@pytest.mark.slow
 def test_additive_noise_in_the_mean_over_seeds(name):
     """The expected objective and consensus, by 400 seeds within 5 standard errors."""
     made = dj.data.synthetic.quadratics(nodes=N, dim=D, zeta2=1.0, noise=1.0, dtype="float64")
