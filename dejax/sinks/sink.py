@@ -136,7 +136,7 @@ class Sink(abc.ABC):
         return f"sinks.{type(self).__name__.lower()} ({self.folder})"
 
     def _send(self, patience: float = 0.0) -> None:
-        """Send the records of each board in order, until attempts that failed have cost `patience` seconds.
+        """Send the records of each board in order, until failures have cost `patience` seconds.
 
         A board that fails comes last in the next try, which waits for as long as the failed attempts took: a tracker
         that is gone costs a run at most half of its time, and a record that is always refused holds up its own board alone.
