@@ -18,8 +18,10 @@ def report(args: argparse.Namespace) -> int:
             raise FileExistsError(f"{args.out} exists; give another --out: nothing is overwritten")
         check_writable(args.out, "--out")
     history = reports.load(*args.runs)
-    for names, more in ((args.higher, True), (args.lower, False)):
-        history.higher |= dict.fromkeys(known(history, names), more)
+    higher, lower = known(history, args.higher), known(history, args.lower)
+    if both := [name for name in higher if name in lower]:
+        raise ValueError(f"--higher and --lower both name {both[0]}; give it to one of them")
+    history.higher |= dict.fromkeys(higher, True) | dict.fromkeys(lower, False)
     if args.only is not None:
         history = reports.only(history, [label for text in args.only for label in labels_in(history, text)])
     if args.choose is not None:

@@ -27,14 +27,15 @@ LESS = _words("""
 WEAK = re.compile(r"score|scores|top\d+|topk")
 # of something else, as the gap of accuracies is: less is better whichever way that is
 SPREADS = _words("deviation disparity drop err error errors gap range spread std stdev var variance")
-# what turns others around, or may: nothing is said of such names
+# what turns others around, or may: nothing is said of names that hold one in any part
 DOUBTFUL = _words("""
-    attack attacker backdoor gain improvement inv inverse membership minus neg negative poison poisoned reduction saved
-    saving
+    attack attacker backdoor closed decrease decreased explained gain improvement inv inverse membership minus neg negative
+    no poison poisoned reduction removed saved saving savings
 """)
 # several words, and one that stands for them
 PHRASES = {
     "explained variance": "accuracy",
+    "variance explained": "accuracy",
     "true positive": "accuracy",
     "true negative": "accuracy",
     "false positive": "error",
@@ -68,25 +69,32 @@ def higher(name: str, declared: Mapping[str, bool] | None = None) -> bool | None
             return OF_NODES[end]
     if first in declared:
         return declared[first]
+    parts = [_words_of(part) for part in (first, *rest)]
+    if any(DOUBTFUL.intersection(words) for words in parts):
+        return None
     if first in OWN:
         return False
-    said = (_by_words(part) for part in (first, *rest[:1]))
+    said = (_by_words(words) for words in parts[:2])
     return next((found for found, any_ in said if any_), None)
 
 
-def _by_words(part: str) -> tuple[bool | None, bool]:
-    """(whether more is better, whether the part says anything of it)."""
+def _words_of(part: str) -> list[str]:
+    """The words of one part of a name, phrases by the word that stands for them."""
     text = " ".join(re.findall(r"[a-z]+\d*|\d+", part.lower()))
     for phrase, word in PHRASES.items():
         text = re.sub(rf"\b{phrase}s?\b", word, text)
-    words = [w if w in MORE or WEAK.fullmatch(w) else w.rstrip("0123456789") for w in text.split()]
-    if DOUBTFUL.intersection(words):
-        return None, True
+    return [w if w in MORE or WEAK.fullmatch(w) else w.rstrip("0123456789") for w in text.split()]
+
+
+def _by_words(words: list[str]) -> tuple[bool | None, bool]:
+    """(whether more is better, whether the words say anything of it)."""
     telling = [w for w in words if w in MORE or w in LESS]
     if not telling:
         weak = any(WEAK.fullmatch(w) for w in words)
         return (True if weak else None), weak
     more = {w in MORE for w in telling}
+    if "drop" in telling and more == {False} and len(telling) > 1:  # of a loss: it went down
+        return None, True
     if len(more) == 1:
         return more.pop(), True
     return (False if telling[-1] in SPREADS else None), True

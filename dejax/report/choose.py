@@ -17,13 +17,14 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
       by: the number that ranks; None: that of `History.measure`, validation where there is one.
     Returns:
       History of the runs that were chosen; `facts[label]["chosen"]` holds their values, "chosen_by" the number. Where none of the
-      values ended with a finite number, the run that went farthest stands for them; "unranked" holds what was tried.
+      values ended with a finite number, or the number was not measured, the run that went farthest stands for them; "unranked" holds what was tried.
     Raises:
       ValueError: no sweep, a name that it did not go over, or nothing measured that ranks.
     """
     by = history.measure() if by is None else by
     if by is None:
         raise bad("by", by, why="but nothing was measured that ranks runs", instead="give a number of history.names")
+    history._known(by)
     swept = {run: history.facts.get(run, {}).get("swept") for run in history.runs}
     known = sorted({name for found in swept.values() if found for name in found["over"]})
     for name in names:
@@ -33,7 +34,11 @@ def choose(history: History, names: Sequence[str], by: str | None = None) -> His
     groups: dict[str, list[str]] = {}
     for run, found in swept.items():
         groups.setdefault(without(run, found, names), []).append(run)
-    best = {label: taken(history, {run: run for run in runs}).best(by) for label, runs in groups.items()}
+    measured = {r["run"] for r in history.records if by in r}
+    best = {
+        label: taken(history, {run: run for run in runs}).best(by) if measured.intersection(runs) else None
+        for label, runs in groups.items()
+    }
     shown = {label: run or _farthest(history, groups[label]) for label, run in best.items()}
     out = taken(history, {run: label for label, run in shown.items()})
     values = lambda run: {name: value for name, value in (swept[run] or {"over": {}})["over"].items() if name in names}

@@ -187,15 +187,19 @@ def _values(history: History, wanted: str) -> dict[str, float | str]:
     Raises:
       ValueError: no run was swept over it, or it may be two fields.
     """
-    found = [name for name in history.names if name == wanted or ("." in name and name.endswith("." + wanted))]
+    swept = {run: _over(history, run) for run in history.runs}
+    fields = {name for over in swept.values() for name in over}
+    ends = lambda name, end: f".{name}".endswith(f".{end}")
+    numbers = [
+        name for name in history.names if any(ends(name, field) for field in fields)
+    ]  # that records hold in full
+    found = [name for name in numbers if ends(name, wanted)]
     if len(found) > 1:
         raise bad("map", wanted, why=f"which may be any of {', '.join(found)}", instead="give one of them in full")
     if found:
         return {r["run"]: float(r[found[0]]) for r in history.records if r.get(found[0]) is not None}
-    swept = {run: _over(history, run) for run in history.runs}
-    if not any(wanted in over for over in swept.values()):
-        held = [name for name in history.names if "." in name]
-        held += [n for over in swept.values() for n in over if not any(("." + h).endswith("." + n) for h in held)]
+    if wanted not in fields:
+        held = numbers + [n for over in swept.values() for n in over if not any(ends(h, n) for h in numbers)]
         known = ", ".join(dict.fromkeys(held)) or "the fields that a sweep went over"
         raise bad("map", wanted, why="which no run was swept over", instead=f"give one of {known}")
     texts = {run: over[wanted] for run, over in swept.items() if wanted in over}

@@ -349,7 +349,7 @@ class Batch(Phased):
 
     @property
     def _silent(self) -> set[int]:
-        """Lanes that have no part in what is said: those that diverged or ended, as long as others go on."""
+        """Lanes of which nothing is said: those that diverged or ended, as long as others go on."""
         over = self.broken.keys() | self.ended.keys()
         return set(over if len(over) < len(self.lanes) else self.broken)
 

@@ -73,7 +73,6 @@ class RunDir:
         self._made = False
         self._lock, self.fallback = Lock(self.path), fallback
         self.facts, self.about = self.check()
-        self.about.setdefault("id", uuid.uuid4().hex)
 
     @property
     def id(self) -> str:
@@ -85,7 +84,7 @@ class RunDir:
         """Refuse a directory that would be overwritten, or that is no run directory.
 
         Returns:
-          The facts in run.json, and whatever else stands there.
+          The facts in run.json, and whatever else stands there; an id where there is none.
 
         Raises:
           FileExistsError, NotADirectoryError: the place is taken.
@@ -115,7 +114,7 @@ class RunDir:
         else:
             self._check_empty()
         check_writable(self.path, RESUME if self.resume else OUT)
-        return facts, about
+        return facts, {"id": uuid.uuid4().hex} | about
 
     def _check_empty(self) -> None:
         if not self.path.is_dir() or all(p.name == LOCK for p in self.path.iterdir()):
@@ -128,13 +127,19 @@ class RunDir:
 
     @processes.led
     def hold(self) -> None:
-        """Take the lock of a directory that is resumed.
+        """Take the lock of a directory that is resumed, and write its id where run.json has none.
+
+        Sinks tell runs apart by it: it must be the same when the directory is resumed again.
 
         Raises:
           BlockingIOError: another process does; says which.
         """
         if self.resume:
             self._lock.take()
+            found = files.read_json(self.path / "run.json")
+            self.about["id"] = found.get("id", self.id)
+            if "id" not in found:
+                writing.write(self.path / "run.json", json.dumps(found | {"id": self.id}, indent=1) + "\n")
 
     def drop(self) -> None:
         """Let others have the directory."""

@@ -75,10 +75,20 @@ def catch_up(callbacks: Callbacks, records: Sequence[Record]) -> None:
             sink(record)
 
 
-@processes.led
 def catch_up_ended(sinks: Sequence[Sink], path: Path) -> None:
     """The same of a run directory in which nothing is left to do."""
+    if not sinks:
+        return
     directory = RunDir(path, resume=True)
+    directory.hold()
+    try:
+        _send_all(sinks, directory)
+    finally:
+        directory.drop()
+
+
+@processes.led
+def _send_all(sinks: Sequence[Sink], directory: RunDir) -> None:
     records = directory.records()
     for sink in sinks:
         for label, facts in directory.facts.items():

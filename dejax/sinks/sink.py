@@ -21,6 +21,7 @@ from ..report.arrays import folder_name
 KEYS = ("run", "seed", "round")
 SENT = "sent"  # in the folder of a sink: what was sent of each run
 RUN = "run.json"  # in the folder of a run there: whose it is
+AT_THE_END = 60.0  # seconds that attempts which fail may cost when a sink is closed
 
 
 class Board(Protocol):
@@ -58,7 +59,7 @@ class Sink(abc.ABC):
 
     A killed and resumed run goes over the rounds since its checkpoint again: what was sent before is left out. Another run
     under a label that was used gets a board of its own, `LABEL (2)`. Where a board fails, the run goes on: what
-    it did not take is sent with the next record, at the end, or when the run is resumed.
+    it did not take is sent with the next record, at the end, or when the run is resumed. Other boards do not wait for it.
     Of several processes the one that writes calls it.
 
     Args:
@@ -70,7 +71,7 @@ class Sink(abc.ABC):
         self._runs: dict[str, _Run] = {}  # label -> the run that was announced last
         self._own: dict[tuple[str, int], _Run] = {}  # of records that nobody announced
         self._boards: dict[tuple[str, str, int], Board] = {}  # by id, label and seed
-        self._unsent: deque[tuple[_Run, dict[str, Any]]] = deque()
+        self._unsent: dict[tuple[str, str, int], deque[tuple[_Run, dict[str, Any]]]] = {}  # of each board, in order
         self._wait, self._warned = 0.0, False
 
     @abc.abstractmethod
@@ -115,18 +116,18 @@ class Sink(abc.ABC):
                 if run is not None:
                     self._close((run.id, label, seed))
                 run = self._own[label, seed] = _Run(uuid.uuid4().hex, label, {})
-        self._unsent.append((run, record))
+        self._unsent.setdefault((run.id, label, seed), deque()).append((run, record))
         if time.monotonic() >= self._wait:
             self._send()
 
     def close(self) -> None:
         """Send what is left, and close all boards; a record that comes later opens its own again."""
-        self._send()
+        self._send(AT_THE_END)
         for key in list(self._boards):
             self._close(key)
         if self._unsent:
             warn(
-                f"{self._who} has not taken {len(self._unsent)} records; they are sent when their run is resumed, or with the next "
+                f"{self._who} has not taken {sum(map(len, self._unsent.values()))} records; they are sent when their run is resumed, or with the next "
                 "record of this sink"
             )
 
@@ -134,22 +135,36 @@ class Sink(abc.ABC):
     def _who(self) -> str:
         return f"sinks.{type(self).__name__.lower()} ({self.folder})"
 
-    def _send(self) -> None:
-        """Send in order until one fails; the next try waits for as long as that took.
+    def _send(self, patience: float = 0.0) -> None:
+        """Send the records of each board in order, until failures have cost `patience` seconds.
 
-        So a tracker that is gone costs a run at most half of its time.
+        A board that fails comes last in the next try, which waits for as long as the failed attempts took: a tracker
+        that is gone costs a run at most half of its time, and a record that is always refused holds up its own board alone.
         """
-        while self._unsent:
-            began = time.monotonic()
-            run, record = self._unsent[0]
-            try:
-                self._send_one(run, record)
-            except Exception as error:
-                self._wait = 2 * time.monotonic() - began
-                self._close((run.id, run.label, record["seed"]))
-                self._warn("does not take records", error)
+        lost = 0.0
+        for key in list(self._unsent):
+            failed = self._send_board(self._unsent[key])
+            if failed is None:
+                del self._unsent[key]
+                continue
+            self._unsent[key] = self._unsent.pop(key)
+            self._close(key)
+            self._warn("does not take records", failed[0])
+            lost += failed[1]
+            self._wait = time.monotonic() + lost
+            if lost >= patience:
                 return
-            self._unsent.popleft()
+
+    def _send_board(self, waiting: deque[tuple[_Run, dict[str, Any]]]) -> tuple[Exception, float] | None:
+        """Send the records of one board until one fails: (the error, seconds it took), or None."""
+        while waiting:
+            began = time.monotonic()
+            try:
+                self._send_one(*waiting[0])
+            except Exception as error:
+                return error, time.monotonic() - began
+            waiting.popleft()
+        return None
 
     def _send_one(self, run: _Run, record: dict[str, Any]) -> None:
         seed, round = record["seed"], record["round"]

@@ -17,6 +17,7 @@ from dejax.cli import main
 
 HERE = Path(__file__).resolve().parent
 QUIET = {"progress": False}
+SINKS = "sinks=[{tensorboard: {folder: board}}]"
 
 
 def environment(**more):
@@ -178,6 +179,11 @@ def test_the_command_runs_in_two_processes_and_goes_on_in_one(tmp_path):
     alone = [sys.executable, "-m", "dejax", "resume", "two", "--rounds", "6", "--set", "mesh.nodes=4", "--quiet"]
     subprocess.run(alone, env=environment(**env | {"JAX_NUM_CPU_DEVICES": "4"}), cwd=tmp_path, check=True, timeout=300)
     assert [r["round"] for r in dj.report.load(tmp_path / "two").records] == [0, 0, 2, 2, 4, 4, 6, 6]
+    pytest.importorskip("tensorboardX")
+    ended = ["-m", "dejax", "resume", "two", "--rounds", "6", "--set", "mesh.nodes=4", "--set", SINKS]
+    codes, outs, errors = pair([*ended, *flags], tmp_path, **env)  # nothing to run, all to send
+    assert codes == [0, 0], errors[0][-3000:] + errors[1][-3000:]
+    assert "nothing was run" in outs[0] and len(list((tmp_path / "board").rglob("seed*.json"))) == 2
 
 
 @pytest.mark.nightly

@@ -19,15 +19,16 @@ def names(text):
 
 MORE = names("""accuracy accuracy/local precision recall top5 top5_accuracy accuracy_top5 balanced_accuracy f1 f1_macro auroc roc_auc bleu
 mean_iou mIoU hits@10 ndcg@10 R2 reward mean_reward return discounted_return/local score f1_score accuracy@1 top-5 val/f1
-log_likelihood explained_variance explained_variance_score true_positive_rate accuracy/local_worst accuracy/local_p10 accuracy/own_test_best10
+log_likelihood explained_variance variance_explained explained_variance_score true_positive_rate accuracy/local_worst accuracy/local_p10 accuracy/own_test_best10
 accuracy/local_jain loss/local_entropy foo/local_jain accuracy/local/small win_rate psnr""")
 LESS = names("""loss loss/local mse rmse test_error perplexity distance_to_optimum wasserstein_distance accuracy_gap generalization_gap accuracy_std
 accuracy/local_std accuracy/local_variance loss/local_range foo/local_std foo/local_std/personal cross_entropy negative_log_likelihood nll
-brier_score top5_error log_loss false_positive_rates regret worst_regret objective consensus consensus/personal heterogeneity gradient
+brier_score accuracy_drop drop_rate top5_error log_loss false_positive_rates regret worst_regret objective consensus consensus/personal heterogeneity gradient
 sharpness hessian_trace hessian_trace_error bytes bytes/node joules/compute flops wall epsilon kl reward_variance""")
 UNKNOWN = names("""foo foo/local foo/local_worst participation epochs gradients evaluated neg_loss negative_accuracy attack_success_rate
 attack_accuracy loss_reduction accuracy_gain accuracy_loss entropy gradient_similarity method.dsgd.lr audit/rejected lossy foo/local/loss
-explained""")
+explained accuracy/backdoor objective/poisoned error_decrease error_decreased loss_decrease loss_drop drop_in_loss cost_savings gap_closed
+distance_removed no_loss noise_explained""")
 
 
 def test_names_say_which_way_is_better():
@@ -131,6 +132,8 @@ def test_a_metric_declares_it_for_all_who_read_its_records(tmp_path, capsys):
     assert '"to round": 2.0' in capsys.readouterr().out
     assert cli.main(["report", plain, *ask, "--lower", "recovered", "--json"]) == 0
     assert '"to round": 0.0' in capsys.readouterr().out
+    assert cli.main(["report", plain, "--higher", "wall, recovered", "--lower", "recovered"]) == 2
+    assert "--higher and --lower both name recovered; give it to one of them" in capsys.readouterr().err
     assert (
         cli.main(["report", plain, "--lower", "recoverd"]) == 2
         and "did you mean 'recovered'" in capsys.readouterr().err

@@ -63,6 +63,21 @@ def test_a_method_of_which_every_rate_diverged_stays():
     assert any(label.startswith("B alpha=2") and label.endswith("diverged") for label in legend)
 
 
+def test_a_method_without_the_number_that_ranks_stays_unranked():
+    history = sweep()
+    history.records = [
+        {name: x for name, x in r.items() if r["run"][0] == "A" or name != "accuracy/validation"}
+        for r in history.records
+    ]
+    chosen = report.choose(history, ["lr"])
+    assert chosen.runs == ["A alpha=1", "A alpha=2", "B alpha=1", "B alpha=2"]
+    assert chosen.facts["A alpha=1"]["chosen"] == {"lr": "0.3"} and "unranked" not in chosen.facts["A alpha=1"]
+    text = str(report.table(chosen))
+    assert "B alpha=1: none of lr=0.1; lr=0.3 ended with a finite accuracy/validation, so that none was chosen" in text
+    with pytest.raises(ValueError, match="accuracy/valid"):
+        report.choose(history, ["lr"], by="accuracy/valid")
+
+
 def test_the_note_names_the_number_that_chose():
     assert "chosen by accuracy/local: A alpha=1: lr=0.1" in str(
         report.table(report.choose(sweep(), ["lr"], by="accuracy/local"))

@@ -34,19 +34,24 @@ def runs(labels=("ring & co", "complete_10%"), finals=((0.5, 0.6), (0.7, 0.9))):
 
 def swept():
     """Six runs over two numbers, as a sweep labels and marks them; one ended without a number."""
-    return History(
+    history = History(
         {
             "run": f"lr={lr}, alpha={alpha}",
             "seed": 0,
             "round": t,
             "method.dsgd.lr": lr,
             "data.partition.dirichlet.alpha": alpha,
+            "loss": 1.0,
             "accuracy/local": None if (lr, alpha) == (1.0, 0.1) else lr + alpha + t / 100,
         }
         for lr in (0.1, 0.5, 1.0)
         for alpha in (0.1, 1.0)
         for t in (0, 10)
     )
+    for run in history.runs:
+        over = dict(part.split("=") for part in run.split(", "))
+        history.facts[run] = {"status": "done", "swept": {"run": "", "over": over}}
+    return history
 
 
 def test_latex_is_escaped_and_marks_the_best():
@@ -156,6 +161,9 @@ def test_a_map_of_two_swept_numbers():
     assert axes.get_xlabel() == "lr" and axes.get_ylabel() == "alpha" and len(axes.texts) == 5
     with pytest.raises(ValueError, match=r"map is 'gamma', which no run was swept over; give one of method.dsgd.lr"):
         paper.heat_map(swept(), ("lr", "gamma"))
+    for measured in ("loss", "accuracy/local", "round"):
+        with pytest.raises(ValueError, match=f"map is '{measured}', which no run was swept over"):
+            paper.heat_map(swept(), (measured, "lr"), "accuracy/local")
     with pytest.raises(ValueError, match="give two swept fields"):
         paper.heat_map(swept(), ("lr",))
 

@@ -11,6 +11,7 @@ import pytest
 import toy
 
 import dejax as dj
+from dejax.runs.sending import catch_up_ended
 from dejax.runs.simulate import compare, simulate
 from dejax.runs.sweep import sweep
 from dejax.sinks import Sink
@@ -193,6 +194,46 @@ def test_a_tracker_that_is_gone_costs_at_most_half_of_the_time(tmp_path, monkeyp
     assert sink.tried == [0, 0, 0]
 
 
+def test_a_record_that_is_always_refused_holds_up_its_own_board_alone(tmp_path):
+    boards = {}
+    sink = Boards(tmp_path, boards)
+    sink.fails = lambda round: round == 2
+    sink.begin("one", {label: {} for label in "abz"}, [0, 1])
+    with pytest.warns(UserWarning, match="does not take"):
+        for label in "ab":
+            for t in (0, 2, 3):
+                sink(record(t, label))
+        sink(record(0, "a", seed=1))
+        for t in (4, 5, 6):
+            sink(record(t, "z"))
+    with pytest.warns(UserWarning, match="has not taken 4 records"):
+        sink.close()
+    assert rounds(boards) == {"a, seed 0": [0], "b, seed 0": [0], "a, seed 1": [0], "z, seed 0": [4, 5, 6]}
+    sink.fails = lambda round: False
+    sink.close()
+    assert rounds(boards)["a, seed 0"] == rounds(boards)["b, seed 0"] == [0, 2, 3]
+
+
+def test_the_end_tries_every_board_but_not_for_ever(tmp_path, monkeypatch):
+    """An attempt takes 25 s: three of them are more than a minute, and the other two boards are left."""
+    now = [100.0]
+    monkeypatch.setattr("dejax.sinks.sink.time.monotonic", lambda: now[0])
+
+    def fails(round):
+        now[0] += 25.0
+        return True
+
+    sink = Boards(tmp_path, {}, fails)
+    sink.begin("one", {label: {} for label in "abcde"}, [0])
+    sink._wait = 1000.0
+    for t, label in enumerate("abcde"):
+        sink(record(t, label))
+    with pytest.warns(UserWarning) as said:
+        sink.close()
+    assert len(said) == 2 and "has not taken 5 records" in str(said[1].message)
+    assert sink.tried == [0, 1, 2] and sink._wait == 250.0
+
+
 @pytest.mark.slow
 def test_a_run_outlives_its_tracker_and_a_resume_sends_the_rest(tmp_path):
     boards, out = {}, tmp_path / "run"
@@ -226,6 +267,23 @@ def test_runs_of_one_label_and_their_resumes(tmp_path):
     ids = [json.loads((tmp_path / name / "run.json").read_text())["id"] for name in "AB"]
     assert len(set(ids)) == 2
     assert json.loads((board / "sent" / "dsgd" / "run.json").read_text())["run"] == ids[0]
+
+
+def test_a_directory_without_an_id_gets_one_for_good(tmp_path):
+    boards, out = {}, tmp_path / "run"
+    simulate(*toy.experiment(), 2, every=2, out=out, progress=False)
+    before = json.loads((out / "run.json").read_text())
+    del before["id"]
+    (out / "run.json").write_text(json.dumps(before))
+    for _ in range(3):
+        catch_up_ended([Boards(tmp_path / "board", boards)], out)
+    after = json.loads((out / "run.json").read_text())
+    id = after.pop("id")
+    assert after == before and json.loads((tmp_path / "board/sent/dsgd/run.json").read_text())["run"] == id
+    assert not (out / ".lock").exists()
+    simulate(*toy.experiment(), 4, every=2, resume=out, callbacks=Boards(tmp_path / "board", boards), progress=False)
+    assert rounds(boards) == {"dsgd, seed 0": [0, 2, 4]}
+    assert json.loads((out / "run.json").read_text())["id"] == id
 
 
 @pytest.mark.slow
