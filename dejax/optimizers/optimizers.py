@@ -52,29 +52,13 @@ class Optimizer:
         made = self.factory(**given, **dict(self.structure))
         if not own:
             return made
-        before = {"clip_value": optax.clip, "clip_norm": clip_norm, "l2": optax.add_decayed_weights}
+        before = {"clip_value": optax.clip, "clip_norm": optax.clip_by_global_norm, "l2": optax.add_decayed_weights}
         parts = [make(own[name]) for name, make in before.items() if name in own]
         if "weight_decay" in own:
             shrink = own["weight_decay"] * given["learning_rate"]
             decay = lambda updates, params: tree.map(lambda u, x: u - jnp.asarray(shrink, x.dtype) * x, updates, params)
             return optax.chain(*parts, made, optax.stateless(decay))
         return optax.chain(*parts, made)
-
-
-def clip_norm(most: Any) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm`, which shortens huge updates, too.
-
-    That of optax makes 0 of updates whose squares overflow.
-    """
-
-    def clipped(updates: Tree, params: Tree) -> Tree:
-        del params
-        small, s = tree.eased(updates, axes=0)
-        size = jnp.sqrt(sum(jnp.square(e).sum() for e in tree.leaves(small)))
-        cut = lambda e: (e / size.astype(e.dtype)) * jnp.asarray(most, e.dtype)
-        return tree.map(lambda u, e: jnp.where(size < most * s, u, cut(e)), updates, small)
-
-    return optax.stateless(clipped)
 
 
 def around(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

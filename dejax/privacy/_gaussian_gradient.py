@@ -63,11 +63,10 @@ class GaussianGradient(Privacy):
         """
         real = weight > 0
         wide = tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads)
-        wide, s = tree.eased(wide, axes=2)
         squares = [jnp.sum(jnp.square(g).reshape(*g.shape[:2], -1), 2) for g in tree.leaves(wide)]
         norm = jnp.sqrt(sum(squares[1:], squares[0]))
         clip = jnp.asarray(self.clip, norm.dtype)
-        factor = jnp.minimum(1 / s, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        factor = jnp.minimum(1, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
         count = jnp.maximum(real.sum(1, dtype=jnp.int32), 1) if size is None else size
 
         def clipped_sum(g: jax.Array) -> jax.Array:

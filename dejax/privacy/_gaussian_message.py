@@ -53,10 +53,9 @@ class GaussianMessage(Privacy):
         As what the node goes on from, as its own value in the rule, and as what leaves.
         """
         wide = tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), value)
-        wide, s = tree.eased(wide)
         norm = jnp.sqrt(tree.sq_norm(wide))
         clip = jnp.asarray(self.clip, norm.dtype)
-        factor = jnp.minimum(1 / s, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        factor = jnp.minimum(1, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
         noisy = add_noise(ctx.node_keys, "gaussian_message", tree.scale(factor, wide), self.noise_multiplier * clip)
         noisy = tree.map(lambda m, x: m.astype(x.dtype), noisy, value)
         return noisy, noisy, noisy

@@ -92,10 +92,9 @@ class UserLevel(Privacy):
         cohort: expected number of nodes.
         """
         wide = tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), value)
-        wide, s = tree.eased(wide)
         norm = jnp.sqrt(tree.sq_norm(wide))
         clip = jnp.asarray(self.clip, norm.dtype)
-        factor = jnp.minimum(1 / s, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        factor = jnp.minimum(1, clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
         factor = factor if weights is None else factor * weights.astype(norm.dtype)
         out = tree.scale(factor, wide)
         if self.noise == "shares":

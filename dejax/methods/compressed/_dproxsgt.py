@@ -57,9 +57,8 @@ def clipped(most: Any, grads: Tree) -> Any:
     """Gradients whose norm, over all leaves of a node, is at most `most`; None: as they are."""
     if most is None:
         return grads
-    grads, s = tree.eased(grads)
     norm = jnp.sqrt(tree.sq_norm(grads))
-    return tree.scale(jnp.minimum(1 / s, jnp.asarray(most).astype(norm.dtype) / jnp.maximum(norm, 1e-12)), grads)
+    return tree.scale(jnp.minimum(1, jnp.asarray(most).astype(norm.dtype) / jnp.maximum(norm, 1e-12)), grads)
 
 
 @struct
