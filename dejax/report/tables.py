@@ -147,8 +147,10 @@ def table(
         status = status_of(history, row["run"])
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
+        seeds = _early(row["run"], history.facts.get(row["run"], {}))
+        if status not in ("done", "running") and not (seeds and status.startswith("stopped")):  # seeds say it each
             notes.append(f"{row['run']}: {status}")
-        notes += _early(row["run"], history.facts.get(row["run"], {}))
+        notes += seeds
     notes += _spent(history)
     notes += said(history)
     notes += _chosen_by(history)
