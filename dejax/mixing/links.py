@@ -169,10 +169,10 @@ class Links(ABC):
         return None
 
 
-class Through(Links):
-    """Links of `links`, of which the values are others than rows [n, ...] of senders."""
+class SizeOfLinks:
+    """Of the size of its `links`."""
 
-    links: Links
+    links: Any
 
     @property
     def n(self) -> int:
@@ -183,6 +183,10 @@ class Through(Links):
     def num_ports(self) -> int:
         """k."""
         return self.links.num_ports
+
+
+class Through(SizeOfLinks, Links):
+    """Links of `links`, of which the values are others than rows [n, ...] of senders."""
 
     def senders(self) -> jax.Array:
         """[n, k]."""
@@ -197,20 +201,8 @@ class Through(Links):
         return self.links.self_weights()
 
 
-class DrawnLinks:
+class DrawnLinks(SizeOfLinks):
     """Links that are drawn afresh in every phase, `draw(key) -> Links`, of the size of `links`."""
-
-    links: Any
-
-    @property
-    def n(self) -> int:
-        """Number of nodes."""
-        return self.links.n
-
-    @property
-    def num_ports(self) -> int:
-        """k."""
-        return self.links.num_ports
 
 
 def whole(*weights: jax.Array) -> bool:

@@ -145,11 +145,11 @@ def table(
         notes.append(f"± is {spread[band]}")
     for row in rows:
         status = status_of(history, row["run"])
+        seeds = _early(row["run"], history.facts.get(row["run"], {}))
         if status not in ("done", "running"):
             row["status"] = status.split()[0]
-        seeds = _early(row["run"], history.facts.get(row["run"], {}))
-        if status not in ("done", "running") and not (seeds and status.startswith("stopped")):  # seeds say it each
-            notes.append(f"{row['run']}: {status}")
+            if not (seeds and status.startswith("stopped")):  # else seeds say it each
+                notes.append(f"{row['run']}: {status}")
         notes += seeds
     notes += _spent(history)
     notes += said(history)

@@ -17,11 +17,11 @@ from ...core.struct import number, option, struct
 from ...core.types import Keys, NodeFloatLike, Task, Tree
 from ...errors import bad, keyword
 from ._back_propagation import BackPropagation
-from .around import Around, Inside
+from .around import Changing, Inside
 
 
 @struct
-class ClipGradient(Around):
+class ClipGradient(Changing):
     """Clip every direction before the method sees it, whatever the method does with it.
 
     The norm is that of all leaves that are trained at a time: personal ones count, frozen ones do not; of a method
@@ -40,16 +40,6 @@ class ClipGradient(Around):
     norm: NodeFloatLike = number(default=None, check=or_none(above(0)))
     value: NodeFloatLike = number(default=None, check=or_none(above(0)))
     rule: Inside = option(default=BackPropagation(), check=Slot("learning_rule"))
-
-    @property
-    def per_example(self) -> bool:
-        """No: the mean over a batch is clipped."""
-        return False
-
-    @property
-    def any_loss(self) -> bool:
-        """No: what a method makes of losses of its own may be no direction of descent."""
-        return False
 
     def __post_init__(self) -> None:
         if self.norm is None and self.value is None:

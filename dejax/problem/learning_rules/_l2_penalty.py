@@ -16,11 +16,11 @@ from ...core.kinds import Slot
 from ...core.struct import number, option, struct
 from ...core.types import Keys, NodeFloatLike, Task, Tree
 from ._back_propagation import BackPropagation
-from .around import Around, Inside
+from .around import Changing, Inside
 
 
 @struct
-class L2Penalty(Around):
+class L2Penalty(Changing):
     """Add `weight` times the model to every direction, whatever the method does with it.
 
     All leaves that are trained take part, biases, scales of norms and personal ones, too; frozen ones do not. The loss
@@ -37,16 +37,6 @@ class L2Penalty(Around):
 
     weight: NodeFloatLike = number(check=at_least(0))
     rule: Inside = option(default=BackPropagation(), check=Slot("learning_rule"))
-
-    @property
-    def per_example(self) -> bool:
-        """No: the penalty is of the model, not of an example."""
-        return False
-
-    @property
-    def any_loss(self) -> bool:
-        """No: what a method makes of losses of its own may be no direction of descent."""
-        return False
 
     def direction(self, task: Task, params: Tree, batch: Tree, key: Keys, memory: Tree) -> tuple[jax.Array, Any, Any]:
         """That of the rule inside, and the penalty's."""

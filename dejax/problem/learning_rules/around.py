@@ -47,4 +47,18 @@ class Around(LearningRule):
         return self.rule.finish(params, memory, key)
 
 
-__all__ = ["Around", "Inside"]
+class Changing(Around):
+    """Do so, and change the direction: of the mean over a batch, and of the task's own loss."""
+
+    @property
+    def per_example(self) -> bool:
+        """No: what is changed is the mean over a batch, not what each example gives."""
+        return False
+
+    @property
+    def any_loss(self) -> bool:
+        """No: what a method makes of losses of its own may be no direction of descent."""
+        return False
+
+
+__all__ = ["Around", "Changing", "Inside"]
