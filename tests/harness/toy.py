@@ -23,3 +23,15 @@ def experiment(lr=0.3):
 def plain(records):
     """Records without real time."""
     return [{k: v for k, v in r.items() if k != "wall"} for r in records]
+
+
+# a small config, for tests of the command
+CONFIG = """\
+rounds: 4
+data: {source: digits, nodes: 4, partition: iid}
+task: {mlp: {hidden: [4]}}
+batch_size: 8
+method: {dsgd: {lr: 0.1}}
+network: {topology: ring}
+eval: {every: 2}
+"""

@@ -326,15 +326,6 @@ def test_two_sinks_of_one_folder_and_damaged_files_are_refused_before_anything(t
 
 
 # ---- the members
-CONFIG = """\
-rounds: 4
-data: {source: digits, nodes: 4, partition: iid}
-task: {mlp: {hidden: [4]}}
-batch_size: 8
-method: {dsgd: {lr: 0.1}}
-network: {topology: ring}
-eval: {every: 2}
-"""
 
 
 @pytest.mark.slow
@@ -345,7 +336,7 @@ def test_a_run_its_resume_and_its_config(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "c.yaml"
-    config.write_text(CONFIG + "sinks: [{tensorboard: {folder: board}}]\nseed: [0, 1]\n")
+    config.write_text(toy.CONFIG + "sinks: [{tensorboard: {folder: board}}]\nseed: [0, 1]\n")
     assert cli.main(["run", str(config), "--out", "A", "--quiet"]) == 0
     assert cli.main(["run", str(config), "--out", "B", "--quiet"]) == 0
     assert cli.main(["resume", "A", "--rounds", "8", "--quiet"]) == 0
@@ -400,7 +391,9 @@ def test_a_library_that_is_missing_is_named(sink, package, tmp_path, monkeypatch
     words = f"dejax.sinks.{sink} needs {package}, which is not installed; `pip install {package}`"
     with pytest.raises(ImportError, match=re.escape(words)):
         getattr(dj.sinks, sink)()
-    (tmp_path / "c.yaml").write_text(CONFIG.replace("digits", "cifar10") + f"sinks: [{{{sink}: {{folder: board}}}}]\n")
+    (tmp_path / "c.yaml").write_text(
+        toy.CONFIG.replace("digits", "cifar10") + f"sinks: [{{{sink}: {{folder: board}}}}]\n"
+    )
     monkeypatch.chdir(tmp_path)
     for command in (["show"], ["run", "--out", "run"], ["sweep", "--seeds", "2", "--out", "run"]):
         assert cli.main([command[0], "c.yaml", *command[1:]]) == 2

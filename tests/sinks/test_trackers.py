@@ -7,6 +7,7 @@ import json
 import time
 
 import pytest
+import toy
 
 from dejax import cli
 
@@ -16,15 +17,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-CONFIG = """\
-rounds: 4
-data: {source: digits, nodes: 4, partition: iid}
-task: {mlp: {hidden: [4]}}
-batch_size: 8
-method: {dsgd: {lr: 0.1}}
-network: {topology: ring}
-eval: {every: 2}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +26,7 @@ def place(tmp_path_factory):
     pytest.importorskip("mlflow")
     place = tmp_path_factory.mktemp("trackers")
     sinks = "[{wandb: {project: p, folder: wb}}, {mlflow: {experiment: graphs, folder: mf}}]"
-    (place / "c.yaml").write_text(CONFIG + f"sinks: {sinks}\n")
+    (place / "c.yaml").write_text(toy.CONFIG + f"sinks: {sinks}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         for command in (
